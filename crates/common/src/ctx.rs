@@ -1,0 +1,80 @@
+//! The context a task runs in: memory bound, threads, cancellation, progress. Passed down as `&Ctx`, never global.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Budget, Code, Error, Result};
+
+/// A flag that asks running work to stop. Cloning shares the flag.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A flag not yet raised.
+    pub fn new() -> Cancel {
+        Cancel::default()
+    }
+
+    /// Raises the flag; it cannot be lowered.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the flag is raised.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// `Err(CANCELLED)` once the flag is raised. Work calls it at least every few milliseconds.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(Error::new(Code::Cancelled, "the run was cancelled; run it again to go on where it stopped"));
+        }
+        Ok(())
+    }
+}
+
+/// Where work reports how far it is.
+pub trait ProgressSink: Send + Sync {
+    /// `units` more are done; the unit is the stage's (bytes, documents, sequences).
+    fn advance(&self, units: u64);
+}
+
+/// A sink for callers who do not ask.
+pub struct NoProgress;
+
+impl ProgressSink for NoProgress {
+    fn advance(&self, _units: u64) {}
+}
+
+/// What every task is given.
+#[derive(Clone)]
+pub struct Ctx {
+    /// Bytes of heap that tokenizing, predicting and packing may hold together.
+    pub budget: Budget,
+    /// The run's own threads; no work runs on a global pool.
+    pub pool: Arc<rayon::ThreadPool>,
+    /// Raised when the run is to stop.
+    pub cancel: Cancel,
+    /// Where to report units done.
+    pub progress: Arc<dyn ProgressSink>,
+}
+
+impl Ctx {
+    /// A context with `threads` threads (0: one per core) and `memory` bytes.
+    ///
+    /// Errors: `INTERNAL` when the threads cannot be started.
+    pub fn new(threads: usize, memory: u64) -> Result<Ctx> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("longweave-{i}"))
+            .build()
+            .map_err(|e| Error::new(Code::Internal, format!("cannot start {threads} threads: {e}")))?;
+        Ok(Ctx { budget: Budget::new(memory), pool: Arc::new(pool), cancel: Cancel::new(), progress: Arc::new(NoProgress) })
+    }
+
+    /// The same context with another progress sink.
+    pub fn with_progress(&self, progress: Arc<dyn ProgressSink>) -> Ctx {
+        Ctx { progress, ..self.clone() }
+    }
+}

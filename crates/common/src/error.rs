@@ -1,0 +1,164 @@
+//! Errors with a code, a message that says what, where and what to do, and typed details.
+//!
+//! The catalogue below is the only one: the TypeScript union, the docs and the test that raises each code follow from it.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+/// `Result` with longweave's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! codes {
+    ($($variant:ident $name:literal $doc:literal),* $(,)?) => {
+        /// What went wrong, as a stable name that programs can match on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $(#[doc = $doc] $variant),* }
+
+        impl Code {
+            /// The name programs see, for example `BAD_ROW`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name),* }
+            }
+        }
+
+        /// Every code with one sentence on when it is raised.
+        pub const CATALOGUE: &[(Code, &str)] = &[$((Code::$variant, $doc)),*];
+    };
+}
+
+codes! {
+    OptionsInvalid "OPTIONS_INVALID" "An option is unknown, missing, of the wrong type or out of range.",
+    InputNotFound "INPUT_NOT_FOUND" "A corpus pattern, tokenizer or queries file matches nothing that exists.",
+    InputUnsupported "INPUT_UNSUPPORTED" "A file's kind is none of those that can be read.",
+    InputChanged "INPUT_CHANGED" "An input file's size or modification time differs from when the run was prepared.",
+    InputTruncated "INPUT_TRUNCATED" "A .gz, .zst or Parquet file ends early or is damaged.",
+    CorpusEmpty "CORPUS_EMPTY" "The corpus holds no document that can be used.",
+    BadRow "BAD_ROW" "A row is no JSON object, or its text or id field is missing or of the wrong type.",
+    BadUtf8 "BAD_UTF8" "A row or file is not valid UTF-8.",
+    DocumentTooLarge "DOCUMENT_TOO_LARGE" "A document has more than `maxDocumentBytes` bytes.",
+    MissingColumn "MISSING_COLUMN" "A Parquet file lacks a column that was asked for, or it is not a string column.",
+    DuplicateId "DUPLICATE_ID" "Two documents have the same id.",
+    TooManyRows "TOO_MANY_ROWS" "The corpus has more than 2³²−1 rows.",
+    TokenizerInvalid "TOKENIZER_INVALID" "The tokenizer file does not load.",
+    TokenUnknown "TOKEN_UNKNOWN" "No separator, padding or begin-of-text token is known for the tokenizer, or a named one is not in it.",
+    QueriesInvalid "QUERIES_INVALID" "A file of precomputed queries is malformed or names no document of the corpus.",
+    NoKeywords "NO_KEYWORDS" "No document has a representative keyword, so a keyworded pool is empty.",
+    PlanEmpty "PLAN_EMPTY" "The pool is too small for a single sequence of the asked length.",
+    PlanTooLarge "PLAN_TOO_LARGE" "A plan needs more groups than 2³²−1, or a document or sequence more tokens than 2³¹−1.",
+    MemoryBudget "MEMORY_BUDGET" "A single buffer needs more than `memory`.",
+    OutputExists "OUTPUT_EXISTS" "The output directory holds files that are not this run's.",
+    OutputDenied "OUTPUT_DENIED" "The output or work directory cannot be written: read-only or no permission.",
+    DiskFull "DISK_FULL" "The disk, or the user's quota, is full.",
+    Io "IO" "The operating system failed to read or write.",
+    FileCorrupt "FILE_CORRUPT" "A file of ours has the wrong length, checksum or content.",
+    VersionMismatch "VERSION_MISMATCH" "A work directory, run or output was made by another, incompatible version.",
+    RunLocked "RUN_LOCKED" "Another process drives this run, or holds this task.",
+    RunMismatch "RUN_MISMATCH" "The output directory belongs to a run with other options.",
+    RunNotPrepared "RUN_NOT_PREPARED" "The directory holds no run.json; prepare the run first.",
+    StageUnknown "STAGE_UNKNOWN" "No stage or task of that name or number exists in the run.",
+    StageNotReady "STAGE_NOT_READY" "The stage's inputs are not complete yet.",
+    SequenceUnknown "SEQUENCE_UNKNOWN" "The output has no sequence of that number.",
+    VerifyFailed "VERIFY_FAILED" "An output's files differ from what its manifest and checksums say.",
+    Cancelled "CANCELLED" "The caller cancelled; what was finished is kept and the run can be resumed.",
+    Panic "PANIC" "A bug in longweave: an internal invariant broke. The process goes on.",
+    Internal "INTERNAL" "Something the operating system or a library should not refuse was refused.",
+}
+
+/// An error of longweave: a code, a message for people, details for programs.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    code: Code,
+    message: String,
+    details: Map<String, Value>,
+}
+
+impl Error {
+    /// An error with a message that says what happened, where, and what to do.
+    pub fn new(code: Code, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner { code, message: message.into(), details: Map::new() }))
+    }
+
+    /// The same error with a detail for programs: `file`, `row`, `option`, `expected`, `found` …
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Error {
+        self.0.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// An operating-system error while doing `action` ("write", "open" …) to `path`: the code follows from its kind.
+    pub fn io(error: &io::Error, action: &str, path: &Path) -> Error {
+        use io::ErrorKind as Kind;
+        let (code, remedy) = match error.kind() {
+            Kind::StorageFull | Kind::QuotaExceeded => (Code::DiskFull, "; free some space and run again to go on where it stopped"),
+            Kind::ReadOnlyFilesystem | Kind::PermissionDenied if action != "read" && action != "open" => {
+                (Code::OutputDenied, "; choose a directory that you may write to")
+            }
+            Kind::NotFound => (Code::InputNotFound, ""),
+            _ => (Code::Io, ""),
+        };
+        Error::new(code, format!("cannot {action} {}: {error}{remedy}", path.display())).with("file", path.display().to_string())
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The message.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The details.
+    pub fn details(&self) -> &Map<String, Value> {
+        &self.0.details
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// `io::Result` to [`Result`], naming the action and the path.
+pub trait ResultExt<T> {
+    /// `Err` becomes [`Error::io`].
+    fn at(self, action: &str, path: &Path) -> Result<T>;
+}
+
+impl<T> ResultExt<T> for io::Result<T> {
+    fn at(self, action: &str, path: &Path) -> Result<T> {
+        self.map_err(|e| Error::io(&e, action, path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_names_are_distinct_and_screaming() {
+        let mut names: Vec<_> = CATALOGUE.iter().map(|(code, _)| code.name()).collect();
+        assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CATALOGUE.len());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_denied_one() {
+        let full = Error::io(&io::Error::from(io::ErrorKind::StorageFull), "write", Path::new("out/x"));
+        assert_eq!(full.code(), Code::DiskFull);
+        assert!(full.message().contains("out/x"));
+        let denied = Error::io(&io::Error::from(io::ErrorKind::PermissionDenied), "create", Path::new("out"));
+        assert_eq!(denied.code(), Code::OutputDenied);
+    }
+}

@@ -1,0 +1,14 @@
+//! What every room shares: checked ids, errors with codes, the context a task runs in, keyed random numbers.
+//!
+//! Nothing here reads a file or knows a stage. Dependencies point from the other crates to this one, never back.
+
+mod budget;
+mod ctx;
+mod error;
+mod ids;
+pub mod random;
+
+pub use budget::{Budget, Guard};
+pub use ctx::{Cancel, Ctx, NoProgress, ProgressSink};
+pub use error::{CATALOGUE, Code, Error, Result, ResultExt};
+pub use ids::{DocId, GroupId, KeywordId};

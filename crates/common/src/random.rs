@@ -1,0 +1,71 @@
+//! Keyed random numbers: a pure function of (seed, purpose, key, counter), so that no draw depends on any other draw,
+//! on the order of work or on the number of threads. FORMATS.md gives the same definition in words.
+//!
+//! `draw = xxh3_64(key as 16 bytes LE ‖ counter as 8 bytes LE ‖ purpose as UTF-8, seed)`.
+
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
+
+/// What a draw is about: the xxh3-128 (seed 0) of a document's id or of a keyword, in UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub u128);
+
+impl Key {
+    /// The key of a document's id or of a keyword.
+    pub fn of(text: &str) -> Key {
+        Key(xxh3_128(text.as_bytes()))
+    }
+}
+
+/// 64 random bits for (seed, purpose, key, counter). `purpose` is at most 40 bytes of UTF-8.
+pub fn draw(seed: u64, purpose: &str, key: Key, counter: u64) -> u64 {
+    let mut bytes = [0u8; 64];
+    let end = 24 + purpose.len();
+    assert!(end <= bytes.len(), "purposes are literals of at most 40 bytes");
+    bytes[..16].copy_from_slice(&key.0.to_le_bytes());
+    bytes[16..24].copy_from_slice(&counter.to_le_bytes());
+    bytes[24..end].copy_from_slice(purpose.as_bytes());
+    xxh3_64_with_seed(&bytes[..end], seed)
+}
+
+/// A number in `0..n` from 64 random bits: the high word of `draw · n`. `n` must not be 0.
+pub fn below(draw: u64, n: u64) -> u64 {
+    ((u128::from(draw) * u128::from(n)) >> 64) as u64
+}
+
+/// Whether an event of probability `p` happens: `draw < p · 2⁶⁴`; always for `p ≥ 1`, never for `p ≤ 0`.
+pub fn chance(draw: u64, p: f64) -> bool {
+    // Multiplication by a power of two and the conversion are exact or saturating: the same on every machine.
+    p >= 1.0 || (p > 0.0 && draw < (p * 18_446_744_073_709_551_616.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_fixed_for_ever() {
+        // A change here changes every plan ever made with this version: CHANGELOG line and new golden hashes.
+        assert_eq!(Key::of("a").0, xxh3_128(b"a"));
+        let mut buffer = Key::of("doc-1").0.to_le_bytes().to_vec();
+        buffer.extend_from_slice(&3u64.to_le_bytes());
+        buffer.extend_from_slice(b"order");
+        assert_eq!(draw(42, "order", Key::of("doc-1"), 3), xxh3_64_with_seed(&buffer, 42));
+    }
+
+    #[test]
+    fn below_covers_its_range_evenly() {
+        let mut seen = [0u32; 7];
+        for i in 0..70_000 {
+            seen[below(draw(1, "test", Key(i), 0), 7) as usize] += 1;
+        }
+        assert!(seen.iter().all(|&n| (9_500..10_500).contains(&n)), "{seen:?}");
+    }
+
+    #[test]
+    fn chance_holds_at_its_ends() {
+        assert!(chance(u64::MAX, 1.0));
+        assert!(!chance(0, 0.0));
+        let hits = (0..100_000).filter(|&i| chance(draw(9, "test", Key(i), 0), 0.3)).count();
+        assert!((29_000..31_000).contains(&hits), "{hits}");
+    }
+}
