@@ -1,1 +1,18 @@
-//! longweave-storage.
+//! How results reach the disk: whole or not at all, with checksums, and readable by position.
+//!
+//! Every file is written under an attempt's own name, flushed to the disk and renamed. Layouts are in FORMATS.md.
+
+mod array;
+mod atomic;
+mod digest;
+mod done;
+pub mod failpoint;
+mod lock;
+mod strings;
+
+pub use array::{ArrayFile, ArrayWriter, Scalar, read_array, write_array};
+pub use atomic::{AtomicFile, Sealed, read_exact_at, sync_directory, write_file};
+pub use digest::{Digest, checksum_file, digest_of};
+pub use done::{DoneRecord, FileRecord};
+pub use lock::Lock;
+pub use strings::{STRING_BATCH_ROWS, StringTable, StringTableWriter, read_strings, write_strings};

@@ -1,0 +1,87 @@
+//! What a planner knows of a corpus: lengths, keys, keywords. Borrowed columns by `DocId` or `KeywordId`; no text, no tokens.
+
+use longweave_common::random::Key;
+use longweave_common::{Code, DocId, Error, KeywordId, Result};
+
+use crate::Forest;
+
+/// The metadata of a corpus. Columns of documents are indexed by `DocId` and equally long.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanInput<'a> {
+    /// Tokens of each document, without separator and begin tokens; 0 for a rejected or empty one.
+    pub lens: &'a [u32],
+    /// [`Key`] of each document's id.
+    pub keys: &'a [u128],
+    /// xxh3-128 of each document's text; needed for `dedup: exact`.
+    pub text_hashes: Option<&'a [u128]>,
+    /// Representative keyword of each document, [`KeywordId::NONE`] where there is none; needed for quest and keyworded pools.
+    pub keyword_of: Option<&'a [KeywordId]>,
+    /// [`Key`] of each keyword, by `KeywordId`; empty where there are no keywords.
+    pub keyword_keys: &'a [u128],
+    /// The hierarchy of phrases; needed for quest with `fill: related`.
+    pub forest: Option<&'a Forest>,
+}
+
+/// Which documents a plan is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Those not held out.
+    Main,
+    /// Those that `holdout` sets aside.
+    HeldOut,
+}
+
+impl PlanInput<'_> {
+    /// The key of a document's id.
+    pub(crate) fn key(&self, doc: DocId) -> Key {
+        Key(self.keys[doc.index()])
+    }
+
+    /// The key of a keyword.
+    pub(crate) fn keyword_key(&self, keyword: KeywordId) -> Key {
+        Key(self.keyword_keys[keyword.index()])
+    }
+
+    /// The representative keyword of a document; `NONE` where there is none.
+    pub(crate) fn keyword(&self, doc: DocId) -> KeywordId {
+        self.keyword_of.map_or(KeywordId::NONE, |column| column[doc.index()])
+    }
+
+    /// Checks that columns agree with each other.
+    ///
+    /// Errors: `FILE_CORRUPT`, naming the columns; `TOO_MANY_ROWS`.
+    pub(crate) fn check(&self) -> Result<()> {
+        let n = self.lens.len();
+        if n > u32::MAX as usize {
+            return Err(Error::new(Code::TooManyRows, format!("a plan can hold 2³²−1 documents, the corpus has {n}")));
+        }
+        let columns = [
+            ("keys", Some(self.keys.len())),
+            ("text hashes", self.text_hashes.map(<[_]>::len)),
+            ("keywords", self.keyword_of.map(<[_]>::len)),
+        ];
+        for (name, len) in columns {
+            if len.is_some_and(|len| len != n) {
+                let message = format!(
+                    "the corpus has {n} lengths of documents, but {} {name}; delete the work directory and run again",
+                    len.unwrap_or(0)
+                );
+                return Err(Error::new(Code::FileCorrupt, message));
+            }
+        }
+        let keywords = self.keyword_keys.len();
+        let beyond = |k: &KeywordId| !k.is_none() && k.index() >= keywords;
+        if let Some(row) = self.keyword_of.and_then(|column| column.iter().position(beyond)) {
+            let message =
+                format!("document {row} has a keyword beyond the {keywords} of the index; delete the index stage's folder and run again");
+            return Err(Error::new(Code::FileCorrupt, message).with("row", row));
+        }
+        if let Some(forest) = self.forest.filter(|f| f.node_of_keyword.len() != keywords) {
+            let found = forest.node_of_keyword.len();
+            let message =
+                format!("the hierarchy knows {found} keywords, the index {keywords}; delete the index stage's folder and run again");
+            return Err(Error::new(Code::FileCorrupt, message));
+        }
+        Ok(())
+    }
+}

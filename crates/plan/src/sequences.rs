@@ -1,0 +1,232 @@
+//! Sequences as pieces, in flat columns: the plan in memory, and the part of a plan file that a reader holds. Lengths in tokens.
+
+use std::ops::Range;
+
+use longweave_common::{DocId, GroupId, KeywordId};
+use serde::{Deserialize, Serialize};
+
+use crate::{Forest, PlanStats, Policies};
+
+/// A run of one document's virtual tokens: its begin token (where there is one), its own tokens, its separator's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Piece {
+    /// The document.
+    pub doc: DocId,
+    /// First virtual token, from 0.
+    pub start: u32,
+    /// Number of virtual tokens, at least 1.
+    pub len: u32,
+    /// The group that brought it.
+    pub group: GroupId,
+}
+
+/// Why a sequence's pieces stand together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rule {
+    /// All of one group.
+    Group,
+    /// Tails in random order.
+    Next,
+    /// Tails that met at a phrase of the hierarchy.
+    Related,
+    /// One tail, padded.
+    Pad,
+    /// What was open at the end, padded.
+    Last,
+}
+
+impl Rule {
+    /// All rules, in the order of their numbers in files.
+    pub const ALL: [Rule; 5] = [Rule::Group, Rule::Next, Rule::Related, Rule::Pad, Rule::Last];
+
+    /// The name in reports and provenance.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Rule::Group => "group",
+            Rule::Next => "next",
+            Rule::Related => "related",
+            Rule::Pad => "pad",
+            Rule::Last => "last",
+        }
+    }
+}
+
+/// What every sequence and document of a plan is made of, beside the documents' own tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Shape {
+    /// Tokens of a sequence.
+    pub length: u32,
+    /// Begin tokens before each document.
+    pub lead: u32,
+    /// Tokens of the separator after each document.
+    pub separator: u32,
+    /// Whether each sequence starts with a begin token.
+    pub sequence_bos: bool,
+}
+
+impl Shape {
+    /// The shape that `policies` ask for.
+    pub fn of(policies: &Policies) -> Shape {
+        let Policies { length, lead, separator, sequence_bos, .. } = *policies;
+        Shape { length, lead, separator, sequence_bos }
+    }
+
+    /// Virtual tokens that the pieces of a sequence can hold.
+    pub fn capacity(&self) -> u32 {
+        self.length - u32::from(self.sequence_bos)
+    }
+
+    /// Virtual tokens of a document of `len` tokens.
+    pub fn virtual_len(&self, len: u32) -> u64 {
+        u64::from(self.lead) + u64::from(len) + u64::from(self.separator)
+    }
+
+    /// The parts of a piece of a document of `len` tokens: (begin tokens, the document's own, the separator's).
+    pub fn parts(&self, piece: Piece, len: u32) -> (u32, u32, u32) {
+        let (start, end) = (u64::from(piece.start), u64::from(piece.start) + u64::from(piece.len));
+        let (own, after) = (u64::from(self.lead), u64::from(self.lead) + u64::from(len));
+        let overlap = |a: u64, b: u64| end.min(b).saturating_sub(start.max(a)) as u32;
+        (overlap(0, own), overlap(own, after), overlap(after, u64::MAX))
+    }
+}
+
+/// Sequences in flat columns: 25 bytes a sequence and 16 a piece.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sequences {
+    pub(crate) first: u64,
+    pub(crate) ends: Vec<u64>,
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) nodes: Vec<u32>,
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) epochs: Vec<u32>,
+    pub(crate) rounds: Vec<u32>,
+}
+
+/// One sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sequence<'a> {
+    /// Its number in the plan, from 0.
+    pub number: u64,
+    /// Its pieces, in order; never empty.
+    pub pieces: &'a [Piece],
+    /// Why they stand together.
+    pub rule: Rule,
+    /// The node of the hierarchy where they met (rule `related`).
+    pub node: Option<u32>,
+    /// Tokens before padding: the pieces' and the sequence's begin token.
+    pub n_tokens: u32,
+    /// The epoch it was planned in, from 0.
+    pub epoch: u32,
+    /// The round of that epoch it was finished in, from 0.
+    pub round: u32,
+}
+
+impl Sequences {
+    /// Number of sequences.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The number in the plan of the first one.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// All pieces, sequence after sequence.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Places in [`Sequences::pieces`] of the pieces of the `i`-th sequence; panics beyond the end, as a slice does.
+    pub fn range(&self, i: usize) -> Range<usize> {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        start..self.ends[i] as usize
+    }
+
+    /// The `i`-th sequence; panics beyond the end, as a slice does.
+    pub fn get(&self, i: usize) -> Sequence<'_> {
+        Sequence {
+            number: self.first + i as u64,
+            pieces: &self.pieces[self.range(i)],
+            rule: self.rules[i],
+            node: Some(self.nodes[i]).filter(|&node| node != Forest::NONE),
+            n_tokens: self.tokens[i],
+            epoch: self.epochs[i],
+            round: self.rounds[i],
+        }
+    }
+
+    /// All sequences in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Sequence<'_>> {
+        (0..self.len()).map(|i| self.get(i))
+    }
+
+    pub(crate) fn push(&mut self, sequence: Sequence<'_>) {
+        self.pieces.extend_from_slice(sequence.pieces);
+        self.ends.push(self.pieces.len() as u64);
+        self.rules.push(sequence.rule);
+        self.nodes.push(sequence.node.unwrap_or(Forest::NONE));
+        self.tokens.push(sequence.n_tokens);
+        self.epochs.push(sequence.epoch);
+        self.rounds.push(sequence.round);
+    }
+}
+
+/// The groups of a plan by `GroupId`, in flat columns: 12 bytes a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// The keyword, [`KeywordId::NONE`] for a group without one.
+    pub keywords: Vec<KeywordId>,
+    /// The epoch, from 0.
+    pub epochs: Vec<u32>,
+    /// The round of the epoch, from 0.
+    pub rounds: Vec<u32>,
+}
+
+impl Groups {
+    /// Number of groups.
+    pub fn len(&self) -> usize {
+        self.keywords.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.keywords.is_empty()
+    }
+}
+
+/// All sequences of an output as pieces, in the order in which they are written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Length, begin tokens, separators.
+    pub shape: Shape,
+    /// The sequences.
+    pub sequences: Sequences,
+    /// The groups that pieces name.
+    pub groups: Groups,
+    /// Counts for the summary.
+    pub stats: PlanStats,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_told_apart_into_begin_own_and_separator() {
+        let shape = Shape { length: 100, lead: 1, separator: 2, sequence_bos: true };
+        assert_eq!((shape.capacity(), shape.virtual_len(5)), (99, 8));
+        for (start, len, expected) in [(0, 8, (1, 5, 2)), (0, 1, (1, 0, 0)), (3, 2, (0, 2, 0)), (5, 3, (0, 1, 2)), (7, 1, (0, 0, 1))] {
+            let piece = Piece { doc: DocId::new(0), start, len, group: GroupId::new(0) };
+            assert_eq!(shape.parts(piece, 5), expected, "{start}+{len}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Flat little-endian columns behind a header of 32 bytes: magic `lwarray1`, element width in bytes (u32), reserved 0 (u32),
+//! number of elements (u64), xxh3-64 of the elements' bytes (u64). Elements follow.
+
+use std::fs::File;
+use std::io::Write;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use longweave_common::{Code, Error, Result, ResultExt};
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+
+use crate::atomic::{AtomicFile, Sealed, read_exact_at};
+
+const MAGIC: &[u8; 8] = b"lwarray1";
+const HEADER: usize = 32;
+/// Elements are converted through buffers of this many bytes.
+const CHUNK: usize = 64 << 10;
+
+/// An element of a flat column.
+pub trait Scalar: Copy + Default + Send + Sync + 'static {
+    /// Width in bytes.
+    const WIDTH: usize;
+    /// Writes the element into `WIDTH` bytes.
+    fn put(self, bytes: &mut [u8]);
+    /// Reads the element from `WIDTH` bytes.
+    fn get(bytes: &[u8]) -> Self;
+}
+
+macro_rules! scalar {
+    ($($t:ty),*) => {$(
+        impl Scalar for $t {
+            const WIDTH: usize = size_of::<$t>();
+            fn put(self, bytes: &mut [u8]) {
+                bytes.copy_from_slice(&self.to_le_bytes());
+            }
+            fn get(bytes: &[u8]) -> Self {
+                <$t>::from_le_bytes(bytes.try_into().expect("callers pass WIDTH bytes"))
+            }
+        }
+    )*};
+}
+scalar!(u8, u16, u32, u64, u128);
+
+fn header(width: usize, count: u64, xxh3: u64) -> [u8; HEADER] {
+    let mut header = [0u8; HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..12].copy_from_slice(&(width as u32).to_le_bytes());
+    header[16..24].copy_from_slice(&count.to_le_bytes());
+    header[24..].copy_from_slice(&xxh3.to_le_bytes());
+    header
+}
+
+/// Writes a column piece by piece.
+pub struct ArrayWriter<T> {
+    file: AtomicFile,
+    body: Xxh3Default,
+    count: u64,
+    buffer: Vec<u8>,
+    element: PhantomData<T>,
+}
+
+impl<T: Scalar> ArrayWriter<T> {
+    /// Begins a column that will stand at `path`.
+    pub fn create(path: &Path) -> Result<ArrayWriter<T>> {
+        let mut file = AtomicFile::create(path)?;
+        file.put(&[0; HEADER])?;
+        Ok(ArrayWriter { file, body: Xxh3Default::new(), count: 0, buffer: Vec::new(), element: PhantomData })
+    }
+
+    /// Appends `elements`.
+    pub fn push(&mut self, elements: &[T]) -> Result<()> {
+        for chunk in elements.chunks(CHUNK / T::WIDTH) {
+            self.buffer.resize(chunk.len() * T::WIDTH, 0);
+            for (element, bytes) in chunk.iter().zip(self.buffer.chunks_exact_mut(T::WIDTH)) {
+                element.put(bytes);
+            }
+            self.body.update(&self.buffer);
+            self.file.write_all(&self.buffer).map_err(|e| self.file.error(&e))?;
+        }
+        self.count += elements.len() as u64;
+        Ok(())
+    }
+
+    /// Elements pushed so far.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether nothing was pushed.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Puts the column in its place. The seal's checksum is of the header's 32 bytes, which hold the body's checksum.
+    pub fn commit(self) -> Result<Sealed> {
+        let header = header(T::WIDTH, self.count, self.body.digest());
+        self.file.commit_with_header(&header, xxh3_64(&header))
+    }
+}
+
+/// A column on disk, read by position.
+pub struct ArrayFile<T> {
+    file: File,
+    path: PathBuf,
+    count: u64,
+    xxh3: u64,
+    element: PhantomData<T>,
+}
+
+impl<T: Scalar> ArrayFile<T> {
+    /// Opens a column and checks header and length, not the elements' checksum.
+    ///
+    /// Errors: `FILE_CORRUPT` for another magic, width or length.
+    pub fn open(path: &Path) -> Result<ArrayFile<T>> {
+        let file = File::open(path).at("open", path)?;
+        let length = file.metadata().at("open", path)?.len();
+        let mut bytes = [0u8; HEADER];
+        read_exact_at(&file, &mut bytes, 0).map_err(|_| corrupt(path, "is shorter than its header"))?;
+        if &bytes[..8] != MAGIC {
+            return Err(corrupt(path, "is not a longweave column of this version"));
+        }
+        let width = u32::get(&bytes[8..12]) as usize;
+        let (count, xxh3) = (u64::get(&bytes[16..24]), u64::get(&bytes[24..]));
+        if width != T::WIDTH || u32::get(&bytes[12..16]) != 0 {
+            return Err(corrupt(path, &format!("has elements of {width} bytes where {} are expected", T::WIDTH)));
+        }
+        let expected = count.checked_mul(width as u64).and_then(|n| n.checked_add(HEADER as u64));
+        if expected != Some(length) {
+            return Err(corrupt(path, &format!("is {length} bytes long, but its header says {count} elements of {width} bytes")));
+        }
+        Ok(ArrayFile { file, path: path.to_owned(), count, xxh3, element: PhantomData })
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends elements `start..start + n` to `out`.
+    ///
+    /// Errors: `FILE_CORRUPT` when the range reaches beyond the end.
+    pub fn read_into(&self, start: u64, n: usize, out: &mut Vec<T>) -> Result<()> {
+        if start.checked_add(n as u64).is_none_or(|end| end > self.count) {
+            return Err(corrupt(&self.path, &format!("has {} elements, but {n} from {start} on are asked for", self.count)));
+        }
+        out.reserve(n);
+        let mut bytes = vec![0u8; (n * T::WIDTH).min(CHUNK)];
+        let (mut offset, mut left) = (HEADER as u64 + start * T::WIDTH as u64, n * T::WIDTH);
+        while left > 0 {
+            let chunk = &mut bytes[..left.min(CHUNK)];
+            read_exact_at(&self.file, chunk, offset).at("read", &self.path)?;
+            out.extend(chunk.chunks_exact(T::WIDTH).map(T::get));
+            offset += chunk.len() as u64;
+            left -= chunk.len();
+        }
+        Ok(())
+    }
+
+    /// Reads everything and compares the checksum.
+    ///
+    /// Errors: `FILE_CORRUPT` when it differs.
+    pub fn read_all(&self) -> Result<Vec<T>> {
+        let count = usize::try_from(self.count).map_err(|_| corrupt(&self.path, "is too large for this machine"))?;
+        let mut out = Vec::new();
+        self.read_into(0, count, &mut out)?;
+        let mut hash = Xxh3Default::new();
+        let mut bytes = vec![0u8; CHUNK];
+        for chunk in out.chunks(CHUNK / T::WIDTH) {
+            let bytes = &mut bytes[..chunk.len() * T::WIDTH];
+            chunk.iter().zip(bytes.chunks_exact_mut(T::WIDTH)).for_each(|(element, b)| element.put(b));
+            hash.update(bytes);
+        }
+        if hash.digest() != self.xxh3 {
+            return Err(corrupt(&self.path, "does not match its checksum"));
+        }
+        Ok(out)
+    }
+}
+
+/// Writes a whole column.
+pub fn write_array<T: Scalar>(path: &Path, elements: &[T]) -> Result<Sealed> {
+    let mut writer = ArrayWriter::create(path)?;
+    writer.push(elements)?;
+    writer.commit()
+}
+
+/// Reads a whole column, checksum compared.
+pub fn read_array<T: Scalar>(path: &Path) -> Result<Vec<T>> {
+    ArrayFile::open(path)?.read_all()
+}
+
+pub(crate) fn corrupt(path: &Path, what: &str) -> Error {
+    let message = format!("{} {what}; delete the folder it stands in and run again", path.display());
+    Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_layout_is_the_one_written_down() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        write_array(&path, &[1u16, 0x0203]).unwrap();
+        let mut expected = b"lwarray1\x02\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0".to_vec();
+        expected.extend_from_slice(&xxh3_64(&[1, 0, 3, 2]).to_le_bytes());
+        expected.extend_from_slice(&[1, 0, 3, 2]);
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_changed_byte_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        write_array(&path, &[1u32, 2, 3]).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x40;
+            std::fs::write(&path, &bad).unwrap();
+            assert_eq!(read_array::<u32>(&path).unwrap_err().code(), Code::FileCorrupt, "byte {at}");
+        }
+        std::fs::write(&path, &good[..good.len() - 1]).unwrap();
+        assert_eq!(read_array::<u32>(&path).unwrap_err().code(), Code::FileCorrupt);
+    }
+
+    proptest! {
+        #[test]
+        fn any_range_reads_back(values in proptest::collection::vec(any::<u64>(), 0..3000), a in 0usize..3000, b in 0usize..3000) {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("x");
+            let mut writer = ArrayWriter::create(&path).unwrap();
+            values.chunks(7).for_each(|c| writer.push(c).unwrap());
+            writer.commit().unwrap();
+            let (a, b) = (a.min(b).min(values.len()), a.max(b).min(values.len()));
+            let mut out = vec![];
+            ArrayFile::<u64>::open(&path).unwrap().read_into(a as u64, b - a, &mut out).unwrap();
+            prop_assert_eq!(&out, &values[a..b]);
+            prop_assert_eq!(read_array::<u64>(&path).unwrap(), values);
+        }
+    }
+}

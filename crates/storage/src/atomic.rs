@@ -1,0 +1,190 @@
+//! Files that appear whole or not at all: written as `.NAME.PID-N.part` beside their place, fsynced, renamed.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use longweave_common::{Error, Result, ResultExt};
+use xxhash_rust::xxh3::Xxh3Default;
+
+use crate::failpoint;
+
+static ATTEMPT: AtomicU64 = AtomicU64::new(0);
+
+/// A file being written. Dropped without [`AtomicFile::commit`], it leaves nothing behind.
+pub struct AtomicFile {
+    target: PathBuf,
+    attempt: PathBuf,
+    writer: Option<BufWriter<File>>,
+    hash: Xxh3Default,
+    bytes: u64,
+}
+
+/// What a committed file is: its length in bytes and the xxh3-64 of its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// xxh3-64 (seed 0) of the whole content.
+    pub xxh3: u64,
+}
+
+impl AtomicFile {
+    /// Begins a file that will stand at `target`; creates missing directories.
+    ///
+    /// Errors: `OUTPUT_DENIED`, `DISK_FULL`, `IO`.
+    pub fn create(target: &Path) -> Result<AtomicFile> {
+        let directory = target.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(directory).at("create", directory)?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let number = ATTEMPT.fetch_add(1, Ordering::Relaxed);
+        let attempt = directory.join(format!(".{name}.{}-{number}.part", std::process::id()));
+        failpoint::hit("create").at("create", target)?;
+        let file = File::create(&attempt).at("create", target)?;
+        let writer = Some(BufWriter::with_capacity(256 << 10, file));
+        Ok(AtomicFile { target: target.to_owned(), attempt, writer, hash: Xxh3Default::new(), bytes: 0 })
+    }
+
+    /// Where the file will stand.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// `io::Error` of a write to this file as longweave's error.
+    pub fn error(&self, error: &io::Error) -> Error {
+        Error::io(error, "write", &self.target)
+    }
+
+    /// Appends `bytes`.
+    pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_all(bytes).map_err(|e| self.error(&e))
+    }
+
+    /// Flushes, fsyncs, renames into place, and fsyncs the directory.
+    pub fn commit(self) -> Result<Sealed> {
+        self.finish(None)
+    }
+
+    /// Like [`AtomicFile::commit`], first replacing the leading bytes, which were written as zeros of the same length.
+    pub(crate) fn commit_with_header(self, header: &[u8], header_and_body_xxh3: u64) -> Result<Sealed> {
+        self.finish(Some((header, header_and_body_xxh3)))
+    }
+
+    fn finish(mut self, header: Option<(&[u8], u64)>) -> Result<Sealed> {
+        let target = self.target.clone();
+        let mut sealed = Sealed { bytes: self.bytes, xxh3: self.hash.digest() };
+        let writer = self.writer.take().expect("the writer is taken only here");
+        let done = (|| {
+            failpoint::hit("write")?;
+            let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+            if let Some((header, xxh3)) = header {
+                file.seek(SeekFrom::Start(0))?;
+                file.write_all(header)?;
+                sealed.xxh3 = xxh3;
+            }
+            file.sync_all()?;
+            failpoint::hit("rename")?;
+            fs::rename(&self.attempt, &target)
+        })();
+        done.at("write", &target)?;
+        sync_directory(target.parent().unwrap_or(Path::new(".")))?;
+        Ok(sealed)
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let writer = self.writer.as_mut().expect("the writer is taken only by commit, which consumes the file");
+        writer.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        self.writer = None;
+        // After a commit the attempt's name is gone; a failure to remove leaves a hidden file that nobody reads.
+        let _ = fs::remove_file(&self.attempt);
+    }
+}
+
+/// Writes a whole small file atomically.
+pub fn write_file(target: &Path, content: &[u8]) -> Result<Sealed> {
+    let mut file = AtomicFile::create(target)?;
+    file.put(content)?;
+    file.commit()
+}
+
+/// Makes renames in `directory` durable. A no-op where directories cannot be opened (Windows).
+pub fn sync_directory(directory: &Path) -> Result<()> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    if cfg!(unix) {
+        File::open(directory).and_then(|d| d.sync_all()).at("sync", directory)?;
+    }
+    Ok(())
+}
+
+/// Fills `buffer` from `offset` without moving a shared file position, so that threads can share one handle.
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+    }
+    #[cfg(windows)]
+    {
+        let mut done = 0;
+        while done < buffer.len() {
+            match std::os::windows::fs::FileExt::seek_read(file, &mut buffer[done..], offset + done as u64)? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                n => done += n,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_dropped_attempt_leaves_nothing_and_a_committed_one_only_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b.bin");
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.put(b"half").unwrap();
+        drop(file);
+        assert_eq!(names(path.parent().unwrap()), Vec::<String>::new());
+
+        let sealed = write_file(&path, b"whole").unwrap();
+        assert_eq!(sealed, Sealed { bytes: 5, xxh3: xxhash_rust::xxh3::xxh3_64(b"whole") });
+        assert_eq!(names(path.parent().unwrap()), ["b.bin"]);
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn a_target_whose_directory_is_a_file_is_an_error_that_names_it() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("file"), b"").unwrap();
+        let error = write_file(&directory.path().join("file/x"), b"").unwrap_err();
+        assert!(error.message().contains("file"), "{error}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Digests that address results by content, and checksums of whole files.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use longweave_common::{Result, ResultExt};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
+
+/// 16 hexadecimal digits: half of the xxh3-128 of a canonical JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The digest of a value: of its JSON with object keys in byte order.
+pub fn digest_of(value: &serde_json::Value) -> Digest {
+    let canonical = value.to_string(); // serde_json's Map is ordered by key
+    Digest(format!("{:016x}", (xxh3_128(canonical.as_bytes()) >> 64) as u64))
+}
+
+/// (bytes, xxh3-64, lower-case sha-256) of a file, read once.
+pub fn checksum_file(path: &Path) -> Result<(u64, u64, String)> {
+    let mut file = File::open(path).at("open", path)?;
+    let (mut xxh3, mut sha, mut bytes) = (Xxh3Default::new(), Sha256::new(), 0);
+    let mut buffer = vec![0u8; 1 << 20];
+    loop {
+        let n = file.read(&mut buffer).at("read", path)?;
+        if n == 0 {
+            let hex = sha.finalize().iter().map(|b| format!("{b:02x}")).collect();
+            return Ok((bytes, xxh3.digest(), hex));
+        }
+        xxh3.update(&buffer[..n]);
+        sha.update(&buffer[..n]);
+        bytes += n as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_order_of_keys_does_not_matter_and_every_value_does() {
+        assert_eq!(digest_of(&json!({"a": 1, "b": [2]})), digest_of(&json!({"b": [2], "a": 1})));
+        assert_ne!(digest_of(&json!({"a": 1})), digest_of(&json!({"a": 2})));
+        assert_eq!(digest_of(&json!(null)).as_str().len(), 16);
+    }
+
+    #[test]
+    fn sha256_is_the_known_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("abc");
+        std::fs::write(&path, "abc").unwrap();
+        let (bytes, _, sha) = checksum_file(&path).unwrap();
+        assert_eq!((bytes, sha.as_str()), (3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+    }
+}
