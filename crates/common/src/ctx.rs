@@ -7,7 +7,10 @@ use crate::{Budget, Code, Error, Result};
 
 /// A flag that asks running work to stop. Cloning shares the flag.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    own: Arc<AtomicBool>,
+    parent: Option<Arc<AtomicBool>>,
+}
 
 impl Cancel {
     /// A flag not yet raised.
@@ -17,12 +20,17 @@ impl Cancel {
 
     /// Raises the flag; it cannot be lowered.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.own.store(true, Ordering::Release);
+    }
+
+    /// A flag of its own that also counts as raised once this one is.
+    pub fn child(&self) -> Cancel {
+        Cancel { own: Arc::default(), parent: Some(Arc::clone(&self.own)) }
     }
 
     /// Whether the flag is raised.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.own.load(Ordering::Acquire) || self.parent.as_ref().is_some_and(|p| p.load(Ordering::Acquire))
     }
 
     /// `Err(CANCELLED)` once the flag is raised. Work calls it at least every few milliseconds.
@@ -71,6 +79,11 @@ impl Ctx {
             .build()
             .map_err(|e| Error::new(Code::Internal, format!("cannot start {threads} threads: {e}")))?;
         Ok(Ctx { budget: Budget::new(memory), pool: Arc::new(pool), cancel: Cancel::new(), progress: Arc::new(NoProgress) })
+    }
+
+    /// The same context with a cancel flag of its own, which also follows this one's.
+    pub fn with_child_cancel(&self) -> Ctx {
+        Ctx { cancel: self.cancel.child(), ..self.clone() }
     }
 
     /// The same context with another progress sink.
