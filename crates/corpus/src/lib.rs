@@ -1,1 +1,18 @@
-//! longweave-corpus.
+//! The corpus: files → splits → rows. JSONL (plain, .gz, .zst), Parquet, trees of .txt and .md files.
+//!
+//! An [`Inventory`] lists the files in byte order of their relative paths, and the splits that one task each reads alone. A
+//! [`RowReader`] lends the rows of one split. Rows that cannot be used are values, because a run may be told to skip them; files that
+//! cannot be read on are errors.
+
+mod inventory;
+mod json;
+mod lines;
+mod options;
+mod parquet_rows;
+mod row;
+mod spool;
+
+pub use inventory::{InputFile, Inventory, Kind, Packing, Range, Split, check_unchanged, inventory, split_bytes};
+pub use options::CorpusOptions;
+pub use row::{Bad, Content, Document, Row, RowReader, count_rows, default_id};
+pub use spool::SpoolWriter;

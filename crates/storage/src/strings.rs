@@ -102,6 +102,33 @@ impl StringTable {
         Ok(StringTable { batches, rows })
     }
 
+    /// Calls `take` with the place in `rows` and the string of each of these rows, which must rise; reads batch by batch and holds one.
+    ///
+    /// Errors: `FILE_CORRUPT` when it is no such table or has fewer rows.
+    pub fn pick(path: &Path, rows: &[usize], mut take: impl FnMut(usize, &str)) -> Result<()> {
+        let file = BufReader::new(File::open(path).at("open", path)?);
+        let bad = |e: &ArrowError| corrupt(path, &format!("is no readable Arrow file ({e})"));
+        let mut reader = FileReader::try_new(file, None).map_err(|e| bad(&e))?;
+        let mut at = 0;
+        while at < rows.len() {
+            let number = rows[at] / STRING_BATCH_ROWS;
+            let end = at + rows[at..].partition_point(|&row| row / STRING_BATCH_ROWS == number);
+            reader.set_index(number).map_err(|e| bad(&e))?;
+            let batch = reader.next().ok_or_else(|| corrupt(path, "has fewer rows than expected"))?.map_err(|e| bad(&e))?;
+            let column = batch.columns().first().and_then(|c| c.as_any().downcast_ref::<LargeStringArray>());
+            let column = column.ok_or_else(|| corrupt(path, "has no LargeUtf8 column first"))?;
+            for (place, row) in rows.iter().enumerate().take(end).skip(at) {
+                let row = row % STRING_BATCH_ROWS;
+                if row >= column.len() {
+                    return Err(corrupt(path, "has fewer rows than expected"));
+                }
+                take(place, column.value(row));
+            }
+            at = end;
+        }
+        Ok(())
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows
@@ -158,6 +185,11 @@ mod tests {
         assert_eq!(table.len(), rows.len());
         assert!(table.iter().eq(rows.iter().map(String::as_str)));
         assert_eq!(table.get(STRING_BATCH_ROWS), rows[STRING_BATCH_ROWS]);
+        let wanted = [0, 5, STRING_BATCH_ROWS - 1, STRING_BATCH_ROWS * 2 + 2];
+        let mut picked = vec![];
+        StringTable::pick(&path, &wanted, |at, text| picked.push((at, text.to_owned()))).unwrap();
+        assert!(picked.iter().enumerate().all(|(i, (at, text))| *at == i && *text == rows[wanted[i]]), "{picked:?}");
+        assert!(StringTable::pick(&path, &[rows.len()], |_, _| ()).is_err());
     }
 
     #[test]

@@ -1,0 +1,321 @@
+//! Which files a corpus has, and how they are divided into splits.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Component, Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use globset::{GlobBuilder, GlobMatcher};
+use longweave_common::{Code, Error, Result, ResultExt};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use crate::CorpusOptions;
+
+/// The files and splits of a corpus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Inventory {
+    /// The directory that files' paths start from.
+    pub root: String,
+    /// Files in byte order of path.
+    pub files: Vec<InputFile>,
+    /// Splits in order of file and place in it.
+    pub splits: Vec<Split>,
+}
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InputFile {
+    /// Path below the root, with `/`.
+    pub path: String,
+    /// How it is read.
+    pub kind: Kind,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Modification time in nanoseconds since 1970.
+    pub modified_ns: u64,
+}
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// One JSON object a line.
+    Jsonl(Packing),
+    /// Parquet.
+    Parquet,
+    /// The whole file is one document.
+    Text,
+}
+
+/// How a JSONL file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Packing {
+    /// Not at all.
+    Plain,
+    /// gzip, one or several members.
+    Gzip,
+    /// Zstandard, one or several frames.
+    Zstd,
+}
+
+/// A part of the corpus that one task reads alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Split {
+    /// Its (first) file.
+    pub file: u32,
+    /// Which part of it.
+    pub range: Range,
+}
+
+/// The part of a file, or the files, that a split covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Range {
+    /// The whole file.
+    Whole,
+    /// The lines whose first byte is in `start..end` of a plain JSONL file.
+    Bytes {
+        /// First byte.
+        start: u64,
+        /// One after the last.
+        end: u64,
+    },
+    /// Row groups `start..end` of a Parquet file.
+    RowGroups {
+        /// First row group.
+        start: u32,
+        /// One after the last.
+        end: u32,
+    },
+    /// Text files from the split's file to before `end`.
+    Files {
+        /// One after the last.
+        end: u32,
+    },
+}
+
+impl Kind {
+    /// The kind of a file by its name.
+    pub fn of(path: &str) -> Option<Kind> {
+        let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+        let jsonl = |name: &str| [".jsonl", ".ndjson", ".json"].iter().any(|e| name.ends_with(e));
+        if let Some(inner) = name.strip_suffix(".gz") {
+            jsonl(inner).then_some(Kind::Jsonl(Packing::Gzip))
+        } else if let Some(inner) = name.strip_suffix(".zst") {
+            jsonl(inner).then_some(Kind::Jsonl(Packing::Zstd))
+        } else if jsonl(&name) {
+            Some(Kind::Jsonl(Packing::Plain))
+        } else if name.ends_with(".parquet") {
+            Some(Kind::Parquet)
+        } else {
+            [".txt", ".md"].iter().any(|e| name.ends_with(e)).then_some(Kind::Text)
+        }
+    }
+}
+
+impl Inventory {
+    /// Where a file is.
+    pub fn path(&self, file: u32) -> PathBuf {
+        Path::new(&self.root).join(&self.files[file as usize].path)
+    }
+
+    /// The files of a split.
+    pub fn files_of(&self, split: usize) -> std::ops::Range<u32> {
+        let Split { file, range } = self.splits[split];
+        match range {
+            Range::Files { end } => file..end,
+            _ => file..file + 1,
+        }
+    }
+}
+
+/// Bytes of the files or part of a file that a split covers; of a packed file, as packed.
+pub fn split_bytes(inventory: &Inventory, split: usize) -> u64 {
+    match inventory.splits[split].range {
+        Range::Bytes { start, end } => end - start,
+        _ => inventory.files_of(split).map(|f| inventory.files[f as usize].bytes).sum(),
+    }
+}
+
+/// Finds the files and divides them.
+///
+/// Errors: `INPUT_NOT_FOUND` for a path or glob that matches nothing, `INPUT_UNSUPPORTED` for a file of an unknown kind that is named
+/// outright, `INPUT_TRUNCATED` for a damaged Parquet file. In directories, files of other kinds and hidden ones are passed over.
+pub fn inventory(options: &CorpusOptions) -> Result<Inventory> {
+    let mut found: BTreeMap<PathBuf, Kind> = BTreeMap::new();
+    let mut bases: Vec<PathBuf> = Vec::new();
+    for path in &options.paths {
+        bases.push(find(path, &mut found)?);
+    }
+    let root = match &options.root {
+        Some(root) => fs::canonicalize(root).at("open", Path::new(root))?,
+        None => common(&bases),
+    };
+    let mut files = Vec::with_capacity(found.len());
+    for (path, kind) in found {
+        let relative = path.strip_prefix(&root).map_err(|_| {
+            let message = format!("{} does not stand below the corpus root {}; give another `corpusRoot`", path.display(), root.display());
+            Error::new(Code::OptionsInvalid, message).with("option", "corpusRoot")
+        })?;
+        let parts: Option<Vec<&str>> = relative.components().map(|c| c.as_os_str().to_str()).collect();
+        let relative = parts.ok_or_else(|| {
+            Error::new(Code::InputUnsupported, format!("the name of {} is not UTF-8; rename it", path.display()))
+        })?;
+        let (bytes, modified_ns) = stamp(&path)?;
+        files.push(InputFile { path: relative.join("/"), kind, bytes, modified_ns });
+    }
+    files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+    let root = root.to_string_lossy().into_owned();
+    let mut inventory = Inventory { root, files, splits: Vec::new() };
+    inventory.splits = divide(&inventory, options.split_bytes)?;
+    Ok(inventory)
+}
+
+/// Adds the files that `path` names to `found`; the directory that they start from.
+fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
+    let nothing = || Error::new(Code::InputNotFound, format!("{path} matches no file that can be read (.jsonl, .ndjson, .json, each also .gz or .zst; .parquet; .txt, .md)")).with("path", path);
+    if let Ok(metadata) = fs::metadata(path) {
+        let real = fs::canonicalize(path).at("open", Path::new(path))?;
+        if metadata.is_dir() {
+            let before = found.len();
+            walk(&real, None, found)?;
+            return if found.len() > before || found.keys().any(|f| f.starts_with(&real)) { Ok(real) } else { Err(nothing()) };
+        }
+        let kind = Kind::of(&real.to_string_lossy()).or_else(|| Kind::of(path)).ok_or_else(|| {
+            let message = format!("{path} is of no kind that can be read: .jsonl, .ndjson, .json (each also .gz or .zst), .parquet, .txt, .md");
+            Error::new(Code::InputUnsupported, message).with("path", path)
+        })?;
+        let parent = real.parent().unwrap_or(&real).to_owned();
+        found.insert(real, kind);
+        return Ok(parent);
+    }
+    // A glob: walk from the longest part without wildcards.
+    let fixed: PathBuf = Path::new(path).components().take_while(|c| !has_wildcard(c)).collect();
+    if fixed.components().count() == Path::new(path).components().count() {
+        return Err(nothing());
+    }
+    let base = if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed };
+    let base = fs::canonicalize(base).map_err(|_| nothing())?;
+    let rest: PathBuf = Path::new(path).components().skip_while(|c| !has_wildcard(c)).collect();
+    let bad = |e: globset::Error| Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is no valid glob: {e}")).with("option", "corpus");
+    let glob = GlobBuilder::new(&rest.to_string_lossy()).literal_separator(true).build().map_err(bad)?.compile_matcher();
+    let mut matched = BTreeMap::new();
+    walk(&base, Some(&glob), &mut matched)?;
+    if matched.is_empty() {
+        return Err(nothing());
+    }
+    found.extend(matched);
+    Ok(base)
+}
+
+fn has_wildcard(component: &Component<'_>) -> bool {
+    component.as_os_str().to_string_lossy().contains(['*', '?', '[', '{'])
+}
+
+fn walk(base: &Path, glob: Option<&GlobMatcher>, found: &mut BTreeMap<PathBuf, Kind>) -> Result<()> {
+    let hidden = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
+    for entry in WalkDir::new(base).follow_links(true).into_iter().filter_entry(|e| !hidden(e)) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(e) if e.loop_ancestor().is_some() => continue,
+            Err(e) => {
+                let path = e.path().unwrap_or(base).to_owned();
+                return Err(Error::new(Code::Io, format!("cannot read {}: {e}", path.display())).with("file", path.display().to_string()));
+            }
+        };
+        let relative = entry.path().strip_prefix(base).unwrap_or(entry.path());
+        if !entry.file_type().is_file() || glob.is_some_and(|g| !g.is_match(relative)) {
+            continue;
+        }
+        if let Some(kind) = Kind::of(&entry.path().to_string_lossy()) {
+            found.insert(entry.path().to_owned(), kind);
+        }
+    }
+    Ok(())
+}
+
+/// The longest directory that all of `bases` stand in or are.
+fn common(bases: &[PathBuf]) -> PathBuf {
+    let mut root = bases.first().cloned().unwrap_or_default();
+    for base in bases {
+        while !base.starts_with(&root) {
+            root.pop();
+        }
+    }
+    root
+}
+
+/// (bytes, modification time in nanoseconds).
+fn stamp(path: &Path) -> Result<(u64, u64)> {
+    let metadata = fs::metadata(path).at("read", path)?;
+    let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    Ok((metadata.len(), modified.map_or(0, |d| d.as_nanos() as u64)))
+}
+
+/// Checks that the files of a split are as they were listed.
+///
+/// Errors: `INPUT_CHANGED`, `INPUT_NOT_FOUND`.
+pub fn check_unchanged(inventory: &Inventory, split: usize) -> Result<()> {
+    for file in inventory.files_of(split) {
+        let path = inventory.path(file);
+        let then = &inventory.files[file as usize];
+        if stamp(&path)? != (then.bytes, then.modified_ns) {
+            let message = format!("{} has changed since the run was prepared; begin again in another output directory", path.display());
+            return Err(Error::new(Code::InputChanged, message).with("file", then.path.as_str()));
+        }
+    }
+    Ok(())
+}
+
+fn divide(inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
+    let size = split_bytes.max(1);
+    let mut splits: Vec<Split> = Vec::new();
+    let mut text_bytes = 0;
+    for (number, file) in inventory.files.iter().enumerate() {
+        let number = u32::try_from(number).map_err(|_| Error::new(Code::TooManyRows, "the corpus has more than 2³²−1 files"))?;
+        match file.kind {
+            Kind::Jsonl(Packing::Plain) => {
+                let parts = file.bytes.div_ceil(size).max(1);
+                let at = |i: u64| (u128::from(file.bytes) * u128::from(i) / u128::from(parts)) as u64;
+                splits.extend((0..parts).map(|i| Split { file: number, range: Range::Bytes { start: at(i), end: at(i + 1) } }));
+            }
+            Kind::Jsonl(_) => splits.push(Split { file: number, range: Range::Whole }),
+            Kind::Parquet => {
+                let mut start = 0;
+                let groups = row_group_bytes(&inventory.path(number))?;
+                let mut bytes = 0;
+                for (i, group) in groups.iter().enumerate() {
+                    bytes += group;
+                    if bytes >= size || i + 1 == groups.len() {
+                        let end = i as u32 + 1;
+                        splits.push(Split { file: number, range: Range::RowGroups { start, end } });
+                        (start, bytes) = (end, 0);
+                    }
+                }
+            }
+            Kind::Text => match splits.last_mut() {
+                Some(Split { range: Range::Files { end }, .. }) if *end == number && text_bytes + file.bytes <= size => {
+                    *end = number + 1;
+                    text_bytes += file.bytes;
+                }
+                _ => {
+                    splits.push(Split { file: number, range: Range::Files { end: number + 1 } });
+                    text_bytes = file.bytes;
+                }
+            },
+        }
+    }
+    Ok(splits)
+}
+
+fn row_group_bytes(path: &Path) -> Result<Vec<u64>> {
+    let file = File::open(path).at("open", path)?;
+    let reader = SerializedFileReader::new(file).map_err(|e| crate::parquet_rows::damaged(path, &e))?;
+    Ok(reader.metadata().row_groups().iter().map(|g| g.compressed_size().max(0) as u64).collect())
+}

@@ -1,0 +1,24 @@
+// All set-up, then every check of the first tier: format, lints, Rust tests, types, TypeScript lint and tests, the README's programs.
+// `--full` adds the second tier: tests that are slow or need the shared data, the real readers of each format, licences.
+import { run, setUp, cargoEnvironment } from './setup.mjs'
+
+const full = process.argv.includes('--full')
+const cargo = cargoEnvironment()
+const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+const start = Date.now()
+
+run('Rust format', 'cargo', ['fmt', '--all', '--check'])
+setUp()
+run('Rust lints', 'cargo', ['clippy', '--workspace', '--all-targets', '--profile', 'quick', '--', '-D', 'warnings'], cargo)
+run('Rust tests', 'cargo', ['test', '--workspace', '--profile', 'quick', '--quiet'], cargo)
+run('TypeScript types', npm, ['run', '--silent', 'typecheck'])
+run('TypeScript lint', npm, ['run', '--silent', 'lint'])
+run('TypeScript tests', npm, ['run', '--silent', 'vitest'])
+run("The README's programs", process.execPath, ['scripts/readme.mjs'])
+if (full) {
+  run('Rust tests of the full tier', 'cargo', ['test', '--workspace', '--profile', 'quick', '--quiet', '--', '--ignored'], { ...cargo, LONGWEAVE_REQUIRE_DATA: '1' })
+  run('TypeScript tests of the full tier', npm, ['run', '--silent', 'vitest'], { LONGWEAVE_FULL: '1', LONGWEAVE_REQUIRE_DATA: '1' })
+  run('Real readers', 'python3', ['scripts/readers/run.py'])
+  run('Licences, bans and sources', 'python3', ['scripts/deny.py'])
+}
+console.log(`\nAll checks passed in ${((Date.now() - start) / 1000).toFixed(0)} s.`)
