@@ -1,1 +1,13 @@
-//! longweave-tokens.
+//! Tokens: text → ids by a `tokenizer.json`, and the store that keeps a corpus' ids.
+//!
+//! [`load`] gives the fastest encoder whose ids are those of tokenizers 0.23; one that it does not cover is read by 0.23 itself.
+
+mod encoder;
+mod special;
+mod store;
+mod train;
+
+pub use encoder::{Encoder, Loaded, load, load_exact};
+pub use special::{SpecialOptions, SpecialTokens};
+pub use store::{TokenReader, TokenStore, TokenWriter, Width, width_for};
+pub use train::{TrainOptions, train_bpe};
