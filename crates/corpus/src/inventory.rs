@@ -164,9 +164,8 @@ pub fn inventory(options: &CorpusOptions) -> Result<Inventory> {
             Error::new(Code::OptionsInvalid, message).with("option", "corpusRoot")
         })?;
         let parts: Option<Vec<&str>> = relative.components().map(|c| c.as_os_str().to_str()).collect();
-        let relative = parts.ok_or_else(|| {
-            Error::new(Code::InputUnsupported, format!("the name of {} is not UTF-8; rename it", path.display()))
-        })?;
+        let relative =
+            parts.ok_or_else(|| Error::new(Code::InputUnsupported, format!("the name of {} is not UTF-8; rename it", path.display())))?;
         let (bytes, modified_ns) = stamp(&path)?;
         files.push(InputFile { path: relative.join("/"), kind, bytes, modified_ns });
     }
@@ -179,7 +178,13 @@ pub fn inventory(options: &CorpusOptions) -> Result<Inventory> {
 
 /// Adds the files that `path` names to `found`; the directory that they start from.
 fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
-    let nothing = || Error::new(Code::InputNotFound, format!("{path} matches no file that can be read (.jsonl, .ndjson, .json, each also .gz or .zst; .parquet; .txt, .md)")).with("path", path);
+    let nothing = || {
+        Error::new(
+            Code::InputNotFound,
+            format!("{path} matches no file that can be read (.jsonl, .ndjson, .json, each also .gz or .zst; .parquet; .txt, .md)"),
+        )
+        .with("path", path)
+    };
     if let Ok(metadata) = fs::metadata(path) {
         let real = fs::canonicalize(path).at("open", Path::new(path))?;
         if metadata.is_dir() {
@@ -188,7 +193,8 @@ fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
             return if found.len() > before || found.keys().any(|f| f.starts_with(&real)) { Ok(real) } else { Err(nothing()) };
         }
         let kind = Kind::of(&real.to_string_lossy()).or_else(|| Kind::of(path)).ok_or_else(|| {
-            let message = format!("{path} is of no kind that can be read: .jsonl, .ndjson, .json (each also .gz or .zst), .parquet, .txt, .md");
+            let message =
+                format!("{path} is of no kind that can be read: .jsonl, .ndjson, .json (each also .gz or .zst), .parquet, .txt, .md");
             Error::new(Code::InputUnsupported, message).with("path", path)
         })?;
         let parent = real.parent().unwrap_or(&real).to_owned();
@@ -203,7 +209,8 @@ fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
     let base = if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed };
     let base = fs::canonicalize(base).map_err(|_| nothing())?;
     let rest: PathBuf = Path::new(path).components().skip_while(|c| !has_wildcard(c)).collect();
-    let bad = |e: globset::Error| Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is no valid glob: {e}")).with("option", "corpus");
+    let bad =
+        |e: globset::Error| Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is no valid glob: {e}")).with("option", "corpus");
     let glob = GlobBuilder::new(&rest.to_string_lossy()).literal_separator(true).build().map_err(bad)?.compile_matcher();
     let mut matched = BTreeMap::new();
     walk(&base, Some(&glob), &mut matched)?;

@@ -204,7 +204,9 @@ impl<'de> Visitor<'de> for Queries<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(query) = list.next_element::<String>().map_err(|e| A::Error::custom(format!("{e} in the field \"{}\"", self.what)))? {
+        while let Some(query) =
+            list.next_element::<String>().map_err(|e| A::Error::custom(format!("{e} in the field \"{}\"", self.what)))?
+        {
             self.out.push(query);
         }
         Ok(())

@@ -143,6 +143,9 @@ fn unreadable(error: &io::Error, path: &Path, packing: Packing) -> Error {
         Packing::Gzip => "gzip",
         Packing::Zstd => "zstd",
     };
-    let message = format!("{} is truncated or damaged: its {name} stream cannot be read to the end ({error}); fetch or pack it again", path.display());
+    let message = format!(
+        "{} is truncated or damaged: its {name} stream cannot be read to the end ({error}); fetch or pack it again",
+        path.display()
+    );
     Error::new(Code::InputTruncated, message).with("file", path.display().to_string())
 }

@@ -64,7 +64,10 @@ fn check_columns(path: &Path, builder: &ParquetRecordBatchReaderBuilder<File>, o
         let Ok(field) = schema.field_with_name(column) else {
             let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
             let message = format!("{} has no column \"{column}\" (`{option}`); it has {}", path.display(), columns.join(", "));
-            return Err(Error::new(Code::MissingColumn, message).with("file", path.display().to_string()).with("column", column.as_str()).with("columns", columns));
+            return Err(Error::new(Code::MissingColumn, message)
+                .with("file", path.display().to_string())
+                .with("column", column.as_str())
+                .with("columns", columns));
         };
         let string = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8);
         let fits = match (option, field.data_type()) {

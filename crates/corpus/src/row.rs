@@ -5,11 +5,11 @@ use std::io::Read;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 
+use crate::CorpusOptions;
 use crate::inventory::{InputFile, Inventory, Kind, Range};
 use crate::json::{self, Fields};
 use crate::lines::{Line, Lines};
 use crate::parquet_rows::{self, ParquetRows};
-use crate::CorpusOptions;
 
 /// A row.
 #[derive(Debug)]
@@ -119,7 +119,9 @@ impl RowReader {
                 // A text of `max` bytes can take six times as many, escaped, and other fields stand beside it.
                 match lines.next(&mut self.line, max.saturating_mul(6).saturating_add(1 << 20))? {
                     None => return Ok(None),
-                    Some(Line::TooLong) => Some(Bad::new(Code::DocumentTooLarge, format!("the line is longer than a document of {max} bytes can be"))),
+                    Some(Line::TooLong) => {
+                        Some(Bad::new(Code::DocumentTooLarge, format!("the line is longer than a document of {max} bytes can be")))
+                    }
                     Some(Line::Whole) => match std::str::from_utf8(&self.line) {
                         Err(e) => Some(Bad::new(Code::BadUtf8, format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))),
                         Ok(line) => json::parse(line, &self.options, &mut self.fields).err().map(|reason| Bad::new(Code::BadRow, reason)),

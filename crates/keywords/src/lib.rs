@@ -1,1 +1,14 @@
-//! longweave-keywords.
+//! Keywords: RAKE (Rose, Engel, Cramer, Cowley 2010) over short texts, stop lists, and the list of phrases that say nothing.
+//!
+//! A text is split into phrases at stop words and punctuation; the score of a word is its degree over its frequency, the score of a
+//! phrase the sum of its words' scores. On a text that repeats no word, a phrase of n words scores n².
+
+mod classic;
+mod lists;
+mod normalise;
+mod rake;
+
+pub use classic::{Classic, classic};
+pub use lists::{NonInformative, StopList};
+pub use normalise::{normalise, normalise_into};
+pub use rake::{Keyword, Rake, RakeOptions, Scratch, candidates};

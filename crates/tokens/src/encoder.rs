@@ -97,7 +97,8 @@ impl Vocabulary {
 }
 
 fn invalid(path: &Path, what: &str) -> Error {
-    Error::new(Code::TokenizerInvalid, format!("the tokenizer {} does not load: {what}", path.display())).with("file", path.display().to_string())
+    Error::new(Code::TokenizerInvalid, format!("the tokenizer {} does not load: {what}", path.display()))
+        .with("file", path.display().to_string())
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> Error {

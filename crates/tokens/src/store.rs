@@ -59,7 +59,10 @@ impl TokenWriter {
             Ids::U16(writer, narrow) => {
                 narrow.clear();
                 for &id in tokens {
-                    narrow.push(u16::try_from(id).map_err(|_| Error::new(Code::Internal, format!("the id {id} is larger than the vocabulary says")))?);
+                    narrow.push(
+                        u16::try_from(id)
+                            .map_err(|_| Error::new(Code::Internal, format!("the id {id} is larger than the vocabulary says")))?,
+                    );
                 }
                 writer.push(narrow)?;
             }

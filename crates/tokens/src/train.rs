@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use longweave_common::{Code, Error, Result};
 use serde_json::json;
-use tokenizers::vocab::bucket_added_vocabulary::AddedToken;
-use tokenizers::trainers::bpe::BpeTrainerBuilder;
 use tokenizers::Trainer;
+use tokenizers::trainers::bpe::BpeTrainerBuilder;
+use tokenizers::vocab::bucket_added_vocabulary::AddedToken;
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,339 @@
+//! RAKE with buffers that are reused from text to text; no allocation per word.
+//!
+//! What is a word **[ours]**: a run of letters, digits, marks, `_`, `+` and `#`, joined inside by a hyphen, an apostrophe or, between
+//! digits, a point or comma; a possessive `'s` falls away. What stands between two words of a phrase is white space with at most one line
+//! break; anything else ends the phrase, as does a stop word. A phrase without a letter is none. Scripts that put no space between
+//! words come as one long word, which scores 1 and falls out.
+
+use hashbrown::HashTable;
+use unicode_normalization::char::is_combining_mark;
+
+use crate::{StopList, normalise_into};
+
+/// What to extract.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RakeOptions {
+    /// Least score of a keyword.
+    pub min_score: f64,
+    /// Most words of a keyword.
+    pub max_words: usize,
+}
+
+impl Default for RakeOptions {
+    fn default() -> RakeOptions {
+        RakeOptions { min_score: 0.0, max_words: usize::MAX }
+    }
+}
+
+/// A keyword with its score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keyword {
+    /// The normalised phrase.
+    pub phrase: String,
+    /// Sum of its words' degree over frequency.
+    pub score: f64,
+}
+
+/// A keyword extractor: a stop list and options. Threads can share it, each with its own [`Scratch`].
+#[derive(Clone, Debug)]
+pub struct Rake {
+    stop: StopList,
+    options: RakeOptions,
+}
+
+/// Buffers of one extraction, reused by the next.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// The normalised text.
+    text: String,
+    /// Places of distinct words in `text`.
+    words: Vec<(u32, u32)>,
+    /// Number of times each distinct word stands in a phrase.
+    frequency: Vec<u32>,
+    /// Words of the phrases that each distinct word stands in, with itself.
+    degree: Vec<u32>,
+    /// Distinct words by text.
+    known_words: HashTable<u32>,
+    /// Words of all distinct phrases end to end.
+    phrase_words: Vec<u32>,
+    /// Ends of the distinct phrases in `phrase_words`.
+    phrase_ends: Vec<u32>,
+    /// Distinct phrases by words.
+    known_phrases: HashTable<u32>,
+    /// The phrase that is given out.
+    phrase: String,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.words.clear();
+        self.frequency.clear();
+        self.degree.clear();
+        self.known_words.clear();
+        self.phrase_words.clear();
+        self.phrase_ends.clear();
+        self.known_phrases.clear();
+    }
+}
+
+fn hash_bytes(bytes: &[u8]) -> u64 {
+    // FNV-1a, finished so that high bits depend on all input; decides only where an entry stands in a table.
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    hash ^ (hash >> 29)
+}
+
+fn hash_words(words: &[u32]) -> u64 {
+    let hash = words.iter().fold(0x9e37_79b9_7f4a_7c15u64, |h, &w| (h ^ u64::from(w)).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29));
+    hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53)
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '+' | '#') || (!c.is_ascii() && is_combining_mark(c))
+}
+
+fn is_apostrophe(c: char) -> bool {
+    matches!(c, '\'' | '’')
+}
+
+impl Rake {
+    /// An extractor.
+    pub fn new(stop: StopList, options: RakeOptions) -> Rake {
+        Rake { stop, options }
+    }
+
+    /// Fresh buffers.
+    pub fn scratch(&self) -> Scratch {
+        Scratch::default()
+    }
+
+    /// Calls `take` with each distinct keyword of `text` and its score, in order of first appearance.
+    pub fn extract(&self, scratch: &mut Scratch, text: &str, mut take: impl FnMut(&str, f64)) {
+        scratch.clear();
+        normalise_into(text, &mut scratch.text);
+        self.collect(scratch);
+        let mut start = 0;
+        for phrase in 0..scratch.phrase_ends.len() {
+            let end = scratch.phrase_ends[phrase] as usize;
+            let words = &scratch.phrase_words[start..end];
+            start = end;
+            if words.len() > self.options.max_words {
+                continue;
+            }
+            let score: f64 = words.iter().map(|&w| f64::from(scratch.degree[w as usize]) / f64::from(scratch.frequency[w as usize])).sum();
+            if score < self.options.min_score {
+                continue;
+            }
+            scratch.phrase.clear();
+            for &word in words {
+                if !scratch.phrase.is_empty() {
+                    scratch.phrase.push(' ');
+                }
+                let (from, to) = scratch.words[word as usize];
+                scratch.phrase.push_str(&scratch.text[from as usize..to as usize]);
+            }
+            if scratch.phrase.chars().any(char::is_alphabetic) {
+                take(&scratch.phrase, score);
+            }
+        }
+    }
+
+    /// Keywords of `text`, by falling score, then in byte order.
+    pub fn keywords(&self, text: &str) -> Vec<Keyword> {
+        let mut found = Vec::new();
+        self.extract(&mut self.scratch(), text, |phrase, score| found.push(Keyword { phrase: phrase.to_owned(), score }));
+        found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.phrase.cmp(&b.phrase)));
+        found
+    }
+
+    /// Splits the normalised text into phrases and counts their words.
+    fn collect(&self, scratch: &mut Scratch) {
+        let text = std::mem::take(&mut scratch.text);
+        let mut phrase_start = 0;
+        let mut last_end = 0;
+        let mut at = 0;
+        while let Some((start, end, next)) = next_word(&text, at) {
+            let gap = &text[last_end..start];
+            let joined = gap.chars().all(char::is_whitespace) && gap.matches('\n').count() < 2;
+            if !joined {
+                end_phrase(scratch, &mut phrase_start);
+            }
+            let word = &text[start..end];
+            if self.stop.contains(word) || (word.contains('’') && self.stop.contains(&word.replace('’', "'"))) {
+                end_phrase(scratch, &mut phrase_start);
+            } else {
+                let word = strip_possessive(word);
+                let number = intern(scratch, &text, start, start + word.len());
+                scratch.phrase_words.push(number);
+            }
+            last_end = end;
+            at = next;
+        }
+        end_phrase(scratch, &mut phrase_start);
+        scratch.text = text;
+    }
+}
+
+fn strip_possessive(word: &str) -> &str {
+    let bare = word.strip_suffix('s').and_then(|w| w.strip_suffix('\'').or_else(|| w.strip_suffix('’')));
+    bare.filter(|b| !b.is_empty()).unwrap_or(word)
+}
+
+/// Start and end of the next word from `at` on, and where to go on.
+fn next_word(text: &str, at: usize) -> Option<(usize, usize, usize)> {
+    let start = at + text[at..].find(is_word)?;
+    let mut end = start;
+    let mut previous = ' ';
+    let mut chars = text[start..].char_indices().peekable();
+    while let Some((i, c)) = chars.next() {
+        if is_word(c) {
+            end = start + i + c.len_utf8();
+        } else {
+            let Some(&(_, next)) = chars.peek() else { break };
+            let joins = match c {
+                '-' | '‐' => is_word(next),
+                '.' | ',' => previous.is_numeric() && next.is_numeric(),
+                c => is_apostrophe(c) && is_word(next),
+            };
+            if !joins {
+                break;
+            }
+        }
+        previous = c;
+    }
+    Some((start, end, end))
+}
+
+fn intern(scratch: &mut Scratch, text: &str, start: usize, end: usize) -> u32 {
+    let word = &text[start..end];
+    let of = |words: &[(u32, u32)], i: u32| {
+        let (from, to) = words[i as usize];
+        from as usize..to as usize
+    };
+    let hash = hash_bytes(word.as_bytes());
+    let Scratch { words, known_words, frequency, degree, .. } = scratch;
+    if let Some(&known) = known_words.find(hash, |&i| text[of(words, i)] == *word) {
+        return known;
+    }
+    let number = words.len() as u32;
+    words.push((start as u32, end as u32));
+    frequency.push(0);
+    degree.push(0);
+    known_words.insert_unique(hash, number, |&i| hash_bytes(text[of(words, i)].as_bytes()));
+    number
+}
+
+/// Counts the words of the phrase that is open, and keeps it unless it is known.
+fn end_phrase(scratch: &mut Scratch, start: &mut usize) {
+    let Scratch { phrase_words, phrase_ends, known_phrases, frequency, degree, .. } = scratch;
+    let words = &phrase_words[*start..];
+    if words.is_empty() {
+        return;
+    }
+    for &word in words {
+        frequency[word as usize] += 1;
+        degree[word as usize] += words.len() as u32;
+    }
+    let of = |ends: &[u32], i: u32| {
+        let from = if i == 0 { 0 } else { ends[i as usize - 1] as usize };
+        from..ends[i as usize] as usize
+    };
+    let hash = hash_words(words);
+    if known_phrases.find(hash, |&i| phrase_words[of(phrase_ends, i)] == *words).is_some() {
+        phrase_words.truncate(*start);
+        return;
+    }
+    let number = phrase_ends.len() as u32;
+    phrase_ends.push(phrase_words.len() as u32);
+    known_phrases.insert_unique(hash, number, |&i| hash_words(&phrase_words[of(phrase_ends, i)]));
+    *start = phrase_words.len();
+}
+
+/// A document's candidates for its keyword: the distinct keywords of its queries, each query taken by itself, in byte order.
+pub fn candidates<'a>(rake: &Rake, scratch: &mut Scratch, queries: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut found = Vec::new();
+    for query in queries {
+        rake.extract(scratch, query, |phrase, _| found.push(phrase.to_owned()));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn phrases(text: &str) -> Vec<String> {
+        let rake = Rake::new(StopList::smart(), RakeOptions::default());
+        let mut found = vec![];
+        rake.extract(&mut rake.scratch(), text, |phrase, _| found.push(phrase.to_owned()));
+        found
+    }
+
+    #[test]
+    fn phrases_end_at_stop_words_and_punctuation() {
+        for (text, expected) in [
+            ("What is the capital city of Northern Ireland?", &["capital city", "northern ireland"][..]),
+            ("grand piano\n\nblack keys\nwhite keys", &["grand piano", "black keys white keys"]),
+            ("red apples, green pears; blue plums", &["red apples", "green pears", "blue plums"]),
+            ("red apples red apples", &["red apples red apples"]),
+            ("red apples and red apples", &["red apples"]),
+            ("Google's privacy policy isn't clear", &["google privacy policy", "clear"]),
+            ("the well-known state-of-the-art model", &["well-known state-of-the-art model"]),
+            ("windows 95 drivers cost 3.50 dollars in 1996", &["windows 95 drivers cost 3.50 dollars"]),
+            ("C++ and C# compilers", &["c++", "c# compilers"]),
+            ("столица Франции — Париж", &["столица франции", "париж"]),
+            ("東京都の人口", &["東京都の人口"]),
+            ("", &[]),
+            ("the of and", &[]),
+            ("don’t stop", &["stop"]),
+        ] {
+            assert_eq!(phrases(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_phrase_of_n_words_that_do_not_repeat_scores_n_squared() {
+        let rake = Rake::new(StopList::smart(), RakeOptions::default());
+        let scores: Vec<_> = rake.keywords("deep blue sea and grand piano of quiet").into_iter().map(|k| (k.phrase, k.score)).collect();
+        assert_eq!(scores, [("deep blue sea".into(), 9.0), ("grand piano".into(), 4.0), ("quiet".into(), 1.0)]);
+    }
+
+    #[test]
+    fn keywords_below_the_least_score_or_above_the_most_words_are_left_out() {
+        let rake = Rake::new(StopList::smart(), RakeOptions { min_score: 3.0, max_words: 2 });
+        let found: Vec<_> = rake.keywords("tall building, house, very large green garden").into_iter().map(|k| k.phrase).collect();
+        assert_eq!(found, ["tall building"]);
+    }
+
+    #[test]
+    fn candidates_are_distinct_and_in_byte_order() {
+        let rake = Rake::new(StopList::smart(), RakeOptions { min_score: 3.0, ..RakeOptions::default() });
+        let found = candidates(&rake, &mut rake.scratch(), ["zebra crossing", "apple pie and zebra crossing", "word"]);
+        assert_eq!(found, ["apple pie", "zebra crossing"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_phrase_holds_a_stop_word_and_every_phrase_is_normalised(text in "[a-zA-ZéÀß .,'’\\-0-9\n]{0,80}|\\PC{0,40}") {
+            let stop = StopList::smart();
+            for phrase in phrases(&text) {
+                prop_assert_eq!(&crate::normalise(&phrase), &phrase);
+                prop_assert!(phrase.split(' ').all(|w| !stop.contains(w) || !text.to_lowercase().contains(&format!(" {w} "))), "{}", phrase);
+            }
+        }
+
+        #[test]
+        fn buffers_that_were_used_give_the_same_as_fresh_ones(a in "\\PC{0,60}", b in "[a-z ,]{0,60}") {
+            let rake = Rake::new(StopList::smart(), RakeOptions::default());
+            let mut used = rake.scratch();
+            rake.extract(&mut used, &a, |_, _| ());
+            let (mut x, mut y) = (vec![], vec![]);
+            rake.extract(&mut used, &b, |p, s| x.push((p.to_owned(), s)));
+            rake.extract(&mut rake.scratch(), &b, |p, s| y.push((p.to_owned(), s)));
+            prop_assert_eq!(x, y);
+        }
+    }
+}
