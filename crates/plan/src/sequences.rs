@@ -169,6 +169,22 @@ impl Sequences {
         (0..self.len()).map(|i| self.get(i))
     }
 
+    /// Place in `pieces` after the first `n` sequences.
+    pub(crate) fn piece_end(&self, n: usize) -> usize {
+        if n == 0 { 0 } else { self.ends[n - 1] as usize }
+    }
+
+    /// Keeps the first `n` sequences.
+    pub(crate) fn truncate(&mut self, n: usize) {
+        self.pieces.truncate(self.piece_end(n));
+        self.ends.truncate(n);
+        self.rules.truncate(n);
+        self.nodes.truncate(n);
+        self.tokens.truncate(n);
+        self.epochs.truncate(n);
+        self.rounds.truncate(n);
+    }
+
     pub(crate) fn push(&mut self, sequence: Sequence<'_>) {
         self.pieces.extend_from_slice(sequence.pieces);
         self.ends.push(self.pieces.len() as u64);

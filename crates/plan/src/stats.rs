@@ -1,6 +1,9 @@
 //! What a plan did, in numbers: for the summary, and so that anyone can check that no token was lost.
 
+use longweave_common::{DocId, GroupId};
 use serde::{Deserialize, Serialize};
+
+use crate::{PlanInput, Rule, Sequences, Shape};
 
 /// Counts of a plan. Shares and means follow from them.
 ///
@@ -148,3 +151,72 @@ pub struct Spread {
 
 /// Counts by bucket; as long as its last bucket that is not 0.
 pub type Histogram = Vec<u64>;
+
+/// Adds what follows from the sequences of a finished plan. `short` tells documents of the short set.
+pub(crate) fn gather(stats: &mut PlanStats, input: &PlanInput<'_>, shape: Shape, all: &Sequences, short: impl Fn(DocId) -> bool) {
+    let mut uses = vec![0u32; input.lens.len()];
+    let mut groups: Vec<GroupId> = Vec::new();
+    let mut documents: Vec<DocId> = Vec::new();
+    stats.sequences = all.len() as u64;
+    for sequence in all.iter() {
+        groups.clear();
+        documents.clear();
+        let mut own_tokens = 0;
+        for &piece in sequence.pieces {
+            let (begins, own, separators) = shape.parts(piece, input.lens[piece.doc.index()]);
+            own_tokens += u64::from(own);
+            stats.tokens.begins += u64::from(begins);
+            stats.tokens.separators += u64::from(separators);
+            if short(piece.doc) {
+                stats.tokens.of_short_set += u64::from(own);
+            }
+            if piece.start <= shape.lead && piece.start + piece.len > shape.lead && own > 0 {
+                uses[piece.doc.index()] += 1;
+            }
+            groups.push(piece.group);
+            documents.push(piece.doc);
+        }
+        stats.tokens.begins += u64::from(shape.sequence_bos);
+        stats.tokens.in_sequences += own_tokens;
+        stats.tokens.padding += u64::from(shape.length - sequence.n_tokens);
+        let keyword = input.keyword(documents[0]);
+        if !keyword.is_none() && documents.iter().all(|&d| input.keyword(d) == keyword) {
+            stats.tokens.in_single_keyword_sequences += own_tokens;
+        }
+        count_distinct(&mut groups, &mut stats.groups_per_sequence);
+        count_distinct(&mut documents, &mut stats.documents_per_sequence);
+        match sequence.rule {
+            Rule::Group => stats.rules.group += 1,
+            Rule::Next => stats.rules.next += 1,
+            Rule::Related => stats.rules.related += 1,
+            Rule::Pad => stats.rules.pad += 1,
+            Rule::Last => stats.rules.last += 1,
+        }
+    }
+    for &n in uses.iter().filter(|&&n| n > 0) {
+        add(&mut stats.documents_by_uses, n as usize);
+    }
+    let used: u64 = stats.documents_by_uses.iter().sum();
+    if stats.pool_documents > used {
+        if stats.documents_by_uses.is_empty() {
+            stats.documents_by_uses.push(0);
+        }
+        stats.documents_by_uses[0] = stats.pool_documents - used;
+    }
+}
+
+fn count_distinct<T: Ord>(list: &mut Vec<T>, spread: &mut Spread) {
+    list.sort_unstable();
+    list.dedup();
+    let n = list.len() as u64;
+    spread.sum += n;
+    spread.max = spread.max.max(n);
+    add(&mut spread.histogram, n.next_power_of_two().trailing_zeros() as usize);
+}
+
+fn add(histogram: &mut Histogram, bucket: usize) {
+    if histogram.len() <= bucket {
+        histogram.resize(bucket + 1, 0);
+    }
+    histogram[bucket] += 1;
+}

@@ -1,0 +1,148 @@
+//! The plan file: a folder that is read without text and without the whole of it in memory.
+//!
+//! `plan.json` holds format, shape, counts and the number of sequences in a shard. `groups` is a column of u32, three for each group:
+//! keyword, epoch, round. For each shard of sequences: `NNNNN.sequences`, a column of u32, six for each sequence: pieces, rule's number,
+//! node, tokens, epoch, round; and `NNNNN.pieces`, a column of u32, four for each piece: document, start, length, group.
+
+use std::path::{Path, PathBuf};
+
+use longweave_common::{Code, DocId, Error, GroupId, KeywordId, Result, ResultExt};
+use longweave_storage::{FileRecord, read_array, write_array, write_file};
+use serde::{Deserialize, Serialize};
+
+use crate::{Forest, Groups, Piece, Plan, PlanStats, Rule, Sequence, Sequences, Shape};
+
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Header {
+    format: u32,
+    shape: Shape,
+    shard_sequences: u64,
+    stats: PlanStats,
+}
+
+/// Writes a plan into `directory`, `shard_sequences` (at least 1) sequences to a shard.
+pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result<Vec<FileRecord>> {
+    let mut files = Vec::new();
+    let mut put = |name: String, column: &[u32]| -> Result<()> {
+        let sealed = write_array(&directory.join(&name), column)?;
+        files.push(FileRecord::new(name, sealed));
+        Ok(())
+    };
+    let size = usize::try_from(shard_sequences.max(1)).unwrap_or(usize::MAX);
+    let numbers: Vec<usize> = (0..plan.sequences.len()).collect();
+    for (shard, numbers) in numbers.chunks(size).enumerate() {
+        let (mut sequences, mut pieces) = (Vec::with_capacity(numbers.len() * 6), Vec::new());
+        for &i in numbers {
+            let s = plan.sequences.get(i);
+            let rule = Rule::ALL.iter().position(|&r| r == s.rule).expect("ALL has every rule") as u32;
+            sequences.extend([s.pieces.len() as u32, rule, s.node.unwrap_or(Forest::NONE), s.n_tokens, s.epoch, s.round]);
+            pieces.extend(s.pieces.iter().flat_map(|p| [p.doc.get(), p.start, p.len, p.group.get()]));
+        }
+        put(format!("{shard:05}.sequences"), &sequences)?;
+        put(format!("{shard:05}.pieces"), &pieces)?;
+    }
+    let g = &plan.groups;
+    let groups: Vec<u32> = (0..g.len()).flat_map(|i| [g.keywords[i].get(), g.epochs[i], g.rounds[i]]).collect();
+    put("groups".into(), &groups)?;
+    let header = Header { format: FORMAT, shape: plan.shape, shard_sequences: shard_sequences.max(1), stats: plan.stats.clone() };
+    let mut text = serde_json::to_string_pretty(&header).map_err(|e| Error::new(Code::Internal, format!("plan.json: {e}")))?;
+    text.push('\n');
+    files.push(FileRecord::new("plan.json", write_file(&directory.join("plan.json"), text.as_bytes())?));
+    Ok(files)
+}
+
+/// A plan on disk. Costs 12 bytes a group; sequences are read as they are asked for.
+pub struct PlanFile {
+    directory: PathBuf,
+    header: Header,
+    groups: Groups,
+}
+
+impl PlanFile {
+    /// Opens a plan.
+    ///
+    /// Errors: `VERSION_MISMATCH`, `FILE_CORRUPT`.
+    pub fn open(directory: &Path) -> Result<PlanFile> {
+        let path = directory.join("plan.json");
+        let text = std::fs::read_to_string(&path).at("read", &path)?;
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| corrupt(&path, &e.to_string()))?;
+        if value["format"] != FORMAT {
+            let message = format!("{} has format {}, this version reads {FORMAT}; delete the folder and run again", path.display(), value["format"]);
+            return Err(Error::new(Code::VersionMismatch, message));
+        }
+        let header: Header = serde_json::from_value(value).map_err(|e| corrupt(&path, &e.to_string()))?;
+        let mut groups = Groups::default();
+        for group in read_array::<u32>(&directory.join("groups"))?.chunks_exact(3) {
+            groups.keywords.push(KeywordId::new(group[0]));
+            groups.epochs.push(group[1]);
+            groups.rounds.push(group[2]);
+        }
+        Ok(PlanFile { directory: directory.to_owned(), header, groups })
+    }
+
+    /// Length, begin tokens, separators.
+    pub fn shape(&self) -> Shape {
+        self.header.shape
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The counts.
+    pub fn stats(&self) -> &PlanStats {
+        &self.header.stats
+    }
+
+    /// Number of sequences.
+    pub fn sequences(&self) -> u64 {
+        self.header.stats.sequences
+    }
+
+    /// Sequences `first..first + n`.
+    ///
+    /// Errors: `SEQUENCE_UNKNOWN` beyond the end, `FILE_CORRUPT`.
+    pub fn read(&self, first: u64, n: u64) -> Result<Sequences> {
+        let all = self.sequences();
+        let end = first.checked_add(n).filter(|&end| end <= all);
+        let end = end.ok_or_else(|| Error::new(Code::SequenceUnknown, format!("the plan has {all} sequences, not {n} from {first} on")))?;
+        let size = self.header.shard_sequences;
+        let mut out = Sequences { first, ..Sequences::default() };
+        let mut at = first;
+        while at < end {
+            let shard = at / size;
+            let name = |kind: &str| self.directory.join(format!("{shard:05}.{kind}"));
+            let sequences = read_array::<u32>(&name("sequences"))?;
+            let columns = read_array::<u32>(&name("pieces"))?;
+            let bad = || corrupt(&name("sequences"), "it disagrees with its pieces");
+            let mut start = 0;
+            for (i, s) in sequences.chunks_exact(6).enumerate() {
+                let next = start + s[0] as usize * 4;
+                let number = shard * size + i as u64;
+                if (at..end).contains(&number) {
+                    let quads = columns.get(start..next).ok_or_else(bad)?.chunks_exact(4);
+                    let piece = |q: &[u32]| Piece { doc: DocId::new(q[0]), start: q[1], len: q[2], group: GroupId::new(q[3]) };
+                    let pieces: Vec<Piece> = quads.map(piece).collect();
+                    let rule = *Rule::ALL.get(s[1] as usize).ok_or_else(bad)?;
+                    let node = Some(s[2]).filter(|&n| n != Forest::NONE);
+                    out.push(Sequence { number, pieces: &pieces, rule, node, n_tokens: s[3], epoch: s[4], round: s[5] });
+                }
+                start = next;
+            }
+            at = ((shard + 1) * size).min(end);
+        }
+        if out.len() as u64 != n {
+            return Err(corrupt(&self.directory, "a shard has fewer sequences than its header says"));
+        }
+        Ok(out)
+    }
+}
+
+fn corrupt(path: &Path, what: &str) -> Error {
+    let message = format!("{} is no plan of this version ({what}); delete the plan stage's folder and run again", path.display());
+    Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+}

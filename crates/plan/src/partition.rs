@@ -1,0 +1,146 @@
+//! Keywords' lists, and how often each is used.
+
+use longweave_common::random::{chance, draw};
+use longweave_common::{DocId, KeywordId};
+
+use crate::stats::KeywordCounts;
+use crate::{PlanInput, PlanOptions, QuestOptions, Shape, SplitBy};
+
+/// What a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// No document of the pool.
+    Unused,
+    /// Fewer than `minGroup` documents.
+    Singleton,
+    /// In the short set.
+    Short,
+    /// In the long set.
+    Long,
+}
+
+/// The lists of the pool.
+pub(crate) struct Lists {
+    /// Ends of the lists in `docs`, by `KeywordId`.
+    ends: Vec<u64>,
+    docs: Vec<DocId>,
+    /// Documents of the pool without a keyword, in `DocId` order.
+    pub(crate) lone: Vec<DocId>,
+    pub(crate) kinds: Vec<Kind>,
+    /// Uses of a short list in an epoch.
+    pub(crate) oversample: Option<f64>,
+    pub(crate) counts: KeywordCounts,
+}
+
+impl Lists {
+    /// Documents of a keyword in `DocId` order.
+    pub(crate) fn of(&self, keyword: KeywordId) -> &[DocId] {
+        let start = if keyword.get() == 0 { 0 } else { self.ends[keyword.index() - 1] as usize };
+        &self.docs[start..self.ends[keyword.index()] as usize]
+    }
+
+    /// All keywords.
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = KeywordId> + use<> {
+        (0..self.kinds.len() as u32).map(KeywordId::new)
+    }
+
+    /// Builds the lists of the pool by counting sort and divides them.
+    pub(crate) fn new(input: &PlanInput<'_>, options: &PlanOptions, quest: &QuestOptions, pool: &[DocId]) -> Lists {
+        let keywords = input.keyword_keys.len();
+        let mut ends = vec![0u64; keywords];
+        let mut lone = Vec::new();
+        for &doc in pool {
+            match input.keyword(doc) {
+                keyword if keyword.is_none() => lone.push(doc),
+                keyword => ends[keyword.index()] += 1,
+            }
+        }
+        let mut total = 0;
+        for end in &mut ends {
+            // Until the documents are placed, `ends` holds where each list starts.
+            let count = *end;
+            *end = total;
+            total += count;
+        }
+        let mut docs = vec![DocId::new(0); total as usize];
+        for &doc in pool {
+            let keyword = input.keyword(doc);
+            if !keyword.is_none() {
+                let at = &mut ends[keyword.index()];
+                docs[*at as usize] = doc;
+                *at += 1;
+            }
+        }
+        let mut lists = Lists { ends, docs, lone, kinds: vec![Kind::Unused; keywords], oversample: None, counts: KeywordCounts::default() };
+        lists.divide(input, options, quest);
+        lists
+    }
+
+    fn divide(&mut self, input: &PlanInput<'_>, options: &PlanOptions, quest: &QuestOptions) {
+        let shape = Shape::of(&options.policies);
+        let tokens = |docs: &[DocId]| docs.iter().map(|d| shape.virtual_len(input.lens[d.index()])).sum::<u64>();
+        let mut several: Vec<KeywordId> = Vec::new();
+        for keyword in self.keywords() {
+            match self.of(keyword).len() {
+                0 => {}
+                n if n < quest.min_group as usize => {
+                    self.kinds[keyword.index()] = Kind::Singleton;
+                    self.counts.singletons += 1;
+                }
+                _ => {
+                    self.kinds[keyword.index()] = Kind::Long;
+                    several.push(keyword);
+                }
+            }
+        }
+        several.sort_by_cached_key(|&k| {
+            let key = input.keyword_key(k);
+            (self.of(k).len(), draw(options.policies.seed, "partition", key, 0), key, k)
+        });
+        let measure = |k: KeywordId| match quest.split_by {
+            SplitBy::Keywords => 1,
+            SplitBy::Documents => self.of(k).len() as u64,
+            SplitBy::Tokens => tokens(self.of(k)),
+        };
+        let limit = quest.split_ratio * several.iter().map(|&k| measure(k)).sum::<u64>() as f64;
+        let (mut reached, mut short) = (0u64, 0);
+        for &keyword in &several {
+            reached += measure(keyword);
+            if reached as f64 > limit {
+                break;
+            }
+            short += 1;
+        }
+        let mut short_virtual = 0;
+        for &keyword in &several[..short] {
+            self.kinds[keyword.index()] = Kind::Short;
+            let docs = self.of(keyword);
+            short_virtual += tokens(docs);
+            let (documents, own) = (docs.len() as u64, docs.iter().map(|d| u64::from(input.lens[d.index()])).sum::<u64>());
+            self.counts.short_documents += documents;
+            self.counts.short_tokens += own;
+        }
+        self.counts.short = short as u64;
+        self.counts.long = (several.len() - short) as u64;
+        if short > 0 {
+            let rest = tokens(&self.docs) + tokens(&self.lone) - short_virtual;
+            self.oversample = Some(match quest.short_share {
+                Some(s) => ((s * rest as f64) / ((1.0 - s) * short_virtual as f64)).max(1.0),
+                None => quest.oversample,
+            });
+        }
+    }
+
+    /// Uses of a list in an epoch, before `maxUses`.
+    pub(crate) fn uses(&self, input: &PlanInput<'_>, seed: u64, keyword: KeywordId, epoch: u32) -> u32 {
+        match (self.kinds[keyword.index()], self.oversample) {
+            (Kind::Unused, _) => 0,
+            (Kind::Short, Some(oversample)) => {
+                let whole = oversample.floor().min(f64::from(u32::MAX - 1));
+                let more = chance(draw(seed, "oversample", input.keyword_key(keyword), u64::from(epoch)), oversample - whole);
+                whole as u32 + u32::from(more)
+            }
+            _ => 1,
+        }
+    }
+}

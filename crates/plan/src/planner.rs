@@ -1,0 +1,240 @@
+//! From metadata to a plan: epochs of rounds of groups, their tails by the fill policy, the sequences in their final order.
+//!
+//! Costs, beside the input: 8 bytes a document of the pool and 8 a keyword; 16 bytes a piece and 33 a sequence, twice while an epoch
+//! is put in order; 12 a group; with `fill: related` 32 bytes a node of the hierarchy and 16 a piece of a tail.
+
+use longweave_common::random::{Key, draw};
+use longweave_common::{Code, Ctx, DocId, Error, GroupId, KeywordId, Result};
+
+use crate::arrange::{Open, Sink, Unit, Why};
+use crate::forest::Visit;
+use crate::methods::{Groups as MethodGroups, turn};
+use crate::partition::{Kind, Lists};
+use crate::stats::{PlanStats, gather};
+use crate::{Fill, Forest, Groups, Method, Part, Piece, Plan, PlanInput, PlanOptions, Rule, Sequences, Shape, pool};
+
+/// What is left of a group, and the key that its place among tails follows from.
+struct Tail {
+    unit: Unit,
+    keyword: KeywordId,
+    key: Key,
+}
+
+struct Planner<'a> {
+    ctx: &'a Ctx,
+    input: &'a PlanInput<'a>,
+    options: &'a PlanOptions,
+    sink: Sink<'a>,
+    groups: Groups,
+    forest: Option<(&'a Forest, Visit)>,
+    used_tokens: u64,
+}
+
+/// Plans the sequences of a part.
+///
+/// Errors: `OPTIONS_INVALID`; `FILE_CORRUPT` when columns disagree; of the main part `NO_KEYWORDS` and `PLAN_EMPTY`; `PLAN_TOO_LARGE`;
+/// `CANCELLED`.
+pub fn plan(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Part) -> Result<Plan> {
+    options.check()?;
+    input.check()?;
+    ctx.pool.install(|| plan_inside(ctx, input, options, part))
+}
+
+fn plan_inside(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Part) -> Result<Plan> {
+    let shape = Shape::of(&options.policies);
+    let (pool, excluded) = pool::pool(input, options, part)?;
+    if part == Part::Main && pool.is_empty() && excluded.without_keyword > 0 {
+        let message = format!(
+            "none of {} documents has a keyword, so a keyworded pool is empty; look at `minScore`, the stop list and the queries, or say `pool: all`",
+            excluded.without_keyword
+        );
+        return Err(Error::new(Code::NoKeywords, message));
+    }
+    if let Some(doc) = pool.iter().find(|d| shape.virtual_len(input.lens[d.index()]) > i32::MAX as u64) {
+        return Err(Error::new(Code::PlanTooLarge, format!("document {doc} has more than 2³¹−1 tokens; divide it, or give `maxTokens`")));
+    }
+    let pool_tokens = pool.iter().map(|d| u64::from(input.lens[d.index()])).sum();
+    let mut stats = PlanStats { documents: input.lens.len() as u64, pool_documents: pool.len() as u64, excluded, ..PlanStats::default() };
+    stats.tokens.pool = pool_tokens;
+    let method = match &options.method {
+        Method::Standard(_) => MethodGroups::Standard(pool),
+        Method::Quest(quest) => {
+            let lists = Lists::new(input, options, quest, &pool);
+            stats.keywords = lists.counts.clone();
+            stats.oversample = lists.oversample;
+            MethodGroups::Quest(lists)
+        }
+    };
+    let forest = match (options.policies.fill, input.forest) {
+        (Fill::Related, Some(forest)) => Some((forest, Visit::new(forest)?)),
+        _ => None,
+    };
+    let sink = Sink::new(&options.policies, input.lens);
+    let mut planner = Planner { ctx, input, options, sink, groups: Groups::default(), forest, used_tokens: 0 };
+    let wanted = options.policies.tokens.map(|tokens| tokens.div_ceil(u64::from(shape.length)));
+    let mut all = Sequences::default();
+    let mut used = Vec::new();
+    loop {
+        let before = all.len();
+        planner.epoch(&method, stats.epochs, &mut used)?;
+        stats.epochs += 1;
+        planner.append_shuffled(&mut all, stats.epochs - 1);
+        if wanted.is_none_or(|wanted| all.len() as u64 >= wanted) || all.len() == before {
+            break;
+        }
+    }
+    if let Some(wanted) = wanted {
+        stats.sequences_missing = wanted.saturating_sub(all.len() as u64);
+        let keep = (wanted as usize).min(all.len());
+        planner.sink.dropped.budget = planner.sink.own(&all.pieces[all.piece_end(keep)..]);
+        all.truncate(keep);
+    }
+    if all.is_empty() && part == Part::Main {
+        let message = format!(
+            "the pool of {} documents with {pool_tokens} tokens does not fill one sequence of {} tokens; give more documents, a smaller `length`, or \
+             `lastFill: pad`",
+            stats.pool_documents, shape.length
+        );
+        return Err(Error::new(Code::PlanEmpty, message).with("tokens", pool_tokens).with("length", shape.length));
+    }
+    stats.tokens.used = planner.used_tokens;
+    stats.tokens.dropped = planner.sink.dropped.clone();
+    stats.groups = planner.groups.len() as u64;
+    let short = |doc: DocId| match &method {
+        MethodGroups::Quest(lists) => {
+            let keyword = input.keyword(doc);
+            !keyword.is_none() && lists.kinds[keyword.index()] == Kind::Short
+        }
+        MethodGroups::Standard(_) => false,
+    };
+    gather(&mut stats, input, shape, &all, short);
+    Ok(Plan { shape, sequences: all, groups: planner.groups, stats })
+}
+
+impl Planner<'_> {
+    fn epoch(&mut self, method: &MethodGroups, epoch: u32, used: &mut Vec<u64>) -> Result<()> {
+        let uses = method.uses(self.input, self.options, epoch, used);
+        let rounds = uses.iter().copied().max().unwrap_or(0);
+        let mut open = Open::default();
+        for round in 0..rounds {
+            (self.sink.epoch, self.sink.round) = (epoch, round);
+            let tails = self.arrange_groups(method, &uses, epoch, round)?;
+            open = self.fill(tails, open, turn(epoch, round))?;
+        }
+        self.sink.end(&open);
+        Ok(())
+    }
+
+    /// Arranges each group of a round by itself; what is left of each.
+    fn arrange_groups(&mut self, method: &MethodGroups, uses: &[u32], epoch: u32, round: u32) -> Result<Vec<Tail>> {
+        let mut tails = Vec::new();
+        for group in method.round(self.input, self.options, uses, epoch, round) {
+            if group.docs.is_empty() {
+                continue;
+            }
+            self.ctx.cancel.check()?;
+            let id = GroupId::from_index(self.groups.len())
+                .ok_or_else(|| Error::new(Code::PlanTooLarge, "a plan can hold 2³²−1 groups; ask for fewer `tokens`, or divide the corpus"))?;
+            self.groups.keywords.push(group.keyword);
+            self.groups.epochs.push(epoch);
+            self.groups.rounds.push(round);
+            let lens = self.input.lens;
+            self.used_tokens += group.docs.iter().map(|d| u64::from(lens[d.index()])).sum::<u64>();
+            let shape = self.sink.shape;
+            // `plan` checked that virtual lengths fit.
+            let whole = |&doc: &DocId| vec![Piece { doc, start: 0, len: shape.virtual_len(lens[doc.index()]) as u32, group: id }];
+            let open = self.sink.arrange(group.docs.iter().map(whole), Open::default(), false, Why::rule(Rule::Group));
+            if !open.pieces.is_empty() {
+                let key = if group.keyword.is_none() { self.input.key(group.docs[0]) } else { self.input.keyword_key(group.keyword) };
+                tails.push(Tail { unit: open.pieces, keyword: group.keyword, key });
+            }
+        }
+        Ok(tails)
+    }
+
+    /// What happens to the tails of a round; `open` comes from the round before, what is given goes to the next.
+    fn fill(&mut self, tails: Vec<Tail>, open: Open, turn: u64) -> Result<Open> {
+        match self.options.policies.fill {
+            Fill::Drop => {
+                for tail in &tails {
+                    self.sink.dropped.fill += self.sink.own(&tail.unit);
+                }
+                Ok(open)
+            }
+            Fill::Pad => {
+                for tail in &tails {
+                    let len = tail.unit.iter().map(|p| p.len).sum();
+                    self.sink.finish(&tail.unit, len, Why::rule(Rule::Pad));
+                }
+                Ok(open)
+            }
+            Fill::Next => Ok(self.next(tails, open, turn)),
+            Fill::Related => {
+                let tails = self.related(tails, turn)?;
+                Ok(self.next(tails, open, turn))
+            }
+        }
+    }
+
+    fn in_random_order(&self, tails: &mut [Tail], turn: u64) {
+        tails.sort_by_cached_key(|t| (draw(self.options.policies.seed, "tail", t.key, turn), t.key));
+    }
+
+    fn next(&mut self, mut tails: Vec<Tail>, open: Open, turn: u64) -> Open {
+        self.in_random_order(&mut tails, turn);
+        self.sink.arrange(tails.into_iter().map(|t| t.unit), open, true, Why::rule(Rule::Next))
+    }
+
+    /// Lets tails meet up the hierarchy; what no phrase could fill.
+    fn related(&mut self, tails: Vec<Tail>, turn: u64) -> Result<Vec<Tail>> {
+        let Some((forest, visit)) = self.forest.take() else { return Ok(tails) };
+        let mut own: Vec<Option<Unit>> = vec![None; forest.len()];
+        let mut below: Vec<Vec<Tail>> = Vec::new();
+        below.resize_with(forest.len(), Vec::new);
+        let mut left = Vec::new();
+        for tail in tails {
+            let node = if tail.keyword.is_none() { Forest::NONE } else { forest.node_of_keyword[tail.keyword.index()] };
+            if node == Forest::NONE { left.push(tail) } else { own[node as usize] = Some(tail.unit) }
+        }
+        for &node in &visit.order {
+            let at = node as usize;
+            let mut children = std::mem::take(&mut below[at]);
+            self.in_random_order(&mut children, turn);
+            let mut units: Vec<Unit> = own[at].take().into_iter().chain(children.into_iter().map(|t| t.unit)).collect();
+            let unit = match units.len() {
+                0 => continue,
+                1 => units.swap_remove(0),
+                _ => {
+                    self.ctx.cancel.check()?;
+                    self.sink.arrange(units, Open::default(), false, Why { rule: Rule::Related, node: Some(node) }).pieces
+                }
+            };
+            if unit.is_empty() {
+                continue;
+            }
+            let tail = Tail { unit, keyword: KeywordId::NONE, key: forest.key_of(node) };
+            match forest.parent[at] {
+                Forest::NONE => left.push(tail),
+                parent => below[parent as usize].push(tail),
+            }
+        }
+        self.forest = Some((forest, visit));
+        Ok(left)
+    }
+
+    /// Moves the epoch's sequences to `all` in random order.
+    fn append_shuffled(&mut self, all: &mut Sequences, epoch: u32) {
+        let made = std::mem::take(&mut self.sink.sequences);
+        let mut order: Vec<u32> = (0..made.len() as u32).collect();
+        order.sort_by_cached_key(|&i| {
+            let sequence = made.get(i as usize);
+            let first = sequence.pieces[0];
+            let counter = (u64::from(epoch) << 56).wrapping_add(u64::from(sequence.round) << 32).wrapping_add(u64::from(first.start));
+            let key = self.input.key(first.doc);
+            (draw(self.options.policies.seed, "sequence", key, counter), key)
+        });
+        for i in order {
+            all.push(made.get(i as usize));
+        }
+    }
+}
