@@ -1,1 +1,49 @@
-//! longweave-index.
+//! The index: candidates of all documents → the keyword that represents each, the documents of each keyword, the hierarchy of phrases.
+//! The same for any number of threads.
+
+mod build;
+mod candidates;
+mod hierarchy;
+mod index;
+
+pub use build::build;
+pub use candidates::{CandidateTable, CandidateWriter};
+pub use index::Index;
+
+use serde::{Deserialize, Serialize};
+
+/// How a document's keyword is chosen among its candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Representative {
+    /// Uniformly at random by the document's key, among the candidates in byte order: the paper's.
+    Random,
+    /// The candidate that most documents share and that is not above the cap; ties: more words, then byte order. Where all are above
+    /// it, the one that fewest documents share.
+    Common,
+}
+
+/// What `fill: related` climbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Hierarchy {
+    /// A phrase's parent is the phrase without its first word; head words have none.
+    Suffix,
+    /// Besides, head words join the larger head word that stands most often in the same documents' candidates.
+    Cooccurrence,
+}
+
+/// How to build an index.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IndexOptions {
+    /// Seed of the random choice.
+    pub seed: u64,
+    /// How keywords are chosen.
+    pub representative: Representative,
+    /// `Common`: largest share of the documents with a candidate that may share a keyword, above 0.
+    pub common_cap: f64,
+    /// `Common`: number of documents below which the cap never falls.
+    pub common_floor: u32,
+    /// What `fill: related` climbs.
+    pub hierarchy: Hierarchy,
+}

@@ -1,1 +1,116 @@
-//! longweave-pack.
+//! The gather packer: copies the tokens of planned pieces into sequences of exactly the asked length. It reads pieces by position and
+//! writes rows in order, so that the bytes do not depend on the number of threads.
+
+use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
+use longweave_formats::{SequenceRecord, SequenceWriter};
+use longweave_plan::{Groups, Sequences, Shape};
+use longweave_tokens::TokenStore;
+use rayon::prelude::*;
+
+/// Bytes of memory that an assembled token may cost: its id, twice, and provenance.
+const COST: u64 = 16;
+
+/// Where tokens come from.
+pub trait TokenSource: Sync {
+    /// Tokens of a document.
+    fn len(&self, doc: DocId) -> u32;
+    /// Appends tokens `start..start + len` of a document to `out`.
+    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()>;
+}
+
+impl TokenSource for TokenStore {
+    fn len(&self, doc: DocId) -> u32 {
+        TokenStore::len(self, doc)
+    }
+
+    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
+        TokenStore::read_into(self, doc, start, len, out)
+    }
+}
+
+/// Everything that sequences are assembled from.
+pub struct PackSource<'a> {
+    /// Length, begin tokens, separators.
+    pub shape: Shape,
+    /// The sequences.
+    pub sequences: &'a Sequences,
+    /// The groups that pieces name.
+    pub groups: &'a Groups,
+    /// The documents' tokens.
+    pub tokens: &'a dyn TokenSource,
+    /// The id of a document.
+    pub id: &'a (dyn Fn(DocId) -> &'a str + Sync),
+    /// The phrase of a keyword; `None` for [`KeywordId::NONE`].
+    pub phrase: &'a (dyn Fn(KeywordId) -> Option<&'a str> + Sync),
+    /// Ids of the separator.
+    pub separator: &'a [u32],
+    /// The begin token.
+    pub bos: Option<u32>,
+    /// The padding token.
+    pub pad: Option<u32>,
+}
+
+/// Assembles one sequence, the `i`-th of the source.
+fn sequence(source: &PackSource<'_>, i: usize) -> Result<SequenceRecord> {
+    let planned = source.sequences.get(i);
+    let shape = source.shape;
+    let missing = |what: &str| Error::new(Code::Internal, format!("the plan needs a {what}, but none is known"));
+    let mut record = SequenceRecord { input_ids: Vec::with_capacity(shape.length as usize), ..SequenceRecord::default() };
+    if shape.sequence_bos {
+        record.input_ids.push(source.bos.ok_or_else(|| missing("begin token"))?);
+    }
+    for &piece in planned.pieces {
+        let len = source.tokens.len(piece.doc);
+        let (begins, own, separators) = shape.parts(piece, len);
+        let at = record.input_ids.len();
+        // Where the piece begins among the document's own tokens.
+        let offset = piece.start.saturating_sub(shape.lead);
+        if begins > 0 {
+            record.input_ids.push(source.bos.ok_or_else(|| missing("begin token"))?);
+        }
+        source.tokens.read_into(piece.doc, offset.min(len), own, &mut record.input_ids)?;
+        let first = (offset.saturating_sub(len)) as usize;
+        let separator = source.separator.get(first..first + separators as usize).ok_or_else(|| missing("separator"))?;
+        record.input_ids.extend_from_slice(separator);
+        let group = piece.group.index();
+        record.doc_ids.push((source.id)(piece.doc).to_owned());
+        record.doc_starts.push(at as u32);
+        record.doc_lens.push(piece.len);
+        record.doc_offsets.push(offset);
+        record.reasons.push((source.phrase)(source.groups.keywords[group]).map(str::to_owned));
+        record.groups.push(piece.group.get());
+    }
+    record.n_tokens = record.input_ids.len() as u32;
+    if record.n_tokens < shape.length {
+        record.input_ids.resize(shape.length as usize, source.pad.ok_or_else(|| missing("padding token"))?);
+    }
+    if record.input_ids.len() != shape.length as usize || record.n_tokens != planned.n_tokens {
+        let message = format!("sequence {} came to {} tokens where {} were planned", planned.number, record.n_tokens, planned.n_tokens);
+        return Err(Error::new(Code::Internal, message));
+    }
+    Ok(record)
+}
+
+/// Sequences `range` of the source, in memory.
+pub fn assemble(ctx: &Ctx, source: &PackSource<'_>, range: std::ops::Range<usize>) -> Result<Vec<SequenceRecord>> {
+    ctx.pool.install(|| range.into_par_iter().map(|i| sequence(source, i)).collect())
+}
+
+/// Writes all sequences of the source in order, as many at once as an eighth of the memory bound holds.
+pub fn pack_shard(ctx: &Ctx, source: &PackSource<'_>, writer: &mut dyn SequenceWriter) -> Result<()> {
+    let bytes = u64::from(source.shape.length) * COST;
+    let least = ctx.pool.current_num_threads() as u64;
+    let batch = (ctx.budget.limit() / 8 / bytes).clamp(1, least * 16);
+    let mut start = 0;
+    while start < source.sequences.len() {
+        ctx.cancel.check()?;
+        let n = (source.sequences.len() - start).min(batch as usize);
+        let _held = ctx.budget.reserve(n as u64 * bytes, &ctx.cancel)?;
+        for record in assemble(ctx, source, start..start + n)? {
+            record.as_row(|row| writer.push(row))?;
+        }
+        ctx.progress.advance(n as u64);
+        start += n;
+    }
+    Ok(())
+}

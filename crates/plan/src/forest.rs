@@ -42,8 +42,6 @@ impl Forest {
 pub(crate) struct Visit {
     /// Nodes in the order of visit.
     pub(crate) order: Vec<u32>,
-    /// The place of each node in `order`.
-    pub(crate) place: Vec<u32>,
 }
 
 impl Visit {
@@ -74,7 +72,7 @@ impl Visit {
             children[*at as usize] = node as u32;
             *at += 1;
         }
-        let (mut order, mut place) = (Vec::with_capacity(n), vec![Forest::NONE; n]);
+        let (mut order, mut visited) = (Vec::with_capacity(n), vec![false; n]);
         // `next` now marks, for each node, the child that is visited next.
         next.copy_from_slice(&starts);
         let mut path = vec![n];
@@ -86,13 +84,13 @@ impl Visit {
             } else {
                 path.pop();
                 if node < n {
-                    place[node] = order.len() as u32;
+                    visited[node] = true;
                     order.push(node as u32);
                 }
             }
         }
         if order.len() < n {
-            let node = place.iter().position(|&p| p == Forest::NONE).unwrap_or(0);
+            let node = visited.iter().position(|&v| !v).unwrap_or(0);
             return Err(corrupt(&format!("has a cycle that node {node} is on or below")));
         }
         let mut taken = vec![false; n];
@@ -103,7 +101,7 @@ impl Visit {
                 None => return Err(corrupt(&format!("puts keyword {keyword} at node {node}, but has {n} nodes"))),
             }
         }
-        Ok(Visit { order, place })
+        Ok(Visit { order })
     }
 }
 
@@ -132,7 +130,6 @@ mod tests {
         ] {
             let visit = Visit::new(&forest(parent)).unwrap();
             assert_eq!(visit.order, expected, "{parent:?}");
-            assert!(visit.order.iter().enumerate().all(|(i, &node)| visit.place[node as usize] == i as u32));
         }
     }
 

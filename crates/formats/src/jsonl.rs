@@ -1,0 +1,127 @@
+//! JSON lines: the Parquet fields, one object a line; `.zst` by default.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_storage::{AtomicFile, FileRecord};
+use serde::Serialize;
+
+use crate::{Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, WriterOptions};
+
+/// zstd's level, its default.
+const LEVEL: i32 = 3;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    input_ids: &'a [u32],
+    n_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doc_ids: Option<&'a [&'a str]>,
+    #[serde(flatten)]
+    full: Option<Full<'a>>,
+}
+
+#[derive(Serialize)]
+struct Full<'a> {
+    doc_starts: &'a [u32],
+    doc_lens: &'a [u32],
+    doc_offsets: &'a [u32],
+    reasons: &'a [Option<&'a str>],
+    groups: &'a [u32],
+}
+
+enum Output {
+    Plain(AtomicFile),
+    Zstd(zstd::stream::write::Encoder<'static, AtomicFile>),
+}
+
+/// Writes one file.
+pub(crate) struct JsonlWriter {
+    output: Output,
+    provenance: Provenance,
+    name: String,
+    path: PathBuf,
+    line: Vec<u8>,
+}
+
+impl JsonlWriter {
+    pub(crate) fn create(options: &WriterOptions, directory: &Path, shard: u32) -> Result<JsonlWriter> {
+        let suffix = if options.compression == Compression::Zstd { ".zst" } else { "" };
+        let name = format!("{shard:05}.jsonl{suffix}");
+        let path = directory.join(&name);
+        let file = AtomicFile::create(&path)?;
+        let output = match options.compression {
+            Compression::None => Output::Plain(file),
+            Compression::Zstd => Output::Zstd(zstd::stream::write::Encoder::new(file, LEVEL).at("write", &path)?),
+        };
+        Ok(JsonlWriter { output, provenance: options.provenance, name, path, line: Vec::new() })
+    }
+}
+
+impl SequenceWriter for JsonlWriter {
+    fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
+        let &SequenceRow { input_ids, n_tokens, doc_ids, doc_starts, doc_lens, doc_offsets, reasons, groups } = row;
+        let full = Full { doc_starts, doc_lens, doc_offsets, reasons, groups };
+        let line = Line {
+            input_ids,
+            n_tokens,
+            doc_ids: (self.provenance != Provenance::None).then_some(doc_ids),
+            full: (self.provenance == Provenance::Full).then_some(full),
+        };
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &line).map_err(|e| Error::new(Code::Internal, format!("a sequence as JSON: {e}")))?;
+        self.line.push(b'\n');
+        match &mut self.output {
+            Output::Plain(file) => file.write_all(&self.line),
+            Output::Zstd(encoder) => encoder.write_all(&self.line),
+        }
+        .at("write", &self.path)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<FileRecord>> {
+        let file = match self.output {
+            Output::Plain(file) => file,
+            Output::Zstd(encoder) => encoder.finish().at("write", &self.path)?,
+        };
+        Ok(vec![FileRecord::new(self.name, file.commit()?)])
+    }
+}
+
+/// Reads a file line by line.
+pub(crate) struct JsonlReader {
+    input: Box<dyn BufRead + Send>,
+    path: PathBuf,
+    line: Vec<u8>,
+}
+
+impl JsonlReader {
+    pub(crate) fn open(path: &Path) -> Result<JsonlReader> {
+        let file = BufReader::with_capacity(1 << 20, File::open(path).at("open", path)?);
+        let input: Box<dyn BufRead + Send> = if path.extension().is_some_and(|e| e == "zst") {
+            Box::new(BufReader::with_capacity(1 << 20, zstd::stream::read::Decoder::with_buffer(file).at("read", path)?))
+        } else {
+            Box::new(file)
+        };
+        Ok(JsonlReader { input, path: path.to_owned(), line: Vec::new() })
+    }
+
+    /// The next line, not parsed; whether there was one.
+    pub(crate) fn skip(&mut self) -> Result<bool> {
+        self.line.clear();
+        let bad = |e: std::io::Error| corrupt(&self.path, &e);
+        Ok(self.input.read_until(b'\n', &mut self.line).map_err(bad)? > 0)
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Option<SequenceRecord>> {
+        if !self.skip()? {
+            return Ok(None);
+        }
+        serde_json::from_slice(&self.line).map(Some).map_err(|e| corrupt(&self.path, &e))
+    }
+}
+
+fn corrupt(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::new(Code::FileCorrupt, format!("{} cannot be read: {error}", path.display())).with("file", path.display().to_string())
+}

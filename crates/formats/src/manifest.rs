@@ -1,0 +1,70 @@
+//! `longweave.json` and `SHA256SUMS`: what an output directory holds.
+
+use std::path::Path;
+
+use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_storage::{Sealed, checksum_file, write_file};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Format, Provenance};
+
+/// `longweave.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputManifest {
+    /// The format.
+    pub format: Format,
+    /// Tokens of a sequence.
+    pub length: u32,
+    /// Number of sequences.
+    pub sequences: u64,
+    /// What is told of pieces.
+    pub provenance: Provenance,
+    /// All files but the manifest and the sums, in byte order of name.
+    pub files: Vec<ManifestFile>,
+    /// Options, inputs, counts.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A file of an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestFile {
+    /// Its name below the output directory, with `/`.
+    pub name: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+    /// Sequences whose tokens stand in it.
+    pub sequences: u64,
+}
+
+impl OutputManifest {
+    /// Reads the manifest of an output directory.
+    ///
+    /// Errors: `VERIFY_FAILED` where there is none (the run is not finished), `FILE_CORRUPT`.
+    pub fn read(directory: &Path) -> Result<OutputManifest> {
+        let path = directory.join("longweave.json");
+        if !path.exists() {
+            let message = format!("{} holds no longweave.json: it is no output, or its run has not finished", directory.display());
+            return Err(Error::new(Code::VerifyFailed, message).with("file", path.display().to_string()));
+        }
+        let text = std::fs::read_to_string(&path).at("read", &path)?;
+        serde_json::from_str(&text).map_err(|e| {
+            Error::new(Code::FileCorrupt, format!("{} is no manifest: {e}", path.display())).with("file", path.display().to_string())
+        })
+    }
+}
+
+/// Writes `SHA256SUMS` for the named files, as `sha256sum -c` reads it.
+pub fn write_sums(directory: &Path, names: &[String]) -> Result<Sealed> {
+    let mut names: Vec<&String> = names.iter().collect();
+    names.sort();
+    let mut text = String::new();
+    for name in names {
+        let (_, _, sha256) = checksum_file(&directory.join(name))?;
+        text.push_str(&format!("{sha256}  {name}\n"));
+    }
+    write_file(&directory.join("SHA256SUMS"), text.as_bytes())
+}

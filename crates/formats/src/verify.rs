@@ -1,0 +1,132 @@
+//! Checks a finished output by itself: every file there and unchanged, every sequence of the right length, its pieces side by side.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_storage::checksum_file;
+use serde::Serialize;
+
+use crate::{OutputManifest, Provenance, SequenceReader, SequenceRecord};
+
+/// What was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyReport {
+    /// Files, the manifest and the sums included.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Sequences.
+    pub sequences: u64,
+    /// Tokens, padding included.
+    pub tokens: u64,
+    /// Pieces; 0 where the output does not tell them.
+    pub pieces: u64,
+}
+
+fn fail(file: &str, message: impl Into<String>) -> Error {
+    Error::new(Code::VerifyFailed, format!("{file}: {}", message.into())).with("file", file)
+}
+
+/// Checks an output directory; needs nothing else.
+///
+/// Errors: `VERIFY_FAILED`, naming the file and the difference; `FILE_CORRUPT`.
+pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
+    let manifest = OutputManifest::read(directory)?;
+    let sums_path = directory.join("SHA256SUMS");
+    let sums = std::fs::read_to_string(&sums_path).at("read", &sums_path)?;
+    let mut report = VerifyReport { files: 1, bytes: sums.len() as u64, sequences: 0, tokens: 0, pieces: 0 };
+    let mut named = BTreeSet::from(["SHA256SUMS".to_owned()]);
+    for line in sums.lines() {
+        let (sha256, name) = line.split_once("  ").ok_or_else(|| fail("SHA256SUMS", "a line is no checksum and name"))?;
+        let path = directory.join(name);
+        if !path.exists() {
+            return Err(fail(name, "the file is missing"));
+        }
+        let (bytes, _, found) = checksum_file(&path)?;
+        if found != sha256 {
+            return Err(fail(name, format!("its content differs: SHA-256 is {found}, SHA256SUMS says {sha256}")));
+        }
+        if let Some(listed) = manifest.files.iter().find(|f| f.name == name) {
+            if (listed.bytes, listed.sha256.as_str()) != (bytes, sha256) {
+                return Err(fail(name, "longweave.json and SHA256SUMS disagree about it"));
+            }
+        }
+        named.insert(name.to_owned());
+        report.files += 1;
+        report.bytes += bytes;
+    }
+    if let Some(missing) = manifest.files.iter().find(|f| !named.contains(&f.name)) {
+        return Err(fail(&missing.name, "longweave.json names it, SHA256SUMS does not"));
+    }
+    for name in files_below(directory, "")? {
+        if !named.contains(&name) {
+            return Err(fail(&name, "the file belongs to no finished run; remove it"));
+        }
+    }
+    let total: u64 = manifest.files.iter().map(|f| f.sequences).sum();
+    if total != manifest.sequences {
+        return Err(fail("longweave.json", format!("it says {} sequences, its files hold {total}", manifest.sequences)));
+    }
+    let mut reader = SequenceReader::open(directory)?;
+    for number in 0..manifest.sequences {
+        let record = reader.get(number)?;
+        check(&record, &manifest).map_err(|what| fail(&format!("sequence {number}"), what))?;
+        report.sequences += 1;
+        report.tokens += record.input_ids.len() as u64;
+        report.pieces += record.doc_starts.len() as u64;
+    }
+    Ok(report)
+}
+
+/// Files of an output: hidden ones, `run.json` and the folder of the held-out documents' output are not its own.
+fn files_below(directory: &Path, prefix: &str) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).at("read", directory)? {
+        let entry = entry.at("read", directory)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') || (prefix.is_empty() && (name == "run.json" || name == "holdout")) {
+            continue;
+        }
+        if entry.path().is_dir() {
+            files.extend(files_below(&entry.path(), &format!("{prefix}{name}/"))?);
+        } else {
+            files.push(format!("{prefix}{name}"));
+        }
+    }
+    Ok(files)
+}
+
+fn check(record: &SequenceRecord, manifest: &OutputManifest) -> Result<(), String> {
+    let length = manifest.length as usize;
+    if record.input_ids.len() != length {
+        return Err(format!("it has {} tokens, not {length}", record.input_ids.len()));
+    }
+    if record.n_tokens as usize > length || record.n_tokens == 0 {
+        return Err(format!("n_tokens is {}", record.n_tokens));
+    }
+    if manifest.provenance != Provenance::Full {
+        return Ok(());
+    }
+    let pieces = record.doc_ids.len();
+    let columns = [record.doc_starts.len(), record.doc_lens.len(), record.doc_offsets.len(), record.reasons.len(), record.groups.len()];
+    if pieces == 0 || columns.iter().any(|&n| n != pieces) {
+        return Err(format!("it has {pieces} documents' ids, but {columns:?} starts, lengths, offsets, reasons and groups"));
+    }
+    // A begin token of the sequence stands before the first piece.
+    let mut at = record.doc_starts[0];
+    if at > 1 {
+        return Err(format!("its first piece begins at {at}"));
+    }
+    for (start, len) in record.doc_starts.iter().zip(&record.doc_lens) {
+        if *start != at || *len == 0 {
+            return Err(format!("a piece of {len} tokens begins at {start} where {at} is expected"));
+        }
+        at += len;
+    }
+    if at != record.n_tokens {
+        return Err(format!("its pieces end at {at}, n_tokens is {}", record.n_tokens));
+    }
+    Ok(())
+}

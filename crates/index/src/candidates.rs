@@ -1,0 +1,71 @@
+//! Candidates of a split on disk: `PREFIX.phrases.arrow` (all phrases, row after row) and `PREFIX.ends` (u64, one for each row).
+
+use std::path::{Path, PathBuf};
+
+use longweave_common::Result;
+use longweave_storage::{FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
+
+fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
+    let mut name = prefix.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Writes the candidates of a split.
+pub struct CandidateWriter {
+    phrases: StringTableWriter,
+    ends: Vec<u64>,
+    prefix: PathBuf,
+}
+
+impl CandidateWriter {
+    /// Begins the table of a split.
+    pub fn create(prefix: &Path) -> Result<CandidateWriter> {
+        let phrases = StringTableWriter::create(&with_suffix(prefix, ".phrases.arrow"), "phrase")?;
+        Ok(CandidateWriter { phrases, ends: Vec::new(), prefix: prefix.to_owned() })
+    }
+
+    /// Appends a row: its distinct, normalised phrases in byte order.
+    pub fn push<'a>(&mut self, phrases: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        for phrase in phrases {
+            self.phrases.push(phrase)?;
+        }
+        self.ends.push(self.phrases.rows());
+        Ok(())
+    }
+
+    /// Puts the files in place.
+    pub fn commit(self) -> Result<Vec<FileRecord>> {
+        let name = |suffix| with_suffix(&self.prefix, suffix).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (phrases, ends) = (name(".phrases.arrow"), name(".ends"));
+        let sealed = self.phrases.commit()?;
+        Ok(vec![FileRecord::new(phrases, sealed), FileRecord::new(ends, write_array(&with_suffix(&self.prefix, ".ends"), &self.ends)?)])
+    }
+}
+
+/// The candidates of a split in memory.
+pub struct CandidateTable {
+    /// `DocId` of the first row.
+    pub(crate) first: u32,
+    pub(crate) phrases: StringTable,
+    pub(crate) ends: Vec<u64>,
+}
+
+impl CandidateTable {
+    /// Reads the table of the split whose first row is document `first`.
+    pub fn open(prefix: &Path, first: u32) -> Result<CandidateTable> {
+        let phrases = read_strings(&with_suffix(prefix, ".phrases.arrow"))?;
+        Ok(CandidateTable { first, phrases, ends: read_array(&with_suffix(prefix, ".ends"))? })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Places of a row's phrases.
+    pub(crate) fn range(&self, row: usize) -> std::ops::Range<usize> {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
+        start..self.ends[row] as usize
+    }
+}

@@ -1,0 +1,117 @@
+//! An index in memory and on disk. Files: `phrases.arrow`, `keywords` (u32 by document), `ends` (u64 by keyword), `docs` (u32),
+//! `keys` (u128 by keyword), `nodes.arrow`, `node_parent` (u32), `node_key` (u128), `node_of_keyword` (u32 by keyword).
+
+use std::path::Path;
+
+use longweave_common::random::Key;
+use longweave_common::{DocId, KeywordId, Result};
+use longweave_plan::Forest;
+use longweave_storage::{FileRecord, read_array, read_strings, write_array, write_strings};
+
+use crate::hierarchy::Tree;
+
+/// Keywords, the documents of each, and their hierarchy.
+pub struct Index {
+    phrases: Vec<String>,
+    keys: Vec<u128>,
+    keyword_of: Vec<KeywordId>,
+    ends: Vec<u64>,
+    docs: Vec<DocId>,
+    forest: Forest,
+    nodes: Vec<String>,
+}
+
+impl Index {
+    pub(crate) fn new(phrases: Vec<String>, keyword_of: Vec<KeywordId>, ends: Vec<u64>, docs: Vec<DocId>, tree: Tree) -> Index {
+        let keys = phrases.iter().map(|p| Key::of(p).0).collect();
+        Index { phrases, keys, keyword_of, ends, docs, forest: tree.forest, nodes: tree.phrases }
+    }
+
+    /// Number of keywords.
+    pub fn len(&self) -> usize {
+        self.phrases.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.phrases.is_empty()
+    }
+
+    /// A keyword's phrase; panics beyond the end, as a slice does.
+    pub fn phrase(&self, keyword: KeywordId) -> &str {
+        &self.phrases[keyword.index()]
+    }
+
+    /// The [`Key`] of each keyword.
+    pub fn keyword_keys(&self) -> &[u128] {
+        &self.keys
+    }
+
+    /// The keyword of each document.
+    pub fn keyword_of(&self) -> &[KeywordId] {
+        &self.keyword_of
+    }
+
+    /// A keyword's documents in `DocId` order; panics beyond the end.
+    pub fn postings(&self, keyword: KeywordId) -> &[DocId] {
+        let start = if keyword.get() == 0 { 0 } else { self.ends[keyword.index() - 1] as usize };
+        &self.docs[start..self.ends[keyword.index()] as usize]
+    }
+
+    /// The hierarchy.
+    pub fn forest(&self) -> &Forest {
+        &self.forest
+    }
+
+    /// The phrase of a node of the hierarchy; panics beyond the end.
+    pub fn node_phrase(&self, node: u32) -> &str {
+        &self.nodes[node as usize]
+    }
+
+    /// The `n` keywords with most documents, most first, ties in byte order.
+    pub fn top(&self, n: usize) -> Vec<(&str, u64)> {
+        let mut all: Vec<(&str, u64)> = (0..self.len() as u32)
+            .map(|k| (self.phrase(KeywordId::new(k)), self.postings(KeywordId::new(k)).len() as u64))
+            .collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        all.truncate(n);
+        all
+    }
+
+    /// Writes the index into `directory`.
+    pub fn write(&self, directory: &Path) -> Result<Vec<FileRecord>> {
+        let at = |name: &str| directory.join(name);
+        let keyword_of: Vec<u32> = self.keyword_of.iter().map(|k| k.get()).collect();
+        let docs: Vec<u32> = self.docs.iter().map(|d| d.get()).collect();
+        Ok(vec![
+            FileRecord::new("phrases.arrow", write_strings(&at("phrases.arrow"), "phrase", &self.phrases)?),
+            FileRecord::new("keywords", write_array(&at("keywords"), &keyword_of)?),
+            FileRecord::new("ends", write_array(&at("ends"), &self.ends)?),
+            FileRecord::new("docs", write_array(&at("docs"), &docs)?),
+            FileRecord::new("keys", write_array(&at("keys"), &self.keys)?),
+            FileRecord::new("nodes.arrow", write_strings(&at("nodes.arrow"), "phrase", &self.nodes)?),
+            FileRecord::new("node_parent", write_array(&at("node_parent"), &self.forest.parent)?),
+            FileRecord::new("node_key", write_array(&at("node_key"), &self.forest.key)?),
+            FileRecord::new("node_of_keyword", write_array(&at("node_of_keyword"), &self.forest.node_of_keyword)?),
+        ])
+    }
+
+    /// Reads an index.
+    pub fn open(directory: &Path) -> Result<Index> {
+        let at = |name: &str| directory.join(name);
+        let strings = |name: &str| -> Result<Vec<String>> { Ok(read_strings(&at(name))?.iter().map(str::to_owned).collect()) };
+        Ok(Index {
+            phrases: strings("phrases.arrow")?,
+            keys: read_array(&at("keys"))?,
+            keyword_of: read_array::<u32>(&at("keywords"))?.into_iter().map(KeywordId::new).collect(),
+            ends: read_array(&at("ends"))?,
+            docs: read_array::<u32>(&at("docs"))?.into_iter().map(DocId::new).collect(),
+            forest: Forest {
+                parent: read_array(&at("node_parent"))?,
+                key: read_array(&at("node_key"))?,
+                node_of_keyword: read_array(&at("node_of_keyword"))?,
+            },
+            nodes: strings("nodes.arrow")?,
+        })
+    }
+}
