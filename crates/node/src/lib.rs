@@ -1,1 +1,12 @@
-//! longweave-node.
+//! The napi binding: types in, types out, no logic. Options, events and summaries cross as JSON text, token ids as `Uint32Array`,
+//! errors as JSON (see `error.rs`). The generated JavaScript is private to the package (`#binding`); `ts/` is the public API.
+
+// napi's derived registration functions are public and carry no documentation of their own.
+#![allow(missing_docs, unreachable_pub)]
+
+mod error;
+mod functions;
+mod promise;
+mod rake;
+mod run;
+mod sequences;

@@ -1,0 +1,107 @@
+//! Commands over directories, with JSON in and out: what the binding calls.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use longweave_common::{Code, Ctx, Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{Events, Job, Stage, driver, tasks as listing};
+
+fn to_json<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::new(Code::Internal, format!("a result as JSON: {e}")))
+}
+
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Result<T> {
+    serde_json::from_str(json).map_err(|e| Error::new(Code::OptionsInvalid, format!("{what} do not have the expected shape: {e}")))
+}
+
+/// The stages of the run in `out`.
+pub fn tasks(out: &Path) -> Result<String> {
+    to_json(&listing::list(&Job::open(out)?)?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StageOptions {
+    /// 0 for one per core.
+    threads: usize,
+    memory: u64,
+}
+
+/// Runs the selected tasks of a stage, see [`listing::select`].
+pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Result<String> {
+    let StageOptions { threads, memory } = from_json("the stage's options", options)?;
+    let stage = Stage::parse(stage)?;
+    let job = Job::open(out)?;
+    job.check_inputs()?;
+    let tasks = listing::select(&job, stage, selection)?;
+    let ctx = Ctx::new(threads, memory)?;
+    let records = driver::run_tasks(&ctx, &job, &Arc::new(Events::default()), stage, &tasks)?;
+    let list: Vec<_> = tasks.iter().zip(&records).map(|(task, r)| json!({ "stage": stage, "task": task, "counts": r.counts, "files": r.files })).collect();
+    to_json(&list)
+}
+
+/// Checks an output directory.
+pub fn verify(out: &Path) -> Result<String> {
+    to_json(&longweave_formats::verify_output(out)?)
+}
+
+/// The keywords with most documents, most first, ties in byte order.
+pub fn top_keywords(out: &Path, n: usize) -> Result<String> {
+    let job = Job::open(out)?;
+    if !job.options().needs_keywords() {
+        let message = format!("the run in {} has no keywords: its method is {}", out.display(), job.options().method_name());
+        return Err(Error::new(Code::StageUnknown, message));
+    }
+    job.all_done(Stage::Index)?;
+    let index = longweave_index::Index::open(&job.directory(Stage::Index))?;
+    to_json(&index.top(n).into_iter().map(|(phrase, documents)| json!({ "keyword": phrase, "documents": documents })).collect::<Vec<_>>())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TrainOptions {
+    corpus: Vec<String>,
+    text_field: String,
+    vocab_size: u32,
+    min_frequency: u32,
+    special_tokens: Vec<String>,
+    out: String,
+}
+
+/// Trains a byte-level BPE tokenizer on a corpus and writes its tokenizer.json.
+pub fn train_tokenizer(options: &str) -> Result<String> {
+    let TrainOptions { corpus, text_field, vocab_size, min_frequency, special_tokens, out } = from_json("the training options", options)?;
+    let ctx = Ctx::new(0, 2 << 30)?;
+    let options = longweave_corpus::CorpusOptions {
+        paths: corpus,
+        root: None,
+        text_field,
+        id_field: None,
+        query_field: None,
+        source_field: None,
+        max_document_bytes: 64 << 20,
+        split_bytes: 64 << 20,
+    };
+    let inventory = longweave_corpus::inventory(&options)?;
+    let mut texts = Vec::new();
+    for split in 0..inventory.splits.len() {
+        let mut reader = longweave_corpus::RowReader::open(&ctx, &options, &inventory, split, 0)?;
+        while let Some(row) = reader.next()? {
+            if let longweave_corpus::Content::Document(document) = &row.content {
+                texts.push(document.text.to_owned());
+            }
+        }
+    }
+    let training = longweave_tokens::TrainOptions { vocab_size, min_frequency, special_tokens };
+    let tokenizer = longweave_tokens::train_bpe(texts.iter().map(String::as_str), &training)?;
+    longweave_storage::write_file(Path::new(&out), tokenizer.as_bytes())?;
+    to_json(&json!({ "file": out, "documents": texts.len() }))
+}
+
+/// A sequence as a person reads it, see [`crate::show`].
+pub fn show(out: &Path, sequence: u64, options: &str) -> Result<String> {
+    to_json(&crate::show::show(out, sequence, &from_json("the options of show", options)?)?)
+}

@@ -1,0 +1,420 @@
+//! A prepared run: `run.json`, where every stage keeps its results, which tasks there are and which are done.
+//!
+//! `OUT/run.json` holds what was resolved when the run was prepared; everything else follows from it, so that any process that can
+//! see the directories can run any task.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_corpus::Inventory;
+use longweave_predict::Predictor;
+use longweave_storage::{Digest, DoneRecord, Lock, digest_of, write_file};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::options::OutputFormat;
+use crate::resources::{InputDigest, Resources, TokenizerInfo};
+use crate::{RunOptions, Stage};
+
+/// Changes when a stage's results change for equal options and inputs, or their files do.
+const WORK_FORMAT: u32 = 1;
+/// Changes when `run.json` does.
+const RUN_FORMAT: u32 = 1;
+
+/// What `run.json` holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RunFile {
+    format: u32,
+    version: String,
+    /// The directory that relative paths in the options start from.
+    base: PathBuf,
+    pub(crate) options: RunOptions,
+    pub(crate) inventory: Inventory,
+    pub(crate) tokenizer: TokenizerInfo,
+    /// Other files that decide results: stop words, queries.
+    inputs: Vec<InputDigest>,
+}
+
+/// A prepared run.
+pub struct Job {
+    pub(crate) file: RunFile,
+    pub(crate) out: PathBuf,
+    work: PathBuf,
+    digests: [Digest; Stage::ALL.len()],
+    pub(crate) resources: Resources,
+    predictor: OnceLock<Box<dyn Predictor>>,
+}
+
+impl Job {
+    /// Prepares a run: finds the input, loads the tokenizer, writes `run.json`. A directory that holds the same run is taken up again.
+    /// The lock makes this process the run's only driver.
+    ///
+    /// Errors: whatever is wrong with options or inputs; `RUN_MISMATCH` for a directory of another run, `INPUT_CHANGED`, `OUTPUT_EXISTS`.
+    pub fn prepare(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<(Job, Lock)> {
+        let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
+        let corpus = Self::absolute_corpus(&options, &base);
+        let inventory = longweave_corpus::inventory(&corpus)?;
+        let resources = Resources::new(&options, &base);
+        let tokenizer = resources.tokenizer_info(&options)?;
+        let inputs = resources.inputs(&options)?;
+        let file =
+            RunFile { format: RUN_FORMAT, version: env!("CARGO_PKG_VERSION").into(), base, options, inventory, tokenizer, inputs };
+        ctx.cancel.check()?;
+        let path = out.join("run.json");
+        if !path.exists() {
+            refuse_other_files(out, file.options.output.format)?;
+        }
+        let lock = Self::lock(out)?;
+        if path.exists() {
+            let stored = Self::read(&path)?;
+            compare(&stored, &file, out)?;
+        }
+        let job = Self::assemble(file, out)?;
+        let mut text = serde_json::to_string_pretty(&job.file).map_err(|e| Error::new(Code::Internal, format!("run.json: {e}")))?;
+        text.push('\n');
+        write_file(&path, text.as_bytes())?;
+        write_work_version(&job.work)?;
+        Ok((job, lock))
+    }
+
+    /// The run prepared in `out`.
+    ///
+    /// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `INPUT_CHANGED` when the tokenizer or another file that decides results changed.
+    pub fn open(out: &Path) -> Result<Job> {
+        let path = out.join("run.json");
+        if !path.exists() {
+            let message = format!("{} holds no run.json; prepare the run with `longweave run --prepare --out {}`", out.display(), out.display());
+            return Err(Error::new(Code::RunNotPrepared, message).with("file", path.display().to_string()));
+        }
+        let file = Self::read(&path)?;
+        let job = Self::assemble(file, out)?;
+        write_work_version(&job.work)?;
+        Ok(job)
+    }
+
+    /// Checks that the tokenizer and other files that decide results are still those the run was prepared with.
+    ///
+    /// Errors: `INPUT_CHANGED`.
+    pub fn check_inputs(&self) -> Result<()> {
+        let options = &self.file.options;
+        let now = self.resources.tokenizer_digest(options)?;
+        if now != self.file.tokenizer.digest {
+            return Err(changed(&options.tokenizer, &self.out));
+        }
+        match self.resources.inputs(options)?.iter().zip(&self.file.inputs).find(|(now, then)| now != then) {
+            Some((now, _)) => Err(changed(&now.path, &self.out)),
+            None => Ok(()),
+        }
+    }
+
+    fn read(path: &Path) -> Result<RunFile> {
+        let text = fs::read_to_string(path).at("read", path)?;
+        let refuse = |code, what: String| {
+            let message = format!("{} {what}; choose another output directory, or delete this one", path.display());
+            Error::new(code, message).with("file", path.display().to_string())
+        };
+        let value: Value = serde_json::from_str(&text).map_err(|e| refuse(Code::FileCorrupt, format!("is no JSON ({e})")))?;
+        if value["format"] != json!(RUN_FORMAT) {
+            let found = value["version"].as_str().unwrap_or("unknown");
+            return Err(refuse(Code::VersionMismatch, format!("was written by longweave {found}, which this version cannot go on with")));
+        }
+        serde_json::from_value(value).map_err(|e| refuse(Code::FileCorrupt, format!("does not have the expected shape ({e})")))
+    }
+
+    fn assemble(file: RunFile, out: &Path) -> Result<Job> {
+        let work = match &file.options.work {
+            Some(work) => file.base.join(work),
+            None => out.join(".work"),
+        };
+        let resources = Resources::new(&file.options, &file.base);
+        let digests = digests(&file);
+        Ok(Job { file, out: out.to_owned(), work, digests, resources, predictor: OnceLock::new() })
+    }
+
+    pub(crate) fn absolute_corpus(options: &RunOptions, base: &Path) -> longweave_corpus::CorpusOptions {
+        let mut corpus = options.corpus_options();
+        let absolute = |path: &String| base.join(path).to_string_lossy().into_owned();
+        corpus.paths = corpus.paths.iter().map(absolute).collect();
+        corpus.root = corpus.root.as_ref().map(absolute);
+        corpus
+    }
+
+    /// The corpus' options with absolute paths.
+    pub(crate) fn corpus(&self) -> longweave_corpus::CorpusOptions {
+        Self::absolute_corpus(&self.file.options, &self.file.base)
+    }
+
+    /// The predictor, made when first needed.
+    pub(crate) fn predictor(&self, ctx: &Ctx) -> Result<&dyn Predictor> {
+        if self.predictor.get().is_none() {
+            let made = crate::stages::predict::predictor(ctx, self)?;
+            // Another thread may have been first; both made the same.
+            let _ = self.predictor.set(made);
+        }
+        Ok(&**self.predictor.get().expect("set just above"))
+    }
+
+    /// The options.
+    pub fn options(&self) -> &RunOptions {
+        &self.file.options
+    }
+
+    /// The output directory.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// The work directory.
+    pub fn work(&self) -> &Path {
+        &self.work
+    }
+
+    /// The run's stages in order.
+    pub fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
+        let keywords = self.file.options.needs_keywords();
+        let writes = self.file.options.output.format != OutputFormat::Memory;
+        Stage::ALL.into_iter().filter(move |s| (keywords || !s.for_keywords()) && (writes || !matches!(s, Stage::Pack | Stage::Seal)))
+    }
+
+    /// The stages of this run that `stage` reads.
+    pub fn inputs(&self, stage: Stage) -> impl Iterator<Item = Stage> + '_ {
+        self.stages().filter(move |s| stage.inputs().contains(s))
+    }
+
+    /// The digest of what decides a stage's results.
+    pub fn digest(&self, stage: Stage) -> &Digest {
+        &self.digests[stage as usize]
+    }
+
+    /// Where a stage keeps its results; those of `pack` and `seal` stand in the output directory itself.
+    pub fn directory(&self, stage: Stage) -> PathBuf {
+        match stage {
+            Stage::Pack | Stage::Seal => self.out.clone(),
+            _ => self.work.join(format!("{}-{}", stage.name(), self.digest(stage))),
+        }
+    }
+
+    /// Where a stage keeps done records and leases.
+    fn state(&self, stage: Stage) -> PathBuf {
+        match stage {
+            Stage::Pack | Stage::Seal => self.out.join(".state").join(format!("{}-{}", stage.name(), self.digest(stage))),
+            _ => self.directory(stage),
+        }
+    }
+
+    /// Number of a stage's tasks; `None` while its inputs are not complete.
+    pub fn tasks(&self, stage: Stage) -> Result<Option<u32>> {
+        Ok(match stage {
+            Stage::Scan | Stage::Ingest | Stage::Predict | Stage::Extract => Some(self.file.inventory.splits.len() as u32),
+            Stage::Documents | Stage::Index | Stage::Plan | Stage::Seal => Some(1),
+            Stage::Pack => match self.done(Stage::Plan, 0)? {
+                Some(record) => Some(crate::stages::pack::tasks(self.options(), &record)),
+                None => None,
+            },
+        })
+    }
+
+    /// The record of a finished task; `None` where it is not finished, or its files are gone.
+    pub fn done(&self, stage: Stage, task: u32) -> Result<Option<DoneRecord>> {
+        DoneRecord::read(&self.state(stage).join(format!("done/{task:05}.json")), &self.directory(stage))
+    }
+
+    /// The records of all tasks of a stage.
+    ///
+    /// Errors: `STAGE_NOT_READY`, naming the first that is not done.
+    pub fn all_done(&self, stage: Stage) -> Result<Vec<DoneRecord>> {
+        let not_ready = |what: String| {
+            let message = format!("{what}; run `longweave stage {} --run {}` first", stage.name(), self.out.display());
+            Error::new(Code::StageNotReady, message).with("stage", stage.name())
+        };
+        let tasks = self.tasks(stage)?.ok_or_else(|| not_ready(format!("the inputs of stage {} are not complete", stage.name())))?;
+        (0..tasks)
+            .map(|task| self.done(stage, task)?.ok_or_else(|| not_ready(format!("task {task} of stage {} is not done", stage.name()))))
+            .collect()
+    }
+
+    /// Runs one task, unless it is done. Waits while another process runs the same one.
+    ///
+    /// Errors: `STAGE_NOT_READY`, `STAGE_UNKNOWN` for a task beyond the last, and whatever the task meets.
+    pub fn run_task(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<DoneRecord> {
+        for input in self.inputs(stage) {
+            self.all_done_is_enough(input)?;
+        }
+        let tasks = self.tasks(stage)?.unwrap_or(0);
+        if task >= tasks {
+            let message = format!("stage {} has {tasks} tasks, numbered from 0; there is no task {task}", stage.name());
+            return Err(Error::new(Code::StageUnknown, message).with("stage", stage.name()).with("task", task));
+        }
+        if let Some(record) = self.done(stage, task)? {
+            return Ok(record);
+        }
+        let _lease = self.lease(ctx, stage, task)?;
+        if let Some(record) = self.done(stage, task)? {
+            return Ok(record);
+        }
+        ctx.cancel.check()?;
+        let record = crate::stages::run(ctx, self, stage, task)?;
+        record.write(&self.state(stage).join(format!("done/{task:05}.json")))?;
+        Ok(record)
+    }
+
+    fn all_done_is_enough(&self, input: Stage) -> Result<()> {
+        self.all_done(input).map(drop)
+    }
+
+    fn lease(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<Lock> {
+        let path = self.state(stage).join(format!("lease/{task:05}"));
+        loop {
+            match Lock::take(&path, &format!("task {task} of stage {}", stage.name())) {
+                Err(e) if e.code() == Code::RunLocked => {
+                    ctx.cancel.check()?;
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Takes the lock that makes this process the run's only driver.
+    ///
+    /// Errors: `RUN_LOCKED`.
+    pub fn lock(out: &Path) -> Result<Lock> {
+        Lock::take(&out.join(".state/driver"), &format!("the run in {}", out.display()))
+    }
+}
+
+fn changed(path: &str, out: &Path) -> Error {
+    let message = format!(
+        "{path} has changed since the run in {} was prepared; choose another output directory, or delete that one to begin again",
+        out.display()
+    );
+    Error::new(Code::InputChanged, message).with("file", path)
+}
+
+/// The options that decide results, without those that only say where and how fast.
+pub(crate) fn lasting(options: &RunOptions) -> Value {
+    let mut value = serde_json::to_value(options).unwrap_or_default();
+    if let Some(map) = value.as_object_mut() {
+        for volatile in ["threads", "memory", "work"] {
+            map.remove(volatile);
+        }
+    }
+    if let Some(output) = value["output"].as_object_mut() {
+        output.remove("directory");
+    }
+    value
+}
+
+fn compare(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
+    let (then, new) = (lasting(&stored.options), lasting(&now.options));
+    if then != new {
+        let mut names = Vec::new();
+        differences("", &then, &new, &mut names);
+        let message = format!(
+            "{} belongs to a run with other options ({}); choose another output directory, or delete that one. Tokens, queries and keywords are \
+             reused where both runs name the same `--work` directory",
+            out.display(),
+            names.join(", ")
+        );
+        return Err(Error::new(Code::RunMismatch, message).with("options", names));
+    }
+    if stored.inventory != now.inventory {
+        let changed_file = now.inventory.files.iter().find(|f| !stored.inventory.files.contains(f));
+        let gone = stored.inventory.files.iter().find(|f| !now.inventory.files.contains(f));
+        let path = changed_file.or(gone).map_or("the corpus", |f| f.path.as_str());
+        return Err(changed(path, out));
+    }
+    if stored.tokenizer != now.tokenizer {
+        return Err(changed(&now.options.tokenizer, out));
+    }
+    match now.inputs.iter().zip(&stored.inputs).find(|(a, b)| a != b) {
+        Some((input, _)) => Err(changed(&input.path, out)),
+        None => Ok(()),
+    }
+}
+
+fn differences(prefix: &str, a: &Value, b: &Value, names: &mut Vec<String>) {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                differences(&name, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), names);
+            }
+        }
+        _ if a != b => names.push(format!("{prefix}: {a} → {b}")),
+        _ => {}
+    }
+}
+
+fn refuse_other_files(out: &Path, format: OutputFormat) -> Result<()> {
+    let entries = match fs::read_dir(out) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.at("open", out)?,
+    };
+    for entry in entries {
+        let name = entry.at("read", out)?.file_name();
+        if format != OutputFormat::Memory && !name.to_string_lossy().starts_with('.') {
+            let message = format!("{} holds files that are not this run's ({}); choose an empty or new directory", out.display(), name.display());
+            return Err(Error::new(Code::OutputExists, message).with("file", out.display().to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn write_work_version(work: &Path) -> Result<()> {
+    let path = work.join("VERSION");
+    let ours = format!("longweave work directory, format {WORK_FORMAT}\n");
+    match fs::read_to_string(&path) {
+        Ok(found) if found == ours => Ok(()),
+        Ok(found) => {
+            let message = format!("{} says \"{}\", this version needs format {WORK_FORMAT}; choose another `--work` directory, or delete this one",
+                path.display(), found.trim());
+            Err(Error::new(Code::VersionMismatch, message).with("file", path.display().to_string()))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => write_file(&path, ours.as_bytes()).map(drop),
+        Err(e) => Err(Error::io(&e, "read", &path)),
+    }
+}
+
+/// The digest of each stage: of the options that matter to it and of the digests of what it reads.
+fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
+    let o = &file.options;
+    let plan = o.plan_options(file.tokenizer.separator.len() as u32);
+    let input = |name: &str| file.inputs.iter().find(|i| i.name == name).map(|i| i.digest.clone());
+    let seed_of_choice = (o.keywords.representative == longweave_index::Representative::Random).then_some(o.seed);
+    let mut made: Vec<Digest> = Vec::with_capacity(Stage::ALL.len());
+    for stage in Stage::ALL {
+        let own = match stage {
+            Stage::Scan => json!({ "files": file.inventory.files, "splits": file.inventory.splits }),
+            Stage::Ingest => json!({
+                "tokenizer": file.tokenizer.digest, "encoder": file.tokenizer.encoder, "maxId": file.tokenizer.max_id,
+                "textField": o.text_field, "idField": o.id_field, "sourceField": o.source_field,
+                "onBadRow": o.on_bad_row, "maxDocumentBytes": o.max_document_bytes,
+            }),
+            Stage::Documents => json!({ "onDuplicateId": o.on_duplicate_id }),
+            Stage::Predict => json!({
+                "predictor": o.queries, "queryField": o.query_field.as_ref().filter(|_| o.reads_query_field()),
+                "queries": input("queries"), "version": longweave_predict::VERSION,
+            }),
+            Stage::Extract => json!({ "stopWords": o.keywords.stop_words, "list": input("stopWords"), "minScore": o.keywords.min_score }),
+            Stage::Index => json!({
+                "nonInformative": o.keywords.non_informative, "extra": o.keywords.extra_non_informative,
+                "representative": o.keywords.representative, "cap": o.keywords.common_cap, "floor": o.keywords.common_floor,
+                "hierarchy": o.keywords.hierarchy, "seed": seed_of_choice,
+            }),
+            Stage::Plan => json!({ "options": plan, "shard": o.shard_sequences() }),
+            Stage::Pack | Stage::Seal => json!({
+                "output": lasting(o)["output"], "separator": file.tokenizer.separator, "bos": file.tokenizer.bos, "pad": file.tokenizer.pad,
+            }),
+        };
+        let exists = |s: &&Stage| o.needs_keywords() || !s.for_keywords();
+        let inputs: Vec<&Digest> = stage.inputs().iter().filter(exists).map(|s| &made[*s as usize]).collect();
+        let digest = digest_of(&json!({ "stage": stage.name(), "format": WORK_FORMAT, "own": own, "inputs": inputs }));
+        made.push(digest);
+    }
+    made.try_into().unwrap_or_else(|_| unreachable!("one digest is made for each stage"))
+}

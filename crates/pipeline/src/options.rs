@@ -1,0 +1,369 @@
+//! The resolved options of a run: every choice made, no defaults (the TypeScript schema alone holds them), unknown fields refused.
+
+use longweave_common::{Code, Error, Result};
+use longweave_corpus::CorpusOptions;
+use longweave_plan::{
+    Dedup, Fill, LastFill, Method, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Shape, SplitBy, StandardOptions,
+};
+use serde::{Deserialize, Serialize};
+
+/// Everything a run needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RunOptions {
+    /// Files, directories and globs; `None` where documents are pushed.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub corpus: Option<Vec<String>>,
+    /// The directory that relative paths of files are taken from.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub corpus_root: Option<String>,
+    /// Field or column of the text.
+    pub text_field: String,
+    /// Field or column of the id; `None` for `path:row`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub id_field: Option<String>,
+    /// Field or column of precomputed queries.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub query_field: Option<String>,
+    /// Field or column that names a document's source.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub source_field: Option<String>,
+    /// What to do with a row that cannot be used.
+    pub on_bad_row: OnBadRow,
+    /// What to do with the second document of an id.
+    pub on_duplicate_id: OnDuplicateId,
+    /// Most bytes of a document.
+    pub max_document_bytes: u64,
+    /// Bytes of a split of an uncompressed JSONL file, about.
+    pub split_bytes: u64,
+    /// The tokenizer.json.
+    pub tokenizer: String,
+    /// Where queries come from.
+    pub queries: QueryOptions,
+    /// How keywords are made and chosen.
+    pub keywords: KeywordOptions,
+    /// Which pieces stand together.
+    pub method: MethodOptions,
+    /// Tokens of a sequence.
+    pub length: u32,
+    /// Tokens of the output; `None` for one epoch.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub tokens: Option<u64>,
+    /// Seed of every draw.
+    pub seed: u64,
+    /// `auto`, `none`, `token:TEXT` or `text:TEXT`.
+    pub separator: String,
+    /// Where begin tokens stand.
+    pub bos: Bos,
+    /// `auto` or `token:TEXT`.
+    pub bos_token: String,
+    /// `auto` or `token:TEXT`.
+    pub pad_token: String,
+    /// What happens to a piece that crosses the end of a sequence.
+    pub overflow: Overflow,
+    /// What happens to a sequence that cannot be filled.
+    pub last_fill: LastFill,
+    /// Fewest tokens of a document.
+    pub min_tokens: u32,
+    /// Most tokens of a document.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub max_tokens: Option<u32>,
+    /// Most uses of a document.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub max_uses: Option<u32>,
+    /// Share of documents set aside as a second output.
+    pub holdout: f64,
+    /// What counts as a duplicate.
+    pub dedup: Dedup,
+    /// What is written, where.
+    pub output: OutputOptions,
+    /// The work directory; `None` for `.work` in the output directory.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub work: Option<String>,
+    /// Threads; 0 for one per core.
+    pub threads: usize,
+    /// Bytes of heap for tokenizing, predicting and packing.
+    pub memory: u64,
+}
+
+/// What to do with a row that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnBadRow {
+    /// The run ends with an error.
+    Fail,
+    /// The row goes to `rejects.jsonl`.
+    Skip,
+}
+
+/// What to do with the second document of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnDuplicateId {
+    /// The run ends with an error.
+    Fail,
+    /// It becomes `id#2`, the next `id#3` …
+    Suffix,
+}
+
+/// Where begin tokens stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Bos {
+    /// Nowhere.
+    None,
+    /// At the start of each sequence.
+    Sequence,
+    /// Before each document.
+    Document,
+}
+
+/// Where queries come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QueryOptions {
+    /// The predictor.
+    pub predictor: PredictorName,
+    /// A file of `{id, query | queries}` for `precomputed`; `None` for the corpus' own `queryField`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub file: Option<String>,
+    /// Length of the segments of a long document, each of which has a query.
+    pub segment_tokens: u32,
+}
+
+/// The predictors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PredictorName {
+    /// Phrases of the document that a query would most likely hold; no neural network.
+    Extractive,
+    /// Queries that were made before.
+    Precomputed,
+}
+
+/// How keywords are made and chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeywordOptions {
+    /// `smart`, `fox`, or the path of a file with one word a line.
+    pub stop_words: String,
+    /// Least RAKE score of a candidate.
+    pub min_score: f64,
+    /// The list of phrases that say nothing.
+    pub non_informative: NonInformativeList,
+    /// Phrases added to it.
+    pub extra_non_informative: Vec<String>,
+    /// How a document's keyword is chosen among its candidates.
+    pub representative: longweave_index::Representative,
+    /// `common`: largest share of the documents that a keyword may hold.
+    pub common_cap: f64,
+    /// `common`: number of documents below which the cap never falls.
+    pub common_floor: u32,
+    /// The hierarchy that `fill: related` climbs.
+    pub hierarchy: longweave_index::Hierarchy,
+}
+
+/// The list of phrases that say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NonInformativeList {
+    /// The one that comes with longweave.
+    Builtin,
+    /// An empty one.
+    None,
+}
+
+/// The method and its own options.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "camelCase")]
+pub enum MethodOptions {
+    /// Documents of one keyword stand together.
+    Quest(QuestMethod),
+    /// All documents in one random order.
+    Standard(StandardMethod),
+}
+
+/// `quest`, see [`QuestOptions`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QuestMethod {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// Share of the lists that the short set may reach.
+    pub split_ratio: f64,
+    /// What `split_ratio` counts.
+    pub split_by: SplitBy,
+    /// Uses of a short list in an epoch.
+    pub oversample: f64,
+    /// Share of the tokens that the short set is to make up.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub short_share: Option<f64>,
+    /// Fewest documents of a list that is no singleton.
+    pub min_group: u32,
+    /// What happens to what is left of a group.
+    pub fill: Fill,
+}
+
+/// `standard`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StandardMethod {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// What happens to what is left at the end.
+    pub fill: Fill,
+}
+
+/// What is written, where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OutputOptions {
+    /// The output directory; `None` only for `memory`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub directory: Option<String>,
+    /// The format.
+    pub format: OutputFormat,
+    /// What is told of each sequence's pieces.
+    pub provenance: longweave_formats::Provenance,
+    /// Tokens of an output shard, about.
+    pub shard_tokens: u64,
+    /// Compression of jsonl and mds files; Parquet is always zstd.
+    pub compression: longweave_formats::Compression,
+    /// Attention spans that MDS readers see.
+    pub mds_indices: longweave_formats::MdsIndices,
+}
+
+/// The formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OutputFormat {
+    /// Parquet files.
+    Parquet,
+    /// Shards of mosaicml-streaming.
+    Mds,
+    /// JSON lines.
+    Jsonl,
+    /// Nothing is written; sequences are handed out.
+    Memory,
+}
+
+impl RunOptions {
+    /// Parses resolved options.
+    ///
+    /// Errors: `OPTIONS_INVALID`, with what the parser says.
+    pub fn parse(json: &str) -> Result<RunOptions> {
+        let options: RunOptions = serde_json::from_str(json)
+            .map_err(|e| Error::new(Code::OptionsInvalid, format!("the resolved options do not have the expected shape: {e}")))?;
+        options.check()?;
+        Ok(options)
+    }
+
+    fn check(&self) -> Result<()> {
+        let bad = |option: &str, message: String| Err(Error::new(Code::OptionsInvalid, message).with("option", option));
+        if self.output.directory.is_none() && self.output.format != OutputFormat::Memory {
+            return bad("output.directory", "`output.directory` must be given unless `output.format` is `memory`".into());
+        }
+        if self.corpus.as_ref().is_some_and(Vec::is_empty) {
+            return bad("corpus", "`corpus` must name at least one file, directory or glob".into());
+        }
+        if self.memory < 16 << 20 {
+            return bad("memory", format!("`memory` must be at least 16 MiB, but is {} bytes", self.memory));
+        }
+        if self.output.shard_tokens == 0 || self.split_bytes == 0 || self.max_document_bytes == 0 {
+            return bad("output.shardTokens", "`output.shardTokens`, `splitBytes` and `maxDocumentBytes` must be at least 1".into());
+        }
+        if self.queries.predictor == PredictorName::Precomputed && self.queries.file.is_none() && self.query_field.is_none() {
+            let message = "`queries.predictor: precomputed` needs `queryField`, or `queries.file`";
+            return bad("queries.predictor", message.into());
+        }
+        if self.queries.segment_tokens == 0 {
+            return bad("queries.segmentTokens", "`queries.segmentTokens` must be at least 1".into());
+        }
+        let common_cap = self.keywords.common_cap;
+        if !(common_cap > 0.0 && common_cap <= 1.0) {
+            return bad("keywords.commonCap", format!("`keywords.commonCap` must be above 0 and at most 1, but is {common_cap}"));
+        }
+        if !self.keywords.min_score.is_finite() {
+            return bad("keywords.minScore", "`keywords.minScore` must be a number".into());
+        }
+        self.plan_options(0).check()
+    }
+
+    /// Whether documents need a keyword: the method groups by it, or its pool asks for it.
+    pub fn needs_keywords(&self) -> bool {
+        match &self.method {
+            MethodOptions::Quest(_) => true,
+            MethodOptions::Standard(standard) => standard.pool == Pool::Keyworded,
+        }
+    }
+
+    /// The method's name.
+    pub fn method_name(&self) -> &'static str {
+        match self.method {
+            MethodOptions::Quest(_) => "quest",
+            MethodOptions::Standard(_) => "standard",
+        }
+    }
+
+    /// The options of the corpus; `paths` is empty where documents are pushed.
+    pub fn corpus_options(&self) -> CorpusOptions {
+        CorpusOptions {
+            paths: self.corpus.clone().unwrap_or_default(),
+            root: self.corpus_root.clone(),
+            text_field: self.text_field.clone(),
+            id_field: self.id_field.clone(),
+            query_field: self.query_field.clone().filter(|_| self.reads_query_field()),
+            source_field: self.source_field.clone(),
+            max_document_bytes: self.max_document_bytes,
+            split_bytes: self.split_bytes,
+        }
+    }
+
+    /// Whether queries come from the corpus' own field.
+    pub fn reads_query_field(&self) -> bool {
+        self.queries.predictor == PredictorName::Precomputed && self.queries.file.is_none()
+    }
+
+    /// The planner's options, for a separator of `separator` tokens.
+    pub fn plan_options(&self, separator: u32) -> PlanOptions {
+        let (method, fill) = match &self.method {
+            MethodOptions::Quest(m) => {
+                let QuestMethod { pool, split_ratio, split_by, oversample, short_share, min_group, fill } = *m;
+                (Method::Quest(QuestOptions { pool, split_ratio, split_by, oversample, short_share, min_group }), fill)
+            }
+            MethodOptions::Standard(m) => (Method::Standard(StandardOptions { pool: m.pool }), m.fill),
+        };
+        PlanOptions {
+            method,
+            pool: PoolOptions { min_tokens: self.min_tokens, max_tokens: self.max_tokens, holdout: self.holdout, dedup: self.dedup },
+            policies: Policies {
+                length: self.length,
+                lead: u32::from(self.bos == Bos::Document),
+                separator,
+                sequence_bos: self.bos == Bos::Sequence,
+                overflow: self.overflow,
+                fill,
+                last_fill: self.last_fill,
+                tokens: self.tokens,
+                seed: self.seed,
+                max_uses: self.max_uses,
+            },
+        }
+    }
+
+    /// Whether padding can occur in an output.
+    pub fn may_pad(&self) -> bool {
+        let policies = self.plan_options(0).policies;
+        policies.fill == Fill::Pad || policies.last_fill == LastFill::Pad || policies.overflow == Overflow::Whole
+    }
+
+    /// Sequences of an output shard.
+    pub fn shard_sequences(&self) -> u64 {
+        (self.output.shard_tokens / u64::from(self.length)).max(1)
+    }
+
+    /// Length and begin tokens, for a separator of `separator` tokens.
+    pub fn shape(&self, separator: u32) -> Shape {
+        Shape::of(&self.plan_options(separator).policies)
+    }
+}

@@ -1,0 +1,165 @@
+//! The files beside the corpus that decide results: tokenizer, stop words, queries. Loaded when first needed.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_keywords::{NonInformative, Rake, RakeOptions, StopList};
+use longweave_storage::checksum_file;
+use longweave_tokens::{Encoder, Loaded, SpecialOptions, SpecialTokens};
+use serde::{Deserialize, Serialize};
+
+use crate::RunOptions;
+use crate::options::{Bos, NonInformativeList, PredictorName};
+
+/// What a run keeps of its tokenizer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TokenizerInfo {
+    /// sha-256 of the file.
+    pub(crate) digest: String,
+    /// The encoder that reads it.
+    pub(crate) encoder: String,
+    /// Why the fast encoder does not cover it.
+    pub(crate) fallback: Option<String>,
+    /// The largest id that can occur.
+    pub(crate) max_id: u32,
+    /// Ids of the separator.
+    pub(crate) separator: Vec<u32>,
+    /// Id of the begin token, where one is used.
+    pub(crate) bos: Option<u32>,
+    /// Id of the padding token, where one is known or needed.
+    pub(crate) pad: Option<u32>,
+}
+
+/// A file that decides results.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct InputDigest {
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) digest: String,
+}
+
+/// Files beside the corpus, loaded once.
+pub(crate) struct Resources {
+    tokenizer: PathBuf,
+    base: PathBuf,
+    loaded: OnceLock<Loaded>,
+    stop_words: OnceLock<StopList>,
+}
+
+impl Resources {
+    pub(crate) fn new(options: &RunOptions, base: &Path) -> Resources {
+        let tokenizer = base.join(&options.tokenizer);
+        Resources { tokenizer, base: base.to_owned(), loaded: OnceLock::new(), stop_words: OnceLock::new() }
+    }
+
+    fn loaded(&self) -> Result<&Loaded> {
+        if self.loaded.get().is_none() {
+            let loaded = longweave_tokens::load(&self.tokenizer)?;
+            // Another thread may have been first; both loaded the same file.
+            let _ = self.loaded.set(loaded);
+        }
+        Ok(self.loaded.get().expect("set just above"))
+    }
+
+    /// The encoder.
+    pub(crate) fn encoder(&self) -> Result<Arc<dyn Encoder>> {
+        Ok(Arc::clone(&self.loaded()?.encoder))
+    }
+
+    pub(crate) fn tokenizer_digest(&self, _options: &RunOptions) -> Result<String> {
+        checksum_file(&self.tokenizer).map(|(_, _, sha256)| sha256)
+    }
+
+    /// Loads the tokenizer and finds the special tokens that the options need.
+    pub(crate) fn tokenizer_info(&self, options: &RunOptions) -> Result<TokenizerInfo> {
+        let loaded = self.loaded()?;
+        let encoder = &*loaded.encoder;
+        let special = SpecialOptions {
+            separator: options.separator.clone(),
+            pad: options.pad_token.clone(),
+            bos: options.bos_token.clone(),
+        };
+        let found = SpecialTokens::resolve(encoder, &special)?;
+        if options.bos != Bos::None {
+            found.require_bos(encoder)?;
+        }
+        if options.may_pad() {
+            found.require_pad(encoder)?;
+        }
+        let bos = found.bos.filter(|_| options.bos != Bos::None);
+        let largest = found.separator.iter().copied().chain(bos).chain(found.pad).max().unwrap_or(0);
+        Ok(TokenizerInfo {
+            digest: self.tokenizer_digest(options)?,
+            encoder: encoder.name().to_owned(),
+            fallback: loaded.exact_fallback.clone(),
+            max_id: encoder.max_id().max(largest),
+            separator: found.separator,
+            bos,
+            pad: found.pad,
+        })
+    }
+
+    /// Other files that decide results, by name.
+    pub(crate) fn inputs(&self, options: &RunOptions) -> Result<Vec<InputDigest>> {
+        let mut inputs = Vec::new();
+        if !options.needs_keywords() {
+            return Ok(inputs);
+        }
+        let mut add = |name: &str, path: &str| -> Result<()> {
+            let (_, _, digest) = checksum_file(&self.base.join(path))?;
+            inputs.push(InputDigest { name: name.to_owned(), path: path.to_owned(), digest });
+            Ok(())
+        };
+        if let (PredictorName::Precomputed, Some(file)) = (options.queries.predictor, &options.queries.file) {
+            add("queries", file)?;
+        }
+        if StopList::named(&options.keywords.stop_words).is_none() {
+            add("stopWords", &options.keywords.stop_words)?;
+        }
+        Ok(inputs)
+    }
+
+    /// The path of a file that the options name.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// The keyword extractor.
+    pub(crate) fn rake(&self, options: &RunOptions) -> Result<Rake> {
+        if self.stop_words.get().is_none() {
+            let list = load_stop_words(&options.keywords.stop_words, &self.base)?;
+            // Another thread may have been first; both loaded the same list.
+            let _ = self.stop_words.set(list);
+        }
+        let list = self.stop_words.get().expect("set just above").clone();
+        Ok(Rake::new(list, RakeOptions { min_score: options.keywords.min_score, ..RakeOptions::default() }))
+    }
+
+    /// The phrases that say nothing.
+    pub(crate) fn non_informative(options: &RunOptions) -> NonInformative {
+        let list = match options.keywords.non_informative {
+            NonInformativeList::Builtin => NonInformative::built_in(),
+            NonInformativeList::None => NonInformative::none(),
+        };
+        list.with(options.keywords.extra_non_informative.iter().map(String::as_str))
+    }
+}
+
+/// A stop list by name, or from a file with one word a line; lines that start with `#` are comments.
+pub(crate) fn load_stop_words(name: &str, base: &Path) -> Result<StopList> {
+    if let Some(list) = StopList::named(name) {
+        return Ok(list);
+    }
+    let path = base.join(name);
+    let text = match std::fs::read_to_string(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let message = format!("`keywords.stopWords` is neither `smart` nor `fox`, and there is no file {}", path.display());
+            return Err(Error::new(Code::InputNotFound, message).with("file", path.display().to_string()));
+        }
+        other => other.at("read", &path)?,
+    };
+    Ok(StopList::from_words(text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'))))
+}

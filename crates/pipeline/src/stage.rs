@@ -1,0 +1,98 @@
+//! The stages of a run, what each depends on, and the unit its progress counts.
+
+use longweave_common::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// A stage; the order is the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// Per split: counts rows.
+    Scan,
+    /// Per split: accepts rows, tokenizes them.
+    Ingest,
+    /// Once: numbers documents, finds duplicate ids, gathers lengths.
+    Documents,
+    /// Per split: queries of each document.
+    Predict,
+    /// Per split: candidate keywords of each document.
+    Extract,
+    /// Once: dictionary, representative keywords, posting lists, hierarchy.
+    Index,
+    /// Once: sequences as pieces.
+    Plan,
+    /// Per output shard: tokens into the asked format.
+    Pack,
+    /// Once: manifest, checksums, dataset card.
+    Seal,
+}
+
+impl Stage {
+    /// All stages in order.
+    pub const ALL: [Stage; 9] = [
+        Stage::Scan,
+        Stage::Ingest,
+        Stage::Documents,
+        Stage::Predict,
+        Stage::Extract,
+        Stage::Index,
+        Stage::Plan,
+        Stage::Pack,
+        Stage::Seal,
+    ];
+
+    /// The name in commands, paths and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Scan => "scan",
+            Stage::Ingest => "ingest",
+            Stage::Documents => "documents",
+            Stage::Predict => "predict",
+            Stage::Extract => "extract",
+            Stage::Index => "index",
+            Stage::Plan => "plan",
+            Stage::Pack => "pack",
+            Stage::Seal => "seal",
+        }
+    }
+
+    /// The stage of that name.
+    ///
+    /// Errors: `STAGE_UNKNOWN`, naming those there are.
+    pub fn parse(name: &str) -> Result<Stage> {
+        Stage::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| {
+            let names = Stage::ALL.map(Stage::name).join(", ");
+            Error::new(Code::StageUnknown, format!("there is no stage `{name}`; the stages are {names}")).with("stage", name)
+        })
+    }
+
+    /// What its progress counts.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Stage::Scan => "bytes",
+            Stage::Ingest | Stage::Predict | Stage::Extract => "documents",
+            Stage::Pack => "sequences",
+            Stage::Documents | Stage::Index | Stage::Plan | Stage::Seal => "tasks",
+        }
+    }
+
+    /// Whether it exists only where documents need a keyword.
+    pub const fn for_keywords(self) -> bool {
+        matches!(self, Stage::Predict | Stage::Extract | Stage::Index)
+    }
+
+    /// The stages whose results it reads, where they exist in the run.
+    pub const fn inputs(self) -> &'static [Stage] {
+        match self {
+            Stage::Scan => &[],
+            Stage::Ingest => &[Stage::Scan],
+            Stage::Documents => &[Stage::Scan, Stage::Ingest],
+            Stage::Predict => &[Stage::Ingest],
+            Stage::Extract => &[Stage::Predict],
+            Stage::Index => &[Stage::Documents, Stage::Extract],
+            Stage::Plan => &[Stage::Documents, Stage::Index],
+            Stage::Pack => &[Stage::Ingest, Stage::Documents, Stage::Index, Stage::Plan],
+            Stage::Seal => &[Stage::Pack],
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Documents: numbers every row of the corpus, refuses or renames duplicate ids, gathers what planning needs in columns by `DocId`.
+//!
+//! Costs 36 bytes a document in memory, and while duplicates are sought 20 more.
+
+use std::path::Path;
+
+use longweave_common::random::Key;
+use longweave_common::{Code, Ctx, Error, Result};
+use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::ingest::{IngestCounts, Names};
+use super::scan::Rows;
+use crate::counts::counts;
+use crate::options::OnDuplicateId;
+use crate::{Job, Stage};
+
+/// Counts of the whole corpus.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DocumentCounts {
+    pub(crate) rows: u64,
+    pub(crate) accepted: u64,
+    pub(crate) empty: u64,
+    pub(crate) rejected: u64,
+    pub(crate) bytes: u64,
+    pub(crate) tokens: u64,
+    /// Documents whose id was changed because another has it.
+    pub(crate) renamed: u64,
+}
+
+pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
+    let rows = Rows::of(job)?;
+    let ingest = job.directory(Stage::Ingest);
+    let total = rows.total() as usize;
+    let mut all = DocumentCounts { rows: total as u64, ..DocumentCounts::default() };
+    let (mut lens, mut keys, mut texts) = (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
+    for (split, record) in job.all_done(Stage::Ingest)?.iter().enumerate() {
+        ctx.cancel.check()?;
+        let IngestCounts { accepted, empty, rejected, bytes, tokens } = counts(record)?;
+        all.accepted += accepted;
+        all.empty += empty;
+        all.rejected += rejected;
+        all.bytes += bytes;
+        all.tokens += tokens;
+        let names = Names::of(&ingest, split as u32);
+        lens.extend(read_array::<u32>(&names.lens)?);
+        keys.extend(read_array::<u128>(&names.keys)?);
+        texts.extend(read_array::<u128>(&names.texts)?);
+    }
+    if lens.len() != total || keys.len() != total || texts.len() != total {
+        let message = format!("ingest gave {} documents where scan counted {total} rows; delete the work directory and run again", lens.len());
+        return Err(Error::new(Code::FileCorrupt, message));
+    }
+    if all.tokens == 0 {
+        let DocumentCounts { rows, empty, rejected, .. } = all;
+        let message = format!("the corpus holds no document with a token: {rows} rows, {empty} empty, {rejected} rejected; look at `textField` and `corpus`");
+        return Err(Error::new(Code::CorpusEmpty, message));
+    }
+    let duplicates = ctx.pool.install(|| duplicates(&keys, &lens));
+    let splits = Splits { rows: &rows, ingest: &ingest };
+    if let (Some(group), OnDuplicateId::Fail) = (duplicates.first(), job.options().on_duplicate_id) {
+        return Err(duplicate_error(job, &splits, group)?);
+    }
+    let renamed = rename(&splits, &duplicates, &mut keys)?;
+    all.renamed = renamed.len() as u64;
+
+    let directory = job.directory(Stage::Documents);
+    let first: Vec<u32> = rows.first.clone();
+    let files = vec![
+        FileRecord::new("first", write_array(&directory.join("first"), &first)?),
+        FileRecord::new("lens", write_array(&directory.join("lens"), &lens)?),
+        FileRecord::new("keys", write_array(&directory.join("keys"), &keys)?),
+        FileRecord::new("texts", write_array(&directory.join("texts"), &texts)?),
+        FileRecord::new("ids.arrow", write_ids(ctx, &directory.join("ids.arrow"), &splits, &renamed)?),
+    ];
+    Ok(DoneRecord { files, counts: json!(all) })
+}
+
+struct Splits<'a> {
+    rows: &'a Rows,
+    ingest: &'a Path,
+}
+
+impl Splits<'_> {
+    fn ids(&self, split: usize) -> Result<StringTable> {
+        read_strings(&Names::of(self.ingest, split as u32).ids)
+    }
+
+    /// Split and row in it of a document.
+    fn place(&self, doc: u32) -> (usize, u32) {
+        let split = self.rows.first.partition_point(|&first| first <= doc) - 1;
+        (split, doc - self.rows.first[split])
+    }
+
+    fn id(&self, doc: u32) -> Result<String> {
+        let (split, row) = self.place(doc);
+        Ok(self.ids(split)?.get(row as usize).to_owned())
+    }
+}
+
+/// Documents that share their key with another, in lists of rising `DocId`, the lists in order of their first. Empty rows have no id.
+fn duplicates(keys: &[u128], lens: &[u32]) -> Vec<Vec<u32>> {
+    let mut order: Vec<u32> = (0..keys.len() as u32).filter(|&d| keys[d as usize] != 0 || lens[d as usize] != 0).collect();
+    order.par_sort_unstable_by_key(|&doc| (keys[doc as usize], doc));
+    let mut lists: Vec<Vec<u32>> =
+        order.chunk_by(|&a, &b| keys[a as usize] == keys[b as usize]).filter(|c| c.len() > 1).map(<[u32]>::to_vec).collect();
+    lists.sort_unstable();
+    lists
+}
+
+fn duplicate_error(job: &Job, splits: &Splits<'_>, group: &[u32]) -> Result<Error> {
+    let id = splits.id(group[0])?;
+    let place = |doc: u32| {
+        let (split, row) = splits.place(doc);
+        let file = &job.file.inventory.files[job.file.inventory.splits[split].file as usize];
+        format!("{} row {}", file.path, splits.rows.first_in_file[split] + u64::from(row))
+    };
+    let message = format!(
+        "{} documents have the id \"{id}\", the first two at {} and {}; make ids unique, or say `onDuplicateId: suffix`",
+        group.len(),
+        place(group[0]),
+        place(group[1])
+    );
+    Ok(Error::new(Code::DuplicateId, message).with("id", id))
+}
+
+/// New ids `id#2`, `id#3` … for all but the first of each list, passing over those that exist; in `DocId` order.
+fn rename(splits: &Splits<'_>, lists: &[Vec<u32>], keys: &mut [u128]) -> Result<Vec<(u32, String)>> {
+    if lists.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut taken: std::collections::HashSet<u128> = keys.iter().copied().collect();
+    let mut renamed = Vec::new();
+    for list in lists {
+        let id = splits.id(list[0])?;
+        let mut number = 2u64;
+        for &doc in &list[1..] {
+            let new = loop {
+                let candidate = format!("{id}#{number}");
+                number += 1;
+                if taken.insert(Key::of(&candidate).0) {
+                    break candidate;
+                }
+            };
+            keys[doc as usize] = Key::of(&new).0;
+            renamed.push((doc, new));
+        }
+    }
+    renamed.sort_unstable();
+    Ok(renamed)
+}
+
+fn write_ids(ctx: &Ctx, path: &Path, splits: &Splits<'_>, renamed: &[(u32, String)]) -> Result<longweave_storage::Sealed> {
+    let mut writer = StringTableWriter::create(path, "id")?;
+    let mut renamed = renamed.iter().peekable();
+    for split in 0..splits.rows.first.len() - 1 {
+        ctx.cancel.check()?;
+        let ids = splits.ids(split)?;
+        for (row, id) in ids.iter().enumerate() {
+            let doc = splits.rows.first[split] + row as u32;
+            match renamed.next_if(|(d, _)| *d == doc) {
+                Some((_, new)) => writer.push(new)?,
+                None => writer.push(id)?,
+            }
+        }
+    }
+    writer.commit()
+}
+
+/// The columns of all documents.
+pub(crate) struct Documents {
+    pub(crate) first: Vec<u32>,
+    pub(crate) lens: Vec<u32>,
+    pub(crate) keys: Vec<u128>,
+    pub(crate) texts: Option<Vec<u128>>,
+}
+
+impl Documents {
+    /// Reads them; hashes of texts only where asked for.
+    pub(crate) fn read(job: &Job, texts: bool) -> Result<Documents> {
+        let directory = job.directory(Stage::Documents);
+        Ok(Documents {
+            first: read_array(&directory.join("first"))?,
+            lens: read_array(&directory.join("lens"))?,
+            keys: read_array(&directory.join("keys"))?,
+            texts: if texts { Some(read_array(&directory.join("texts"))?) } else { None },
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! Extract: RAKE phrases of a split's queries, the candidates for each document's keyword.
+
+use longweave_common::{Ctx, Result};
+use longweave_index::CandidateWriter;
+use longweave_storage::DoneRecord;
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::predict::QueryFiles;
+use crate::{Job, Stage};
+
+/// Documents whose candidates are found at once.
+const BATCH: usize = 4096;
+
+pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
+    let rake = job.resources.rake(job.options())?;
+    let queries = QueryFiles::open(&job.directory(Stage::Predict), task)?;
+    let directory = job.directory(Stage::Extract);
+    let mut writer = CandidateWriter::create(&directory.join(format!("{task:05}")))?;
+    let (mut documents, mut candidates) = (0u64, 0u64);
+    let rows: Vec<usize> = (0..queries.rows()).collect();
+    for batch in rows.chunks(BATCH) {
+        ctx.cancel.check()?;
+        let chunk = batch.len().div_ceil(ctx.pool.current_num_threads() * 4).max(64);
+        let found: Vec<Vec<Vec<String>>> = ctx.pool.install(|| {
+            batch
+                .par_chunks(chunk)
+                .map(|rows| {
+                    let mut scratch = rake.scratch();
+                    rows.iter().map(|&row| longweave_keywords::candidates(&rake, &mut scratch, queries.of_row(row))).collect()
+                })
+                .collect()
+        });
+        for phrases in found.iter().flatten() {
+            documents += u64::from(!phrases.is_empty());
+            candidates += phrases.len() as u64;
+            writer.push(phrases.iter().map(String::as_str))?;
+        }
+        ctx.progress.advance(batch.len() as u64);
+    }
+    Ok(DoneRecord { files: writer.commit()?, counts: json!({ "documents": documents, "candidates": candidates }) })
+}

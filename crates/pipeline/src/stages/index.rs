@@ -1,0 +1,40 @@
+//! Index: gathers all candidates, drops phrases that say nothing, chooses each document's keyword, builds lists and hierarchy.
+
+use longweave_common::{Ctx, Result};
+use longweave_index::{CandidateTable, Index, IndexOptions};
+use longweave_storage::DoneRecord;
+use serde_json::json;
+
+use super::documents::Documents;
+use crate::resources::Resources;
+use crate::{Job, Stage};
+
+pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
+    let options = job.options();
+    let documents = Documents::read(job, false)?;
+    let directory = job.directory(Stage::Extract);
+    let tables = documents.first[..documents.first.len() - 1]
+        .iter()
+        .enumerate()
+        .map(|(split, &first)| CandidateTable::open(&directory.join(format!("{split:05}")), first))
+        .collect::<Result<Vec<_>>>()?;
+    let keywords = &options.keywords;
+    let index_options = IndexOptions {
+        seed: options.seed,
+        representative: keywords.representative,
+        common_cap: keywords.common_cap,
+        common_floor: keywords.common_floor,
+        hierarchy: keywords.hierarchy,
+    };
+    let index = longweave_index::build(ctx, &tables, &documents.keys, &Resources::non_informative(options), &index_options)?;
+    let files = index.write(&job.directory(Stage::Index))?;
+    let with_keyword = index.keyword_of().iter().filter(|k| !k.is_none()).count();
+    let counts = json!({ "keywords": index.len(), "documents": with_keyword });
+    ctx.progress.advance(1);
+    Ok(DoneRecord { files, counts })
+}
+
+/// Used by other stages to name keywords.
+pub(crate) fn open(job: &Job) -> Result<Option<Index>> {
+    if job.options().needs_keywords() { Index::open(&job.directory(Stage::Index)).map(Some) } else { Ok(None) }
+}

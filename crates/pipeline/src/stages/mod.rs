@@ -1,0 +1,31 @@
+//! One file per stage: what a task reads, does and leaves behind. Nothing here knows of other processes, leases or resuming.
+
+use longweave_common::{Ctx, Result};
+use longweave_storage::DoneRecord;
+
+use crate::{Job, Stage};
+
+pub(crate) mod documents;
+mod extract;
+pub(crate) mod index;
+pub(crate) mod ingest;
+pub(crate) mod pack;
+pub(crate) mod plan;
+pub(crate) mod predict;
+pub(crate) mod scan;
+mod seal;
+
+/// Runs one task and gives its record, not yet written.
+pub(crate) fn run(ctx: &Ctx, job: &Job, stage: Stage, task: u32) -> Result<DoneRecord> {
+    match stage {
+        Stage::Scan => scan::run(ctx, job, task),
+        Stage::Ingest => ingest::run(ctx, job, task),
+        Stage::Documents => documents::run(ctx, job),
+        Stage::Predict => predict::run(ctx, job, task),
+        Stage::Extract => extract::run(ctx, job, task),
+        Stage::Index => index::run(ctx, job),
+        Stage::Plan => plan::run(ctx, job),
+        Stage::Pack => pack::run(ctx, job, task),
+        Stage::Seal => seal::run(ctx, job),
+    }
+}

@@ -1,0 +1,165 @@
+//! Pack: tokens of one output shard into the asked format. Shards of the main output come first, then those of the held-out documents.
+
+use std::path::PathBuf;
+
+use longweave_common::{Ctx, KeywordId, Result};
+use longweave_formats::{SequenceRecord, WriterOptions, open_writer};
+use longweave_index::Index;
+use longweave_pack::{PackSource, assemble, pack_shard};
+use longweave_plan::{Part, PlanFile, Sequences};
+use longweave_storage::{DoneRecord, FileRecord};
+use longweave_tokens::TokenStore;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::documents::Documents;
+use super::ingest::Names;
+use super::plan::{PlanCounts, folder};
+use crate::counts::counts;
+use crate::ids::Ids;
+use crate::options::OutputFormat;
+use crate::{Job, RunOptions, Stage};
+
+/// What a pack task leaves in its record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PackCounts {
+    pub(crate) part: String,
+    pub(crate) shard: u32,
+    pub(crate) sequences: u64,
+}
+
+/// Shards of a plan.
+fn shards(options: &RunOptions, sequences: u64) -> u32 {
+    sequences.div_ceil(options.shard_sequences()) as u32
+}
+
+/// Number of tasks, from the plan task's record.
+pub(crate) fn tasks(options: &RunOptions, plan: &DoneRecord) -> u32 {
+    let Ok(PlanCounts { main, holdout }) = counts(plan) else { return 0 };
+    shards(options, main.sequences) + holdout.map_or(0, |h| shards(options, h.sequences))
+}
+
+/// A task's part, shard, and the sequences of that shard.
+fn place(job: &Job, task: u32) -> Result<(Part, u32, u64, u64)> {
+    let PlanCounts { main, holdout } = counts(&job.all_done(Stage::Plan)?[0])?;
+    let size = job.options().shard_sequences();
+    let main_shards = shards(job.options(), main.sequences);
+    let (part, shard, all) = match holdout {
+        Some(holdout) if task >= main_shards => (Part::HeldOut, task - main_shards, holdout.sequences),
+        _ => (Part::Main, task, main.sequences),
+    };
+    let first = u64::from(shard) * size;
+    Ok((part, shard, first, size.min(all.saturating_sub(first))))
+}
+
+/// Sequences in the given tasks.
+pub(crate) fn sequences(job: &Job, tasks: &[u32]) -> Result<u64> {
+    let mut total = 0;
+    for &task in tasks {
+        total += place(job, task)?.3;
+    }
+    Ok(total)
+}
+
+/// The output directory of a part.
+pub(crate) fn output(job: &Job, part: Part) -> PathBuf {
+    match part {
+        Part::Main => job.out().to_owned(),
+        Part::HeldOut => job.out().join(folder(part)),
+    }
+}
+
+/// How this run's sequences are written.
+pub(crate) fn writer_options(job: &Job) -> Option<WriterOptions> {
+    let options = job.options();
+    let format = match options.output.format {
+        OutputFormat::Parquet => longweave_formats::Format::Parquet,
+        OutputFormat::Mds => longweave_formats::Format::Mds,
+        OutputFormat::Jsonl => longweave_formats::Format::Jsonl,
+        OutputFormat::Memory => return None,
+    };
+    Some(WriterOptions {
+        format,
+        length: options.length,
+        method: serde_json::to_string(&options.method).unwrap_or_default(),
+        domain: options.method_name().to_owned(),
+        provenance: options.output.provenance,
+        compression: options.output.compression,
+        mds_indices: options.output.mds_indices,
+    })
+}
+
+/// Everything that sequences of one part are assembled from.
+pub(crate) struct PartSource {
+    plan: PlanFile,
+    tokens: TokenStore,
+    ids: Ids,
+    index: Option<Index>,
+    separator: Vec<u32>,
+    bos: Option<u32>,
+    pad: Option<u32>,
+}
+
+impl PartSource {
+    /// Opens plan, tokens and names.
+    pub(crate) fn open(job: &Job, part: Part) -> Result<PartSource> {
+        let documents = Documents::read(job, false)?;
+        let ingest = job.directory(Stage::Ingest);
+        let splits = documents.first[..documents.first.len() - 1].iter().enumerate();
+        let stores = splits.map(|(split, &first)| (first, Names::of(&ingest, split as u32).tokens)).collect();
+        Ok(PartSource {
+            plan: PlanFile::open(&job.directory(Stage::Plan).join(folder(part)))?,
+            tokens: TokenStore::open(stores)?,
+            ids: Ids::new(job.directory(Stage::Documents).join("ids.arrow")),
+            index: super::index::open(job)?,
+            separator: job.file.tokenizer.separator.clone(),
+            bos: job.file.tokenizer.bos,
+            pad: job.file.tokenizer.pad,
+        })
+    }
+
+    /// Sequences of the part.
+    pub(crate) fn sequences(&self) -> u64 {
+        self.plan.sequences()
+    }
+
+    fn phrase(&self, keyword: KeywordId) -> Option<&str> {
+        self.index.as_ref().filter(|_| !keyword.is_none()).map(|i| i.phrase(keyword))
+    }
+
+    fn with_source<T>(&self, sequences: &Sequences, work: impl FnOnce(&PackSource<'_>) -> Result<T>) -> Result<T> {
+        let ids = self.ids.of(sequences.pieces().iter().map(|p| p.doc))?;
+        let reason = |keyword: KeywordId| self.phrase(keyword);
+        let id = |doc| ids.get(doc);
+        work(&PackSource {
+            shape: self.plan.shape(),
+            sequences,
+            groups: self.plan.groups(),
+            tokens: &self.tokens,
+            id: &id,
+            phrase: &reason,
+            separator: &self.separator,
+            bos: self.bos,
+            pad: self.pad,
+        })
+    }
+
+    /// Sequences `first..first + n`, in memory.
+    pub(crate) fn assemble(&self, ctx: &Ctx, first: u64, n: u64) -> Result<Vec<SequenceRecord>> {
+        let sequences = self.plan.read(first, n)?;
+        self.with_source(&sequences, |source| assemble(ctx, source, 0..sequences.len()))
+    }
+}
+
+pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
+    let (part, shard, first, n) = place(job, task)?;
+    let source = PartSource::open(job, part)?;
+    let sequences = source.plan.read(first, n)?;
+    let options = writer_options(job).expect("memory runs have no pack stage");
+    let mut writer = open_writer(&options, &output(job, part), shard)?;
+    source.with_source(&sequences, |source| pack_shard(ctx, source, &mut *writer))?;
+    let prefix = if part == Part::Main { "" } else { "holdout/" };
+    let files = writer.finish()?.into_iter().map(|f| FileRecord { name: format!("{prefix}{}", f.name), ..f }).collect();
+    Ok(DoneRecord { files, counts: json!(PackCounts { part: folder(part).to_owned(), shard, sequences: n }) })
+}

@@ -1,0 +1,148 @@
+//! Seal: the manifest, checksums and card that make an output directory complete and movable.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_formats::{ManifestFile, OutputManifest, write_sums};
+use longweave_plan::{Part, PlanStats};
+use longweave_storage::{AtomicFile, DoneRecord, FileRecord, checksum_file, write_file};
+use serde_json::{Map, Value, json};
+
+use super::ingest::Names;
+use super::pack::{PackCounts, output, writer_options};
+use super::plan::{PlanCounts, folder};
+use crate::counts::counts;
+use crate::session::Mode;
+use crate::{Job, Stage, job, summary};
+
+pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
+    let PlanCounts { main, holdout } = counts(&job.all_done(Stage::Plan)?[0])?;
+    let mut files = Vec::new();
+    if let Some(holdout) = &holdout {
+        files.extend(seal_part(ctx, job, Part::HeldOut, holdout)?);
+    }
+    files.extend(seal_part(ctx, job, Part::Main, &main)?);
+    ctx.progress.advance(1);
+    Ok(DoneRecord { files, counts: json!({}) })
+}
+
+fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<FileRecord>> {
+    let directory = output(job, part);
+    let prefix = if part == Part::Main { "" } else { "holdout/" };
+    let mut sequences_of: BTreeMap<String, u64> = BTreeMap::new();
+    for record in job.all_done(Stage::Pack)? {
+        let PackCounts { part: of, sequences, .. } = counts(&record)?;
+        if of == folder(part) {
+            for (i, file) in record.files.iter().enumerate() {
+                // The first file of a shard holds its sequences; others stand beside it.
+                let name = file.name.strip_prefix(prefix).unwrap_or(&file.name).to_owned();
+                sequences_of.insert(name, if i == 0 { sequences } else { 0 });
+            }
+        }
+    }
+    let options = writer_options(job).expect("memory runs have no seal stage");
+    for (name, bytes) in longweave_formats::index_files(&options, &directory, &sequences_of)? {
+        write_file(&directory.join(&name), &bytes)?;
+        sequences_of.insert(name, 0);
+    }
+    if part == Part::Main && write_rejects(job, &directory.join("rejects.jsonl"))? {
+        sequences_of.insert("rejects.jsonl".into(), 0);
+    }
+    write_file(&directory.join("README.md"), card(job, part, stats).as_bytes())?;
+    sequences_of.insert("README.md".into(), 0);
+    let mut files = Vec::new();
+    for (name, sequences) in &sequences_of {
+        ctx.cancel.check()?;
+        let (bytes, _, sha256) = checksum_file(&directory.join(name))?;
+        files.push(ManifestFile { name: name.clone(), bytes, sha256, sequences: *sequences });
+    }
+    let manifest = OutputManifest {
+        format: options.format,
+        length: options.length,
+        sequences: stats.sequences,
+        provenance: options.provenance,
+        files,
+        rest: rest(job, part, stats)?,
+    };
+    let mut text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::new(Code::Internal, format!("longweave.json: {e}")))?;
+    text.push('\n');
+    let sealed = write_file(&directory.join("longweave.json"), text.as_bytes())?;
+    let mut names: Vec<String> = sequences_of.into_keys().collect();
+    names.push("longweave.json".into());
+    let sums = write_sums(&directory, &names)?;
+    Ok(vec![FileRecord::new(format!("{prefix}longweave.json"), sealed), FileRecord::new(format!("{prefix}SHA256SUMS"), sums)])
+}
+
+/// What the manifest says beside its files.
+fn rest(job: &Job, part: Part, stats: &PlanStats) -> Result<Map<String, Value>> {
+    let summary = summary::summary(job, Mode::Plan, 0.0)?;
+    let tokenizer = &job.file.tokenizer;
+    let value = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "part": folder(part),
+        "options": job::lasting(job.options()),
+        "inputs": job.file.inventory.files,
+        "tokenizer": { "sha256": tokenizer.digest, "separator": tokenizer.separator, "bos": tokenizer.bos, "pad": tokenizer.pad },
+        "plan": stats,
+        "counts": summary::lasting_counts(&summary),
+    });
+    match value {
+        Value::Object(map) => Ok(map),
+        _ => Err(Error::new(Code::Internal, "the manifest is no object")),
+    }
+}
+
+/// Gathers the rejects of all splits; whether there are any.
+fn write_rejects(job: &Job, path: &Path) -> Result<bool> {
+    let directory = job.directory(Stage::Ingest);
+    let mut file: Option<AtomicFile> = None;
+    for task in 0..job.file.inventory.splits.len() as u32 {
+        let part = Names::of(&directory, task).rejects;
+        let bytes = std::fs::read(&part).at("read", &part)?;
+        if !bytes.is_empty() {
+            if file.is_none() {
+                file = Some(AtomicFile::create(path)?);
+            }
+            if let Some(file) = &mut file {
+                file.write_all(&bytes).at("write", path)?;
+            }
+        }
+    }
+    match file {
+        Some(file) => file.commit().map(|_| true),
+        None => Ok(false),
+    }
+}
+
+/// The dataset card: what Hugging Face shows, to be completed by whoever publishes.
+fn card(job: &Job, part: Part, stats: &PlanStats) -> String {
+    let options = job.options();
+    let files = match options.output.format {
+        crate::options::OutputFormat::Parquet => "configs:\n- config_name: default\n  data_files: \"*.parquet\"\n",
+        _ => "",
+    };
+    let quest = if options.method_name() == "quest" {
+        "Documents that share a predicted keyword stand together (Quest, arXiv 2405.19846).\n"
+    } else {
+        "Documents stand in random order, cut at the length.\n"
+    };
+    format!(
+        "---\ntask_categories:\n- text-generation\ntags:\n- long-context\n- longweave\n{files}---\n\n\
+         # Long-context sequences ({part})\n\n\
+         {sequences} sequences of {length} tokens, made by longweave {version} with the method `{method}`.\n{quest}\n\
+         - tokens of documents in sequences: {own}\n- separators: {separators}\n- padding: {padding}\n- documents in the pool: {pool}\n\n\
+         `longweave.json` holds all options, input digests and counts; `SHA256SUMS` is checked by `sha256sum -c` or `longweave verify`.\n\
+         The licence of the sequences is that of the documents they are made of; add it, and their source, before publishing.\n",
+        part = folder(part),
+        sequences = stats.sequences,
+        length = options.length,
+        version = env!("CARGO_PKG_VERSION"),
+        method = options.method_name(),
+        own = stats.tokens.in_sequences,
+        separators = stats.tokens.separators,
+        padding = stats.tokens.padding,
+        pool = stats.pool_documents,
+    )
+}

@@ -1,0 +1,241 @@
+//! What a run came to: counts, shares, warnings, as one record for people and programs.
+
+use longweave_common::Result;
+use longweave_plan::PlanStats;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::counts::counts;
+use crate::options::OutputFormat;
+use crate::session::Mode;
+use crate::stages::documents::DocumentCounts;
+use crate::stages::plan::PlanCounts;
+use crate::{Job, MethodOptions, Stage};
+
+/// The summary of a run.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// longweave's version.
+    pub version: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// The output directory; none for `memory`.
+    pub directory: Option<String>,
+    /// The format.
+    pub format: OutputFormat,
+    /// Tokens of a sequence.
+    pub length: u32,
+    /// The encoder that reads the tokenizer.json.
+    pub encoder: String,
+    /// What the corpus came to.
+    pub corpus: Option<Corpus>,
+    /// What keywords came to.
+    pub keywords: Option<Keywords>,
+    /// The plan, see `PlanStats`.
+    pub plan: Option<PlanStats>,
+    /// Shares that follow from the plan.
+    pub shares: Option<Shares>,
+    /// The plan of the held-out documents.
+    pub holdout: Option<PlanStats>,
+    /// Files written, without the manifest's own.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// Seconds this call took.
+    pub seconds: f64,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// What the corpus came to.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Corpus {
+    /// Files.
+    pub files: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Rows that are documents.
+    pub documents: u64,
+    /// Rows without text.
+    pub empty: u64,
+    /// Rows in `rejects.jsonl`.
+    pub rejected: u64,
+    /// Documents whose id was changed because another has it.
+    pub renamed: u64,
+    /// Bytes of text.
+    pub bytes: u64,
+    /// Tokens of text.
+    pub tokens: u64,
+}
+
+/// What keywords came to.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Keywords {
+    /// Documents with a query.
+    pub with_query: u64,
+    /// Documents with a candidate.
+    pub with_candidate: u64,
+    /// Documents with a representative keyword.
+    pub with_keyword: u64,
+    /// Distinct representative keywords.
+    pub distinct: u64,
+}
+
+/// Shares that follow from the plan, each from 0 to 1.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shares {
+    /// Of the documents' tokens in sequences: in sequences of one keyword.
+    pub single_keyword: f64,
+    /// Of the documents' tokens in sequences: of documents of the short set.
+    pub short_set: f64,
+    /// Of the tokens that were used: in no sequence.
+    pub dropped: f64,
+    /// Of all tokens of all sequences: padding.
+    pub padding: f64,
+    /// Mean number of groups in a sequence; no share.
+    pub groups_per_sequence: f64,
+    /// Mean number of documents in a sequence; no share.
+    pub documents_per_sequence: f64,
+}
+
+impl Shares {
+    fn of(stats: &PlanStats, length: u32) -> Shares {
+        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let tokens = &stats.tokens;
+        Shares {
+            single_keyword: share(tokens.in_single_keyword_sequences, tokens.in_sequences),
+            short_set: share(tokens.of_short_set, tokens.in_sequences),
+            dropped: share(tokens.dropped.total(), tokens.used),
+            padding: share(tokens.padding, stats.sequences * u64::from(length)),
+            groups_per_sequence: share(stats.groups_per_sequence.sum, stats.sequences),
+            documents_per_sequence: share(stats.documents_per_sequence.sum, stats.sequences),
+        }
+    }
+}
+
+/// What is worth saying before the work begins.
+pub(crate) fn warnings_of_preparation(job: &Job) -> Vec<String> {
+    let tokenizer = &job.file.tokenizer;
+    let fallback = tokenizer.fallback.as_ref().map(|why| {
+        format!("{} is read by the slower, exact encoder {}: {why}", job.options().tokenizer, tokenizer.encoder)
+    });
+    fallback.into_iter().collect()
+}
+
+/// The summary of what is done so far.
+pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
+    let options = job.options();
+    let mut summary = Summary {
+        version: env!("CARGO_PKG_VERSION"),
+        method: options.method_name(),
+        directory: options.output.directory.clone(),
+        format: options.output.format,
+        length: options.length,
+        encoder: job.file.tokenizer.encoder.clone(),
+        corpus: None,
+        keywords: None,
+        plan: None,
+        shares: None,
+        holdout: None,
+        files: 0,
+        bytes: 0,
+        seconds,
+        warnings: warnings_of_preparation(job),
+    };
+    if mode == Mode::Prepare {
+        return Ok(summary);
+    }
+    if let Some(record) = job.done(Stage::Documents, 0)? {
+        let DocumentCounts { rows, accepted, empty, rejected, bytes, tokens, renamed } = counts(&record)?;
+        let files = job.file.inventory.files.len() as u64;
+        summary.corpus = Some(Corpus { files, rows, documents: accepted, empty, rejected, renamed, bytes, tokens });
+    }
+    if options.needs_keywords() {
+        summary.keywords = Some(keywords(job)?);
+    }
+    if let Some(record) = job.done(Stage::Plan, 0)? {
+        let PlanCounts { main, holdout } = counts(&record)?;
+        summary.shares = Some(Shares::of(&main, options.length));
+        summary.plan = Some(main);
+        summary.holdout = holdout;
+    }
+    if mode == Mode::Run && options.output.format != OutputFormat::Memory {
+        for record in job.all_done(Stage::Pack)? {
+            summary.files += record.files.len() as u64;
+            summary.bytes += record.files.iter().map(|f| f.bytes).sum::<u64>();
+        }
+    }
+    let more = warnings(job, &summary);
+    summary.warnings.extend(more);
+    Ok(summary)
+}
+
+fn keywords(job: &Job) -> Result<Keywords> {
+    let sum = |stage: Stage, name: &str| -> Result<u64> {
+        Ok(job.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum())
+    };
+    Ok(Keywords {
+        with_query: sum(Stage::Predict, "documents")?,
+        with_candidate: sum(Stage::Extract, "documents")?,
+        with_keyword: sum(Stage::Index, "documents")?,
+        distinct: sum(Stage::Index, "keywords")?,
+    })
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let Some(corpus) = &summary.corpus else { return warnings };
+    if corpus.rejected > 0 {
+        warnings.push(format!("{} of {} rows were rejected; rejects.jsonl says which and why", corpus.rejected, corpus.rows));
+    }
+    if let Some(keywords) = &summary.keywords {
+        if keywords.with_keyword * 2 < corpus.documents {
+            warnings.push(format!(
+                "only {} of {} documents have a keyword. RAKE finds phrases between stop words and spaces: check that the stop list fits the \
+                 language and that its script puts spaces between words, or lower `minScore`",
+                keywords.with_keyword, corpus.documents
+            ));
+        }
+    }
+    if let (Some(plan), Some(shares), MethodOptions::Quest(_)) = (&summary.plan, &summary.shares, &job.options().method) {
+        if plan.sequences > 0 && shares.single_keyword < 0.1 {
+            warnings.push(format!(
+                "{} of the tokens stand in sequences of one keyword and a sequence mixes {:.0} keywords' documents on average: at this size and \
+                 length Quest comes close to Standard. More documents, a smaller `length`, `representative: common` or `fill: related` help",
+                percent(shares.single_keyword),
+                shares.groups_per_sequence
+            ));
+        }
+    }
+    if let (Some(plan), Some(shares)) = (&summary.plan, &summary.shares) {
+        if shares.dropped > 0.2 {
+            warnings.push(format!(
+                "{} of the tokens stand in no sequence; `fill`, `lastFill: pad`, `overflow` and `tokens` decide about what is dropped",
+                percent(shares.dropped)
+            ));
+        }
+        if plan.sequences_missing > 0 {
+            warnings.push(format!("`tokens` asked for {} sequences more than `maxUses` and the pool allow", plan.sequences_missing));
+        }
+    }
+    warnings
+}
+
+/// The summary as a JSON value without what differs between equal runs.
+pub(crate) fn lasting_counts(summary: &Summary) -> Value {
+    let mut value = serde_json::to_value(summary).unwrap_or_default();
+    if let Some(map) = value.as_object_mut() {
+        for name in ["seconds", "directory", "warnings", "version", "format", "length", "method", "encoder"] {
+            map.remove(name);
+        }
+    }
+    value
+}

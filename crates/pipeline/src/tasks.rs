@@ -1,0 +1,86 @@
+//! What `longweave tasks` lists and `longweave stage` runs.
+
+use longweave_common::{Code, Error, Result};
+use serde::Serialize;
+
+use crate::{Job, Stage};
+
+/// A stage of a run, for whoever hands out tasks.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageInfo {
+    /// The stage.
+    pub stage: Stage,
+    /// Number of tasks; none while its inputs are not complete.
+    pub tasks: Option<u32>,
+    /// Tasks that are done.
+    pub done: u32,
+    /// Stages that must be complete first.
+    pub depends_on: Vec<Stage>,
+    /// What one task uses.
+    pub resources: TaskResources,
+    /// The command that runs one task, without its number.
+    pub command: String,
+}
+
+/// What one task uses.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskResources {
+    /// Threads it can use; 0 for all it is given.
+    pub threads: u32,
+    /// Bytes of heap, about.
+    pub memory_bytes: u64,
+    /// GPUs.
+    pub gpus: u32,
+}
+
+/// The stages of a run with their tasks.
+pub fn list(job: &Job) -> Result<Vec<StageInfo>> {
+    job.stages()
+        .map(|stage| {
+            let tasks = job.tasks(stage)?;
+            let mut done = 0;
+            for task in 0..tasks.unwrap_or(0) {
+                done += u32::from(job.done(stage, task)?.is_some());
+            }
+            let threads = u32::from(stage == Stage::Scan || stage == Stage::Seal);
+            let resources = TaskResources { threads, memory_bytes: job.options().memory, gpus: 0 };
+            let command = format!("longweave stage {} --run {} --task", stage.name(), job.out().display());
+            Ok(StageInfo { stage, tasks, done, depends_on: job.inputs(stage).collect(), resources, command })
+        })
+        .collect()
+}
+
+/// The tasks that a selection names: `17`, `3..9` (without 9), `shard:K/N` (each N-th from K on), `all`.
+///
+/// Errors: `STAGE_UNKNOWN` for another form or a number beyond the last task, `STAGE_NOT_READY`.
+pub fn select(job: &Job, stage: Stage, selection: &str) -> Result<Vec<u32>> {
+    if !job.stages().any(|s| s == stage) {
+        let names: Vec<&str> = job.stages().map(Stage::name).collect();
+        let message = format!("this run has no stage {}; it has {}", stage.name(), names.join(", "));
+        return Err(Error::new(Code::StageUnknown, message).with("stage", stage.name()));
+    }
+    for input in job.inputs(stage) {
+        job.all_done(input)?;
+    }
+    let tasks = job.tasks(stage)?.unwrap_or(0);
+    let bad = || {
+        let message = format!("`{selection}` names no tasks of stage {}: give 17, 3..9, shard:K/N with K < N, or all; it has {tasks}, numbered from 0", stage.name());
+        Error::new(Code::StageUnknown, message).with("stage", stage.name()).with("selection", selection)
+    };
+    let number = |text: &str| text.parse::<u32>().map_err(|_| bad());
+    if selection == "all" {
+        return Ok((0..tasks).collect());
+    }
+    if let Some(shard) = selection.strip_prefix("shard:") {
+        let (k, n) = shard.split_once('/').ok_or_else(bad)?;
+        let (k, n) = (number(k)?, number(n)?);
+        return if k < n { Ok((k..tasks).step_by(n as usize).collect()) } else { Err(bad()) };
+    }
+    let (start, end) = match selection.split_once("..") {
+        Some((start, end)) => (number(start)?, number(end)?),
+        None => (number(selection)?, number(selection)?.saturating_add(1)),
+    };
+    if start < end && end <= tasks { Ok((start..end).collect()) } else { Err(bad()) }
+}
