@@ -65,7 +65,7 @@ export function setUp() {
   did('packages', whenChanged('packages', ['package.json', 'package-lock.json'], 'node_modules/.package-lock.json', () =>
     run('Installing npm packages', npm, ['ci', '--no-audit', '--no-fund'])))
   const rust = ['Cargo.toml', 'Cargo.lock', ...filesBelow('crates', (path) => !/[/\\](tests|examples|benches)[/\\]/.test(path))]
-  did('addon', whenChanged('addon', rust, 'binding/index.js', () => {
+  did('addon', whenChanged('addon', rust, 'binding/index.cjs', () => {
     console.log('\n▸ Building the Rust core: about 5 minutes the first time on 2 cores, seconds afterwards')
     run('Building the native addon', npm, ['run', 'build:native'], build)
   }))

@@ -1,1 +1,5 @@
-fn main() { napi_build::setup(); }
+//! Lets napi set what the linker needs.
+
+fn main() {
+    napi_build::setup();
+}

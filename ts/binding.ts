@@ -1,0 +1,23 @@
+// Loads the native addon, with an error that says what to do where it cannot be.
+import { createRequire } from 'node:module'
+import { LongweaveError } from './errors.ts'
+
+// Required, not imported: an import that fails could not be explained, and a top-level await would shut out require().
+function load(): typeof import('#binding') {
+  try {
+    return createRequire(import.meta.url)('#binding') as typeof import('#binding')
+  } catch (cause) {
+    // The loader tries several places; the reason that matters is at the end of the chain.
+    let last: unknown = cause
+    while (last instanceof Error && last.cause !== undefined) last = last.cause
+    const reason = last instanceof Error ? last.message : String(last)
+    const platform = `${process.platform}-${process.arch}`
+    const message =
+      `longweave's native addon does not load on ${platform}: ${reason}. In a clone, run \`npm run setup\` (Rust ≥ 1.92 is needed); ` +
+      'as a package, this version was built for another platform.'
+    throw new LongweaveError('INTERNAL', message, { platform }, { cause })
+  }
+}
+
+/** The native addon. */
+export const binding = load()

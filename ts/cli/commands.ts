@@ -1,0 +1,26 @@
+// The commands, in the order in which help lists them.
+import { keywordsCommand } from './keywords.ts'
+import { planCommand, runCommand } from './run.ts'
+import { showCommand, verifyCommand } from './inspect.ts'
+import { stageCommand, tasksCommand } from './tasks.ts'
+import { trainCommand } from './train.ts'
+import type { OwnFlag } from './usage.ts'
+
+/** A command. */
+export interface Command {
+  name: string
+  summary: string
+  usage: string
+  details: string
+  flags: Record<string, OwnFlag>
+  /** Whether it takes the options of a run. */
+  takesOptions: boolean
+  examples: string[]
+  /** Runs it; the exit status, 0 where none is given. */
+  run(args: string[]): Promise<number | void>
+}
+
+/** All commands by name. */
+export const commands: Record<string, Command> = Object.fromEntries(
+  [runCommand, planCommand, showCommand, verifyCommand, keywordsCommand, tasksCommand, stageCommand, trainCommand].map((command) => [command.name, command]),
+)

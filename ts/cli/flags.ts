@@ -1,0 +1,85 @@
+// Flags from the schema: each leaf of the options is a flag named by its last word, in kebab-case.
+import { optionsJsonSchema } from '../schema.ts'
+import { LongweaveError } from '../errors.ts'
+
+type Json = Record<string, unknown>
+
+/** A flag and the option that it sets. */
+export interface Flag {
+  name: string
+  /** Path of the option, for example `['method', 'fill']`. */
+  path: string[]
+  kind: 'text' | 'number' | 'list'
+  description: string
+  default: unknown
+  choices: string[]
+}
+
+const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+/** Flags whose name is not their option's. */
+const renamed: Record<string, string> = {
+  'output.directory': 'out',
+  'method.name': 'method',
+  'queries.file': 'queries-file',
+}
+
+function properties(schema: Json): Record<string, Json> {
+  return (schema['properties'] ?? {}) as Record<string, Json>
+}
+
+function alternatives(schema: Json): Json[] {
+  const list = (schema['anyOf'] ?? schema['oneOf']) as Json[] | undefined
+  return list === undefined ? [schema] : list.flatMap(alternatives)
+}
+
+function leaf(path: string[], schema: Json): Flag {
+  const forms = alternatives(schema)
+  const types = forms.map((form) => form['type'])
+  const isNumber = !types.includes('string') && types.some((type) => type === 'number' || type === 'integer')
+  const kind = types.includes('array') ? 'list' : isNumber ? 'number' : 'text'
+  const choices = forms.flatMap((form) => (form['enum'] ?? (form['const'] === undefined ? [] : [form['const']])) as string[])
+  const key = path.join('.')
+  return { name: renamed[key] ?? kebab(path.at(-1) ?? ''), path, kind, description: (schema['description'] ?? '') as string, default: schema['default'], choices }
+}
+
+/** All flags, in the schema's order. */
+export function flags(): Flag[] {
+  const found = new Map<string, Flag>()
+  for (const [section, schema] of Object.entries(properties(optionsJsonSchema()))) {
+    const objects = alternatives(schema).filter((form) => form['type'] === 'object')
+    if (objects.length === 0 && section !== 'method') {
+      found.set(section, leaf([section], schema))
+      continue
+    }
+    for (const object of objects) {
+      for (const [name, below] of Object.entries(properties(object))) {
+        const key = `${section}.${name}`
+        const flag = leaf([section, name], below)
+        const known = found.get(key)
+        if (known === undefined) found.set(key, flag)
+        else known.choices = [...new Set([...known.choices, ...flag.choices])]
+      }
+    }
+  }
+  return [...found.values()]
+}
+
+/** Options as nested objects, from parsed flags. */
+export function toOptions(parsed: Record<string, unknown>, list: Flag[]): Json {
+  const options: Json = {}
+  for (const flag of list) {
+    const given = parsed[flag.name]
+    if (given === undefined) continue
+    let value: unknown = given
+    if (flag.kind === 'list') value = Array.isArray(given) ? given.map(String) : [String(given)]
+    else if (Array.isArray(given)) throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} can be given once, but is given ${given.length} times`, { option: flag.path.join('.') })
+    else if (flag.kind === 'number') {
+      value = typeof given === 'string' && given.trim() !== '' ? Number(given) : Number.NaN
+      if (Number.isNaN(value)) throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} must be a number, but is "${String(given)}"`, { option: flag.path.join('.') })
+    } else value = String(given)
+    let at = options
+    for (const part of flag.path.slice(0, -1)) at = (at[part] ??= {}) as Json
+    at[flag.path.at(-1) ?? ''] = value
+  }
+  return options
+}

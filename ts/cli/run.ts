@@ -1,0 +1,110 @@
+// longweave run, longweave plan.
+import type { Summary } from '../events.ts'
+import { plan, prepare, weave } from '../weave.ts'
+import type { Weave, WeaveOptions } from '../weave.ts'
+import type { Command } from './commands.ts'
+import { number, reporter, time } from './progress.ts'
+import { parse } from './usage.ts'
+import type { OwnFlag } from './usage.ts'
+
+const flags: Record<string, OwnFlag> = {
+  config: { type: 'string', description: 'JSON file with options; flags lie on top of it' },
+  preset: { type: 'string', description: 'other defaults: paper keeps to the Quest paper wherever it speaks' },
+  json: { type: 'boolean', description: 'one line of JSON for each event, the summary last' },
+}
+
+const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
+
+function report(summary: Summary): string {
+  const lines: string[] = []
+  const { corpus, keywords, plan: stats, shares } = summary
+  if (corpus !== null) {
+    const others = [[corpus.empty, 'empty'], [corpus.rejected, 'rejected'], [corpus.renamed, 'renamed']].filter(([n]) => n !== 0).map(([n, what]) => `, ${n} ${what}`).join('')
+    lines.push(`corpus      ${corpus.documents.toLocaleString('en')} documents, ${number(corpus.tokens)} tokens in ${corpus.files} file${corpus.files === 1 ? '' : 's'}${others}`)
+  }
+  if (keywords !== null) lines.push(`keywords    ${keywords.distinct.toLocaleString('en')} keywords for ${keywords.withKeyword.toLocaleString('en')} documents`)
+  if (stats !== null && shares !== null) {
+    lines.push(`sequences   ${stats.sequences.toLocaleString('en')} of ${summary.length.toLocaleString('en')} tokens`)
+    if (summary.method === 'quest') {
+      lines.push(`            ${percent(shares.singleKeyword)} of the tokens in sequences of one keyword, ${shares.groupsPerSequence.toFixed(1)} groups a sequence`)
+      lines.push(`            short set: ${stats.keywords.short.toLocaleString('en')} keywords${stats.oversample === null ? '' : `, used ${stats.oversample.toFixed(2)} times`}, ${percent(shares.shortSet)} of the tokens`)
+    } else lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence`)
+    lines.push(`dropped     ${percent(shares.dropped)} of the tokens${shares.padding > 0 ? `; padding ${percent(shares.padding)}` : ''}`)
+  }
+  if (summary.holdout !== null) lines.push(`held out    ${summary.holdout.sequences.toLocaleString('en')} sequences in holdout/`)
+  if (summary.files > 0) lines.push(`written     ${summary.files} file${summary.files === 1 ? '' : 's'}, ${number(summary.bytes)}B, in ${summary.directory}`)
+  lines.push(`time        ${time(summary.seconds)}`)
+  return `${lines.join('\n')}\n`
+}
+
+async function drive(run: Weave, json: boolean, say: (summary: Summary) => string): Promise<number> {
+  const to = reporter(json)
+  let interrupted = false
+  const stop = () => {
+    // The second Ctrl-C ends the process at once: what is finished is kept all the same.
+    if (interrupted) process.exit(130)
+    interrupted = true
+    run.cancel()
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  try {
+    for await (const event of run) to.event(event)
+    const summary = await run.finished
+    to.end()
+    process.stdout.write(json ? `${JSON.stringify({ type: 'summary', ...summary })}\n` : say(summary))
+    return 0
+  } catch (error) {
+    to.end()
+    if (!interrupted) throw error
+    process.stderr.write('longweave: interrupted; what is finished is kept. Run the same command again to go on.\n')
+    return 130
+  } finally {
+    process.off('SIGINT', stop)
+    process.off('SIGTERM', stop)
+  }
+}
+
+export const runCommand: Command = {
+  name: 'run',
+  summary: 'weave sequences from a corpus; again: resume',
+  usage: 'longweave run --corpus PATH… --tokenizer FILE --length N --out DIR [options]',
+  details: `Reads .jsonl, .ndjson, .json (plain, .gz, .zst), .parquet, .txt and .md files, directories and globs (quote them). Results of stages are kept
+in --work (default OUT/.work), so that another length, method or seed reuses tokens, queries and keywords.`,
+  flags: { ...flags, prepare: { type: 'boolean', description: 'only write OUT/run.json, for longweave tasks and longweave stage' } },
+  takesOptions: true,
+  examples: [
+    "longweave run --corpus 'data/*.jsonl.zst' --tokenizer tokenizer.json --length 131072 --out out",
+    'longweave run --corpus data --tokenizer tokenizer.json --method standard --length 8192 --out out-standard --work work',
+    'longweave run --config run.json --seed 1 --out out-1',
+    "longweave run --corpus docs.parquet --text-field body --id-field url --tokenizer tokenizer.json --length 32768 --format mds --out out",
+  ],
+  async run(args) {
+    const { values, options } = parse(args, this.flags, { run: true })
+    const all = { ...options, ...(values['preset'] !== undefined && { preset: values['preset'] }) } as unknown as WeaveOptions
+    if (values['prepare'] === true) {
+      return drive(prepare(fillIn(all)), values['json'] === true, (summary) => `prepared    ${summary.directory}: \`longweave tasks --run ${summary.directory}\` lists what is to do\n`)
+    }
+    return drive(weave(fillIn(all)), values['json'] === true, report)
+  },
+}
+
+/** The corpus must be named on the command line; the schema would take null for documents that are pushed. */
+function fillIn(options: WeaveOptions): WeaveOptions {
+  return { ...options, corpus: options.corpus ?? [] }
+}
+
+export const planCommand: Command = {
+  name: 'plan',
+  summary: 'plan only: what would come out, no token copied',
+  usage: 'longweave plan --corpus PATH… --tokenizer FILE --length N --out DIR [options]',
+  details: 'Runs all stages up to the plan and says what a run with these options would come to. longweave run with the same options goes on from there.',
+  flags,
+  takesOptions: true,
+  examples: ["longweave plan --corpus 'data/*.jsonl' --tokenizer tokenizer.json --length 32768 --fill drop --out try"],
+  async run(args) {
+    const { values, options } = parse(args, this.flags, { run: true })
+    const all = { ...options, ...(values['preset'] !== undefined && { preset: values['preset'] }) } as unknown as WeaveOptions
+    return drive(plan(fillIn(all)), values['json'] === true, report)
+  },
+}

@@ -1,0 +1,90 @@
+// What a run tells while it runs, and what it came to. The names are the core's.
+
+/** The stages of a run. */
+export type Stage = 'scan' | 'ingest' | 'documents' | 'predict' | 'extract' | 'index' | 'plan' | 'pack' | 'seal'
+
+/** A stage begins, was found done, or ends. */
+export interface StageEvent {
+  type: 'stage'
+  stage: Stage
+  state: 'started' | 'reused' | 'done'
+  /** Its tasks. */
+  tasks: number
+  /** Seconds since the run began. */
+  seconds: number
+}
+
+/** How far a stage is. */
+export interface ProgressEvent {
+  type: 'progress'
+  stage: Stage
+  done: number
+  total: number
+  unit: 'bytes' | 'documents' | 'sequences' | 'tasks'
+  /** Seconds since the run began. */
+  seconds: number
+}
+
+/** Something a person should know. */
+export interface WarningEvent {
+  type: 'warning'
+  message: string
+}
+
+/** An event of a run. */
+export type RunEvent = StageEvent | ProgressEvent | WarningEvent
+
+/** Counts of a plan; see docs/planning.md. Tokens in sequences + dropped = used. */
+export interface PlanStats {
+  documents: number
+  poolDocuments: number
+  excluded: { empty: number; tooShort: number; tooLong: number; otherPart: number; withoutKeyword: number; duplicate: number }
+  keywords: { singletons: number; short: number; long: number; shortDocuments: number; shortTokens: number }
+  oversample: number | null
+  epochs: number
+  groups: number
+  sequences: number
+  sequencesMissing: number
+  rules: { group: number; next: number; related: number; pad: number; last: number }
+  tokens: {
+    pool: number
+    used: number
+    inSequences: number
+    dropped: { truncate: number; fill: number; lastFill: number; budget: number }
+    separators: number
+    begins: number
+    padding: number
+    inSingleKeywordSequences: number
+    ofShortSet: number
+  }
+  groupsPerSequence: { sum: number; max: number; histogram: number[] }
+  documentsPerSequence: { sum: number; max: number; histogram: number[] }
+  documentsByUses: number[]
+}
+
+/** What a run came to. */
+export interface Summary {
+  version: string
+  method: 'quest' | 'standard'
+  directory: string | null
+  format: 'parquet' | 'mds' | 'jsonl' | 'memory'
+  length: number
+  encoder: string
+  corpus: { files: number; rows: number; documents: number; empty: number; rejected: number; renamed: number; bytes: number; tokens: number } | null
+  keywords: { withQuery: number; withCandidate: number; withKeyword: number; distinct: number } | null
+  plan: PlanStats | null
+  /** Shares from 0 to 1, and two means. */
+  shares: {
+    singleKeyword: number
+    shortSet: number
+    dropped: number
+    padding: number
+    groupsPerSequence: number
+    documentsPerSequence: number
+  } | null
+  holdout: PlanStats | null
+  files: number
+  bytes: number
+  seconds: number
+  warnings: string[]
+}

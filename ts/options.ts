@@ -1,0 +1,61 @@
+// From what a user gives to resolved options, or an error that names every option that is wrong.
+import type { z } from 'zod'
+import { LongweaveError } from './errors.ts'
+import { optionsSchema, presets } from './schema.ts'
+import type { Options, Preset, ResolvedOptions } from './schema.ts'
+
+type Tree = Record<string, unknown>
+const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** `over` laid on `base`, section by section. */
+function merge(base: Tree, over: Tree): Tree {
+  const merged = { ...base }
+  for (const [key, value] of Object.entries(over)) {
+    const below = merged[key]
+    merged[key] = isTree(below) && isTree(value) ? merge(below, value) : value
+  }
+  return merged
+}
+
+function explain(issue: z.core.$ZodIssue): { option: string; message: string } {
+  const option = issue.path.join('.')
+  if (issue.code === 'invalid_union') {
+    // Of the forms that an option can have, the last is the full one.
+    const inner = issue.errors.at(-1)?.[0]
+    if (inner !== undefined) return explain({ ...inner, path: [...issue.path, ...inner.path] })
+  }
+  if (issue.code === 'unrecognized_keys') {
+    const where = option === '' ? 'the options' : `\`${option}\``
+    return { option: [option, issue.keys[0]].filter(Boolean).join('.'), message: `${where} have no ${issue.keys.map((key) => `\`${key}\``).join(', ')}` }
+  }
+  const found = 'input' in issue && issue.input !== undefined ? `, but is ${JSON.stringify(issue.input)}` : ''
+  return { option, message: `\`${option}\`: ${issue.message}${found}` }
+}
+
+/**
+ * Fills in defaults and checks every option.
+ * @throws LongweaveError `OPTIONS_INVALID`, whose message names each option that is wrong and whose details list them.
+ */
+export function resolveOptions(options: Options & { preset?: Preset | undefined }): ResolvedOptions {
+  const { preset, ...given } = options
+  const clean: Tree = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  if (preset !== undefined && !(preset in presets)) {
+    throw new LongweaveError('OPTIONS_INVALID', `\`preset\` must be one of ${Object.keys(presets).join(', ')}, but is ${JSON.stringify(preset)}`, { option: 'preset' })
+  }
+  if (typeof clean['method'] === 'string') clean['method'] = { name: clean['method'] }
+  if (isTree(clean['method']) && clean['method']['name'] === undefined) clean['method'] = { name: 'quest', ...clean['method'] }
+  const base: Tree = preset === undefined ? {} : structuredClone(presets[preset])
+  const method = clean['method']
+  if (isTree(method) && isTree(base['method']) && method['name'] !== base['method']['name']) delete base['method']
+  const parsed = optionsSchema.safeParse(merge(base, clean), { reportInput: true })
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(explain)
+    const message = problems.map((problem) => problem.message).join('; ')
+    throw new LongweaveError('OPTIONS_INVALID', message, { option: problems[0]?.option ?? '', problems })
+  }
+  const resolved = parsed.data
+  if (resolved.output.directory === null && resolved.output.format !== 'memory') {
+    throw new LongweaveError('OPTIONS_INVALID', '`output.directory` must be given unless `output.format` is "memory"', { option: 'output.directory' })
+  }
+  return resolved
+}

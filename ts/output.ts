@@ -1,0 +1,125 @@
+// What can be done with a finished or prepared output directory.
+import { binding } from './binding.ts'
+import { call, settled } from './errors.ts'
+import type { Stage } from './events.ts'
+import { toBatch, unbatch } from './sequences.ts'
+import type { Sequence } from './sequences.ts'
+
+/** Sequences of an output directory in order, whatever its format. */
+export async function* readSequences(directory: string, { start = 0, batch = 64 }: { start?: number; batch?: number } = {}): AsyncGenerator<Sequence, void, undefined> {
+  const reader = call(() => binding.Sequences.open(directory))
+  let number = start
+  reader.seek(start)
+  for (;;) {
+    const read = await settled(reader.next(batch))
+    if (read === null) return
+    yield* unbatch(toBatch(read), number)
+    number += read.sequences
+  }
+}
+
+/** What `verify` checked. */
+export interface VerifyReport {
+  files: number
+  bytes: number
+  sequences: number
+  tokens: number
+  pieces: number
+}
+
+/**
+ * Checks an output by itself: every file unchanged, every sequence of exactly the length, its pieces side by side.
+ * @throws LongweaveError `VERIFY_FAILED`, naming the file and the difference.
+ */
+export async function verify(directory: string): Promise<VerifyReport> {
+  return JSON.parse(await settled(binding.verify(directory))) as VerifyReport
+}
+
+/** A sequence as a person reads it. */
+export interface ShownSequence {
+  sequence: number
+  sequences: number
+  length: number
+  nTokens: number
+  pieces: {
+    id: string | null
+    reason: string | null
+    start: number
+    len: number
+    offset: number
+    group: number | null
+    text: string | null
+    pass: { epoch: number; round: number; documents: number | null } | null
+  }[]
+  why: { rule: string; text: string; phrase: string | null; epoch: number; round: number; seed: number } | null
+}
+
+/** Options of `show`. */
+export interface ShowOptions {
+  /** Say which draw, pass and rule put each piece there; needs the run's work directory. */
+  why?: boolean
+  /** Tokens of each piece that are decoded. */
+  words?: number
+  /** A tokenizer.json, for an output that was moved away from its run. */
+  tokenizer?: string
+}
+
+/** A sequence with its documents' ids, reasons and first words. */
+export async function show(directory: string, sequence: number, { why = false, words = 24, tokenizer }: ShowOptions = {}): Promise<ShownSequence> {
+  const options = { why, words, ...(tokenizer !== undefined && { tokenizer }) }
+  return JSON.parse(await settled(binding.show(directory, sequence, JSON.stringify(options)))) as ShownSequence
+}
+
+/** A stage of a run, for whoever hands out tasks. */
+export interface StageInfo {
+  stage: Stage
+  /** Number of tasks; null while the stage's inputs are not complete. */
+  tasks: number | null
+  done: number
+  dependsOn: Stage[]
+  resources: { threads: number; memoryBytes: number; gpus: number }
+  command: string
+}
+
+/** The stages of a prepared run with their tasks. */
+export function tasks(directory: string): StageInfo[] {
+  return JSON.parse(call(() => binding.tasks(directory))) as StageInfo[]
+}
+
+/** A task that `stage` ran or found done. */
+export interface TaskRecord {
+  stage: Stage
+  task: number
+  counts: Record<string, unknown>
+  files: { name: string; bytes: number; xxh3: string }[]
+}
+
+/** Runs tasks of a stage: `17`, `3..9` (without 9), `shard:K/N` or `all`. */
+export async function stage(directory: string, name: string, selection: string, { threads = 0, memory = 2 ** 31 }: { threads?: number; memory?: number } = {}): Promise<TaskRecord[]> {
+  return JSON.parse(await settled(binding.runStage(directory, name, selection, JSON.stringify({ threads, memory })))) as TaskRecord[]
+}
+
+/** The keywords with most documents of a run, for review before going on. */
+export function topKeywords(directory: string, n = 50): { keyword: string; documents: number }[] {
+  return JSON.parse(call(() => binding.topKeywords(directory, n))) as { keyword: string; documents: number }[]
+}
+
+/** Options of `trainTokenizer`. */
+export interface TrainOptions {
+  corpus: string[]
+  /** Where the tokenizer.json goes. */
+  out: string
+  /** Tokens in all. */
+  vocabSize?: number
+  /** Fewest occurrences of a pair that is merged. */
+  minFrequency?: number
+  /** Tokens that get the first ids. */
+  specialTokens?: string[]
+  textField?: string
+}
+
+/** Trains a byte-level BPE tokenizer on a corpus, for demos and tests; its texts are held in memory. */
+export async function trainTokenizer(options: TrainOptions): Promise<{ file: string; documents: number }> {
+  const { corpus, out, vocabSize = 16_384, minFrequency = 2, specialTokens = ['<|endoftext|>', '<|pad|>'], textField = 'text' } = options
+  return JSON.parse(await settled(binding.trainTokenizer(JSON.stringify({ corpus, out, vocabSize, minFrequency, specialTokens, textField })))) as { file: string; documents: number }
+}

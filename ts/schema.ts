@@ -1,0 +1,133 @@
+// The options of a run: the only place that holds defaults and messages. The core's types have neither; a test keeps the two equal.
+// The API's options, the config file and the CLI's flags all come from here.
+import { z } from 'zod'
+
+const MiB = 2 ** 20
+const units: Record<string, number> = { b: 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: MiB, gib: 2 ** 30, tib: 2 ** 40 }
+
+/** Bytes as a number, or as text with a unit: `2GiB`, `512 MiB`, `1e9`. */
+function bytes(text: string): number {
+  const match = /^([\d.]+(?:e\d+)?)\s*([kmgt]?i?b)?$/i.exec(text.trim())
+  return match ? Math.round(Number(match[1]) * (units[(match[2] ?? 'b').toLowerCase()] ?? Number.NaN)) : Number.NaN
+}
+const size = (least: number) =>
+  z
+    .union([z.number(), z.string().transform(bytes)])
+    .pipe(z.int({ error: 'must be a number of bytes, like 1073741824 or "1GiB"' }).min(least))
+const count = (least: number, most = Number.MAX_SAFE_INTEGER) => z.int().min(least).max(most)
+const text = z.string().min(1)
+const token = (forms: string, pattern: RegExp) => z.string().regex(pattern, { error: `must be ${forms}` })
+
+const pool = z.enum(['keyworded', 'all'])
+const fill = z.enum(['next', 'related', 'drop', 'pad'])
+
+const quest = z.strictObject({
+  name: z.literal('quest'),
+  pool: pool.default('keyworded').describe('documents to draw from: those with a keyword, or all'),
+  splitRatio: z.number().min(0).max(1).default(0.2).describe('share of the keywords that the short set may reach'),
+  splitBy: z.enum(['keywords', 'documents', 'tokens']).default('keywords').describe('what splitRatio counts'),
+  oversample: z.number().min(1).default(2).describe('uses of a short list in an epoch, a real number'),
+  shortShare: z.number().gt(0).lt(1).nullable().default(null).describe('share of the tokens that the short set is to make up, instead of oversample'),
+  minGroup: count(1, 2 ** 32 - 1).default(2).describe('keywords with fewer documents are used once, never oversampled'),
+  fill: fill.default('related').describe('what happens to what is left of a group'),
+})
+const standard = z.strictObject({
+  name: z.literal('standard'),
+  pool: pool.default('all').describe('documents to draw from'),
+  fill: z.enum(['next', 'drop', 'pad']).default('next').describe('what happens to what is left at the end'),
+})
+
+const queries = z.strictObject({
+  predictor: z.enum(['extractive', 'precomputed']).default('extractive').describe('where queries come from'),
+  file: text.nullable().default(null).describe('file of {id, query | queries} for precomputed; else queryField'),
+  segmentTokens: count(1, 2 ** 32 - 1).default(384).describe('tokens of a segment of a long document, each of which has a query'),
+})
+const keywords = z.strictObject({
+  stopWords: text.default('smart').describe('smart, fox, or a file with one word a line'),
+  minScore: z.number().default(3).describe('least RAKE score of a keyword'),
+  nonInformative: z.enum(['builtin', 'none']).default('builtin').describe('list of phrases that say nothing'),
+  extraNonInformative: z.array(text).default([]).describe('phrases added to that list'),
+  representative: z.enum(['common', 'random']).default('common').describe("how a document's keyword is chosen among its candidates"),
+  commonCap: z.number().gt(0).max(1).default(0.002).describe('common: largest share of the documents that a keyword may hold'),
+  commonFloor: count(1, 2 ** 32 - 1).default(50).describe('common: number of documents below which that cap never falls'),
+  hierarchy: z.enum(['suffix', 'cooccurrence']).default('suffix').describe('what fill: related climbs'),
+})
+const output = z.strictObject({
+  directory: text.nullable().default(null).describe('where the output goes'),
+  format: z.enum(['parquet', 'mds', 'jsonl', 'memory']).default('parquet').describe('the format; memory hands sequences out'),
+  provenance: z.enum(['full', 'ids', 'none']).default('full').describe("what is told of each sequence's pieces"),
+  shardTokens: count(1).default(2 ** 26).describe('tokens of an output shard, about'),
+  compression: z.enum(['zstd', 'none']).default('zstd').describe('compression of jsonl'),
+  mdsIndices: z.enum(['sequence', 'document']).default('sequence').describe('attention spans that MDS readers see'),
+})
+
+const shape = {
+  corpus: z
+    .union([text.transform((path) => [path]), z.array(text).min(1, { error: 'must name at least one file, directory or glob' })])
+    .nullable()
+    .describe('files, directories and globs'),
+  corpusRoot: text.nullable().default(null).describe('directory that paths of files are relative to'),
+  textField: text.default('text').describe('field or column of the text'),
+  idField: text.nullable().default(null).describe('field or column of the id; else path:row'),
+  queryField: text.nullable().default(null).describe('field or column of precomputed queries'),
+  sourceField: text.nullable().default(null).describe('field or column of the source'),
+  onBadRow: z.enum(['fail', 'skip']).default('fail').describe('a row that cannot be used: an error, or a line of rejects.jsonl'),
+  onDuplicateId: z.enum(['fail', 'suffix']).default('fail').describe('an id that comes again: an error, or id#2'),
+  maxDocumentBytes: size(1).default(64 * MiB).describe('a larger document is a bad row'),
+  splitBytes: size(1).default(64 * MiB).describe('part of the corpus that one task reads'),
+  tokenizer: text.describe('path of a tokenizer.json'),
+  queries: queries.prefault({}),
+  keywords: keywords.prefault({}),
+  method: z
+    .union([z.enum(['quest', 'standard']).transform((name) => (name === 'quest' ? quest : standard).parse({ name })), z.discriminatedUnion('name', [quest, standard])])
+    .prefault('quest'),
+  length: count(1, 2 ** 31 - 1).describe('tokens of a sequence'),
+  tokens: count(1).nullable().default(null).describe('tokens of the output, over as many epochs as it takes; else one epoch'),
+  seed: count(0).default(0).describe('seed of every draw'),
+  separator: token('auto, none, token:TEXT or text:TEXT', /^(auto|none|token:.+|text:[\s\S]+)$/)
+    .default('auto')
+    .describe('token at the end of a document: auto, none, token:TEXT or text:TEXT'),
+  bos: z.enum(['none', 'sequence', 'document']).default('none').describe('where begin tokens stand'),
+  bosToken: token('auto or token:TEXT', /^(auto|token:.+)$/).default('auto').describe('the begin token: auto or token:TEXT'),
+  padToken: token('auto or token:TEXT', /^(auto|token:.+)$/).default('auto').describe('the padding token: auto or token:TEXT'),
+  overflow: z.enum(['split', 'truncate', 'whole']).default('split').describe('a document that crosses the end of a sequence'),
+  lastFill: z.enum(['drop', 'pad']).default('drop').describe('a sequence that cannot be filled'),
+  minTokens: count(0, 2 ** 32 - 1).default(1).describe('fewest tokens of a document'),
+  maxTokens: count(1, 2 ** 32 - 1).nullable().default(null).describe('most tokens of a document'),
+  maxUses: count(1, 2 ** 32 - 1).nullable().default(null).describe('most uses of a document over passes and epochs'),
+  holdout: z.number().min(0).max(1).default(0).describe('share of documents set aside as a second output'),
+  dedup: z.enum(['none', 'exact']).default('none').describe('duplicates that are left out'),
+  output: output.prefault({}),
+  work: text.nullable().default(null).describe('work directory, shared by runs over one corpus; else .work in the output directory'),
+  threads: count(0, 4096).default(0).describe('threads; 0 for one per core'),
+  memory: size(16 * MiB).default(2 * 2 ** 30).describe('bytes of heap for tokenizing, predicting and packing'),
+}
+
+/** The schema of a run's options. */
+export const optionsSchema = z.strictObject(shape)
+
+/** Options as users give them: everything but `corpus`, `tokenizer`, `length` and, unless in memory, `output.directory` has a default. */
+export type Options = z.input<typeof optionsSchema>
+/** Options with every choice made. */
+export type ResolvedOptions = z.output<typeof optionsSchema>
+
+/** What the presets change of the defaults. `paper`: wherever the Quest paper speaks, what it says. */
+export const presets = {
+  paper: {
+    keywords: { representative: 'random', minScore: 3 },
+    method: { name: 'quest', pool: 'keyworded', splitRatio: 0.2, fill: 'next' },
+  },
+} as const satisfies Record<string, { keywords: Partial<z.input<typeof keywords>>; method: z.input<typeof quest> }>
+
+/** Bytes from a number or a text with a unit, like `2GiB`. */
+export function resolveSize(value: string): number {
+  return size(1).parse(value)
+}
+
+/** The name of a preset. */
+export type Preset = keyof typeof presets
+
+/** The schema as JSON Schema, for editors and config files. */
+export function optionsJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(optionsSchema, { io: 'input', unrepresentable: 'any' }) as Record<string, unknown>
+}
