@@ -1,7 +1,7 @@
 // Parsing arguments: a command's own flags and, for runs, those of the schema.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import type { ParseArgsOptionsConfig } from 'node:util'
+import type { ParseArgsConfig } from 'node:util'
 import { LongweaveError } from '../errors.ts'
 import { flags, toOptions } from './flags.ts'
 
@@ -56,7 +56,7 @@ function config(path: string): Record<string, unknown> {
 /** Parses `args`. `run`: with --config, --preset and a flag for each option of the schema. */
 export function parse(args: string[], own: Record<string, OwnFlag>, { run = false, most = 0 }: { run?: boolean; most?: number } = {}): Parsed {
   const list = run ? flags() : []
-  const known: ParseArgsOptionsConfig = {}
+  const known: NonNullable<ParseArgsConfig['options']> = {}
   for (const [name, { type }] of Object.entries(own)) known[name] = { type }
   for (const flag of list) known[flag.name] = { type: 'string', multiple: true }
   let parsed: ReturnType<typeof parseArgs>
