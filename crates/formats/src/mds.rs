@@ -43,13 +43,27 @@ impl MdsWriter {
             _ => Some(Box::new(ParquetWriter::create(options, directory, format!("provenance/{shard:05}.parquet"), false)?)),
         };
         let path = directory.join(&name);
-        Ok(MdsWriter { provenance, domain: options.domain.clone(), indices: options.mds_indices, samples: Vec::new(), ends: Vec::new(), name, path })
+        Ok(MdsWriter {
+            provenance,
+            domain: options.domain.clone(),
+            indices: options.mds_indices,
+            samples: Vec::new(),
+            ends: Vec::new(),
+            name,
+            path,
+        })
     }
 }
 
 fn put_array(out: &mut Vec<u8>, shape: &[u32], values: impl Iterator<Item = u32>) {
     let largest = shape.iter().copied().max().unwrap_or(0);
-    let log_width = if largest < 1 << 8 { 0u8 } else if largest < 1 << 16 { 1 } else { 2 };
+    let log_width = if largest < 1 << 8 {
+        0u8
+    } else if largest < 1 << 16 {
+        1
+    } else {
+        2
+    };
     out.push((shape.len() as u8) << 2 | log_width);
     for size in shape {
         out.extend_from_slice(&size.to_le_bytes()[..1 << log_width]);
@@ -90,7 +104,10 @@ impl SequenceWriter for MdsWriter {
         let configuration = configuration().to_string();
         let start = 4 + 4 * (self.ends.len() as u64 + 1) + configuration.len() as u64;
         if start + self.samples.len() as u64 > u64::from(u32::MAX) {
-            let message = format!("{} would have more than 4 GiB, the most an MDS shard can have; give a smaller `output.shardTokens`", self.path.display());
+            let message = format!(
+                "{} would have more than 4 GiB, the most an MDS shard can have; give a smaller `output.shardTokens`",
+                self.path.display()
+            );
             return Err(Error::new(Code::OptionsInvalid, message).with("option", "output.shardTokens"));
         }
         let mut head = (self.ends.len() as u32).to_le_bytes().to_vec();
@@ -127,10 +144,14 @@ pub(crate) fn index(directory: &Path, sequences: &BTreeMap<String, u64>) -> Resu
 /// The token ids of a sample of a shard.
 pub(crate) fn read_ids(path: &Path, sample: u64) -> Result<Vec<u32>> {
     let file = File::open(path).at("open", path)?;
-    let corrupt = |what: &str| Error::new(Code::FileCorrupt, format!("{} cannot be read: {what}", path.display())).with("file", path.display().to_string());
+    let corrupt = |what: &str| {
+        Error::new(Code::FileCorrupt, format!("{} cannot be read: {what}", path.display())).with("file", path.display().to_string())
+    };
     let mut offsets = [0u8; 8];
     read_exact_at(&file, &mut offsets, 4 * (sample + 1)).map_err(|e| corrupt(&e.to_string()))?;
-    let number = |bytes: &[u8], at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).ok_or_else(|| corrupt("a sample ends early"));
+    let number = |bytes: &[u8], at: usize| {
+        bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).ok_or_else(|| corrupt("a sample ends early"))
+    };
     let (start, end) = (number(&offsets, 0)?, number(&offsets, 4)?);
     let length = end.checked_sub(start).ok_or_else(|| corrupt("offsets fall"))?;
     let mut bytes = vec![0u8; length as usize];

@@ -52,7 +52,8 @@ impl SequenceReader {
     /// Errors: `SEQUENCE_UNKNOWN`, `FILE_CORRUPT`.
     pub fn get(&mut self, number: u64) -> Result<SequenceRecord> {
         if number >= self.len() {
-            let message = format!("{} has {} sequences, numbered from 0; there is no sequence {number}", self.directory.display(), self.len());
+            let message =
+                format!("{} has {} sequences, numbered from 0; there is no sequence {number}", self.directory.display(), self.len());
             return Err(Error::new(Code::SequenceUnknown, message).with("sequence", number));
         }
         let file = self.files.partition_point(|(first, _)| *first <= number) - 1;

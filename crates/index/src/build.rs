@@ -40,11 +40,18 @@ impl<'a> Phrases<'a> {
 /// Builds the index of the corpus whose documents have `keys` ([`Key`] of each id, by `DocId`).
 ///
 /// Errors: `FILE_CORRUPT` when tables and keys disagree, `CANCELLED`.
-pub fn build(ctx: &Ctx, tables: &[CandidateTable], keys: &[u128], non_informative: &NonInformative, options: &IndexOptions) -> Result<Index> {
+pub fn build(
+    ctx: &Ctx,
+    tables: &[CandidateTable],
+    keys: &[u128],
+    non_informative: &NonInformative,
+    options: &IndexOptions,
+) -> Result<Index> {
     let rows: usize = tables.iter().map(CandidateTable::rows).sum();
     let in_order = tables.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.rows()) == t.first as usize)).all(|fits| fits);
     if rows != keys.len() || !in_order {
-        let message = format!("there are candidates of {rows} documents, but {} documents; delete the work directory and run again", keys.len());
+        let message =
+            format!("there are candidates of {rows} documents, but {} documents; delete the work directory and run again", keys.len());
         return Err(Error::new(Code::FileCorrupt, message));
     }
     ctx.pool.install(|| {
@@ -56,10 +63,8 @@ pub fn build(ctx: &Ctx, tables: &[CandidateTable], keys: &[u128], non_informativ
 }
 
 fn number_phrases<'a>(ctx: &Ctx, tables: &'a [CandidateTable]) -> Result<Phrases<'a>> {
-    let hashes: Vec<Vec<u64>> = tables
-        .par_iter()
-        .map(|t| (0..t.phrases.len()).map(|row| xxh3_64(t.phrases.get(row).as_bytes())).collect())
-        .collect();
+    let hashes: Vec<Vec<u64>> =
+        tables.par_iter().map(|t| (0..t.phrases.len()).map(|row| xxh3_64(t.phrases.get(row).as_bytes())).collect()).collect();
     ctx.cancel.check()?;
     // Counting sort of all occurrences by partition, tables and rows in order within each.
     let partitions = 1usize << PARTITION_BITS;
@@ -135,7 +140,8 @@ fn choose(
     non_informative: &NonInformative,
     options: &IndexOptions,
 ) -> Result<Vec<u32>> {
-    let informative: Vec<bool> = (0..phrases.documents.len() as u32).into_par_iter().map(|n| !non_informative.contains(phrases.text(n))).collect();
+    let informative: Vec<bool> =
+        (0..phrases.documents.len() as u32).into_par_iter().map(|n| !non_informative.contains(phrases.text(n))).collect();
     let with_candidate: usize = tables.iter().map(|t| (0..t.rows()).filter(|&row| !t.range(row).is_empty()).count()).sum();
     // A product of a count and a share, floored: the same on every machine.
     let cap = ((options.common_cap * with_candidate as f64) as u32).max(options.common_floor).max(1);

@@ -126,7 +126,15 @@ mod tests {
 
     #[test]
     fn phrases_back_off_to_the_ends_that_they_share() {
-        let mut keywords = ["brazilian football player", "french football player", "chess player", "football player", "oak tree", "player", "tall oak tree"];
+        let mut keywords = [
+            "brazilian football player",
+            "french football player",
+            "chess player",
+            "football player",
+            "oak tree",
+            "player",
+            "tall oak tree",
+        ];
         keywords.sort_unstable();
         let tree = suffix(&keywords);
         let up = |phrase: &str| {

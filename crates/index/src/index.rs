@@ -70,9 +70,8 @@ impl Index {
 
     /// The `n` keywords with most documents, most first, ties in byte order.
     pub fn top(&self, n: usize) -> Vec<(&str, u64)> {
-        let mut all: Vec<(&str, u64)> = (0..self.len() as u32)
-            .map(|k| (self.phrase(KeywordId::new(k)), self.postings(KeywordId::new(k)).len() as u64))
-            .collect();
+        let mut all: Vec<(&str, u64)> =
+            (0..self.len() as u32).map(|k| (self.phrase(KeywordId::new(k)), self.postings(KeywordId::new(k)).len() as u64)).collect();
         all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         all.truncate(n);
         all

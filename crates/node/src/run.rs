@@ -75,7 +75,8 @@ impl Run {
         match serde_json::from_str::<Vec<PushedDocument>>(&documents) {
             Ok(documents) => self.session.push(documents, move |result| settle.settle(result)),
             Err(e) => {
-                let message = format!("pushed documents must be objects with a string `text` and optional `id`, `source` and `queries`: {e}");
+                let message =
+                    format!("pushed documents must be objects with a string `text` and optional `id`, `source` and `queries`: {e}");
                 settle.settle(Err(Error::new(Code::BadRow, message)));
             }
         }

@@ -39,7 +39,8 @@ pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Res
     let tasks = listing::select(&job, stage, selection)?;
     let ctx = Ctx::new(threads, memory)?;
     let records = driver::run_tasks(&ctx, &job, &Arc::new(Events::default()), stage, &tasks)?;
-    let list: Vec<_> = tasks.iter().zip(&records).map(|(task, r)| json!({ "stage": stage, "task": task, "counts": r.counts, "files": r.files })).collect();
+    let list: Vec<_> =
+        tasks.iter().zip(&records).map(|(task, r)| json!({ "stage": stage, "task": task, "counts": r.counts, "files": r.files })).collect();
     to_json(&list)
 }
 

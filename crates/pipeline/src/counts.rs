@@ -8,6 +8,10 @@ use serde::de::DeserializeOwned;
 ///
 /// Errors: `FILE_CORRUPT` when they are another stage's.
 pub(crate) fn counts<T: DeserializeOwned>(record: &DoneRecord) -> Result<T> {
-    T::deserialize(&record.counts)
-        .map_err(|e| Error::new(Code::FileCorrupt, format!("a done record has other counts than expected ({e}); delete the work directory and run again")))
+    T::deserialize(&record.counts).map_err(|e| {
+        Error::new(
+            Code::FileCorrupt,
+            format!("a done record has other counts than expected ({e}); delete the work directory and run again"),
+        )
+    })
 }

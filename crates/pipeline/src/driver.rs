@@ -18,7 +18,8 @@ use crate::{Job, Stage};
 pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()> {
     for stage in job.stages().filter(|&s| s <= last) {
         ctx.cancel.check()?;
-        let tasks = job.tasks(stage)?.ok_or_else(|| Error::new(Code::Internal, format!("stage {} began before its inputs", stage.name())))?;
+        let tasks =
+            job.tasks(stage)?.ok_or_else(|| Error::new(Code::Internal, format!("stage {} began before its inputs", stage.name())))?;
         let open = open_tasks(job, stage, 0..tasks)?;
         if open.is_empty() {
             events.send(Event::Stage { stage, state: StageState::Reused, tasks, seconds: events.seconds() });

@@ -60,8 +60,7 @@ impl Job {
         let resources = Resources::new(&options, &base);
         let tokenizer = resources.tokenizer_info(&options)?;
         let inputs = resources.inputs(&options)?;
-        let file =
-            RunFile { format: RUN_FORMAT, version: env!("CARGO_PKG_VERSION").into(), base, options, inventory, tokenizer, inputs };
+        let file = RunFile { format: RUN_FORMAT, version: env!("CARGO_PKG_VERSION").into(), base, options, inventory, tokenizer, inputs };
         ctx.cancel.check()?;
         let path = out.join("run.json");
         if !path.exists() {
@@ -86,7 +85,8 @@ impl Job {
     pub fn open(out: &Path) -> Result<Job> {
         let path = out.join("run.json");
         if !path.exists() {
-            let message = format!("{} holds no run.json; prepare the run with `longweave run --prepare --out {}`", out.display(), out.display());
+            let message =
+                format!("{} holds no run.json; prepare the run with `longweave run --prepare --out {}`", out.display(), out.display());
             return Err(Error::new(Code::RunNotPrepared, message).with("file", path.display().to_string()));
         }
         let file = Self::read(&path)?;
@@ -358,7 +358,8 @@ fn refuse_other_files(out: &Path, format: OutputFormat) -> Result<()> {
     for entry in entries {
         let name = entry.at("read", out)?.file_name();
         if format != OutputFormat::Memory && !name.to_string_lossy().starts_with('.') {
-            let message = format!("{} holds files that are not this run's ({}); choose an empty or new directory", out.display(), name.display());
+            let message =
+                format!("{} holds files that are not this run's ({}); choose an empty or new directory", out.display(), name.display());
             return Err(Error::new(Code::OutputExists, message).with("file", out.display().to_string()));
         }
     }
@@ -371,8 +372,11 @@ fn write_work_version(work: &Path) -> Result<()> {
     match fs::read_to_string(&path) {
         Ok(found) if found == ours => Ok(()),
         Ok(found) => {
-            let message = format!("{} says \"{}\", this version needs format {WORK_FORMAT}; choose another `--work` directory, or delete this one",
-                path.display(), found.trim());
+            let message = format!(
+                "{} says \"{}\", this version needs format {WORK_FORMAT}; choose another `--work` directory, or delete this one",
+                path.display(),
+                found.trim()
+            );
             Err(Error::new(Code::VersionMismatch, message).with("file", path.display().to_string()))
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => write_file(&path, ours.as_bytes()).map(drop),

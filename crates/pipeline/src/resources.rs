@@ -77,11 +77,8 @@ impl Resources {
     pub(crate) fn tokenizer_info(&self, options: &RunOptions) -> Result<TokenizerInfo> {
         let loaded = self.loaded()?;
         let encoder = &*loaded.encoder;
-        let special = SpecialOptions {
-            separator: options.separator.clone(),
-            pad: options.pad_token.clone(),
-            bos: options.bos_token.clone(),
-        };
+        let special =
+            SpecialOptions { separator: options.separator.clone(), pad: options.pad_token.clone(), bos: options.bos_token.clone() };
         let found = SpecialTokens::resolve(encoder, &special)?;
         if options.bos != Bos::None {
             found.require_bos(encoder)?;

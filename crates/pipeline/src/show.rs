@@ -153,7 +153,9 @@ fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
     let phrase = planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));
     let text = match planned.rule {
         Rule::Group => "one group filled the sequence: its documents in the group's random order".to_owned(),
-        Rule::Next => "the groups had too little left to fill a sequence; their rests follow each other in random order (fill: next)".to_owned(),
+        Rule::Next => {
+            "the groups had too little left to fill a sequence; their rests follow each other in random order (fill: next)".to_owned()
+        }
         Rule::Related => format!("the rests of keywords met under \"{}\" (fill: related)", phrase.as_deref().unwrap_or("?")),
         Rule::Pad => "one group's rest, padded (fill: pad)".to_owned(),
         Rule::Last => "what was open at the end of the epoch, padded (lastFill: pad)".to_owned(),

@@ -29,17 +29,8 @@ pub enum Stage {
 
 impl Stage {
     /// All stages in order.
-    pub const ALL: [Stage; 9] = [
-        Stage::Scan,
-        Stage::Ingest,
-        Stage::Documents,
-        Stage::Predict,
-        Stage::Extract,
-        Stage::Index,
-        Stage::Plan,
-        Stage::Pack,
-        Stage::Seal,
-    ];
+    pub const ALL: [Stage; 9] =
+        [Stage::Scan, Stage::Ingest, Stage::Documents, Stage::Predict, Stage::Extract, Stage::Index, Stage::Plan, Stage::Pack, Stage::Seal];
 
     /// The name in commands, paths and events.
     pub const fn name(self) -> &'static str {

@@ -120,9 +120,10 @@ impl Shares {
 /// What is worth saying before the work begins.
 pub(crate) fn warnings_of_preparation(job: &Job) -> Vec<String> {
     let tokenizer = &job.file.tokenizer;
-    let fallback = tokenizer.fallback.as_ref().map(|why| {
-        format!("{} is read by the slower, exact encoder {}: {why}", job.options().tokenizer, tokenizer.encoder)
-    });
+    let fallback = tokenizer
+        .fallback
+        .as_ref()
+        .map(|why| format!("{} is read by the slower, exact encoder {}: {why}", job.options().tokenizer, tokenizer.encoder));
     fallback.into_iter().collect()
 }
 
@@ -175,9 +176,8 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
 }
 
 fn keywords(job: &Job) -> Result<Keywords> {
-    let sum = |stage: Stage, name: &str| -> Result<u64> {
-        Ok(job.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum())
-    };
+    let sum =
+        |stage: Stage, name: &str| -> Result<u64> { Ok(job.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum()) };
     Ok(Keywords {
         with_query: sum(Stage::Predict, "documents")?,
         with_candidate: sum(Stage::Extract, "documents")?,

@@ -66,7 +66,10 @@ pub fn select(job: &Job, stage: Stage, selection: &str) -> Result<Vec<u32>> {
     }
     let tasks = job.tasks(stage)?.unwrap_or(0);
     let bad = || {
-        let message = format!("`{selection}` names no tasks of stage {}: give 17, 3..9, shard:K/N with K < N, or all; it has {tasks}, numbered from 0", stage.name());
+        let message = format!(
+            "`{selection}` names no tasks of stage {}: give 17, 3..9, shard:K/N with K < N, or all; it has {tasks}, numbered from 0",
+            stage.name()
+        );
         Error::new(Code::StageUnknown, message).with("stage", stage.name()).with("selection", selection)
     };
     let number = |text: &str| text.parse::<u32>().map_err(|_| bad());

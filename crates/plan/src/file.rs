@@ -70,7 +70,8 @@ impl PlanFile {
         let text = std::fs::read_to_string(&path).at("read", &path)?;
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| corrupt(&path, &e.to_string()))?;
         if value["format"] != FORMAT {
-            let message = format!("{} has format {}, this version reads {FORMAT}; delete the folder and run again", path.display(), value["format"]);
+            let message =
+                format!("{} has format {}, this version reads {FORMAT}; delete the folder and run again", path.display(), value["format"]);
             return Err(Error::new(Code::VersionMismatch, message));
         }
         let header: Header = serde_json::from_value(value).map_err(|e| corrupt(&path, &e.to_string()))?;

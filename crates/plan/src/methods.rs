@@ -37,9 +37,7 @@ impl Groups {
         let most = options.policies.max_uses;
         let mut uses: Vec<u32> = match self {
             Groups::Standard(_) => vec![1],
-            Groups::Quest(lists) => {
-                lists.keywords().map(|k| lists.uses(input, options.policies.seed, k, epoch)).chain([1]).collect()
-            }
+            Groups::Quest(lists) => lists.keywords().map(|k| lists.uses(input, options.policies.seed, k, epoch)).chain([1]).collect(),
         };
         used.resize(uses.len(), 0);
         for (uses, used) in uses.iter_mut().zip(used) {

@@ -133,8 +133,9 @@ impl Planner<'_> {
                 continue;
             }
             self.ctx.cancel.check()?;
-            let id = GroupId::from_index(self.groups.len())
-                .ok_or_else(|| Error::new(Code::PlanTooLarge, "a plan can hold 2³²−1 groups; ask for fewer `tokens`, or divide the corpus"))?;
+            let id = GroupId::from_index(self.groups.len()).ok_or_else(|| {
+                Error::new(Code::PlanTooLarge, "a plan can hold 2³²−1 groups; ask for fewer `tokens`, or divide the corpus")
+            })?;
             self.groups.keywords.push(group.keyword);
             self.groups.epochs.push(epoch);
             self.groups.rounds.push(round);

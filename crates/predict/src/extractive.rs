@@ -87,12 +87,8 @@ impl Extractive {
         }
         // Phrases of one word are keywords of nothing in a query (RAKE gives them 1); they serve where there is no other.
         let least = if phrases.iter().any(|p| p.words > 1) { 2 } else { 1 };
-        let mut ranked: Vec<(f64, usize)> = phrases
-            .iter()
-            .enumerate()
-            .filter(|(_, p)| p.words >= least)
-            .map(|(i, p)| (score(p, words), i))
-            .collect();
+        let mut ranked: Vec<(f64, usize)> =
+            phrases.iter().enumerate().filter(|(_, p)| p.words >= least).map(|(i, p)| (score(p, words), i)).collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         for (_, i) in ranked.into_iter().take(PHRASES) {
             if !query.is_empty() {
@@ -104,7 +100,8 @@ impl Extractive {
 }
 
 fn score(phrase: &Phrase, words: &HashMap<String, u32>) -> f64 {
-    let frequency: f64 = phrase.text.split(' ').map(|w| f64::from(words.get(w).copied().unwrap_or(1)).sqrt()).sum::<f64>() / phrase.words as f64;
+    let frequency: f64 =
+        phrase.text.split(' ').map(|w| f64::from(words.get(w).copied().unwrap_or(1)).sqrt()).sum::<f64>() / phrase.words as f64;
     let length = match phrase.words {
         2 => 1.0,
         3 => 0.9,
@@ -120,7 +117,9 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         while !rest.is_empty() {
             let bytes = rest.as_bytes();
-            let ends = |i: usize| bytes[i] == b'\n' || (matches!(bytes[i], b'.' | b'!' | b'?') && bytes.get(i + 1).is_none_or(u8::is_ascii_whitespace));
+            let ends = |i: usize| {
+                bytes[i] == b'\n' || (matches!(bytes[i], b'.' | b'!' | b'?') && bytes.get(i + 1).is_none_or(u8::is_ascii_whitespace))
+            };
             let end = (0..bytes.len()).find(|&i| ends(i)).map_or(bytes.len(), |i| i + 1);
             let (sentence, after) = rest.split_at(end);
             rest = after;

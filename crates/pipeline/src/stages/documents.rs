@@ -51,12 +51,15 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         texts.extend(read_array::<u128>(&names.texts)?);
     }
     if lens.len() != total || keys.len() != total || texts.len() != total {
-        let message = format!("ingest gave {} documents where scan counted {total} rows; delete the work directory and run again", lens.len());
+        let message =
+            format!("ingest gave {} documents where scan counted {total} rows; delete the work directory and run again", lens.len());
         return Err(Error::new(Code::FileCorrupt, message));
     }
     if all.tokens == 0 {
         let DocumentCounts { rows, empty, rejected, .. } = all;
-        let message = format!("the corpus holds no document with a token: {rows} rows, {empty} empty, {rejected} rejected; look at `textField` and `corpus`");
+        let message = format!(
+            "the corpus holds no document with a token: {rows} rows, {empty} empty, {rejected} rejected; look at `textField` and `corpus`"
+        );
         return Err(Error::new(Code::CorpusEmpty, message));
     }
     let duplicates = ctx.pool.install(|| duplicates(&keys, &lens));

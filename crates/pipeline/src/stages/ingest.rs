@@ -150,7 +150,11 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     }
     if columns.status.len() as u64 != u64::from(rows.count(split)) {
         let file = &inventory.files[inventory.splits[split].file as usize].path;
-        let message = format!("{file} had {} rows when it was scanned and has {} now; it changed while the run was going on", rows.count(split), columns.status.len());
+        let message = format!(
+            "{file} had {} rows when it was scanned and has {} now; it changed while the run was going on",
+            rows.count(split),
+            columns.status.len()
+        );
         return Err(Error::new(Code::InputChanged, message).with("file", file.as_str()));
     }
     let named = |path: &Path, sealed| FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed);

@@ -31,9 +31,7 @@ struct Owned {
 pub(crate) fn predictor(ctx: &Ctx, job: &Job) -> Result<Box<dyn Predictor>> {
     let options = job.options();
     Ok(match options.queries.predictor {
-        PredictorName::Extractive => {
-            Box::new(Extractive::new(ExtractiveOptions { segment_tokens: options.queries.segment_tokens }))
-        }
+        PredictorName::Extractive => Box::new(Extractive::new(ExtractiveOptions { segment_tokens: options.queries.segment_tokens })),
         PredictorName::Precomputed => match &options.queries.file {
             Some(file) => Box::new(Precomputed::from_file(ctx, &job.resources.path(file))?),
             None => Box::new(Precomputed::from_column()),
@@ -64,12 +62,14 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
             break;
         }
         let chunk = batch.len().div_ceil(ctx.pool.current_num_threads() * 4).max(1);
-        let predicted: Vec<Queries> = ctx.pool.install(|| batch.par_chunks(chunk).map(|part| predict(ctx, predictor, part)).collect::<Result<_>>())?;
+        let predicted: Vec<Queries> =
+            ctx.pool.install(|| batch.par_chunks(chunk).map(|part| predict(ctx, predictor, part)).collect::<Result<_>>())?;
         let mut documents = predicted.iter().flat_map(|q| (0..q.documents()).map(move |i| q.of(i)));
         let mut expected = batch.iter().peekable();
         for at in row..read {
             if expected.next_if(|d| d.row == at).is_some() {
-                let queries = documents.next().ok_or_else(|| Error::new(Code::Internal, "a predictor gave fewer documents than it was given"))?;
+                let queries =
+                    documents.next().ok_or_else(|| Error::new(Code::Internal, "a predictor gave fewer documents than it was given"))?;
                 let before = segments.len();
                 for (segment, query) in queries {
                     texts.push(query)?;
@@ -106,7 +106,8 @@ fn read_batch(reader: &mut RowReader, status: &[u8], row: u32, limit: u64) -> Re
         let Some(next) = reader.next()? else { break };
         if status.get(at as usize) == Some(&ACCEPTED) {
             let Content::Document(document) = &next.content else {
-                let message = format!("{} row {} was a document when it was ingested and is none now; the file changed", next.file, next.number);
+                let message =
+                    format!("{} row {} was a document when it was ingested and is none now; the file changed", next.file, next.number);
                 return Err(Error::new(Code::InputChanged, message).with("file", next.file).with("row", next.number));
             };
             bytes += document.text.len() as u64;

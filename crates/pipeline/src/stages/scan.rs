@@ -46,7 +46,10 @@ impl Rows {
             in_file += rows;
             total += rows;
             let end = u32::try_from(total).ok().filter(|&n| n < u32::MAX).ok_or_else(|| {
-                Error::new(Code::TooManyRows, format!("the corpus has at least {total} rows; 4294967295 is the most: divide it into several runs"))
+                Error::new(
+                    Code::TooManyRows,
+                    format!("the corpus has at least {total} rows; 4294967295 is the most: divide it into several runs"),
+                )
             })?;
             first.push(end);
         }

@@ -1,0 +1,5 @@
+//! The laws of plans, on random small corpora with random options.
+
+mod golden;
+mod laws;
+mod world;
