@@ -1,7 +1,6 @@
 //! The seam for every way of predicting queries: a batch of documents in, queries out.
 
 use longweave_common::{Ctx, Result};
-use serde_json::Value;
 
 use crate::Queries;
 
@@ -13,18 +12,15 @@ pub struct DocumentRef<'a> {
     /// Its whole text.
     pub text: &'a str,
     /// What the corpus' own `queryField` holds for it; empty where there is none.
-    pub queries: &'a [String],
+    pub queries: &'a [&'a str],
 }
 
 /// Predicts queries for documents.
 pub trait Predictor: Send + Sync {
     /// The name that options and reports use: `precomputed`, `extractive`.
-    fn name(&self) -> &str;
+    fn name(&self) -> &'static str;
 
-    /// Everything that decides the output, as it enters the digest of the stage.
-    fn digest(&self) -> Value;
-
-    /// Appends the queries of `batch` to `out`, documents rising, segments rising within a document. A document may get none.
+    /// Appends the queries of each document of `batch` to `out`, segments rising within a document. A document may get none.
     ///
     /// Errors: `CANCELLED`, and whatever the predictor documents.
     fn predict(&self, ctx: &Ctx, batch: &[DocumentRef<'_>], out: &mut Queries) -> Result<()>;

@@ -1,68 +1,45 @@
-//! Queries of a batch in one flat buffer: rows of (document in the batch, segment, end of text), and all texts in one string.
+//! Queries of a batch in one flat buffer: all texts in one string, rows of (segment, end of text), ends of documents.
 
-/// Queries in the order in which they were pushed. Clearing keeps the memory for the next batch.
+/// Queries in the order in which they were pushed, document after document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queries {
     text: String,
     rows: Vec<Row>,
+    /// Rows up to the end of each document.
+    ends: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Row {
-    document: u32,
     segment: u32,
+    /// End of its text.
     end: usize,
 }
 
-/// One query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueryRef<'a> {
-    /// Position of the document in its batch.
-    pub document: u32,
-    /// Segment of the document, from 0.
-    pub segment: u32,
-    /// The query.
-    pub text: &'a str,
-}
-
 impl Queries {
-    /// An empty buffer.
-    pub fn new() -> Queries {
-        Queries::default()
-    }
-
-    /// Appends a query of segment `segment` of the batch's document `document`.
-    pub fn push(&mut self, document: u32, segment: u32, query: &str) {
+    /// Appends a query of segment `segment` of the document that is open.
+    pub fn push(&mut self, segment: u32, query: &str) {
         self.text.push_str(query);
-        self.rows.push(Row { document, segment, end: self.text.len() });
+        self.rows.push(Row { segment, end: self.text.len() });
     }
 
-    /// Number of queries.
-    pub fn len(&self) -> usize {
-        self.rows.len()
+    /// Ends the document that is open, with or without queries, and opens the next.
+    pub fn end_document(&mut self) {
+        self.ends.push(self.rows.len());
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// Number of documents that were ended.
+    pub fn documents(&self) -> usize {
+        self.ends.len()
     }
 
-    /// Forgets all queries, keeps the memory.
-    pub fn clear(&mut self) {
-        self.text.clear();
-        self.rows.clear();
-    }
-
-    /// The query numbered `row` in the order of pushing; `None` beyond the end.
-    pub fn get(&self, row: usize) -> Option<QueryRef<'_>> {
-        let &Row { document, segment, end } = self.rows.get(row)?;
-        let start = row.checked_sub(1).map_or(0, |before| self.rows[before].end);
-        Some(QueryRef { document, segment, text: &self.text[start..end] })
-    }
-
-    /// All queries in the order of pushing.
-    pub fn iter(&self) -> impl Iterator<Item = QueryRef<'_>> {
-        (0..self.rows.len()).filter_map(|row| self.get(row))
+    /// Segment and text of each query of a document; panics beyond the last, as a slice does.
+    pub fn of(&self, document: usize) -> impl Iterator<Item = (u32, &str)> {
+        let first = if document == 0 { 0 } else { self.ends[document - 1] };
+        (first..self.ends[document]).map(|row| {
+            let start = if row == 0 { 0 } else { self.rows[row - 1].end };
+            (self.rows[row].segment, &self.text[start..self.rows[row].end])
+        })
     }
 }
 
@@ -71,15 +48,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_come_back_as_they_were_pushed_and_clearing_forgets_them() {
-        let mut queries = Queries::new();
-        let pushed = [(0, 0, "what is rust"), (0, 1, ""), (2, 0, "élan vital")];
-        for (document, segment, text) in pushed {
-            queries.push(document, segment, text);
+    fn queries_come_back_by_document_as_they_were_pushed() {
+        let documents: [&[(u32, &str)]; 4] = [&[(0, "what is rust"), (1, "")], &[], &[(0, "élan vital"), (0, "x")], &[]];
+        let mut queries = Queries::default();
+        for document in documents {
+            document.iter().for_each(|&(segment, text)| queries.push(segment, text));
+            queries.end_document();
         }
-        assert!(queries.iter().map(|q| (q.document, q.segment, q.text)).eq(pushed));
-        assert_eq!(queries.get(3), None);
-        queries.clear();
-        assert!(queries.is_empty() && queries.iter().next().is_none());
+        assert_eq!(queries.documents(), documents.len());
+        for (i, document) in documents.into_iter().enumerate() {
+            assert!(queries.of(i).eq(document.iter().copied()), "document {i}");
+        }
     }
 }
