@@ -67,6 +67,6 @@ export function writeJsonl(path: string, rows: object[]): string {
 
 /** Names and contents of an output's own files, without what tells of inputs and of the run. */
 export function outputBytes(directory: string): Record<string, string> {
-  const names = readdirSync(directory).filter((name) => /\.(parquet|mds|jsonl|zst)$/.test(name) || name === 'index.json').sort()
+  const names = readdirSync(directory).filter((name) => /\.(parquet|mds|jsonl|zst)$/.test(name) || name === 'index.json').toSorted()
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(directory, name)).toString('base64')]))
 }

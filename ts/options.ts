@@ -8,7 +8,7 @@ type Tree = Record<string, unknown>
 const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** `over` laid on `base`, section by section. */
-function merge(base: Tree, over: Tree): Tree {
+export function merge(base: Tree, over: Tree): Tree {
   const merged = { ...base }
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key]

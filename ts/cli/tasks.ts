@@ -4,6 +4,8 @@ import { resolveSize } from '../schema.ts'
 import type { Command } from './commands.ts'
 import { UsageError, parse, required, wholeNumber } from './usage.ts'
 
+const row = (cells: string[]) => `${(cells[0] ?? '').padEnd(12)}${(cells[1] ?? '').padStart(8)}${(cells[2] ?? '').padStart(8)}   ${cells[3] ?? ''}`
+
 export const tasksCommand: Command = {
   name: 'tasks',
   summary: "a prepared run's stages, tasks and what they depend on",
@@ -16,7 +18,6 @@ export const tasksCommand: Command = {
     const { values } = parse(args, this.flags)
     if (typeof values['run'] !== 'string') throw new UsageError('--run OUT is missing')
     const list = tasks(values['run'])
-    const row = (cells: string[]) => `${(cells[0] ?? '').padEnd(12)}${(cells[1] ?? '').padStart(8)}${(cells[2] ?? '').padStart(8)}   ${cells[3] ?? ''}`
     const rows = [row(['stage', 'tasks', 'done', 'after']), ...list.map((s) => row([s.stage, s.tasks === null ? '?' : String(s.tasks), String(s.done), s.dependsOn.join(', ')]))]
     process.stdout.write(values['json'] === true ? `${JSON.stringify(list)}\n` : `${rows.join('\n')}\n`)
   },

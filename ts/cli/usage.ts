@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { ParseArgsConfig } from 'node:util'
 import { LongweaveError } from '../errors.ts'
+import { merge } from '../options.ts'
 import { flags, toOptions } from './flags.ts'
 
 /** Wrong usage of the command line: exit 2. */
@@ -21,16 +22,6 @@ export interface Parsed {
   positionals: string[]
   /** Options of a run, from --config and flags. */
   options: Record<string, unknown>
-}
-
-function merge(base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
-  const merged = { ...base }
-  for (const [key, value] of Object.entries(over)) {
-    const below = merged[key]
-    const trees = typeof below === 'object' && below !== null && !Array.isArray(below) && typeof value === 'object' && value !== null && !Array.isArray(value)
-    merged[key] = trees ? merge(below as Record<string, unknown>, value as Record<string, unknown>) : value
-  }
-  return merged
 }
 
 function config(path: string): Record<string, unknown> {
