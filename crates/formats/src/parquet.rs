@@ -170,10 +170,10 @@ impl SequenceWriter for ParquetWriter {
 
 fn failed(path: &Path, error: &::parquet::errors::ParquetError) -> Error {
     use ::parquet::errors::ParquetError;
-    if let ParquetError::External(source) = error {
-        if let Some(io) = source.downcast_ref::<std::io::Error>() {
-            return Error::io(io, "write", path);
-        }
+    if let ParquetError::External(source) = error
+        && let Some(io) = source.downcast_ref::<std::io::Error>()
+    {
+        return Error::io(io, "write", path);
     }
     Error::io(&std::io::Error::other(error.to_string()), "write", path)
 }

@@ -48,10 +48,10 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
         if found != sha256 {
             return Err(fail(name, format!("its content differs: SHA-256 is {found}, SHA256SUMS says {sha256}")));
         }
-        if let Some(listed) = manifest.files.iter().find(|f| f.name == name) {
-            if (listed.bytes, listed.sha256.as_str()) != (bytes, sha256) {
-                return Err(fail(name, "longweave.json and SHA256SUMS disagree about it"));
-            }
+        if let Some(listed) = manifest.files.iter().find(|f| f.name == name)
+            && (listed.bytes, listed.sha256.as_str()) != (bytes, sha256)
+        {
+            return Err(fail(name, "longweave.json and SHA256SUMS disagree about it"));
         }
         named.insert(name.to_owned());
         report.files += 1;

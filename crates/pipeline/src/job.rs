@@ -210,10 +210,7 @@ impl Job {
         Ok(match stage {
             Stage::Scan | Stage::Ingest | Stage::Predict | Stage::Extract => Some(self.file.inventory.splits.len() as u32),
             Stage::Documents | Stage::Index | Stage::Plan | Stage::Seal => Some(1),
-            Stage::Pack => match self.done(Stage::Plan, 0)? {
-                Some(record) => Some(crate::stages::pack::tasks(self.options(), &record)),
-                None => None,
-            },
+            Stage::Pack => self.done(Stage::Plan, 0)?.map(|record| crate::stages::pack::tasks(self.options(), &record)),
         })
     }
 

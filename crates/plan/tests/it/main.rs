@@ -1,4 +1,5 @@
 //! The laws of plans, on random small corpora with random options.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod golden;
 mod laws;

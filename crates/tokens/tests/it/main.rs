@@ -1,4 +1,5 @@
 //! Golden ids of real tokenizers, from the shared data where it is present.
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
 
 use std::fs::File;
 use std::path::PathBuf;
