@@ -4,6 +4,7 @@ import { plan, prepare, weave } from '../weave.ts'
 import type { Weave, WeaveOptions } from '../weave.ts'
 import type { Command } from './commands.ts'
 import { number, reporter, time } from './progress.ts'
+import { jsonLine, printable } from './text.ts'
 import { parse } from './usage.ts'
 import type { OwnFlag } from './usage.ts'
 
@@ -52,7 +53,7 @@ async function drive(run: Weave, json: boolean, say: (summary: Summary) => strin
     for await (const event of run) to.event(event)
     const summary = await run.finished
     to.end()
-    process.stdout.write(json ? `${JSON.stringify({ type: 'summary', ...summary })}\n` : say(summary))
+    process.stdout.write(json ? jsonLine({ type: 'summary', ...summary }) : printable(say(summary)))
     return 0
   } catch (error) {
     to.end()

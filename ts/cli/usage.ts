@@ -5,6 +5,7 @@ import type { ParseArgsConfig } from 'node:util'
 import { LongweaveError } from '../errors.ts'
 import { merge } from '../options.ts'
 import { flags, toOptions } from './flags.ts'
+import { nearest } from './text.ts'
 
 /** Wrong usage of the command line: exit 2. */
 export class UsageError extends Error {}
@@ -44,6 +45,14 @@ function config(path: string): Record<string, unknown> {
   return options
 }
 
+/** Of an unknown flag: those it may have meant. */
+function explain(error: Error, known: string[]): string {
+  const unknown = /^Unknown option '--?([^']+)'/.exec(error.message)?.[1]
+  if (unknown === undefined) return error.message
+  const meant = nearest(unknown, known).map((name) => `--${name}`)
+  return `there is no flag --${unknown}${meant.length > 0 ? `; did you mean ${meant.join(' or ')}?` : ''}`
+}
+
 /** Parses `args`. `run`: with --config, --preset and a flag for each option of the schema. */
 export function parse(args: string[], own: Record<string, OwnFlag>, { run = false, most = 0 }: { run?: boolean; most?: number } = {}): Parsed {
   const list = run ? flags() : []
@@ -54,7 +63,7 @@ export function parse(args: string[], own: Record<string, OwnFlag>, { run = fals
   try {
     parsed = parseArgs({ args, options: known, allowPositionals: true, strict: true })
   } catch (error) {
-    throw new UsageError((error as Error).message)
+    throw new UsageError(explain(error as Error, Object.keys(known)))
   }
   if (parsed.positionals.length > most) throw new UsageError(`unexpected argument \`${parsed.positionals[most]}\``)
   const given: Record<string, unknown> = {}

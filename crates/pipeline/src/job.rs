@@ -49,8 +49,9 @@ pub struct Job {
 }
 
 impl Job {
-    /// Prepares a run: finds the input, loads the tokenizer, writes `run.json`. A directory that holds the same run is taken up again.
-    /// The lock makes this process the run's only driver.
+    /// Prepares a run: finds the input, loads the tokenizer, writes `run.json`. A directory that holds the same run is taken up again;
+    /// as long as nothing is packed, with files that changed since (a row was mended, say): results in the work directory are found by
+    /// content, so none of the old ones is taken for a new one. The lock makes this process the run's only driver.
     ///
     /// Errors: whatever is wrong with options or inputs; `RUN_MISMATCH` for a directory of another run, `INPUT_CHANGED`, `OUTPUT_EXISTS`.
     pub fn prepare(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<(Job, Lock)> {
@@ -69,7 +70,10 @@ impl Job {
         let lock = Self::lock(out)?;
         if path.exists() {
             let stored = Self::read(&path)?;
-            compare(&stored, &file, out)?;
+            compare_options(&stored, &file, out)?;
+            if packing_began(out)? {
+                compare_inputs(&stored, &file, out)?;
+            }
         }
         let job = Self::assemble(file, out)?;
         let mut text = serde_json::to_string_pretty(&job.file).map_err(|e| Error::new(Code::Internal, format!("run.json: {e}")))?;
@@ -305,7 +309,7 @@ pub(crate) fn lasting(options: &RunOptions) -> Value {
     value
 }
 
-fn compare(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
+fn compare_options(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
     let (then, new) = (lasting(&stored.options), lasting(&now.options));
     if then != new {
         let mut names = Vec::new();
@@ -318,6 +322,22 @@ fn compare(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
         );
         return Err(Error::new(Code::RunMismatch, message).with("options", names));
     }
+    Ok(())
+}
+
+/// Whether a task of `pack` has ever begun: from then on the output directory holds what was made of its inputs.
+fn packing_began(out: &Path) -> Result<bool> {
+    let state = out.join(".state");
+    let prefix = format!("{}-", Stage::Pack.name());
+    for entry in fs::read_dir(&state).at("open", &state)? {
+        if entry.at("read", &state)?.file_name().to_string_lossy().starts_with(&prefix) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn compare_inputs(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
     if stored.inventory != now.inventory {
         let changed_file = now.inventory.files.iter().find(|f| !stored.inventory.files.contains(f));
         let gone = stored.inventory.files.iter().find(|f| !now.inventory.files.contains(f));
