@@ -1,6 +1,7 @@
 // What tests share: folders that vanish, a tokenizer whose tokens are words, small corpora, packed files, runs and child processes.
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -76,23 +77,31 @@ export function writeJsonl(path: string, rows: object[]): string {
   return path
 }
 
-/** Files below a directory with their contents, by path with `/`; hidden ones and run.json, which tell of the run, left out. */
+/** Files below a directory with the SHA-256 of their contents, by path with `/`; hidden ones and run.json, which tell of the run, left out. */
 export function filesOf(directory: string, prefix = ''): Record<string, string> {
   const files: Record<string, string> = {}
   for (const entry of readdirSync(join(directory, prefix), { withFileTypes: true })) {
     const path = prefix + entry.name
     if (entry.name.startsWith('.') || path === 'run.json') continue
     if (entry.isDirectory()) Object.assign(files, filesOf(directory, `${path}/`))
-    else files[path] = readFileSync(join(directory, path)).toString('base64')
+    else files[path] = createHash('sha256').update(readFileSync(join(directory, path))).digest('hex')
   }
   return files
 }
 
-/** Like `filesOf`, without what names the input: for outputs whose corpora hold the same documents in other files. */
+type Tree = Record<string, Record<string, unknown>>
+
+/** Like `filesOf`, manifests without what names the input: for outputs whose corpora hold the same documents in other files. */
 export function dataOf(directory: string): Record<string, unknown> {
-  const { 'longweave.json': manifest, SHA256SUMS: _sums, ...files } = filesOf(directory)
-  const { inputs: _inputs, options, counts, ...rest } = JSON.parse(Buffer.from(manifest ?? '', 'base64').toString()) as Record<string, Record<string, unknown>>
-  return { ...files, manifest: { ...rest, options: { ...options, corpus: null }, counts: { ...counts, corpus: { ...(counts?.['corpus'] as object), files: null } } } }
+  const files: Record<string, unknown> = filesOf(directory)
+  for (const path of Object.keys(files)) {
+    if (path.endsWith('SHA256SUMS')) delete files[path]
+    if (!path.endsWith('longweave.json')) continue
+    const { inputs: _inputs, options, counts, ...rest } = JSON.parse(readFileSync(join(directory, path), 'utf8')) as Tree
+    const corpus = { ...(counts?.['corpus'] as object), files: null }
+    files[path] = { ...rest, options: { ...options, corpus: null }, counts: { ...counts, corpus } }
+  }
+  return files
 }
 
 /** Rows as lines of JSON. */
@@ -125,8 +134,8 @@ function cut(bytes: Buffer, parts: number): Buffer[] {
   return Array.from({ length: parts }, (_, i) => bytes.subarray(Math.floor((bytes.length * i) / parts), Math.floor((bytes.length * (i + 1)) / parts)))
 }
 
-/** A Parquet file of string columns, uncompressed, in row groups of `groupRows`. */
-export function parquet(columns: Record<string, string[]>, groupRows = 16): Buffer {
+/** A Parquet file of string columns, uncompressed, in row groups of `groupRows`; null stands for a missing value. */
+export function parquet(columns: Record<string, (string | null)[]>, groupRows = 16): Buffer {
   const names = Object.keys(columns)
   const rows = columns[names[0] ?? '']?.length ?? 0
   const parts: Buffer[] = [Buffer.from('PAR1')]
@@ -134,8 +143,11 @@ export function parquet(columns: Record<string, string[]>, groupRows = 16): Buff
   const groups = Array.from({ length: Math.ceil(rows / groupRows) }, (_, group) => {
     const n = Math.min(groupRows, rows - group * groupRows)
     const chunks = names.map((name) => {
-      const values = (columns[name] ?? []).slice(group * groupRows, group * groupRows + n).map((value) => Buffer.from(value))
-      const data = Buffer.concat(values.flatMap((value) => [u32(value.length), value]))
+      const values = (columns[name] ?? []).slice(group * groupRows, group * groupRows + n)
+      // Whether each value is there: a run of one for each.
+      const levels = Buffer.from(values.flatMap((value) => [2, value === null ? 0 : 1]))
+      const strings = values.filter((value) => value !== null).map((value) => Buffer.from(value))
+      const data = Buffer.concat([u32(levels.length), levels, ...strings.flatMap((value) => [u32(value.length), value])])
       const page = struct({ 1: i32(0), 2: i32(data.length), 3: i32(data.length), 5: struct({ 1: i32(n), 2: i32(0), 3: i32(3), 4: i32(3) }) })
       const size = page.bytes.length + data.length
       const meta = struct({ 1: i32(6), 2: array([i32(0)]), 3: array([string(name)]), 4: i32(0), 5: i64(n), 6: i64(size), 7: i64(size), 9: i64(at) })
@@ -145,7 +157,7 @@ export function parquet(columns: Record<string, string[]>, groupRows = 16): Buff
     })
     return struct({ 1: array(chunks), 2: i64(1), 3: i64(n) })
   })
-  const leaves = names.map((name) => struct({ 1: i32(6), 3: i32(0), 4: string(name), 6: i32(0) }))
+  const leaves = names.map((name) => struct({ 1: i32(6), 3: i32(1), 4: string(name), 6: i32(0) }))
   const footer = struct({ 1: i32(1), 2: array([struct({ 4: string('schema'), 5: i32(names.length) }), ...leaves]), 3: i64(rows), 4: array(groups) }).bytes
   return Buffer.concat([...parts, footer, u32(footer.length), Buffer.from('PAR1')])
 }
