@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use longweave_common::{Code, Error, Result, ResultExt};
@@ -15,8 +15,8 @@ use crate::json::Fields;
 use crate::row::Bad;
 use crate::{CorpusOptions, Range};
 
-/// Rows read at once.
-const BATCH: usize = 256;
+/// Bytes of rows read at once, about.
+const BATCH_BYTES: i64 = 4 << 20;
 
 /// Reads the rows of a run of row groups.
 pub(crate) struct ParquetRows {
@@ -32,7 +32,12 @@ pub(crate) struct ParquetRows {
 
 /// A Parquet file that cannot be read on.
 pub(crate) fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    let message = format!("{} is truncated, damaged or no Parquet file ({error}); fetch or write it again", path.display());
+    let what = error.to_string();
+    if what.contains("UTF-8") || what.contains("utf8") {
+        let message = format!("{} has a string that is not valid UTF-8 ({what}); write the column again", path.display());
+        return Error::new(Code::BadUtf8, message).with("file", path.display().to_string());
+    }
+    let message = format!("{} is truncated, damaged or no Parquet file ({what}); fetch or write it again", path.display());
     Error::new(Code::InputTruncated, message).with("file", path.display().to_string())
 }
 
@@ -71,7 +76,7 @@ fn check_columns(path: &Path, builder: &ParquetRecordBatchReaderBuilder<File>, o
         };
         let string = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8);
         let fits = match (option, field.data_type()) {
-            ("idField", DataType::Int32 | DataType::Int64) => true,
+            ("idField", data_type) if data_type.is_integer() => true,
             ("queryField", DataType::List(item)) => string(item.data_type()),
             (_, data_type) => string(data_type),
         };
@@ -101,11 +106,15 @@ impl ParquetRows {
             .map(|(i, _)| i)
             .collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
-        let groups = match range {
+        let groups: Vec<usize> = match range {
             Range::RowGroups { start, end } => (start as usize..end as usize).collect(),
             _ => (0..builder.metadata().num_row_groups()).collect(),
         };
-        let builder = builder.with_projection(mask).with_row_groups(groups).with_batch_size(BATCH);
+        let metadata = builder.metadata().row_groups();
+        let of = |i: &usize| metadata.get(*i).map_or(0, |g| g.total_byte_size().max(0) / g.num_rows().max(1));
+        let row_bytes = groups.iter().map(of).max().unwrap_or(0).max(1);
+        let batch = (BATCH_BYTES / row_bytes).clamp(1, 4096) as usize;
+        let builder = builder.with_projection(mask).with_row_groups(groups).with_batch_size(batch);
         let reader = builder.build().map_err(|e| damaged(path, &e))?;
         Ok(ParquetRows {
             reader,
@@ -142,11 +151,18 @@ impl ParquetRows {
         }
         if let Some(id) = column(&self.id) {
             fields.has_id = true;
-            match id.data_type() {
-                DataType::Int32 => fields.id = id.as_primitive::<Int32Type>().value(row).to_string(),
-                DataType::Int64 => fields.id = id.as_primitive::<Int64Type>().value(row).to_string(),
-                _ => fields.id.push_str(string(id, row)),
+            macro_rules! integer {
+                ($($variant:ident $kind:ident),*) => {
+                    match id.data_type() {
+                        $(DataType::$variant => fields.id = id.as_primitive::<$kind>().value(row).to_string(),)*
+                        _ => fields.id.push_str(string(id, row)),
+                    }
+                };
             }
+            integer!(
+                Int8 Int8Type, Int16 Int16Type, Int32 Int32Type, Int64 Int64Type,
+                UInt8 UInt8Type, UInt16 UInt16Type, UInt32 UInt32Type, UInt64 UInt64Type
+            );
         }
         if let Some(source) = column(&self.source) {
             fields.source.push_str(string(source, row));
