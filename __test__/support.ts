@@ -19,7 +19,7 @@ export const full = process.env['LONGWEAVE_FULL'] === '1'
 /** A folder that is removed after the tests of the file. */
 export function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'longweave-test-'))
-  afterAll(() => rmSync(path, { recursive: true, force: true }))
+  afterAll(() => rmSync(path, { recursive: true, force: true }), 300_000)
   return path
 }
 
