@@ -1,4 +1,4 @@
-//! Encoders over a `tokenizer.json`. Special tokens are not added; truncation and padding of the file are switched off.
+//! Encoders over a `tokenizer.json`. Special tokens are not added; truncation, padding and dropout of the file are switched off.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -48,7 +48,7 @@ pub fn load_exact(path: &Path) -> Result<Arc<dyn Encoder>> {
     Ok(Arc::new(Exact::new(&TokenizerFile::read(path)?, path)?))
 }
 
-/// A tokenizer.json without truncation and padding, and its tokens.
+/// A tokenizer.json without truncation, padding and dropout, and its tokens.
 struct TokenizerFile {
     text: String,
     vocabulary: Arc<Vocabulary>,
@@ -66,6 +66,10 @@ impl TokenizerFile {
         let Some(object) = value.as_object_mut() else { return Err(invalid(path, "it is no JSON object")) };
         for section in ["truncation", "padding"] {
             object.insert(section.into(), Value::Null);
+        }
+        // Dropout makes the same text come out differently each time; it is for training with the tokenizer, not for data.
+        if let Some(dropout) = object.get_mut("model").and_then(|m| m.get_mut("dropout")) {
+            *dropout = Value::Null;
         }
         let vocabulary = Vocabulary::of(&value).ok_or_else(|| {
             let message = "it has no `model.vocab`; it must be a tokenizer.json as Hugging Face's tokenizers writes it, not a vocab.json, a \

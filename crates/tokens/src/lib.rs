@@ -9,5 +9,5 @@ mod train;
 
 pub use encoder::{Encoder, Loaded, load, load_exact};
 pub use special::{SpecialOptions, SpecialTokens};
-pub use store::{TokenReader, TokenStore, TokenWriter, Width, width_for};
+pub use store::{TokenStore, TokenWriter, Width, width_for};
 pub use train::{TrainOptions, train_bpe};

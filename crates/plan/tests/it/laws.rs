@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use longweave_common::{Code, Ctx};
-use longweave_plan::{Fill, LastFill, Method, Overflow, Part, Plan, PlanFile, PlanOptions, Rule, plan, write_plan};
+use longweave_plan::{Fill, LastFill, Method, Overflow, Part, Plan, PlanOptions, Rule, plan};
 use proptest::prelude::*;
 
 use crate::world::{World, ctx, options, worlds};

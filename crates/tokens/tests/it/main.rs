@@ -1,6 +1,9 @@
 //! Golden ids of real tokenizers, from the shared data where it is present.
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
 
+mod models;
+mod store;
+
 use std::fs::File;
 use std::path::PathBuf;
 
