@@ -29,6 +29,11 @@ impl SequenceReader {
             files.push((first, file.name.clone()));
             first += file.sequences;
         }
+        if first != manifest.sequences {
+            let message =
+                format!("{} says {} sequences, its files hold {first}", directory.join("longweave.json").display(), manifest.sequences);
+            return Err(Error::new(Code::FileCorrupt, message).with("file", "longweave.json"));
+        }
         Ok(SequenceReader { directory: directory.to_owned(), manifest, files, held: None, open: None })
     }
 

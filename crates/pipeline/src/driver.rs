@@ -105,6 +105,8 @@ fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
             rows
         }
         Stage::Pack => crate::stages::pack::sequences(job, tasks)?,
-        Stage::Documents | Stage::Index | Stage::Plan | Stage::Seal => tasks.len() as u64,
+        Stage::Documents => u64::from(job.rows()?.total()),
+        Stage::Index | Stage::Plan => tasks.len() as u64,
+        Stage::Seal => job.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum(),
     })
 }

@@ -5,17 +5,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_corpus::Inventory;
+use longweave_plan::Part;
 use longweave_predict::Predictor;
 use longweave_storage::{Digest, DoneRecord, Lock, digest_of, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::once::Once;
 use crate::options::OutputFormat;
 use crate::resources::{InputDigest, Resources, TokenizerInfo};
+use crate::stages::pack::PartSource;
+use crate::stages::scan::Rows;
 use crate::{RunOptions, Stage};
 
 /// Changes when a stage's results change for equal options and inputs, or their files do.
@@ -45,7 +48,11 @@ pub struct Job {
     work: PathBuf,
     digests: [Digest; Stage::ALL.len()],
     pub(crate) resources: Resources,
-    predictor: OnceLock<Box<dyn Predictor>>,
+    predictor: Once<Box<dyn Predictor>>,
+    /// The records of stages that were found complete: thousands of tasks ask for them.
+    complete: [Once<Vec<DoneRecord>>; Stage::ALL.len()],
+    rows: Once<Rows>,
+    parts: [Once<PartSource>; 2],
 }
 
 impl Job {
@@ -135,7 +142,17 @@ impl Job {
         };
         let resources = Resources::new(&file.options, &file.base);
         let digests = digests(&file);
-        Ok(Job { file, out: out.to_owned(), work, digests, resources, predictor: OnceLock::new() })
+        Ok(Job {
+            file,
+            out: out.to_owned(),
+            work,
+            digests,
+            resources,
+            predictor: Once::default(),
+            complete: Default::default(),
+            rows: Once::default(),
+            parts: Default::default(),
+        })
     }
 
     pub(crate) fn absolute_corpus(options: &RunOptions, base: &Path) -> longweave_corpus::CorpusOptions {
@@ -153,12 +170,17 @@ impl Job {
 
     /// The predictor, made when first needed.
     pub(crate) fn predictor(&self, ctx: &Ctx) -> Result<&dyn Predictor> {
-        if self.predictor.get().is_none() {
-            let made = crate::stages::predict::predictor(ctx, self)?;
-            // Another thread may have been first; both made the same.
-            let _ = self.predictor.set(made);
-        }
-        Ok(&**self.predictor.get().expect("set just above"))
+        self.predictor.get(|| crate::stages::predict::predictor(ctx, self)).map(|p| &**p)
+    }
+
+    /// Where the rows of each split stand, once all are counted.
+    pub(crate) fn rows(&self) -> Result<&Rows> {
+        self.rows.get(|| Rows::of(self))
+    }
+
+    /// What sequences of a part are assembled from, opened when first needed.
+    pub(crate) fn part(&self, part: Part) -> Result<&PartSource> {
+        self.parts[usize::from(part == Part::HeldOut)].get(|| PartSource::open(self, part))
     }
 
     /// The options.
@@ -223,10 +245,14 @@ impl Job {
         DoneRecord::read(&self.state(stage).join(format!("done/{task:05}.json")), &self.directory(stage))
     }
 
-    /// The records of all tasks of a stage.
+    /// The records of all tasks of a stage. A stage that was complete once counts as complete for this job.
     ///
     /// Errors: `STAGE_NOT_READY`, naming the first that is not done.
-    pub fn all_done(&self, stage: Stage) -> Result<Vec<DoneRecord>> {
+    pub fn all_done(&self, stage: Stage) -> Result<&[DoneRecord]> {
+        self.complete[stage as usize].get(|| self.read_all_done(stage)).map(Vec::as_slice)
+    }
+
+    fn read_all_done(&self, stage: Stage) -> Result<Vec<DoneRecord>> {
         let not_ready = |what: String| {
             let message = format!("{what}; run `longweave stage {} --run {}` first", stage.name(), self.out.display());
             Error::new(Code::StageNotReady, message).with("stage", stage.name())
@@ -242,7 +268,7 @@ impl Job {
     /// Errors: `STAGE_NOT_READY`, `STAGE_UNKNOWN` for a task beyond the last, and whatever the task meets.
     pub fn run_task(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<DoneRecord> {
         for input in self.inputs(stage) {
-            self.all_done_is_enough(input)?;
+            self.all_done(input)?;
         }
         let tasks = self.tasks(stage)?.unwrap_or(0);
         if task >= tasks {
@@ -260,10 +286,6 @@ impl Job {
         let record = crate::stages::run(ctx, self, stage, task)?;
         record.write(&self.state(stage).join(format!("done/{task:05}.json")))?;
         Ok(record)
-    }
-
-    fn all_done_is_enough(&self, input: Stage) -> Result<()> {
-        self.all_done(input).map(drop)
     }
 
     fn lease(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<Lock> {

@@ -52,5 +52,6 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     };
     let main = make(Part::Main)?;
     let holdout = if options.holdout > 0.0 { Some(make(Part::HeldOut)?) } else { None };
+    ctx.progress.advance(1);
     Ok(DoneRecord { files, counts: json!(PlanCounts { main, holdout }) })
 }

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_corpus::{Content, RowReader};
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Precomputed, Predictor, Queries};
-use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
+use longweave_storage::{ArrayWriter, DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings};
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::ingest::{ACCEPTED, Names};
-use super::scan::Rows;
 use crate::options::PredictorName;
 use crate::{Job, Stage};
 
@@ -41,7 +40,7 @@ pub(crate) fn predictor(ctx: &Ctx, job: &Job) -> Result<Box<dyn Predictor>> {
 
 pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let split = task as usize;
-    let rows = Rows::of(job)?;
+    let rows = job.rows()?;
     let inventory = &job.file.inventory;
     longweave_corpus::check_unchanged(inventory, split)?;
     let predictor = job.predictor(ctx)?;
@@ -49,8 +48,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let mut reader = RowReader::open(ctx, &job.corpus(), inventory, split, rows.first_in_file[split])?;
     let names = QueryNames::of(&job.directory(Stage::Predict), task);
     let mut texts = StringTableWriter::create(&names.texts, "query")?;
-    let mut ends = Vec::with_capacity(status.len());
-    let mut segments = Vec::new();
+    let mut ends = ArrayWriter::<u64>::create(&names.ends)?;
+    let mut segments = ArrayWriter::create(&names.segments)?;
     let limit = BATCH_BYTES.min(ctx.budget.limit() / 32);
     let _held = ctx.budget.reserve(limit * COST, &ctx.cancel)?;
     let mut with_query = 0u64;
@@ -73,21 +72,22 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
                 let before = segments.len();
                 for (segment, query) in queries {
                     texts.push(query)?;
-                    segments.push(segment);
+                    segments.push(&[segment])?;
                 }
                 with_query += u64::from(segments.len() > before);
             }
-            ends.push(segments.len() as u64);
+            ends.push(&[segments.len()])?;
         }
         ctx.progress.advance(u64::from(read - row));
         row = read;
     }
+    let queries = segments.len();
     let files = vec![
         FileRecord::new(format!("{task:05}.queries.arrow"), texts.commit()?),
-        FileRecord::new(format!("{task:05}.segments"), write_array(&names.segments, &segments)?),
-        FileRecord::new(format!("{task:05}.ends"), write_array(&names.ends, &ends)?),
+        FileRecord::new(format!("{task:05}.segments"), segments.commit()?),
+        FileRecord::new(format!("{task:05}.ends"), ends.commit()?),
     ];
-    Ok(DoneRecord { files, counts: json!({ "documents": with_query, "queries": segments.len() }) })
+    Ok(DoneRecord { files, counts: json!({ "documents": with_query, "queries": queries }) })
 }
 
 fn predict(ctx: &Ctx, predictor: &dyn Predictor, part: &[Owned]) -> Result<Queries> {
