@@ -166,10 +166,10 @@ impl TokenStore {
         if let Some(column) = open.files.get(&split) {
             return Ok(Arc::clone(column));
         }
-        if open.order.len() >= MOST_OPEN {
-            if let Some(oldest) = open.order.pop_front() {
-                open.files.remove(&oldest);
-            }
+        if open.order.len() >= MOST_OPEN
+            && let Some(oldest) = open.order.pop_front()
+        {
+            open.files.remove(&oldest);
         }
         let column = Arc::new(Column::open(&self.splits[split].prefix)?);
         open.files.insert(split, Arc::clone(&column));

@@ -26,9 +26,12 @@ fn options(format: Format, length: u32) -> WriterOptions {
     }
 }
 
+/// A piece: document, place, tokens, place in the document, reason, group.
+type PieceOf<'a> = (&'a str, u32, u32, u32, Option<&'a str>, u32);
+
 /// Three sequences of four tokens: two pieces, one piece after a begin token, one piece and padding.
 fn three() -> Vec<SequenceRecord> {
-    let record = |input_ids: [u32; 4], n_tokens, pieces: &[(&str, u32, u32, u32, Option<&str>, u32)]| SequenceRecord {
+    let record = |input_ids: [u32; 4], n_tokens, pieces: &[PieceOf<'_>]| SequenceRecord {
         input_ids: input_ids.to_vec(),
         n_tokens,
         doc_ids: pieces.iter().map(|p| p.0.to_owned()).collect(),

@@ -38,7 +38,7 @@ impl Rows {
         let (mut first, mut first_in_file, mut total) = (vec![0u32], Vec::new(), 0u64);
         let (mut file, mut in_file) = (u32::MAX, 0);
         for (split, record) in job.file.inventory.splits.iter().zip(job.all_done(Stage::Scan)?) {
-            let ScanCounts { rows } = counts(&record)?;
+            let ScanCounts { rows } = counts(record)?;
             if split.file != file {
                 (file, in_file) = (split.file, 0);
             }

@@ -34,7 +34,7 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     let prefix = if part == Part::Main { "" } else { "holdout/" };
     let mut sequences_of: BTreeMap<String, u64> = BTreeMap::new();
     for record in job.all_done(Stage::Pack)? {
-        let PackCounts { part: of, sequences, .. } = counts(&record)?;
+        let PackCounts { part: of, sequences, .. } = counts(record)?;
         if of == folder(part) {
             for (i, file) in record.files.iter().enumerate() {
                 // The first file of a shard holds its sequences; others stand beside it.

@@ -95,11 +95,11 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
 fn options_that_nothing_reads_change_nothing() {
     let place = Place::with_documents(10);
     let extractive = ("/queries/predictor", json!("extractive"));
-    let base = digests(&place.prepare_in("base", &[extractive.clone()]).unwrap());
+    let base = digests(&place.prepare_in("base", std::slice::from_ref(&extractive)).unwrap());
     let other = digests(&place.prepare_in("other", &[extractive, ("/queryField", Value::Null)]).unwrap());
     assert_eq!(other, base, "the field of queries is not read by the extractive predictor");
     let random = ("/keywords/representative", json!("random"));
-    let base = place.prepare_in("random", &[random.clone()]).unwrap();
+    let base = place.prepare_in("random", std::slice::from_ref(&random)).unwrap();
     let other = place.prepare_in("seeded", &[random, ("/seed", json!(1))]).unwrap();
     assert_ne!(base.digest(Stage::Index), other.digest(Stage::Index), "a random choice depends on the seed");
 }
