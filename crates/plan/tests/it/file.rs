@@ -69,7 +69,8 @@ fn a_plan_file_of_format_1_is_read_and_written_byte_by_byte() {
 
 #[test]
 fn damage_is_refused_by_name() {
-    let cases: [(&str, fn(&mut Vec<u8>), Code); 7] = [
+    type Damage = fn(&mut Vec<u8>);
+    let cases: [(&str, Damage, Code); 7] = [
         ("plan.json", |b| b.truncate(10), Code::FileCorrupt),
         ("plan.json", |b| *b = String::from_utf8_lossy(b).replace("\"format\": 1", "\"format\": 2").into_bytes(), Code::VersionMismatch),
         ("groups", |b| b[40] ^= 1, Code::FileCorrupt),
