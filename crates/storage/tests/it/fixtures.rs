@@ -49,7 +49,8 @@ fn tables_of_strings() {
 #[test]
 fn damage_to_a_column_is_told_by_name() {
     let good = fs::read(fixture("words.array")).unwrap();
-    let cases: [(&str, fn(&mut Vec<u8>)); 7] = [
+    type Damage = fn(&mut Vec<u8>);
+    let cases: [(&str, Damage); 7] = [
         ("not a longweave column of this version", |b| b[7] = b'2'),
         ("is not a longweave column", |b| b[0] = b'x'),
         ("elements of 2 bytes", |b| b[8] = 2),
