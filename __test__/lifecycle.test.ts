@@ -1,5 +1,5 @@
 // Runs that begin, end, stop and are left in all the ways that programs have.
-import { readFileSync, readdirSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -116,11 +116,24 @@ test('an iterable that throws ends the run with that very error', async () => {
 
 test('an error of the run ends the reading of its documents', async () => {
   const source = endless(1 << 20)
-  const run = weave({ ...base, corpus: source, tokenizer: out('none.json'), output: { directory: join(small, 'below-a-file') } })
+  const run = weave({ ...base, corpus: source, output: { directory: join(small, 'below-a-file') } })
   expect((await failure(() => run.finished)).code).toBe('IO')
   await pause(50)
   expect(source.read).toBeLessThan(5)
   expect(source.returned).toBe(true)
+})
+
+test('what is wrong beside the documents is told before they are read, and a directory of something else is left as it is', async () => {
+  mkdirSync(out('taken'))
+  writeJsonl(out('taken/taken.jsonl'), [{}])
+  for (const [code, wrong] of [['INPUT_NOT_FOUND', { tokenizer: out('none.json') }], ['OUTPUT_EXISTS', { output: { directory: out('taken') } }]] as const) {
+    const source = endless(1 << 20)
+    const run = weave({ ...base, corpus: source, output: { directory: out('early') }, ...wrong })
+    expect((await failure(() => run.finished)).code).toBe(code)
+    await pause(50)
+    expect(source.read).toBeLessThan(5)
+  }
+  expect(readdirSync(out('taken'))).toEqual(['taken.jsonl'])
 })
 
 test('a fast producer is held until its documents are on disk', async () => {

@@ -71,9 +71,7 @@ impl Job {
         let file = RunFile { format: RUN_FORMAT, version: env!("CARGO_PKG_VERSION").into(), base, options, inventory, tokenizer, inputs };
         ctx.cancel.check()?;
         let path = out.join("run.json");
-        if !path.exists() {
-            refuse_other_files(out, file.options.output.format)?;
-        }
+        refuse_other_files(out, file.options.output.format)?;
         let lock = Self::lock(out)?;
         if path.exists() {
             let stored = Self::read(&path)?;
@@ -88,6 +86,17 @@ impl Job {
         write_file(&path, text.as_bytes())?;
         write_work_version(&job.work)?;
         Ok((job, lock))
+    }
+
+    /// What can be refused before any document is pushed: the tokenizer, other files that the options name, a directory of something else.
+    ///
+    /// Errors: as [`Job::prepare`].
+    pub(crate) fn check_before_input(options: &RunOptions, out: &Path) -> Result<()> {
+        let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
+        let resources = Resources::new(options, &base);
+        resources.tokenizer_info(options)?;
+        resources.inputs(options)?;
+        refuse_other_files(out, options.output.format)
     }
 
     /// The run prepared in `out`.
@@ -236,7 +245,11 @@ impl Job {
         Ok(match stage {
             Stage::Scan | Stage::Ingest | Stage::Predict | Stage::Extract => Some(self.file.inventory.splits.len() as u32),
             Stage::Documents | Stage::Index | Stage::Plan | Stage::Seal => Some(1),
-            Stage::Pack => self.done(Stage::Plan, 0)?.map(|record| crate::stages::pack::tasks(self.options(), &record)),
+            Stage::Pack => match self.all_done(Stage::Plan) {
+                Ok(records) => Some(crate::stages::pack::tasks(self.options(), &records[0])),
+                Err(e) if e.code() == Code::StageNotReady => None,
+                Err(e) => return Err(e),
+            },
         })
     }
 
@@ -389,7 +402,11 @@ fn differences(prefix: &str, a: &Value, b: &Value, names: &mut Vec<String>) {
     }
 }
 
+/// A directory without a run must be empty; what is hidden does not count.
 fn refuse_other_files(out: &Path, format: OutputFormat) -> Result<()> {
+    if out.join("run.json").exists() {
+        return Ok(());
+    }
     let entries = match fs::read_dir(out) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         other => other.at("open", out)?,

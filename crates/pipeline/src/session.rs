@@ -202,7 +202,12 @@ fn run(
         (None, Some(temporary)) => temporary.path.clone(),
         (None, None) => return Err(Error::new(Code::OptionsInvalid, "`output.directory` must be given")),
     };
-    let _spool = if options.corpus.is_none() { Some(spool(ctx, &mut options, &out, inputs)?) } else { None };
+    let _spool = if options.corpus.is_none() {
+        Job::check_before_input(&options, &out)?;
+        Some(spool(ctx, &mut options, &out, inputs)?)
+    } else {
+        None
+    };
     let (job, _lock) = Job::prepare(ctx, options, &out)?;
     let said = summary::warnings_of_preparation(&job);
     for message in &said {
