@@ -31,3 +31,23 @@ impl<T> Once<T> {
         Ok(self.value.get().expect("set just above"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use longweave_common::{Code, Error};
+
+    #[test]
+    fn threads_that_come_at_once_share_one_value_and_a_failure_is_tried_again() {
+        let (once, made) = (Once::default(), AtomicU32::new(0));
+        assert!(once.get(|| Err(Error::new(Code::Io, "not yet"))).is_err());
+        let make = || {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            Ok(made.fetch_add(1, Ordering::Relaxed))
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| _ = scope.spawn(|| assert_eq!(*once.get(make).unwrap(), 0))));
+        assert_eq!(made.into_inner(), 1);
+    }
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_corpus::{Content, RowReader};
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Precomputed, Predictor, Queries};
-use longweave_storage::{ArrayWriter, DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings};
+use longweave_storage::{ArrayWriter, DoneRecord, FileRecord, StringTable, StringTableWriter, read_array};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -139,24 +139,47 @@ impl QueryNames {
     }
 }
 
-/// The queries of a split by row.
+/// The queries of a split by row. Costs 8 bytes a row; texts are read as they are asked for.
 pub(crate) struct QueryFiles {
-    texts: StringTable,
+    texts: PathBuf,
     ends: Vec<u64>,
+}
+
+/// The queries of some rows.
+pub(crate) struct RowQueries {
+    texts: Vec<String>,
+    /// Where each row's queries end.
+    ends: Vec<usize>,
 }
 
 impl QueryFiles {
     pub(crate) fn open(directory: &Path, task: u32) -> Result<QueryFiles> {
         let names = QueryNames::of(directory, task);
-        Ok(QueryFiles { texts: read_strings(&names.texts)?, ends: read_array(&names.ends)? })
+        Ok(QueryFiles { ends: read_array(&names.ends)?, texts: names.texts })
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.ends.len()
     }
 
-    pub(crate) fn of_row(&self, row: usize) -> impl Iterator<Item = &str> {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        (start..self.ends[row]).map(|i| self.texts.get(i as usize))
+    /// The queries of a run of rows.
+    pub(crate) fn read(&self, rows: std::ops::Range<usize>) -> Result<RowQueries> {
+        let end = |row: usize| if row == 0 { 0 } else { self.ends[row - 1] as usize };
+        let (start, stop) = (end(rows.start), end(rows.end));
+        let mut texts = Vec::with_capacity(stop - start);
+        StringTable::pick(&self.texts, &(start..stop).collect::<Vec<_>>(), |_, text| texts.push(text.to_owned()))?;
+        Ok(RowQueries { texts, ends: rows.map(|row| end(row + 1) - start).collect() })
+    }
+}
+
+impl RowQueries {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The queries of the `i`-th row.
+    pub(crate) fn of(&self, i: usize) -> impl Iterator<Item = &str> {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        self.texts[start..self.ends[i]].iter().map(String::as_str)
     }
 }
