@@ -205,3 +205,37 @@ fn sequences_in_memory_are_those_that_would_be_written() {
     session.close();
     assert_eq!(found, expected);
 }
+
+#[test]
+fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
+    let place = Place::with_documents(80);
+    let job = place.run_in("out", &[("/holdout", json!(0.3)), ("/lastFill", json!("pad"))]).unwrap();
+    let show = |out: &std::path::Path, sequence: u64| {
+        commands::show(out, sequence, &json!({ "why": true, "words": 4, "tokenizer": null }).to_string())
+    };
+    let mut rules = std::collections::BTreeSet::new();
+    for out in [job.out().to_owned(), job.out().join("holdout")] {
+        let count = serde_json::from_str::<Value>(&show(&out, 0).unwrap()).unwrap()["sequences"].as_u64().unwrap();
+        for sequence in 0..count {
+            let shown: Value = serde_json::from_str(&show(&out, sequence).unwrap()).unwrap();
+            rules.insert(shown["why"]["rule"].as_str().unwrap().to_owned());
+            let mut end = 0;
+            for piece in shown["pieces"].as_array().unwrap() {
+                let id = piece["id"].as_str().unwrap();
+                let row = row(id.strip_prefix("doc-").unwrap().parse().unwrap());
+                assert_eq!(piece["reason"], row["q"], "{id}");
+                let (text, words) = (row["text"].as_str().unwrap(), piece["text"].as_str().unwrap());
+                assert!(format!("{text}<|endoftext|>").contains(words), "{id}: {words:?}");
+                assert!(piece["offset"] != 0 || text.starts_with(words) || words.contains("<|endoftext|>"), "{id}: {words:?}");
+                assert_eq!(piece["start"].as_u64().unwrap(), end);
+                end += piece["len"].as_u64().unwrap();
+            }
+            assert_eq!(shown["nTokens"].as_u64().unwrap(), end);
+        }
+        assert_eq!(code(show(&out, count)), "SEQUENCE_UNKNOWN");
+    }
+    assert!(rules.contains("group") && rules.len() > 1, "{rules:?}");
+    let top: Vec<Value> = serde_json::from_str(&commands::top_keywords(job.out(), 3).unwrap()).unwrap();
+    let counts: Vec<u64> = top.iter().map(|k| k["documents"].as_u64().unwrap()).collect();
+    assert!(counts.len() == 3 && counts.is_sorted_by(|a, b| a >= b), "{top:?}");
+}

@@ -83,6 +83,15 @@ fn a_task_needs_its_inputs_and_its_number() {
 }
 
 #[test]
+fn a_stage_needs_the_least_memory_too() {
+    let place = Place::with_documents(10);
+    place.prepare(&[]).unwrap();
+    let run = |memory: u64| commands::run_stage(&place.path("out"), "scan", "all", &json!({ "threads": 1, "memory": memory }).to_string());
+    assert_eq!(code(run((16 << 20) - 1)), "OPTIONS_INVALID");
+    assert_eq!(code(run(16 << 20)), "NONE");
+}
+
+#[test]
 fn a_task_waits_for_its_lease_and_takes_what_the_other_did() {
     let place = Place::with_documents(60);
     let job = Arc::new(place.prepare(&[]).unwrap());
