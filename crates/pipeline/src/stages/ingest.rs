@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::options::OnBadRow;
 use crate::{Job, Stage};
 
-/// Bytes of text tokenized at once, at most a 32nd of the memory bound.
+/// Bytes of text tokenized at once, at most a 32nd of the memory bound; a larger document is tokenized alone.
 const BATCH_BYTES: u64 = 8 << 20;
 /// Bytes that a byte of text may cost while it is tokenized: text, ids of four bytes, the encoder's scratch.
 const COST: u64 = 8;
@@ -122,18 +122,26 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let mut lens = ArrayWriter::create(&names.lens)?;
     let mut totals = IngestCounts::default();
     let limit = BATCH_BYTES.min(ctx.budget.limit() / 32);
-    let _held = ctx.budget.reserve(2 * limit * COST, &ctx.cancel)?;
+    let mut held = ctx.budget.reserve(2 * limit * COST, &ctx.cancel)?;
 
     let mut batch = read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals)?;
     while !batch.ends.is_empty() {
         ctx.cancel.check()?;
-        // The pool tokenizes this batch while this thread reads the next.
-        let (encoded, next) = std::thread::scope(|scope| {
-            let encoding = scope.spawn(|| ctx.pool.install(|| encode(&*encoder, &batch, ctx.pool.current_num_threads())));
-            let next = read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals);
-            let encoded = encoding.join().unwrap_or_else(|_| Err(Error::new(Code::Panic, "the tokenizer panicked")));
-            (encoded, next)
-        });
+        // A document larger than a batch has its share, and nothing is read beside it.
+        let bytes = batch.text.len() as u64;
+        held = held.exchange(2 * COST * bytes.max(limit), &ctx.cancel)?;
+        let work = || ctx.pool.install(|| encode(&*encoder, &batch, ctx.pool.current_num_threads()));
+        let (encoded, next) = if bytes > 2 * limit {
+            (work(), None)
+        } else {
+            // The pool tokenizes this batch while this thread reads the next.
+            std::thread::scope(|scope| {
+                let encoding = scope.spawn(work);
+                let next = read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals);
+                let encoded = encoding.join().unwrap_or_else(|_| Err(Error::new(Code::Panic, "the tokenizer panicked")));
+                (encoded, Some(next))
+            })
+        };
         for chunk in encoded? {
             let mut start = 0;
             for &len in &chunk.lens {
@@ -144,7 +152,13 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
             lens.push(&chunk.lens)?;
         }
         ctx.progress.advance(batch.ends.len() as u64);
-        batch = next?;
+        batch = match next {
+            Some(next) => next?,
+            None => {
+                drop(batch); // before the next is read
+                read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals)?
+            }
+        };
     }
     if tables.status.len() != u64::from(rows.count(split)) {
         let file = &inventory.files[inventory.splits[split].file as usize].path;

@@ -51,7 +51,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let mut ends = ArrayWriter::<u64>::create(&names.ends)?;
     let mut segments = ArrayWriter::create(&names.segments)?;
     let limit = BATCH_BYTES.min(ctx.budget.limit() / 32);
-    let _held = ctx.budget.reserve(limit * COST, &ctx.cancel)?;
+    let mut held = ctx.budget.reserve(limit * COST, &ctx.cancel)?;
     let mut with_query = 0u64;
     let mut row = 0;
     loop {
@@ -60,6 +60,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         if read == row {
             break;
         }
+        let bytes = batch.iter().map(|d| d.text.len() as u64).sum::<u64>();
+        held = held.exchange(COST * bytes.max(limit), &ctx.cancel)?;
         let chunk = batch.len().div_ceil(ctx.pool.current_num_threads() * 4).max(1);
         let predicted: Vec<Queries> =
             ctx.pool.install(|| batch.par_chunks(chunk).map(|part| predict(ctx, predictor, part)).collect::<Result<_>>())?;

@@ -52,7 +52,7 @@ impl Place {
         let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
         let mut options = json!({
             "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text", "idField": "id", "queryField": "q", "sourceField": null,
-            "onBadRow": "fail", "onDuplicateId": "fail", "maxDocumentBytes": 1 << 20, "splitBytes": 4096, "tokenizer": path("tokenizer.json"),
+            "onBadRow": "fail", "onDuplicateId": "fail", "maxDocumentBytes": 4 << 20, "splitBytes": 4096, "tokenizer": path("tokenizer.json"),
             "queries": { "predictor": "precomputed", "file": null, "segmentTokens": 384 },
             "keywords": {
                 "stopWords": "smart", "minScore": 3.0, "nonInformative": "builtin", "extraNonInformative": [], "representative": "common",

@@ -109,6 +109,29 @@ fn the_least_memory_serves_many_tasks_on_many_threads() {
 }
 
 #[test]
+fn documents_larger_than_the_memory_allows_at_once_are_taken_one_by_one() {
+    let place = Place::new();
+    let text = |i: usize| (0..200_000 + i).map(|w| format!("w{}", w % 97)).collect::<Vec<_>>().join(" ");
+    let rows: String = (0..6)
+        .map(|i| {
+            format!("{}\n", json!({ "id": format!("doc-{i}"), "text": if i % 2 == 0 { text(i) } else { "w1".into() }, "q": "tin whistle" }))
+        })
+        .collect();
+    fs::write(place.path("corpus.jsonl"), rows).unwrap();
+    let run = |out: &str, memory: u64| {
+        let sizes = [
+            ("/memory", json!(memory)),
+            ("/threads", json!(4)),
+            ("/splitBytes", json!(500_000)),
+            ("/length", json!(4096)),
+            ("/output/shardTokens", json!(1 << 20)),
+        ];
+        sequences(place.run_in(out, &sizes).unwrap().out())
+    };
+    assert_eq!(run("small", 16 << 20), run("large", 1 << 30));
+}
+
+#[test]
 fn corpora_without_a_document_and_with_one() {
     let blank = "{\"id\":\"a\",\"text\":\" \",\"q\":\"\"}\n";
     let bad = "nonsense\n{\"id\":\"b\"}\n";
