@@ -326,6 +326,6 @@ fn divide(inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
 
 fn row_group_bytes(path: &Path) -> Result<Vec<u64>> {
     let file = File::open(path).at("open", path)?;
-    let reader = SerializedFileReader::new(file).map_err(|e| crate::parquet_rows::damaged(path, &e))?;
+    let reader = crate::parquet_rows::unless_damaged(path, || SerializedFileReader::new(file))?;
     Ok(reader.metadata().row_groups().iter().map(|g| g.compressed_size().max(0) as u64).collect())
 }

@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Code, Error, Result, ResultExt, caught};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
@@ -41,11 +41,16 @@ pub(crate) fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::new(Code::InputTruncated, message).with("file", path.display().to_string())
 }
 
+/// Runs `work` of the library, which panics on some damage.
+pub(crate) fn unless_damaged<T, E: std::fmt::Display>(path: &Path, work: impl FnOnce() -> std::result::Result<T, E>) -> Result<T> {
+    caught(|| work().map_err(|e| damaged(path, &e)), |what| damaged(path, &what))
+}
+
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let file = File::open(path).at("open", path)?;
     // The file's own schema, not the one that its writer embedded: dictionaries come as plain strings.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(|e| damaged(path, &e))
+    unless_damaged(path, || ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
 }
 
 /// Rows in row groups `start..end`; checks that the wanted columns are there.
@@ -115,7 +120,7 @@ impl ParquetRows {
         let row_bytes = groups.iter().map(of).max().unwrap_or(0).max(1);
         let batch = (BATCH_BYTES / row_bytes).clamp(1, 4096) as usize;
         let builder = builder.with_projection(mask).with_row_groups(groups).with_batch_size(batch);
-        let reader = builder.build().map_err(|e| damaged(path, &e))?;
+        let reader = unless_damaged(path, || builder.build())?;
         Ok(ParquetRows {
             reader,
             path: path.to_owned(),
@@ -132,9 +137,9 @@ impl ParquetRows {
     #[allow(clippy::option_option)] // end of rows, and whether the row is bad, are two questions
     pub(crate) fn next(&mut self, fields: &mut Fields) -> Result<Option<Option<Bad>>> {
         while self.batch.as_ref().is_none_or(|b| self.row >= b.num_rows()) {
-            match self.reader.next() {
+            match unless_damaged(&self.path, || self.reader.next().transpose())? {
                 None => return Ok(None),
-                Some(batch) => self.batch = Some(batch.map_err(|e| damaged(&self.path, &e))?),
+                batch => self.batch = batch,
             }
             self.row = 0;
         }

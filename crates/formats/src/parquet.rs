@@ -14,7 +14,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Code, Error, Result, ResultExt, caught};
 use longweave_storage::{AtomicFile, FileRecord};
 
 use crate::{Provenance, SequenceRecord, SequenceRow, SequenceWriter, WriterOptions};
@@ -192,6 +192,11 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Error {
 
 /// Reads the rows of one row group.
 pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
+    // The library panics on some damage.
+    caught(|| read_group_inside(path, group), |what| unreadable(path, &what))
+}
+
+fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     let file = File::open(path).at("open", path)?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(path, &e))?;
     for field in builder.schema().fields() {
@@ -236,6 +241,7 @@ pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord
 /// Rows of each row group.
 pub(crate) fn group_rows(path: &Path) -> Result<Vec<u64>> {
     let file = File::open(path).at("open", path)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(path, &e))?;
+    let open = || ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(path, &e));
+    let builder = caught(open, |what| unreadable(path, &what))?;
     Ok(builder.metadata().row_groups().iter().map(|g| g.num_rows().max(0) as u64).collect())
 }

@@ -12,6 +12,7 @@ use arrow_array::{
     ArrayRef, BinaryArray, DictionaryArray, Float64Array, Int16Array, Int64Array, LargeStringArray, RecordBatch, StringArray, UInt64Array,
 };
 use longweave_corpus::{CorpusOptions, Range, inventory};
+use proptest::prelude::*;
 
 use crate::{code, options, rows};
 
@@ -164,4 +165,27 @@ fn a_string_that_is_no_utf8_is_told_as_such() {
     group.close().unwrap();
     writer.close().unwrap();
     assert_eq!(code(rows(&options(&[&path]))), "BAD_UTF8");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// A damaged file is read as something else, or refused; it never panics, though the library does.
+    #[test]
+    fn any_damage_is_an_error_or_other_rows(at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<bool>()) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.parquet");
+        write(&path, vec![("text", Arc::new(StringArray::from(texts(6)))), ("id", Arc::new(Int64Array::from_iter_values(0..6)))], 3);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = value }
+        fs::write(&path, bytes).unwrap();
+        let inventory = inventory(&with_id(&path));
+        let found = inventory.and_then(|list| (0..list.splits.len()).try_for_each(|split| {
+            let mut reader = longweave_corpus::RowReader::open(crate::ctx(), &with_id(&path), &list, split, 0)?;
+            while reader.next()?.is_some() {}
+            Ok(())
+        }));
+        prop_assert!(["NONE", "INPUT_TRUNCATED", "BAD_UTF8", "MISSING_COLUMN", "IO"].contains(&code(found)));
+    }
 }

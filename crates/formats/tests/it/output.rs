@@ -107,3 +107,31 @@ fn a_file_of_another_shape_is_refused_by_name() {
     assert_eq!(SequenceReader::open(jsonl.path()).unwrap().get(0).unwrap_err().code(), Code::FileCorrupt);
     assert_eq!(SequenceReader::open(jsonl.path()).unwrap().get(2).unwrap_err().code(), Code::FileCorrupt);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Nothing here compares checksums, which `verify` does first: a damaged file may read as other numbers, but never ends the process.
+    #[test]
+    fn damaged_files_are_read_or_refused(which in 0usize..3, at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<bool>()) {
+        let (name, file) = [("parquet", "00000.parquet"), ("mds", "shard.00000.mds"), ("jsonl", "00000.jsonl")][which];
+        let directory = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(fixture(name)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                std::fs::copy(&path, directory.path().join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        let path = directory.path().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = value }
+        std::fs::write(&path, bytes).unwrap();
+        let mut reader = SequenceReader::open(directory.path()).unwrap();
+        for i in 0..2 {
+            if let Err(error) = reader.get(i) {
+                prop_assert!(matches!(error.code(), Code::FileCorrupt | Code::InputNotFound), "{}", error);
+            }
+        }
+    }
+}
