@@ -35,10 +35,19 @@ pub struct Loaded {
 /// Errors: `TOKENIZER_INVALID`, naming the file and what both say; `INPUT_NOT_FOUND`.
 pub fn load(path: &Path) -> Result<Loaded> {
     let file = TokenizerFile::read(path)?;
-    match Fast::new(&file) {
+    // On 1,139 of 236,217 real texts the fast encoder's ids for a Unigram model are others (benches/tokenize).
+    let fast = if file.unigram { Err("its ids for Unigram models are not always those of tokenizers 0.23".into()) } else { Fast::new(&file) };
+    match fast {
         Ok(fast) => Ok(Loaded { encoder: Arc::new(fast), exact_fallback: None }),
         Err(why) => Ok(Loaded { encoder: Arc::new(Exact::new(&file, path)?), exact_fallback: Some(why) }),
     }
+}
+
+/// Loads a tokenizer.json with the fast encoder, also where its ids can be others than those of 0.23: to compare the two.
+///
+/// Errors: as [`load`], and where the fast encoder does not cover the file.
+pub fn load_fast(path: &Path) -> Result<Arc<dyn Encoder>> {
+    Ok(Arc::new(Fast::new(&TokenizerFile::read(path)?).map_err(|why| invalid(path, &why))?))
 }
 
 /// Loads a tokenizer.json with tokenizers 0.23, the encoder whose ids count.
@@ -51,6 +60,7 @@ pub fn load_exact(path: &Path) -> Result<Arc<dyn Encoder>> {
 /// A tokenizer.json without truncation, padding and dropout, and its tokens.
 struct TokenizerFile {
     text: String,
+    unigram: bool,
     vocabulary: Arc<Vocabulary>,
 }
 
@@ -76,7 +86,9 @@ impl TokenizerFile {
                            tokenizer_config.json or a SentencePiece model";
             invalid(path, message)
         })?;
-        Ok(TokenizerFile { text: value.to_string(), vocabulary: Arc::new(vocabulary) })
+        // Files of old versions leave the type out; only Unigram's vocabulary is a list.
+        let unigram = value["model"]["vocab"].is_array();
+        Ok(TokenizerFile { text: value.to_string(), unigram, vocabulary: Arc::new(vocabulary) })
     }
 }
 

@@ -41,7 +41,7 @@ fn ids_are_those_of_tokenizers_0_23_for_every_kind_of_model() {
                 assert!(ids.iter().all(|&id| id <= encoder.max_id()));
             }
         }
-        assert_eq!(loaded.exact_fallback, None, "{file} is covered by the fast encoder");
+        assert_eq!(loaded.exact_fallback.is_some(), file.starts_with("t5"), "{file}: {:?}", loaded.exact_fallback);
     }
 }
 

@@ -62,7 +62,8 @@ fn every_kind_of_model_gives_the_ids_worked_out_by_hand() {
         let directory = tempfile::tempdir().unwrap();
         let path = write(&directory, &file);
         let loaded = load(&path).unwrap();
-        assert_eq!((ids(&loaded, text), loaded.encoder.max_id(), &loaded.exact_fallback), (expected.clone(), max_id, &None), "{name}");
+        assert_eq!((ids(&loaded, text), loaded.encoder.max_id()), (expected.clone(), max_id), "{name}");
+        assert_eq!(loaded.exact_fallback.is_some(), name == "Unigram", "{name}: {:?}", loaded.exact_fallback);
         let mut exact = vec![];
         load_exact(&path).unwrap().encode(text, &mut exact).unwrap();
         assert_eq!(exact, expected, "{name} by the exact encoder");
