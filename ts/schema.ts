@@ -50,7 +50,7 @@ const keywords = z.strictObject({
   representative: z.enum(['common', 'random']).default('common').describe("how a document's keyword is chosen among its candidates"),
   commonCap: z.number().gt(0).max(1).default(0.002).describe('common: largest share of the documents that a keyword may hold'),
   commonFloor: count(1, 2 ** 32 - 1).default(50).describe('common: number of documents below which that cap never falls'),
-  hierarchy: z.enum(['suffix', 'cooccurrence']).default('suffix').describe('what fill: related climbs'),
+  hierarchy: z.enum(['affinity', 'suffix']).default('affinity').describe('what fill: related climbs'),
 })
 const output = z.strictObject({
   directory: text.nullable().default(null).describe('where the output goes'),

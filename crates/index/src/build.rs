@@ -3,13 +3,14 @@
 //!
 //! Costs, beside the tables: 20 bytes an occurrence, 24 a distinct phrase, 8 a document.
 
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use longweave_common::random::{Key, below, draw};
 use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
 use longweave_keywords::NonInformative;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::affinity::{Features, Lists};
 use crate::candidates::CandidateTable;
 use crate::{Hierarchy, Index, IndexOptions, Representative, hierarchy};
 
@@ -56,9 +57,11 @@ pub fn build(
     }
     ctx.pool.install(|| {
         let phrases = number_phrases(ctx, tables)?;
-        let chosen = choose(ctx, tables, keys, &phrases, non_informative, options)?;
+        let informative: Vec<bool> =
+            (0..phrases.documents.len() as u32).into_par_iter().map(|n| !non_informative.contains(phrases.text(n))).collect();
+        let chosen = choose(ctx, tables, keys, &phrases, &informative, options)?;
         ctx.cancel.check()?;
-        Ok(assemble(tables, &phrases, &chosen, options))
+        assemble(ctx, tables, &phrases, &chosen, &informative, options)
     })
 }
 
@@ -137,11 +140,9 @@ fn choose(
     tables: &[CandidateTable],
     keys: &[u128],
     phrases: &Phrases<'_>,
-    non_informative: &NonInformative,
+    informative: &[bool],
     options: &IndexOptions,
 ) -> Result<Vec<u32>> {
-    let informative: Vec<bool> =
-        (0..phrases.documents.len() as u32).into_par_iter().map(|n| !non_informative.contains(phrases.text(n))).collect();
     let with_candidate: usize = tables.iter().map(|t| (0..t.rows()).filter(|&row| !t.range(row).is_empty()).count()).sum();
     // A product of a count and a share, floored: the same on every machine.
     let cap = ((options.common_cap * with_candidate as f64) as u32).max(options.common_floor).max(1);
@@ -181,7 +182,14 @@ fn choose(
     Ok(chosen)
 }
 
-fn assemble(tables: &[CandidateTable], phrases: &Phrases<'_>, chosen: &[u32], options: &IndexOptions) -> Index {
+fn assemble(
+    ctx: &Ctx,
+    tables: &[CandidateTable],
+    phrases: &Phrases<'_>,
+    chosen: &[u32],
+    informative: &[bool],
+    options: &IndexOptions,
+) -> Result<Index> {
     let mut used: Vec<u32> = chosen.iter().copied().filter(|&n| n != u32::MAX).collect();
     used.par_sort_unstable();
     used.dedup();
@@ -210,8 +218,48 @@ fn assemble(tables: &[CandidateTable], phrases: &Phrases<'_>, chosen: &[u32], op
     }
     let keywords: Vec<&str> = used.iter().map(|&n| phrases.text(n)).collect();
     let tree = match options.hierarchy {
-        Hierarchy::Suffix => hierarchy::suffix(&keywords),
-        Hierarchy::Cooccurrence => hierarchy::cooccurrence(&keywords, &keyword_of, tables),
+        Hierarchy::Suffix => hierarchy::suffix(&keywords, 1),
+        Hierarchy::Affinity => {
+            let words = words_of(phrases, informative);
+            let of_document = |doc: DocId, out: &mut Vec<u32>| {
+                let start = out.len();
+                let table = tables.partition_point(|t| t.first <= doc.get()) - 1;
+                let numbers = tables[table].range((doc.get() - tables[table].first) as usize).map(|i| phrases.numbers[table][i]);
+                for number in numbers.filter(|&n| informative[n as usize]) {
+                    out.push(number);
+                    out.extend_from_slice(words.get(number as usize));
+                }
+                out[start..].sort_unstable();
+                let mut last = None;
+                let mut end = start;
+                for i in start..out.len() {
+                    if last != Some(out[i]) {
+                        last = Some(out[i]);
+                        out[end] = out[i];
+                        end += 1;
+                    }
+                }
+                out.truncate(end);
+            };
+            let documents = |keyword: usize| &docs[if keyword == 0 { 0 } else { ends[keyword - 1] as usize }..ends[keyword] as usize];
+            let features = Features { of_document: &of_document, phrases: phrases.documents.len() as u32 };
+            hierarchy::affinity(ctx, &keywords, documents, &features)?
+        }
     };
-    Index::new(keywords.iter().map(|&k| k.to_owned()).collect(), keyword_of, ends, docs, tree)
+    Ok(Index::new(keywords.iter().map(|&k| k.to_owned()).collect(), keyword_of, ends, docs, tree))
+}
+
+/// The words of each phrase, as features numbered after the phrases; none for a phrase that says nothing.
+fn words_of(phrases: &Phrases<'_>, informative: &[bool]) -> Lists<u32> {
+    let mut known: HashMap<&str, u32> = HashMap::new();
+    let mut words = Lists::new();
+    for number in 0..phrases.documents.len() as u32 {
+        let text = if informative[number as usize] { phrases.text(number) } else { "" };
+        for word in text.split(' ').filter(|w| !w.is_empty()) {
+            let next = phrases.documents.len() as u32 + known.len() as u32;
+            words.push(*known.entry(word).or_insert(next));
+        }
+        words.end();
+    }
+    words
 }

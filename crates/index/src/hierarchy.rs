@@ -1,12 +1,12 @@
 //! The hierarchy of phrases that `fill: related` climbs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
-use longweave_common::KeywordId;
 use longweave_common::random::Key;
+use longweave_common::{Ctx, DocId, Result};
 use longweave_plan::Forest;
 
-use crate::candidates::CandidateTable;
+use crate::affinity::{Features, Lists, joins};
 
 /// A forest with the phrases of its nodes.
 pub(crate) struct Tree {
@@ -14,24 +14,20 @@ pub(crate) struct Tree {
     pub(crate) phrases: Vec<String>,
 }
 
-/// The phrase without its first word.
-fn without_first(phrase: &str) -> Option<&str> {
-    phrase.split_once(' ').map(|(_, rest)| rest)
-}
-
-/// The last word.
-fn head(phrase: &str) -> &str {
-    phrase.rsplit(' ').next().unwrap_or(phrase)
+/// The phrase without its first word, if that leaves `least` words.
+fn shorter(phrase: &str, least: usize) -> Option<&str> {
+    phrase.split_once(' ').map(|(_, end)| end).filter(|end| least < 2 || end.split(' ').count() >= least)
 }
 
 /// Keywords, which are in byte order, and those of their ends at which several meet; each below the longest end that is a node.
-pub(crate) fn suffix(keywords: &[&str]) -> Tree {
+/// Ends have at least `least` words.
+pub(crate) fn suffix(keywords: &[&str], least: usize) -> Tree {
     // Distinct children that each end of a keyword has.
     let mut children: BTreeMap<&str, u32> = keywords.iter().map(|&k| (k, 0)).collect();
-    let mut seen: std::collections::HashSet<&str> = std::collections::HashSet::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for &keyword in keywords {
         let mut phrase = keyword;
-        while let Some(parent) = without_first(phrase) {
+        while let Some(parent) = shorter(phrase, least) {
             if !seen.insert(phrase) {
                 break;
             }
@@ -43,12 +39,12 @@ pub(crate) fn suffix(keywords: &[&str]) -> Tree {
     let nodes: Vec<&str> = children.iter().filter(|&(p, &n)| n > 1 || is_keyword(p)).map(|(&p, _)| p).collect();
     let number = |phrase: &str| nodes.binary_search(&phrase).ok().map(|n| n as u32);
     let parent = |phrase: &str| {
-        let mut end = without_first(phrase);
+        let mut end = shorter(phrase, least);
         while let Some(p) = end {
             if let Some(n) = number(p) {
                 return n;
             }
-            end = without_first(p);
+            end = shorter(p, least);
         }
         Forest::NONE
     };
@@ -60,64 +56,57 @@ pub(crate) fn suffix(keywords: &[&str]) -> Tree {
     Tree { forest, phrases: nodes.into_iter().map(str::to_owned).collect() }
 }
 
-/// The suffix forest, whose roots join larger roots: root r goes below the larger root s whose heads stand most often among the other
-/// candidates of r's documents, by (documents in common)² / documents of s; ties to the larger, then the first.
-pub(crate) fn cooccurrence(keywords: &[&str], keyword_of: &[KeywordId], tables: &[CandidateTable]) -> Tree {
-    let mut tree = suffix(keywords);
-    let parent = &tree.forest.parent;
+/// The forest of ends of at least two words, whose trees join two by two, nearest first. A join is a node with the phrase of the
+/// larger of the two. `documents` gives a keyword's documents.
+pub(crate) fn affinity<'a>(
+    ctx: &Ctx,
+    keywords: &[&str],
+    documents: impl Fn(usize) -> &'a [DocId],
+    features: &Features<'_>,
+) -> Result<Tree> {
+    let Tree { mut forest, phrases } = suffix(keywords, 2);
     let root = |mut node: u32| {
-        while parent[node as usize] != Forest::NONE {
-            node = parent[node as usize];
+        while forest.parent[node as usize] != Forest::NONE {
+            node = forest.parent[node as usize];
         }
         node
     };
-    let root_of_keyword: Vec<u32> = tree.forest.node_of_keyword.iter().map(|&n| root(n)).collect();
-    let mut roots_by_head: HashMap<&str, Vec<u32>> = HashMap::new();
-    for (node, phrase) in tree.phrases.iter().enumerate().filter(|&(node, _)| parent[node] == Forest::NONE) {
-        roots_by_head.entry(head(phrase)).or_default().push(node as u32);
+    let roots: Vec<u32> = (0..forest.len() as u32).filter(|&n| forest.parent[n as usize] == Forest::NONE).collect();
+    let mut by_root: Vec<(u32, usize)> = forest.node_of_keyword.iter().map(|&node| root(node)).zip(0..).collect();
+    by_root.sort_unstable();
+    let mut clusters = Lists::new();
+    for keywords in by_root.chunk_by(|a, b| a.0 == b.0) {
+        keywords.iter().flat_map(|k| documents(k.1)).for_each(|&document| clusters.push(document));
+        clusters.end();
     }
-    let mut size = vec![0u64; parent.len()];
-    for keyword in keyword_of.iter().filter(|k| !k.is_none()) {
-        size[root_of_keyword[keyword.index()] as usize] += 1;
+    let joins = joins(ctx, &clusters, features)?;
+    // Nodes as they come: phrases' first, then joins.
+    let mut cluster_node = roots;
+    let mut text: Vec<u32> = (0..forest.len() as u32).collect();
+    for join in &joins {
+        let node = forest.parent.len() as u32;
+        let (larger, smaller) = (cluster_node[join.larger as usize], cluster_node[join.smaller as usize]);
+        forest.parent[larger as usize] = node;
+        forest.parent[smaller as usize] = node;
+        forest.parent.push(Forest::NONE);
+        text.push(text[larger as usize]);
+        cluster_node.push(node);
     }
-    let larger = |a: u32, b: u32| (size[a as usize], std::cmp::Reverse(a)) > (size[b as usize], std::cmp::Reverse(b));
-    let mut common: HashMap<(u32, u32), u64> = HashMap::new();
-    let mut others: Vec<u32> = Vec::new();
-    for table in tables {
-        for row in 0..table.rows() {
-            let keyword = keyword_of[table.first as usize + row];
-            if keyword.is_none() {
-                continue;
-            }
-            let own = root_of_keyword[keyword.index()];
-            others.clear();
-            for i in table.range(row) {
-                others.extend(roots_by_head.get(head(table.phrases.get(i))).into_iter().flatten().filter(|&&r| larger(r, own)));
-            }
-            others.sort_unstable();
-            others.dedup();
-            for &other in &others {
-                *common.entry((own, other)).or_default() += 1;
-            }
-        }
+    // In byte order of phrase; of one phrase in the order of joins.
+    let mut order: Vec<u32> = (0..text.len() as u32).collect();
+    order.sort_by_key(|&node| text[node as usize]);
+    let mut place = vec![Forest::NONE; order.len()];
+    for (at, &node) in order.iter().enumerate() {
+        place[node as usize] = at as u32;
     }
-    let mut best: HashMap<u32, (u64, u32)> = HashMap::new();
-    for (&(own, other), &n) in &common {
-        let better = |&(m, with): &(u64, u32)| {
-            let (a, b) = (u128::from(n * n) * u128::from(size[with as usize]), u128::from(m * m) * u128::from(size[other as usize]));
-            a > b || (a == b && larger(other, with))
-        };
-        match best.get(&own) {
-            Some(known) if !better(known) => {}
-            _ => {
-                best.insert(own, (n, other));
-            }
-        }
-    }
-    for (own, (_, other)) in best {
-        tree.forest.parent[own as usize] = other;
-    }
-    tree
+    let moved = |node: u32| if node == Forest::NONE { node } else { place[node as usize] };
+    let ordered = Forest {
+        parent: order.iter().map(|&node| moved(forest.parent[node as usize])).collect(),
+        key: order.iter().map(|&node| forest.key[text[node as usize] as usize]).collect(),
+        node_of_keyword: forest.node_of_keyword.iter().map(|&node| moved(node)).collect(),
+    };
+    let phrases = order.iter().map(|&node| phrases[text[node as usize] as usize].clone()).collect();
+    Ok(Tree { forest: ordered, phrases })
 }
 
 #[cfg(test)]
@@ -136,7 +125,7 @@ mod tests {
             "tall oak tree",
         ];
         keywords.sort_unstable();
-        let tree = suffix(&keywords);
+        let tree = suffix(&keywords, 1);
         let up = |phrase: &str| {
             let node = tree.phrases.iter().position(|p| p == phrase).unwrap();
             tree.phrases.get(tree.forest.parent[node] as usize).map(String::as_str)

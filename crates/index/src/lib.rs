@@ -1,6 +1,7 @@
 //! The index: candidates of all documents → the keyword that represents each, the documents of each keyword, the hierarchy of phrases.
 //! The same for any number of threads.
 
+mod affinity;
 mod build;
 mod candidates;
 mod hierarchy;
@@ -29,8 +30,8 @@ pub enum Representative {
 pub enum Hierarchy {
     /// A phrase's parent is the phrase without its first word; head words have none.
     Suffix,
-    /// Besides, head words join the larger head word that stands most often in the same documents' candidates.
-    Cooccurrence,
+    /// The same down to ends of two words; these trees join two by two, those first whose documents' candidates are most alike.
+    Affinity,
 }
 
 /// How to build an index.
