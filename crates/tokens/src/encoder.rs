@@ -36,7 +36,8 @@ pub struct Loaded {
 pub fn load(path: &Path) -> Result<Loaded> {
     let file = TokenizerFile::read(path)?;
     // On 1,139 of 236,217 real texts the fast encoder's ids for a Unigram model are others (benches/tokenize).
-    let fast = if file.unigram { Err("its ids for Unigram models are not always those of tokenizers 0.23".into()) } else { Fast::new(&file) };
+    let fast =
+        if file.unigram { Err("its ids for Unigram models are not always those of tokenizers 0.23".into()) } else { Fast::new(&file) };
     match fast {
         Ok(fast) => Ok(Loaded { encoder: Arc::new(fast), exact_fallback: None }),
         Err(why) => Ok(Loaded { encoder: Arc::new(Exact::new(&file, path)?), exact_fallback: Some(why) }),
