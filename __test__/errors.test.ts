@@ -52,7 +52,10 @@ type Row = [code: ErrorCode, when: string, raise: () => unknown, says: (string |
 
 const rows: Row[] = [
   ['OPTIONS_INVALID', 'an option is out of range', () => run({ length: 0 }), ['`length`', '0'], { option: 'length' }],
-  ['OPTIONS_INVALID', 'an option does not exist', () => run({ lenght: 3 } as object), ['lenght'], { option: 'lenght' }],
+  ['OPTIONS_INVALID', 'an option does not exist', () => run({ lenght: 3 } as object), ['`lenght`', 'did you mean `length`'], { option: 'lenght' }],
+  ['OPTIONS_INVALID', 'an option of a section does not exist', () => run({ method: { name: 'quest', oversampel: 3 } as never }), ['`method`', '`oversampel`', 'did you mean `oversample`']],
+  ['OPTIONS_INVALID', 'a sequence has no whole number', async () => show(await outputOf(), 1.5), ['`sequence`', '1.5']],
+  ['OPTIONS_INVALID', 'reading is to begin before the first', async () => all(readSequences(await outputOf(), { start: -1 })), ['`start`', '-1']],
   ['OPTIONS_INVALID', 'two options are wrong', () => resolveOptions({ corpus: 'a', tokenizer: 't', length: 1.5, seed: -1, output: { directory: 'o' } }), ['`length`', '`seed`']],
   ['OPTIONS_INVALID', 'no output directory is given', () => run({ output: {} }), ['`output.directory`', '"memory"'], { option: 'output.directory' }],
   ['OPTIONS_INVALID', 'precomputed queries come from nowhere', () => run({ queryField: null }), ['`queryField`', '`queries.file`'], { option: 'queries.predictor' }],

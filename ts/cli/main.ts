@@ -2,10 +2,11 @@
 // The command line: longweave COMMAND. Exit 0 done, 1 failed, 2 wrong usage, 130 interrupted (and resumable).
 import { readFileSync } from 'node:fs'
 import { LongweaveError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { commands } from './commands.ts'
 import type { Command } from './commands.ts'
 import { commandHelp, overview } from './help.ts'
-import { nearest, printable } from './text.ts'
+import { printable } from './text.ts'
 import { UsageError } from './usage.ts'
 
 function named(name: string): Command {

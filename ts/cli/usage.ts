@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { ParseArgsConfig } from 'node:util'
 import { LongweaveError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { merge } from '../options.ts'
 import { flags, toOptions } from './flags.ts'
-import { nearest } from './text.ts'
 
 /** Wrong usage of the command line: exit 2. */
 export class UsageError extends Error {}
