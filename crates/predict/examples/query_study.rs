@@ -121,7 +121,7 @@ fn methods(texts: &[&str]) -> Vec<Method> {
         ("first sentence".into(), Box::new(|text| phrases(first_sentence(text)).into_iter().map(|p| p.0).collect())),
         ("RAKE on the whole text, best 3".into(), Box::new(|text| best(phrases(text), 3))),
         ("TF-IDF, best 3".into(), Box::new(tf_idf)),
-        ("hand weights, 3 phrases".into(), Box::new(|text| by_hand(text))),
+        ("hand weights, 3 phrases".into(), Box::new(by_hand)),
     ];
     for n in [1, 2, 3, 4, 5, 6] {
         let predictor = Extractive::new(ExtractiveOptions { segment_tokens: SEGMENT_TOKENS }).with_phrases(n);
