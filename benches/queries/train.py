@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 FEATURES, TREES, LEAVES, RATE = 34, 60, 8, 0.15
-SOURCES = ["MedQuAD", "FairytaleQA", "nqg", "QAMR", "PubMedQA"]
 
 rows = np.fromfile(sys.argv[1], dtype=np.dtype([("passage", "<u4"), ("fold", "u1"), ("source", "u1"), ("hit", "u1"), ("segment", "u1"), ("x", "u1", FEATURES)]))
 x = rows["x"].astype(np.float32)
@@ -33,12 +32,9 @@ def best_of(score, mask):
     return [(exact[at][rows["source"][at] == s].mean(), head[at][rows["source"][at] == s].mean()) for s in range(len(passages))]
 
 
-held = [best_of(fit(rows["fold"] != k).predict(x[rows["fold"] == k]), rows["fold"] == k) for k in range(5)] if len(sys.argv) < 4 else []
-for s, (name, n) in enumerate(zip(sys.argv[4:] or map(str, range(len(passages))), passages)):
-    pass
-if held:
-    for s, mean in enumerate(np.mean(held, axis=0)):
-        print(f"source {s} ({passages[s]} passages): best phrase is a keyword {mean[0]:.3f}, has its head word {mean[1]:.3f}")
+held = [best_of(fit(rows["fold"] != k).predict(x[rows["fold"] == k]), rows["fold"] == k) for k in range(5)]
+for s, mean in enumerate(np.mean(held, axis=0)):
+    print(f"source {s} ({passages[s]} passages): best phrase is a keyword {mean[0]:.3f}, has its head word {mean[1]:.3f}")
 
 if len(sys.argv) > 2:
     model = fit(np.ones(len(rows), bool))

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufRead, Write};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use longweave_common::Ctx;
@@ -50,14 +51,12 @@ fn head(phrase: &str) -> &str {
     phrase.rsplit(' ').next().unwrap_or(phrase)
 }
 
-fn rake() -> Rake {
-    Rake::new(StopList::smart(), RakeOptions { min_score: 3.0, ..RakeOptions::default() })
-}
+/// The extractor of `extract`, by default.
+static RAKE: LazyLock<Rake> = LazyLock::new(|| Rake::new(StopList::smart(), RakeOptions { min_score: 3.0, ..RakeOptions::default() }));
 
 /// The passages of a split with at least one keyword in a question.
 fn passages(data: &Path, split: &str) -> Vec<Passage> {
-    let rake = rake();
-    let mut scratch = rake.scratch();
+    let mut scratch = RAKE.scratch();
     let mut found: Vec<Passage> = Vec::new();
     let mut known: HashMap<(String, String), usize> = HashMap::new();
     for row in rows(data, "qa-pairs").filter(|r| r["split"] == split) {
@@ -69,7 +68,7 @@ fn passages(data: &Path, split: &str) -> Vec<Passage> {
             found.push(Passage { text: text("passage"), document: text("doc"), source, free, keywords, heads });
             found.len() - 1
         });
-        rake.extract(&mut scratch, row["question"].as_str().unwrap(), |phrase, _| {
+        RAKE.extract(&mut scratch, row["question"].as_str().unwrap(), |phrase, _| {
             found[at].heads.insert(head(phrase).to_owned());
             found[at].keywords.insert(phrase.to_owned());
         });
@@ -85,9 +84,9 @@ fn queries(predictor: &dyn Predictor, ctx: &Ctx, text: &str) -> Vec<String> {
 }
 
 /// Phrases of a text that RAKE keeps, with scores, in order.
-fn phrases(rake: &Rake, text: &str) -> Vec<(String, f64)> {
+fn phrases(text: &str) -> Vec<(String, f64)> {
     let mut found = Vec::new();
-    rake.extract(&mut rake.scratch(), text, |phrase, score| found.push((phrase.to_owned(), score)));
+    RAKE.extract(&mut RAKE.scratch(), text, |phrase, score| found.push((phrase.to_owned(), score)));
     found
 }
 
@@ -107,7 +106,7 @@ type Method = (String, Box<dyn Fn(&str) -> Vec<String>>);
 fn methods(texts: &[&str]) -> Vec<Method> {
     let mut documents: HashMap<String, u32> = HashMap::new();
     for text in texts {
-        for (phrase, _) in phrases(&rake(), text) {
+        for (phrase, _) in phrases(text) {
             *documents.entry(phrase).or_default() += 1;
         }
     }
@@ -115,14 +114,14 @@ fn methods(texts: &[&str]) -> Vec<Method> {
     let tf_idf = move |text: &str| {
         let lower = text.to_lowercase();
         let weigh = |phrase: &str| lower.matches(phrase).count().max(1) as f64 * (total / f64::from(documents[phrase])).ln();
-        best(phrases(&rake(), text).into_iter().map(|(p, _)| (weigh(&p), p)).map(|(w, p)| (p, w)).collect(), 3)
+        best(phrases(text).into_iter().map(|(p, _)| (weigh(&p), p)).map(|(w, p)| (p, w)).collect(), 3)
     };
     let mut all: Vec<Method> = vec![
-        ("random phrase".into(), Box::new(|text| phrases(&rake(), text).into_iter().map(|p| p.0).collect())),
-        ("first sentence".into(), Box::new(|text| phrases(&rake(), first_sentence(text)).into_iter().map(|p| p.0).collect())),
-        ("RAKE on the whole text, best 3".into(), Box::new(|text| best(phrases(&rake(), text), 3))),
+        ("random phrase".into(), Box::new(|text| phrases(text).into_iter().map(|p| p.0).collect())),
+        ("first sentence".into(), Box::new(|text| phrases(first_sentence(text)).into_iter().map(|p| p.0).collect())),
+        ("RAKE on the whole text, best 3".into(), Box::new(|text| best(phrases(text), 3))),
         ("TF-IDF, best 3".into(), Box::new(tf_idf)),
-        ("hand weights, 3 phrases".into(), Box::new(|text| by_hand(text))),
+        ("hand weights, 3 phrases".into(), Box::new(by_hand)),
     ];
     for n in [1, 2, 3, 4, 5, 6] {
         let predictor = Extractive::new(ExtractiveOptions { segment_tokens: SEGMENT_TOKENS }).with_phrases(n);
@@ -130,7 +129,7 @@ fn methods(texts: &[&str]) -> Vec<Method> {
         let of = move |text: &str| {
             let mut found = Vec::new();
             for query in queries(&predictor, &ctx, text) {
-                found.extend(phrases(&rake(), &query).into_iter().map(|p| p.0).filter(|p| !found.contains(p)).collect::<Vec<_>>());
+                found.extend(phrases(&query).into_iter().map(|p| p.0).filter(|p| !found.contains(p)).collect::<Vec<_>>());
             }
             found
         };
@@ -141,11 +140,11 @@ fn methods(texts: &[&str]) -> Vec<Method> {
 
 /// Weights set by hand, as a learned scorer must beat them: frequency of words, place, length, of whole RAKE phrases of up to four words.
 fn by_hand(text: &str) -> Vec<String> {
-    let rake = Rake::new(StopList::smart(), RakeOptions { max_words: 4, ..RakeOptions::default() });
+    static WHOLE: LazyLock<Rake> = LazyLock::new(|| Rake::new(StopList::smart(), RakeOptions { max_words: 4, ..RakeOptions::default() }));
     let mut words: HashMap<String, f64> = HashMap::new();
     let mut known: Vec<(String, f64, f64)> = Vec::new();
     for (number, sentence) in text.split_inclusive(['.', '!', '?', '\n']).filter(|s| !s.trim().is_empty()).enumerate() {
-        rake.extract(&mut rake.scratch(), sentence, |phrase, _| {
+        WHOLE.extract(&mut WHOLE.scratch(), sentence, |phrase, _| {
             phrase.split(' ').for_each(|w| *words.entry(w.to_owned()).or_default() += 1.0);
             match known.iter_mut().find(|k| k.0 == phrase) {
                 Some(k) => k.1 += 1.0,
@@ -243,9 +242,9 @@ fn groups(data: &Path, corpus: &str) {
             topics.push(labels);
         }
     }
-    // Chance: each document with the next few hundred places away, all over the corpus.
-    let chance: Vec<Vec<usize>> =
-        (0..texts.len()).flat_map(|i| (1..40).map(move |k| (i, k))).map(|(i, k)| vec![i, (i + k * 487) % texts.len()]).collect();
+    // Chance: each document with 40 drawn from the whole corpus.
+    let other = |i: usize, k: usize| (Key::of(&format!("{i} {k}")).0 % texts.len() as u128) as usize;
+    let chance: Vec<Vec<usize>> = (0..texts.len()).flat_map(|i| (0..40).map(move |k| (i, k))).map(|(i, k)| vec![i, other(i, k)]).collect();
     println!("{corpus}: {} documents; two at random share a topic: {:.1} %\n", texts.len(), 100.0 * purity(&chance, &topics));
     println!(
         "| candidates | representative | with a keyword | in groups of 2 and more | pairs of one topic | keywords |\n|---|---|---|---|---|---|"
@@ -259,8 +258,7 @@ fn groups(data: &Path, corpus: &str) {
         let mut writer = CandidateWriter::create(&prefix).unwrap();
         for text in &texts {
             let found = method(text).join("; ");
-            let rake = rake();
-            writer.push(candidates(&rake, &mut rake.scratch(), [found.as_str()]).iter().map(String::as_str)).unwrap();
+            writer.push(candidates(&RAKE, &mut RAKE.scratch(), [found.as_str()]).iter().map(String::as_str)).unwrap();
         }
         writer.commit().unwrap();
         let tables = [CandidateTable::open(&prefix, 0).unwrap()];
@@ -307,7 +305,7 @@ fn speed(data: &Path) {
 }
 
 /// One record for each phrase of each free passage of the training split: number of the passage (u32 little-endian), of its document's
-/// fold (u8), of its source (u8), what it hit (u8: 1 a keyword, 2 a head word), words overlap key, then the features.
+/// fold (u8), of its source (u8), what it hit (u8: 1 a keyword, 2 a head word), of its segment (u8), then the features.
 fn dump(data: &Path, file: &Path) {
     let mut out = std::io::BufWriter::new(std::fs::File::create(file).unwrap());
     let predictor = Extractive::new(ExtractiveOptions { segment_tokens: SEGMENT_TOKENS });

@@ -14,7 +14,7 @@ use longweave_common::{Ctx, Result};
 
 use crate::{DocumentRef, Predictor, Queries};
 use phrases::{FEATURES, Phrase, Phrases};
-use scan::{Scanner, Token};
+use scan::{Lists, Scanner, Token};
 
 /// Tokens of a word, about; a segment of n tokens has n / this many words.
 const TOKENS_PER_WORD: f64 = 4.0 / 3.0;
@@ -30,6 +30,7 @@ pub struct ExtractiveOptions {
 
 /// Picks phrases.
 pub struct Extractive {
+    lists: Lists,
     segment_words: usize,
     phrases: usize,
 }
@@ -49,23 +50,27 @@ pub struct Weighed {
     pub chosen: bool,
 }
 
-struct Buffers {
-    scanner: Scanner,
+struct Buffers<'a> {
+    scanner: Scanner<'a>,
     phrases: Phrases,
     ranked: Vec<(i32, u32)>,
     chosen: Vec<u32>,
 }
 
-impl Buffers {
-    fn new() -> Buffers {
-        Buffers { scanner: Scanner::new(), phrases: Phrases::default(), ranked: Vec::new(), chosen: Vec::new() }
+impl<'a> Buffers<'a> {
+    fn new(lists: &'a Lists) -> Buffers<'a> {
+        Buffers { scanner: Scanner::new(lists), phrases: Phrases::default(), ranked: Vec::new(), chosen: Vec::new() }
     }
 }
 
 impl Extractive {
     /// A predictor.
     pub fn new(options: ExtractiveOptions) -> Extractive {
-        Extractive { segment_words: ((f64::from(options.segment_tokens) / TOKENS_PER_WORD) as usize).max(8), phrases: PHRASES }
+        Extractive {
+            lists: Lists::new(),
+            segment_words: ((f64::from(options.segment_tokens) / TOKENS_PER_WORD) as usize).max(8),
+            phrases: PHRASES,
+        }
     }
 
     /// The predictor with another number of phrases in a query, for studies.
@@ -76,7 +81,7 @@ impl Extractive {
 
     /// All phrases of a text, with what the scorer saw of each and gave: for studies.
     pub fn weigh(&self, text: &str) -> Vec<Weighed> {
-        let mut buffers = Buffers::new();
+        let mut buffers = Buffers::new(&self.lists);
         let mut all = Vec::new();
         self.segments(text, &mut buffers, |segment, buffers| {
             for (at, phrase) in buffers.phrases.all.iter().enumerate() {
@@ -91,7 +96,7 @@ impl Extractive {
     }
 
     /// Chooses the phrases of each segment, and calls `take` with the segment's number.
-    fn segments(&self, text: &str, buffers: &mut Buffers, mut take: impl FnMut(u32, &Buffers)) {
+    fn segments(&self, text: &str, buffers: &mut Buffers<'_>, mut take: impl FnMut(u32, &Buffers<'_>)) {
         buffers.scanner.scan(text);
         let tokens = std::mem::take(&mut buffers.scanner.tokens);
         for (number, segment) in segments(&tokens, self.segment_words).enumerate() {
@@ -103,7 +108,7 @@ impl Extractive {
     }
 
     /// The best phrases, best first; none that is part of a better one or has one as a part.
-    fn choose(&self, buffers: &mut Buffers) {
+    fn choose(&self, buffers: &mut Buffers<'_>) {
         let Buffers { scanner, phrases, ranked, chosen, .. } = buffers;
         ranked.clear();
         chosen.clear();
@@ -127,7 +132,7 @@ fn overlap(a: &Phrase, b: &Phrase) -> bool {
     short.words().iter().all(|w| long.words().contains(w))
 }
 
-fn write(scanner: &Scanner, phrase: &Phrase, out: &mut String) {
+fn write(scanner: &Scanner<'_>, phrase: &Phrase, out: &mut String) {
     for (at, &word) in phrase.words().iter().enumerate() {
         if at > 0 {
             out.push(' ');
@@ -148,7 +153,7 @@ impl Predictor for Extractive {
     }
 
     fn predict(&self, ctx: &Ctx, batch: &[DocumentRef<'_>], out: &mut Queries) -> Result<()> {
-        let mut buffers = Buffers::new();
+        let mut buffers = Buffers::new(&self.lists);
         let mut query = String::new();
         for document in batch {
             ctx.cancel.check()?;

@@ -72,7 +72,7 @@ fn pack(words: impl Iterator<Item = u32>) -> [u32; MOST_WORDS] {
 
 impl Phrases {
     /// Collects the phrases of two and more words of segment `number`; where there is none, the single words.
-    pub(super) fn collect(&mut self, scanner: &Scanner, tokens: &[Token], number: u32) {
+    pub(super) fn collect(&mut self, scanner: &Scanner<'_>, tokens: &[Token], number: u32) {
         self.all.clear();
         self.known.clear();
         let content = tokens.iter().filter(|t| t.kind == Kind::Content);
@@ -101,7 +101,7 @@ impl Phrases {
         self.known.find(hash(words), |&n| self.all[n as usize].words == *words).copied()
     }
 
-    fn runs(&mut self, scanner: &Scanner, tokens: &[Token], least: usize) {
+    fn runs(&mut self, scanner: &Scanner<'_>, tokens: &[Token], least: usize) {
         let mut start = 0;
         while start < tokens.len() {
             if tokens[start].kind != Kind::Content {
@@ -175,7 +175,7 @@ impl Phrases {
     }
 
     /// What the scorer looks at.
-    pub(super) fn features(&self, scanner: &Scanner, phrase: &Phrase) -> [u8; FEATURES] {
+    pub(super) fn features(&self, scanner: &Scanner<'_>, phrase: &Phrase) -> [u8; FEATURES] {
         let word = |n: &u32| scanner.word(*n);
         let words = phrase.words();
         let (first, last) = (word(&words[0]), word(&words[words.len() - 1]));

@@ -110,19 +110,15 @@ pub(super) struct Token {
 /// Bytes of numbered words above which the numbers are given anew.
 const MOST_BYTES: usize = 1 << 20;
 
-pub(super) struct Scanner {
+/// What words are known by; threads share it.
+pub(super) struct Lists {
     stop: StopList,
     kinds: HashMap<&'static str, Kind>,
     common: HashMap<&'static str, u8>,
-    text: String,
-    words: Vec<Word>,
-    known: HashTable<u32>,
-    folded: String,
-    pub(super) tokens: Vec<Token>,
 }
 
-impl Scanner {
-    pub(super) fn new() -> Scanner {
+impl Lists {
+    pub(super) fn new() -> Lists {
         let lists = [
             (CONJUNCTIONS, Kind::Conjunction),
             (PREPOSITIONS, Kind::Preposition),
@@ -133,16 +129,24 @@ impl Scanner {
         ];
         let kinds = lists.iter().flat_map(|&(list, kind)| list.split_whitespace().map(move |w| (w, kind))).collect();
         let common = include_str!("common.txt").lines().filter(|l| !l.starts_with('#')).enumerate();
-        Scanner {
-            stop: StopList::smart(),
-            kinds,
-            common: common.map(|(rank, word)| (word, 11 - (rank as u32 / 2).max(1).ilog2().min(10) as u8)).collect(),
-            text: String::new(),
-            words: Vec::new(),
-            known: HashTable::new(),
-            folded: String::new(),
-            tokens: Vec::new(),
-        }
+        let common = common.map(|(rank, word)| (word, 11 - (rank as u32 / 2).max(1).ilog2().min(10) as u8)).collect();
+        Lists { stop: StopList::smart(), kinds, common }
+    }
+}
+
+pub(super) struct Scanner<'a> {
+    lists: &'a Lists,
+    text: String,
+    words: Vec<Word>,
+    known: HashTable<u32>,
+    folded: String,
+    pub(super) tokens: Vec<Token>,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(lists: &'a Lists) -> Scanner<'a> {
+        let (text, folded) = (String::new(), String::new());
+        Scanner { lists, text, words: Vec::new(), known: HashTable::new(), folded, tokens: Vec::new() }
     }
 
     pub(super) fn word(&self, number: u32) -> &Word {
@@ -166,7 +170,7 @@ impl Scanner {
             self.known.clear();
         }
         let fences = text.matches(FENCE).count();
-        let fences = fences > 0 && fences % 2 == 0;
+        let fences = fences > 0 && fences.is_multiple_of(2);
         let (mut last, mut line, mut sentence) = (0, 0, 0);
         let (mut fenced, mut heading, mut breaks) = (false, false, true);
         for range in words(text) {
@@ -202,7 +206,7 @@ impl Scanner {
 
     /// The number of a word, by its normal form without possessive endings.
     fn number(&mut self, original: &str) -> u32 {
-        let Scanner { stop, kinds, common, text, words: numbered, known, folded, .. } = self;
+        let Scanner { lists: Lists { stop, kinds, common }, text, words: numbered, known, folded, .. } = self;
         folded.clear();
         normalise_into(original, folded);
         let mut bare = folded.as_str();
