@@ -201,7 +201,7 @@ test('each option of quest, queries, keywords and output is accepted from end to
   ] as const
   const keywords = [
     { stopWords: 'fox' }, { minScore: 0 }, { extraNonInformative: ['football player'] as string[] }, { representative: 'random' },
-    { commonCap: 0.5, commonFloor: 1 }, { hierarchy: 'cooccurrence' },
+    { commonCap: 0.5, commonFloor: 1 }, { hierarchy: 'affinity' },
   ] as const
   for (const [i, method] of methods.entries()) await finished({ ...base, method: { name: 'quest', ...method }, output: { directory: out(`method-${i}`) } })
   for (const [i, chosen] of keywords.entries()) await finished({ ...base, work: out('work'), keywords: chosen, output: { directory: out(`keywords-${i}`) } })

@@ -85,7 +85,7 @@ test('--json gives a line for each event and the summary last', async () => {
 
 test('flags say what a config file says, and lie on top of it', async () => {
   const asFlags = [
-    '--corpus', corpus, '--id-field', 'id', '--query-field', 'query', '--predictor', 'precomputed', '--non-informative', 'none', '--threads', '2',
+    '--corpus', corpus, '--id-field', 'id', '--query-field', 'query', '--predictor', 'precomputed', '--non-informative', 'none', '--hierarchy', 'suffix', '--threads', '2',
     '--tokenizer', tokenizer, '--length', '64', '--split-bytes', '4kB', '--shard-tokens', '512', '--out', out('flags'),
   ]
   expect((await cli(['run', ...asFlags])).status).toBe(0)

@@ -189,7 +189,7 @@ function struct(fields: Record<number, Thrift>): Thrift {
 
 /** Options that tests lay theirs on: documents with the fields id, text and query, words as tokens. */
 export const plain = {
-  idField: 'id', queryField: 'query', queries: { predictor: 'precomputed' }, keywords: { nonInformative: 'none' }, threads: 2,
+  idField: 'id', queryField: 'query', queries: { predictor: 'precomputed' }, keywords: { nonInformative: 'none', hierarchy: 'suffix' }, threads: 2,
 } as const satisfies Partial<WeaveOptions>
 
 /** Everything an async iterable gives. */
