@@ -49,7 +49,7 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/keywords/representative", json!("random"), FROM_INDEX),
         ("/keywords/commonCap", json!(0.5), FROM_INDEX),
         ("/keywords/commonFloor", json!(3), FROM_INDEX),
-        ("/keywords/hierarchy", json!("cooccurrence"), FROM_INDEX),
+        ("/keywords/hierarchy", json!("affinity"), FROM_INDEX),
         ("/method/pool", json!("all"), FROM_PLAN),
         ("/method/splitRatio", json!(0.3), FROM_PLAN),
         ("/method/splitBy", json!("tokens"), FROM_PLAN),

@@ -3,11 +3,14 @@
 use hashbrown::HashTable;
 
 use super::scan::{Ending, Kind, Scanner, Token, Word};
+use super::scorer;
 
 /// Most words of a phrase.
 pub(super) const MOST_WORDS: usize = 4;
 /// Numbers that the scorer looks at.
 pub(super) const FEATURES: usize = 34;
+/// What 1 of the weight set by hand counts in the learned score, where 100,000 is 1 of log-odds.
+const BY_HAND: f64 = 10_000.0;
 
 /// A run of words that stand together somewhere in the segment.
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +177,11 @@ impl Phrases {
         phrase.capitals += u32::from(span.iter().all(|t| t.capital));
     }
 
+    /// How likely a query has the phrase: larger is likelier.
+    pub(super) fn score(&self, scanner: &Scanner<'_>, phrase: &Phrase) -> i32 {
+        scorer::score(&self.features(scanner, phrase)) + (BY_HAND * by_hand(scanner, phrase)) as i32
+    }
+
     /// What the scorer looks at.
     pub(super) fn features(&self, scanner: &Scanner<'_>, phrase: &Phrase) -> [u8; FEATURES] {
         let word = |n: &u32| scanner.word(*n);
@@ -221,4 +229,19 @@ impl Phrases {
             u8::from(inner().any(|w| matches!(w.ending, Ending::Past | Ending::Ing | Ending::Adverb))),
         ]
     }
+}
+
+/// The weight set by hand: how often the phrase's words stand in the document, how many they are, how early and how often it comes, and the
+/// share of times that it stands alone.
+fn by_hand(scanner: &Scanner<'_>, phrase: &Phrase) -> f64 {
+    let words = phrase.words();
+    let frequency = words.iter().map(|&w| f64::from(scanner.word(w).count).sqrt()).sum::<f64>() / words.len() as f64;
+    let length = match words.len() {
+        1 | 2 => 1.0,
+        3 => 0.9,
+        _ => 0.6,
+    };
+    let early = 1.0 + 1.0 / (1.0 + f64::from(phrase.sentence));
+    let alone = f64::from(phrase.alone + 1) / f64::from(phrase.count + 1);
+    frequency * length * early * f64::from(phrase.count).sqrt() * alone
 }

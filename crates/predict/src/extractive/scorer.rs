@@ -1,4 +1,4 @@
-//! The score of a phrase: a sum over small regression trees, learned by benches/queries/train.py. Whole numbers, the same on every machine.
+//! The learned score of a phrase, log-odds times 100,000: a sum over small regression trees, learned by benches/queries/train.py. Whole numbers, the same on every machine.
 
 use super::phrases::FEATURES;
 use super::weights::TREES;
