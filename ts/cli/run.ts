@@ -27,7 +27,9 @@ function report(summary: Summary): string {
   if (stats !== null && shares !== null) {
     lines.push(`sequences   ${stats.sequences.toLocaleString('en')} of ${summary.length.toLocaleString('en')} tokens`)
     if (summary.method === 'quest') {
-      lines.push(`            ${percent(shares.singleKeyword)} of the tokens in sequences of one keyword, ${shares.groupsPerSequence.toFixed(1)} groups a sequence`)
+      const { group, related, next } = stats.rules
+      const by = ([[group, 'of one keyword'], [related, 'of related ones'], [next, 'of rests in random order']] as const).filter(([n]) => n > 0)
+      lines.push(`            ${by.map(([n, what]) => `${n.toLocaleString('en')} ${what}`).join(', ')}; ${shares.groupsPerSequence.toFixed(1)} keywords a sequence`)
       lines.push(`            short set: ${stats.keywords.short.toLocaleString('en')} keywords${stats.oversample === null ? '' : `, used ${stats.oversample.toFixed(2)} times`}, ${percent(shares.shortSet)} of the tokens`)
     } else lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence`)
     lines.push(`dropped     ${percent(shares.dropped)} of the tokens${shares.padding > 0 ? `; padding ${percent(shares.padding)}` : ''}`)
