@@ -34,7 +34,7 @@ test(`plans agree with the reference planner on ${rounds} random corpora`, async
     const { pool, splitRatio, splitBy, oversample, shortShare, minGroup, fill } = options
     const out = join(directory, `out-${seed}`)
     const run = weave({
-      corpus: path, idField: 'id', queryField: 'query', tokenizer, queries: { predictor: 'precomputed' }, keywords: { nonInformative: 'none' },
+      corpus: path, idField: 'id', queryField: 'query', tokenizer, queries: { predictor: 'precomputed' }, keywords: { nonInformative: 'none', hierarchy: 'suffix' },
       method: options.method === 'quest' ? { name: 'quest', pool, splitRatio, splitBy, oversample, shortShare, minGroup, fill } : { name: 'standard', pool, fill: fill as 'next' },
       length, tokens, seed: drawSeed, overflow, lastFill, maxUses, minTokens, maxTokens, bos: options.lead === 1 ? 'document' : options.sequenceBos ? 'sequence' : 'none',
       separator: options.sep === 0 ? 'none' : options.sep === 1 ? 'auto' : 'text:w1 w2', output: { directory: out, format: 'jsonl' }, threads: 1,

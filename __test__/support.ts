@@ -1,13 +1,25 @@
-// What tests share: folders that vanish, a tokenizer whose tokens are words, small corpora.
+// What tests share: folders that vanish, a tokenizer whose tokens are words, small corpora, packed files, runs and child processes.
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { afterAll } from 'vitest'
+import { LongweaveError, weave } from '../ts/index.ts'
+import type { RunEvent, Sequence, Stage, Summary, WeaveOptions } from '../ts/index.ts'
+
+/** The repository. */
+export const root = fileURLToPath(new URL('..', import.meta.url))
+/** Whether slow loops run too. */
+export const full = process.env['LONGWEAVE_FULL'] === '1'
 
 /** A folder that is removed after the tests of the file. */
 export function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'longweave-test-'))
-  afterAll(() => rmSync(path, { recursive: true, force: true }))
+  afterAll(() => rmSync(path, { recursive: true, force: true }), 300_000)
   return path
 }
 
@@ -65,8 +77,173 @@ export function writeJsonl(path: string, rows: object[]): string {
   return path
 }
 
-/** Names and contents of an output's own files, without what tells of inputs and of the run. */
-export function outputBytes(directory: string): Record<string, string> {
-  const names = readdirSync(directory).filter((name) => /\.(parquet|mds|jsonl|zst)$/.test(name) || name === 'index.json').sort()
-  return Object.fromEntries(names.map((name) => [name, readFileSync(join(directory, name)).toString('base64')]))
+/** Files below a directory with the SHA-256 of their contents, by path with `/`; hidden ones and run.json, which tell of the run, left out. */
+export function filesOf(directory: string, prefix = ''): Record<string, string> {
+  const files: Record<string, string> = {}
+  for (const entry of readdirSync(join(directory, prefix), { withFileTypes: true })) {
+    const path = prefix + entry.name
+    if (entry.name.startsWith('.') || path === 'run.json') continue
+    if (entry.isDirectory()) Object.assign(files, filesOf(directory, `${path}/`))
+    else files[path] = createHash('sha256').update(readFileSync(join(directory, path))).digest('hex')
+  }
+  return files
 }
+
+type Tree = Record<string, Record<string, unknown>>
+
+/** Like `filesOf`, manifests without what names the input: for outputs whose corpora hold the same documents in other files. */
+export function dataOf(directory: string): Record<string, unknown> {
+  const files: Record<string, unknown> = filesOf(directory)
+  for (const path of Object.keys(files)) {
+    if (path.endsWith('SHA256SUMS')) delete files[path]
+    if (!path.endsWith('longweave.json')) continue
+    const { inputs: _inputs, options, counts, ...rest } = JSON.parse(readFileSync(join(directory, path), 'utf8')) as Tree
+    const corpus = { ...(counts?.['corpus'] as object), files: null }
+    files[path] = { ...rest, options: { ...options, corpus: null }, counts: { ...counts, corpus } }
+  }
+  return files
+}
+
+/** Rows as lines of JSON. */
+export const jsonl = (rows: object[]) => Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+
+/** `bytes` in `parts` gzip members. */
+export function gzip(bytes: Buffer, parts = 1): Buffer {
+  return Buffer.concat(cut(bytes, parts).map((part) => gzipSync(part)))
+}
+
+/** `bytes` in `parts` Zstandard frames of raw blocks: Node 20 cannot compress, and readers must not care. */
+export function zstd(bytes: Buffer, parts = 1): Buffer {
+  return Buffer.concat(cut(bytes, parts).flatMap(frame))
+}
+
+function frame(content: Buffer): Buffer[] {
+  // Magic number; descriptor: one segment, content size of four bytes; the size.
+  const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0])
+  head.writeUInt32LE(content.length, 5)
+  const most = 1 << 17
+  const blocks = cut(content, Math.max(1, Math.ceil(content.length / most)))
+  return [head, ...blocks.flatMap((block, i) => {
+    const header = Buffer.alloc(3)
+    header.writeUIntLE(block.length * 8 + (i === blocks.length - 1 ? 1 : 0), 0, 3)
+    return [header, block]
+  })]
+}
+
+function cut(bytes: Buffer, parts: number): Buffer[] {
+  return Array.from({ length: parts }, (_, i) => bytes.subarray(Math.floor((bytes.length * i) / parts), Math.floor((bytes.length * (i + 1)) / parts)))
+}
+
+/** A Parquet file of string columns, uncompressed, in row groups of `groupRows`; null stands for a missing value. */
+export function parquet(columns: Record<string, (string | null)[]>, groupRows = 16): Buffer {
+  const names = Object.keys(columns)
+  const rows = columns[names[0] ?? '']?.length ?? 0
+  const parts: Buffer[] = [Buffer.from('PAR1')]
+  let at = 4
+  const groups = Array.from({ length: Math.ceil(rows / groupRows) }, (_, group) => {
+    const n = Math.min(groupRows, rows - group * groupRows)
+    const chunks = names.map((name) => {
+      const values = (columns[name] ?? []).slice(group * groupRows, group * groupRows + n)
+      // Whether each value is there: a run of one for each.
+      const levels = Buffer.from(values.flatMap((value) => [2, value === null ? 0 : 1]))
+      const strings = values.filter((value) => value !== null).map((value) => Buffer.from(value))
+      const data = Buffer.concat([u32(levels.length), levels, ...strings.flatMap((value) => [u32(value.length), value])])
+      const page = struct({ 1: i32(0), 2: i32(data.length), 3: i32(data.length), 5: struct({ 1: i32(n), 2: i32(0), 3: i32(3), 4: i32(3) }) })
+      const size = page.bytes.length + data.length
+      const meta = struct({ 1: i32(6), 2: array([i32(0)]), 3: array([string(name)]), 4: i32(0), 5: i64(n), 6: i64(size), 7: i64(size), 9: i64(at) })
+      parts.push(page.bytes, data)
+      at += size
+      return struct({ 2: i64(at - size), 3: meta })
+    })
+    return struct({ 1: array(chunks), 2: i64(1), 3: i64(n) })
+  })
+  const leaves = names.map((name) => struct({ 1: i32(6), 3: i32(1), 4: string(name), 6: i32(0) }))
+  const footer = struct({ 1: i32(1), 2: array([struct({ 4: string('schema'), 5: i32(names.length) }), ...leaves]), 3: i64(rows), 4: array(groups) }).bytes
+  return Buffer.concat([...parts, footer, u32(footer.length), Buffer.from('PAR1')])
+}
+
+/** A value of Thrift's compact protocol, in which a Parquet file's metadata is written. */
+interface Thrift { type: number; bytes: Buffer }
+const u32 = (n: number) => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(n)
+  return bytes
+}
+const varint = (n: number): number[] => (n < 128 ? [n] : [(n % 128) + 128, ...varint(Math.floor(n / 128))])
+const i32 = (n: number): Thrift => ({ type: 5, bytes: Buffer.from(varint(2 * n)) })
+const i64 = (n: number): Thrift => ({ type: 6, bytes: Buffer.from(varint(2 * n)) })
+const string = (value: string): Thrift => ({ type: 8, bytes: Buffer.concat([Buffer.from(varint(Buffer.byteLength(value))), Buffer.from(value)]) })
+const array = (items: Thrift[]): Thrift => {
+  const header = Buffer.from([0xf0 + (items[0]?.type ?? 12), ...varint(items.length)])
+  return { type: 9, bytes: Buffer.concat([header, ...items.map(({ bytes }) => bytes)]) }
+}
+function struct(fields: Record<number, Thrift>): Thrift {
+  let last = 0
+  const parts = Object.entries(fields).map(([id, { type, bytes }]) => {
+    const header = (Number(id) - last) * 16 + type
+    last = Number(id)
+    return Buffer.concat([Buffer.from([header]), bytes])
+  })
+  return { type: 12, bytes: Buffer.concat([...parts, Buffer.from([0])]) }
+}
+
+/** Options that tests lay theirs on: documents with the fields id, text and query, words as tokens. */
+export const plain = {
+  idField: 'id', queryField: 'query', queries: { predictor: 'precomputed' }, keywords: { nonInformative: 'none', hierarchy: 'suffix' }, threads: 2,
+} as const satisfies Partial<WeaveOptions>
+
+/** Everything an async iterable gives. */
+export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const item of items) list.push(item)
+  return list
+}
+
+/** Runs to the end: events, summary. */
+export async function finished(options: WeaveOptions): Promise<{ events: RunEvent[]; summary: Summary }> {
+  const run = weave(options)
+  return { events: await all(run), summary: await run.finished }
+}
+
+/** What each stage of a run did, from its events. */
+export function states(events: RunEvent[]): Partial<Record<Stage, string>> {
+  return Object.fromEntries(events.flatMap((event) => (event.type === 'stage' && event.state !== 'started' ? [[event.stage, event.state]] : [])))
+}
+
+/** The error that `work` ends with; a LongweaveError, or the test fails. */
+export async function failure(work: () => unknown): Promise<LongweaveError> {
+  try {
+    await work()
+  } catch (error) {
+    if (error instanceof LongweaveError) return error
+    throw error
+  }
+  throw new Error('it was expected to fail, but did not')
+}
+
+/** A sequence as plain data, its number left out. */
+export function asData({ number: _number, inputIds, ...pieces }: Sequence): object {
+  return { inputIds: [...inputIds], ...pieces }
+}
+
+/** How a child process ended. */
+export interface Ended { status: number | null; signal: NodeJS.Signals | null; out: string; err: string }
+
+/** What a child process is given. */
+export interface NodeOptions { env?: NodeJS.ProcessEnv; input?: string; cwd?: string }
+
+/** A child process of Node and how it ends. */
+export function node(args: string[], { env = {}, input = '', cwd = root }: NodeOptions = {}): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, args, { cwd, env: { ...process.env, NODE_OPTIONS: '', ...env }, stdio: ['pipe', 'pipe', 'pipe'] })
+  let out = ''
+  let err = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (err += chunk))
+  child.stdin.on('error', () => {})
+  child.stdin.end(input)
+  const ended = new Promise<Ended>((resolve) => child.on('close', (status, signal) => resolve({ status, signal, out, err })))
+  return { child, ended }
+}
+
+/** The command line, as it is installed. */
+export const cli = (args: string[], options: NodeOptions = {}) => node([join(root, 'dist/cli/main.js'), ...args], options).ended

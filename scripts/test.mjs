@@ -14,6 +14,7 @@ run('Rust tests', 'cargo', ['test', '--workspace', '--profile', 'quick', '--quie
 run('TypeScript types', npm, ['run', '--silent', 'typecheck'])
 run('TypeScript lint', npm, ['run', '--silent', 'lint'])
 run('TypeScript tests', npm, ['run', '--silent', 'vitest'])
+run('The page of options', process.execPath, ['scripts/options.mjs', '--check'])
 run("The README's programs", process.execPath, ['scripts/readme.mjs'])
 if (full) {
   run('Rust tests of the full tier', 'cargo', ['test', '--workspace', '--profile', 'quick', '--quiet', '--', '--ignored'], { ...cargo, LONGWEAVE_REQUIRE_DATA: '1' })

@@ -1,20 +1,29 @@
 // From what a user gives to resolved options, or an error that names every option that is wrong.
 import type { z } from 'zod'
 import { LongweaveError } from './errors.ts'
-import { optionsSchema, presets } from './schema.ts'
+import { nearest } from './nearest.ts'
+import { optionsJsonSchema, optionsSchema, presets } from './schema.ts'
 import type { Options, Preset, ResolvedOptions } from './schema.ts'
 
 type Tree = Record<string, unknown>
 const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** `over` laid on `base`, section by section. */
-function merge(base: Tree, over: Tree): Tree {
+export function merge(base: Tree, over: Tree): Tree {
   const merged = { ...base }
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key]
     merged[key] = isTree(below) && isTree(value) ? merge(below, value) : value
   }
   return merged
+}
+
+/** Names of the options at a path; none where there are no further ones. */
+function namesAt(path: PropertyKey[]): string[] {
+  const below = (schema: Tree): Tree[] => ((schema['anyOf'] ?? schema['oneOf']) as Tree[] | undefined)?.flatMap(below) ?? [schema]
+  let forms: Tree[] = [optionsJsonSchema()]
+  for (const key of path) forms = forms.flatMap((form) => below(((form['properties'] as Tree | undefined)?.[String(key)] ?? {}) as Tree))
+  return [...new Set(forms.flatMap((form) => Object.keys((form['properties'] ?? {}) as Tree)))]
 }
 
 function explain(issue: z.core.$ZodIssue): { option: string; message: string } {
@@ -26,7 +35,12 @@ function explain(issue: z.core.$ZodIssue): { option: string; message: string } {
   }
   if (issue.code === 'unrecognized_keys') {
     const where = option === '' ? 'the options' : `\`${option}\``
-    return { option: [option, issue.keys[0]].filter(Boolean).join('.'), message: `${where} have no ${issue.keys.map((key) => `\`${key}\``).join(', ')}` }
+    const known = namesAt(issue.path)
+    const names = issue.keys.map((key) => {
+      const meant = nearest(key, known).map((name) => `\`${name}\``)
+      return `\`${key}\`${meant.length > 0 ? ` (did you mean ${meant.join(' or ')}?)` : ''}`
+    })
+    return { option: [option, issue.keys[0]].filter(Boolean).join('.'), message: `${where} have no ${names.join(', ')}` }
   }
   const found = 'input' in issue && issue.input !== undefined ? `, but is ${JSON.stringify(issue.input)}` : ''
   return { option, message: `\`${option}\`: ${issue.message}${found}` }

@@ -1,12 +1,20 @@
 // What can be done with a finished or prepared output directory.
 import { binding } from './binding.ts'
-import { call, settled } from './errors.ts'
+import { LongweaveError, call, settled } from './errors.ts'
 import type { Stage } from './events.ts'
 import { toBatch, unbatch } from './sequences.ts'
 import type { Sequence } from './sequences.ts'
 
+/** Numbers that count something cross the boundary only when they do. */
+function counting(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 0) return
+  throw new LongweaveError('OPTIONS_INVALID', `\`${name}\` must be a whole number of at least 0, but is ${value}`, { option: name })
+}
+
 /** Sequences of an output directory in order, whatever its format. */
 export async function* readSequences(directory: string, { start = 0, batch = 64 }: { start?: number; batch?: number } = {}): AsyncGenerator<Sequence, void, undefined> {
+  counting('start', start)
+  counting('batch', batch)
   const reader = call(() => binding.Sequences.open(directory))
   let number = start
   reader.seek(start)
@@ -25,6 +33,8 @@ export interface VerifyReport {
   sequences: number
   tokens: number
   pieces: number
+  /** The held-out documents' output, where there is one. */
+  holdout?: VerifyReport
 }
 
 /**
@@ -66,6 +76,8 @@ export interface ShowOptions {
 
 /** A sequence with its documents' ids, reasons and first words. */
 export async function show(directory: string, sequence: number, { why = false, words = 24, tokenizer }: ShowOptions = {}): Promise<ShownSequence> {
+  counting('sequence', sequence)
+  counting('words', words)
   const options = { why, words, ...(tokenizer !== undefined && { tokenizer }) }
   return JSON.parse(await settled(binding.show(directory, sequence, JSON.stringify(options)))) as ShownSequence
 }

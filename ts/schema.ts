@@ -22,7 +22,7 @@ const pool = z.enum(['keyworded', 'all'])
 const fill = z.enum(['next', 'related', 'drop', 'pad'])
 
 const quest = z.strictObject({
-  name: z.literal('quest'),
+  name: z.literal('quest').describe('how documents are put together'),
   pool: pool.default('keyworded').describe('documents to draw from: those with a keyword, or all'),
   splitRatio: z.number().min(0).max(1).default(0.2).describe('share of the keywords that the short set may reach'),
   splitBy: z.enum(['keywords', 'documents', 'tokens']).default('keywords').describe('what splitRatio counts'),
@@ -32,7 +32,7 @@ const quest = z.strictObject({
   fill: fill.default('related').describe('what happens to what is left of a group'),
 })
 const standard = z.strictObject({
-  name: z.literal('standard'),
+  name: z.literal('standard').describe('how documents are put together'),
   pool: pool.default('all').describe('documents to draw from'),
   fill: z.enum(['next', 'drop', 'pad']).default('next').describe('what happens to what is left at the end'),
 })

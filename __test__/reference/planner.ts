@@ -16,6 +16,20 @@ interface Tail { unit: Piece[]; keyword: string | null; key: bigint }
 const encoder = new TextEncoder()
 const MASK = (1n << 64n) - 1n
 
+const happens = (d: bigint, p: number) => p >= 1 || (p > 0 && d < BigInt(Math.floor(p * 2 ** 64)))
+const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
+const parent = (phrase: string) => (phrase.includes(' ') ? phrase.slice(phrase.indexOf(' ') + 1) : null)
+const length = (pieces: Piece[]) => pieces.reduce((sum, p) => sum + p.len, 0)
+const sortBy = <T>(list: T[], by: (item: T) => (bigint | number)[]) =>
+  list.map((item) => ({ item, rank: by(item) })).toSorted((a, b) => {
+    for (const [i, x] of a.rank.entries()) {
+      const y = b.rank[i] as bigint | number
+      if (x < y) return -1
+      if (x > y) return 1
+    }
+    return 0
+  }).map(({ item }) => item)
+
 export async function referencePlan(docs: Doc[], o: Options): Promise<Sequence[]> {
   const hash128 = await createXXHash128(0, 0)
   const hash64 = await createXXHash3(o.seed % 2 ** 32, Math.floor(o.seed / 2 ** 32))
@@ -27,23 +41,12 @@ export async function referencePlan(docs: Doc[], o: Options): Promise<Sequence[]
     bytes.set(encoder.encode(purpose), 24)
     return BigInt(`0x${hash64.init().update(bytes).digest('hex')}`)
   }
-  const happens = (d: bigint, p: number) => p >= 1 || (p > 0 && d < BigInt(Math.floor(p * 2 ** 64)))
-  const sortBy = <T>(list: T[], by: (item: T) => (bigint | number)[]) =>
-    list.map((item) => ({ item, rank: by(item) })).sort((a, b) => {
-      for (const [i, x] of a.rank.entries()) {
-        const y = b.rank[i] as bigint | number
-        if (x < y) return -1
-        if (x > y) return 1
-      }
-      return 0
-    }).map(({ item }) => item)
   const randomly = <T>(list: T[], purpose: string, counter: bigint, keyOf: (item: T) => bigint) => sortBy(list, (item) => [draw(purpose, keyOf(item), counter), keyOf(item)])
   const virtual = (doc: Doc) => o.lead + doc.tokens + o.sep
   const C = o.length - (o.sequenceBos ? 1 : 0)
 
   const pool = docs.filter((d) => d.tokens >= Math.max(1, o.minTokens) && (o.maxTokens === null || d.tokens <= o.maxTokens) && (o.pool === 'all' || d.keyword !== null))
-  const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
-  const keywords = [...new Set(docs.flatMap((d) => d.keyword ?? []))].sort(compare)
+  const keywords = [...new Set(docs.flatMap((d) => d.keyword ?? []))].toSorted(compare)
   const list = (keyword: string) => pool.filter((d) => d.keyword === keyword)
   const measure = (keyword: string) => (o.splitBy === 'keywords' ? 1 : o.splitBy === 'documents' ? list(keyword).length : list(keyword).reduce((sum, d) => sum + virtual(d), 0))
   const several = sortBy(keywords.filter((k) => list(k).length >= o.minGroup && list(k).length > 0), (k) => [list(k).length, draw('partition', key(k), 0n), key(k)])
@@ -61,10 +64,9 @@ export async function referencePlan(docs: Doc[], o: Options): Promise<Sequence[]
   const uses = (k: string, epoch: number) =>
     short.has(k) ? Math.floor(oversample) + (happens(draw('oversample', key(k), BigInt(epoch)), oversample - Math.floor(oversample)) ? 1 : 0) : 1
 
-  const parent = (phrase: string) => (phrase.includes(' ') ? phrase.slice(phrase.indexOf(' ') + 1) : null)
   const children = new Map<string, Set<string>>()
   for (const k of keywords) for (let p: string = k, up = parent(p); up !== null; p = up, up = parent(p)) children.set(up, (children.get(up) ?? new Set()).add(p))
-  const nodes = [...new Set([...keywords, ...[...children].filter(([, c]) => c.size > 1).map(([p]) => p)])].sort(compare)
+  const nodes = [...new Set([...keywords, ...[...children].filter(([, c]) => c.size > 1).map(([p]) => p)])].toSorted(compare)
   const parentNode = (phrase: string) => {
     let up = parent(phrase)
     while (up !== null && !nodes.includes(up)) up = parent(up)
@@ -75,7 +77,6 @@ export async function referencePlan(docs: Doc[], o: Options): Promise<Sequence[]
   let epoch = 0
   let round = 0
   const finish = (pieces: Piece[], rule: string) => finished.push({ pieces, rule, epoch, round })
-  const length = (pieces: Piece[]) => pieces.reduce((sum, p) => sum + p.len, 0)
 
   function arrange(units: Piece[][], open: Piece[], carried: boolean, rule: string): Piece[] {
     if (o.overflow === 'whole') {

@@ -56,8 +56,14 @@ export function flags(): Flag[] {
         const key = `${section}.${name}`
         const flag = leaf([section, name], below)
         const known = found.get(key)
-        if (known === undefined) found.set(key, flag)
-        else known.choices = [...new Set([...known.choices, ...flag.choices])]
+        if (known === undefined) {
+          found.set(key, key === 'method.name' ? { ...flag, default: schema['default'] } : flag)
+          continue
+        }
+        known.choices = [...new Set([...known.choices, ...flag.choices])]
+        if (flag.default !== known.default && flag.default !== undefined) {
+          known.default = `${String(known.default)}; ${String(properties(object)['name']?.['const'])}: ${String(flag.default)}`
+        }
       }
     }
   }

@@ -3,6 +3,7 @@ import { show, verify } from '../output.ts'
 import type { ShownSequence } from '../output.ts'
 import type { Command } from './commands.ts'
 import { number } from './progress.ts'
+import { jsonLine, printable } from './text.ts'
 import { parse, required, wholeNumber } from './usage.ts'
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
@@ -48,7 +49,7 @@ export const showCommand: Command = {
       words: wholeNumber(values['words'], '--words'),
       ...(typeof tokenizer === 'string' && { tokenizer }),
     })
-    process.stdout.write(values['json'] === true ? `${JSON.stringify(shown)}\n` : describe(shown))
+    process.stdout.write(values['json'] === true ? jsonLine(shown) : printable(describe(shown)))
   },
 }
 
@@ -64,6 +65,6 @@ export const verifyCommand: Command = {
     const { values, positionals } = parse(args, this.flags, { most: 1 })
     const report = await verify(required(positionals, 0, 'the output directory'))
     const text = `${report.sequences.toLocaleString('en')} sequences, ${number(report.tokens)} tokens, ${report.pieces.toLocaleString('en')} pieces in ${report.files} files: all as they should be\n`
-    process.stdout.write(values['json'] === true ? `${JSON.stringify(report)}\n` : text)
+    process.stdout.write(values['json'] === true ? jsonLine(report) : text)
   },
 }

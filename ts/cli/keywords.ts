@@ -1,9 +1,20 @@
 // longweave keywords.
-import { createInterface } from 'node:readline'
 import { topKeywords } from '../output.ts'
 import { Rake } from '../rake.ts'
 import type { Command } from './commands.ts'
-import { parse, wholeNumber } from './usage.ts'
+import { jsonLine, printable } from './text.ts'
+import { UsageError, parse, wholeNumber } from './usage.ts'
+
+/** Lines of stdin. They end at "\n" alone: texts may hold other characters that count as line ends elsewhere. */
+async function* lines(): AsyncGenerator<string, void, undefined> {
+  let rest = ''
+  for await (const chunk of process.stdin.setEncoding('utf8') as AsyncIterable<string>) {
+    const parts = (rest + chunk).split('\n')
+    rest = parts.pop() ?? ''
+    yield* parts
+  }
+  if (rest !== '') yield rest
+}
 
 export const keywordsCommand: Command = {
   name: 'keywords',
@@ -27,13 +38,16 @@ say nothing in --extra-non-informative and run again, which repeats only index, 
       const list = topKeywords(values['run'], wholeNumber(values['top'], '--top'))
       const width = Math.max(9, ...list.map(({ documents }) => String(documents).length))
       const rows = [`${'documents'.padStart(width)}  keyword`, ...list.map(({ keyword, documents }) => `${String(documents).padStart(width)}  ${keyword}`)]
-      process.stdout.write(json ? `${JSON.stringify(list)}\n` : `${rows.join('\n')}\n`)
+      process.stdout.write(json ? jsonLine(list) : printable(`${rows.join('\n')}\n`))
       return
     }
-    const rake = new Rake({ stopWords: String(values['stop-words']), minScore: Number(values['min-score']) })
-    for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
+    const minScore = Number(values['min-score'])
+    if (Number.isNaN(minScore)) throw new UsageError(`--min-score must be a number, but is "${String(values['min-score'])}"`)
+    const rake = new Rake({ stopWords: String(values['stop-words']), minScore })
+    for await (const line of lines()) {
       const found = rake.extract(line)
-      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${found.map(({ phrase, score }) => `${phrase} (${Number(score.toFixed(3))})`).join(', ')}\n`)
+      const text = found.map(({ phrase, score }) => `${phrase} (${Number(score.toFixed(3))})`).join(', ')
+      process.stdout.write(json ? jsonLine(found) : printable(`${text}\n`))
     }
   },
 }

@@ -2,15 +2,25 @@
 // The command line: longweave COMMAND. Exit 0 done, 1 failed, 2 wrong usage, 130 interrupted (and resumable).
 import { readFileSync } from 'node:fs'
 import { LongweaveError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { commands } from './commands.ts'
+import type { Command } from './commands.ts'
 import { commandHelp, overview } from './help.ts'
+import { printable } from './text.ts'
 import { UsageError } from './usage.ts'
+
+function named(name: string): Command {
+  const command = commands[name]
+  if (command !== undefined) return command
+  const meant = nearest(name, Object.keys(commands)).map((other) => `\`${other}\``)
+  const help = meant.length > 0 ? `did you mean ${meant.join(' or ')}?` : `the commands are ${Object.keys(commands).join(', ')}`
+  throw new UsageError(`there is no command \`${name}\`; ${help}`)
+}
 
 async function main(args: string[]): Promise<number> {
   const [name, ...rest] = args
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    const about = rest[0] === undefined ? undefined : commands[rest[0]]
-    process.stdout.write(about === undefined ? overview() : commandHelp(about))
+    process.stdout.write(rest[0] === undefined ? overview() : commandHelp(named(rest[0])))
     return name === undefined ? 2 : 0
   }
   if (name === '--version' || name === '-v') {
@@ -18,8 +28,7 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(`${manifest.version}\n`)
     return 0
   }
-  const command = commands[name]
-  if (command === undefined) throw new UsageError(`there is no command \`${name}\`; the commands are ${Object.keys(commands).join(', ')}`)
+  const command = named(name)
   if (rest.includes('--help') || rest.includes('-h')) {
     process.stdout.write(commandHelp(command))
     return 0
@@ -34,14 +43,14 @@ try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
   if (error instanceof UsageError) {
-    process.stderr.write(`longweave: ${error.message}\nTry \`longweave help\`.\n`)
+    process.stderr.write(printable(`longweave: ${error.message}\nTry \`longweave help\`.\n`))
     process.exitCode = 2
   } else if (error instanceof LongweaveError) {
     const usage = error.code === 'OPTIONS_INVALID'
-    process.stderr.write(`longweave: ${error.message} [${error.code}]\n`)
+    process.stderr.write(printable(`longweave: ${error.message} [${error.code}]\n`))
     process.exitCode = error.code === 'CANCELLED' ? 130 : usage ? 2 : 1
   } else {
-    process.stderr.write(`longweave: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+    process.stderr.write(printable(`longweave: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`))
     process.exitCode = 1
   }
 }

@@ -4,6 +4,7 @@ import { plan, prepare, weave } from '../weave.ts'
 import type { Weave, WeaveOptions } from '../weave.ts'
 import type { Command } from './commands.ts'
 import { number, reporter, time } from './progress.ts'
+import { jsonLine, printable } from './text.ts'
 import { parse } from './usage.ts'
 import type { OwnFlag } from './usage.ts'
 
@@ -26,7 +27,9 @@ function report(summary: Summary): string {
   if (stats !== null && shares !== null) {
     lines.push(`sequences   ${stats.sequences.toLocaleString('en')} of ${summary.length.toLocaleString('en')} tokens`)
     if (summary.method === 'quest') {
-      lines.push(`            ${percent(shares.singleKeyword)} of the tokens in sequences of one keyword, ${shares.groupsPerSequence.toFixed(1)} groups a sequence`)
+      const { group, related, next } = stats.rules
+      const by = ([[group, 'of one keyword'], [related, 'of related ones'], [next, 'of rests in random order']] as const).filter(([n]) => n > 0)
+      lines.push(`            ${by.map(([n, what]) => `${n.toLocaleString('en')} ${what}`).join(', ')}; ${shares.groupsPerSequence.toFixed(1)} keywords a sequence`)
       lines.push(`            short set: ${stats.keywords.short.toLocaleString('en')} keywords${stats.oversample === null ? '' : `, used ${stats.oversample.toFixed(2)} times`}, ${percent(shares.shortSet)} of the tokens`)
     } else lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence`)
     lines.push(`dropped     ${percent(shares.dropped)} of the tokens${shares.padding > 0 ? `; padding ${percent(shares.padding)}` : ''}`)
@@ -52,7 +55,7 @@ async function drive(run: Weave, json: boolean, say: (summary: Summary) => strin
     for await (const event of run) to.event(event)
     const summary = await run.finished
     to.end()
-    process.stdout.write(json ? `${JSON.stringify({ type: 'summary', ...summary })}\n` : say(summary))
+    process.stdout.write(json ? jsonLine({ type: 'summary', ...summary }) : printable(say(summary)))
     return 0
   } catch (error) {
     to.end()

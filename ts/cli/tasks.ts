@@ -2,7 +2,18 @@
 import { stage, tasks } from '../output.ts'
 import { resolveSize } from '../schema.ts'
 import type { Command } from './commands.ts'
+import { jsonLine } from './text.ts'
 import { UsageError, parse, required, wholeNumber } from './usage.ts'
+
+const row = (cells: string[]) => `${(cells[0] ?? '').padEnd(12)}${(cells[1] ?? '').padStart(8)}${(cells[2] ?? '').padStart(8)}   ${cells[3] ?? ''}`
+
+function size(text: string | boolean | undefined): number {
+  try {
+    return resolveSize(String(text))
+  } catch {
+    throw new UsageError(`--memory must be a number of bytes, like 1073741824 or 2GiB, but is "${String(text)}"`)
+  }
+}
 
 export const tasksCommand: Command = {
   name: 'tasks',
@@ -16,9 +27,8 @@ export const tasksCommand: Command = {
     const { values } = parse(args, this.flags)
     if (typeof values['run'] !== 'string') throw new UsageError('--run OUT is missing')
     const list = tasks(values['run'])
-    const row = (cells: string[]) => `${(cells[0] ?? '').padEnd(12)}${(cells[1] ?? '').padStart(8)}${(cells[2] ?? '').padStart(8)}   ${cells[3] ?? ''}`
     const rows = [row(['stage', 'tasks', 'done', 'after']), ...list.map((s) => row([s.stage, s.tasks === null ? '?' : String(s.tasks), String(s.done), s.dependsOn.join(', ')]))]
-    process.stdout.write(values['json'] === true ? `${JSON.stringify(list)}\n` : `${rows.join('\n')}\n`)
+    process.stdout.write(values['json'] === true ? jsonLine(list) : `${rows.join('\n')}\n`)
   },
 }
 
@@ -44,7 +54,7 @@ export const stageCommand: Command = {
     if (typeof values['run'] !== 'string') throw new UsageError('--run OUT is missing')
     const given = [values['task'], values['shard'] === undefined ? undefined : `shard:${String(values['shard'])}`, values['all'] === true ? 'all' : undefined].filter((s) => s !== undefined)
     if (given.length !== 1) throw new UsageError('give one of --task, --shard and --all')
-    const records = await stage(values['run'], name, String(given[0]), { threads: wholeNumber(values['threads'], '--threads'), memory: resolveSize(String(values['memory'])) })
-    process.stdout.write(values['json'] === true ? `${JSON.stringify(records)}\n` : records.map((r) => `${r.stage} ${r.task} done, ${r.files.length} files\n`).join(''))
+    const records = await stage(values['run'], name, String(given[0]), { threads: wholeNumber(values['threads'], '--threads'), memory: size(values['memory']) })
+    process.stdout.write(values['json'] === true ? jsonLine(records) : records.map((r) => `${r.stage} ${r.task} done, ${r.files.length} files\n`).join(''))
   },
 }

@@ -1,6 +1,7 @@
 // longweave train-tokenizer.
 import { trainTokenizer } from '../output.ts'
 import type { Command } from './commands.ts'
+import { printable } from './text.ts'
 import { UsageError, parse, wholeNumber } from './usage.ts'
 
 export const trainCommand: Command = {
@@ -22,6 +23,6 @@ export const trainCommand: Command = {
     if (typeof corpus !== 'string' || typeof out !== 'string') throw new UsageError('--corpus and --out must be given')
     const vocabSize = wholeNumber(values['vocab-size'], '--vocab-size')
     const trained = await trainTokenizer({ corpus: [corpus], out, vocabSize, textField: String(values['text-field']) })
-    process.stdout.write(`${vocabSize.toLocaleString('en')} tokens from ${trained.documents.toLocaleString('en')} documents in ${trained.file}\n`)
+    process.stdout.write(printable(`${vocabSize.toLocaleString('en')} tokens from ${trained.documents.toLocaleString('en')} documents in ${trained.file}\n`))
   },
 }

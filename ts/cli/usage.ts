@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { ParseArgsConfig } from 'node:util'
 import { LongweaveError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
+import { merge } from '../options.ts'
 import { flags, toOptions } from './flags.ts'
 
 /** Wrong usage of the command line: exit 2. */
@@ -21,16 +23,6 @@ export interface Parsed {
   positionals: string[]
   /** Options of a run, from --config and flags. */
   options: Record<string, unknown>
-}
-
-function merge(base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
-  const merged = { ...base }
-  for (const [key, value] of Object.entries(over)) {
-    const below = merged[key]
-    const trees = typeof below === 'object' && below !== null && !Array.isArray(below) && typeof value === 'object' && value !== null && !Array.isArray(value)
-    merged[key] = trees ? merge(below as Record<string, unknown>, value as Record<string, unknown>) : value
-  }
-  return merged
 }
 
 function config(path: string): Record<string, unknown> {
@@ -53,6 +45,14 @@ function config(path: string): Record<string, unknown> {
   return options
 }
 
+/** Of an unknown flag: those it may have meant. */
+function explain(error: Error, known: string[]): string {
+  const unknown = /^Unknown option '--?([^']+)'/.exec(error.message)?.[1]
+  if (unknown === undefined) return error.message
+  const meant = nearest(unknown, known).map((name) => `--${name}`)
+  return `there is no flag --${unknown}${meant.length > 0 ? `; did you mean ${meant.join(' or ')}?` : ''}`
+}
+
 /** Parses `args`. `run`: with --config, --preset and a flag for each option of the schema. */
 export function parse(args: string[], own: Record<string, OwnFlag>, { run = false, most = 0 }: { run?: boolean; most?: number } = {}): Parsed {
   const list = run ? flags() : []
@@ -63,7 +63,7 @@ export function parse(args: string[], own: Record<string, OwnFlag>, { run = fals
   try {
     parsed = parseArgs({ args, options: known, allowPositionals: true, strict: true })
   } catch (error) {
-    throw new UsageError((error as Error).message)
+    throw new UsageError(explain(error as Error, Object.keys(known)))
   }
   if (parsed.positionals.length > most) throw new UsageError(`unexpected argument \`${parsed.positionals[most]}\``)
   const given: Record<string, unknown> = {}

@@ -56,6 +56,26 @@ impl Budget {
     }
 }
 
+impl Guard {
+    /// Bytes held.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Holds `bytes` instead, at most the whole bound. What is held is given back first: whoever waits holds nothing, so that tasks
+    /// that all need more never wait for each other.
+    ///
+    /// Errors: `CANCELLED`.
+    pub fn exchange(self, bytes: u64, cancel: &Cancel) -> Result<Guard> {
+        let budget = Budget { shared: Arc::clone(&self.shared) };
+        if self.bytes == bytes.min(budget.limit()) {
+            return Ok(self);
+        }
+        drop(self);
+        budget.reserve(bytes.min(budget.limit()), cancel)
+    }
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut used = self.shared.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,6 +98,23 @@ mod tests {
         };
         drop(guard);
         assert!(waiter.join().unwrap());
+    }
+
+    #[test]
+    fn tasks_that_all_need_more_get_it_one_after_the_other() {
+        let (budget, cancel) = (Budget::new(10), Cancel::new());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut held = budget.reserve(5, &cancel).unwrap();
+                    for bytes in [9, 5, 100, 5] {
+                        held = held.exchange(bytes, &cancel).unwrap();
+                        assert_eq!(held.bytes(), bytes.min(10));
+                    }
+                });
+            }
+        });
+        assert!(budget.reserve(10, &cancel).is_ok());
     }
 
     #[test]

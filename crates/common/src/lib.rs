@@ -3,12 +3,14 @@
 //! Nothing here reads a file or knows a stage. Dependencies point from the other crates to this one, never back.
 
 mod budget;
+mod caught;
 mod ctx;
 mod error;
 mod ids;
 pub mod random;
 
 pub use budget::{Budget, Guard};
+pub use caught::caught;
 pub use ctx::{Cancel, Ctx, NoProgress, ProgressSink};
 pub use error::{CATALOGUE, Code, Error, Result, ResultExt};
 pub use ids::{DocId, GroupId, KeywordId};

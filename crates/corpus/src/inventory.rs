@@ -186,19 +186,22 @@ fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
         .with("path", path)
     };
     if let Ok(metadata) = fs::metadata(path) {
-        let real = fs::canonicalize(path).at("open", Path::new(path))?;
         if metadata.is_dir() {
+            let real = fs::canonicalize(path).at("open", Path::new(path))?;
             let before = found.len();
             walk(&real, None, found)?;
             return if found.len() > before || found.keys().any(|f| f.starts_with(&real)) { Ok(real) } else { Err(nothing()) };
         }
-        let kind = Kind::of(&real.to_string_lossy()).or_else(|| Kind::of(path)).ok_or_else(|| {
+        let kind = Kind::of(path).ok_or_else(|| {
             let message =
                 format!("{path} is of no kind that can be read: .jsonl, .ndjson, .json (each also .gz or .zst), .parquet, .txt, .md");
             Error::new(Code::InputUnsupported, message).with("path", path)
         })?;
-        let parent = real.parent().unwrap_or(&real).to_owned();
-        found.insert(real, kind);
+        // A link keeps its own name: what it points to may be called anything.
+        let name = Path::new(path).file_name().ok_or_else(nothing)?;
+        let parent = Path::new(path).parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = fs::canonicalize(parent).at("open", parent)?;
+        found.insert(parent.join(name), kind);
         return Ok(parent);
     }
     // A glob: walk from the longest part without wildcards.
@@ -323,6 +326,6 @@ fn divide(inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
 
 fn row_group_bytes(path: &Path) -> Result<Vec<u64>> {
     let file = File::open(path).at("open", path)?;
-    let reader = SerializedFileReader::new(file).map_err(|e| crate::parquet_rows::damaged(path, &e))?;
+    let reader = crate::parquet_rows::unless_damaged(path, || SerializedFileReader::new(file))?;
     Ok(reader.metadata().row_groups().iter().map(|g| g.compressed_size().max(0) as u64).collect())
 }

@@ -67,31 +67,45 @@ impl<'de> Visitor<'de> for Row<'_> {
         let Row { options, fields } = self;
         let is = |key: &str, field: &Option<String>| field.as_deref() == Some(key);
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            // A field may serve more than once (text and id, say); the first role parses it, others copy.
-            if key == options.text_field {
+            let (is_text, is_id) = (key == options.text_field, is(&key, &options.id_field));
+            let (is_source, is_query) = (is(&key, &options.source_field), is(&key, &options.query_field));
+            // A field may serve more than once (text and id, say): its first role reads it, the others copy.
+            if is_text {
                 fields.text.clear();
                 map.next_value_seed(Text { out: &mut fields.text, numbers: false, what: &key })?;
                 fields.has_text = true;
-                if is(&key, &options.id_field) {
+                if is_id {
                     fields.id.clone_from(&fields.text);
                     fields.has_id = true;
                 }
-            } else if is(&key, &options.id_field) {
+            } else if is_id {
                 fields.id.clear();
                 map.next_value_seed(Text { out: &mut fields.id, numbers: true, what: &key })?;
                 fields.has_id = true;
-                if is(&key, &options.source_field) {
-                    fields.source.clone_from(&fields.id);
-                    fields.has_source = true;
-                }
-            } else if is(&key, &options.source_field) {
+            } else if is_source {
                 fields.source.clear();
                 fields.has_source = map.next_value_seed(Optional { out: &mut fields.source, what: &key })?;
-            } else if is(&key, &options.query_field) {
+            } else if is_query {
                 fields.queries.clear();
                 map.next_value_seed(Queries { out: &mut fields.queries, what: &key })?;
+                continue;
             } else {
                 map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            if is_source && (is_text || is_id) {
+                fields.source = if is_text { fields.text.clone() } else { fields.id.clone() };
+                fields.has_source = true;
+            }
+            if is_query {
+                let query = [&fields.text, &fields.id, &fields.source][if is_text {
+                    0
+                } else if is_id {
+                    1
+                } else {
+                    2
+                }];
+                fields.queries = vec![query.clone()];
             }
         }
         Ok(())

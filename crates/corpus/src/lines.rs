@@ -9,6 +9,7 @@ use memchr::memchr;
 
 use crate::{Packing, Range};
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes read from a file at once.
 const BUFFER: usize = 1 << 20;
 
@@ -61,9 +62,6 @@ impl Lines {
         if inside_line {
             lines.skip_line()?;
         }
-        if lines.at == 0 && lines.fill()?.starts_with(b"\xef\xbb\xbf") {
-            lines.take(3);
-        }
         Ok(lines)
     }
 
@@ -74,6 +72,7 @@ impl Lines {
             if self.at >= self.end {
                 return Ok(None);
             }
+            let first = self.at == 0;
             let mut any = false;
             let mut too_long = false;
             loop {
@@ -101,6 +100,9 @@ impl Lines {
             }
             if !any {
                 return Ok(None);
+            }
+            if first && line.starts_with(BYTE_ORDER_MARK) {
+                line.drain(..BYTE_ORDER_MARK.len());
             }
             if !line.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Some(Line::Whole));

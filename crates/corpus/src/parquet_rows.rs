@@ -4,10 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Code, Error, Result, ResultExt, caught};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
@@ -15,8 +15,8 @@ use crate::json::Fields;
 use crate::row::Bad;
 use crate::{CorpusOptions, Range};
 
-/// Rows read at once.
-const BATCH: usize = 256;
+/// Bytes of rows read at once, about.
+const BATCH_BYTES: i64 = 4 << 20;
 
 /// Reads the rows of a run of row groups.
 pub(crate) struct ParquetRows {
@@ -32,15 +32,25 @@ pub(crate) struct ParquetRows {
 
 /// A Parquet file that cannot be read on.
 pub(crate) fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    let message = format!("{} is truncated, damaged or no Parquet file ({error}); fetch or write it again", path.display());
+    let what = error.to_string();
+    if what.contains("UTF-8") || what.contains("utf8") {
+        let message = format!("{} has a string that is not valid UTF-8 ({what}); write the column again", path.display());
+        return Error::new(Code::BadUtf8, message).with("file", path.display().to_string());
+    }
+    let message = format!("{} is truncated, damaged or no Parquet file ({what}); fetch or write it again", path.display());
     Error::new(Code::InputTruncated, message).with("file", path.display().to_string())
+}
+
+/// Runs `work` of the library, which panics on some damage.
+pub(crate) fn unless_damaged<T, E: std::fmt::Display>(path: &Path, work: impl FnOnce() -> std::result::Result<T, E>) -> Result<T> {
+    caught(|| work().map_err(|e| damaged(path, &e)), |what| damaged(path, &what))
 }
 
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let file = File::open(path).at("open", path)?;
     // The file's own schema, not the one that its writer embedded: dictionaries come as plain strings.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(|e| damaged(path, &e))
+    unless_damaged(path, || ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
 }
 
 /// Rows in row groups `start..end`; checks that the wanted columns are there.
@@ -71,7 +81,7 @@ fn check_columns(path: &Path, builder: &ParquetRecordBatchReaderBuilder<File>, o
         };
         let string = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8);
         let fits = match (option, field.data_type()) {
-            ("idField", DataType::Int32 | DataType::Int64) => true,
+            ("idField", data_type) if data_type.is_integer() => true,
             ("queryField", DataType::List(item)) => string(item.data_type()),
             (_, data_type) => string(data_type),
         };
@@ -101,12 +111,16 @@ impl ParquetRows {
             .map(|(i, _)| i)
             .collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
-        let groups = match range {
+        let groups: Vec<usize> = match range {
             Range::RowGroups { start, end } => (start as usize..end as usize).collect(),
             _ => (0..builder.metadata().num_row_groups()).collect(),
         };
-        let builder = builder.with_projection(mask).with_row_groups(groups).with_batch_size(BATCH);
-        let reader = builder.build().map_err(|e| damaged(path, &e))?;
+        let metadata = builder.metadata().row_groups();
+        let of = |i: &usize| metadata.get(*i).map_or(0, |g| g.total_byte_size().max(0) / g.num_rows().max(1));
+        let row_bytes = groups.iter().map(of).max().unwrap_or(0).max(1);
+        let batch = (BATCH_BYTES / row_bytes).clamp(1, 4096) as usize;
+        let builder = builder.with_projection(mask).with_row_groups(groups).with_batch_size(batch);
+        let reader = unless_damaged(path, || builder.build())?;
         Ok(ParquetRows {
             reader,
             path: path.to_owned(),
@@ -123,9 +137,9 @@ impl ParquetRows {
     #[allow(clippy::option_option)] // end of rows, and whether the row is bad, are two questions
     pub(crate) fn next(&mut self, fields: &mut Fields) -> Result<Option<Option<Bad>>> {
         while self.batch.as_ref().is_none_or(|b| self.row >= b.num_rows()) {
-            match self.reader.next() {
+            match unless_damaged(&self.path, || self.reader.next().transpose())? {
                 None => return Ok(None),
-                Some(batch) => self.batch = Some(batch.map_err(|e| damaged(&self.path, &e))?),
+                batch => self.batch = batch,
             }
             self.row = 0;
         }
@@ -142,11 +156,18 @@ impl ParquetRows {
         }
         if let Some(id) = column(&self.id) {
             fields.has_id = true;
-            match id.data_type() {
-                DataType::Int32 => fields.id = id.as_primitive::<Int32Type>().value(row).to_string(),
-                DataType::Int64 => fields.id = id.as_primitive::<Int64Type>().value(row).to_string(),
-                _ => fields.id.push_str(string(id, row)),
+            macro_rules! integer {
+                ($($variant:ident $kind:ident),*) => {
+                    match id.data_type() {
+                        $(DataType::$variant => fields.id = id.as_primitive::<$kind>().value(row).to_string(),)*
+                        _ => fields.id.push_str(string(id, row)),
+                    }
+                };
             }
+            integer!(
+                Int8 Int8Type, Int16 Int16Type, Int32 Int32Type, Int64 Int64Type,
+                UInt8 UInt8Type, UInt16 UInt16Type, UInt32 UInt32Type, UInt64 UInt64Type
+            );
         }
         if let Some(source) = column(&self.source) {
             fields.source.push_str(string(source, row));

@@ -6,7 +6,7 @@ use std::io::Read;
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 
 use crate::CorpusOptions;
-use crate::inventory::{InputFile, Inventory, Kind, Range};
+use crate::inventory::{InputFile, Inventory, Kind, Packing, Range};
 use crate::json::{self, Fields};
 use crate::lines::{Line, Lines};
 use crate::parquet_rows::{self, ParquetRows};
@@ -186,7 +186,10 @@ fn read_text(path: &std::path::Path, max: u64, fields: &mut Fields) -> Result<Op
     File::open(path).at("open", path)?.read_to_end(&mut bytes).at("read", path)?;
     match String::from_utf8(bytes) {
         Ok(text) => {
-            fields.text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
+            fields.text = text;
+            if fields.text.starts_with('\u{feff}') {
+                fields.text.drain(..'\u{feff}'.len_utf8());
+            }
             Ok(None)
         }
         Err(e) => Ok(Some(Bad::new(Code::BadUtf8, format!("invalid UTF-8 at byte {}", e.utf8_error().valid_up_to())))),
@@ -196,7 +199,8 @@ fn read_text(path: &std::path::Path, max: u64, fields: &mut Fields) -> Result<Op
 /// The id of a document without one: `path:row`, the path without a suffix of compression.
 pub fn default_id(file: &InputFile, row: u64) -> String {
     let path = match file.kind {
-        Kind::Jsonl(_) => file.path.strip_suffix(".gz").or_else(|| file.path.strip_suffix(".zst")).unwrap_or(&file.path),
+        Kind::Jsonl(Packing::Gzip) => &file.path[..file.path.len() - ".gz".len()],
+        Kind::Jsonl(Packing::Zstd) => &file.path[..file.path.len() - ".zst".len()],
         _ => &file.path,
     };
     format!("{path}:{row}")

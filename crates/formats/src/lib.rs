@@ -106,6 +106,19 @@ pub fn open_writer(options: &WriterOptions, directory: &Path, shard: u32) -> Res
     })
 }
 
+/// Bytes that a writer holds at most for a shard of `sequences` sequences: what is not yet on the disk.
+pub fn writer_bytes(options: &WriterOptions, sequences: u64) -> u64 {
+    let ids = u64::from(options.length) * 4;
+    match options.format {
+        // A row group as it is encoded, and the rows that are collected before they are.
+        Format::Parquet => sequences.min(parquet::group_rows_for(options.length)) * ids + 2 * parquet::BATCH_BYTES.max(ids),
+        // A sample's offset stands before all samples.
+        Format::Mds => sequences * ids,
+        // Ids as decimal text.
+        Format::Jsonl => ids * 2,
+    }
+}
+
 /// Files that stand beside all shards, by name; `sequences` says how many each file of the output holds.
 pub fn index_files(options: &WriterOptions, directory: &Path, sequences: &BTreeMap<String, u64>) -> Result<Vec<(String, Vec<u8>)>> {
     match options.format {

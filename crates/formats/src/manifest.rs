@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::{Sealed, checksum_file, write_file};
+use longweave_storage::{Sealed, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -57,14 +57,9 @@ impl OutputManifest {
     }
 }
 
-/// Writes `SHA256SUMS` for the named files, as `sha256sum -c` reads it.
-pub fn write_sums(directory: &Path, names: &[String]) -> Result<Sealed> {
-    let mut names: Vec<&String> = names.iter().collect();
-    names.sort();
-    let mut text = String::new();
-    for name in names {
-        let (_, _, sha256) = checksum_file(&directory.join(name))?;
-        text.push_str(&format!("{sha256}  {name}\n"));
-    }
+/// Writes `SHA256SUMS` for files with their sums, as `sha256sum -c` reads it.
+pub fn write_sums(directory: &Path, mut sums: Vec<(String, String)>) -> Result<Sealed> {
+    sums.sort();
+    let text: String = sums.iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();
     write_file(&directory.join("SHA256SUMS"), text.as_bytes())
 }

@@ -29,8 +29,8 @@ pub(crate) struct MdsWriter {
     provenance: Option<Box<ParquetWriter>>,
     domain: String,
     indices: MdsIndices,
-    samples: Vec<u8>,
-    ends: Vec<u64>,
+    /// One by one, so that none is copied while their number grows.
+    samples: Vec<Vec<u8>>,
     name: String,
     path: PathBuf,
 }
@@ -43,15 +43,7 @@ impl MdsWriter {
             _ => Some(Box::new(ParquetWriter::create(options, directory, format!("provenance/{shard:05}.parquet"), false)?)),
         };
         let path = directory.join(&name);
-        Ok(MdsWriter {
-            provenance,
-            domain: options.domain.clone(),
-            indices: options.mds_indices,
-            samples: Vec::new(),
-            ends: Vec::new(),
-            name,
-            path,
-        })
+        Ok(MdsWriter { provenance, domain: options.domain.clone(), indices: options.mds_indices, samples: Vec::new(), name, path })
     }
 }
 
@@ -86,14 +78,15 @@ impl SequenceWriter for MdsWriter {
             }
         }
         put_array(&mut ids, &[length], row.input_ids.iter().copied());
+        let mut sample = Vec::with_capacity(20 + self.domain.len() + indices.len() + ids.len());
         for size in [self.domain.len(), indices.len(), ids.len()] {
-            self.samples.extend_from_slice(&(size as u32).to_le_bytes());
+            sample.extend_from_slice(&(size as u32).to_le_bytes());
         }
-        self.samples.extend_from_slice(self.domain.as_bytes());
-        self.samples.extend_from_slice(&indices);
-        self.samples.extend_from_slice(&ids);
-        self.samples.extend_from_slice(&i64::from(length).to_le_bytes());
-        self.ends.push(self.samples.len() as u64);
+        sample.extend_from_slice(self.domain.as_bytes());
+        sample.extend_from_slice(&indices);
+        sample.extend_from_slice(&ids);
+        sample.extend_from_slice(&i64::from(length).to_le_bytes());
+        self.samples.push(sample);
         match &mut self.provenance {
             Some(provenance) => provenance.push(row),
             None => Ok(()),
@@ -102,22 +95,27 @@ impl SequenceWriter for MdsWriter {
 
     fn finish(self: Box<Self>) -> Result<Vec<FileRecord>> {
         let configuration = configuration().to_string();
-        let start = 4 + 4 * (self.ends.len() as u64 + 1) + configuration.len() as u64;
-        if start + self.samples.len() as u64 > u64::from(u32::MAX) {
+        let start = 4 + 4 * (self.samples.len() as u64 + 1) + configuration.len() as u64;
+        let mut ends = Vec::with_capacity(self.samples.len() + 1);
+        let mut end = start;
+        ends.push(end);
+        for sample in &self.samples {
+            end += sample.len() as u64;
+            ends.push(end);
+        }
+        if end > u64::from(u32::MAX) {
             let message = format!(
                 "{} would have more than 4 GiB, the most an MDS shard can have; give a smaller `output.shardTokens`",
                 self.path.display()
             );
             return Err(Error::new(Code::OptionsInvalid, message).with("option", "output.shardTokens"));
         }
-        let mut head = (self.ends.len() as u32).to_le_bytes().to_vec();
-        for offset in std::iter::once(0).chain(self.ends.iter().copied()) {
-            head.extend_from_slice(&((start + offset) as u32).to_le_bytes());
-        }
+        let mut head = (self.samples.len() as u32).to_le_bytes().to_vec();
+        ends.iter().for_each(|&end| head.extend_from_slice(&(end as u32).to_le_bytes()));
         head.extend_from_slice(configuration.as_bytes());
         let mut file = AtomicFile::create(&self.path)?;
         file.put(&head)?;
-        file.put(&self.samples)?;
+        self.samples.iter().try_for_each(|sample| file.put(sample))?;
         let mut files = vec![FileRecord::new(self.name, file.commit()?)];
         if let Some(provenance) = self.provenance {
             files.extend(provenance.finish()?);

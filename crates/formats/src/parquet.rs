@@ -14,13 +14,20 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Code, Error, Result, ResultExt, caught};
 use longweave_storage::{AtomicFile, FileRecord};
 
 use crate::{Provenance, SequenceRecord, SequenceRow, SequenceWriter, WriterOptions};
 
 /// Bytes of token ids in a row group.
 const ROW_GROUP_BYTES: u64 = 64 << 20;
+/// Bytes of token ids that are collected before they are encoded; pages depend on it.
+pub(crate) const BATCH_BYTES: u64 = 4 << 20;
+
+/// Rows of a row group.
+pub(crate) fn group_rows_for(length: u32) -> u64 {
+    (ROW_GROUP_BYTES / (4 * u64::from(length))).max(1)
+}
 
 fn element(data_type: DataType, nullable: bool) -> FieldRef {
     Arc::new(Field::new("element", data_type, nullable))
@@ -49,7 +56,7 @@ fn schema(provenance: Provenance, with_ids: bool) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Columns of the row group that is being filled.
+/// Columns of the rows that are being collected.
 struct Columns {
     input_ids: ListBuilder<Int32Builder>,
     n_tokens: Int32Builder,
@@ -80,7 +87,7 @@ pub(crate) struct ParquetWriter {
     provenance: Provenance,
     with_ids: bool,
     rows: u64,
-    group_rows: u64,
+    batch_rows: u64,
     name: String,
     path: PathBuf,
 }
@@ -89,7 +96,8 @@ impl ParquetWriter {
     pub(crate) fn create(options: &WriterOptions, directory: &Path, name: String, with_ids: bool) -> Result<ParquetWriter> {
         let path = directory.join(&name);
         let schema = schema(options.provenance, with_ids);
-        let group_rows = (ROW_GROUP_BYTES / (4 * u64::from(options.length))).max(1);
+        let group_rows = group_rows_for(options.length);
+        let batch_rows = (BATCH_BYTES / (4 * u64::from(options.length))).max(1);
         let metadata = vec![
             KeyValue::new("longweave.method".to_owned(), options.method.clone()),
             KeyValue::new("longweave.length".to_owned(), options.length.to_string()),
@@ -103,7 +111,7 @@ impl ParquetWriter {
         let file = AtomicFile::create(&path)?;
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(|e| failed(&path, &e))?;
         let provenance = options.provenance;
-        Ok(ParquetWriter { writer, columns: Columns::new(), schema, provenance, with_ids, rows: 0, group_rows, name, path })
+        Ok(ParquetWriter { writer, columns: Columns::new(), schema, provenance, with_ids, rows: 0, batch_rows, name, path })
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -129,7 +137,7 @@ impl ParquetWriter {
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
             .map_err(|e| Error::new(Code::Internal, format!("columns of {}: {e}", self.path.display())))?;
-        self.writer.write(&batch).and_then(|()| self.writer.flush()).map_err(|e| failed(&self.path, &e))?;
+        self.writer.write(&batch).map_err(|e| failed(&self.path, &e))?;
         self.rows = 0;
         Ok(())
     }
@@ -157,7 +165,7 @@ impl SequenceWriter for ParquetWriter {
             columns.reasons.append(true);
         }
         self.rows += 1;
-        if self.rows == self.group_rows { self.flush() } else { Ok(()) }
+        if self.rows == self.batch_rows { self.flush() } else { Ok(()) }
     }
 
     fn finish(mut self: Box<Self>) -> Result<Vec<FileRecord>> {
@@ -170,10 +178,10 @@ impl SequenceWriter for ParquetWriter {
 
 fn failed(path: &Path, error: &::parquet::errors::ParquetError) -> Error {
     use ::parquet::errors::ParquetError;
-    if let ParquetError::External(source) = error {
-        if let Some(io) = source.downcast_ref::<std::io::Error>() {
-            return Error::io(io, "write", path);
-        }
+    if let ParquetError::External(source) = error
+        && let Some(io) = source.downcast_ref::<std::io::Error>()
+    {
+        return Error::io(io, "write", path);
     }
     Error::io(&std::io::Error::other(error.to_string()), "write", path)
 }
@@ -184,8 +192,19 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Error {
 
 /// Reads the rows of one row group.
 pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
+    // The library panics on some damage.
+    caught(|| read_group_inside(path, group), |what| unreadable(path, &what))
+}
+
+fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     let file = File::open(path).at("open", path)?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(path, &e))?;
+    for field in builder.schema().fields() {
+        let known = schema(Provenance::Full, true);
+        if known.field_with_name(field.name()).is_ok_and(|known| known.data_type() != field.data_type()) {
+            return Err(unreadable(path, &format!("its column {} holds {}", field.name(), field.data_type())));
+        }
+    }
     let reader = builder.with_row_groups(vec![group]).with_batch_size(1024).build().map_err(|e| unreadable(path, &e))?;
     let mut records = Vec::new();
     for batch in reader {
@@ -222,6 +241,7 @@ pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord
 /// Rows of each row group.
 pub(crate) fn group_rows(path: &Path) -> Result<Vec<u64>> {
     let file = File::open(path).at("open", path)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(path, &e))?;
+    let open = || ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(path, &e));
+    let builder = caught(open, |what| unreadable(path, &what))?;
     Ok(builder.metadata().row_groups().iter().map(|g| g.num_rows().max(0) as u64).collect())
 }

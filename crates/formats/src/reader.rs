@@ -29,6 +29,11 @@ impl SequenceReader {
             files.push((first, file.name.clone()));
             first += file.sequences;
         }
+        if first != manifest.sequences {
+            let message =
+                format!("{} says {} sequences, its files hold {first}", directory.join("longweave.json").display(), manifest.sequences);
+            return Err(Error::new(Code::FileCorrupt, message).with("file", "longweave.json"));
+        }
         Ok(SequenceReader { directory: directory.to_owned(), manifest, files, held: None, open: None })
     }
 
@@ -60,25 +65,25 @@ impl SequenceReader {
         let (first, name) = self.files[file].clone();
         let (path, row) = (self.directory.join(&name), number - first);
         match self.manifest.format {
-            Format::Parquet => self.from_parquet(&path, row),
-            Format::Jsonl => self.from_jsonl(file, &path, number - first),
+            Format::Parquet => self.parquet_row(&path, row),
+            Format::Jsonl => self.jsonl_row(file, &path, number - first),
             Format::Mds => {
                 let input_ids = mds::read_ids(&path, row)?;
                 if self.manifest.provenance == Provenance::None {
                     return Ok(SequenceRecord { n_tokens: input_ids.len() as u32, input_ids, ..SequenceRecord::default() });
                 }
                 let number = name.trim_start_matches("shard.").trim_end_matches(".mds");
-                let record = self.from_parquet(&self.directory.join(format!("provenance/{number}.parquet")), row)?;
+                let record = self.parquet_row(&self.directory.join(format!("provenance/{number}.parquet")), row)?;
                 Ok(SequenceRecord { input_ids, ..record })
             }
         }
     }
 
-    fn from_parquet(&mut self, path: &Path, row: u64) -> Result<SequenceRecord> {
-        if let Some((held, first, records)) = &self.held {
-            if let Some(record) = row.checked_sub(*first).and_then(|i| records.get(i as usize)).filter(|_| held == path) {
-                return Ok(record.clone());
-            }
+    fn parquet_row(&mut self, path: &Path, row: u64) -> Result<SequenceRecord> {
+        if let Some((held, first, records)) = &self.held
+            && let Some(record) = row.checked_sub(*first).and_then(|i| records.get(i as usize)).filter(|_| held == path)
+        {
+            return Ok(record.clone());
         }
         let mut first = 0;
         for (group, rows) in parquet::group_rows(path)?.into_iter().enumerate() {
@@ -93,7 +98,7 @@ impl SequenceReader {
         Err(short(path))
     }
 
-    fn from_jsonl(&mut self, file: usize, path: &Path, row: u64) -> Result<SequenceRecord> {
+    fn jsonl_row(&mut self, file: usize, path: &Path, row: u64) -> Result<SequenceRecord> {
         let (mut next, mut reader) = match self.open.take() {
             Some((open, next, reader)) if open == file && next <= row => (next, reader),
             _ => (0, JsonlReader::open(path)?),

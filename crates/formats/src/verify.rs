@@ -23,6 +23,9 @@ pub struct VerifyReport {
     pub tokens: u64,
     /// Pieces; 0 where the output does not tell them.
     pub pieces: u64,
+    /// The held-out documents' output, where one stands in the folder `holdout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<Box<VerifyReport>>,
 }
 
 fn fail(file: &str, message: impl Into<String>) -> Error {
@@ -36,7 +39,7 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
     let manifest = OutputManifest::read(directory)?;
     let sums_path = directory.join("SHA256SUMS");
     let sums = std::fs::read_to_string(&sums_path).at("read", &sums_path)?;
-    let mut report = VerifyReport { files: 1, bytes: sums.len() as u64, sequences: 0, tokens: 0, pieces: 0 };
+    let mut report = VerifyReport { files: 1, bytes: sums.len() as u64, sequences: 0, tokens: 0, pieces: 0, holdout: None };
     let mut named = BTreeSet::from(["SHA256SUMS".to_owned()]);
     for line in sums.lines() {
         let (sha256, name) = line.split_once("  ").ok_or_else(|| fail("SHA256SUMS", "a line is no checksum and name"))?;
@@ -48,10 +51,10 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
         if found != sha256 {
             return Err(fail(name, format!("its content differs: SHA-256 is {found}, SHA256SUMS says {sha256}")));
         }
-        if let Some(listed) = manifest.files.iter().find(|f| f.name == name) {
-            if (listed.bytes, listed.sha256.as_str()) != (bytes, sha256) {
-                return Err(fail(name, "longweave.json and SHA256SUMS disagree about it"));
-            }
+        if let Some(listed) = manifest.files.iter().find(|f| f.name == name)
+            && (listed.bytes, listed.sha256.as_str()) != (bytes, sha256)
+        {
+            return Err(fail(name, "longweave.json and SHA256SUMS disagree about it"));
         }
         named.insert(name.to_owned());
         report.files += 1;
@@ -76,6 +79,11 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
         report.sequences += 1;
         report.tokens += record.input_ids.len() as u64;
         report.pieces += record.doc_starts.len() as u64;
+    }
+    let holdout = directory.join("holdout");
+    if holdout.is_dir() {
+        let inside = verify_output(&holdout).map_err(|e| fail("holdout", e.message()))?;
+        report.holdout = Some(Box::new(inside));
     }
     Ok(report)
 }

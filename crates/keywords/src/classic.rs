@@ -77,7 +77,7 @@ fn pieces(sentence: &str, stop: &StopList, out: &mut Vec<String>) {
 fn words(phrase: &str) -> impl Iterator<Item = &str> {
     phrase.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '/'))).filter(|w| {
         let digits = w.strip_prefix(['+', '-']).unwrap_or(w);
-        !w.is_empty() && !(!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        !w.is_empty() && (digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()))
     })
 }
 

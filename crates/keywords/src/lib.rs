@@ -11,4 +11,4 @@ mod rake;
 pub use classic::{Classic, classic};
 pub use lists::{NonInformative, StopList};
 pub use normalise::{normalise, normalise_into};
-pub use rake::{Keyword, Rake, RakeOptions, Scratch, candidates};
+pub use rake::{Keyword, Rake, RakeOptions, Scratch, candidates, strip_possessive, words};

@@ -5,6 +5,8 @@
 //! break; anything else ends the phrase, as does a stop word. A phrase without a letter is none. Scripts that put no space between
 //! words come as one long word, which scores 1 and falls out.
 
+use std::ops::Range;
+
 use hashbrown::HashTable;
 use unicode_normalization::char::is_combining_mark;
 
@@ -174,7 +176,18 @@ impl Rake {
     }
 }
 
-fn strip_possessive(word: &str) -> &str {
+/// The words of a text as [`Rake`] takes them, possessive endings kept: byte ranges in order. What stands between two is never empty.
+pub fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (start, end, next) = next_word(text, at)?;
+        at = next;
+        Some(start..end)
+    })
+}
+
+/// A normalised word without its possessive `'s`, once.
+pub fn strip_possessive(word: &str) -> &str {
     let bare = word.strip_suffix('s').and_then(|w| w.strip_suffix('\'').or_else(|| w.strip_suffix('’')));
     bare.filter(|b| !b.is_empty()).unwrap_or(word)
 }

@@ -96,16 +96,20 @@ pub fn assemble(ctx: &Ctx, source: &PackSource<'_>, range: std::ops::Range<usize
     ctx.pool.install(|| range.into_par_iter().map(|i| sequence(source, i)).collect())
 }
 
-/// Writes all sequences of the source in order, as many at once as an eighth of the memory bound holds.
-pub fn pack_shard(ctx: &Ctx, source: &PackSource<'_>, writer: &mut dyn SequenceWriter) -> Result<()> {
-    let bytes = u64::from(source.shape.length) * COST;
-    let least = ctx.pool.current_num_threads() as u64;
-    let batch = (ctx.budget.limit() / 8 / bytes).clamp(1, least * 16);
+/// Writes all sequences of the source in order, as many at once as an eighth of the memory bound holds. `writer_bytes` is what the
+/// writer itself holds meanwhile. Everything is reserved at once, so that tasks never wait for each other's rest; a writer that needs
+/// more than the whole bound works alone.
+///
+/// Errors: `MEMORY_BUDGET` when a single sequence needs more than the bound; `CANCELLED`; those of reading and writing.
+pub fn pack_shard(ctx: &Ctx, source: &PackSource<'_>, writer: &mut dyn SequenceWriter, writer_bytes: u64) -> Result<()> {
+    let (bytes, limit) = (u64::from(source.shape.length) * COST, ctx.budget.limit());
+    let batch = (limit / 8 / bytes).clamp(1, ctx.pool.current_num_threads() as u64 * 16);
+    let least = batch * bytes;
+    let _held = ctx.budget.reserve(least.saturating_add(writer_bytes).min(limit.max(least)), &ctx.cancel)?;
     let mut start = 0;
     while start < source.sequences.len() {
         ctx.cancel.check()?;
         let n = (source.sequences.len() - start).min(batch as usize);
-        let _held = ctx.budget.reserve(n as u64 * bytes, &ctx.cancel)?;
         for record in assemble(ctx, source, start..start + n)? {
             record.as_row(|row| writer.push(row))?;
         }

@@ -7,6 +7,7 @@ use longweave_common::{Code, Ctx, Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::options::LEAST_MEMORY;
 use crate::{Events, Job, Stage, driver, tasks as listing};
 
 fn to_json<T: Serialize>(value: &T) -> Result<String> {
@@ -33,6 +34,10 @@ struct StageOptions {
 /// Runs the selected tasks of a stage, see [`listing::select`].
 pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Result<String> {
     let StageOptions { threads, memory } = from_json("the stage's options", options)?;
+    if memory < LEAST_MEMORY {
+        let message = format!("`memory` must be at least 16 MiB, but is {memory} bytes");
+        return Err(Error::new(Code::OptionsInvalid, message).with("option", "memory"));
+    }
     let stage = Stage::parse(stage)?;
     let job = Job::open(out)?;
     job.check_inputs()?;

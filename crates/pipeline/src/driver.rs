@@ -1,10 +1,9 @@
 //! The local driver: runs the stages of a job in order, their tasks on the run's threads, and says how far it is.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use longweave_common::{Code, Ctx, Error, Result};
+use longweave_common::{Code, Ctx, Error, Result, caught};
 use longweave_storage::DoneRecord;
 
 use crate::counts::counts;
@@ -84,11 +83,7 @@ pub fn run_tasks(ctx: &Ctx, job: &Job, events: &Arc<Events>, stage: Stage, tasks
 /// Runs `work`; a panic becomes an error.
 pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panicking task held is thrown away with it: files without a commit, buffers, its lease.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let what = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        let message = format!("a bug in longweave: {}; what was finished is kept, please report this", what.unwrap_or("unknown panic"));
-        Err(Error::new(Code::Panic, message))
-    })
+    caught(work, |what| Error::new(Code::Panic, format!("a bug in longweave: {what}; what was finished is kept, please report this")))
 }
 
 /// Units of progress in tasks of a stage.
@@ -105,6 +100,8 @@ fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
             rows
         }
         Stage::Pack => crate::stages::pack::sequences(job, tasks)?,
-        Stage::Documents | Stage::Index | Stage::Plan | Stage::Seal => tasks.len() as u64,
+        Stage::Documents => u64::from(job.rows()?.total()),
+        Stage::Index | Stage::Plan => tasks.len() as u64,
+        Stage::Seal => job.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum(),
     })
 }

@@ -92,10 +92,10 @@ impl Events {
     /// Adds an event.
     pub fn send(&self, event: Event) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Event::Progress { stage: new, .. }, Some(Event::Progress { stage: last, .. })) = (&event, queue.events.back()) {
-            if new == last {
-                queue.events.pop_back();
-            }
+        if let (Event::Progress { stage: new, .. }, Some(Event::Progress { stage: last, .. })) = (&event, queue.events.back())
+            && new == last
+        {
+            queue.events.pop_back();
         }
         queue.events.push_back(event);
         self.settle(queue);

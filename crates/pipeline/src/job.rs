@@ -5,17 +5,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_corpus::Inventory;
+use longweave_plan::Part;
 use longweave_predict::Predictor;
 use longweave_storage::{Digest, DoneRecord, Lock, digest_of, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::once::Once;
 use crate::options::OutputFormat;
 use crate::resources::{InputDigest, Resources, TokenizerInfo};
+use crate::stages::pack::PartSource;
+use crate::stages::scan::Rows;
 use crate::{RunOptions, Stage};
 
 /// Changes when a stage's results change for equal options and inputs, or their files do.
@@ -45,12 +48,17 @@ pub struct Job {
     work: PathBuf,
     digests: [Digest; Stage::ALL.len()],
     pub(crate) resources: Resources,
-    predictor: OnceLock<Box<dyn Predictor>>,
+    predictor: Once<Box<dyn Predictor>>,
+    /// The records of stages that were found complete: thousands of tasks ask for them.
+    complete: [Once<Vec<DoneRecord>>; Stage::ALL.len()],
+    rows: Once<Rows>,
+    parts: [Once<PartSource>; 2],
 }
 
 impl Job {
-    /// Prepares a run: finds the input, loads the tokenizer, writes `run.json`. A directory that holds the same run is taken up again.
-    /// The lock makes this process the run's only driver.
+    /// Prepares a run: finds the input, loads the tokenizer, writes `run.json`. A directory that holds the same run is taken up again;
+    /// as long as nothing is packed, with files that changed since (a row was mended, say): results in the work directory are found by
+    /// content, so none of the old ones is taken for a new one. The lock makes this process the run's only driver.
     ///
     /// Errors: whatever is wrong with options or inputs; `RUN_MISMATCH` for a directory of another run, `INPUT_CHANGED`, `OUTPUT_EXISTS`.
     pub fn prepare(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<(Job, Lock)> {
@@ -63,13 +71,14 @@ impl Job {
         let file = RunFile { format: RUN_FORMAT, version: env!("CARGO_PKG_VERSION").into(), base, options, inventory, tokenizer, inputs };
         ctx.cancel.check()?;
         let path = out.join("run.json");
-        if !path.exists() {
-            refuse_other_files(out, file.options.output.format)?;
-        }
+        refuse_other_files(out, file.options.output.format)?;
         let lock = Self::lock(out)?;
         if path.exists() {
             let stored = Self::read(&path)?;
-            compare(&stored, &file, out)?;
+            compare_options(&stored, &file, out)?;
+            if packing_began(out)? {
+                compare_inputs(&stored, &file, out)?;
+            }
         }
         let job = Self::assemble(file, out)?;
         let mut text = serde_json::to_string_pretty(&job.file).map_err(|e| Error::new(Code::Internal, format!("run.json: {e}")))?;
@@ -77,6 +86,17 @@ impl Job {
         write_file(&path, text.as_bytes())?;
         write_work_version(&job.work)?;
         Ok((job, lock))
+    }
+
+    /// What can be refused before any document is pushed: the tokenizer, other files that the options name, a directory of something else.
+    ///
+    /// Errors: as [`Job::prepare`].
+    pub(crate) fn check_before_input(options: &RunOptions, out: &Path) -> Result<()> {
+        let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
+        let resources = Resources::new(options, &base);
+        resources.tokenizer_info(options)?;
+        resources.inputs(options)?;
+        refuse_other_files(out, options.output.format)
     }
 
     /// The run prepared in `out`.
@@ -131,7 +151,17 @@ impl Job {
         };
         let resources = Resources::new(&file.options, &file.base);
         let digests = digests(&file);
-        Ok(Job { file, out: out.to_owned(), work, digests, resources, predictor: OnceLock::new() })
+        Ok(Job {
+            file,
+            out: out.to_owned(),
+            work,
+            digests,
+            resources,
+            predictor: Once::default(),
+            complete: Default::default(),
+            rows: Once::default(),
+            parts: Default::default(),
+        })
     }
 
     pub(crate) fn absolute_corpus(options: &RunOptions, base: &Path) -> longweave_corpus::CorpusOptions {
@@ -149,12 +179,17 @@ impl Job {
 
     /// The predictor, made when first needed.
     pub(crate) fn predictor(&self, ctx: &Ctx) -> Result<&dyn Predictor> {
-        if self.predictor.get().is_none() {
-            let made = crate::stages::predict::predictor(ctx, self)?;
-            // Another thread may have been first; both made the same.
-            let _ = self.predictor.set(made);
-        }
-        Ok(&**self.predictor.get().expect("set just above"))
+        self.predictor.get(|| crate::stages::predict::predictor(ctx, self)).map(|p| &**p)
+    }
+
+    /// Where the rows of each split stand, once all are counted.
+    pub(crate) fn rows(&self) -> Result<&Rows> {
+        self.rows.get(|| Rows::of(self))
+    }
+
+    /// What sequences of a part are assembled from, opened when first needed.
+    pub(crate) fn part(&self, part: Part) -> Result<&PartSource> {
+        self.parts[usize::from(part == Part::HeldOut)].get(|| PartSource::open(self, part))
     }
 
     /// The options.
@@ -210,9 +245,10 @@ impl Job {
         Ok(match stage {
             Stage::Scan | Stage::Ingest | Stage::Predict | Stage::Extract => Some(self.file.inventory.splits.len() as u32),
             Stage::Documents | Stage::Index | Stage::Plan | Stage::Seal => Some(1),
-            Stage::Pack => match self.done(Stage::Plan, 0)? {
-                Some(record) => Some(crate::stages::pack::tasks(self.options(), &record)),
-                None => None,
+            Stage::Pack => match self.all_done(Stage::Plan) {
+                Ok(records) => Some(crate::stages::pack::tasks(self.options(), &records[0])),
+                Err(e) if e.code() == Code::StageNotReady => None,
+                Err(e) => return Err(e),
             },
         })
     }
@@ -222,10 +258,14 @@ impl Job {
         DoneRecord::read(&self.state(stage).join(format!("done/{task:05}.json")), &self.directory(stage))
     }
 
-    /// The records of all tasks of a stage.
+    /// The records of all tasks of a stage. A stage that was complete once counts as complete for this job.
     ///
     /// Errors: `STAGE_NOT_READY`, naming the first that is not done.
-    pub fn all_done(&self, stage: Stage) -> Result<Vec<DoneRecord>> {
+    pub fn all_done(&self, stage: Stage) -> Result<&[DoneRecord]> {
+        self.complete[stage as usize].get(|| self.read_all_done(stage)).map(Vec::as_slice)
+    }
+
+    fn read_all_done(&self, stage: Stage) -> Result<Vec<DoneRecord>> {
         let not_ready = |what: String| {
             let message = format!("{what}; run `longweave stage {} --run {}` first", stage.name(), self.out.display());
             Error::new(Code::StageNotReady, message).with("stage", stage.name())
@@ -241,7 +281,7 @@ impl Job {
     /// Errors: `STAGE_NOT_READY`, `STAGE_UNKNOWN` for a task beyond the last, and whatever the task meets.
     pub fn run_task(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<DoneRecord> {
         for input in self.inputs(stage) {
-            self.all_done_is_enough(input)?;
+            self.all_done(input)?;
         }
         let tasks = self.tasks(stage)?.unwrap_or(0);
         if task >= tasks {
@@ -259,10 +299,6 @@ impl Job {
         let record = crate::stages::run(ctx, self, stage, task)?;
         record.write(&self.state(stage).join(format!("done/{task:05}.json")))?;
         Ok(record)
-    }
-
-    fn all_done_is_enough(&self, input: Stage) -> Result<()> {
-        self.all_done(input).map(drop)
     }
 
     fn lease(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<Lock> {
@@ -308,7 +344,7 @@ pub(crate) fn lasting(options: &RunOptions) -> Value {
     value
 }
 
-fn compare(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
+fn compare_options(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
     let (then, new) = (lasting(&stored.options), lasting(&now.options));
     if then != new {
         let mut names = Vec::new();
@@ -321,6 +357,22 @@ fn compare(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
         );
         return Err(Error::new(Code::RunMismatch, message).with("options", names));
     }
+    Ok(())
+}
+
+/// Whether a task of `pack` has ever begun: from then on the output directory holds what was made of its inputs.
+fn packing_began(out: &Path) -> Result<bool> {
+    let state = out.join(".state");
+    let prefix = format!("{}-", Stage::Pack.name());
+    for entry in fs::read_dir(&state).at("open", &state)? {
+        if entry.at("read", &state)?.file_name().to_string_lossy().starts_with(&prefix) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn compare_inputs(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
     if stored.inventory != now.inventory {
         let changed_file = now.inventory.files.iter().find(|f| !stored.inventory.files.contains(f));
         let gone = stored.inventory.files.iter().find(|f| !now.inventory.files.contains(f));
@@ -350,7 +402,11 @@ fn differences(prefix: &str, a: &Value, b: &Value, names: &mut Vec<String>) {
     }
 }
 
+/// A directory without a run must be empty; what is hidden does not count.
 fn refuse_other_files(out: &Path, format: OutputFormat) -> Result<()> {
+    if out.join("run.json").exists() {
+        return Ok(());
+    }
     let entries = match fs::read_dir(out) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         other => other.at("open", out)?,

@@ -7,6 +7,7 @@ mod events;
 mod ids;
 mod job;
 pub mod memory;
+mod once;
 mod options;
 pub mod read;
 mod resources;

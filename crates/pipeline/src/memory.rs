@@ -62,18 +62,18 @@ impl Pieces {
 }
 
 /// Where batches come from.
-pub(crate) struct MemorySource {
-    part: PartSource,
+pub(crate) struct MemorySource<'a> {
+    part: &'a PartSource,
     length: u32,
     next: u64,
     batch: u64,
 }
 
-impl MemorySource {
-    pub(crate) fn open(job: &Job) -> Result<MemorySource> {
+impl<'a> MemorySource<'a> {
+    pub(crate) fn open(job: &'a Job) -> Result<MemorySource<'a>> {
         let length = job.options().length;
         let batch = (BATCH_TOKENS / u64::from(length)).clamp(1, 1 << 16);
-        Ok(MemorySource { part: PartSource::open(job, Part::Main)?, length, next: 0, batch })
+        Ok(MemorySource { part: job.part(Part::Main)?, length, next: 0, batch })
     }
 
     /// The next batch; `None` after the last.

@@ -7,6 +7,9 @@ use longweave_plan::{
 };
 use serde::{Deserialize, Serialize};
 
+/// Fewest bytes of `memory`.
+pub(crate) const LEAST_MEMORY: u64 = 16 << 20;
+
 /// Everything a run needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -266,7 +269,7 @@ impl RunOptions {
         if self.corpus.as_ref().is_some_and(Vec::is_empty) {
             return bad("corpus", "`corpus` must name at least one file, directory or glob".into());
         }
-        if self.memory < 16 << 20 {
+        if self.memory < LEAST_MEMORY {
             return bad("memory", format!("`memory` must be at least 16 MiB, but is {} bytes", self.memory));
         }
         if self.output.shard_tokens == 0 || self.split_bytes == 0 || self.max_document_bytes == 0 {

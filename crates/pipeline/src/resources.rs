@@ -1,7 +1,7 @@
 //! The files beside the corpus that decide results: tokenizer, stop words, queries. Loaded when first needed.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_keywords::{NonInformative, Rake, RakeOptions, StopList};
@@ -10,6 +10,7 @@ use longweave_tokens::{Encoder, Loaded, SpecialOptions, SpecialTokens};
 use serde::{Deserialize, Serialize};
 
 use crate::RunOptions;
+use crate::once::Once;
 use crate::options::{Bos, NonInformativeList, PredictorName};
 
 /// What a run keeps of its tokenizer.
@@ -45,23 +46,18 @@ pub(crate) struct InputDigest {
 pub(crate) struct Resources {
     tokenizer: PathBuf,
     base: PathBuf,
-    loaded: OnceLock<Loaded>,
-    stop_words: OnceLock<StopList>,
+    loaded: Once<Loaded>,
+    stop_words: Once<StopList>,
 }
 
 impl Resources {
     pub(crate) fn new(options: &RunOptions, base: &Path) -> Resources {
         let tokenizer = base.join(&options.tokenizer);
-        Resources { tokenizer, base: base.to_owned(), loaded: OnceLock::new(), stop_words: OnceLock::new() }
+        Resources { tokenizer, base: base.to_owned(), loaded: Once::default(), stop_words: Once::default() }
     }
 
     fn loaded(&self) -> Result<&Loaded> {
-        if self.loaded.get().is_none() {
-            let loaded = longweave_tokens::load(&self.tokenizer)?;
-            // Another thread may have been first; both loaded the same file.
-            let _ = self.loaded.set(loaded);
-        }
-        Ok(self.loaded.get().expect("set just above"))
+        self.loaded.get(|| longweave_tokens::load(&self.tokenizer))
     }
 
     /// The encoder.
@@ -126,12 +122,7 @@ impl Resources {
 
     /// The keyword extractor.
     pub(crate) fn rake(&self, options: &RunOptions) -> Result<Rake> {
-        if self.stop_words.get().is_none() {
-            let list = load_stop_words(&options.keywords.stop_words, &self.base)?;
-            // Another thread may have been first; both loaded the same list.
-            let _ = self.stop_words.set(list);
-        }
-        let list = self.stop_words.get().expect("set just above").clone();
+        let list = self.stop_words.get(|| load_stop_words(&options.keywords.stop_words, &self.base))?.clone();
         Ok(Rake::new(list, RakeOptions { min_score: options.keywords.min_score, ..RakeOptions::default() }))
     }
 

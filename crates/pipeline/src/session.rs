@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
+use longweave_storage::Lock;
 use serde::Deserialize;
 
 use crate::memory::{MemoryBatch, MemorySource};
@@ -201,12 +202,16 @@ fn run(
         (None, Some(temporary)) => temporary.path.clone(),
         (None, None) => return Err(Error::new(Code::OptionsInvalid, "`output.directory` must be given")),
     };
-    if options.corpus.is_none() {
-        spool(ctx, &mut options, &out, inputs)?;
-    }
+    let _spool = if options.corpus.is_none() {
+        Job::check_before_input(&options, &out)?;
+        Some(spool(ctx, &mut options, &out, inputs)?)
+    } else {
+        None
+    };
     let (job, _lock) = Job::prepare(ctx, options, &out)?;
-    for message in summary::warnings_of_preparation(&job) {
-        events.send(Event::Warning { message });
+    let said = summary::warnings_of_preparation(&job);
+    for message in &said {
+        events.send(Event::Warning { message: message.clone() });
     }
     match mode {
         Mode::Prepare => {}
@@ -214,7 +219,7 @@ fn run(
         Mode::Run => driver::run(ctx, &job, events, Stage::Seal)?,
     }
     let summary = summary::summary(&job, mode, events.seconds())?;
-    for message in &summary.warnings {
+    for message in summary.warnings.iter().filter(|w| !said.contains(w)) {
         events.send(Event::Warning { message: message.clone() });
     }
     if memory && mode == Mode::Run {
@@ -243,8 +248,9 @@ fn wait<T>(ctx: &Ctx, receiver: &Receiver<T>) -> Result<Option<T>> {
     }
 }
 
-/// Spools what is pushed and makes it the run's corpus.
-fn spool(ctx: &Ctx, options: &mut RunOptions, out: &Path, inputs: &Receiver<Input>) -> Result<()> {
+/// Spools what is pushed and makes it the run's corpus; the lock keeps other runs over the same work directory from replacing it.
+fn spool(ctx: &Ctx, options: &mut RunOptions, out: &Path, inputs: &Receiver<Input>) -> Result<Lock> {
+    let lock = Spool::lock(options, out)?;
     let mut spool = Spool::create(options, out)?;
     loop {
         match wait(ctx, inputs)?.ok_or_else(ended)? {
@@ -260,7 +266,7 @@ fn spool(ctx: &Ctx, options: &mut RunOptions, out: &Path, inputs: &Receiver<Inpu
                 let finished = spool.finish(options);
                 let failed = finished.as_ref().err().map(|e| Error::new(e.code(), e.message()));
                 callback(finished);
-                return failed.map_or(Ok(()), Err);
+                return failed.map_or(Ok(lock), Err);
             }
         }
     }

@@ -114,16 +114,19 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
         (None, Err(_)) => None,
     };
     let mut pieces = Vec::new();
-    for (i, &start) in record.doc_starts.iter().enumerate() {
-        let len = record.doc_lens[i];
-        let end = (start + len.min(options.words)) as usize;
-        let text = encoder.as_ref().map(|e| e.decode(&record.input_ids[start as usize..end])).transpose()?;
+    let places = record.doc_starts.iter().zip(&record.doc_lens).zip(&record.doc_offsets);
+    for (i, ((&start, &len), &offset)) in places.enumerate() {
+        let end = start.saturating_add(len.min(options.words)) as usize;
+        let ids = record.input_ids.get(start as usize..end).ok_or_else(|| {
+            Error::new(Code::FileCorrupt, format!("sequence {sequence} has a piece beyond its end; check {} with `verify`", out.display()))
+        })?;
+        let text = encoder.as_ref().map(|e| e.decode(ids)).transpose()?;
         pieces.push(ShownPiece {
             id: record.doc_ids.get(i).cloned(),
             reason: record.reasons.get(i).cloned().flatten(),
             start,
             len,
-            offset: record.doc_offsets[i],
+            offset,
             group: record.groups.get(i).copied(),
             text,
             pass: None,

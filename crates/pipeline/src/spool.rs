@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use longweave_common::{Result, ResultExt};
 use longweave_corpus::SpoolWriter;
-use longweave_storage::checksum_file;
+use longweave_storage::{Lock, checksum_file};
 
 use crate::RunOptions;
 use crate::session::PushedDocument;
@@ -18,10 +18,21 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
+    fn work(options: &RunOptions, out: &Path) -> PathBuf {
+        options.work.as_ref().map_or_else(|| out.join(".work"), PathBuf::from)
+    }
+
+    /// Keeps others from replacing the spool while a run reads it.
+    ///
+    /// Errors: `RUN_LOCKED`.
+    pub(crate) fn lock(options: &RunOptions, out: &Path) -> Result<Lock> {
+        let work = Self::work(options, out);
+        Lock::take(&work.join(".spool.lock"), &format!("the spool in {}", work.display()))
+    }
+
     /// Begins in `spool` of the run's work directory, in place of what an earlier attempt left there.
     pub(crate) fn create(options: &RunOptions, out: &Path) -> Result<Spool> {
-        let work = options.work.as_ref().map_or_else(|| out.join(".work"), PathBuf::from);
-        let directory = work.join("spool");
+        let directory = Self::work(options, out).join("spool");
         if directory.exists() {
             fs::remove_dir_all(&directory).at("remove", &directory)?;
         }

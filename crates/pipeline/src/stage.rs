@@ -60,10 +60,10 @@ impl Stage {
     /// What its progress counts.
     pub const fn unit(self) -> &'static str {
         match self {
-            Stage::Scan => "bytes",
-            Stage::Ingest | Stage::Predict | Stage::Extract => "documents",
+            Stage::Scan | Stage::Seal => "bytes",
+            Stage::Ingest | Stage::Documents | Stage::Predict | Stage::Extract => "documents",
             Stage::Pack => "sequences",
-            Stage::Documents | Stage::Index | Stage::Plan | Stage::Seal => "tasks",
+            Stage::Index | Stage::Plan => "tasks",
         }
     }
 

@@ -196,24 +196,27 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
     if corpus.rejected > 0 {
         warnings.push(format!("{} of {} rows were rejected; rejects.jsonl says which and why", corpus.rejected, corpus.rows));
     }
-    if let Some(keywords) = &summary.keywords {
-        if keywords.with_keyword * 2 < corpus.documents {
-            warnings.push(format!(
-                "only {} of {} documents have a keyword. RAKE finds phrases between stop words and spaces: check that the stop list fits the \
+    if let Some(keywords) = &summary.keywords
+        && keywords.with_keyword * 2 < corpus.documents
+    {
+        warnings.push(format!(
+            "only {} of {} documents have a keyword. RAKE finds phrases between stop words and spaces: check that the stop list fits the \
                  language and that its script puts spaces between words, or lower `minScore`",
-                keywords.with_keyword, corpus.documents
-            ));
-        }
+            keywords.with_keyword, corpus.documents
+        ));
     }
-    if let (Some(plan), Some(shares), MethodOptions::Quest(_)) = (&summary.plan, &summary.shares, &job.options().method) {
-        if plan.sequences > 0 && shares.single_keyword < 0.1 {
-            warnings.push(format!(
-                "{} of the tokens stand in sequences of one keyword and a sequence mixes {:.0} keywords' documents on average: at this size and \
-                 length Quest comes close to Standard. More documents, a smaller `length`, `representative: common` or `fill: related` help",
-                percent(shares.single_keyword),
-                shares.groups_per_sequence
-            ));
-        }
+    if let (Some(plan), Some(shares), MethodOptions::Quest(_)) = (&summary.plan, &summary.shares, &job.options().method)
+        && (plan.rules.next + plan.rules.last) * 2 > plan.sequences
+        && shares.single_keyword < 0.1
+    {
+        warnings.push(format!(
+            "{} of the tokens stand in sequences of one keyword, and {} of the sequences are made of what was left of {:.0} keywords on average, in \
+             random order: at this size and length Quest comes close to Standard. `fill: related`, `hierarchy: affinity`, `representative: common`, \
+             more documents or a smaller `length` help",
+            percent(shares.single_keyword),
+            percent((plan.rules.next + plan.rules.last) as f64 / plan.sequences as f64),
+            shares.groups_per_sequence
+        ));
     }
     if let (Some(plan), Some(shares)) = (&summary.plan, &summary.shares) {
         if shares.dropped > 0.2 {

@@ -5,9 +5,10 @@
 //! node, tokens, epoch, round; and `NNNNN.pieces`, a column of u32, four for each piece: document, start, length, group.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use longweave_common::{Code, DocId, Error, GroupId, KeywordId, Result, ResultExt};
-use longweave_storage::{FileRecord, read_array, write_array, write_file};
+use longweave_storage::{ArrayFile, FileRecord, read_array, write_array, write_file};
 use serde::{Deserialize, Serialize};
 
 use crate::{Forest, Groups, Piece, Plan, PlanStats, Rule, Sequence, Sequences, Shape};
@@ -54,11 +55,21 @@ pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result
     Ok(files)
 }
 
-/// A plan on disk. Costs 12 bytes a group; sequences are read as they are asked for.
+/// A plan on disk. Costs 12 bytes a group, and 32 a sequence of the shard that was read last; pieces are read as they are asked for.
 pub struct PlanFile {
     directory: PathBuf,
     header: Header,
     groups: Groups,
+    held: Mutex<Option<Arc<Shard>>>,
+}
+
+/// The sequences of one shard, without their pieces.
+struct Shard {
+    number: u64,
+    /// Six numbers a sequence, see above.
+    rows: Vec<u32>,
+    /// Places in the column of pieces where each sequence's begin, and one more: where the last one's end.
+    starts: Vec<u64>,
 }
 
 impl PlanFile {
@@ -81,7 +92,7 @@ impl PlanFile {
             groups.epochs.push(group[1]);
             groups.rounds.push(group[2]);
         }
-        Ok(PlanFile { directory: directory.to_owned(), header, groups })
+        Ok(PlanFile { directory: directory.to_owned(), header, groups, held: Mutex::new(None) })
     }
 
     /// Length, begin tokens, separators.
@@ -115,31 +126,64 @@ impl PlanFile {
         let mut out = Sequences { first, ..Sequences::default() };
         let mut at = first;
         while at < end {
-            let shard = at / size;
-            let name = |kind: &str| self.directory.join(format!("{shard:05}.{kind}"));
-            let sequences = read_array::<u32>(&name("sequences"))?;
-            let columns = read_array::<u32>(&name("pieces"))?;
-            let bad = || corrupt(&name("sequences"), "it disagrees with its pieces");
-            let mut start = 0;
-            for (i, s) in sequences.chunks_exact(6).enumerate() {
-                let next = start + s[0] as usize * 4;
-                let number = shard * size + i as u64;
-                if (at..end).contains(&number) {
-                    let quads = columns.get(start..next).ok_or_else(bad)?.chunks_exact(4);
-                    let piece = |q: &[u32]| Piece { doc: DocId::new(q[0]), start: q[1], len: q[2], group: GroupId::new(q[3]) };
-                    let pieces: Vec<Piece> = quads.map(piece).collect();
-                    let rule = *Rule::ALL.get(s[1] as usize).ok_or_else(bad)?;
-                    let node = Some(s[2]).filter(|&n| n != Forest::NONE);
-                    out.push(Sequence { number, pieces: &pieces, rule, node, n_tokens: s[3], epoch: s[4], round: s[5] });
-                }
-                start = next;
+            let number = at / size;
+            let shard = self.shard(number)?;
+            let range = (at - number * size) as usize..((end - number * size).min(size)) as usize;
+            let path = self.path(number, "pieces");
+            let bad = |what: &str| corrupt(&path, what);
+            let (Some(&start), Some(&stop)) = (shard.starts.get(range.start), shard.starts.get(range.end)) else {
+                return Err(bad("its shard has fewer sequences than the header says"));
+            };
+            let file = ArrayFile::<u32>::open(&path)?;
+            let mut columns = Vec::new();
+            if (start, stop) == (0, file.len()) {
+                columns = file.read_all()?; // compares the checksum too
+            } else {
+                file.read_into(start, (stop - start) as usize, &mut columns)?;
             }
-            at = ((shard + 1) * size).min(end);
-        }
-        if out.len() as u64 != n {
-            return Err(corrupt(&self.directory, "a shard has fewer sequences than its header says"));
+            for i in range {
+                let places = (shard.starts[i] - start) as usize..(shard.starts[i + 1] - start) as usize;
+                let piece = |q: &[u32]| Piece { doc: DocId::new(q[0]), start: q[1], len: q[2], group: GroupId::new(q[3]) };
+                let pieces: Vec<Piece> = columns[places].chunks_exact(4).map(piece).collect();
+                if pieces.iter().any(|p| p.group.index() >= self.groups.len()) {
+                    return Err(bad("a piece names a group that the plan does not have"));
+                }
+                let s = &shard.rows[i * 6..i * 6 + 6];
+                let rule = *Rule::ALL.get(s[1] as usize).ok_or_else(|| bad("a sequence has an unknown rule"))?;
+                let node = Some(s[2]).filter(|&n| n != Forest::NONE);
+                out.push(Sequence {
+                    number: number * size + i as u64,
+                    pieces: &pieces,
+                    rule,
+                    node,
+                    n_tokens: s[3],
+                    epoch: s[4],
+                    round: s[5],
+                });
+            }
+            at = ((number + 1) * size).min(end);
         }
         Ok(out)
+    }
+
+    fn path(&self, shard: u64, kind: &str) -> PathBuf {
+        self.directory.join(format!("{shard:05}.{kind}"))
+    }
+
+    /// A shard's sequences, kept until another shard is asked for: a reader that goes through the plan reads each once.
+    fn shard(&self, number: u64) -> Result<Arc<Shard>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shard) = held.as_ref().filter(|s| s.number == number) {
+            return Ok(Arc::clone(shard));
+        }
+        let rows = read_array::<u32>(&self.path(number, "sequences"))?;
+        let mut starts = vec![0u64];
+        for row in rows.chunks_exact(6) {
+            starts.push(starts[starts.len() - 1] + u64::from(row[0]) * 4);
+        }
+        let shard = Arc::new(Shard { number, rows, starts });
+        *held = Some(Arc::clone(&shard));
+        Ok(shard)
     }
 }
 

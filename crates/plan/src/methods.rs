@@ -71,7 +71,7 @@ impl Groups {
                     .keywords()
                     .filter(move |k| lists.kinds[k.index()] != Kind::Unused && uses[k.index()] > round)
                     .map(move |keyword| Group { keyword, docs: order(lists.of(keyword).to_vec()) });
-                let alone = (uses[uses.len() - 1] > round).then_some(&lists.lone[..]).unwrap_or_default();
+                let alone: &[DocId] = if uses[uses.len() - 1] > round { &lists.lone } else { &[] };
                 Box::new(keyed.chain(alone.iter().map(|&doc| Group { keyword: KeywordId::NONE, docs: vec![doc] })))
             }
         }

@@ -181,7 +181,7 @@ impl PlanOptions {
     pub fn check(&self) -> Result<()> {
         let policies = &self.policies;
         expect(
-            policies.length >= 1 + u32::from(policies.sequence_bos),
+            policies.length > u32::from(policies.sequence_bos),
             "length",
             "room for at least one token beside the begin token",
             policies.length,

@@ -78,7 +78,9 @@ fn plan_inside(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Pa
         let before = all.len();
         planner.epoch(&method, stats.epochs, &mut used)?;
         stats.epochs += 1;
+        ctx.cancel.check()?;
         planner.append_shuffled(&mut all, stats.epochs - 1);
+        ctx.cancel.check()?;
         if wanted.is_none_or(|wanted| all.len() as u64 >= wanted) || all.len() == before {
             break;
         }

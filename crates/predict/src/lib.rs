@@ -8,7 +8,7 @@ mod precomputed;
 mod predictor;
 mod queries;
 
-pub use extractive::{Extractive, ExtractiveOptions};
+pub use extractive::{Extractive, ExtractiveOptions, Weighed};
 pub use precomputed::Precomputed;
 pub use predictor::{DocumentRef, Predictor};
 pub use queries::Queries;

@@ -35,6 +35,11 @@ pub fn digest_of(value: &serde_json::Value) -> Digest {
 
 /// (bytes, xxh3-64, lower-case sha-256) of a file, read once.
 pub fn checksum_file(path: &Path) -> Result<(u64, u64, String)> {
+    checksum_with(path, |_| Ok(()))
+}
+
+/// As [`checksum_file`]; `read` is told the bytes of each part that was read, about a megabyte, and can end the reading.
+pub fn checksum_with(path: &Path, mut read: impl FnMut(u64) -> Result<()>) -> Result<(u64, u64, String)> {
     let mut file = File::open(path).at("open", path)?;
     let (mut xxh3, mut sha, mut bytes) = (Xxh3Default::new(), Sha256::new(), 0);
     let mut buffer = vec![0u8; 1 << 20];
@@ -47,6 +52,7 @@ pub fn checksum_file(path: &Path) -> Result<(u64, u64, String)> {
         xxh3.update(&buffer[..n]);
         sha.update(&buffer[..n]);
         bytes += n as u64;
+        read(n as u64)?;
     }
 }
 

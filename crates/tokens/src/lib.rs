@@ -7,7 +7,7 @@ mod special;
 mod store;
 mod train;
 
-pub use encoder::{Encoder, Loaded, load, load_exact};
+pub use encoder::{Encoder, Loaded, load, load_exact, load_fast};
 pub use special::{SpecialOptions, SpecialTokens};
-pub use store::{TokenReader, TokenStore, TokenWriter, Width, width_for};
+pub use store::{TokenStore, TokenWriter, Width, width_for};
 pub use train::{TrainOptions, train_bpe};

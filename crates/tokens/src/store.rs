@@ -1,10 +1,15 @@
 //! The token store: per split the ids of all documents end to end, as u16 or u32, and where each document's end.
 //! Files: `PREFIX.ids` (a column of ids) and `PREFIX.ends` (a column of u64, one for each row of the split).
 
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use longweave_common::{Code, DocId, Error, Result};
-use longweave_storage::{ArrayFile, ArrayWriter, FileRecord};
+use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, read_array};
+
+/// Files of ids that a store holds open: well below the 256 to 1,024 that systems allow a process.
+const MOST_OPEN: usize = 128;
 
 /// Bytes of a stored id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +39,7 @@ enum Ids {
 /// Writes the tokens of a split, document after document.
 pub struct TokenWriter {
     ids: Ids,
-    ends: Vec<u64>,
+    ends: ArrayWriter<u64>,
     total: u64,
     prefix: PathBuf,
 }
@@ -47,7 +52,8 @@ impl TokenWriter {
             Width::U16 => Ids::U16(ArrayWriter::create(&path)?, Vec::new()),
             Width::U32 => Ids::U32(ArrayWriter::create(&path)?),
         };
-        Ok(TokenWriter { ids, ends: Vec::new(), total: 0, prefix: prefix.to_owned() })
+        let ends = ArrayWriter::create(&with_suffix(prefix, ".ends"))?;
+        Ok(TokenWriter { ids, ends, total: 0, prefix: prefix.to_owned() })
     }
 
     /// Appends a document; a row without one is an empty document.
@@ -68,8 +74,7 @@ impl TokenWriter {
             }
         }
         self.total += tokens.len() as u64;
-        self.ends.push(self.total);
-        Ok(())
+        self.ends.push(&[self.total])
     }
 
     /// Puts the files in place.
@@ -78,7 +83,7 @@ impl TokenWriter {
             Ids::U16(writer, _) => writer.commit()?,
             Ids::U32(writer) => writer.commit()?,
         };
-        let ends = longweave_storage::write_array(&with_suffix(&self.prefix, ".ends"), &self.ends)?;
+        let ends = self.ends.commit()?;
         let name = |suffix| with_suffix(&self.prefix, suffix).file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(vec![FileRecord::new(name(".ids"), sealed), FileRecord::new(name(".ends"), ends)])
     }
@@ -89,53 +94,22 @@ enum Column {
     U32(ArrayFile<u32>),
 }
 
-/// Reads the tokens of a split by row. Costs 8 bytes a row.
-pub struct TokenReader {
-    ids: Column,
-    ends: Vec<u64>,
-}
-
-impl TokenReader {
-    /// Opens the store of a split.
-    pub fn open(prefix: &Path) -> Result<TokenReader> {
+impl Column {
+    /// Opens the ids of a split, whichever width they have.
+    fn open(prefix: &Path) -> Result<Column> {
         let path = with_suffix(prefix, ".ids");
-        let ids = match ArrayFile::<u16>::open(&path) {
-            Ok(file) => Column::U16(file),
-            Err(_) => Column::U32(ArrayFile::open(&path)?),
-        };
-        let ends = longweave_storage::read_array(&with_suffix(prefix, ".ends"))?;
-        Ok(TokenReader { ids, ends })
+        match ArrayFile::<u16>::open(&path) {
+            Ok(file) => Ok(Column::U16(file)),
+            Err(_) => ArrayFile::open(&path).map(Column::U32),
+        }
     }
 
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.ends.len()
-    }
-
-    fn start(&self, row: usize) -> u64 {
-        if row == 0 { 0 } else { self.ends[row - 1] }
-    }
-
-    /// Tokens of a row; panics beyond the last, as a slice does.
-    pub fn len(&self, row: usize) -> u32 {
-        (self.ends[row] - self.start(row)) as u32
-    }
-
-    /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Appends tokens `start..start + len` of a row to `out`.
-    ///
-    /// Errors: `FILE_CORRUPT` beyond the end.
-    pub fn read_into(&self, row: usize, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
-        let at = self.start(row) + u64::from(start);
-        match &self.ids {
-            Column::U32(file) => file.read_into(at, len as usize, out),
+    fn read_into(&self, start: u64, n: usize, out: &mut Vec<u32>) -> Result<()> {
+        match self {
+            Column::U32(file) => file.read_into(start, n, out),
             Column::U16(file) => {
                 let mut narrow = Vec::new();
-                file.read_into(at, len as usize, &mut narrow)?;
+                file.read_into(start, n, &mut narrow)?;
                 out.extend(narrow.iter().map(|&id| u32::from(id)));
                 Ok(())
             }
@@ -143,41 +117,85 @@ impl TokenReader {
     }
 }
 
-/// Reads the tokens of a corpus by document, from the stores of its splits. Threads can share it.
+/// The ids of one split.
+struct SplitTokens {
+    prefix: PathBuf,
+    /// Where each row's tokens end.
+    ends: Vec<u64>,
+}
+
+impl SplitTokens {
+    fn start(&self, row: usize) -> u64 {
+        if row == 0 { 0 } else { self.ends[row - 1] }
+    }
+}
+
+/// Files that are open, the longest open first.
+#[derive(Default)]
+struct OpenFiles {
+    files: HashMap<usize, Arc<Column>>,
+    order: VecDeque<usize>,
+}
+
+/// Reads the tokens of a corpus by document, from the stores of its splits. Threads can share it. Costs 8 bytes a document, and
+/// at most [`MOST_OPEN`] open files, however many splits there are.
 pub struct TokenStore {
     first: Vec<u32>,
-    readers: Vec<TokenReader>,
+    splits: Vec<SplitTokens>,
+    open: Mutex<OpenFiles>,
 }
 
 impl TokenStore {
     /// Opens the stores of all splits, each with the `DocId` of its first row, in order.
     pub fn open(splits: Vec<(u32, PathBuf)>) -> Result<TokenStore> {
         let first = splits.iter().map(|(first, _)| *first).collect();
-        let readers = splits.iter().map(|(_, prefix)| TokenReader::open(prefix)).collect::<Result<_>>()?;
-        Ok(TokenStore { first, readers })
+        let read = |prefix: PathBuf| Ok(SplitTokens { ends: read_array(&with_suffix(&prefix, ".ends"))?, prefix });
+        let splits = splits.into_iter().map(|(_, prefix)| read(prefix)).collect::<Result<_>>()?;
+        Ok(TokenStore { first, splits, open: Mutex::default() })
     }
 
-    fn place(&self, doc: DocId) -> (&TokenReader, usize) {
+    /// Split and row in it of a document.
+    fn place(&self, doc: DocId) -> (usize, usize) {
         // The last split that begins at or before the document: empty splits begin where the next does.
         let split = self.first.partition_point(|&first| first <= doc.get()) - 1;
-        (&self.readers[split], (doc.get() - self.first[split]) as usize)
+        (split, (doc.get() - self.first[split]) as usize)
     }
 
-    /// Tokens of a document.
+    fn column(&self, split: usize) -> Result<Arc<Column>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(column) = open.files.get(&split) {
+            return Ok(Arc::clone(column));
+        }
+        if open.order.len() >= MOST_OPEN
+            && let Some(oldest) = open.order.pop_front()
+        {
+            open.files.remove(&oldest);
+        }
+        let column = Arc::new(Column::open(&self.splits[split].prefix)?);
+        open.files.insert(split, Arc::clone(&column));
+        open.order.push_back(split);
+        Ok(column)
+    }
+
+    /// Tokens of a document; panics for one beyond the last, as a slice does.
     pub fn len(&self, doc: DocId) -> u32 {
-        let (reader, row) = self.place(doc);
-        reader.len(row)
+        let (split, row) = self.place(doc);
+        let split = &self.splits[split];
+        (split.ends[row] - split.start(row)) as u32
     }
 
     /// Whether the corpus has no rows.
     pub fn is_empty(&self) -> bool {
-        self.readers.iter().all(TokenReader::is_empty)
+        self.splits.iter().all(|s| s.ends.is_empty())
     }
 
     /// Appends tokens `start..start + len` of a document to `out`.
+    ///
+    /// Errors: `FILE_CORRUPT` beyond the end of its split.
     pub fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
-        let (reader, row) = self.place(doc);
-        reader.read_into(row, start, len, out)
+        let (split, row) = self.place(doc);
+        let at = self.splits[split].start(row) + u64::from(start);
+        self.column(split)?.read_into(at, len as usize, out)
     }
 }
 
@@ -187,6 +205,9 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        // Each case makes several files durable.
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn any_run_of_any_document_reads_back(
             splits in prop::collection::vec(prop::collection::vec(prop::collection::vec(0u32..70_000, 0..40), 0..12), 1..5),
@@ -216,6 +237,25 @@ mod tests {
                 prop_assert_eq!(store.len(DocId::new(doc as u32)) as usize, all[doc].len());
             }
         }
+    }
+
+    #[test]
+    fn a_corpus_of_more_splits_than_files_may_be_open_is_read_in_any_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let splits = MOST_OPEN as u32 + 4;
+        let store = |i: u32| directory.path().join(format!("{i:05}.tokens"));
+        for i in 0..splits {
+            let mut writer = TokenWriter::create(&store(i), Width::U16).unwrap();
+            writer.push(&[i, i + 1]).unwrap();
+            writer.commit().unwrap();
+        }
+        let store = TokenStore::open((0..splits).map(|i| (i, store(i))).collect()).unwrap();
+        for i in (0..splits * 3).map(|i| i * 97 % splits) {
+            let mut out = vec![];
+            store.read_into(DocId::new(i), 1, 1, &mut out).unwrap();
+            assert_eq!(out, [i + 1]);
+        }
+        assert_eq!(store.open.lock().unwrap().files.len(), MOST_OPEN);
     }
 
     #[test]

@@ -112,18 +112,18 @@ fn class(c: char) -> Class {
 
 fn word_len(text: &str) -> Option<usize> {
     let first = text.chars().next()?;
-    if first == '\'' {
-        if let Some(suffix) = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].into_iter().find(|s| text.starts_with(s)) {
-            return Some(suffix.len());
-        }
+    if first == '\''
+        && let Some(suffix) = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].into_iter().find(|s| text.starts_with(s))
+    {
+        return Some(suffix.len());
     }
     let lead = usize::from(first == ' ');
     let after = text[lead..].chars().next();
-    if let Some(kind) = after.map(class).filter(|&k| k != Class::Space) {
-        if lead == 1 || class(first) != Class::Space {
-            let end = text[lead..].find(|c| class(c) != kind).unwrap_or(text.len() - lead);
-            return Some(lead + end);
-        }
+    if let Some(kind) = after.map(class).filter(|&k| k != Class::Space)
+        && (lead == 1 || class(first) != Class::Space)
+    {
+        let end = text[lead..].find(|c| class(c) != kind).unwrap_or(text.len() - lead);
+        return Some(lead + end);
     }
     let end = text.find(|c| class(c) != Class::Space).unwrap_or(text.len());
     // White space before a word leaves its last character to the word.

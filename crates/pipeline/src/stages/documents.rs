@@ -32,7 +32,7 @@ pub(crate) struct DocumentCounts {
 }
 
 pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let rows = Rows::of(job)?;
+    let rows = job.rows()?;
     let ingest = job.directory(Stage::Ingest);
     let total = rows.total() as usize;
     let mut all = DocumentCounts { rows: total as u64, ..DocumentCounts::default() };
@@ -63,7 +63,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         return Err(Error::new(Code::CorpusEmpty, message));
     }
     let duplicates = ctx.pool.install(|| duplicates(&keys, &lens));
-    let splits = Splits { rows: &rows, ingest: &ingest };
+    let splits = Splits { rows, ingest: &ingest };
     if let (Some(group), OnDuplicateId::Fail) = (duplicates.first(), job.options().on_duplicate_id) {
         return Err(duplicate_error(job, &splits, group)?);
     }
@@ -71,9 +71,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     all.renamed = renamed.len() as u64;
 
     let directory = job.directory(Stage::Documents);
-    let first: Vec<u32> = rows.first.clone();
     let files = vec![
-        FileRecord::new("first", write_array(&directory.join("first"), &first)?),
+        FileRecord::new("first", write_array(&directory.join("first"), &rows.first)?),
         FileRecord::new("lens", write_array(&directory.join("lens"), &lens)?),
         FileRecord::new("keys", write_array(&directory.join("keys"), &keys)?),
         FileRecord::new("texts", write_array(&directory.join("texts"), &texts)?),
@@ -98,9 +97,16 @@ impl Splits<'_> {
         (split, doc - self.rows.first[split])
     }
 
-    fn id(&self, doc: u32) -> Result<String> {
-        let (split, row) = self.place(doc);
-        Ok(self.ids(split)?.get(row as usize).to_owned())
+    /// The ids of rising documents; each split's table is read once.
+    fn ids_of(&self, documents: impl Iterator<Item = u32>) -> Result<Vec<String>> {
+        let places: Vec<(usize, usize)> = documents.map(|doc| self.place(doc)).map(|(split, row)| (split, row as usize)).collect();
+        let mut ids = Vec::with_capacity(places.len());
+        for same in places.chunk_by(|a, b| a.0 == b.0) {
+            let rows: Vec<usize> = same.iter().map(|(_, row)| *row).collect();
+            let table = Names::of(self.ingest, same[0].0 as u32).ids;
+            StringTable::pick(&table, &rows, |_, id| ids.push(id.to_owned()))?;
+        }
+        Ok(ids)
     }
 }
 
@@ -115,7 +121,7 @@ fn duplicates(keys: &[u128], lens: &[u32]) -> Vec<Vec<u32>> {
 }
 
 fn duplicate_error(job: &Job, splits: &Splits<'_>, group: &[u32]) -> Result<Error> {
-    let id = splits.id(group[0])?;
+    let id = splits.ids_of(group[..1].iter().copied())?.concat();
     let place = |doc: u32| {
         let (split, row) = splits.place(doc);
         let file = &job.file.inventory.files[job.file.inventory.splits[split].file as usize];
@@ -137,8 +143,8 @@ fn rename(splits: &Splits<'_>, lists: &[Vec<u32>], keys: &mut [u128]) -> Result<
     }
     let mut taken: std::collections::HashSet<u128> = keys.iter().copied().collect();
     let mut renamed = Vec::new();
-    for list in lists {
-        let id = splits.id(list[0])?;
+    let firsts = splits.ids_of(lists.iter().map(|list| list[0]))?;
+    for (list, id) in lists.iter().zip(firsts) {
         let mut number = 2u64;
         for &doc in &list[1..] {
             let new = loop {
@@ -169,6 +175,7 @@ fn write_ids(ctx: &Ctx, path: &Path, splits: &Splits<'_>, renamed: &[(u32, Strin
                 None => writer.push(id)?,
             }
         }
+        ctx.progress.advance(ids.len() as u64);
     }
     writer.commit()
 }

@@ -18,16 +18,16 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let directory = job.directory(Stage::Extract);
     let mut writer = CandidateWriter::create(&directory.join(format!("{task:05}")))?;
     let (mut documents, mut candidates) = (0u64, 0u64);
-    let rows: Vec<usize> = (0..queries.rows()).collect();
-    for batch in rows.chunks(BATCH) {
+    for first in (0..queries.rows()).step_by(BATCH) {
         ctx.cancel.check()?;
-        let chunk = batch.len().div_ceil(ctx.pool.current_num_threads() * 4).max(64);
+        let batch = queries.read(first..(first + BATCH).min(queries.rows()))?;
+        let rows: Vec<usize> = (0..batch.len()).collect();
+        let chunk = rows.len().div_ceil(ctx.pool.current_num_threads() * 4).max(64);
         let found: Vec<Vec<Vec<String>>> = ctx.pool.install(|| {
-            batch
-                .par_chunks(chunk)
+            rows.par_chunks(chunk)
                 .map(|rows| {
                     let mut scratch = rake.scratch();
-                    rows.iter().map(|&row| longweave_keywords::candidates(&rake, &mut scratch, queries.of_row(row))).collect()
+                    rows.iter().map(|&row| longweave_keywords::candidates(&rake, &mut scratch, batch.of(row))).collect()
                 })
                 .collect()
         });

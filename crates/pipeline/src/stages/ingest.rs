@@ -7,17 +7,16 @@ use std::path::{Path, PathBuf};
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_corpus::{Content, RowReader};
-use longweave_storage::{AtomicFile, DoneRecord, FileRecord, StringTableWriter, write_array};
+use longweave_storage::{ArrayWriter, AtomicFile, DoneRecord, FileRecord, StringTableWriter};
 use longweave_tokens::{Encoder, TokenWriter, width_for};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::scan::Rows;
 use crate::options::OnBadRow;
 use crate::{Job, Stage};
 
-/// Bytes of text tokenized at once, at most a 32nd of the memory bound.
+/// Bytes of text tokenized at once, at most a 32nd of the memory bound; a larger document is tokenized alone.
 const BATCH_BYTES: u64 = 8 << 20;
 /// Bytes that a byte of text may cost while it is tokenized: text, ids of four bytes, the encoder's scratch.
 const COST: u64 = 8;
@@ -92,16 +91,11 @@ impl Batch {
     }
 }
 
-/// Columns by row of the split.
-#[derive(Default)]
-struct Columns {
-    lens: Vec<u32>,
-    status: Vec<u8>,
-    keys: Vec<u128>,
-    texts: Vec<u128>,
-}
-
+/// Columns and tables by row of the split, written as rows are read.
 struct Tables {
+    status: ArrayWriter<u8>,
+    keys: ArrayWriter<u128>,
+    texts: ArrayWriter<u128>,
     ids: StringTableWriter,
     sources: Option<StringTableWriter>,
     rejects: AtomicFile,
@@ -109,7 +103,7 @@ struct Tables {
 
 pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let split = task as usize;
-    let rows = Rows::of(job)?;
+    let rows = job.rows()?;
     let inventory = &job.file.inventory;
     longweave_corpus::check_unchanged(inventory, split)?;
     let encoder = job.resources.encoder()?;
@@ -117,52 +111,70 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let names = Names::of(&directory, task);
     let mut reader = RowReader::open(ctx, &job.corpus(), inventory, split, rows.first_in_file[split])?;
     let mut tables = Tables {
+        status: ArrayWriter::create(&names.status)?,
+        keys: ArrayWriter::create(&names.keys)?,
+        texts: ArrayWriter::create(&names.texts)?,
         ids: StringTableWriter::create(&names.ids, "id")?,
         sources: job.options().source_field.as_ref().map(|_| StringTableWriter::create(&names.sources, "source")).transpose()?,
         rejects: AtomicFile::create(&names.rejects)?,
     };
     let mut tokens = TokenWriter::create(&names.tokens, width_for(job.file.tokenizer.max_id))?;
-    let (mut columns, mut totals) = (Columns::default(), IngestCounts::default());
+    let mut lens = ArrayWriter::create(&names.lens)?;
+    let mut totals = IngestCounts::default();
     let limit = BATCH_BYTES.min(ctx.budget.limit() / 32);
-    let _held = ctx.budget.reserve(2 * limit * COST, &ctx.cancel)?;
+    let mut held = ctx.budget.reserve(2 * limit * COST, &ctx.cancel)?;
 
-    let mut batch = read_batch(ctx, job, &mut reader, limit, &mut columns, &mut tables, &mut totals)?;
+    let mut batch = read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals)?;
     while !batch.ends.is_empty() {
         ctx.cancel.check()?;
-        // The pool tokenizes this batch while this thread reads the next.
-        let (encoded, next) = std::thread::scope(|scope| {
-            let encoding = scope.spawn(|| ctx.pool.install(|| encode(&*encoder, &batch, ctx.pool.current_num_threads())));
-            let next = read_batch(ctx, job, &mut reader, limit, &mut columns, &mut tables, &mut totals);
-            let encoded = encoding.join().unwrap_or_else(|_| Err(Error::new(Code::Panic, "the tokenizer panicked")));
-            (encoded, next)
-        });
+        // A document larger than a batch has its share, and nothing is read beside it.
+        let bytes = batch.text.len() as u64;
+        held = held.exchange(2 * COST * bytes.max(limit), &ctx.cancel)?;
+        let work = || ctx.pool.install(|| encode(&*encoder, &batch, ctx.pool.current_num_threads()));
+        let (encoded, next) = if bytes > 2 * limit {
+            (work(), None)
+        } else {
+            // The pool tokenizes this batch while this thread reads the next.
+            std::thread::scope(|scope| {
+                let encoding = scope.spawn(work);
+                let next = read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals);
+                let encoded = encoding.join().unwrap_or_else(|_| Err(Error::new(Code::Panic, "the tokenizer panicked")));
+                (encoded, Some(next))
+            })
+        };
         for chunk in encoded? {
             let mut start = 0;
             for &len in &chunk.lens {
                 tokens.push(&chunk.ids[start..start + len as usize])?;
                 start += len as usize;
-                columns.lens.push(len);
                 totals.tokens += u64::from(len);
             }
+            lens.push(&chunk.lens)?;
         }
         ctx.progress.advance(batch.ends.len() as u64);
-        batch = next?;
+        batch = match next {
+            Some(next) => next?,
+            None => {
+                drop(batch); // before the next is read
+                read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals)?
+            }
+        };
     }
-    if columns.status.len() as u64 != u64::from(rows.count(split)) {
+    if tables.status.len() != u64::from(rows.count(split)) {
         let file = &inventory.files[inventory.splits[split].file as usize].path;
         let message = format!(
             "{file} had {} rows when it was scanned and has {} now; it changed while the run was going on",
             rows.count(split),
-            columns.status.len()
+            tables.status.len()
         );
         return Err(Error::new(Code::InputChanged, message).with("file", file.as_str()));
     }
     let named = |path: &Path, sealed| FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed);
     let mut files = tokens.commit()?;
-    files.push(named(&names.lens, write_array(&names.lens, &columns.lens)?));
-    files.push(named(&names.status, write_array(&names.status, &columns.status)?));
-    files.push(named(&names.keys, write_array(&names.keys, &columns.keys)?));
-    files.push(named(&names.texts, write_array(&names.texts, &columns.texts)?));
+    files.push(named(&names.lens, lens.commit()?));
+    files.push(named(&names.status, tables.status.commit()?));
+    files.push(named(&names.keys, tables.keys.commit()?));
+    files.push(named(&names.texts, tables.texts.commit()?));
     files.push(named(&names.ids, tables.ids.commit()?));
     if let Some(sources) = tables.sources {
         files.push(named(&names.sources, sources.commit()?));
@@ -172,15 +184,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
 }
 
 /// Reads rows until their texts reach `limit` bytes; everything but tokens is decided here.
-fn read_batch(
-    ctx: &Ctx,
-    job: &Job,
-    reader: &mut RowReader,
-    limit: u64,
-    columns: &mut Columns,
-    tables: &mut Tables,
-    totals: &mut IngestCounts,
-) -> Result<Batch> {
+fn read_batch(ctx: &Ctx, job: &Job, reader: &mut RowReader, limit: u64, tables: &mut Tables, totals: &mut IngestCounts) -> Result<Batch> {
     let mut batch = Batch::default();
     while (batch.text.len() as u64) < limit && batch.ends.len() < 1 << 16 {
         if batch.ends.len() % 1024 == 0 {
@@ -215,9 +219,9 @@ fn read_batch(
             }
         };
         batch.ends.push(batch.text.len());
-        columns.status.push(status);
-        columns.keys.push(key);
-        columns.texts.push(text_hash);
+        tables.status.push(&[status])?;
+        tables.keys.push(&[key])?;
+        tables.texts.push(&[text_hash])?;
     }
     Ok(batch)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use longweave_common::{Ctx, KeywordId, Result};
-use longweave_formats::{SequenceRecord, WriterOptions, open_writer};
+use longweave_formats::{SequenceRecord, WriterOptions, open_writer, writer_bytes};
 use longweave_index::Index;
 use longweave_pack::{PackSource, assemble, pack_shard};
 use longweave_plan::{Part, PlanFile, Sequences};
@@ -12,7 +12,6 @@ use longweave_tokens::TokenStore;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::documents::Documents;
 use super::ingest::Names;
 use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
@@ -104,9 +103,9 @@ pub(crate) struct PartSource {
 impl PartSource {
     /// Opens plan, tokens and names.
     pub(crate) fn open(job: &Job, part: Part) -> Result<PartSource> {
-        let documents = Documents::read(job, false)?;
         let ingest = job.directory(Stage::Ingest);
-        let splits = documents.first[..documents.first.len() - 1].iter().enumerate();
+        let first = &job.rows()?.first;
+        let splits = first[..first.len() - 1].iter().enumerate();
         let stores = splits.map(|(split, &first)| (first, Names::of(&ingest, split as u32).tokens)).collect();
         Ok(PartSource {
             plan: PlanFile::open(&job.directory(Stage::Plan).join(folder(part)))?,
@@ -154,11 +153,12 @@ impl PartSource {
 
 pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let (part, shard, first, n) = place(job, task)?;
-    let source = PartSource::open(job, part)?;
+    let source = job.part(part)?;
     let sequences = source.plan.read(first, n)?;
     let options = writer_options(job).expect("memory runs have no pack stage");
     let mut writer = open_writer(&options, &output(job, part), shard)?;
-    source.with_source(&sequences, |source| pack_shard(ctx, source, &mut *writer))?;
+    let held = writer_bytes(&options, n);
+    source.with_source(&sequences, |source| pack_shard(ctx, source, &mut *writer, held))?;
     let prefix = if part == Part::Main { "" } else { "holdout/" };
     let files = writer.finish()?.into_iter().map(|f| FileRecord { name: format!("{prefix}{}", f.name), ..f }).collect();
     Ok(DoneRecord { files, counts: json!(PackCounts { part: folder(part).to_owned(), shard, sequences: n }) })

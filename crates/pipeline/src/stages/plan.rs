@@ -45,6 +45,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let mut files: Vec<FileRecord> = Vec::new();
     let mut make = |part: Part| -> Result<PlanStats> {
         let made = plan(ctx, &input, &plan_options, part)?;
+        ctx.cancel.check()?;
         let folder = folder(part);
         let written = write_plan(&directory.join(folder), &made, options.shard_sequences())?;
         files.extend(written.into_iter().map(|f| FileRecord { name: format!("{folder}/{}", f.name), ..f }));
@@ -52,5 +53,6 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     };
     let main = make(Part::Main)?;
     let holdout = if options.holdout > 0.0 { Some(make(Part::HeldOut)?) } else { None };
+    ctx.progress.advance(1);
     Ok(DoneRecord { files, counts: json!(PlanCounts { main, holdout }) })
 }

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_corpus::{Content, RowReader};
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Precomputed, Predictor, Queries};
-use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
+use longweave_storage::{ArrayWriter, DoneRecord, FileRecord, StringTable, StringTableWriter, read_array};
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::ingest::{ACCEPTED, Names};
-use super::scan::Rows;
 use crate::options::PredictorName;
 use crate::{Job, Stage};
 
@@ -41,7 +40,7 @@ pub(crate) fn predictor(ctx: &Ctx, job: &Job) -> Result<Box<dyn Predictor>> {
 
 pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let split = task as usize;
-    let rows = Rows::of(job)?;
+    let rows = job.rows()?;
     let inventory = &job.file.inventory;
     longweave_corpus::check_unchanged(inventory, split)?;
     let predictor = job.predictor(ctx)?;
@@ -49,10 +48,10 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let mut reader = RowReader::open(ctx, &job.corpus(), inventory, split, rows.first_in_file[split])?;
     let names = QueryNames::of(&job.directory(Stage::Predict), task);
     let mut texts = StringTableWriter::create(&names.texts, "query")?;
-    let mut ends = Vec::with_capacity(status.len());
-    let mut segments = Vec::new();
+    let mut ends = ArrayWriter::<u64>::create(&names.ends)?;
+    let mut segments = ArrayWriter::create(&names.segments)?;
     let limit = BATCH_BYTES.min(ctx.budget.limit() / 32);
-    let _held = ctx.budget.reserve(limit * COST, &ctx.cancel)?;
+    let mut held = ctx.budget.reserve(limit * COST, &ctx.cancel)?;
     let mut with_query = 0u64;
     let mut row = 0;
     loop {
@@ -61,6 +60,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         if read == row {
             break;
         }
+        let bytes = batch.iter().map(|d| d.text.len() as u64).sum::<u64>();
+        held = held.exchange(COST * bytes.max(limit), &ctx.cancel)?;
         let chunk = batch.len().div_ceil(ctx.pool.current_num_threads() * 4).max(1);
         let predicted: Vec<Queries> =
             ctx.pool.install(|| batch.par_chunks(chunk).map(|part| predict(ctx, predictor, part)).collect::<Result<_>>())?;
@@ -73,21 +74,22 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
                 let before = segments.len();
                 for (segment, query) in queries {
                     texts.push(query)?;
-                    segments.push(segment);
+                    segments.push(&[segment])?;
                 }
                 with_query += u64::from(segments.len() > before);
             }
-            ends.push(segments.len() as u64);
+            ends.push(&[segments.len()])?;
         }
         ctx.progress.advance(u64::from(read - row));
         row = read;
     }
+    let queries = segments.len();
     let files = vec![
         FileRecord::new(format!("{task:05}.queries.arrow"), texts.commit()?),
-        FileRecord::new(format!("{task:05}.segments"), write_array(&names.segments, &segments)?),
-        FileRecord::new(format!("{task:05}.ends"), write_array(&names.ends, &ends)?),
+        FileRecord::new(format!("{task:05}.segments"), segments.commit()?),
+        FileRecord::new(format!("{task:05}.ends"), ends.commit()?),
     ];
-    Ok(DoneRecord { files, counts: json!({ "documents": with_query, "queries": segments.len() }) })
+    Ok(DoneRecord { files, counts: json!({ "documents": with_query, "queries": queries }) })
 }
 
 fn predict(ctx: &Ctx, predictor: &dyn Predictor, part: &[Owned]) -> Result<Queries> {
@@ -139,24 +141,47 @@ impl QueryNames {
     }
 }
 
-/// The queries of a split by row.
+/// The queries of a split by row. Costs 8 bytes a row; texts are read as they are asked for.
 pub(crate) struct QueryFiles {
-    texts: StringTable,
+    texts: PathBuf,
     ends: Vec<u64>,
+}
+
+/// The queries of some rows.
+pub(crate) struct RowQueries {
+    texts: Vec<String>,
+    /// Where each row's queries end.
+    ends: Vec<usize>,
 }
 
 impl QueryFiles {
     pub(crate) fn open(directory: &Path, task: u32) -> Result<QueryFiles> {
         let names = QueryNames::of(directory, task);
-        Ok(QueryFiles { texts: read_strings(&names.texts)?, ends: read_array(&names.ends)? })
+        Ok(QueryFiles { ends: read_array(&names.ends)?, texts: names.texts })
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.ends.len()
     }
 
-    pub(crate) fn of_row(&self, row: usize) -> impl Iterator<Item = &str> {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        (start..self.ends[row]).map(|i| self.texts.get(i as usize))
+    /// The queries of a run of rows.
+    pub(crate) fn read(&self, rows: std::ops::Range<usize>) -> Result<RowQueries> {
+        let end = |row: usize| if row == 0 { 0 } else { self.ends[row - 1] as usize };
+        let (start, stop) = (end(rows.start), end(rows.end));
+        let mut texts = Vec::with_capacity(stop - start);
+        StringTable::pick(&self.texts, &(start..stop).collect::<Vec<_>>(), |_, text| texts.push(text.to_owned()))?;
+        Ok(RowQueries { texts, ends: rows.map(|row| end(row + 1) - start).collect() })
+    }
+}
+
+impl RowQueries {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The queries of the `i`-th row.
+    pub(crate) fn of(&self, i: usize) -> impl Iterator<Item = &str> {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        self.texts[start..self.ends[i]].iter().map(String::as_str)
     }
 }

@@ -35,21 +35,25 @@ impl Rows {
     ///
     /// Errors: `TOO_MANY_ROWS`, `STAGE_NOT_READY`.
     pub(crate) fn of(job: &Job) -> Result<Rows> {
+        let counted =
+            job.all_done(Stage::Scan)?.iter().map(|record| counts::<ScanCounts>(record).map(|c| c.rows)).collect::<Result<Vec<_>>>()?;
+        Rows::from_counts(job.file.inventory.splits.iter().map(|s| s.file).zip(counted))
+    }
+
+    /// From the file and the number of rows of each split.
+    fn from_counts(splits: impl Iterator<Item = (u32, u64)>) -> Result<Rows> {
         let (mut first, mut first_in_file, mut total) = (vec![0u32], Vec::new(), 0u64);
-        let (mut file, mut in_file) = (u32::MAX, 0);
-        for (split, record) in job.file.inventory.splits.iter().zip(job.all_done(Stage::Scan)?) {
-            let ScanCounts { rows } = counts(&record)?;
-            if split.file != file {
-                (file, in_file) = (split.file, 0);
+        let (mut last, mut in_file) = (u32::MAX, 0);
+        for (file, rows) in splits {
+            if file != last {
+                (last, in_file) = (file, 0);
             }
             first_in_file.push(in_file);
             in_file += rows;
             total += rows;
-            let end = u32::try_from(total).ok().filter(|&n| n < u32::MAX).ok_or_else(|| {
-                Error::new(
-                    Code::TooManyRows,
-                    format!("the corpus has at least {total} rows; 4294967295 is the most: divide it into several runs"),
-                )
+            let end = u32::try_from(total).map_err(|_| {
+                let message = format!("the corpus has at least {total} rows; 4294967295 is the most: divide it into several runs");
+                Error::new(Code::TooManyRows, message)
             })?;
             first.push(end);
         }
@@ -64,5 +68,23 @@ impl Rows {
     /// Rows of the corpus.
     pub(crate) fn total(&self) -> u32 {
         *self.first.last().expect("there is always the 0 of the first split")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_numbered_over_the_corpus_and_in_each_file() {
+        let rows = Rows::from_counts([(0, 3), (0, 0), (0, 2), (1, 4), (3, 1)].into_iter()).unwrap();
+        assert_eq!((rows.first, rows.first_in_file), (vec![0, 3, 3, 5, 9, 10], vec![0, 3, 3, 0, 0]));
+    }
+
+    #[test]
+    fn one_row_too_many_is_refused() {
+        let most = u64::from(u32::MAX);
+        assert_eq!(Rows::from_counts([(0, most - 1), (1, 1)].into_iter()).unwrap().total(), u32::MAX);
+        assert_eq!(Rows::from_counts([(0, most), (1, 1)].into_iter()).err().unwrap().code(), Code::TooManyRows);
     }
 }

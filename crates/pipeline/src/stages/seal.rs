@@ -7,7 +7,8 @@ use std::path::Path;
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_formats::{ManifestFile, OutputManifest, write_sums};
 use longweave_plan::{Part, PlanStats};
-use longweave_storage::{AtomicFile, DoneRecord, FileRecord, checksum_file, write_file};
+use longweave_storage::{AtomicFile, DoneRecord, FileRecord, checksum_file, checksum_with, write_file};
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::ingest::Names;
@@ -24,16 +25,16 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         files.extend(seal_part(ctx, job, Part::HeldOut, holdout)?);
     }
     files.extend(seal_part(ctx, job, Part::Main, &main)?);
-    ctx.progress.advance(1);
     Ok(DoneRecord { files, counts: json!({}) })
 }
 
 fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<FileRecord>> {
     let directory = output(job, part);
+    remove_attempts(&directory)?;
     let prefix = if part == Part::Main { "" } else { "holdout/" };
     let mut sequences_of: BTreeMap<String, u64> = BTreeMap::new();
     for record in job.all_done(Stage::Pack)? {
-        let PackCounts { part: of, sequences, .. } = counts(&record)?;
+        let PackCounts { part: of, sequences, .. } = counts(record)?;
         if of == folder(part) {
             for (i, file) in record.files.iter().enumerate() {
                 // The first file of a shard holds its sequences; others stand beside it.
@@ -52,12 +53,16 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     }
     write_file(&directory.join("README.md"), card(job, part, stats).as_bytes())?;
     sequences_of.insert("README.md".into(), 0);
-    let mut files = Vec::new();
-    for (name, sequences) in &sequences_of {
-        ctx.cancel.check()?;
-        let (bytes, _, sha256) = checksum_file(&directory.join(name))?;
-        files.push(ManifestFile { name: name.clone(), bytes, sha256, sequences: *sequences });
-    }
+    let named: Vec<(&String, &u64)> = sequences_of.iter().collect();
+    let checksum = |&(name, &sequences): &(&String, &u64)| -> Result<ManifestFile> {
+        let (bytes, _, sha256) = checksum_with(&directory.join(name), |bytes| {
+            ctx.progress.advance(bytes);
+            ctx.cancel.check()
+        })?;
+        Ok(ManifestFile { name: name.clone(), bytes, sha256, sequences })
+    };
+    let files: Vec<ManifestFile> = ctx.pool.install(|| named.par_iter().map(checksum).collect::<Result<_>>())?;
+    let mut sums: Vec<(String, String)> = files.iter().map(|f| (f.name.clone(), f.sha256.clone())).collect();
     let manifest = OutputManifest {
         format: options.format,
         length: options.length,
@@ -69,10 +74,24 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     let mut text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::new(Code::Internal, format!("longweave.json: {e}")))?;
     text.push('\n');
     let sealed = write_file(&directory.join("longweave.json"), text.as_bytes())?;
-    let mut names: Vec<String> = sequences_of.into_keys().collect();
-    names.push("longweave.json".into());
-    let sums = write_sums(&directory, &names)?;
+    sums.push(("longweave.json".into(), checksum_file(&directory.join("longweave.json"))?.2));
+    let sums = write_sums(&directory, sums)?;
     Ok(vec![FileRecord::new(format!("{prefix}longweave.json"), sealed), FileRecord::new(format!("{prefix}SHA256SUMS"), sums)])
+}
+
+/// Removes what attempts that were killed left behind: all shards are done, so that nobody writes here any more.
+fn remove_attempts(directory: &Path) -> Result<()> {
+    for directory in [directory.to_owned(), directory.join("provenance")] {
+        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
+        for entry in entries {
+            let path = entry.at("read", &directory)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with('.') && name.ends_with(".part") {
+                std::fs::remove_file(&path).at("remove", &path)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What the manifest says beside its files.

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use longweave_common::{Code, Ctx};
-use longweave_plan::{Fill, LastFill, Method, Overflow, Part, Plan, PlanFile, PlanOptions, Rule, plan, write_plan};
+use longweave_plan::{Fill, LastFill, Method, Overflow, Part, Plan, PlanOptions, Rule, plan};
 use proptest::prelude::*;
 
 use crate::world::{World, ctx, options, worlds};
@@ -132,25 +132,6 @@ proptest! {
         options.pool.holdout = 0.0;
         let all = planned(&ctx(1), &world, &options, Part::Main).map(|p| p.sequences.pieces().iter().map(|p| p.doc).collect::<HashSet<_>>());
         prop_assert_eq!(main.union(&held).copied().collect::<HashSet<_>>(), all.unwrap_or_default());
-    }
-
-    #[test]
-    fn a_plan_reads_back_from_its_folder_whole_and_in_parts(world in worlds(), options in options(), shard in 1u64..5, at in any::<u64>(), n in 0u64..9) {
-        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
-        let directory = tempfile::tempdir().unwrap();
-        write_plan(directory.path(), &plan, shard).unwrap();
-        let file = PlanFile::open(directory.path()).unwrap();
-        prop_assert_eq!(&file.read(0, file.sequences()).unwrap(), &plan.sequences);
-        prop_assert_eq!((file.groups(), file.stats(), file.shape()), (&plan.groups, &plan.stats, plan.shape));
-        let first = at % file.sequences();
-        let n = n.min(file.sequences() - first);
-        let part = file.read(first, n).unwrap();
-        prop_assert_eq!(part.len() as u64, n);
-        for i in 0..n as usize {
-            prop_assert_eq!(part.get(i).pieces, plan.sequences.get(first as usize + i).pieces);
-            prop_assert_eq!(part.get(i).number, first + i as u64);
-        }
-        prop_assert!(file.read(first, file.sequences() - first + 1).is_err());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Random small corpora and options.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use longweave_common::random::Key;
 use longweave_common::{Ctx, KeywordId};
 use longweave_plan::{
@@ -84,6 +87,8 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
     )
 }
 
+/// A context that all tests share: starting threads for each of thousands of cases would cost more than planning them.
 pub(crate) fn ctx(threads: usize) -> Ctx {
-    Ctx::new(threads, 1 << 30).unwrap()
+    static MADE: Mutex<BTreeMap<usize, Ctx>> = Mutex::new(BTreeMap::new());
+    MADE.lock().unwrap().entry(threads).or_insert_with(|| Ctx::new(threads, 1 << 30).unwrap()).clone()
 }

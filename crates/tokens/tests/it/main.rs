@@ -1,4 +1,8 @@
 //! Golden ids of real tokenizers, from the shared data where it is present.
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
+
+mod models;
+mod store;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -37,7 +41,7 @@ fn ids_are_those_of_tokenizers_0_23_for_every_kind_of_model() {
                 assert!(ids.iter().all(|&id| id <= encoder.max_id()));
             }
         }
-        assert_eq!(loaded.exact_fallback, None, "{file} is covered by the fast encoder");
+        assert_eq!(loaded.exact_fallback.is_some(), file.starts_with("t5"), "{file}: {:?}", loaded.exact_fallback);
     }
 }
 

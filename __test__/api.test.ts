@@ -1,0 +1,355 @@
+// The public API as a user meets it: from documents to sequences and back.
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import {
+  LongweaveError, QueryPredictor, Rake, optionsJsonSchema, plan, prepare, presets, readSequences, resolveOptions, show, stage, tasks, topKeywords,
+  trainTokenizer, verify, weave,
+} from '../ts/index.ts'
+import type { Sequence, WeaveOptions } from '../ts/index.ts'
+import { all, asData, failure, filesOf, finished, folder, plain, randomCorpus, states, wordTokenizer, writeJsonl } from './support.ts'
+import type { TestDocument } from './support.ts'
+
+const directory = folder()
+const tokenizer = wordTokenizer(directory)
+const documents = randomCorpus(1, 60, 40)
+const corpus = writeJsonl(join(directory, 'corpus.jsonl'), documents)
+const out = (name: string) => join(directory, name)
+const base = { ...plain, corpus, tokenizer, length: 32 } as const
+
+/** Ids of special tokens of the word tokenizer. */
+const END = 0
+const PAD = 1
+const BEGIN = 102
+const separators = { auto: [END], none: [], 'text:w1 w2': [3, 4], 'token:<unk>': [103] } as const
+
+/** Ids of a text of the word tokenizer's words. */
+const words = (text: string) => text.split(' ').map((word) => Number(word.slice(1)) + 2)
+
+/** Checks that each sequence is what its provenance says, token for token, read from the documents themselves. */
+function expectRebuilt(sequences: Sequence[], docs: TestDocument[], policies: { length: number; separator: keyof typeof separators; bos: string }): void {
+  const { length, separator, bos } = policies
+  const lead = bos === 'document' ? 1 : 0
+  const texts = new Map(docs.map(({ id, text }) => [id, [...(lead === 1 ? [BEGIN] : []), ...words(text), ...separators[separator]]]))
+  for (const sequence of sequences) {
+    const expected = bos === 'sequence' ? [BEGIN] : []
+    for (const [i, id] of sequence.doc_ids.entries()) {
+      expect(sequence.doc_starts[i]).toBe(expected.length)
+      const offset = sequence.doc_offsets[i] ?? Number.NaN
+      // A document's begin token is no token of the document: the piece before its first token has the offset 0 as well.
+      const start = offset === 0 && sequence.inputIds[expected.length] === BEGIN ? 0 : offset + lead
+      expected.push(...(texts.get(id)?.slice(start, start + (sequence.doc_lens[i] ?? 0)) ?? []))
+    }
+    expect(sequence.n_tokens).toBe(expected.length)
+    while (expected.length < length) expected.push(PAD)
+    expect([...sequence.inputIds]).toEqual(expected)
+  }
+}
+
+/** Ids of the documents of an output. */
+const idsOf = async (path: string) => new Set((await all(readSequences(path))).flatMap(({ doc_ids }) => doc_ids))
+
+test('Quest weaves documents of one keyword together, and says so in events, summary and sequences', async () => {
+  const { events, summary } = await finished({ ...base, method: { name: 'quest', fill: 'pad' }, output: { directory: out('quest') } })
+  expect(states(events)).toEqual(Object.fromEntries(['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'pack', 'seal'].map((s) => [s, 'done'])))
+  const sequences = await all(readSequences(out('quest')))
+  const keyword = new Map(documents.map(({ id, query }) => [id, query[0] ?? null]))
+  for (const { doc_ids, reasons, groups } of sequences) {
+    expect(new Set(groups).size).toBe(1)
+    expect(new Set(doc_ids).size).toBe(doc_ids.length)
+    expect(reasons).toEqual(doc_ids.map((id) => keyword.get(id)))
+  }
+  expect(summary.method).toBe('quest')
+  expect(summary.plan?.sequences).toBe(sequences.length)
+  expect(summary.shares?.singleKeyword).toBe(1)
+  expect(summary.corpus).toMatchObject({ files: 1, rows: 60, documents: 60, empty: 0, rejected: 0 })
+  expect(summary.corpus?.tokens).toBe(documents.reduce((sum, { text }) => sum + text.split(' ').length, 0))
+  expect(await verify(out('quest'))).toMatchObject({ sequences: sequences.length, tokens: 32 * sequences.length })
+})
+
+test('Standard uses every document once, in one random order, and no keywords', async () => {
+  const { events, summary } = await finished({ ...base, method: 'standard', lastFill: 'pad', output: { directory: out('standard') } })
+  expect(Object.keys(states(events))).toEqual(['scan', 'ingest', 'documents', 'plan', 'pack', 'seal'])
+  const sequences = await all(readSequences(out('standard')))
+  const pieces = sequences.flatMap(({ doc_ids, doc_lens, doc_offsets }) => doc_ids.map((id, i) => ({ id, offset: doc_offsets[i] ?? 0, len: doc_lens[i] ?? 0 })))
+  for (const { id, text } of documents) {
+    const own = pieces.filter((piece) => piece.id === id).toSorted((a, b) => a.offset - b.offset)
+    expect(own.reduce((sum, { len }) => sum + len, 0)).toBe(text.split(' ').length + 1)
+  }
+  expect(sequences.flatMap(({ reasons }) => reasons).every((reason) => reason === null)).toBe(true)
+  expect(summary.keywords).toBeNull()
+})
+
+test('every format tells the same sequences, in memory too', async () => {
+  const method = { name: 'quest', fill: 'next' } as const
+  const memory = weave({ ...base, method, output: { format: 'memory' } })
+  const expected = (await all(memory.sequences())).map(asData)
+  expect((await memory.finished).directory).toBeNull()
+  expect(expected.length).toBeGreaterThan(20)
+  for (const format of ['parquet', 'jsonl', 'mds'] as const) {
+    for (const compression of format === 'jsonl' ? (['zstd', 'none'] as const) : (['zstd'] as const)) {
+      const to = out(`${format}-${compression}`)
+      await finished({ ...base, method, output: { directory: to, format, compression, shardTokens: 32 * 7 } })
+      expect(Object.keys(filesOf(to)).filter((name) => /^(\d+|shard\.\d+)\./.test(name)).length).toBe(Math.ceil(expected.length / 7))
+      expect((await all(readSequences(to, { batch: 5 }))).map(asData)).toEqual(expected)
+      await verify(to)
+    }
+  }
+  const from = await all(readSequences(out('parquet-zstd'), { start: 9 }))
+  expect(from[0]?.number).toBe(9)
+  expect(from.map(asData)).toEqual(expected.slice(9))
+})
+
+test('batches in memory hold token ids end to end, and their sequences are views of them', async () => {
+  const run = weave({ ...base, method: 'standard', output: { format: 'memory' } })
+  const batches = await all(run.batches())
+  for (const { inputIds, length, sequences, pieces } of batches) {
+    expect(inputIds).toBeInstanceOf(Uint32Array)
+    expect([length, pieces.length, inputIds.length]).toEqual([32, sequences, 32 * sequences])
+  }
+})
+
+test.each(['split', 'truncate', 'whole'] as const)('with overflow: %s, every mix of policies gives the tokens of the documents, token for token', async (overflow) => {
+  let [n, sequences] = [0, 0]
+  for (const fill of ['next', 'related', 'drop', 'pad'] as const) {
+    for (const lastFill of ['drop', 'pad'] as const) {
+      for (const bos of ['none', 'sequence', 'document'] as const) {
+        for (const separator of ['auto', 'none', 'text:w1 w2'] as const) {
+          const length = 8 + ((n * 7) % 40)
+          const format = (['parquet', 'jsonl', 'mds'] as const)[n % 3] ?? 'parquet'
+          const to = out(`policies-${overflow}-${n}`)
+          const name = n % 4 === 3 && fill !== 'related' ? 'standard' : 'quest'
+          const method = { name, fill } as WeaveOptions['method']
+          const policies = { length, overflow, lastFill, bos, separator, seed: n, method }
+          const { summary } = await finished({ ...base, ...policies, work: out('work'), output: { directory: to, format } })
+          const made = await all(readSequences(to))
+          expectRebuilt(made, documents, { length, separator, bos })
+          const { tokens } = summary.plan ?? { tokens: undefined }
+          expect(tokens?.used).toBe((tokens?.inSequences ?? 0) + Object.values(tokens?.dropped ?? {}).reduce((a, b) => a + b, 0))
+          expect((tokens?.inSequences ?? 0) + (tokens?.separators ?? 0) + (tokens?.begins ?? 0) + (tokens?.padding ?? 0)).toBe(length * made.length)
+          n += 1
+          sequences += made.length
+        }
+      }
+    }
+  }
+  expect(sequences).toBeGreaterThan(500)
+})
+
+test('a separator can be any token of the vocabulary, the begin and padding tokens too', async () => {
+  const tokens = { separator: 'token:<unk>', bos: 'sequence', bosToken: 'token:<s>', padToken: 'token:w99' } as const
+  await finished({ ...base, ...tokens, method: { name: 'quest', fill: 'pad' }, output: { directory: out('tokens-named') } })
+  for (const { inputIds, n_tokens } of await all(readSequences(out('tokens-named')))) {
+    expect(inputIds[0]).toBe(BEGIN)
+    expect(inputIds.subarray(n_tokens).every((id) => id === 101)).toBe(true)
+    expect(inputIds.subarray(0, n_tokens)).not.toContain(END)
+  }
+})
+
+test('documents too short, too long, or the same as another stay out of the pool', async () => {
+  const twins = [...documents, ...documents.slice(0, 10).map(({ id, ...rest }) => ({ id: `${id}-twin`, ...rest }))]
+  const path = writeJsonl(out('twins.jsonl'), twins)
+  const limits = { minTokens: 5, maxTokens: 30, dedup: 'exact' } as const
+  const { summary } = await finished({ ...base, ...limits, corpus: path, method: 'standard', lastFill: 'pad', output: { directory: out('limits') } })
+  const ids = await idsOf(out('limits'))
+  const fitting = documents.filter(({ text }) => text.split(' ').length >= 5 && text.split(' ').length <= 30)
+  expect(ids).toEqual(new Set(fitting.map(({ id }) => id)))
+  expect(summary.plan?.excluded).toMatchObject({ duplicate: documents.slice(0, 10).filter((doc) => fitting.includes(doc)).length })
+})
+
+test('tokens: N gives that many, over as many epochs as it takes, unless maxUses stops it', async () => {
+  const once = documents.reduce((sum, { text }) => sum + text.split(' ').length + 1, 0)
+  const tokens = 32 * Math.ceil((2.5 * once) / 32) - 5
+  const { summary } = await finished({ ...base, method: 'standard', tokens, output: { directory: out('budget') } })
+  expect(summary.plan).toMatchObject({ sequences: Math.ceil(tokens / 32), epochs: 3, sequencesMissing: 0 })
+  const limited = await finished({ ...base, method: 'standard', tokens, maxUses: 2, output: { directory: out('budget-2') } })
+  expect(limited.summary.plan?.sequencesMissing).toBeGreaterThan(0)
+  expect(limited.summary.plan?.documentsByUses.length).toBe(3)
+  expect(limited.summary.warnings.join()).toContain('maxUses')
+})
+
+test('the holdout is a second output of documents that the first does not hold', async () => {
+  const { summary } = await finished({ ...base, method: 'standard', holdout: 0.3, output: { directory: out('holdout'), format: 'mds' } })
+  const [main, held] = [await idsOf(out('holdout')), await idsOf(out('holdout/holdout'))]
+  expect(held.size).toBeGreaterThan(5)
+  expect([...held].filter((id) => main.has(id))).toEqual([])
+  expect(summary.holdout?.poolDocuments).toBe(60 - (summary.plan?.poolDocuments ?? 0))
+  await verify(out('holdout'))
+  await verify(out('holdout/holdout'))
+})
+
+test('provenance can be left out, in part or whole', async () => {
+  for (const format of ['parquet', 'jsonl', 'mds'] as const) {
+    for (const provenance of ['ids', 'none'] as const) {
+      const to = out(`provenance-${format}-${provenance}`)
+      await finished({ ...base, method: 'standard', output: { directory: to, format, provenance } })
+      const sequences = await all(readSequences(to))
+      expect(sequences.length).toBeGreaterThan(20)
+      for (const { doc_ids, doc_starts, inputIds } of sequences) {
+        expect([doc_ids.length > 0, doc_starts.length, inputIds.length]).toEqual([provenance === 'ids', 0, 32])
+      }
+      await verify(to)
+      expect((await show(to, 0)).length).toBe(32)
+    }
+  }
+})
+
+test('each option of quest, queries, keywords and output is accepted from end to end', async () => {
+  const methods = [
+    { splitRatio: 0.5, splitBy: 'documents', oversample: 2.5 }, { splitBy: 'tokens', shortShare: 0.3 }, { minGroup: 3, pool: 'all' },
+    { splitRatio: 0, fill: 'drop' }, { splitRatio: 1, oversample: 1 },
+  ] as const
+  const keywords = [
+    { stopWords: 'fox' }, { minScore: 0 }, { extraNonInformative: ['football player'] as string[] }, { representative: 'random' },
+    { commonCap: 0.5, commonFloor: 1 }, { hierarchy: 'affinity' },
+  ] as const
+  for (const [i, method] of methods.entries()) await finished({ ...base, method: { name: 'quest', ...method }, output: { directory: out(`method-${i}`) } })
+  for (const [i, chosen] of keywords.entries()) await finished({ ...base, work: out('work'), keywords: chosen, output: { directory: out(`keywords-${i}`) } })
+  expect(topKeywords(out('keywords-2')).map(({ keyword }) => keyword)).not.toContain('football player')
+  const { summary } = await finished({ ...base, method: { name: 'standard', pool: 'keyworded' }, output: { directory: out('keyworded') } })
+  expect(summary.plan?.poolDocuments).toBe(documents.filter(({ query }) => query.length > 0).length)
+  const stop = out('stop.txt')
+  writeFileSync(stop, '# words that part phrases\nfootball\n')
+  await finished({ ...base, keywords: { stopWords: stop, minScore: 1 }, output: { directory: out('stop') } })
+  expect(topKeywords(out('stop')).some(({ keyword }) => keyword.includes('football'))).toBe(false)
+  await finished({ ...base, maxDocumentBytes: '1MiB', splitBytes: '2 kB', memory: '64MiB', output: { directory: out('sizes'), format: 'mds', mdsIndices: 'document' } })
+  await finished({ ...base, output: { directory: out('sizes-default') } })
+  expect((await all(readSequences(out('sizes')))).map(asData)).toEqual((await all(readSequences(out('sizes-default')))).map(asData))
+})
+
+test('queries can come from a file beside the corpus', async () => {
+  const file = writeJsonl(out('queries.jsonl'), documents.filter(({ query }) => query.length > 0).map(({ id, query }) => ({ id, queries: query })))
+  const method = { name: 'quest', fill: 'next' } as const
+  await finished({ ...base, method, output: { directory: out('from-field') } })
+  await finished({ ...base, queryField: null, queries: { predictor: 'precomputed', file }, method, output: { directory: out('from-file') } })
+  expect((await all(readSequences(out('from-file')))).map(asData)).toEqual((await all(readSequences(out('from-field')))).map(asData))
+})
+
+test('plan says what would come out and copies nothing; weave goes on from there', async () => {
+  const options: WeaveOptions = { ...base, method: 'quest', output: { directory: out('planned') } }
+  const planned = await plan(options).finished
+  expect(Object.keys(filesOf(out('planned')))).toEqual([])
+  const { events, summary } = await finished(options)
+  expect(states(events)).toMatchObject({ ingest: 'reused', index: 'reused', plan: 'reused', pack: 'done', seal: 'done' })
+  expect(summary.plan).toEqual(planned.plan)
+  expect(planned.files).toBe(0)
+})
+
+test('prepare writes run.json, tasks lists what is to do, stage does it: the same bytes as weave', async () => {
+  const options = (name: string): WeaveOptions => ({ ...base, splitBytes: 1500, output: { directory: out(name), shardTokens: 32 * 5 } })
+  await prepare(options('staged')).finished
+  expect(existsSync(out('staged/run.json'))).toBe(true)
+  for (const { stage: name, dependsOn } of tasks(out('staged'))) {
+    const before = tasks(out('staged')).filter((info) => dependsOn.includes(info.stage))
+    expect(before.every(({ tasks: n, done }) => n === done)).toBe(true)
+    const n = tasks(out('staged')).find((info) => info.stage === name)?.tasks ?? 0
+    const selections = n > 2 ? ['1', '0..2', 'shard:1/2', 'all'] : ['all']
+    for (const selection of selections) await stage(out('staged'), name, selection)
+  }
+  expect(tasks(out('staged')).every(({ tasks: n, done }) => n === done)).toBe(true)
+  await finished(options('woven'))
+  expect(filesOf(out('staged'))).toEqual(filesOf(out('woven')))
+})
+
+test('show tells who stands in a sequence and why', async () => {
+  await finished({ ...base, method: { name: 'quest', fill: 'related' }, output: { directory: out('shown') } })
+  const rules = new Set<string>()
+  for await (const { number, doc_ids, doc_lens, inputIds } of readSequences(out('shown'))) {
+    const shown = await show(out('shown'), number, { why: true, words: 2 })
+    expect(shown.pieces.map(({ id }) => id)).toEqual(doc_ids)
+    expect(shown.pieces.map(({ len }) => len)).toEqual(doc_lens)
+    for (const { start, len, text } of shown.pieces) {
+      const first = [...inputIds.subarray(start, start + Math.min(2, len))].map((id) => (id === END ? '<|endoftext|>' : `w${id - 2}`))
+      expect(text).toBe(first.join(' '))
+    }
+    rules.add(shown.why?.rule ?? '')
+  }
+  expect(rules).toEqual(new Set(['group', 'related', 'next']))
+})
+
+test('documents can be handed over instead of read: an iterable, an async iterable, ids or none', async () => {
+  const given = documents.map(({ id, text, query }) => ({ id, text, queries: query }))
+  const options = { tokenizer, length: 32, queries: { predictor: 'precomputed' }, keywords: { nonInformative: 'none' } } as const
+  async function* slowly() {
+    for (const document of given) {
+      await Promise.resolve()
+      yield document
+    }
+  }
+  const made: object[][] = []
+  for (const [i, source] of [given, slowly()].entries()) {
+    await finished({ ...options, queryField: 'queries', corpus: source, output: { directory: out(`pushed-${i}`) } })
+    made.push((await all(readSequences(out(`pushed-${i}`)))).map(asData))
+  }
+  expect(made[0]).toEqual(made[1])
+  expect(made[0]?.length).toBeGreaterThan(20)
+  const nameless = weave({ ...options, corpus: [{ text: 'w1 w2 w3' }, { text: 'w4' }], method: 'standard', queries: {}, length: 6, output: { format: 'memory' } })
+  expect((await all(nameless.sequences())).flatMap(({ doc_ids }) => doc_ids).toSorted()).toEqual(['0', '1'])
+})
+
+test('from English text alone: a tokenizer trained on it, extractive queries, keywords for review', async () => {
+  const subjects = ['steam engine', 'chess opening', 'river bridge', 'apple orchard']
+  const rows = Array.from({ length: 40 }, (_, i) => {
+    const subject = subjects[i % 4] ?? ''
+    return { id: `text-${i}`, text: `The ${subject} was described in volume ${i}. It is what the ${subject} was for, and the ${subject} is where it was.` }
+  })
+  const path = writeJsonl(out('english.jsonl'), rows)
+  const trained = await trainTokenizer({ corpus: [path], out: out('bpe.json'), vocabSize: 400 })
+  expect(trained.documents).toBe(40)
+  const { summary } = await finished({ corpus: path, idField: 'id', tokenizer: out('bpe.json'), length: 64, output: { directory: out('english') } })
+  expect(summary.keywords?.withKeyword).toBeGreaterThan(30)
+  expect(topKeywords(out('english'), 4).map(({ keyword }) => keyword).toSorted()).toEqual(subjects.toSorted())
+  const predicted = await all(new QueryPredictor().predict(rows))
+  expect(predicted.map(({ id }) => id)).toEqual(rows.map(({ id }) => id))
+  expect(predicted.every(({ queries }, i) => queries.some((query) => query.toLowerCase().includes(subjects[i % 4] ?? '?')))).toBe(true)
+})
+
+test('QueryPredictor takes an async iterable, more than a batch of it, and writes a query for each segment', async () => {
+  const sentence = 'The winter garden grows. '
+  async function* many() {
+    for (let i = 0; i < 600; i += 1) yield { id: String(i), text: i === 599 ? sentence.repeat(400) : sentence }
+  }
+  const predicted = await all(new QueryPredictor({ segmentTokens: 100 }).predict(many()))
+  expect(predicted.map(({ id }) => Number(id))).toEqual(Array.from({ length: 600 }, (_, i) => i))
+  expect(predicted[0]?.queries.length).toBe(1)
+  expect(predicted[599]?.queries.length).toBeGreaterThan(10)
+  expect((await failure(() => new QueryPredictor({ segmentTokens: -1 }))).code).toBe('OPTIONS_INVALID')
+})
+
+test("Rake reproduces the scores of Rose et al.'s arithmetic: degree over frequency, summed", () => {
+  const rake = new Rake()
+  expect(rake.extract('linear constraints and the linear system')).toEqual([{ phrase: 'linear constraints', score: 4 }, { phrase: 'linear system', score: 4 }])
+  expect(rake.extractBatch(['', 'the of and', 'Deep  Learning'])).toEqual([[], [], [{ phrase: 'deep learning', score: 4 }]])
+  expect(new Rake({ minScore: 4.5 }).extract('deep learning')).toEqual([])
+})
+
+test('options are resolved with all defaults, from one schema that is JSON Schema too', () => {
+  const resolved = resolveOptions({ corpus: 'a.jsonl', tokenizer: 't.json', length: 8, output: { directory: 'out' } })
+  expect(resolved).toMatchObject({ corpus: ['a.jsonl'], seed: 0, method: { name: 'quest', splitRatio: 0.2, oversample: 2 }, output: { format: 'parquet', provenance: 'full' } })
+  expect(resolveOptions({ ...resolved })).toEqual(resolved)
+  expect(resolveOptions({ ...resolved, memory: '1GiB', method: 'standard' })).toMatchObject({ memory: 2 ** 30, method: { name: 'standard', pool: 'all' } })
+  const schema = optionsJsonSchema() as { properties: Record<string, object>; required: string[]; additionalProperties: boolean }
+  expect(schema.additionalProperties).toBe(false)
+  expect(schema.required.toSorted()).toEqual(['corpus', 'length', 'tokenizer'])
+  expect(Object.keys(schema.properties).toSorted()).toEqual(Object.keys(resolved).toSorted())
+  expect(schema.properties['overflow']).toMatchObject({ default: 'split', description: 'a document that crosses the end of a sequence' })
+})
+
+test('a preset is another set of defaults, and what is given lies on top', () => {
+  const given = { corpus: 'a', tokenizer: 't', length: 8, output: { directory: 'o' } }
+  expect(resolveOptions({ ...given, preset: 'paper' })).toMatchObject({ keywords: presets.paper.keywords, method: presets.paper.method })
+  expect(resolveOptions({ ...given, preset: 'paper', method: { name: 'quest', fill: 'drop' } }).method).toMatchObject({ fill: 'drop', splitRatio: 0.2 })
+  expect(resolveOptions({ ...given, preset: 'paper', method: 'standard' }).method).toEqual({ name: 'standard', pool: 'all', fill: 'next' })
+  expect(() => resolveOptions({ ...given, preset: 'other' as 'paper' })).toThrow(LongweaveError)
+})
+
+test('an output can be moved and read where it arrived; only why needs the run', async () => {
+  await finished({ ...base, output: { directory: out('moved') } })
+  mkdirSync(out('arrived'))
+  for (const name of Object.keys(filesOf(out('moved')))) cpSync(out(`moved/${name}`), out(`arrived/${name}`))
+  await verify(out('arrived'))
+  expect((await show(out('arrived'), 0)).pieces[0]?.text).toBeNull()
+  expect((await show(out('arrived'), 0, { tokenizer })).pieces[0]?.text).toMatch(/^w\d+/)
+  expect((await failure(() => show(out('arrived'), 0, { why: true }))).code).toBe('RUN_NOT_PREPARED')
+  expect(readFileSync(out('arrived/SHA256SUMS'), 'utf8')).toContain('longweave.json')
+})

@@ -1,0 +1,261 @@
+// Runs that begin, end, stop and are left in all the ways that programs have.
+import { mkdirSync, readFileSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { expect, test } from 'vitest'
+import { LongweaveError, readSequences, weave } from '../ts/index.ts'
+import type { WeaveOptions } from '../ts/index.ts'
+import { all, failure, finished, folder, full, node, plain, randomCorpus, root, wordTokenizer, writeJsonl } from './support.ts'
+
+const directory = folder()
+const out = (name: string) => join(directory, name)
+const tokenizer = wordTokenizer(directory)
+const small = writeJsonl(out('small.jsonl'), randomCorpus(6, 50, 30))
+const large = writeJsonl(out('large.jsonl'), randomCorpus(7, 30_000, 60))
+const base = { ...plain, corpus: small, tokenizer, length: 32 } as const
+const slow = (name: string): WeaveOptions => ({ ...base, corpus: large, output: { directory: out(name) } })
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+const threads = () => readdirSync('/proc/self/task').length
+const handles = () => readdirSync('/proc/self/fd').length
+const memory = () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) / 1024
+const linux = process.platform === 'linux'
+const library = JSON.stringify(join(root, 'dist/index.js'))
+
+/** Temporary directories of this process' runs. */
+const temporary = () => readdirSync(tmpdir()).filter((name) => name.startsWith(`longweave-${process.pid}-`))
+
+/** Begins `n` runs, some of them further than others, and cancels each. */
+async function cancelRuns(n: number): Promise<void> {
+  for (let i = 0; i < n; i += 1) {
+    const format = (['memory', 'parquet', 'mds'] as const)[i % 3] ?? 'memory'
+    const run = weave({ ...base, corpus: large, threads: 2, output: { directory: out(`cancelled-${format}`), format } })
+    if (i % 4 === 0) await run[Symbol.asyncIterator]().next()
+    run.cancel()
+    await run[Symbol.asyncDispose]()
+    expect((await failure(() => run.finished)).code).toBe('CANCELLED')
+  }
+}
+
+/** A source of documents that says how far it was read. */
+function endless(characters: number) {
+  const source = {
+    read: 0,
+    returned: false,
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (;;) {
+          source.read += 1
+          yield { text: 'w1 '.repeat(characters / 3) }
+        }
+      } finally {
+        source.returned = true
+      }
+    },
+  }
+  return source
+}
+
+test('leaving the loop over events cancels the run and waits until it has ended', async () => {
+  const run = weave(slow('left'))
+  for await (const event of run) if (event.type === 'stage' && event.stage === 'ingest') break
+  expect((await failure(() => run.finished)).code).toBe('CANCELLED')
+  // Nobody holds the directory any more.
+  await finished(slow('left'))
+})
+
+test('await using disposes of a run at the end of its block', async () => {
+  let ended: Promise<unknown>
+  {
+    await using run = weave(slow('used'))
+    ended = run.finished
+    await run[Symbol.asyncIterator]().next()
+  }
+  expect((await failure(() => ended)).code).toBe('CANCELLED')
+})
+
+test('a signal that has aborted starts nothing; one that aborts on the way cancels, and the error tells its reason', async () => {
+  const reason = new Error('the user went home')
+  expect(() => weave(slow('never'), { signal: AbortSignal.abort(reason) })).toThrow(reason)
+  expect(readdirSync(directory)).not.toContain('never')
+  const controller = new AbortController()
+  const run = weave(slow('aborted'), { signal: controller.signal })
+  const error = await failure(async () => {
+    for await (const event of run) if (event.type === 'stage' && event.stage === 'ingest') controller.abort(reason)
+  })
+  expect([error.code, error.cause]).toEqual(['CANCELLED', reason])
+  expect(await failure(() => run.finished)).toBe(error)
+})
+
+test('a signal that aborts after the end changes nothing', async () => {
+  const controller = new AbortController()
+  const run = weave({ ...base, output: { directory: out('late') } }, { signal: controller.signal })
+  const summary = await run.finished
+  controller.abort()
+  run.cancel()
+  expect(await run.finished).toBe(summary)
+})
+
+test('events can be left unread, and read after the end', async () => {
+  const run = weave({ ...base, output: { directory: out('unread') } })
+  await run.finished
+  const events = await all(run)
+  expect(events.at(-1)).toMatchObject({ type: 'stage', stage: 'seal', state: 'done' })
+})
+
+test('an iterable that throws ends the run with that very error', async () => {
+  const mishap = new TypeError('the database is gone')
+  async function* documents() {
+    yield { text: 'w1 w2' }
+    throw mishap
+  }
+  const run = weave({ ...base, queryField: null, queries: {}, corpus: documents(), output: { directory: out('thrown') } })
+  await expect(run.finished).rejects.toBe(mishap)
+  await expect(all(run)).rejects.toBe(mishap)
+})
+
+test('an error of the run ends the reading of its documents', async () => {
+  const source = endless(1 << 20)
+  const run = weave({ ...base, corpus: source, output: { directory: join(small, 'below-a-file') } })
+  expect((await failure(() => run.finished)).code).toBe('IO')
+  await pause(50)
+  expect(source.read).toBeLessThan(5)
+  expect(source.returned).toBe(true)
+})
+
+test('what is wrong beside the documents is told before they are read, and a directory of something else is left as it is', async () => {
+  mkdirSync(out('taken'))
+  writeJsonl(out('taken/taken.jsonl'), [{}])
+  for (const [code, wrong] of [['INPUT_NOT_FOUND', { tokenizer: out('none.json') }], ['OUTPUT_EXISTS', { output: { directory: out('taken') } }]] as const) {
+    const source = endless(1 << 20)
+    const run = weave({ ...base, corpus: source, output: { directory: out('early') }, ...wrong })
+    expect((await failure(() => run.finished)).code).toBe(code)
+    await pause(50)
+    expect(source.read).toBeLessThan(5)
+  }
+  expect(readdirSync(out('taken'))).toEqual(['taken.jsonl'])
+})
+
+test('a fast producer is held until its documents are on disk', async () => {
+  const source = endless(1 << 21)
+  const run = weave({ ...base, corpus: source, output: { directory: out('fast') } })
+  const before = memory()
+  await pause(500)
+  // 2 MiB a document: what the producer is ahead of the disk is a batch. Without a hold it would never let this line be reached.
+  expect(source.read).toBeGreaterThan(1)
+  expect(memory() - before).toBeLessThan(200)
+  await run[Symbol.asyncDispose]()
+  const after = source.read
+  await pause(100)
+  expect(source.read - after).toBeLessThan(2)
+  expect(source.returned).toBe(true)
+})
+
+test('a slow reader of batches holds the run: no batch is made before it is asked for', async () => {
+  const run = weave({ ...base, corpus: large, length: 4096, tokens: 2 ** 23, output: { format: 'memory' } })
+  const batches = run.batches()
+  await batches.next()
+  const before = memory()
+  await pause(200)
+  expect(Math.abs(memory() - before)).toBeLessThan(64)
+  let ended = false
+  void run.finished.then(() => (ended = true), () => {})
+  await pause(50)
+  expect(ended).toBe(false)
+  let rest = 0
+  for await (const { sequences } of batches) rest += sequences
+  expect(rest).toBeGreaterThan(0)
+  await run.finished
+})
+
+test('leaving the loop over sequences cancels the run and removes its temporary directory', async () => {
+  const run = weave({ ...base, output: { format: 'memory' } })
+  for await (const { number } of run.sequences()) {
+    expect(temporary().length).toBe(1)
+    if (number === 3) break
+  }
+  expect((await failure(() => run.finished)).code).toBe('CANCELLED')
+  expect(temporary()).toEqual([])
+})
+
+test.runIf(linux)(`${full ? 1000 : 200} cancelled runs leave no thread, no open file and no memory behind`, async () => {
+  await cancelRuns(50)
+  // Threads of a pool that was given up end a moment later.
+  await pause(300)
+  const before = { threads: threads(), handles: handles(), memory: memory() }
+  await cancelRuns(full ? 1000 : 200)
+  await expect.poll(threads, { timeout: 5000 }).toBeLessThanOrEqual(before.threads)
+  expect(handles()).toBeLessThanOrEqual(before.handles)
+  expect(memory() - before.memory).toBeLessThan(32)
+}, 300_000)
+
+test('an error that nobody reads does not end the process', async () => {
+  const program = `import { weave } from ${library}
+    const run = weave({ corpus: 'none.jsonl', tokenizer: 'none.json', length: 8, output: { format: 'memory' } })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    console.log('still here')`
+  expect(await node(['--input-type=module', '-e', program]).ended).toMatchObject({ status: 0, out: 'still here\n', err: '' })
+})
+
+test('a process that exits with a run going on ends at once, and the run can be resumed', async () => {
+  const options = slow('exited')
+  const program = `import { weave } from ${library}
+    const run = weave(${JSON.stringify(options)})
+    for await (const event of run) if (event.stage === 'ingest') { console.log('leaving'); process.exit(3) }`
+  const { child, ended } = node(['--input-type=module', '-e', program])
+  let left = 0
+  child.stdout?.on('data', () => (left = Date.now()))
+  expect(await ended).toMatchObject({ status: 3, err: '' })
+  expect(Date.now() - left).toBeLessThan(3000)
+  const { summary } = await finished(options)
+  expect(summary.corpus?.documents).toBe(30_000)
+})
+
+test('a worker that is terminated takes its run along, and the process lives on', async () => {
+  const program = `const { parentPort } = require('node:worker_threads')
+    import(${library}).then(async ({ weave }) => {
+      const run = weave(${JSON.stringify(slow('worker'))})
+      for await (const event of run) if (event.stage === 'ingest') parentPort.postMessage('going')
+    })`
+  for (let i = 0; i < (full ? 20 : 4); i += 1) {
+    const worker = new Worker(program, { eval: true })
+    await new Promise((resolve) => worker.once('message', resolve))
+    await worker.terminate()
+  }
+  const { summary } = await finished(slow('worker'))
+  expect(summary.corpus?.documents).toBe(30_000)
+})
+
+test('the addon works in the main thread and in workers at once', async () => {
+  const program = (name: string) => `const { parentPort } = require('node:worker_threads')
+    import(${library}).then(async ({ weave, Rake }) => {
+      const run = weave(${JSON.stringify({ ...base, output: { directory: out(name) } })})
+      const { plan } = await run.finished
+      parentPort.postMessage([plan.sequences, new Rake().extract('deep learning').length])
+    })`
+  const workers = [1, 2, 3].map((i) => new Worker(program(`worker-${i}`), { eval: true }))
+  const told = workers.map((worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)))
+  const { summary } = await finished({ ...base, output: { directory: out('main') } })
+  expect(await Promise.all(told)).toEqual([1, 2, 3].map(() => [summary.plan?.sequences, 1]))
+})
+
+test('several runs in one process at once do not mind each other', async () => {
+  const made = await Promise.all([0, 1, 2, 3].map((seed) => finished({ ...base, seed, work: out('together'), output: { directory: out(`together-${seed}`) } })))
+  expect(new Set(made.map(({ summary }) => summary.plan?.poolDocuments)).size).toBe(1)
+  for (const seed of [0, 1, 2, 3]) expect((await all(readSequences(out(`together-${seed}`)))).length).toBe(made[seed]?.summary.plan?.sequences)
+})
+
+test('CommonJS programs require the package, ES modules import it, and both get the same classes', async () => {
+  const program = `const longweave = require('longweave')
+    import('longweave').then((imported) => console.log(typeof longweave.weave, imported.weave === longweave.weave, new longweave.Rake().extract('deep learning')[0].phrase))`
+  const { status, out: text, err } = await node(['-e', program], { cwd: root }).ended
+  expect([status, text]).toEqual([0, 'function true deep learning\n'])
+  expect(err.replaceAll(/.*ExperimentalWarning.*\n|.*--trace-warnings.*\n/g, '')).toBe('')
+})
+
+test('what is thrown is an Error with its code as a property, whatever the way it came', async () => {
+  const error = await failure(() => weave({ ...base, corpus: out('none'), output: { format: 'memory' } }).finished)
+  expect(error).toBeInstanceOf(LongweaveError)
+  expect(error).toBeInstanceOf(Error)
+  expect([error.name, error.code, typeof error.stack]).toEqual(['LongweaveError', 'INPUT_NOT_FOUND', 'string'])
+})

@@ -1,0 +1,150 @@
+// The schema and the core's types are one: what the schema resolves, the core takes and gives back unchanged, and both refuse the rest.
+import { expect, test } from 'vitest'
+import { binding } from '../ts/binding.ts'
+import { call } from '../ts/errors.ts'
+import { LongweaveError, optionsJsonSchema, resolveOptions } from '../ts/index.ts'
+import type { Options, ResolvedOptions } from '../ts/index.ts'
+import { full, randomNumbers } from './support.ts'
+
+type Json = Record<string, unknown>
+const isTree = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+const least = { corpus: ['a.jsonl'], tokenizer: 't.json', length: 64, output: { directory: 'out' } } as const satisfies Options
+const roundTrip = (options: unknown) => JSON.parse(call(() => binding.optionsRoundTrip(JSON.stringify(options)))) as unknown
+
+/** A valid value for each node of the JSON Schema, drawn at random; every choice comes up over the rounds. */
+function draw(schema: Json, random: () => number): unknown {
+  const pick = <T>(list: T[]) => list[Math.floor(random() * list.length)] as T
+  const forms = (schema['anyOf'] ?? schema['oneOf']) as Json[] | undefined
+  if (forms !== undefined) return draw(pick(forms), random)
+  if (schema['const'] !== undefined) return schema['const']
+  if (schema['enum'] !== undefined) return pick(schema['enum'] as unknown[])
+  switch (schema['type']) {
+    case 'object':
+      return Object.fromEntries(Object.entries(schema['properties'] as object).map(([name, below]) => [name, draw(below as Json, random)]))
+    case 'array':
+      return Array.from({ length: 1 + Math.floor(random() * 3) }, () => draw(schema['items'] as Json, random))
+    case 'integer':
+    case 'number': {
+      const low = (schema['minimum'] ?? schema['exclusiveMinimum'] ?? 0) as number
+      const high = Math.min((schema['maximum'] ?? schema['exclusiveMaximum'] ?? Number.MAX_SAFE_INTEGER) as number, pick([low + 1, low + 1000, 2 ** 40]))
+      const value = low + (0.01 + 0.98 * random()) * (high - low)
+      return schema['type'] === 'integer' ? Math.max(low, Math.floor(value)) : value
+    }
+    case 'string':
+      return schema['pattern'] === undefined ? pick(['a', 'data/b.jsonl', 'grüße', 'x y']) : pick(['auto', 'token:<|end|>'])
+    case 'null':
+      return null
+    default:
+      throw new Error(`no value is known for ${JSON.stringify(schema)}`)
+  }
+}
+
+/** Options with sizes, which the JSON Schema describes only as numbers or texts, and with what depends on other options. */
+function randomOptions(seed: number): Options {
+  const random = randomNumbers(seed)
+  const schema = optionsJsonSchema()
+  const { properties } = schema as { properties: Record<string, Json> }
+  const sizes = new Set(['maxDocumentBytes', 'splitBytes', 'memory'])
+  const drawn = Object.entries(properties).filter(([name]) => !sizes.has(name)).map(([name, below]) => [name, draw(below, random)])
+  const options = Object.fromEntries(drawn) as Json
+  options['memory'] = seed % 2 === 0 ? '64 MiB' : 2 ** 25 + seed
+  options['splitBytes'] = `${1 + seed}kB`
+  options['maxDocumentBytes'] = 1 + seed
+  if (options['bos'] === 'sequence') options['length'] = Math.max(2, options['length'] as number)
+  const queries = options['queries'] as Json
+  if (queries['predictor'] === 'precomputed' && queries['file'] === null) options['queryField'] = 'query'
+  const output = options['output'] as Json
+  if (output['format'] !== 'memory') output['directory'] ??= 'out'
+  const { minTokens, maxTokens } = options as { minTokens: number; maxTokens: number | null }
+  if (maxTokens !== null) options['maxTokens'] = Math.max(minTokens, maxTokens)
+  return options as Options
+}
+
+const rounds = full ? 5000 : 500
+
+test(`${rounds} random options: resolved by the schema, parsed by the core, printed back: equal`, () => {
+  const seen = new Map<string, Set<unknown>>()
+  const note = (value: unknown, path: string) => {
+    if (isTree(value)) for (const [key, below] of Object.entries(value)) note(below, `${path}.${key}`)
+    else seen.set(path, (seen.get(path) ?? new Set()).add(value))
+  }
+  for (let seed = 0; seed < rounds; seed += 1) {
+    const given = randomOptions(seed)
+    let resolved: ResolvedOptions
+    try {
+      resolved = resolveOptions(given)
+      expect(roundTrip(resolved), `seed ${seed}`).toEqual(resolved)
+    } catch (error) {
+      throw new Error(`seed ${seed}: ${JSON.stringify(given)}`, { cause: error })
+    }
+    expect(resolveOptions(resolved as Options)).toEqual(resolved)
+    note(resolved, '')
+  }
+  // The draw reaches every option, and each in more than one way.
+  expect([...seen].filter(([path, values]) => values.size < 2 && path !== '.corpus').map(([path]) => path)).toEqual([])
+})
+
+test('the core has no defaults: it takes no option away', () => {
+  const resolved = resolveOptions(least) as unknown as Json
+  const paths = (tree: Json, prefix: string[] = []): string[][] =>
+    Object.entries(tree).flatMap(([key, value]) => [[...prefix, key], ...(isTree(value) ? paths(value, [...prefix, key]) : [])])
+  const all = paths(resolved)
+  expect(all.length).toBeGreaterThan(50)
+  for (const path of all) {
+    const without = structuredClone(resolved)
+    const parent = path.slice(0, -1).reduce((at, key) => at[key] as Json, without)
+    delete parent[path.at(-1) ?? '']
+    expect(() => roundTrip(without), path.join('.')).toThrow(LongweaveError)
+  }
+})
+
+test.each([[], ['queries'], ['keywords'], ['method'], ['output']])('an unknown key is refused on both sides: %s', (...path) => {
+  const wrong = structuredClone(resolveOptions(least)) as unknown as Json
+  const section = path.reduce((at, key) => at[key] as Json, wrong)
+  section['colour'] = 'red'
+  expect(() => resolveOptions(wrong as Options)).toThrow(/`colour`/)
+  expect(() => roundTrip(wrong)).toThrow(/colour/)
+})
+
+/** An option, and values that it cannot have. */
+const wrong: [string, unknown[]][] = [
+  ['corpus', [[], 7, [''], '']], ['corpusRoot', ['', 3]], ['textField', ['', null]], ['idField', ['', 1]], ['queryField', ['']], ['sourceField', ['']],
+  ['onBadRow', ['ignore']], ['onDuplicateId', ['drop']], ['maxDocumentBytes', [0, 1.5, '3 cubits']], ['splitBytes', [0, -1, '']],
+  ['tokenizer', ['', null, undefined]], ['queries.predictor', ['oracle']], ['queries.file', ['']], ['queries.segmentTokens', [0, 0.5]],
+  ['keywords.stopWords', ['', []]], ['keywords.minScore', ['high', Number.NaN]], ['keywords.nonInformative', ['all']],
+  ['keywords.extraNonInformative', ['x', [1]]], ['keywords.representative', ['best']], ['keywords.commonCap', [0, 1.1]],
+  ['keywords.commonFloor', [0, -1]], ['keywords.hierarchy', ['tree']], ['method', ['magic', 3]], ['method.name', ['magic']],
+  ['method.pool', ['none']], ['method.splitRatio', [-0.1, 1.1, 'x']], ['method.splitBy', ['size']], ['method.oversample', [0.5, '2']],
+  ['method.shortShare', [0, 1]], ['method.minGroup', [0]], ['method.fill', ['best']],
+  ['length', [0, -5, 1.5, 2 ** 31, '8k', undefined]], ['tokens', [0, 1.5]], ['seed', [-1, 0.5, 2 ** 60]], ['separator', ['eos', 'token:', '']], ['bos', ['always']],
+  ['bosToken', ['<s>']], ['padToken', ['none']], ['overflow', ['wrap']], ['lastFill', ['next']], ['minTokens', [-1]], ['maxTokens', [0]],
+  ['maxUses', [0]], ['holdout', [-0.1, 1.5]], ['dedup', ['fuzzy']], ['output.directory', ['']], ['output.format', ['csv']],
+  ['output.provenance', ['some']], ['output.shardTokens', [0]], ['output.compression', ['gzip']],
+  ['output.mdsIndices', ['piece']], ['work', ['']], ['threads', [-1, 5000]], ['memory', ['1MiB', 5, 'lots']],
+]
+
+test.each(wrong)('%s out of range is named in the message and the details', (option, values) => {
+  const [section, name] = option.split('.') as [string, string | undefined]
+  for (const value of values) {
+    const given: Json = structuredClone(least)
+    if (name === undefined) given[section] = value
+    else given[section] = { ...(section === 'method' ? { name: 'quest' } : {}), ...(given[section] as Json | undefined), [name]: value }
+    let error: unknown
+    try {
+      resolveOptions(given as Options)
+    } catch (thrown) {
+      error = thrown
+    }
+    expect(error, `${option} = ${JSON.stringify(value)}`).toBeInstanceOf(LongweaveError)
+    const { code, message, details } = error as LongweaveError
+    expect(code).toBe('OPTIONS_INVALID')
+    expect(message).toContain(`\`${section}`)
+    expect(String(details.option).startsWith(section)).toBe(true)
+  }
+})
+
+test('every option of the schema has a row of wrong values', () => {
+  const resolved = resolveOptions(least) as unknown as Json
+  const leaves = Object.entries(resolved).flatMap(([key, value]) => (isTree(value) ? Object.keys(value).map((below) => `${key}.${below}`) : [key]))
+  expect(leaves.filter((leaf) => !wrong.some(([option]) => option === leaf))).toEqual([])
+})

@@ -1,0 +1,188 @@
+// A run that is ended anywhere and run again gives, byte for byte, what an undisturbed run gives.
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { plan, tasks, verify } from '../ts/index.ts'
+import type { Stage, WeaveOptions } from '../ts/index.ts'
+import { cli, filesOf, finished, folder, full, node, plain, randomCorpus, randomNumbers, root, wordTokenizer, writeJsonl } from './support.ts'
+import type { Ended } from './support.ts'
+
+const directory = folder()
+const out = (name: string) => join(directory, name)
+const tokenizer = wordTokenizer(directory)
+const stages: Stage[] = ['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'pack', 'seal']
+
+/** Options as a config file: `small` runs in a moment and has several tasks in each stage, `large` takes a second or two. */
+function config(name: string, documents: number, more: Partial<WeaveOptions>): { path: string; options: Omit<WeaveOptions, 'output'> & { output: object } } {
+  const corpus = writeJsonl(out(`${name}.jsonl`), randomCorpus(4, documents, 60))
+  const options = { ...plain, corpus: [corpus], tokenizer, length: 256, holdout: 0.1, ...more, output: { shardTokens: 256 * 12, ...more.output } }
+  writeFileSync(out(`${name}.json`), JSON.stringify(options))
+  return { path: out(`${name}.json`), options }
+}
+const small = config('small', 300, { splitBytes: 30_000, output: { format: 'mds' } })
+const large = config('large', 30_000, { splitBytes: 400_000, output: { shardTokens: 1 << 16 } })
+const run = (path: string, to: string, env: NodeJS.ProcessEnv = {}) => cli(['run', '--config', path, '--out', to], { env })
+/** Starts a run that tells its events, and calls `when` at the first that holds `text`. */
+function watched(to: string, text: string, when: (child: ReturnType<typeof node>['child']) => void): Promise<Ended> {
+  const { child, ended } = node([join(root, 'dist/cli/main.js'), 'run', '--config', large.path, '--out', to, '--json'])
+  let seen = false
+  child.stdout?.on('data', (chunk: string) => {
+    if (seen || !chunk.includes(text)) return
+    seen = true
+    when(child)
+  })
+  return ended
+}
+
+let expectedSmall: Record<string, string>
+let expectedLarge: Record<string, string>
+beforeAll(async () => {
+  await finished({ ...small.options, output: { ...small.options.output, directory: out('small') } })
+  await finished({ ...large.options, output: { ...large.options.output, directory: out('large') } })
+  expectedSmall = filesOf(out('small'))
+  expectedLarge = filesOf(out('large'))
+  expect(Object.keys(expectedSmall).length).toBeGreaterThan(12)
+})
+
+/** The first stage that is not complete. */
+function interrupted(to: string): Stage | undefined {
+  return existsSync(join(to, 'run.json')) ? tasks(to).find(({ tasks: n, done }) => n !== done)?.stage : undefined
+}
+
+test.each(['create', 'write', 'rename', 'done'])('a process that dies at any `%s` of any stage leaves a run that goes on', async (failpoint) => {
+  const hit = new Set<Stage | undefined>()
+  const step = full ? 1 : { create: 19, write: 17, rename: 18 }[failpoint] ?? 1
+  for (let n = 1; ; n += step) {
+    const to = out(`${failpoint}-${n}`)
+    const died = await run(small.path, to, { LONGWEAVE_FAILPOINT: `${failpoint}=abort@${n}` })
+    if (died.status === 0) {
+      expect(n, 'the failpoint must be met').toBeGreaterThan(step * 4)
+      break
+    }
+    expect(died.signal, died.err).toBe('SIGABRT')
+    hit.add(interrupted(to))
+  
+    const { status, err } = await run(small.path, to)
+    expect(status, err).toBe(0)
+    expect(filesOf(to), `${failpoint} ${n}`).toEqual(expectedSmall)
+  }
+  if (failpoint === 'done') expect([...hit].toSorted()).toEqual(stages.toSorted())
+  else expect(hit.size).toBeGreaterThan(2)
+}, 600_000)
+
+test('a process that dies at every write in turn, in one directory, still comes to the end', async () => {
+  const to = out('again-and-again')
+  let deaths = 0
+  for (;;) {
+    const { status, signal, err } = await run(small.path, to, { LONGWEAVE_FAILPOINT: 'rename=abort@25' })
+    if (status === 0) break
+    expect(signal, err).toBe('SIGABRT')
+    deaths += 1
+    expect(deaths).toBeLessThan(20)
+  }
+  expect(deaths).toBeGreaterThan(2)
+  expect(filesOf(to)).toEqual(expectedSmall)
+}, 600_000)
+
+test.each(['full', 'denied'])('a disk that is %s for a moment, at each stage, costs a second call and nothing else', async (action) => {
+  for (let n = 2; n < 60; n += full ? 1 : 19) {
+    const to = out(`${action}-${n}`)
+    const { status, err } = await run(small.path, to, { LONGWEAVE_FAILPOINT: `write=${action}@${n}` })
+    expect(status, err).toBe(1)
+    expect(err).toMatch(action === 'full' ? /\[DISK_FULL\]/ : /\[OUTPUT_DENIED\]/)
+    expect((await run(small.path, to)).status).toBe(0)
+    expect(filesOf(to)).toEqual(expectedSmall)
+  }
+}, 600_000)
+
+test('killed at any moment, several times over, a run comes to the same bytes', async () => {
+  const random = randomNumbers(11)
+  let kills = 0
+  for (let chain = 0; kills < (full ? 50 : 5); chain += 1) {
+    const to = out(`killed-${chain}`)
+    for (let i = 0; i < 5; i += 1) {
+      const { child, ended } = node([join(root, 'dist/cli/main.js'), 'run', '--config', large.path, '--out', to])
+      const timer = setTimeout(() => child.kill('SIGKILL'), 120 + random() * 700)
+      const { signal } = await ended
+      clearTimeout(timer)
+      if (signal === null) break
+      kills += 1
+    }
+    expect((await run(large.path, to)).status).toBe(0)
+    expect(filesOf(to)).toEqual(expectedLarge)
+  }
+}, 900_000)
+
+test.each(['SIGINT', 'SIGTERM'] as const)('%s ends a run with 130 within moments, and the same command goes on', async (signal) => {
+  const to = out(signal)
+  let sent = 0
+  const { status, err } = await watched(to, '"stage":"ingest"', (child) => {
+    sent = Date.now()
+    child.kill(signal)
+  })
+  expect(Date.now() - sent).toBeLessThan(5000)
+  expect(status, err).toBe(130)
+  expect(err).toContain('Run the same command again to go on')
+  expect(interrupted(to)).toBe('ingest')
+  const again = await cli(['run', '--config', large.path, '--out', to, '--json'])
+  expect(again.status).toBe(0)
+  expect(again.out).toMatch(/"stage":"scan","state":"reused"/)
+  expect(filesOf(to)).toEqual(expectedLarge)
+})
+
+test('two drivers on one run: the second is told who holds it, the first is not disturbed', async () => {
+  const to = out('locked')
+  let second: Promise<Ended> | undefined
+  let pid = 0
+  const first = await watched(to, '"stage":"ingest"', (child) => {
+    pid = child.pid ?? 0
+    second = run(large.path, to)
+  })
+  const refused = await second
+  expect(refused?.status).toBe(1)
+  expect(refused?.err).toMatch(/\[RUN_LOCKED\]/)
+  expect(refused?.err).toContain(`process ${pid}`)
+  expect(first.status).toBe(0)
+  expect(filesOf(to)).toEqual(expectedLarge)
+})
+
+test('tasks of a stage run from several processes side by side, even the same ones, give the same bytes', async () => {
+  const to = out('side-by-side')
+  expect((await cli(['run', '--prepare', '--config', small.path, '--out', to])).status).toBe(0)
+  for (const name of stages) {
+    const selections = [['--all'], ['--shard', '1/2']]
+    const ended = await Promise.all(selections.map((selection) => cli(['stage', name, '--run', to, ...selection])))
+    for (const { status, err } of ended) expect(status, err).toBe(0)
+  }
+  expect(filesOf(to)).toEqual(expectedSmall)
+})
+
+test('a stage task and a driver at once share the work', async () => {
+  const to = out('shared')
+  const options: WeaveOptions = { ...small.options, output: { ...small.options.output, directory: to } }
+  await plan(options).finished
+  const [driver, helper] = await Promise.all([run(small.path, to), cli(['stage', 'pack', '--run', to, '--all'])])
+  expect([driver.status, helper.status], driver.err + helper.err).toEqual([0, 0])
+  expect(filesOf(to)).toEqual(expectedSmall)
+})
+
+test('results that vanish from the work directory are made again', async () => {
+  const to = out('vanished')
+  const options: WeaveOptions = { ...small.options, output: { ...small.options.output, directory: to } }
+  await plan(options).finished
+  const work = join(to, '.work')
+  for (const name of readdirSync(work)) if (/^(ingest|index)-/.test(name)) rmSync(join(work, name), { recursive: true })
+  await finished(options)
+  expect(filesOf(to)).toEqual(expectedSmall)
+  await verify(to)
+})
+
+test('a finished output needs its work directory no more', async () => {
+  const to = out('finished')
+  const options: WeaveOptions = { ...small.options, output: { ...small.options.output, directory: to } }
+  await finished(options)
+  rmSync(join(to, '.work'), { recursive: true })
+  await verify(to)
+  await finished(options)
+  expect(filesOf(to)).toEqual(expectedSmall)
+})

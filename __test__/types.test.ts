@@ -1,0 +1,70 @@
+// Types as users meet them. `npm run typecheck` is what checks this file; vitest only runs it.
+import { expectTypeOf, test } from 'vitest'
+import { LongweaveError, QueryPredictor, Rake, readSequences, resolveOptions, stage, tasks, verify, weave } from '../ts/index.ts'
+import type {
+  CorpusDocument, ErrorCode, Options, PredictedQueries, ResolvedOptions, RunEvent, Sequence, SequenceBatch, StageInfo, Summary, TaskRecord, VerifyReport, WeaveOptions,
+} from '../ts/index.ts'
+
+const least = { corpus: 'a.jsonl', tokenizer: 't.json', length: 8, output: { directory: 'out' } } satisfies WeaveOptions
+
+test('what must be given is required, and everything else is not', () => {
+  expectTypeOf(least).toExtend<WeaveOptions>()
+  // @ts-expect-error `length` has no default
+  const without: WeaveOptions = { corpus: 'a', tokenizer: 't' }
+  // @ts-expect-error there is no option of this name
+  const misspelt: WeaveOptions = { ...least, lenght: 8 }
+  // @ts-expect-error not a method
+  const magic: WeaveOptions = { ...least, method: 'magic' }
+  // @ts-expect-error standard has no hierarchy to climb
+  const climbing: WeaveOptions = { ...least, method: { name: 'standard', fill: 'related' } }
+  expectTypeOf([without, misspelt, magic, climbing]).toBeArray()
+})
+
+test('a corpus is paths or documents, at once or as they come', () => {
+  expectTypeOf<string[]>().toExtend<WeaveOptions['corpus']>()
+  expectTypeOf<AsyncGenerator<{ id: string; text: string }>>().toExtend<WeaveOptions['corpus']>()
+  expectTypeOf<CorpusDocument[]>().toExtend<WeaveOptions['corpus']>()
+  expectTypeOf<AsyncIterable<{ body: string }>>().not.toExtend<WeaveOptions['corpus']>()
+})
+
+test('resolved options have every choice made', () => {
+  expectTypeOf(resolveOptions).returns.toEqualTypeOf<ResolvedOptions>()
+  expectTypeOf<ResolvedOptions['memory']>().toEqualTypeOf<number>()
+  expectTypeOf<Options['memory']>().toEqualTypeOf<number | string | undefined>()
+  expectTypeOf<ResolvedOptions['method']['name']>().toEqualTypeOf<'quest' | 'standard'>()
+  expectTypeOf<ResolvedOptions>().toExtend<Required<ResolvedOptions>>()
+})
+
+test('a run is events, a summary, and sequences', () => {
+  type Run = ReturnType<typeof weave>
+  expectTypeOf<Run>().toExtend<AsyncIterable<RunEvent>>()
+  expectTypeOf<Run>().toExtend<AsyncDisposable>()
+  expectTypeOf<Run['finished']>().resolves.toEqualTypeOf<Summary>()
+  expectTypeOf<ReturnType<Run['batches']>>().toExtend<AsyncIterable<SequenceBatch>>()
+  expectTypeOf<ReturnType<Run['sequences']>>().toExtend<AsyncIterable<Sequence>>()
+  expectTypeOf(readSequences).returns.toExtend<AsyncIterable<Sequence>>()
+  expectTypeOf<Sequence['inputIds']>().toEqualTypeOf<Uint32Array>()
+  expectTypeOf<Sequence['reasons']>().toEqualTypeOf<(string | null)[]>()
+})
+
+test('events are told apart by their type', () => {
+  const event = { type: 'progress', stage: 'pack', done: 1, total: 2, unit: 'sequences', seconds: 1 } as RunEvent
+  if (event.type === 'stage') expectTypeOf(event.state).toEqualTypeOf<'started' | 'reused' | 'done'>()
+  if (event.type === 'progress') expectTypeOf(event.unit).toEqualTypeOf<'bytes' | 'documents' | 'sequences' | 'tasks'>()
+  if (event.type === 'warning') expectTypeOf(event).toHaveProperty('message')
+})
+
+test('errors have codes that a switch can be checked by', () => {
+  expectTypeOf<LongweaveError['code']>().toEqualTypeOf<ErrorCode>()
+  expectTypeOf<'BAD_ROW'>().toExtend<ErrorCode>()
+  expectTypeOf<'BAD_LUCK'>().not.toExtend<ErrorCode>()
+  expectTypeOf<LongweaveError['details']['row']>().toEqualTypeOf<number | undefined>()
+})
+
+test('the small parts say what they give', () => {
+  expectTypeOf<ReturnType<Rake['extract']>>().toEqualTypeOf<{ phrase: string; score: number }[]>()
+  expectTypeOf<ReturnType<QueryPredictor['predict']>>().toExtend<AsyncIterable<PredictedQueries>>()
+  expectTypeOf(tasks).returns.toEqualTypeOf<StageInfo[]>()
+  expectTypeOf(stage).returns.resolves.toEqualTypeOf<TaskRecord[]>()
+  expectTypeOf(verify).returns.resolves.toEqualTypeOf<VerifyReport>()
+})

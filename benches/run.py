@@ -1,0 +1,202 @@
+"""Every benchmark against its peers, each in one run, into benches/README.md: `python3 benches/run.py [--only rake,index,…] [--mb N] [--dry]`.
+
+Needs the shared corpora (LONGWEAVE_DATA or ../shared/data), a built clone (`npm run setup`) and, the first time, PyPI for the peers (benches/requirements.txt),
+which go into out/benches/.venv. `--mb`: megabytes of simplewiki (default all). `--dry`: print the tables, do not write them."""
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+import time
+import venv
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "out" / "benches"
+PYTHON = OUT / ".venv" / "bin" / "python"
+
+if Path(sys.executable) != PYTHON:
+    stamp = OUT / ".venv" / "requirements"
+    wanted = (ROOT / "benches" / "requirements.txt").read_text()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        venv.create(OUT / ".venv", with_pip=True, clear=True)
+        subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", ROOT / "benches" / "requirements.txt"], check=True)
+        stamp.write_text(wanted)
+    os.execv(PYTHON, [str(PYTHON), *sys.argv])
+
+import zstandard
+
+from measure import mb, median, peer, run, table
+
+DATA = Path(os.environ.get("LONGWEAVE_DATA", ROOT.parent / "shared" / "data"))
+PYTHIA = DATA / "tokenizers" / "pythia-20b_tokenizer.json"
+SMART = ROOT / "crates" / "keywords" / "data" / "smart.txt"
+CORES = os.cpu_count()
+
+
+def rows(name):
+    with open(DATA / f"{name}.jsonl.zst", "rb") as file:
+        text = zstandard.ZstdDecompressor().stream_reader(file).read().decode()
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def build():
+    """The Rust programs; where they are."""
+    host = next(line[6:] for line in subprocess.check_output(["rustc", "-vV"], text=True).splitlines() if line.startswith("host: "))
+    environment = {**os.environ, "CARGO_BUILD_TARGET": host, "CARGO_TARGET_DIR": str(ROOT / "target")}
+    subprocess.run(["cargo", "build", "--quiet", "--manifest-path", ROOT / "benches" / "rust" / "Cargo.toml", "--profile", "quick"], check=True, env=environment)
+    return ROOT / "target" / host / "quick"
+
+
+def inputs(megabytes):
+    """Files that programs of both sides read, made once: questions, texts in two halves, a plain corpus."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    stamp = OUT / "inputs"
+    if stamp.exists() and stamp.read_text() == str(megabytes):
+        return
+    questions = dict.fromkeys(" ".join(row["question"].split()) for row in rows("qa-pairs"))
+    (OUT / "questions.txt").write_text("".join(f"{q}\n" for q in questions if q), encoding="utf-8")
+    wiki, size = [], 0
+    for row in rows("simplewiki"):
+        if size >= megabytes * 1e6:
+            break
+        wiki.append(row)
+        size += len(row["text"].encode())
+    (OUT / "wiki.jsonl").write_text("".join(json.dumps({"id": r["id"], "text": r["text"]}, ensure_ascii=False) + "\n" for r in wiki), encoding="utf-8", newline="\n")
+    half = len(wiki) // 2
+    for name, part in (("texts", wiki[:half]), ("other", wiki[half:])):
+        (OUT / f"{name}.nul").write_text("".join(r["text"].replace("\0", " ") + "\0" for r in part), encoding="utf-8", newline="")
+    stamp.write_text(str(megabytes))
+
+
+def rake(programs):
+    """Queries per second of processor time."""
+    ours, _, peak = run([programs / "rake", OUT / "questions.txt", 5])
+    lines = [["longweave (Rust, one thread)", f"{ours['queries'] / median(ours['seconds']) / 1e3:,.0f} k", "1", mb(peak)]]
+    node, cpu, node_peak = run(["node", ROOT / "benches" / "node" / "rake.mjs", OUT / "questions.txt"])
+    best = ours["queries"] / median(ours["seconds"])
+    rate = node["queries"] / median(node["seconds"])
+    lines.append(["longweave from Node, `extractBatch`", f"{rate / 1e3:,.0f} k", f"{best / rate:.1f}", mb(node_peak)])
+    for library in ("rake-nltk", "multi_rake"):
+        theirs, _, peak = peer("rake", OUT / "questions.txt", 2, library, SMART)
+        rate = theirs["queries"] / median(theirs["seconds"])
+        lines.append([library, f"{rate / 1e3:,.1f} k", f"{best / rate:.0f}", mb(peak)])
+    head = f"RAKE with the SMART list over {ours['queries']:,} questions of people (qa-pairs); seconds of processor time."
+    return head, table(["", "queries/s", "times slower", "peak memory"], lines)
+
+
+def tokenize(programs):
+    """Megabytes a second, cold and after other text."""
+    lines = []
+    for threads in sorted({1, CORES}):
+        environment = {"RAYON_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
+        rate = {}
+        for state, warm in (("cold", []), ("warmed on other text", [OUT / "other.nul"])):
+            ours, _, peak = run([programs / "tokenize", PYTHIA, OUT / "texts.nul", threads, *warm])
+            theirs, _, their_peak = peer("tokenize", PYTHIA, OUT / "texts.nul", *warm, env=environment)
+            if ours["tokens"] != theirs["tokens"]:
+                raise SystemExit(f"{ours['tokens']} tokens, {theirs['tokens']} by the peer")
+            a, b = ours["bytes"] / median(ours["seconds"]) / 1e6, theirs["bytes"] / median(theirs["seconds"]) / 1e6
+            lines.append([f"{threads} thread{'s' if threads > 1 else ''}, {state}", f"{a:.0f} MB/s", f"{b:.1f} MB/s", f"{a / b:.0f}", mb(peak), mb(their_peak)])
+    head = f"{ours['bytes'] / 1e6:.0f} MB of simplewiki, Pythia's vocabulary, against `encode_batch_fast` of Python's tokenizers 0.23 in batches of 1,000 texts; as many tokens in both."
+    return head, table(["", "longweave", "tokenizers", "ratio", "peak memory", "peer's"], lines)
+
+
+def index(programs):
+    """Building an index from candidates of all documents of simplewiki."""
+    candidates = OUT / "candidates.txt"
+    run(["node", ROOT / "benches" / "node" / "candidates.mjs", OUT / "wiki.jsonl", candidates])
+    lines = []
+    folder = OUT / "tables"
+    suffix, _, peak = run([programs / "index", candidates, CORES, 5, "suffix", folder])
+    best = median(suffix["seconds"])
+    lines.append([f"longweave, {CORES} threads, hierarchy of phrases included", f"{best:.2f} s", "1", mb(peak)])
+    one, _, peak = run([programs / "index", candidates, 1, 3, "suffix", folder])
+    lines.append(["longweave, 1 thread", f"{median(one['seconds']):.2f} s", f"{median(one['seconds']) / best:.1f}", mb(peak)])
+    affinity, _, peak = run([programs / "index", candidates, CORES, 3, "affinity", folder])
+    lines.append(["longweave, `hierarchy: affinity`, which the peers do not do", f"{median(affinity['seconds']):.2f} s", f"{median(affinity['seconds']) / best:.1f}", mb(peak)])
+    for library in ("duckdb", "polars"):
+        theirs, _, peak = peer("index", candidates, 3, library)
+        seconds = median(theirs["seconds"])
+        lines.append([f"{library}, {CORES} threads", f"{seconds:.2f} s", f"{seconds / best:.1f}", mb(peak)])
+    head = (
+        f"Candidates of {suffix['documents']:,} documents in, the commonest of each document and the documents of each keyword out ({suffix['keywords']:,} keywords). "
+        "Tables are in memory before; the peers do counting, choice and grouping, longweave the hierarchy of phrases too."
+    )
+    return head, table(["", "time", "times slower", "peak memory"], lines)
+
+
+def pack(programs):
+    """Tokens into sequences of 8,192."""
+    folder = OUT / "packed"
+    folder.mkdir(exist_ok=True)
+    size, length, passes = 50_000_000, 8192, 5
+    ours, _, peak = run([programs / "pack", size, length, passes, folder])
+    theirs, _, their_peak = peer("pack", size, length, passes, folder)
+    speed = lambda result, name: result["tokens"] / median(result[name]) / 1e6
+    copy = size / median(ours["memcpy"]) / 1e6
+    lines = [
+        ["memcpy of the tokens (u32), one thread", f"{copy:,.0f} Mtok/s", ""],
+        [f"longweave, in memory, provenance included, {CORES} threads", f"{speed(ours, 'gather'):,.0f} Mtok/s", f"{speed(ours, 'gather') / copy:.2f} of memcpy"],
+        ["numpy slices and concatenate, in memory, no provenance", f"{speed(theirs, 'gather'):,.0f} Mtok/s", f"{speed(theirs, 'gather') / speed(ours, 'gather'):.2f} of longweave"],
+        ["longweave to Parquet (zstd), provenance included", f"{speed(ours, 'parquet'):,.0f} Mtok/s", ""],
+        ["numpy and pyarrow to Parquet (zstd), no provenance", f"{speed(theirs, 'parquet'):,.0f} Mtok/s", f"{speed(theirs, 'parquet') / speed(ours, 'parquet'):.2f} of longweave"],
+        ["longweave to MDS", f"{speed(ours, 'mds'):,.0f} Mtok/s", ""],
+        ["longweave to JSONL (zstd)", f"{speed(ours, 'jsonl'):,.0f} Mtok/s", ""],
+    ]
+    head = f"{size / 1e6:.0f} M tokens of documents of 20 to 2,000 tokens in random order, held in memory, into sequences of {length:,}. Peak memory {mb(peak)}; numpy {mb(their_peak)}."
+    return head, table(["", "speed", ""], lines)
+
+
+def whole(_programs):
+    """The whole run against a Python pipeline."""
+    size = (OUT / "wiki.jsonl").stat().st_size
+    lines = []
+    seconds = {}
+    for name in ("longweave", "Python pipeline"):
+        folder = OUT / "whole"
+        subprocess.run(["rm", "-rf", folder], check=True)
+        start = time.perf_counter()
+        if name == "longweave":
+            _, cpu, peak = run(["node", ROOT / "dist" / "cli" / "main.js", "run", "--corpus", OUT / "wiki.jsonl", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--out", folder, "--json"])
+        else:
+            _, cpu, peak = peer("whole", OUT / "wiki.jsonl", PYTHIA, 8192, folder, SMART)
+        seconds[name] = time.perf_counter() - start
+        lines.append([name, f"{seconds[name]:.1f} s", f"{cpu:.1f} s", f"{seconds[name] / seconds['longweave']:.1f}", mb(peak)])
+    head = f"Quest from {size / 1e6:.0f} MB of JSONL (simplewiki) to Parquet sequences of 8,192, against benches/peers/whole_peer.py: rake-nltk on first sentences, tokenizers, numpy, pyarrow."
+    return head, table(["", "time", "processor time", "times slower", "peak memory"], lines)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--only", default="rake,tokenize,index,pack,whole")
+    arguments.add_argument("--mb", type=float, default=1000)
+    arguments.add_argument("--dry", action="store_true")
+    given = arguments.parse_args()
+    if not DATA.exists():
+        raise SystemExit(f"{DATA} is missing: the benchmarks need the shared corpora")
+    programs = build()
+    # In a process of its own: what a program is said to have held is never less than what this one did when it started it.
+    maker = multiprocessing.Process(target=inputs, args=(given.mb,))
+    maker.start()
+    maker.join()
+    if maker.exitcode != 0:
+        raise SystemExit("the inputs could not be made")
+    page = ROOT / "benches" / "README.md"
+    text = page.read_text()
+    for name in given.only.split(","):
+        head, made = globals()[name](programs)
+        print(f"\n## {name}\n{head}\n\n{made}", flush=True)
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, rest = text.split(begin)
+        stamp = f"{date.today()}, {CORES} cores ({platform.machine()}), `python3 benches/run.py --only {name}`"
+        text = f"{before}{begin}{head}\n\n{made}\n\n{stamp}\n{end}{rest.split(end, 1)[1]}"
+        if not given.dry:
+            page.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+//! Packing a standard plan over documents held in memory: `pack TOKENS LENGTH PASSES FOLDER`. In memory, beside memcpy of the same
+//! bytes, and into Parquet, MDS and JSONL files.
+
+use longweave_benches::{arguments, print, time};
+use longweave_common::random::Key;
+use longweave_common::{Ctx, DocId, Result};
+use longweave_formats::{Compression, Format, MdsIndices, Provenance, WriterOptions, open_writer};
+use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
+use longweave_plan::{
+    Dedup, Fill, LastFill, Method, Overflow, Part, PlanInput, PlanOptions, Policies, Pool, PoolOptions, StandardOptions, plan,
+};
+use serde_json::json;
+
+/// Documents end to end.
+struct Tokens {
+    ids: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+impl Tokens {
+    fn start(&self, doc: DocId) -> usize {
+        if doc.index() == 0 { 0 } else { self.ends[doc.index() - 1] }
+    }
+}
+
+impl TokenSource for Tokens {
+    fn len(&self, doc: DocId) -> u32 {
+        (self.ends[doc.index()] - self.start(doc)) as u32
+    }
+
+    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
+        let from = self.start(doc) + start as usize;
+        out.extend_from_slice(&self.ids[from..from + len as usize]);
+        Ok(())
+    }
+}
+
+/// Documents of 20 to about 2,000 tokens, most of them short; ids as frequent as words are.
+fn tokens(wanted: usize) -> Tokens {
+    let mut made = Tokens { ids: Vec::with_capacity(wanted + 2048), ends: Vec::new() };
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    };
+    while made.ids.len() < wanted {
+        let length = 20 + (next() % 100) * (next() % 20);
+        made.ids.extend((0..length).map(|_| (50_000 / (1 + next() % 49_999)) as u32));
+        made.ends.push(made.ids.len());
+    }
+    made
+}
+
+fn main() {
+    let arguments = arguments();
+    let tokens = tokens(arguments[0].parse().expect("tokens"));
+    let length: u32 = arguments[1].parse().expect("a length");
+    let passes: usize = arguments[2].parse().expect("passes");
+    let folder = std::path::Path::new(&arguments[3]);
+    let documents = tokens.ends.len();
+    let names: Vec<String> = (0..documents).map(|i| format!("document-{i}")).collect();
+    let keys: Vec<u128> = names.iter().map(|n| Key::of(n).0).collect();
+    let lens: Vec<u32> = (0..documents as u32).map(|d| tokens.len(DocId::new(d))).collect();
+    let options = PlanOptions {
+        method: Method::Standard(StandardOptions { pool: Pool::All }),
+        pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None },
+        policies: Policies {
+            length,
+            lead: 0,
+            separator: 1,
+            sequence_bos: false,
+            overflow: Overflow::Split,
+            fill: Fill::Next,
+            last_fill: LastFill::Drop,
+            tokens: None,
+            seed: 0,
+            max_uses: None,
+        },
+    };
+    let ctx = Ctx::new(0, 2 << 30).expect("threads start");
+    let input = PlanInput { lens: &lens, keys: &keys, text_hashes: None, keyword_of: None, keyword_keys: &[], forest: None };
+    let planned = plan(&ctx, &input, &options, Part::Main).expect("a plan");
+    let id = |doc: DocId| names[doc.index()].as_str();
+    let source = PackSource {
+        shape: planned.shape,
+        sequences: &planned.sequences,
+        groups: &planned.groups,
+        tokens: &tokens,
+        id: &id,
+        phrase: &|_| None,
+        separator: &[0],
+        bos: None,
+        pad: None,
+    };
+    let sequences = planned.sequences.len();
+    let all = sequences as u64 * u64::from(length);
+    // Batches as packing takes them, so that memory is reused as it is in a run.
+    let (gather, _) = time(passes, || {
+        for start in (0..sequences).step_by(32) {
+            assemble(&ctx, &source, start..(start + 32).min(sequences)).expect("sequences");
+        }
+    });
+    let mut copy = vec![0u32; 32 * length as usize];
+    let (memcpy, _) = time(passes, || {
+        for part in tokens.ids.chunks(copy.len()) {
+            copy[..part.len()].copy_from_slice(part);
+            std::hint::black_box(&copy);
+        }
+    });
+    let mut result = json!({ "tokens": all, "documents": documents, "gather": gather, "memcpy": memcpy });
+    for (name, format) in [("parquet", Format::Parquet), ("mds", Format::Mds), ("jsonl", Format::Jsonl)] {
+        let options = WriterOptions {
+            format,
+            length,
+            method: "{}".into(),
+            domain: "standard".into(),
+            provenance: Provenance::Full,
+            compression: Compression::Zstd,
+            mds_indices: MdsIndices::Sequence,
+        };
+        let (seconds, files) = time(passes, || {
+            let mut writer = open_writer(&options, folder, 0).expect("the folder can be written");
+            pack_shard(&ctx, &source, &mut *writer, 0).expect("a shard");
+            writer.finish().expect("a shard")
+        });
+        result[name] = json!(seconds);
+        result[format!("{name}Bytes")] = json!(files[0].bytes);
+    }
+    print(result);
+}

@@ -1,0 +1,87 @@
+//! The corpus as a run reads it: files → splits → rows, for every kind of file and every way in which one can be bad.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod files;
+mod jsonl;
+mod parquet;
+mod spool;
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use longweave_common::{Ctx, Result};
+use longweave_corpus::{Content, CorpusOptions, Inventory, RowReader, count_rows, inventory};
+
+fn ctx() -> &'static Ctx {
+    static CTX: OnceLock<Ctx> = OnceLock::new();
+    CTX.get_or_init(|| Ctx::new(1, 1 << 30).unwrap())
+}
+
+fn options(paths: &[&Path]) -> CorpusOptions {
+    CorpusOptions {
+        paths: paths.iter().map(|p| p.to_str().unwrap().to_owned()).collect(),
+        root: None,
+        text_field: "text".into(),
+        id_field: None,
+        query_field: None,
+        source_field: None,
+        max_document_bytes: 1 << 20,
+        split_bytes: 1 << 20,
+    }
+}
+
+/// A row, owned: `Ok((id, text))`, else the code and reason, or `EMPTY`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    file: String,
+    number: u64,
+    content: Result<(String, String), String>,
+    queries: Vec<String>,
+    source: Option<String>,
+}
+
+impl Seen {
+    fn document(&self) -> (&str, &str) {
+        let (id, text) = self.content.as_ref().unwrap();
+        (id, text)
+    }
+}
+
+/// All rows of a split, whose first has the number `first` in its file.
+fn rows_of(options: &CorpusOptions, inventory: &Inventory, split: usize, first: u64) -> Result<Vec<Seen>> {
+    let mut reader = RowReader::open(ctx(), options, inventory, split, first)?;
+    let mut rows = Vec::new();
+    while let Some(row) = reader.next()? {
+        let (mut queries, mut source) = (Vec::new(), None);
+        let content = match row.content {
+            Content::Document(d) => {
+                (queries, source) = (d.queries.to_vec(), d.source.map(str::to_owned));
+                Ok((d.id.to_owned(), d.text.to_owned()))
+            }
+            Content::Empty => Err("EMPTY".to_owned()),
+            Content::Bad(bad) => Err(format!("{} {}", bad.code.name(), bad.reason)),
+        };
+        rows.push(Seen { file: row.file.to_owned(), number: row.number, content, queries, source });
+    }
+    assert_eq!(count_rows(ctx(), options, inventory, split)?, rows.len() as u64, "scan and reading count the same rows");
+    Ok(rows)
+}
+
+/// All rows of a corpus, split by split, numbered as a run numbers them.
+fn rows(options: &CorpusOptions) -> Result<Vec<Seen>> {
+    let inventory = inventory(options)?;
+    let (mut all, mut file, mut first) = (Vec::new(), u32::MAX, 0);
+    for (split, part) in inventory.splits.iter().enumerate() {
+        if part.file != file {
+            (file, first) = (part.file, 0);
+        }
+        let rows = rows_of(options, &inventory, split, first)?;
+        first += rows.len() as u64;
+        all.extend(rows);
+    }
+    Ok(all)
+}
+
+fn code(result: Result<impl Sized>) -> &'static str {
+    result.err().map_or("NONE", |e| e.code().name())
+}

@@ -1,0 +1,226 @@
+//! The index against a plain one made of maps, on random small corpora; its forest; its files.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::OnceLock;
+
+use longweave_common::random::{Key, below, draw};
+use longweave_common::{Code, Ctx, DocId, KeywordId};
+use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative, build};
+use longweave_keywords::NonInformative;
+use longweave_plan::Forest;
+use proptest::prelude::*;
+
+/// Candidates of each document: distinct, in byte order.
+type Corpus = Vec<Vec<String>>;
+
+fn ctx(threads: usize) -> &'static Ctx {
+    static ALL: [OnceLock<Ctx>; 3] = [const { OnceLock::new() }; 3];
+    ALL[threads.min(3) - 1].get_or_init(|| Ctx::new(threads, 1 << 30).unwrap())
+}
+
+fn corpora() -> impl Strategy<Value = Corpus> {
+    let word = prop::sample::select(vec!["steam", "engine", "river", "bridge", "old", "wooden", "player", "chess"]);
+    let phrase = prop::collection::vec(word, 1..4).prop_map(|words| words.join(" "));
+    prop::collection::vec(prop::collection::btree_set(phrase, 0..5).prop_map(|set| set.into_iter().collect()), 1..40)
+}
+
+fn options() -> impl Strategy<Value = IndexOptions> {
+    let representative = prop::sample::select(vec![Representative::Random, Representative::Common]);
+    let hierarchy = prop::sample::select(vec![Hierarchy::Suffix, Hierarchy::Affinity]);
+    (any::<u64>(), representative, 0.01f64..1.0, 1u32..6, hierarchy).prop_map(
+        |(seed, representative, common_cap, common_floor, hierarchy)| IndexOptions {
+            seed,
+            representative,
+            common_cap,
+            common_floor,
+            hierarchy,
+        },
+    )
+}
+
+fn keys(corpus: &Corpus) -> Vec<u128> {
+    (0..corpus.len()).map(|i| Key::of(&format!("document {i}")).0).collect()
+}
+
+fn tables(corpus: &Corpus, split: usize) -> Vec<CandidateTable> {
+    let directory = tempfile::tempdir().unwrap();
+    let mut first = 0;
+    let mut tables = Vec::new();
+    for (number, rows) in corpus.chunks(split).enumerate() {
+        let prefix = directory.path().join(number.to_string());
+        let mut writer = CandidateWriter::create(&prefix).unwrap();
+        rows.iter().for_each(|phrases| writer.push(phrases.iter().map(String::as_str)).unwrap());
+        writer.commit().unwrap();
+        tables.push(CandidateTable::open(&prefix, first).unwrap());
+        first += rows.len() as u32;
+    }
+    tables
+}
+
+fn built(corpus: &Corpus, split: usize, threads: usize, said: &NonInformative, options: &IndexOptions) -> Index {
+    build(ctx(threads), &tables(corpus, split), &keys(corpus), said, options).unwrap()
+}
+
+/// Everything that an index says.
+fn content(index: &Index) -> impl Clone + PartialEq + std::fmt::Debug + use<> {
+    let keywords = (0..index.len() as u32).map(KeywordId::new);
+    let lists: Vec<(String, Vec<DocId>)> = keywords.map(|k| (index.phrase(k).to_owned(), index.postings(k).to_vec())).collect();
+    let nodes: Vec<String> = (0..index.forest().len() as u32).map(|n| index.node_phrase(n).to_owned()).collect();
+    (lists, index.keyword_of().to_vec(), index.keyword_keys().to_vec(), index.forest().clone(), nodes)
+}
+
+/// The keyword of each document, slowly.
+fn chosen(corpus: &Corpus, said: &NonInformative, options: &IndexOptions) -> Vec<Option<String>> {
+    let mut frequency: BTreeMap<&str, u32> = BTreeMap::new();
+    corpus.iter().flatten().for_each(|p| *frequency.entry(p).or_default() += 1);
+    let with_candidate = corpus.iter().filter(|c| !c.is_empty()).count() as f64;
+    let cap = ((options.common_cap * with_candidate).floor() as u32).max(options.common_floor).max(1);
+    let keys = keys(corpus);
+    let of = |(document, candidates): (usize, &Vec<String>)| -> Option<String> {
+        let left: Vec<&String> = candidates.iter().filter(|p| !said.contains(p)).collect();
+        if options.representative == Representative::Random {
+            let at = below(draw(options.seed, "representative", Key(keys[document]), 0), left.len().max(1) as u64);
+            return left.get(at as usize).map(|&p| p.clone());
+        }
+        let words = |p: &str| p.split(' ').count();
+        // Below the cap the commonest; where all are above it, the rarest. Then more words, then byte order.
+        let below = left.iter().filter(|p| frequency[p.as_str()] <= cap);
+        let commonest = below.min_by_key(|p| (std::cmp::Reverse((frequency[p.as_str()], words(p))), p.as_str()));
+        let rarest = left.iter().min_by_key(|p| (frequency[p.as_str()], std::cmp::Reverse(words(p)), p.as_str()));
+        commonest.or(rarest).map(|&p| p.clone())
+    };
+    corpus.iter().enumerate().map(of).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn keywords_and_lists_are_those_of_a_plain_index(corpus in corpora(), options in options(), split in 1usize..12, drop_bridge in any::<bool>()) {
+        let said = if drop_bridge { NonInformative::none().with(["bridge", "old bridge"]) } else { NonInformative::none() };
+        let index = built(&corpus, split, 2, &said, &options);
+        let mut lists: BTreeMap<String, Vec<DocId>> = BTreeMap::new();
+        for (document, keyword) in chosen(&corpus, &said, &options).into_iter().enumerate() {
+            let found = index.keyword_of()[document];
+            prop_assert_eq!((!found.is_none()).then(|| index.phrase(found)), keyword.as_deref(), "document {}", document);
+            if let Some(keyword) = keyword {
+                lists.entry(keyword).or_default().push(DocId::new(document as u32));
+            }
+        }
+        prop_assert_eq!(index.len(), lists.len());
+        for (number, (phrase, documents)) in lists.into_iter().enumerate() {
+            let keyword = KeywordId::new(number as u32);
+            prop_assert_eq!((index.phrase(keyword), index.postings(keyword)), (phrase.as_str(), &documents[..]));
+            prop_assert_eq!(index.keyword_keys()[number], Key::of(&phrase).0);
+        }
+    }
+
+    #[test]
+    fn an_index_is_the_same_for_any_number_of_threads_and_any_splits(corpus in corpora(), options in options(), split in 1usize..12) {
+        let one = content(&built(&corpus, corpus.len(), 1, &NonInformative::none(), &options));
+        for threads in [2, 7] {
+            let more = content(&built(&corpus, split, threads, &NonInformative::none(), &options));
+            prop_assert_eq!(&more, &one);
+        }
+    }
+
+    #[test]
+    fn the_hierarchy_is_a_forest_in_which_each_keyword_has_its_node(corpus in corpora(), options in options()) {
+        let index = built(&corpus, 7, 2, &NonInformative::none(), &options);
+        let forest = index.forest();
+        for start in 0..forest.len() {
+            let (mut at, mut steps) = (start as u32, 0);
+            while at != Forest::NONE {
+                at = forest.parent[at as usize];
+                steps += 1;
+                prop_assert!(steps <= forest.len(), "a cycle above node {}", start);
+            }
+            prop_assert_eq!(forest.key[start], Key::of(index.node_phrase(start as u32)).0);
+            let next = start as u32 + 1;
+            prop_assert!(next as usize == forest.len() || index.node_phrase(start as u32) <= index.node_phrase(next));
+        }
+        let nodes: HashSet<u32> = forest.node_of_keyword.iter().copied().collect();
+        prop_assert_eq!(nodes.len(), index.len());
+        for (keyword, &node) in forest.node_of_keyword.iter().enumerate() {
+            prop_assert_eq!(index.node_phrase(node), index.phrase(KeywordId::new(keyword as u32)));
+        }
+    }
+
+    #[test]
+    fn an_index_reads_back_as_it_was_written(corpus in corpora(), options in options()) {
+        let directory = tempfile::tempdir().unwrap();
+        let index = built(&corpus, 9, 2, &NonInformative::none(), &options);
+        index.write(directory.path()).unwrap();
+        let read = Index::open(directory.path()).unwrap();
+        prop_assert_eq!(content(&read), content(&index));
+    }
+}
+
+fn corpus(rows: &[&[&str]]) -> Corpus {
+    rows.iter().map(|row| row.iter().map(|p| (*p).to_owned()).collect()).collect()
+}
+
+const COMMON: IndexOptions =
+    IndexOptions { seed: 0, representative: Representative::Common, common_cap: 1.0, common_floor: 1, hierarchy: Hierarchy::Affinity };
+
+#[test]
+fn keywords_whose_documents_share_candidates_meet_before_others() {
+    let index = built(
+        &corpus(&[
+            &["green energy", "solar panel"],
+            &["solar panel", "wind power"],
+            &["green energy", "wind turbine"],
+            &["wind power", "wind turbine"],
+            &["chess board", "grand master"],
+            &["chess opening", "grand master"],
+            &["chess opening", "queen pawn"],
+            &["chess board", "queen pawn"],
+        ]),
+        8,
+        1,
+        &NonInformative::none(),
+        &COMMON,
+    );
+    let root = |document: usize| {
+        let mut node = index.forest().node_of_keyword[index.keyword_of()[document].index()];
+        while index.forest().parent[node as usize] != Forest::NONE {
+            node = index.forest().parent[node as usize];
+        }
+        node
+    };
+    let roots: Vec<u32> = (0..8).map(root).collect();
+    assert!(roots[..4].iter().all(|&r| r == roots[0]) && roots[4..].iter().all(|&r| r == roots[4]), "{roots:?}");
+    assert_ne!(roots[0], roots[4], "nothing connects energy and chess");
+}
+
+#[test]
+fn tables_that_are_not_of_these_documents_are_refused() {
+    let rows = corpus(&[&["a b"], &["c d"], &[]]);
+    let keys = keys(&rows);
+    for (tables, keys) in [(tables(&rows, 2), &keys[..2]), (tables(&rows, 1).into_iter().rev().collect(), &keys[..])] {
+        let error = build(ctx(1), &tables, keys, &NonInformative::none(), &COMMON).err().unwrap();
+        assert_eq!(error.code(), Code::FileCorrupt, "{error}");
+    }
+}
+
+#[test]
+fn files_that_were_cut_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    built(&corpus(&[&["a b", "c d"], &["c d"]]), 2, 1, &NonInformative::none(), &COMMON).write(directory.path()).unwrap();
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        let refused = Index::open(directory.path()).err().map(|e| e.code());
+        assert!(refused == Some(Code::FileCorrupt) || path.extension().is_some_and(|e| e == "arrow"), "{}", path.display());
+        std::fs::write(&path, bytes).unwrap();
+    }
+    Index::open(directory.path()).unwrap();
+}
+
+#[test]
+fn the_commonest_keywords_come_first() {
+    let index = built(&corpus(&[&["b b"], &["a a"], &["c c"], &["c c"]]), 4, 1, &NonInformative::none(), &COMMON);
+    assert_eq!(index.top(2), [("c c", 2), ("a a", 1)]);
+}

@@ -1,0 +1,229 @@
+//! The packer against a naive assembly, on plans of random small corpora.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+use std::sync::OnceLock;
+
+use longweave_common::random::Key;
+use longweave_common::{Code, Ctx, DocId, KeywordId, Result};
+use longweave_formats::{SequenceRecord, SequenceRow, SequenceWriter};
+use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
+use longweave_plan::{
+    Dedup, Fill, LastFill, Method, Overflow, Part, Plan, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, plan,
+};
+use longweave_storage::FileRecord;
+use proptest::prelude::*;
+
+const BOS: u32 = 1;
+const PAD: u32 = 2;
+const SEPARATOR: [u32; 4] = [3, 4, 5, 6];
+
+fn ctx() -> &'static Ctx {
+    static CTX: OnceLock<Ctx> = OnceLock::new();
+    CTX.get_or_init(|| Ctx::new(2, 1 << 30).unwrap())
+}
+
+/// Documents' tokens; each token says where it stands: document · 1,000 + place + 100.
+struct Tokens(Vec<Vec<u32>>);
+
+impl TokenSource for Tokens {
+    fn len(&self, doc: DocId) -> u32 {
+        self.0[doc.index()].len() as u32
+    }
+
+    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
+        out.extend_from_slice(&self.0[doc.index()][start as usize..(start + len) as usize]);
+        Ok(())
+    }
+}
+
+/// Collects what is written.
+#[derive(Default)]
+struct Collector(Vec<SequenceRecord>);
+
+impl SequenceWriter for Collector {
+    fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
+        self.0.push(SequenceRecord {
+            input_ids: row.input_ids.to_vec(),
+            n_tokens: row.n_tokens,
+            doc_ids: row.doc_ids.iter().map(|&id| id.to_owned()).collect(),
+            doc_starts: row.doc_starts.to_vec(),
+            doc_lens: row.doc_lens.to_vec(),
+            doc_offsets: row.doc_offsets.to_vec(),
+            reasons: row.reasons.iter().map(|r| r.map(str::to_owned)).collect(),
+            groups: row.groups.to_vec(),
+        });
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<FileRecord>> {
+        Ok(Vec::new())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct World {
+    tokens: Vec<Vec<u32>>,
+    ids: Vec<String>,
+    keywords: Vec<KeywordId>,
+}
+
+fn worlds() -> impl Strategy<Value = World> {
+    prop::collection::vec((0u32..30, 0u32..4), 1..30).prop_map(|documents| World {
+        tokens: documents.iter().zip(0u32..).map(|(&(n, _), d)| (0..n).map(|i| d * 1000 + i + 100).collect()).collect(),
+        ids: (0..documents.len()).map(|d| format!("doc-{d}")).collect(),
+        keywords: documents.iter().map(|&(_, k)| if k < 3 { KeywordId::new(k) } else { KeywordId::NONE }).collect(),
+    })
+}
+
+fn policies() -> impl Strategy<Value = Policies> {
+    let overflow = prop::sample::select(vec![Overflow::Split, Overflow::Truncate, Overflow::Whole]);
+    let fill = prop::sample::select(vec![Fill::Next, Fill::Pad]);
+    (2u32..40, 0u32..2, 0u32..5, any::<bool>(), overflow, fill, any::<u64>()).prop_map(
+        |(length, lead, separator, sequence_bos, overflow, fill, seed)| Policies {
+            length,
+            lead,
+            separator,
+            sequence_bos,
+            overflow,
+            fill,
+            last_fill: LastFill::Pad,
+            tokens: None,
+            seed,
+            max_uses: None,
+        },
+    )
+}
+
+fn planned(world: &World, policies: &Policies) -> Option<Plan> {
+    let lens: Vec<u32> = world.tokens.iter().map(|t| t.len() as u32).collect();
+    let keys: Vec<u128> = world.ids.iter().map(|id| Key::of(id).0).collect();
+    let keyword_keys: Vec<u128> = ["a", "b", "c"].map(|k| Key::of(k).0).to_vec();
+    let input = PlanInput {
+        lens: &lens,
+        keys: &keys,
+        text_hashes: None,
+        keyword_of: Some(&world.keywords),
+        keyword_keys: &keyword_keys,
+        forest: None,
+    };
+    let method = Method::Quest(QuestOptions {
+        pool: Pool::All,
+        split_ratio: 0.5,
+        split_by: SplitBy::Keywords,
+        oversample: 2.0,
+        short_share: None,
+        min_group: 1,
+    });
+    let pool = PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None };
+    plan(ctx(), &input, &PlanOptions { method, pool, policies: policies.clone() }, Part::Main).ok()
+}
+
+/// Calls `with` with everything that is packed from.
+fn with_source<T>(world: &World, plan: &Plan, with: impl FnOnce(&PackSource<'_>) -> T) -> T {
+    let tokens = Tokens(world.tokens.clone());
+    let phrase = |k: KeywordId| (!k.is_none()).then(|| ["a", "b", "c"][k.index()]);
+    let id = |doc: DocId| world.ids[doc.index()].as_str();
+    with(&PackSource {
+        shape: plan.shape,
+        sequences: &plan.sequences,
+        groups: &plan.groups,
+        tokens: &tokens,
+        id: &id,
+        phrase: &phrase,
+        separator: &SEPARATOR[..plan.shape.separator as usize],
+        bos: Some(BOS),
+        pad: Some(PAD),
+    })
+}
+
+/// A document as the plan sees it: its begin token, its own, its separator's.
+fn whole(world: &World, plan: &Plan, doc: DocId) -> Vec<u32> {
+    let begin = vec![BOS; plan.shape.lead as usize];
+    [begin.as_slice(), &world.tokens[doc.index()], &SEPARATOR[..plan.shape.separator as usize]].concat()
+}
+
+proptest! {
+    #[test]
+    fn sequences_are_slices_of_whole_documents_laid_end_to_end(world in worlds(), policies in policies()) {
+        let Some(plan) = planned(&world, &policies) else { return Ok(()) };
+        let records = with_source(&world, &plan, |source| assemble(ctx(), source, 0..plan.sequences.len())).unwrap();
+        prop_assert_eq!(records.len(), plan.sequences.len());
+        for (record, planned) in records.iter().zip(plan.sequences.iter()) {
+            let mut expected = vec![BOS; usize::from(plan.shape.sequence_bos)];
+            for (i, piece) in planned.pieces.iter().enumerate() {
+                // Provenance tiles the sequence and says where in the document a piece begins.
+                prop_assert_eq!(record.doc_starts[i] as usize, expected.len());
+                prop_assert_eq!(record.doc_lens[i], piece.len);
+                prop_assert_eq!(record.doc_offsets[i], piece.start.saturating_sub(plan.shape.lead));
+                prop_assert_eq!(&record.doc_ids[i], &world.ids[piece.doc.index()]);
+                prop_assert_eq!(record.groups[i], piece.group.get());
+                let keyword = plan.groups.keywords[piece.group.index()];
+                prop_assert_eq!(record.reasons[i].as_deref(), (!keyword.is_none()).then(|| ["a", "b", "c"][keyword.index()]));
+                let (start, end) = (piece.start as usize, (piece.start + piece.len) as usize);
+                expected.extend_from_slice(&whole(&world, &plan, piece.doc)[start..end]);
+            }
+            prop_assert_eq!(record.doc_starts.len(), planned.pieces.len());
+            prop_assert_eq!(record.n_tokens as usize, expected.len());
+            expected.resize(policies.length as usize, PAD);
+            prop_assert_eq!(&record.input_ids, &expected);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_assembled_whatever_the_memory_bound_and_threads(world in worlds(), policies in policies(), limit in 2_000u64..20_000) {
+        let Some(plan) = planned(&world, &policies) else { return Ok(()) };
+        let all = with_source(&world, &plan, |source| assemble(ctx(), source, 0..plan.sequences.len())).unwrap();
+        let mut small = ctx().clone();
+        small.budget = longweave_common::Budget::new(limit);
+        let mut written = Collector::default();
+        // A writer that needs more than the whole bound works alone; it does not wait for ever.
+        with_source(&world, &plan, |source| pack_shard(&small, source, &mut written, limit * 10)).unwrap();
+        prop_assert_eq!(written.0, all);
+    }
+}
+
+fn one_document() -> (World, Policies) {
+    let world = World { tokens: vec![(100..120).collect()], ids: vec!["d".into()], keywords: vec![KeywordId::new(0)] };
+    let policies = Policies {
+        length: 8,
+        lead: 1,
+        separator: 2,
+        sequence_bos: true,
+        overflow: Overflow::Split,
+        fill: Fill::Next,
+        last_fill: LastFill::Pad,
+        tokens: None,
+        seed: 0,
+        max_uses: None,
+    };
+    (world, policies)
+}
+
+#[test]
+fn tokens_that_are_needed_and_not_known_are_named() {
+    let (world, policies) = one_document();
+    let plan = planned(&world, &policies).unwrap();
+    let message = |change: fn(&mut PackSource<'_>)| {
+        with_source(&world, &plan, |source| {
+            let mut source = PackSource { ..*source };
+            change(&mut source);
+            assemble(ctx(), &source, 0..plan.sequences.len()).unwrap_err().message().to_owned()
+        })
+    };
+    assert!(message(|s| s.bos = None).contains("begin token"));
+    assert!(message(|s| s.pad = None).contains("padding token"));
+    assert!(message(|s| s.separator = &[3]).contains("separator"));
+}
+
+#[test]
+fn a_sequence_larger_than_the_memory_bound_and_a_cancelled_run_are_refused() {
+    let (world, policies) = one_document();
+    let plan = planned(&world, &policies).unwrap();
+    let mut small = ctx().clone();
+    small.budget = longweave_common::Budget::new(100);
+    let pack = |ctx: &Ctx| with_source(&world, &plan, |source| pack_shard(ctx, source, &mut Collector::default(), 0)).unwrap_err().code();
+    assert_eq!(pack(&small), Code::MemoryBudget);
+    let cancelled = ctx().with_child_cancel();
+    cancelled.cancel.cancel();
+    assert_eq!(pack(&cancelled), Code::Cancelled);
+}

@@ -1,0 +1,105 @@
+//! Which stages an option touches: a changed digest means that the stage runs again, an equal one that its results are reused.
+
+use longweave_pipeline::{Job, Stage};
+use serde_json::{Value, json};
+
+use crate::{Place, corpus};
+
+const FROM_PLAN: &[Stage] = &[Stage::Plan, Stage::Pack, Stage::Seal];
+const OUTPUT: &[Stage] = &[Stage::Pack, Stage::Seal];
+const FROM_INDEX: &[Stage] = &[Stage::Index, Stage::Plan, Stage::Pack, Stage::Seal];
+const FROM_EXTRACT: &[Stage] = &[Stage::Extract, Stage::Index, Stage::Plan, Stage::Pack, Stage::Seal];
+const FROM_PREDICT: &[Stage] = &[Stage::Predict, Stage::Extract, Stage::Index, Stage::Plan, Stage::Pack, Stage::Seal];
+const FROM_DOCUMENTS: &[Stage] = &[Stage::Documents, Stage::Index, Stage::Plan, Stage::Pack, Stage::Seal];
+
+fn digests(job: &Job) -> Vec<String> {
+    Stage::ALL.iter().map(|&s| job.digest(s).as_str().to_owned()).collect()
+}
+
+#[test]
+fn each_option_touches_the_stages_that_it_decides_and_no_other() {
+    let place = Place::with_documents(40);
+    let other = place.path("other.json");
+    std::fs::write(&other, crate::tokenizer().replacen("\"version\": \"1.0\"", "\"version\":  \"1.0\"", 1)).unwrap();
+    std::fs::write(place.path("stop.txt"), "the\n").unwrap();
+    let path = |name: &str| json!(place.path(name).to_str().unwrap());
+    let all = &Stage::ALL[..];
+    let from_ingest = &Stage::ALL[1..];
+    let cases: Vec<(&str, Value, &[Stage])> = vec![
+        ("/threads", json!(1), &[]),
+        ("/memory", json!(32 << 20), &[]),
+        ("/work", path("work"), &[]),
+        ("/splitBytes", json!(1000), all),
+        ("/textField", json!("q"), from_ingest),
+        ("/idField", Value::Null, from_ingest),
+        ("/sourceField", json!("q"), from_ingest),
+        ("/onBadRow", json!("skip"), from_ingest),
+        ("/maxDocumentBytes", json!(1000), from_ingest),
+        ("/tokenizer", path("other.json"), from_ingest),
+        ("/onDuplicateId", json!("suffix"), FROM_DOCUMENTS),
+        ("/queryField", json!("text"), FROM_PREDICT),
+        ("/queries/predictor", json!("extractive"), FROM_PREDICT),
+        ("/queries/segmentTokens", json!(100), FROM_PREDICT),
+        ("/queries/file", path("corpus.jsonl"), FROM_PREDICT),
+        ("/keywords/stopWords", json!("fox"), FROM_EXTRACT),
+        ("/keywords/stopWords", path("stop.txt"), FROM_EXTRACT),
+        ("/keywords/minScore", json!(1.0), FROM_EXTRACT),
+        ("/keywords/nonInformative", json!("none"), FROM_INDEX),
+        ("/keywords/extraNonInformative", json!(["tin whistle"]), FROM_INDEX),
+        ("/keywords/representative", json!("random"), FROM_INDEX),
+        ("/keywords/commonCap", json!(0.5), FROM_INDEX),
+        ("/keywords/commonFloor", json!(3), FROM_INDEX),
+        ("/keywords/hierarchy", json!("affinity"), FROM_INDEX),
+        ("/method/pool", json!("all"), FROM_PLAN),
+        ("/method/splitRatio", json!(0.3), FROM_PLAN),
+        ("/method/splitBy", json!("tokens"), FROM_PLAN),
+        ("/method/oversample", json!(3.0), FROM_PLAN),
+        ("/method/shortShare", json!(0.2), FROM_PLAN),
+        ("/method/minGroup", json!(3), FROM_PLAN),
+        ("/method/fill", json!("next"), FROM_PLAN),
+        ("/length", json!(32), FROM_PLAN),
+        ("/tokens", json!(1000), FROM_PLAN),
+        ("/seed", json!(1), FROM_PLAN),
+        ("/bos", json!("sequence"), FROM_PLAN),
+        ("/bos", json!("document"), FROM_PLAN),
+        ("/separator", json!("none"), FROM_PLAN),
+        ("/separator", json!("token:<pad>"), OUTPUT),
+        ("/padToken", json!("token:<s>"), OUTPUT),
+        ("/overflow", json!("whole"), FROM_PLAN),
+        ("/lastFill", json!("pad"), FROM_PLAN),
+        ("/minTokens", json!(2), FROM_PLAN),
+        ("/maxTokens", json!(100), FROM_PLAN),
+        ("/maxUses", json!(1), FROM_PLAN),
+        ("/holdout", json!(0.5), FROM_PLAN),
+        ("/dedup", json!("exact"), FROM_PLAN),
+        ("/output/shardTokens", json!(512), FROM_PLAN),
+        ("/output/format", json!("parquet"), OUTPUT),
+        ("/output/provenance", json!("ids"), OUTPUT),
+        ("/output/compression", json!("zstd"), OUTPUT),
+        ("/output/mdsIndices", json!("document"), OUTPUT),
+    ];
+    let base = digests(&place.prepare_in("base", &[]).unwrap());
+    assert_eq!(digests(&place.prepare_in("again", &[]).unwrap()), base, "the output directory decides nothing");
+    for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
+        let job = place.prepare_in(&format!("out{i}"), &[(pointer, value.clone())]).unwrap();
+        let changed: Vec<Stage> =
+            Stage::ALL.into_iter().zip(digests(&job).iter().zip(&base)).filter(|(_, (a, b))| a != b).map(|(s, _)| s).collect();
+        assert_eq!(changed, expected, "{pointer}: {value}");
+    }
+    std::fs::write(place.path("corpus.jsonl"), corpus(41)).unwrap();
+    let changed = digests(&place.prepare_in("longer", &[]).unwrap());
+    assert!(changed.iter().zip(&base).all(|(a, b)| a != b), "a changed corpus changes everything");
+}
+
+#[test]
+fn options_that_nothing_reads_change_nothing() {
+    let place = Place::with_documents(10);
+    let extractive = ("/queries/predictor", json!("extractive"));
+    let base = digests(&place.prepare_in("base", std::slice::from_ref(&extractive)).unwrap());
+    let other = digests(&place.prepare_in("other", &[extractive, ("/queryField", Value::Null)]).unwrap());
+    assert_eq!(other, base, "the field of queries is not read by the extractive predictor");
+    let random = ("/keywords/representative", json!("random"));
+    let base = place.prepare_in("random", std::slice::from_ref(&random)).unwrap();
+    let other = place.prepare_in("seeded", &[random, ("/seed", json!(1))]).unwrap();
+    assert_ne!(base.digest(Stage::Index), other.digest(Stage::Index), "a random choice depends on the seed");
+}

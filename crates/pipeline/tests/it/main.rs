@@ -1,0 +1,155 @@
+//! The pipeline as its callers use it: options, prepared runs, tasks, sessions. Corpora are made here; queries stand in them, so that
+//! keywords are known.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod digests;
+mod options;
+mod prepare;
+mod run;
+mod stages;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use longweave_common::{Ctx, Result};
+use longweave_pipeline::{Events, Job, RunOptions, Stage, driver};
+use serde_json::{Value, json};
+
+/// A folder with a tokenizer, a corpus and room for outputs.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        // Hundreds of small files are made durable here: where there is a file system in memory, that costs nothing.
+        let memory = Path::new("/dev/shm");
+        let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let place = Place { directory: directory.unwrap() };
+        fs::write(place.path("tokenizer.json"), tokenizer()).unwrap();
+        place
+    }
+
+    /// A place with a corpus of `documents` documents.
+    fn with_documents(documents: usize) -> Place {
+        let place = Place::new();
+        fs::write(place.path("corpus.jsonl"), corpus(documents)).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Options of a quest run over `corpus.jsonl` into `out`, changed by JSON pointers.
+    fn options(&self, changes: &[(&str, Value)]) -> RunOptions {
+        RunOptions::parse(&self.json(changes).to_string()).unwrap()
+    }
+
+    fn json(&self, changes: &[(&str, Value)]) -> Value {
+        let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
+        let mut options = json!({
+            "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text", "idField": "id", "queryField": "q", "sourceField": null,
+            "onBadRow": "fail", "onDuplicateId": "fail", "maxDocumentBytes": 4 << 20, "splitBytes": 4096, "tokenizer": path("tokenizer.json"),
+            "queries": { "predictor": "precomputed", "file": null, "segmentTokens": 384 },
+            "keywords": {
+                "stopWords": "smart", "minScore": 3.0, "nonInformative": "builtin", "extraNonInformative": [], "representative": "common",
+                "commonCap": 1.0, "commonFloor": 2, "hierarchy": "suffix"
+            },
+            "method": {
+                "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords", "oversample": 2.0, "shortShare": null,
+                "minGroup": 2, "fill": "related"
+            },
+            "length": 64, "tokens": null, "seed": 0, "separator": "auto", "bos": "none", "bosToken": "auto", "padToken": "auto",
+            "overflow": "split", "lastFill": "drop", "minTokens": 1, "maxTokens": null, "maxUses": null, "holdout": 0.0, "dedup": "none",
+            "output": {
+                "directory": path("out"), "format": "jsonl", "provenance": "full", "shardTokens": 1024, "compression": "none",
+                "mdsIndices": "sequence"
+            },
+            "work": null, "threads": 2, "memory": 64 << 20
+        });
+        for (pointer, value) in changes {
+            *options.pointer_mut(pointer).unwrap_or_else(|| panic!("no option at {pointer}")) = value.clone();
+        }
+        options
+    }
+
+    fn prepare(&self, changes: &[(&str, Value)]) -> Result<Job> {
+        self.prepare_in("out", changes)
+    }
+
+    /// Prepares a run in `out`; its driver's lock is given back.
+    fn prepare_in(&self, out: &str, changes: &[(&str, Value)]) -> Result<Job> {
+        let out = self.path(out);
+        let directory = ("/output/directory", json!(out.to_str().unwrap()));
+        let changes: Vec<_> = changes.iter().cloned().chain([directory]).collect();
+        Job::prepare(ctx(2), self.options(&changes), &out).map(|(job, _lock)| job)
+    }
+
+    /// Runs to the end in `out`.
+    fn run_in(&self, out: &str, changes: &[(&str, Value)]) -> Result<Job> {
+        let job = self.prepare_in(out, changes)?;
+        let options = job.options();
+        let ctx = if options.memory == 64 << 20 { ctx(options.threads).clone() } else { Ctx::new(options.threads, options.memory)? };
+        driver::run(&ctx, &job, &Arc::new(Events::default()), Stage::Seal)?;
+        Ok(job)
+    }
+}
+
+fn standard() -> (&'static str, Value) {
+    ("/method", json!({ "name": "standard", "pool": "all", "fill": "next" }))
+}
+
+/// A context shared by all tests with that number of threads.
+fn ctx(threads: usize) -> &'static Ctx {
+    static MADE: [OnceLock<Ctx>; 8] = [const { OnceLock::new() }; 8];
+    MADE[threads].get_or_init(|| Ctx::new(threads, 64 << 20).unwrap())
+}
+
+fn tokenizer() -> &'static str {
+    static JSON: OnceLock<String> = OnceLock::new();
+    JSON.get_or_init(|| {
+        let special_tokens = ["<|endoftext|>", "<pad>", "<s>"].map(str::to_owned).to_vec();
+        let options = longweave_tokens::TrainOptions { vocab_size: 300, min_frequency: 2, special_tokens };
+        longweave_tokens::train_bpe(corpus(50).lines(), &options).unwrap()
+    })
+}
+
+const SUBJECTS: [&str; 7] = [
+    "blue whale migration",
+    "grey whale migration",
+    "roman aqueduct building",
+    "aqueduct building",
+    "alpine meadow flowers",
+    "tin whistle",
+    "whale migration",
+];
+
+/// Rows with an id, a text of 5 to 44 words and a query that is a phrase.
+fn row(i: usize) -> Value {
+    let words: Vec<String> = (0..5 + i * 7 % 40).map(|w| format!("w{}", (i * 31 + w * 17) % 97)).collect();
+    json!({ "id": format!("doc-{i}"), "text": words.join(" "), "q": SUBJECTS[i * i % 11 % SUBJECTS.len()] })
+}
+
+fn corpus(documents: usize) -> String {
+    (0..documents).map(|i| format!("{}\n", row(i))).collect()
+}
+
+/// The output's own files by name, without the manifest, sums and card, which name the run's paths and times.
+fn sequences(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(out).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if [".jsonl", ".parquet", ".mds"].iter().any(|e| name.ends_with(e)) {
+            files.insert(name.clone(), fs::read(out.join(name)).unwrap());
+        }
+    }
+    assert!(!files.is_empty(), "{} holds no sequences", out.display());
+    files
+}
+
+fn code<T>(result: Result<T>) -> &'static str {
+    result.err().map_or("NONE", |e| e.code().name())
+}

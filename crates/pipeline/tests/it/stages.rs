@@ -1,0 +1,163 @@
+//! Tasks: which there are, how they are named, what they do alone, together and twice.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longweave_common::{Code, Error};
+use longweave_pipeline::{Events, Job, Stage, commands, driver, tasks};
+use longweave_storage::Lock;
+use serde_json::{Value, json};
+
+use crate::{Place, code, ctx, sequences, standard};
+
+#[test]
+fn selections_name_tasks() {
+    let place = Place::with_documents(60);
+    let job = place.prepare(&[]).unwrap();
+    let n = job.tasks(Stage::Scan).unwrap().unwrap();
+    assert!(n >= 3, "{n} splits");
+    for (selection, expected) in [
+        ("0", Some(vec![0])),
+        ("1..3", Some(vec![1, 2])),
+        ("0..1", Some(vec![0])),
+        ("all", Some((0..n).collect())),
+        ("shard:1/2", Some((1..n).step_by(2).collect())),
+        ("shard:0/1", Some((0..n).collect())),
+        ("shard:7/8", Some(if n > 7 { vec![7] } else { vec![] })),
+        ("shard:2/2", None),
+        ("shard:0/0", None),
+        ("shard:1", None),
+        ("3..3", None),
+        ("2..1", None),
+        ("0..1000", None),
+        ("1000", None),
+        ("4294967295", None),
+        ("-1", None),
+        ("", None),
+        ("one", None),
+    ] {
+        let found = tasks::select(&job, Stage::Scan, selection);
+        match expected {
+            Some(expected) => assert_eq!(found.unwrap(), expected, "{selection}"),
+            None => assert_eq!(code(found), "STAGE_UNKNOWN", "{selection}"),
+        }
+    }
+    assert_eq!(code(tasks::select(&job, Stage::Ingest, "all")), "STAGE_NOT_READY");
+    let standard = place.prepare_in("standard", &[standard()]).unwrap();
+    assert_eq!(code(tasks::select(&standard, Stage::Index, "all")), "STAGE_UNKNOWN");
+    assert_eq!(code(Stage::parse("pak")), "STAGE_UNKNOWN");
+}
+
+#[test]
+fn tasks_run_one_by_one_in_any_order_give_the_bytes_of_a_local_run() {
+    let place = Place::with_documents(60);
+    for (name, changes) in [("quest", vec![]), ("standard", vec![standard(), ("/holdout", json!(0.3)), ("/output/format", json!("mds"))])] {
+        let local = place.run_in(&format!("{name}-local"), &changes).unwrap();
+        let out = place.path(&format!("{name}-tasks"));
+        place.prepare_in(&format!("{name}-tasks"), &changes).unwrap();
+        let options = json!({ "threads": 1, "memory": 64 << 20 }).to_string();
+        let stages: Vec<Value> = serde_json::from_str(&commands::tasks(&out).unwrap()).unwrap();
+        for stage in stages {
+            let stage = stage["stage"].as_str().unwrap();
+            // As a scheduler would: shards of tasks, last first, one of them again.
+            for selection in ["shard:1/2", "shard:0/2", "shard:0/2"] {
+                commands::run_stage(&out, stage, selection, &options).unwrap();
+            }
+        }
+        assert_eq!(sequences(&out), sequences(local.out()), "{name}");
+        commands::verify(&out).unwrap();
+        let listed: Vec<Value> = serde_json::from_str(&commands::tasks(&out).unwrap()).unwrap();
+        assert!(listed.iter().all(|s| s["done"] == s["tasks"]), "{listed:?}");
+    }
+}
+
+#[test]
+fn a_task_needs_its_inputs_and_its_number() {
+    let place = Place::with_documents(60);
+    let job = place.prepare(&[]).unwrap();
+    assert_eq!(code(job.run_task(ctx(1), Stage::Ingest, 0)), "STAGE_NOT_READY");
+    assert_eq!(code(job.run_task(ctx(1), Stage::Pack, 0)), "STAGE_NOT_READY");
+    assert_eq!(code(job.run_task(ctx(1), Stage::Scan, 1000)), "STAGE_UNKNOWN");
+    assert_eq!(job.tasks(Stage::Pack).unwrap(), None);
+}
+
+#[test]
+fn a_stage_needs_the_least_memory_too() {
+    let place = Place::with_documents(10);
+    place.prepare(&[]).unwrap();
+    let run = |memory: u64| commands::run_stage(&place.path("out"), "scan", "all", &json!({ "threads": 1, "memory": memory }).to_string());
+    assert_eq!(code(run((16 << 20) - 1)), "OPTIONS_INVALID");
+    assert_eq!(code(run(16 << 20)), "NONE");
+}
+
+#[test]
+fn a_task_waits_for_its_lease_and_takes_what_the_other_did() {
+    let place = Place::with_documents(60);
+    let job = Arc::new(place.prepare(&[]).unwrap());
+    let lease = Lock::take(&job.directory(Stage::Scan).join("lease/00000"), "the task").unwrap();
+    let cancelled = ctx(1).with_child_cancel();
+    let waiting = {
+        let (job, ctx) = (Arc::clone(&job), cancelled.clone());
+        std::thread::spawn(move || job.run_task(&ctx, Stage::Scan, 0))
+    };
+    std::thread::sleep(Duration::from_millis(120));
+    assert!(!waiting.is_finished());
+    cancelled.cancel.cancel();
+    assert_eq!(code(waiting.join().unwrap()), "CANCELLED");
+    let waiting = {
+        let job = Arc::clone(&job);
+        std::thread::spawn(move || job.run_task(ctx(1), Stage::Scan, 0))
+    };
+    drop(lease);
+    let record = waiting.join().unwrap().unwrap();
+    assert_eq!(job.done(Stage::Scan, 0).unwrap(), Some(record));
+}
+
+#[test]
+fn the_driver_stops_at_the_first_error_and_keeps_what_is_finished() {
+    let place = Place::with_documents(60);
+    let mut rows = fs::read_to_string(place.path("corpus.jsonl")).unwrap();
+    rows.push_str("{\"id\":\"bad\"}\n");
+    fs::write(place.path("corpus.jsonl"), rows).unwrap();
+    let job = place.prepare(&[]).unwrap();
+    let error = driver::run(ctx(1), &job, &Arc::new(Events::default()), Stage::Seal).unwrap_err();
+    assert_eq!((error.code(), error.details()["row"].as_u64()), (Code::BadRow, Some(60)), "{error}");
+    assert!(error.message().contains("corpus.jsonl row 60"), "{error}");
+    let last = job.tasks(Stage::Ingest).unwrap().unwrap() - 1;
+    let done: Vec<bool> = (0..=last).map(|task| job.done(Stage::Ingest, task).unwrap().is_some()).collect();
+    assert_eq!(done, (0..=last).map(|task| task < last).collect::<Vec<_>>());
+    assert!(!place.path("out/longweave.json").exists());
+    // Another run over the same work directory that skips bad rows goes to the end.
+    let work = ("/work", json!(place.path("out/.work").to_str().unwrap()));
+    let skipped = place.run_in("skipped", &[("/onBadRow", json!("skip")), work]).unwrap();
+    let rejects = fs::read_to_string(skipped.out().join("rejects.jsonl")).unwrap();
+    let reject: Value = serde_json::from_str(&rejects).unwrap();
+    assert_eq!((&reject["file"], &reject["row"], &reject["code"]), (&json!("corpus.jsonl"), &json!(60), &json!("BAD_ROW")));
+}
+
+#[test]
+fn a_panic_becomes_an_error() {
+    let error = driver::guarded::<()>(|| panic!("numbers {} and {}", 1, 2)).unwrap_err();
+    assert!(error.code() == Code::Panic && error.message().contains("numbers 1 and 2"), "{error}");
+    assert_eq!(driver::guarded(|| Err::<(), _>(Error::new(Code::Io, "x"))).unwrap_err().code(), Code::Io);
+    assert_eq!(driver::guarded(|| Ok(7)).unwrap(), 7);
+}
+
+#[test]
+fn a_task_whose_files_are_gone_runs_again() {
+    let place = Place::with_documents(60);
+    let first = place.run_in("out", &[]).unwrap();
+    let before = sequences(first.out());
+    let gone = [first.directory(Stage::Ingest).join("00001.tokens.ids"), first.out().join("00000.jsonl")];
+    for path in &gone {
+        fs::remove_file(path).unwrap();
+    }
+    fs::write(first.out().join(".00000.jsonl.1-1.part"), "left behind by a process that was killed").unwrap();
+    fs::remove_file(first.out().join("longweave.json")).unwrap();
+    let again = place.run_in("out", &[]).unwrap();
+    assert_eq!(sequences(again.out()), before);
+    assert!(gone[0].exists() && !first.out().join(".00000.jsonl.1-1.part").exists());
+    commands::verify(again.out()).unwrap();
+    assert!(Job::open(again.out()).is_ok());
+}

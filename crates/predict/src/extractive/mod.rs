@@ -1,0 +1,261 @@
+//! The extractive predictor **[ours]**: for each segment of a document, the phrases that a query for it would most likely hold.
+//!
+//! A phrase is a run of two to four words between stop words and punctuation, as RAKE takes them, or a part of one. A learned scorer
+//! weighs what can be seen of it: how often it and its words stand in the segment, where, what stands around it, capitals, endings. To it
+//! comes a weight set by hand, because the learned one alone falls behind on kinds of text that it did not see. The best few, none within
+//! another, make the query, set apart by semicolons so that RAKE finds them again. Nothing but whole numbers and + − × ÷ √: the same on
+//! every machine. How it was chosen: benches/queries.
+
+mod phrases;
+mod scan;
+mod scorer;
+mod weights;
+
+use longweave_common::{Ctx, Result};
+
+use crate::{DocumentRef, Predictor, Queries};
+use phrases::{FEATURES, Phrase, Phrases};
+use scan::{Lists, Scanner, Token};
+
+/// Tokens of a word, about; a segment of n tokens has n / this many words.
+const TOKENS_PER_WORD: f64 = 4.0 / 3.0;
+/// Phrases in a query.
+const PHRASES: usize = 6;
+
+/// How to predict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtractiveOptions {
+    /// Tokens of a segment, each of which has a query; counted as 4/3 of its words.
+    pub segment_tokens: u32,
+}
+
+/// Picks phrases.
+pub struct Extractive {
+    lists: Lists,
+    segment_words: usize,
+    phrases: usize,
+}
+
+/// A phrase that was weighed, for studies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    /// The segment.
+    pub segment: u32,
+    /// The phrase, normalised.
+    pub text: String,
+    /// What the scorer saw.
+    pub features: [u8; FEATURES],
+    /// What it gave.
+    pub score: i32,
+    /// Whether the phrase is in the query.
+    pub chosen: bool,
+}
+
+struct Buffers<'a> {
+    scanner: Scanner<'a>,
+    phrases: Phrases,
+    ranked: Vec<(i32, u32)>,
+    chosen: Vec<u32>,
+}
+
+impl<'a> Buffers<'a> {
+    fn new(lists: &'a Lists) -> Buffers<'a> {
+        Buffers { scanner: Scanner::new(lists), phrases: Phrases::default(), ranked: Vec::new(), chosen: Vec::new() }
+    }
+}
+
+impl Extractive {
+    /// A predictor.
+    pub fn new(options: ExtractiveOptions) -> Extractive {
+        Extractive {
+            lists: Lists::new(),
+            segment_words: ((f64::from(options.segment_tokens) / TOKENS_PER_WORD) as usize).max(8),
+            phrases: PHRASES,
+        }
+    }
+
+    /// The predictor with another number of phrases in a query, for studies.
+    #[must_use]
+    pub fn with_phrases(self, phrases: usize) -> Extractive {
+        Extractive { phrases, ..self }
+    }
+
+    /// All phrases of a text, with what the scorer saw of each and gave: for studies.
+    pub fn weigh(&self, text: &str) -> Vec<Weighed> {
+        let mut buffers = Buffers::new(&self.lists);
+        let mut all = Vec::new();
+        self.segments(text, &mut buffers, |segment, buffers| {
+            for (at, phrase) in buffers.phrases.all.iter().enumerate() {
+                let features = buffers.phrases.features(&buffers.scanner, phrase);
+                let mut text = String::new();
+                write(&buffers.scanner, phrase, &mut text);
+                let chosen = buffers.chosen.contains(&(at as u32));
+                all.push(Weighed { segment, text, features, score: buffers.phrases.score(&buffers.scanner, phrase), chosen });
+            }
+        });
+        all
+    }
+
+    /// Chooses the phrases of each segment, and calls `take` with the segment's number.
+    fn segments(&self, text: &str, buffers: &mut Buffers<'_>, mut take: impl FnMut(u32, &Buffers<'_>)) {
+        buffers.scanner.scan(text);
+        let tokens = std::mem::take(&mut buffers.scanner.tokens);
+        for (number, segment) in segments(&tokens, self.segment_words).enumerate() {
+            buffers.phrases.collect(&buffers.scanner, segment, number as u32);
+            self.choose(buffers);
+            take(number as u32, buffers);
+        }
+        buffers.scanner.tokens = tokens;
+    }
+
+    /// The best phrases, best first; none that is part of a better one or has one as a part.
+    fn choose(&self, buffers: &mut Buffers<'_>) {
+        let Buffers { scanner, phrases, ranked, chosen, .. } = buffers;
+        ranked.clear();
+        chosen.clear();
+        ranked.extend(phrases.all.iter().enumerate().map(|(at, phrase)| (phrases.score(scanner, phrase), at as u32)));
+        ranked.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        for &(_, at) in ranked.iter() {
+            if chosen.len() == self.phrases {
+                break;
+            }
+            let phrase = &phrases.all[at as usize];
+            if !chosen.iter().any(|&c| overlap(phrase, &phrases.all[c as usize])) {
+                chosen.push(at);
+            }
+        }
+    }
+}
+
+/// Whether all words of one stand in the other.
+fn overlap(a: &Phrase, b: &Phrase) -> bool {
+    let (short, long) = if a.len < b.len { (a, b) } else { (b, a) };
+    short.words().iter().all(|w| long.words().contains(w))
+}
+
+fn write(scanner: &Scanner<'_>, phrase: &Phrase, out: &mut String) {
+    for (at, &word) in phrase.words().iter().enumerate() {
+        if at > 0 {
+            out.push(' ');
+        }
+        out.push_str(scanner.text(word));
+    }
+}
+
+/// Runs of `words` words; a last run of less than half as many belongs to the one before.
+fn segments(tokens: &[Token], words: usize) -> impl Iterator<Item = &[Token]> {
+    let count = ((tokens.len() + words / 2) / words).max(1);
+    (0..count).map(move |n| &tokens[n * words..if n + 1 == count { tokens.len() } else { (n + 1) * words }])
+}
+
+impl Predictor for Extractive {
+    fn name(&self) -> &'static str {
+        "extractive"
+    }
+
+    fn predict(&self, ctx: &Ctx, batch: &[DocumentRef<'_>], out: &mut Queries) -> Result<()> {
+        let mut buffers = Buffers::new(&self.lists);
+        let mut query = String::new();
+        for document in batch {
+            ctx.cancel.check()?;
+            self.segments(document.text, &mut buffers, |segment, buffers| {
+                query.clear();
+                for &at in &buffers.chosen {
+                    if !query.is_empty() {
+                        query.push_str("; ");
+                    }
+                    write(&buffers.scanner, &buffers.phrases.all[at as usize], &mut query);
+                }
+                if !query.is_empty() {
+                    out.push(segment, &query);
+                }
+            });
+            out.end_document();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longweave_keywords::{Rake, RakeOptions, StopList, candidates};
+    use proptest::prelude::*;
+
+    fn queries(text: &str, segment_tokens: u32) -> Vec<String> {
+        let ctx = Ctx::new(1, 1 << 20).unwrap();
+        let mut out = Queries::default();
+        let document = DocumentRef { id: "x", text, queries: &[] };
+        Extractive::new(ExtractiveOptions { segment_tokens }).predict(&ctx, &[document], &mut out).unwrap();
+        out.of(0).map(|(_, q)| q.to_owned()).collect()
+    }
+
+    #[test]
+    fn what_a_text_is_about_is_asked_for() {
+        let text = "Honey bees dance to tell the hive where flowers are. The waggle dance of honey bees gives direction and distance. \
+                    Other honey bees follow the waggle dance in the dark.";
+        let query = queries(text, 384).remove(0);
+        assert!(query.starts_with("honey bees"), "{query}");
+        assert!(query.contains("waggle dance"), "{query}");
+    }
+
+    #[test]
+    fn a_long_text_has_a_query_for_each_segment() {
+        let text = "Steam engines drove cotton mills. ".repeat(40) + &"Coral reefs shelter young fish. ".repeat(40);
+        let all = queries(&text, 128);
+        assert!(all.len() >= 3, "{all:?}");
+        assert!(all[0].contains("steam engines drove cotton") || all[0].contains("cotton mills"), "{all:?}");
+        assert!(all[all.len() - 1].contains("coral reefs"), "{all:?}");
+    }
+
+    #[test]
+    fn texts_that_are_no_prose_are_taken() {
+        for (text, expected) in [
+            ("", None),
+            ("the of and", None),
+            ("1993 1994 12:30", None),
+            ("東京都の人口は多い", Some("東京都の人口は多い")),
+            ("```\nint main() { return 0; }\n```", None),
+            ("Use a range adaptor:\n\n```cpp\nint counter = first second third;\n```\n", Some("range adaptor")),
+            ("13 years ago", Some("years ago")),
+        ] {
+            assert_eq!(queries(text, 384).first().map(String::as_str), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn buffers_that_were_used_give_the_same_as_fresh_ones() {
+        let ctx = Ctx::new(1, 1 << 20).unwrap();
+        let texts =
+            ["Red kites nest in tall trees near open fields.", "Tall trees: open fields! Red kites.", "", "Open fields and red kites"];
+        let batch: Vec<DocumentRef<'_>> = texts.iter().map(|text| DocumentRef { id: "x", text, queries: &[] }).collect();
+        let mut out = Queries::default();
+        Extractive::new(ExtractiveOptions { segment_tokens: 384 }).predict(&ctx, &batch, &mut out).unwrap();
+        for (i, text) in texts.iter().enumerate() {
+            assert!(out.of(i).map(|(_, q)| q.to_owned()).eq(queries(text, 384)), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rake_finds_each_phrase_of_two_and_more_words_again(
+            text in "\\PC{0,200}|[a-zA-Z .\n]{0,300}|([a-eA-E]{1,2}|[a-c]'s('s)?|the|don’t|3\\.5|½|É\u{301}|[ ,.;\n-]){0,60}"
+        ) {
+            let rake = Rake::new(StopList::smart(), RakeOptions { min_score: 3.0, ..RakeOptions::default() });
+            for query in queries(&text, 16) {
+                let found = candidates(&rake, &mut rake.scratch(), [query.as_str()]);
+                for phrase in query.split("; ").filter(|p| p.contains(' ')) {
+                    prop_assert!(found.iter().any(|f| f == phrase), "{phrase:?} of {query:?} in {text:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn words_of_phrases_come_from_the_text(text in "\\PC{0,200}|[a-z .\n]{0,300}") {
+            let folded = longweave_keywords::normalise(&text);
+            for word in queries(&text, 16).iter().flat_map(|q| q.split([';', ' '])) {
+                prop_assert!(folded.contains(word), "{word:?} in {text:?}");
+            }
+        }
+    }
+}
