@@ -1,6 +1,9 @@
 //! The index against a plain one made of maps, on random small corpora; its forest; its files.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod hierarchy;
+mod naive;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
 
