@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longweave_common::Result;
+use longweave_common::{Code, Error, Result};
 use longweave_storage::{FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
 
 fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
@@ -53,9 +53,20 @@ pub struct CandidateTable {
 
 impl CandidateTable {
     /// Reads the table of the split whose first row is document `first`.
+    ///
+    /// Errors: `FILE_CORRUPT` when a file is damaged, or the two disagree.
     pub fn open(prefix: &Path, first: u32) -> Result<CandidateTable> {
         let phrases = read_strings(&with_suffix(prefix, ".phrases.arrow"))?;
-        Ok(CandidateTable { first, phrases, ends: read_array(&with_suffix(prefix, ".ends"))? })
+        let ends: Vec<u64> = read_array(&with_suffix(prefix, ".ends"))?;
+        if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != phrases.len() as u64 {
+            let message = format!(
+                "{} has rows that do not fit its {} phrases; delete the work directory and run again",
+                prefix.display(),
+                phrases.len()
+            );
+            return Err(Error::new(Code::FileCorrupt, message));
+        }
+        Ok(CandidateTable { first, phrases, ends })
     }
 
     /// Number of rows.

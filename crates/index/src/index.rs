@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use longweave_common::random::Key;
-use longweave_common::{DocId, KeywordId, Result};
+use longweave_common::{Code, DocId, Error, KeywordId, Result};
 use longweave_plan::Forest;
 use longweave_storage::{FileRecord, read_array, read_strings, write_array, write_strings};
 
@@ -96,10 +96,12 @@ impl Index {
     }
 
     /// Reads an index.
+    ///
+    /// Errors: `FILE_CORRUPT` when a file is damaged, or files disagree. The hierarchy's own shape is checked where it is climbed.
     pub fn open(directory: &Path) -> Result<Index> {
         let at = |name: &str| directory.join(name);
         let strings = |name: &str| -> Result<Vec<String>> { Ok(read_strings(&at(name))?.iter().map(str::to_owned).collect()) };
-        Ok(Index {
+        let index = Index {
             phrases: strings("phrases.arrow")?,
             keys: read_array(&at("keys"))?,
             keyword_of: read_array::<u32>(&at("keywords"))?.into_iter().map(KeywordId::new).collect(),
@@ -111,6 +113,32 @@ impl Index {
                 node_of_keyword: read_array(&at("node_of_keyword"))?,
             },
             nodes: strings("nodes.arrow")?,
-        })
+        };
+        match index.disagreement() {
+            Some(what) => {
+                let message = format!("the index in {} has {what}; delete this folder and run again", directory.display());
+                Err(Error::new(Code::FileCorrupt, message))
+            }
+            None => Ok(index),
+        }
+    }
+
+    /// What files say that does not fit what others say.
+    fn disagreement(&self) -> Option<&'static str> {
+        let keywords = self.phrases.len();
+        let counts = [self.keys.len(), self.ends.len(), self.forest.node_of_keyword.len()];
+        let nodes = [self.forest.parent.len(), self.forest.key.len()];
+        if counts.iter().any(|&n| n != keywords) || nodes.iter().any(|&n| n != self.nodes.len()) {
+            return Some("columns of unequal length");
+        }
+        if !self.ends.is_sorted() || self.ends.last().copied().unwrap_or(0) != self.docs.len() as u64 {
+            return Some("lists that do not fit their documents");
+        }
+        if self.docs.iter().any(|d| d.index() >= self.keyword_of.len())
+            || self.keyword_of.iter().any(|k| !k.is_none() && k.index() >= keywords)
+        {
+            return Some("numbers beyond the end");
+        }
+        None
     }
 }
