@@ -43,7 +43,7 @@ codes! {
     TooManyRows "TOO_MANY_ROWS" "The corpus has more than 2³²−1 rows.",
     TokenizerInvalid "TOKENIZER_INVALID" "The tokenizer file does not load.",
     TokenUnknown "TOKEN_UNKNOWN" "No separator, padding or begin-of-text token is known for the tokenizer, or a named one is not in it.",
-    QueriesInvalid "QUERIES_INVALID" "A file of precomputed queries is malformed or names no document of the corpus.",
+    QueriesInvalid "QUERIES_INVALID" "A file of precomputed queries is malformed or holds no query.",
     NoKeywords "NO_KEYWORDS" "No document has a representative keyword, so a keyworded pool is empty.",
     PlanEmpty "PLAN_EMPTY" "The pool is too small for a single sequence of the asked length.",
     PlanTooLarge "PLAN_TOO_LARGE" "A plan needs more groups than 2³²−1, or a document or sequence more tokens than 2³¹−1.",
