@@ -4,11 +4,13 @@
 //! phrase the sum of its words' scores. On a text that repeats no word, a phrase of n words scores n².
 
 mod classic;
+mod hash;
 mod lists;
 mod normalise;
 mod rake;
 
 pub use classic::{Classic, classic};
+pub use hash::{hash_bytes, hash_words};
 pub use lists::{NonInformative, StopList};
 pub use normalise::{normalise, normalise_into};
 pub use rake::{Keyword, Rake, RakeOptions, Scratch, candidates, strip_possessive, words};

@@ -1,6 +1,7 @@
 //! The phrases of a segment, each with what the scorer looks at: small whole numbers.
 
 use hashbrown::HashTable;
+use longweave_keywords::hash_words;
 
 use super::scan::{Ending, Kind, Scanner, Token, Word};
 use super::scorer;
@@ -58,11 +59,6 @@ pub(super) struct Phrases {
     number: u32,
 }
 
-fn hash(words: &[u32; MOST_WORDS]) -> u64 {
-    let hash = words.iter().fold(0x9e37_79b9_7f4a_7c15u64, |h, &w| (h ^ u64::from(w)).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29));
-    hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53)
-}
-
 fn small(value: u32) -> u8 {
     value.min(255) as u8
 }
@@ -101,7 +97,7 @@ impl Phrases {
     }
 
     fn find(&self, words: &[u32; MOST_WORDS]) -> Option<u32> {
-        self.known.find(hash(words), |&n| self.all[n as usize].words == *words).copied()
+        self.known.find(hash_words(words), |&n| self.all[n as usize].words == *words).copied()
     }
 
     fn runs(&mut self, scanner: &Scanner<'_>, tokens: &[Token], least: usize) {
@@ -162,7 +158,7 @@ impl Phrases {
                     heading: tokens[from].heading,
                 });
                 let Phrases { all, known, .. } = self;
-                known.insert_unique(hash(&words), number as u32, |&n| hash(&all[n as usize].words));
+                known.insert_unique(hash_words(&words), number as u32, |&n| hash_words(&all[n as usize].words));
                 number
             }
         };

@@ -2,7 +2,7 @@
 //! what depends on the word alone (normal form, stop word, ending) is found once.
 
 use hashbrown::{HashMap, HashTable};
-use longweave_keywords::{StopList, normalise_into, strip_possessive, words};
+use longweave_keywords::{StopList, hash_bytes, normalise_into, strip_possessive, words};
 
 /// What a word is to a phrase beside it. The kinds of stop words tell a noun's surroundings from a verb's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,10 +270,4 @@ impl Gap {
             Gap::Phrase
         }
     }
-}
-
-/// FNV-1a, finished so that high bits depend on all input; decides only where an entry stands in a table.
-pub(super) fn hash_bytes(bytes: &[u8]) -> u64 {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    hash ^ (hash >> 29)
 }
