@@ -1,5 +1,6 @@
 // Loads the native addon, with an error that says what to do where it cannot be.
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { LongweaveError } from './errors.ts'
 
 // Required, not imported: an import that fails could not be explained, and a top-level await would shut out require().
@@ -19,5 +20,21 @@ function load(): typeof import('#binding') {
   }
 }
 
+/** Tells the addon where the package onnxruntime-node, an optional peer, keeps its library; only this side can resolve packages. */
+function offerOnnxRuntime(native: typeof import('#binding')): void {
+  const names: Partial<Record<NodeJS.Platform, string>> = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.1.dylib', win32: 'onnxruntime.dll' }
+  const name = names[process.platform]
+  if (name === undefined) return
+  let main: string
+  try {
+    main = createRequire(import.meta.url).resolve('onnxruntime-node')
+  } catch {
+    // Not installed: the other places are looked at, and the error names the package.
+    return
+  }
+  native.offerOnnxRuntime(join(dirname(main), '..', 'bin', 'napi-v6', process.platform, process.arch, name))
+}
+
 /** The native addon. */
 export const binding = load()
+offerOnnxRuntime(binding)

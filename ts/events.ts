@@ -71,6 +71,8 @@ export interface Summary {
   length: number
   encoder: string
   corpus: { files: number; rows: number; documents: number; empty: number; rejected: number; renamed: number; bytes: number; tokens: number } | null
+  /** What predicted the queries, and the execution providers that were really used. */
+  predictor: { name: 'extractive' | 'precomputed' | 'onnx'; devices: string[]; model: string | null } | null
   keywords: { withQuery: number; withCandidate: number; withKeyword: number; distinct: number } | null
   plan: PlanStats | null
   /** Shares from 0 to 1, and two means. */

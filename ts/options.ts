@@ -1,5 +1,5 @@
 // From what a user gives to resolved options, or an error that names every option that is wrong.
-import type { z } from 'zod'
+import { z } from 'zod'
 import { LongweaveError } from './errors.ts'
 import { nearest } from './nearest.ts'
 import { optionsJsonSchema, optionsSchema, presets } from './schema.ts'
@@ -18,24 +18,24 @@ export function merge(base: Tree, over: Tree): Tree {
   return merged
 }
 
-/** Names of the options at a path; none where there are no further ones. */
-function namesAt(path: PropertyKey[]): string[] {
+/** Names of the options of a schema at a path; none where there are no further ones. */
+function namesAt(root: Tree, path: PropertyKey[]): string[] {
   const below = (schema: Tree): Tree[] => ((schema['anyOf'] ?? schema['oneOf']) as Tree[] | undefined)?.flatMap(below) ?? [schema]
-  let forms: Tree[] = [optionsJsonSchema()]
+  let forms: Tree[] = [root]
   for (const key of path) forms = forms.flatMap((form) => below(((form['properties'] as Tree | undefined)?.[String(key)] ?? {}) as Tree))
   return [...new Set(forms.flatMap((form) => Object.keys((form['properties'] ?? {}) as Tree)))]
 }
 
-function explain(issue: z.core.$ZodIssue): { option: string; message: string } {
+function explain(issue: z.core.$ZodIssue, root: () => Tree): { option: string; message: string } {
   const option = issue.path.join('.')
   if (issue.code === 'invalid_union') {
     // Of the forms that an option can have, the last is the full one.
     const inner = issue.errors.at(-1)?.[0]
-    if (inner !== undefined) return explain({ ...inner, path: [...issue.path, ...inner.path] })
+    if (inner !== undefined) return explain({ ...inner, path: [...issue.path, ...inner.path] }, root)
   }
   if (issue.code === 'unrecognized_keys') {
     const where = option === '' ? 'the options' : `\`${option}\``
-    const known = namesAt(issue.path)
+    const known = namesAt(root(), issue.path)
     const names = issue.keys.map((key) => {
       const meant = nearest(key, known).map((name) => `\`${name}\``)
       return `\`${key}\`${meant.length > 0 ? ` (did you mean ${meant.join(' or ')}?)` : ''}`
@@ -44,6 +44,23 @@ function explain(issue: z.core.$ZodIssue): { option: string; message: string } {
   }
   const found = 'input' in issue && issue.input !== undefined ? `, but is ${JSON.stringify(issue.input)}` : ''
   return { option, message: `\`${option}\`: ${issue.message}${found}` }
+}
+
+function parsed<T extends z.ZodType>(schema: T, options: unknown, root: () => Tree): z.output<T> {
+  const result = schema.safeParse(options, { reportInput: true })
+  if (result.success) return result.data
+  const problems = result.error.issues.map((issue) => explain(issue, root))
+  const message = problems.map((problem) => problem.message).join('; ')
+  throw new LongweaveError('OPTIONS_INVALID', message, { option: problems[0]?.option ?? '', problems })
+}
+
+/**
+ * Options of one of the small parts, defaults filled in.
+ * @throws LongweaveError `OPTIONS_INVALID`, as `resolveOptions`
+ */
+export function fill<T extends z.ZodType>(schema: T, options: z.input<T>): z.output<T> {
+  const clean = Object.fromEntries(Object.entries(options as Tree).filter(([, value]) => value !== undefined))
+  return parsed(schema, clean, () => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Tree)
 }
 
 /**
@@ -61,13 +78,7 @@ export function resolveOptions(options: Options & { preset?: Preset | undefined 
   const base: Tree = preset === undefined ? {} : structuredClone(presets[preset])
   const method = clean['method']
   if (isTree(method) && isTree(base['method']) && method['name'] !== base['method']['name']) delete base['method']
-  const parsed = optionsSchema.safeParse(merge(base, clean), { reportInput: true })
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(explain)
-    const message = problems.map((problem) => problem.message).join('; ')
-    throw new LongweaveError('OPTIONS_INVALID', message, { option: problems[0]?.option ?? '', problems })
-  }
-  const resolved = parsed.data
+  const resolved = parsed(optionsSchema, merge(base, clean), optionsJsonSchema)
   if (resolved.output.directory === null && resolved.output.format !== 'memory') {
     throw new LongweaveError('OPTIONS_INVALID', '`output.directory` must be given unless `output.format` is "memory"', { option: 'output.directory' })
   }

@@ -1,45 +1,149 @@
 // Query prediction over documents, by itself.
 import type { Predictor } from '#binding'
+import { z } from 'zod'
 import { binding } from './binding.ts'
-import { call, settled } from './errors.ts'
+import { ahead, batched } from './documents.ts'
+import type { Texts } from './documents.ts'
+import { LongweaveError, call, settled } from './errors.ts'
+import { fill } from './options.ts'
+import { generation, modelRun } from './schema.ts'
 
-/** Options of QueryPredictor. */
-export interface QueryPredictorOptions {
-  /** The extractive predictor: phrases of the document that a query would most likely hold. */
-  predictor?: 'extractive'
-  /** Tokens of a segment of a long document, each of which has a query. */
-  segmentTokens?: number
-}
+const segmentTokens = z.int().min(1).max(2 ** 32 - 1).default(384)
+const seed = z.int().min(0).default(0)
+const threads = z.int().min(0).max(4096).default(0)
+const extractiveSchema = z.strictObject({ predictor: z.literal('extractive').default('extractive'), segmentTokens, threads })
+const modelSchema = z.strictObject({ segmentTokens, seed, threads, ...modelRun, ...generation })
 
-/** A document with its queries, one for each segment. */
+/** Options of the extractive predictor. */
+export type QueryPredictorOptions = z.input<typeof extractiveSchema>
+/** Options of a query model: those of a run's `queries`, with seed and threads. */
+export type QueryModelOptions = z.input<typeof modelSchema>
+
+/** A document with its queries: `queriesPerSegment` for each of its segments. */
 export interface PredictedQueries {
   id: string
   queries: string[]
+  /** With `tokenIds`: the model's tokens of each query. */
+  tokenIds?: Uint32Array[]
 }
 
-const BATCH = 256
+/** What a call of `predict` can ask for. */
+export interface PredictOptions {
+  /** Ends the call with the error CANCELLED. */
+  signal?: AbortSignal
+  /** Documents that are predicted together, which decides about batches. */
+  batchSize?: number
+  /** Whether to give the tokens of each query too. */
+  tokenIds?: boolean
+}
+
+/** What predicts. */
+export interface PredictorInfo {
+  name: 'extractive' | 'onnx'
+  /** The execution provider that is really used: `cpu`, `cuda:0`; null for a predictor that needs none. */
+  device: string | null
+  /** Layout and precision of the model. */
+  model: string | null
+}
+
+/** Seconds of a model's thread, and what it did in them. */
+export interface PredictorTiming {
+  encode: number
+  decode: number
+  rows: number
+  choose: number
+  steps: number
+  steppedRows: number
+}
+
+/** Settles with `promise`, or rejects once `signal` says so; the call behind it is told through `cancel`. */
+export async function cancellable<T>(promise: Promise<T>, signal: AbortSignal | undefined, cancel: () => void): Promise<T> {
+  if (signal?.aborted === true) cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  try {
+    return await settled(promise)
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+  }
+}
+
+/** A batch size from a caller. */
+export function batchSizeOf(size: number): number {
+  if (Number.isSafeInteger(size) && size >= 1) return size
+  throw new LongweaveError('OPTIONS_INVALID', `\`batchSize\` must be a whole number of at least 1, but is ${size}`, { option: 'batchSize' })
+}
+
+/** A model that `load` has loaded, for the constructor. */
+class Loaded {
+  readonly native: Predictor
+  constructor(native: Predictor) {
+    this.native = native
+  }
+}
+
+/** The core's options; a test keeps them equal to those of a run. */
+function coreOptions(options: z.output<typeof modelSchema>, model: string | null): string {
+  const { seed: s, threads: n, ...queries } = options
+  const predictor = model === null ? 'extractive' : 'onnx'
+  return JSON.stringify({ queries: { predictor, file: null, model, checkpointSeconds: 0, ...queries }, seed: s, threads: n })
+}
 
 /** Writes short queries that a document would answer. */
 export class QueryPredictor {
   readonly #native: Predictor
 
-  constructor({ segmentTokens = 384 }: QueryPredictorOptions = {}) {
-    this.#native = call(() => new binding.Predictor(JSON.stringify({ segmentTokens })))
+  /** The extractive predictor: phrases of the document that a query would most likely hold. For a model, see `load`. */
+  constructor(options?: QueryPredictorOptions)
+  /** @internal */
+  constructor(loaded: Loaded)
+  constructor(given: QueryPredictorOptions | Loaded = {}) {
+    if (given instanceof Loaded) {
+      this.#native = given.native
+      return
+    }
+    const { segmentTokens: tokens, threads: n } = fill(extractiveSchema, given)
+    this.#native = call(() => new binding.Predictor(coreOptions(fill(modelSchema, { segmentTokens: tokens, threads: n }), null)))
   }
 
-  /** Queries of each document, in order, as documents come. */
-  async *predict(documents: AsyncIterable<{ id: string; text: string }> | Iterable<{ id: string; text: string }>): AsyncGenerator<PredictedQueries, void, undefined> {
-    let batch: { id: string; text: string }[] = []
-    const flush = async () => {
-      const lists = JSON.parse(await settled(this.#native.predict(JSON.stringify(batch)))) as string[][]
-      const rows = batch.map(({ id }, i) => ({ id, queries: lists[i] ?? [] }))
-      batch = []
-      return rows
+  /**
+   * Loads an exported sequence-to-sequence model on ONNX Runtime; see `docs/models.md` for layouts and `tools/export` for the exporter.
+   * @throws LongweaveError `ONNXRUNTIME_MISSING`, `ONNXRUNTIME_UNSUITABLE`, `DEVICE_UNAVAILABLE`, `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`
+   */
+  static async load(directory: string, options: QueryModelOptions = {}): Promise<QueryPredictor> {
+    const options_ = coreOptions(fill(modelSchema, options), directory)
+    return new QueryPredictor(new Loaded(await settled(binding.Predictor.load(options_))))
+  }
+
+  /** What predicts, and where. */
+  get info(): PredictorInfo {
+    return JSON.parse(call(() => this.#native.info)) as PredictorInfo
+  }
+
+  /** Where the time of the model's thread went so far; null without a model. */
+  async timing(): Promise<PredictorTiming | null> {
+    return JSON.parse(await settled(this.#native.timing())) as PredictorTiming | null
+  }
+
+  /**
+   * Queries of each document, in order, as documents come: at most two batches are read ahead of what is asked for. What a model draws
+   * depends on seed and id alone; texts without an id have their number.
+   * @throws LongweaveError `CANCELLED`, `MODEL_NOT_FINITE`, `INFERENCE_FAILED`
+   */
+  async *predict(documents: Texts, { signal, batchSize = 256, tokenIds = false }: PredictOptions = {}): AsyncGenerator<PredictedQueries, void, undefined> {
+    const cancellation = new binding.Cancellation()
+    const work = async (batch: { id: string; text: string }[]) => {
+      const made = await cancellable(this.#native.predict(JSON.stringify(batch), cancellation), signal, () => cancellation.cancel())
+      const rows = JSON.parse(made) as { queries: string[]; tokenIds: number[][] }[]
+      return rows.map((row, i): PredictedQueries => ({
+        id: batch[i]?.id ?? '',
+        queries: row.queries,
+        ...(tokenIds && { tokenIds: row.tokenIds.map((ids) => Uint32Array.from(ids)) }),
+      }))
     }
-    for await (const { id, text } of documents) {
-      batch.push({ id, text })
-      if (batch.length === BATCH) yield* await flush()
+    try {
+      for await (const rows of ahead(batched(documents, batchSizeOf(batchSize)), work)) yield* rows
+    } finally {
+      cancellation.cancel()
     }
-    if (batch.length > 0) yield* await flush()
   }
 }

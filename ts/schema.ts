@@ -37,10 +37,36 @@ const standard = z.strictObject({
   fill: z.enum(['next', 'drop', 'pad']).default('next').describe('what happens to what is left at the end'),
 })
 
+/** Where and how a model runs; shared by query models and embedders. */
+export const modelRun = {
+  device: token('auto, cpu, cuda or cuda:N', /^(auto|cpu|cuda(:\d{1,4})?)$/)
+    .default('auto')
+    .describe('onnx: cpu, cuda, cuda:N, or auto for the first GPU that can be used'),
+  batchTokens: count(1, 2 ** 32 - 1).default(8192).describe('onnx: tokens of an encoder batch, padding counted'),
+  tf32: z.boolean().default(true).describe('onnx: let a GPU round the inputs of fp32 products to TF32'),
+  deviceMemory: size(1).nullable().default(null).describe("onnx: bytes of a GPU's memory to use; else all"),
+  onnxRuntime: text.nullable().default(null).describe('onnx: path of the ONNX Runtime library; else ONNXRUNTIME_LIB, onnxruntime-node, the system'),
+}
+/** How a query model writes. */
+export const generation = {
+  prefix: z.string().nullable().default(null).describe("onnx: text before every segment; else the model's own"),
+  decoding: z.enum(['sample', 'greedy']).default('sample').describe('onnx: draw tokens, or take the likeliest'),
+  temperature: z.number().gt(0).default(1).describe('onnx: of sampling, what logits are divided by'),
+  topK: count(0, 2 ** 32 - 1).default(25).describe('onnx: of sampling, how many of the likeliest tokens are left; 0 for all'),
+  topP: z.number().gt(0).max(1).default(0.95).describe('onnx: of sampling, of these the fewest that reach this probability'),
+  queriesPerSegment: count(1, 2 ** 16).default(1).describe('onnx: queries of a segment; more than one need sampling'),
+  maxQueryTokens: count(1, 2 ** 16).default(64).describe('onnx: most tokens of a query'),
+  decodeRows: count(1, 2 ** 32 - 1).default(64).describe('onnx: rows of a decoder batch'),
+}
+
 const queries = z.strictObject({
-  predictor: z.enum(['extractive', 'precomputed']).default('extractive').describe('where queries come from'),
+  predictor: z.enum(['extractive', 'precomputed', 'onnx']).default('extractive').describe('where queries come from'),
   file: text.nullable().default(null).describe('file of {id, query | queries} for precomputed; else queryField'),
   segmentTokens: count(1, 2 ** 32 - 1).default(384).describe('tokens of a segment of a long document, each of which has a query'),
+  model: text.nullable().default(null).describe('onnx: directory of the exported model'),
+  ...modelRun,
+  ...generation,
+  checkpointSeconds: z.number().min(0).default(20).describe('onnx: most seconds of work that an interruption costs, about'),
 })
 const keywords = z.strictObject({
   stopWords: text.default('smart').describe('smart, fox, or a file with one word a line'),

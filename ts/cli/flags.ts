@@ -9,7 +9,7 @@ export interface Flag {
   name: string
   /** Path of the option, for example `['method', 'fill']`. */
   path: string[]
-  kind: 'text' | 'number' | 'list'
+  kind: 'text' | 'number' | 'boolean' | 'list'
   description: string
   default: unknown
   choices: string[]
@@ -36,9 +36,11 @@ function leaf(path: string[], schema: Json): Flag {
   const forms = alternatives(schema)
   const types = forms.map((form) => form['type'])
   const isNumber = !types.includes('string') && types.some((type) => type === 'number' || type === 'integer')
-  const kind = types.includes('array') ? 'list' : isNumber ? 'number' : 'text'
+  const isBoolean = types.includes('boolean')
+  const kind = types.includes('array') ? 'list' : isNumber ? 'number' : isBoolean ? 'boolean' : 'text'
   const choices = forms.flatMap((form) => (form['enum'] ?? (form['const'] === undefined ? [] : [form['const']])) as string[])
   const key = path.join('.')
+  if (isBoolean) choices.push('true', 'false')
   return { name: renamed[key] ?? kebab(path.at(-1) ?? ''), path, kind, description: (schema['description'] ?? '') as string, default: schema['default'], choices }
 }
 
@@ -82,6 +84,9 @@ export function toOptions(parsed: Record<string, unknown>, list: Flag[]): Json {
     else if (flag.kind === 'number') {
       value = typeof given === 'string' && given.trim() !== '' ? Number(given) : Number.NaN
       if (Number.isNaN(value)) throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} must be a number, but is "${String(given)}"`, { option: flag.path.join('.') })
+    } else if (flag.kind === 'boolean') {
+      if (given !== 'true' && given !== 'false') throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} must be true or false, but is "${String(given)}"`, { option: flag.path.join('.') })
+      value = given === 'true'
     } else value = String(given)
     let at = options
     for (const part of flag.path.slice(0, -1)) at = (at[part] ??= {}) as Json

@@ -8,6 +8,7 @@
 
 mod error;
 mod functions;
+mod models;
 mod promise;
 mod rake;
 mod run;

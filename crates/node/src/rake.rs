@@ -1,14 +1,9 @@
-//! RAKE and query prediction on strings.
+//! RAKE on strings.
 
-use std::sync::Arc;
-
-use longweave_pipeline::small::{KeywordExtractor, QueryMaker};
-use napi::Env;
-use napi::bindgen_prelude::Object;
+use longweave_pipeline::small::KeywordExtractor;
 use napi_derive::napi;
 
 use crate::error::call;
-use crate::promise::on_thread;
 
 /// A phrase and its score.
 #[napi(object)]
@@ -47,27 +42,5 @@ impl Rake {
 
     fn keywords(&mut self, text: &str) -> Vec<Keyword> {
         self.extractor.extract(text).into_iter().map(|(phrase, score)| Keyword { phrase, score }).collect()
-    }
-}
-
-/// A query predictor.
-#[napi]
-pub struct Predictor {
-    maker: Arc<QueryMaker>,
-}
-
-#[napi]
-impl Predictor {
-    /// A predictor with options as JSON.
-    #[napi(constructor, catch_unwind)]
-    pub fn new(options: String) -> napi::Result<Predictor> {
-        Ok(Predictor { maker: Arc::new(call(|| QueryMaker::new(&options))?) })
-    }
-
-    /// Queries of documents, a JSON array of `{id, text}`; resolves with a JSON array of arrays of strings.
-    #[napi(ts_return_type = "Promise<string>", catch_unwind)]
-    pub fn predict<'env>(&self, env: &'env Env, documents: String) -> napi::Result<Object<'env>> {
-        let maker = Arc::clone(&self.maker);
-        on_thread(env, move || maker.predict(&documents))
     }
 }

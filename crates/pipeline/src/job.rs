@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_corpus::Inventory;
 use longweave_plan::Part;
-use longweave_predict::Predictor;
 use longweave_storage::{Digest, DoneRecord, Lock, digest_of, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::once::Once;
-use crate::options::OutputFormat;
+use crate::options::{OutputFormat, PredictorName};
 use crate::resources::{InputDigest, Resources, TokenizerInfo};
 use crate::stages::pack::PartSource;
+use crate::stages::predict::AnyPredictor;
 use crate::stages::scan::Rows;
 use crate::{RunOptions, Stage};
 
@@ -48,7 +48,7 @@ pub struct Job {
     work: PathBuf,
     digests: [Digest; Stage::ALL.len()],
     pub(crate) resources: Resources,
-    predictor: Once<Box<dyn Predictor>>,
+    predictor: Once<AnyPredictor>,
     /// The records of stages that were found complete: thousands of tasks ask for them.
     complete: [Once<Vec<DoneRecord>>; Stage::ALL.len()],
     rows: Once<Rows>,
@@ -178,8 +178,8 @@ impl Job {
     }
 
     /// The predictor, made when first needed.
-    pub(crate) fn predictor(&self, ctx: &Ctx) -> Result<&dyn Predictor> {
-        self.predictor.get(|| crate::stages::predict::predictor(ctx, self)).map(|p| &**p)
+    pub(crate) fn predictor(&self, ctx: &Ctx) -> Result<&AnyPredictor> {
+        self.predictor.get(|| AnyPredictor::make(ctx, self))
     }
 
     /// Where the rows of each split stand, once all are counted.
@@ -298,6 +298,7 @@ impl Job {
         ctx.cancel.check()?;
         let record = crate::stages::run(ctx, self, stage, task)?;
         record.write(&self.state(stage).join(format!("done/{task:05}.json")))?;
+        crate::stages::after(self, stage, task);
         Ok(record)
     }
 
@@ -340,6 +341,11 @@ pub(crate) fn lasting(options: &RunOptions) -> Value {
     }
     if let Some(output) = value["output"].as_object_mut() {
         output.remove("directory");
+    }
+    if let Some(queries) = value["queries"].as_object_mut() {
+        for volatile in ["device", "deviceMemory", "onnxRuntime", "checkpointSeconds"] {
+            queries.remove(volatile);
+        }
     }
     value
 }
@@ -456,10 +462,22 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
                 "onBadRow": o.on_bad_row, "maxDocumentBytes": o.max_document_bytes,
             }),
             Stage::Documents => json!({ "onDuplicateId": o.on_duplicate_id }),
-            Stage::Predict => json!({
-                "predictor": o.queries, "queryField": o.query_field.as_ref().filter(|_| o.reads_query_field()),
-                "queries": input("queries"), "version": longweave_predict::VERSION,
-            }),
+            Stage::Predict => match o.queries.predictor {
+                PredictorName::Extractive => json!({
+                    "predictor": o.queries.predictor, "segmentTokens": o.queries.segment_tokens, "version": longweave_predict::VERSION,
+                }),
+                PredictorName::Precomputed => json!({
+                    "predictor": o.queries.predictor, "queryField": o.query_field.as_ref().filter(|_| o.reads_query_field()),
+                    "queries": input("queries"), "version": longweave_predict::VERSION,
+                }),
+                // Not the device: what a model wrote is a record, whatever it ran on.
+                PredictorName::Onnx => json!({
+                    "predictor": o.queries.predictor, "segmentTokens": o.queries.segment_tokens, "model": input("model"), "prefix": o.queries.prefix,
+                    "decoding": o.queries.decoding(o.seed), "queriesPerSegment": o.queries.queries_per_segment,
+                    "maxQueryTokens": o.queries.max_query_tokens, "batchTokens": o.queries.batch_tokens, "decodeRows": o.queries.decode_rows,
+                    "tf32": o.queries.tf32, "version": longweave_inference::VERSION,
+                }),
+            },
             Stage::Extract => json!({ "stopWords": o.keywords.stop_words, "list": input("stopWords"), "minScore": o.keywords.min_score }),
             Stage::Index => json!({
                 "nonInformative": o.keywords.non_informative, "extra": o.keywords.extra_non_informative,

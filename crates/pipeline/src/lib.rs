@@ -7,6 +7,7 @@ mod events;
 mod ids;
 mod job;
 pub mod memory;
+pub mod models;
 mod once;
 mod options;
 pub mod read;

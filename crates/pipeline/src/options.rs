@@ -1,7 +1,10 @@
 //! The resolved options of a run: every choice made, no defaults (the TypeScript schema alone holds them), unknown fields refused.
 
+use std::path::Path;
+
 use longweave_common::{Code, Error, Result};
 use longweave_corpus::CorpusOptions;
+use longweave_inference::{Decoding, Device, DeviceOptions, QueryModelOptions, RuntimeOptions};
 use longweave_plan::{
     Dedup, Fill, LastFill, Method, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Shape, SplitBy, StandardOptions,
 };
@@ -132,6 +135,87 @@ pub struct QueryOptions {
     pub file: Option<String>,
     /// Length of the segments of a long document, each of which has a query.
     pub segment_tokens: u32,
+    /// The directory of the exported model, for `onnx`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub model: Option<String>,
+    /// `cpu`, `cuda`, `cuda:N` or `auto`.
+    pub device: String,
+    /// Text before every segment; `None` for the model's own.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub prefix: Option<String>,
+    /// How tokens are chosen.
+    pub decoding: DecodingName,
+    /// Of sampling: what logits are divided by.
+    pub temperature: f64,
+    /// Of sampling: how many of the largest logits are left; 0 for all.
+    pub top_k: u32,
+    /// Of sampling: of these, the fewest that reach this probability.
+    pub top_p: f64,
+    /// Queries of a segment.
+    pub queries_per_segment: u32,
+    /// Most tokens of a query.
+    pub max_query_tokens: u32,
+    /// Most tokens of an encoder's batch, padding counted.
+    pub batch_tokens: u32,
+    /// Most rows of a decoder's batch.
+    pub decode_rows: u32,
+    /// Whether a GPU may round the inputs of fp32 products to TF32.
+    pub tf32: bool,
+    /// Bytes of a GPU's memory that may be used.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub device_memory: Option<u64>,
+    /// Path of the library of ONNX Runtime.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub onnx_runtime: Option<String>,
+    /// Most seconds of work that an interruption may cost, about.
+    pub checkpoint_seconds: f64,
+}
+
+/// The ways to choose tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DecodingName {
+    /// The token of the largest logit.
+    Greedy,
+    /// A draw.
+    Sample,
+}
+
+impl QueryOptions {
+    /// How tokens are chosen, with the run's seed.
+    pub(crate) fn decoding(&self, seed: u64) -> Decoding {
+        match self.decoding {
+            DecodingName::Greedy => Decoding::Greedy,
+            DecodingName::Sample => Decoding::Sample { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed },
+        }
+    }
+
+    /// The model's options; relative paths start from `base`.
+    ///
+    /// Errors: `OPTIONS_INVALID` where no model is named or the device is none.
+    pub(crate) fn model_options(&self, seed: u64, threads: usize, base: &Path) -> Result<QueryModelOptions> {
+        let model = self.model.as_ref().ok_or_else(|| {
+            Error::new(Code::OptionsInvalid, "`queries.predictor: onnx` needs `queries.model`, the directory of an exported model")
+                .with("option", "queries.model")
+        })?;
+        let device = DeviceOptions { device: Device::parse(&self.device)?, threads, memory: self.device_memory, tf32: self.tf32 };
+        Ok(QueryModelOptions {
+            model: base.join(model),
+            device,
+            decoding: self.decoding(seed),
+            queries_per_segment: self.queries_per_segment,
+            max_query_tokens: self.max_query_tokens,
+            segment_tokens: self.segment_tokens,
+            prefix: self.prefix.clone(),
+            batch_tokens: self.batch_tokens,
+            decode_rows: self.decode_rows,
+        })
+    }
+
+    /// Where ONNX Runtime is looked for first.
+    pub(crate) fn runtime_options(&self, base: &Path) -> RuntimeOptions {
+        RuntimeOptions { library: self.onnx_runtime.as_ref().map(|path| base.join(path)) }
+    }
 }
 
 /// The predictors.
@@ -142,6 +226,8 @@ pub enum PredictorName {
     Extractive,
     /// Queries that were made before.
     Precomputed,
+    /// A sequence-to-sequence model on ONNX Runtime.
+    Onnx,
 }
 
 /// How keywords are made and chosen.
@@ -278,6 +364,12 @@ impl RunOptions {
         if self.queries.predictor == PredictorName::Precomputed && self.queries.file.is_none() && self.query_field.is_none() {
             let message = "`queries.predictor: precomputed` needs `queryField`, or `queries.file`";
             return bad("queries.predictor", message.into());
+        }
+        if self.queries.predictor == PredictorName::Onnx {
+            self.queries.model_options(self.seed, 1, Path::new(""))?.check()?;
+        }
+        if !(self.queries.checkpoint_seconds >= 0.0 && self.queries.checkpoint_seconds.is_finite()) {
+            return bad("queries.checkpointSeconds", "`queries.checkpointSeconds` must be a number of at least 0".into());
         }
         if self.queries.segment_tokens == 0 {
             return bad("queries.segmentTokens", "`queries.segmentTokens` must be at least 1".into());

@@ -101,18 +101,26 @@ impl Resources {
         if !options.needs_keywords() {
             return Ok(inputs);
         }
-        let mut add = |name: &str, path: &str| -> Result<()> {
+        let of_file = |name: &str, path: &str| -> Result<InputDigest> {
             let (_, _, digest) = checksum_file(&self.base.join(path))?;
-            inputs.push(InputDigest { name: name.to_owned(), path: path.to_owned(), digest });
-            Ok(())
+            Ok(InputDigest { name: name.to_owned(), path: path.to_owned(), digest })
         };
         if let (PredictorName::Precomputed, Some(file)) = (options.queries.predictor, &options.queries.file) {
-            add("queries", file)?;
+            inputs.push(of_file("queries", file)?);
+        }
+        if let (PredictorName::Onnx, Some(model)) = (options.queries.predictor, &options.queries.model) {
+            let digest = longweave_inference::model_digest(&self.base.join(model))?;
+            inputs.push(InputDigest { name: "model".into(), path: model.clone(), digest });
         }
         if StopList::named(&options.keywords.stop_words).is_none() {
-            add("stopWords", &options.keywords.stop_words)?;
+            inputs.push(of_file("stopWords", &options.keywords.stop_words)?);
         }
         Ok(inputs)
+    }
+
+    /// The directory that relative paths start from.
+    pub(crate) fn base(&self) -> &Path {
+        &self.base
     }
 
     /// The path of a file that the options name.

@@ -1,10 +1,9 @@
-//! The small parts that are public by themselves: RAKE on strings, query prediction on documents.
+//! RAKE on strings, by itself.
 
 use std::path::Path;
 
-use longweave_common::{Ctx, Result};
+use longweave_common::Result;
 use longweave_keywords::{Rake, RakeOptions, Scratch};
-use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
 use serde::Deserialize;
 
 use crate::commands::from_json;
@@ -38,42 +37,5 @@ impl KeywordExtractor {
         self.rake.extract(&mut self.scratch, text, |phrase, score| found.push((phrase.to_owned(), score)));
         found.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         found
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct MakerOptions {
-    segment_tokens: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MakerDocument {
-    id: String,
-    text: String,
-}
-
-/// The extractive predictor.
-pub struct QueryMaker {
-    predictor: Extractive,
-    ctx: Ctx,
-}
-
-impl QueryMaker {
-    /// From `{segmentTokens}` as JSON.
-    pub fn new(options: &str) -> Result<QueryMaker> {
-        let MakerOptions { segment_tokens } = from_json("the options of QueryPredictor", options)?;
-        Ok(QueryMaker { predictor: Extractive::new(ExtractiveOptions { segment_tokens }), ctx: Ctx::new(1, 1 << 30)? })
-    }
-
-    /// Queries of documents `[{id, text}]` as a JSON array of arrays of strings.
-    pub fn predict(&self, documents: &str) -> Result<String> {
-        let documents: Vec<MakerDocument> = from_json("documents", documents)?;
-        let refs: Vec<DocumentRef<'_>> = documents.iter().map(|d| DocumentRef { id: &d.id, text: &d.text, queries: &[] }).collect();
-        let mut out = Queries::default();
-        self.predictor.predict(&self.ctx, &refs, &mut out)?;
-        let lists: Vec<Vec<&str>> = (0..documents.len()).map(|i| out.of(i).map(|(_, query)| query).collect()).collect();
-        Ok(serde_json::json!(lists).to_string())
     }
 }

@@ -30,6 +30,8 @@ pub struct Summary {
     pub encoder: String,
     /// What the corpus came to.
     pub corpus: Option<Corpus>,
+    /// What predicted the queries.
+    pub predictor: Option<Predictor>,
     /// What keywords came to.
     pub keywords: Option<Keywords>,
     /// The plan, see `PlanStats`.
@@ -68,6 +70,18 @@ pub struct Corpus {
     pub bytes: u64,
     /// Tokens of text.
     pub tokens: u64,
+}
+
+/// What predicted the queries.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Predictor {
+    /// `extractive`, `precomputed` or `onnx`.
+    pub name: String,
+    /// The execution providers that were really used, `cpu` or `cuda:N`; none for predictors that need no device.
+    pub devices: Vec<String>,
+    /// Layout and precision of the model.
+    pub model: Option<String>,
 }
 
 /// What keywords came to.
@@ -138,6 +152,7 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
         length: options.length,
         encoder: job.file.tokenizer.encoder.clone(),
         corpus: None,
+        predictor: None,
         keywords: None,
         plan: None,
         shares: None,
@@ -156,6 +171,7 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
         summary.corpus = Some(Corpus { files, rows, documents: accepted, empty, rejected, renamed, bytes, tokens });
     }
     if options.needs_keywords() {
+        summary.predictor = predictor(job)?;
         summary.keywords = Some(keywords(job)?);
     }
     if let Some(record) = job.done(Stage::Plan, 0)? {
@@ -173,6 +189,22 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
     let more = warnings(job, &summary);
     summary.warnings.extend(more);
     Ok(summary)
+}
+
+fn predictor(job: &Job) -> Result<Option<Predictor>> {
+    let mut found: Option<Predictor> = None;
+    for record in job.all_done(Stage::Predict)? {
+        let used = &record.counts["predictor"];
+        let text = |name: &str| used[name].as_str().map(str::to_owned);
+        let Some(name) = text("name") else { continue };
+        let predictor = found.get_or_insert_with(|| Predictor { name, devices: Vec::new(), model: text("layout") });
+        predictor.devices.extend(text("device"));
+    }
+    if let Some(predictor) = &mut found {
+        predictor.devices.sort();
+        predictor.devices.dedup();
+    }
+    Ok(found)
 }
 
 fn keywords(job: &Job) -> Result<Keywords> {

@@ -29,3 +29,10 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, stage: Stage, task: u32) -> Result<DoneR
         Stage::Seal => seal::run(ctx, job),
     }
 }
+
+/// What a task leaves to be cleared away once its record stands.
+pub(crate) fn after(job: &Job, stage: Stage, task: u32) {
+    if stage == Stage::Predict {
+        predict::after(job, task);
+    }
+}

@@ -53,7 +53,11 @@ impl Place {
         let mut options = json!({
             "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text", "idField": "id", "queryField": "q", "sourceField": null,
             "onBadRow": "fail", "onDuplicateId": "fail", "maxDocumentBytes": 4 << 20, "splitBytes": 4096, "tokenizer": path("tokenizer.json"),
-            "queries": { "predictor": "precomputed", "file": null, "segmentTokens": 384 },
+            "queries": {
+                "predictor": "precomputed", "file": null, "segmentTokens": 384, "model": null, "device": "auto", "prefix": null, "decoding": "sample",
+                "temperature": 1.0, "topK": 25, "topP": 0.95, "queriesPerSegment": 1, "maxQueryTokens": 64, "batchTokens": 8192, "decodeRows": 64,
+                "tf32": true, "deviceMemory": null, "onnxRuntime": null, "checkpointSeconds": 20.0,
+            },
             "keywords": {
                 "stopWords": "smart", "minScore": 3.0, "nonInformative": "builtin", "extraNonInformative": [], "representative": "common",
                 "commonCap": 1.0, "commonFloor": 2, "hierarchy": "suffix"

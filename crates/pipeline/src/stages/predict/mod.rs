@@ -1,0 +1,117 @@
+//! Predict: queries of each accepted document of a split, replaying ingest's decisions.
+
+use longweave_common::{Code, Ctx, Error, Result};
+use longweave_corpus::{Content, RowReader};
+use longweave_inference::{QueryModel, Runtime};
+use longweave_predict::{Extractive, ExtractiveOptions, Precomputed, Predictor};
+use longweave_storage::{DoneRecord, read_array};
+use serde_json::json;
+
+use super::ingest::{ACCEPTED, Names};
+use crate::options::PredictorName;
+use crate::{Job, Stage};
+
+mod checkpoint;
+mod files;
+mod model;
+mod rows;
+
+pub(crate) use files::QueryFiles;
+use files::QueryWriter;
+
+/// Makes queries one way or the other.
+pub(crate) enum AnyPredictor {
+    /// Document by document, on the run's threads.
+    Rows(Box<dyn Predictor>),
+    /// In batches, on a device.
+    Model(QueryModel),
+}
+
+impl AnyPredictor {
+    /// The predictor that the options ask for.
+    pub(crate) fn make(ctx: &Ctx, job: &Job) -> Result<AnyPredictor> {
+        let (options, base) = (job.options(), job.resources.base());
+        let queries = &options.queries;
+        Ok(match queries.predictor {
+            PredictorName::Extractive => {
+                AnyPredictor::Rows(Box::new(Extractive::new(ExtractiveOptions { segment_tokens: queries.segment_tokens })))
+            }
+            PredictorName::Precomputed => AnyPredictor::Rows(match &queries.file {
+                Some(file) => Box::new(Precomputed::from_file(ctx, &job.resources.path(file))?),
+                None => Box::new(Precomputed::from_column()),
+            }),
+            PredictorName::Onnx => {
+                let runtime = Runtime::load(&queries.runtime_options(base))?;
+                let model = queries.model_options(options.seed, ctx.pool.current_num_threads(), base)?;
+                AnyPredictor::Model(QueryModel::load(runtime, &model)?)
+            }
+        })
+    }
+}
+
+pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
+    let predictor = job.predictor(ctx)?;
+    let mut documents = Documents::open(ctx, job, task)?;
+    let mut writer = QueryWriter::create(&job.directory(Stage::Predict), task)?;
+    let used = match predictor {
+        AnyPredictor::Rows(predictor) => {
+            rows::run(ctx, &**predictor, &mut documents, &mut writer)?;
+            json!({ "name": predictor.name() })
+        }
+        AnyPredictor::Model(model) => {
+            model::run(ctx, job, task, model, &mut documents, &mut writer)?;
+            json!({ "name": "onnx", "device": model.provider().to_string(), "layout": model.layout() })
+        }
+    };
+    let (files, documents, queries) = writer.commit()?;
+    Ok(DoneRecord { files, counts: json!({ "documents": documents, "queries": queries, "predictor": used }) })
+}
+
+/// Clears away what the finished task kept for the case that it would be interrupted.
+pub(crate) fn after(job: &Job, task: u32) {
+    checkpoint::remove(&job.directory(Stage::Predict), task);
+}
+
+/// A document as it was read.
+struct Document {
+    row: u32,
+    id: String,
+    text: String,
+    queries: Vec<String>,
+}
+
+/// The documents of a split that ingest accepted.
+struct Documents {
+    reader: RowReader,
+    status: Vec<u8>,
+    /// The next row.
+    row: u32,
+}
+
+impl Documents {
+    fn open(ctx: &Ctx, job: &Job, task: u32) -> Result<Documents> {
+        let split = task as usize;
+        let inventory = &job.file.inventory;
+        longweave_corpus::check_unchanged(inventory, split)?;
+        let status = read_array::<u8>(&Names::of(&job.directory(Stage::Ingest), task).status)?;
+        let reader = RowReader::open(ctx, &job.corpus(), inventory, split, job.rows()?.first_in_file[split])?;
+        Ok(Documents { reader, status, row: 0 })
+    }
+
+    /// The next row: its number, and the document where it is one that was accepted; `None` after the last.
+    fn next(&mut self) -> Result<Option<(u32, Option<Document>)>> {
+        let Some(next) = self.reader.next()? else { return Ok(None) };
+        let row = self.row;
+        self.row += 1;
+        if self.status.get(row as usize) != Some(&ACCEPTED) {
+            return Ok(Some((row, None)));
+        }
+        let Content::Document(document) = &next.content else {
+            let message =
+                format!("{} row {} was a document when it was ingested and is none now; the file changed", next.file, next.number);
+            return Err(Error::new(Code::InputChanged, message).with("file", next.file).with("row", next.number));
+        };
+        let queries = document.queries.iter().map(|q| q.to_string()).collect();
+        Ok(Some((row, Some(Document { row, id: document.id.to_owned(), text: document.text.to_owned(), queries }))))
+    }
+}

@@ -1,0 +1,171 @@
+//! Predicting with a model: windows of segments, sorted by length into batches, on the device's own thread.
+//!
+//! While the device works on one window, the next is read and tokenized. Windows end at a number of segments or bytes of text that are
+//! fixed, so batches follow from the split and the options; finished ones are kept (`checkpoint.rs`) and not predicted again.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use longweave_common::random::Key;
+use longweave_common::{Code, Ctx, Error, Result};
+use longweave_inference::{PendingBatch, QueryModel, Segment};
+use rayon::prelude::*;
+
+use super::checkpoint::{Checkpoint, Predicted};
+use super::{Document, Documents, QueryWriter};
+use crate::{Job, Stage};
+
+/// Segments of a window: enough that the lengths of a batch hardly differ.
+const WINDOW_SEGMENTS: usize = 4_096;
+/// Documents that are tokenized together, and bytes of their text.
+const STEP_DOCUMENTS: usize = 256;
+const STEP_BYTES: usize = 1 << 20;
+/// Bytes of text of a window, after which it ends; its last documents may be larger.
+const WINDOW_BYTES: usize = 8 << 20;
+/// Bytes that a byte of a window's text may cost: tokens of four bytes and their copies for the device, of two windows.
+const COST: u64 = 8;
+
+/// A run of rows on the way.
+struct Window {
+    rows: std::ops::Range<u32>,
+    /// Row of each segment.
+    row_of: Vec<u32>,
+    segments: Vec<Segment>,
+    batches: Vec<Pending>,
+}
+
+/// A batch: predicted in an earlier attempt, or to come.
+struct Pending {
+    segments: Vec<usize>,
+    queries: Option<PendingBatch>,
+}
+
+pub(super) fn run(ctx: &Ctx, job: &Job, task: u32, model: &QueryModel, documents: &mut Documents, writer: &mut QueryWriter) -> Result<()> {
+    let every = Duration::from_secs_f64(job.options().queries.checkpoint_seconds);
+    let (mut checkpoint, kept) = Checkpoint::open(&job.directory(Stage::Predict), task, every)?;
+    let kept = by_segment(kept);
+    let _held = ctx.budget.reserve((COST * WINDOW_BYTES as u64).min(ctx.budget.limit() / 2), &ctx.cancel)?;
+    let done = checkpoint.batches();
+    let mut numbered = 0;
+    let mut current = next_window(ctx, model, documents, done, &mut numbered)?;
+    while let Some(window) = current {
+        current = next_window(ctx, model, documents, done, &mut numbered)?;
+        finish(ctx, model, window, &kept, &mut checkpoint, writer)?;
+    }
+    Ok(())
+}
+
+/// Queries of earlier attempts by row and segment.
+fn by_segment(kept: Vec<Predicted>) -> HashMap<(u32, u32), Vec<Predicted>> {
+    let mut map: HashMap<(u32, u32), Vec<Predicted>> = HashMap::new();
+    for predicted in kept {
+        map.entry((predicted.row, predicted.segment)).or_default().push(predicted);
+    }
+    map
+}
+
+/// Reads and tokenizes the next window and queues its batches, those of earlier attempts left out.
+fn next_window(ctx: &Ctx, model: &QueryModel, documents: &mut Documents, done: u64, numbered: &mut u64) -> Result<Option<Window>> {
+    let first = documents.row;
+    let (mut segments, mut row_of, mut bytes) = (Vec::new(), Vec::new(), 0);
+    while segments.len() < WINDOW_SEGMENTS && bytes < WINDOW_BYTES {
+        ctx.cancel.check()?;
+        let before = documents.row;
+        let step = read_step(documents)?;
+        if documents.row == before {
+            break;
+        }
+        bytes += step.iter().map(|d| d.text.len()).sum::<usize>();
+        let cut = |d: &Document| model.segments().of(Key::of(&d.id), &d.text);
+        let cut: Vec<Vec<Segment>> = ctx.pool.install(|| step.par_iter().map(cut).collect::<Result<_>>())?;
+        for (document, own) in step.iter().zip(cut) {
+            row_of.extend(std::iter::repeat_n(document.row, own.len()));
+            segments.extend(own);
+        }
+    }
+    if documents.row == first {
+        return Ok(None);
+    }
+    let batches = model.batches(&segments);
+    let batches = batches
+        .into_iter()
+        .map(|batch| {
+            let queries = (*numbered >= done).then(|| model.submit(&ctx.cancel, &segments, &batch));
+            *numbered += 1;
+            Pending { segments: batch.segments, queries }
+        })
+        .collect();
+    Ok(Some(Window { rows: first..documents.row, row_of, segments, batches }))
+}
+
+fn read_step(documents: &mut Documents) -> Result<Vec<Document>> {
+    let (mut step, mut bytes) = (Vec::new(), 0);
+    while step.len() < STEP_DOCUMENTS && bytes < STEP_BYTES {
+        let Some((_, document)) = documents.next()? else { break };
+        bytes += document.as_ref().map_or(0, |d| d.text.len());
+        step.extend(document);
+    }
+    Ok(step)
+}
+
+/// Waits for a window's batches and writes its rows.
+fn finish(
+    ctx: &Ctx,
+    model: &QueryModel,
+    window: Window,
+    kept: &HashMap<(u32, u32), Vec<Predicted>>,
+    checkpoint: &mut Checkpoint,
+    writer: &mut QueryWriter,
+) -> Result<()> {
+    let Window { rows, row_of, segments, batches } = window;
+    let mut open = HashMap::<u32, u32>::new();
+    row_of.iter().for_each(|&row| *open.entry(row).or_default() += 1);
+    ctx.progress.advance(u64::from(rows.len() as u32) - open.len() as u64);
+    let mut predicted: Vec<Predicted> = Vec::new();
+    for batch in batches {
+        let place = |segment: usize| (row_of[segment], segments[segment].number);
+        let made = match batch.queries {
+            None => batch.segments.iter().flat_map(|&s| kept.get(&place(s)).cloned().unwrap_or_default()).collect(),
+            Some(pending) => {
+                let generated = pending.wait().map_err(|e| with_rows(e, &batch.segments, &row_of))?;
+                let made = generated
+                    .into_iter()
+                    .map(|g| {
+                        let (row, segment) = place(g.segment);
+                        Ok(Predicted { row, segment, query: g.query, text: model.text(&g.ids)? })
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                checkpoint.push(&made)?;
+                made
+            }
+        };
+        predicted.extend(made);
+        ctx.progress.advance(batch.segments.iter().filter(|&&s| closes(&mut open, row_of[s])).count() as u64);
+    }
+    predicted.sort_by_key(|p| (p.row, p.segment, p.query));
+    let mut rest = predicted.as_slice();
+    for row in rows {
+        let (own, after) = rest.split_at(rest.iter().take_while(|p| p.row == row).count());
+        rest = after;
+        writer.row(own.iter().filter(|p| !p.text.is_empty()).map(|p| (p.segment, p.text.as_str())))?;
+    }
+    Ok(())
+}
+
+/// Counts a segment of a row as done; whether it was the row's last.
+fn closes(open: &mut HashMap<u32, u32>, row: u32) -> bool {
+    let left = open.entry(row).or_insert(1);
+    *left -= 1;
+    *left == 0
+}
+
+/// The error with the rows of the split that the batch was about.
+fn with_rows(error: Error, segments: &[usize], row_of: &[u32]) -> Error {
+    if error.code() == Code::Cancelled {
+        return error;
+    }
+    let mut rows: Vec<u32> = segments.iter().map(|&s| row_of[s]).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    error.with("rowsOfSplit", rows)
+}
