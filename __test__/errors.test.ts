@@ -1,10 +1,11 @@
 // Every error by its code: raised as users raise it, and its message says what, where and what to do.
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { binding } from '../ts/binding.ts'
-import { LongweaveError, Rake, errorCodes, prepare, readSequences, resolveOptions, show, stage, tasks, verify, weave } from '../ts/index.ts'
-import type { ErrorCode, WeaveOptions } from '../ts/index.ts'
+import { Embedder, LongweaveError, QueryPredictor, Rake, errorCodes, prepare, readSequences, resolveOptions, show, stage, tasks, verify, weave } from '../ts/index.ts'
+import type { ErrorCode, QueryModelOptions, WeaveOptions } from '../ts/index.ts'
+import { changedInside, changedModel, models } from './models.ts'
 import { all, cli, failure, filesOf, finished, folder, gzip, jsonl, node, parquet, plain, randomCorpus, root, wordTokenizer, writeJsonl, zstd } from './support.ts'
 
 const directory = folder()
@@ -46,6 +47,26 @@ async function failing(failpoint: string): Promise<never> {
 const half = (bytes: Buffer) => bytes.subarray(0, Math.floor(bytes.length / 2))
 const columns = { id: documents.map(({ id }) => id), text: documents.map(({ text }) => text) }
 const noQueries = { idField: 'id', queryField: null, queries: {} } as const
+
+const t5 = join(models, 't5-v1_0/longweave')
+const model = (path: string, more: QueryModelOptions = {}) => QueryPredictor.load(path, { device: 'cpu', maxQueryTokens: 4, ...more })
+const embedder = (path: string) => Embedder.load(path, { device: 'cpu' })
+/** The library that tests use: that of the package. */
+const packagedRuntime = () => join(root, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1')
+const addon = () => join(root, 'binding', readdirSync(join(root, 'binding')).find((name) => name.endsWith('.node')) ?? '')
+function cutShort(path: string): void {
+  writeFileSync(path, half(readFileSync(path)))
+}
+/** Bits that are no number, in a file of floats. */
+function noNumbers(path: string): void {
+  writeFileSync(path, readFileSync(path).fill(0xff))
+}
+/** Loads a model in a process of its own, which has loaded no library yet; its error. */
+async function elsewhere(env: NodeJS.ProcessEnv): Promise<never> {
+  const { err } = await cli(['predict', '--corpus', corpus, '--model', t5], { env })
+  const [, message, code] = /^longweave: ([\s\S]*) \[([A-Z_]+)\]\n$/.exec(err) ?? []
+  throw new LongweaveError(code as ErrorCode, message ?? err, {})
+}
 
 /** A code, what raises it, what its message holds, and details that programs get. */
 type Row = [code: ErrorCode, when: string, raise: () => unknown, says: (string | RegExp)[], details?: object]
@@ -117,6 +138,43 @@ const rows: Row[] = [
   ['TOKEN_UNKNOWN', 'padding is needed and there is none', () => run({ lastFill: 'pad', tokenizer: file('padless.json', readFileSync(tokenizer, 'utf8').replaceAll('<pad>', 'w101')) }), ['`padToken`']],
   ['QUERIES_INVALID', 'a row of the queries has no id', () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q1.jsonl', '{"id":"doc-0","query":"red car"}\n{"query":"x"}\n') } }), ['q1.jsonl row 1', '`id`'], { row: 1 }],
   ['QUERIES_INVALID', 'the file holds no query', () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q2.jsonl', '{"id":"doc-0"}\n') } }), ['q2.jsonl', '`query`']],
+  ['ONNXRUNTIME_MISSING', 'the library that was named is not there', () => model(t5, { onnxRuntime: 'none.so' }), ['`onnxRuntime`', 'none.so', 'npm install onnxruntime-node', 'ONNXRUNTIME_LIB'], { file: 'none.so' }],
+  ['ONNXRUNTIME_MISSING', 'the variable names a file that is no library', () => elsewhere({ ONNXRUNTIME_LIB: join(root, 'package.json') }), ['package.json', 'does not load', 'npm install onnxruntime-node']],
+  ['ONNXRUNTIME_MISSING', 'the variable names a library that is another one', () => elsewhere({ ONNXRUNTIME_LIB: addon() }), ['.node', 'OrtGetApiBase']],
+  ['ONNXRUNTIME_UNSUITABLE', 'this process has loaded another one', async () => {
+    await model(t5)
+    const copy = join(directory, 'another.so')
+    copyFileSync(packagedRuntime(), copy)
+    await model(t5, { onnxRuntime: copy })
+  }, ['another.so', 'has loaded', 'another process']],
+  ['DEVICE_UNAVAILABLE', 'there is no CUDA', () => model(t5, { device: 'cuda:3' }), ['cuda:3', 'onnxruntime-gpu', '`device: cpu`'], { device: 'cuda:3' }],
+  ['MODEL_MISSING', 'there is no such directory', () => model(join(directory, 'none')), ['no model directory', 'none']],
+  ['MODEL_MISSING', 'a file of it is missing', () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => rmSync(join(d, 'weights.bin')))), ['weights.bin', 'decoder.onnx, encoder.onnx']],
+  ['MODEL_MISSING', 'it is no model', () => model(directory), ['encoder_model.onnx', 'it holds']],
+  ['MODEL_MISSING', 'the tokenizer is missing', () => embedder(changedModel('bert', fresh(), (d) => rmSync(join(d, 'tokenizer.json')))), ['tokenizer.json']],
+  ['MODEL_INVALID', 'the weights were cut short', () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'weights.bin')))), ['weights.bin', 'bytes', 'copy it again']],
+  ['MODEL_INVALID', 'the weights were cut short, and their length written down', () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'weights.bin')))), ['coder.onnx', 'no model that ONNX Runtime can load']],
+  ['MODEL_INVALID', "a graph of optimum's was cut short", () => model(changedModel('t5-v1_0/optimum', fresh(), (d) => cutShort(join(d, 'encoder_model.onnx')))), ['encoder_model.onnx', 'copy it again']],
+  ['MODEL_INVALID', 'its description is damaged', () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'longweave-model.json')))), ['longweave-model.json', 'no JSON']],
+  ['MODEL_INVALID', 'its description lacks something', () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => writeFileSync(join(d, 'longweave-model.json'), '{"format":"longweave-seq2seq"}'))), ['longweave-model.json', 'version']],
+  ['MODEL_INVALID', 'its tokenizer is damaged', () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'tokenizer.json')))), ['tokenizer.json', 'no tokenizer']],
+  ['MODEL_MISMATCH', 'the encoder is that of another kind of model', () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => copyFileSync(join(models, 'bert/model.onnx'), join(d, 'encoder.onnx')))), ['encoder.onnx', '`attention_mask`', '`lengths`', 'expected']],
+  ['MODEL_MISMATCH', 'encoder and decoder were exchanged', () => model(changedModel('t5-v1_0/optimum', fresh(), (d) => copyFileSync(join(d, 'decoder_model.onnx'), join(d, 'encoder_model.onnx')))), ['encoder_model.onnx', '`encoder_hidden_states`']],
+  ['MODEL_MISMATCH', 'an embedder is no encoder', () => embedder(changedModel('bert', fresh(), (d) => copyFileSync(join(models, 't5-v1_0/optimum/decoder_model.onnx'), join(d, 'model.onnx')))), ['model.onnx', '`encoder_hidden_states`']],
+  ['MODEL_TOKENIZER', 'the tokenizer has more tokens than the model', () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => copyFileSync(join(models, 'bert/tokenizer.json'), join(d, 'tokenizer.json')))), ['up to id 399', 'below 320'], { expected: 320, found: 400 }],
+  ['MODEL_NOT_FINITE', 'the weights of a query model are no numbers', async () => all((await model(changedModel('t5-v1_0/longweave', fresh(), (d) => noNumbers(join(d, 'weights.bin'))))).predict(['a text'])), ['not finite', 'step 0', 'fp32']],
+  ['INFERENCE_FAILED', 'a model is not what its description says', async () => {
+    const wrong = changedModel('t5-v1_0/longweave', fresh(), (d) => {
+      const path = join(d, 'longweave-model.json')
+      writeFileSync(path, readFileSync(path, 'utf8').replace('"heads": 2', '"heads": 3'))
+    })
+    await all((await model(wrong)).predict(['a text']))
+  }, ['could not run', 'decoder.onnx']],
+  ['OPTIONS_INVALID', 'several queries are asked of greedy decoding', () => model(t5, { decoding: 'greedy', queriesPerSegment: 2 }), ['`queriesPerSegment`', '`decoding: sample`'], { option: 'queries.queriesPerSegment' }],
+  ['OPTIONS_INVALID', 'the device is none', () => model(t5, { device: 'gpu' }), ['`device`', 'cuda:N', 'gpu'], { option: 'device' }],
+  ['OPTIONS_INVALID', 'the predictor is a model and none is named', () => run({ queries: { predictor: 'onnx' } }), ['`queries.model`'], { option: 'queries.model' }],
+  ['OPTIONS_INVALID', 'an option of a model does not exist', () => model(t5, { topp: 3 } as object), ['`topp`', '`topP`']],
+  ['OPTIONS_INVALID', 'the prefix leaves no room', () => model(t5, { prefix: 'word '.repeat(600) }), ['prefix', 'no room']],
   ['NO_KEYWORDS', 'no query holds a keyword', () => run({ keywords: { minScore: 1e6 } }), ['30 documents', '`minScore`', '`pool: all`']],
   ['PLAN_EMPTY', 'the corpus does not fill one sequence', () => run({ length: 1_000_000 }), ['1000000 tokens', '`length`', '`lastFill: pad`']],
   ['MEMORY_BUDGET', 'one sequence is larger than the memory', () => run({ length: 20_000_000, lastFill: 'pad', memory: '16MiB' }), ['16777216', '`memory`']],

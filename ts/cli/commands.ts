@@ -4,6 +4,8 @@ import { planCommand, runCommand } from './run.ts'
 import { showCommand, verifyCommand } from './inspect.ts'
 import { stageCommand, tasksCommand } from './tasks.ts'
 import { trainCommand } from './train.ts'
+import { embedCommand, predictCommand } from './models.ts'
+import type { Flag } from './flags.ts'
 import type { OwnFlag } from './usage.ts'
 
 /** A command. */
@@ -13,8 +15,8 @@ export interface Command {
   usage: string
   details: string
   flags: Record<string, OwnFlag>
-  /** Whether it takes the options of a run. */
-  takesOptions: boolean
+  /** Flags that come from a schema, and what they are called; null where there are none. */
+  options: { title: string; flags: () => Flag[] } | null
   examples: string[]
   /** Runs it; the exit status, 0 where none is given. */
   run(args: string[]): Promise<number | void>
@@ -22,5 +24,5 @@ export interface Command {
 
 /** All commands by name. */
 export const commands: Record<string, Command> = Object.fromEntries(
-  [runCommand, planCommand, showCommand, verifyCommand, keywordsCommand, tasksCommand, stageCommand, trainCommand].map((command) => [command.name, command]),
+  [runCommand, planCommand, showCommand, verifyCommand, keywordsCommand, predictCommand, embedCommand, tasksCommand, stageCommand, trainCommand].map((command) => [command.name, command]),
 )

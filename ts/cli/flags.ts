@@ -44,7 +44,12 @@ function leaf(path: string[], schema: Json): Flag {
   return { name: renamed[key] ?? kebab(path.at(-1) ?? ''), path, kind, description: (schema['description'] ?? '') as string, default: schema['default'], choices }
 }
 
-/** All flags, in the schema's order. */
+/** Flags of a flat schema, as JSON Schema. */
+export function flagsOf(schema: Json): Flag[] {
+  return Object.entries(properties(schema)).map(([name, below]) => leaf([name], below))
+}
+
+/** All flags of a run, in the schema's order. */
 export function flags(): Flag[] {
   const found = new Map<string, Flag>()
   for (const [section, schema] of Object.entries(properties(optionsJsonSchema()))) {

@@ -1,7 +1,7 @@
 // Help a person can learn the tool from.
 import { commands } from './commands.ts'
 import type { Command } from './commands.ts'
-import { flags } from './flags.ts'
+import type { Flag } from './flags.ts'
 
 const wrap = (text: string, indent: number) => text.replace(/\n/g, `\n${' '.repeat(indent)}`)
 
@@ -26,8 +26,7 @@ Exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted (and resumable).
 `
 }
 
-function schemaFlags(): string {
-  const list = flags()
+function schemaFlags(list: Flag[]): string {
   const width = Math.max(...list.map((flag) => flag.name.length)) + 4
   return list
     .map((flag) => {
@@ -46,7 +45,7 @@ export function commandHelp(command: Command): string {
   const flagText = own.map(([name, flag]) => `  --${name.padEnd(width)}${wrap(flag.description, width + 4)}${flag.default === undefined ? '' : ` [${flag.default}]`}`).join('\n')
   const parts = [`longweave ${command.name}: ${command.summary}`, `Usage: ${command.usage}`, command.details]
   if (own.length > 0) parts.push(`Flags:\n${flagText}`)
-  if (command.takesOptions) parts.push(`Options of a run, each also a key of --config FILE (JSON) and of the API:\n${schemaFlags()}`)
+  if (command.options !== null) parts.push(`${command.options.title}:\n${schemaFlags(command.options.flags())}`)
   if (command.examples.length > 0) parts.push(`Examples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`)
   return `${parts.filter(Boolean).join('\n\n')}\n`
 }

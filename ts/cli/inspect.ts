@@ -39,7 +39,7 @@ export const showCommand: Command = {
     tokenizer: { type: 'string', description: 'tokenizer.json, for an output that was moved away from its run' },
     json: { type: 'boolean', description: 'as JSON' },
   },
-  takesOptions: false,
+  options: null,
   examples: ['longweave show out 0', 'longweave show out 17 --why', 'longweave show out/holdout 3 --words 60'],
   async run(args) {
     const { values, positionals } = parse(args, this.flags, { most: 2 })
@@ -59,7 +59,7 @@ export const verifyCommand: Command = {
   usage: 'longweave verify OUT',
   details: 'Needs nothing but the directory, so a copy can be checked where it arrived. The held-out output in OUT/holdout is checked by itself.',
   flags: { json: { type: 'boolean', description: 'as JSON' } },
-  takesOptions: false,
+  options: null,
   examples: ['longweave verify out'],
   async run(args) {
     const { values, positionals } = parse(args, this.flags, { most: 1 })

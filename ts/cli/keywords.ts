@@ -29,7 +29,7 @@ say nothing in --extra-non-informative and run again, which repeats only index, 
     'min-score': { type: 'string', description: 'least score', default: '3' },
     json: { type: 'boolean', description: 'as JSON' },
   },
-  takesOptions: false,
+  options: null,
   examples: ["echo 'what is the capital city of northern ireland' | longweave keywords", 'longweave keywords --run out --top 100'],
   async run(args) {
     const { values } = parse(args, this.flags)

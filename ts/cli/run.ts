@@ -3,6 +3,7 @@ import type { Summary } from '../events.ts'
 import { plan, prepare, weave } from '../weave.ts'
 import type { Weave, WeaveOptions } from '../weave.ts'
 import type { Command } from './commands.ts'
+import { flags as runFlags } from './flags.ts'
 import { number, reporter, time } from './progress.ts'
 import { jsonLine, printable } from './text.ts'
 import { parse } from './usage.ts'
@@ -14,6 +15,9 @@ const flags: Record<string, OwnFlag> = {
   json: { type: 'boolean', description: 'one line of JSON for each event, the summary last' },
 }
 
+/** The options of a run as flags. */
+const runOptions = { title: 'Options of a run, each also a key of --config FILE (JSON) and of the API', flags: runFlags }
+
 const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
 
 function report(summary: Summary): string {
@@ -23,6 +27,7 @@ function report(summary: Summary): string {
     const others = [[corpus.empty, 'empty'], [corpus.rejected, 'rejected'], [corpus.renamed, 'renamed']].filter(([n]) => n !== 0).map(([n, what]) => `, ${n} ${what}`).join('')
     lines.push(`corpus      ${corpus.documents.toLocaleString('en')} documents, ${number(corpus.tokens)} tokens in ${corpus.files} file${corpus.files === 1 ? '' : 's'}${others}`)
   }
+  if (summary.predictor?.name === 'onnx') lines.push(`predictor   ${summary.predictor.model ?? 'model'} on ${summary.predictor.devices.join(', ')}`)
   if (keywords !== null) lines.push(`keywords    ${keywords.distinct.toLocaleString('en')} keywords for ${keywords.withKeyword.toLocaleString('en')} documents`)
   if (stats !== null && shares !== null) {
     lines.push(`sequences   ${stats.sequences.toLocaleString('en')} of ${summary.length.toLocaleString('en')} tokens`)
@@ -75,7 +80,7 @@ export const runCommand: Command = {
   details: `Reads .jsonl, .ndjson, .json (plain, .gz, .zst), .parquet, .txt and .md files, directories and globs (quote them). Results of stages are kept
 in --work (default OUT/.work), so that another length, method or seed reuses tokens, queries and keywords.`,
   flags: { ...flags, prepare: { type: 'boolean', description: 'only write OUT/run.json, for longweave tasks and longweave stage' } },
-  takesOptions: true,
+  options: runOptions,
   examples: [
     "longweave run --corpus 'data/*.jsonl.zst' --tokenizer tokenizer.json --length 131072 --out out",
     'longweave run --corpus data --tokenizer tokenizer.json --method standard --length 8192 --out out-standard --work work',
@@ -83,7 +88,7 @@ in --work (default OUT/.work), so that another length, method or seed reuses tok
     "longweave run --corpus docs.parquet --text-field body --id-field url --tokenizer tokenizer.json --length 32768 --format mds --out out",
   ],
   async run(args) {
-    const { values, options } = parse(args, this.flags, { run: true })
+    const { values, options } = parse(args, this.flags, { list: runFlags() })
     const all = { ...options, ...(values['preset'] !== undefined && { preset: values['preset'] }) } as unknown as WeaveOptions
     if (values['prepare'] === true) {
       return drive(prepare(fillIn(all)), values['json'] === true, (summary) => `prepared    ${summary.directory}: \`longweave tasks --run ${summary.directory}\` lists what is to do\n`)
@@ -103,10 +108,10 @@ export const planCommand: Command = {
   usage: 'longweave plan --corpus PATH… --tokenizer FILE --length N --out DIR [options]',
   details: 'Runs all stages up to the plan and says what a run with these options would come to. longweave run with the same options goes on from there.',
   flags,
-  takesOptions: true,
+  options: runOptions,
   examples: ["longweave plan --corpus 'data/*.jsonl' --tokenizer tokenizer.json --length 32768 --fill drop --out try"],
   async run(args) {
-    const { values, options } = parse(args, this.flags, { run: true })
+    const { values, options } = parse(args, this.flags, { list: runFlags() })
     const all = { ...options, ...(values['preset'] !== undefined && { preset: values['preset'] }) } as unknown as WeaveOptions
     return drive(plan(fillIn(all)), values['json'] === true, report)
   },

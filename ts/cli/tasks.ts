@@ -21,7 +21,7 @@ export const tasksCommand: Command = {
   usage: 'longweave tasks --run OUT [--json]',
   details: 'The number of tasks of a stage is known once the stages it depends on are complete.',
   flags: { run: { type: 'string', description: 'output directory of a prepared run' }, json: { type: 'boolean', description: 'as JSON' } },
-  takesOptions: false,
+  options: null,
   examples: ['longweave run --prepare --config run.json --out out', 'longweave tasks --run out --json'],
   async run(args) {
     const { values } = parse(args, this.flags)
@@ -46,7 +46,7 @@ export const stageCommand: Command = {
     memory: { type: 'string', description: 'bytes of heap', default: '2GiB' },
     json: { type: 'boolean', description: 'as JSON' },
   },
-  takesOptions: false,
+  options: null,
   examples: ['longweave stage scan --run out --all', 'longweave stage ingest --run out --task $SLURM_ARRAY_TASK_ID', 'longweave stage pack --run out --shard 0/4'],
   async run(args) {
     const { values, positionals } = parse(args, this.flags, { most: 1 })

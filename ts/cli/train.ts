@@ -15,7 +15,7 @@ export const trainCommand: Command = {
     'vocab-size': { type: 'string', description: 'tokens in all', default: '16384' },
     'text-field': { type: 'string', description: 'field or column of the text', default: 'text' },
   },
-  takesOptions: false,
+  options: null,
   examples: ['longweave train-tokenizer --corpus docs.jsonl --vocab-size 8192 --out tokenizer.json'],
   async run(args) {
     const { values } = parse(args, this.flags)

@@ -5,7 +5,8 @@ import type { ParseArgsConfig } from 'node:util'
 import { LongweaveError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import { merge } from '../options.ts'
-import { flags, toOptions } from './flags.ts'
+import { toOptions } from './flags.ts'
+import type { Flag } from './flags.ts'
 
 /** Wrong usage of the command line: exit 2. */
 export class UsageError extends Error {}
@@ -53,9 +54,8 @@ function explain(error: Error, known: string[]): string {
   return `there is no flag --${unknown}${meant.length > 0 ? `; did you mean ${meant.join(' or ')}?` : ''}`
 }
 
-/** Parses `args`. `run`: with --config, --preset and a flag for each option of the schema. */
-export function parse(args: string[], own: Record<string, OwnFlag>, { run = false, most = 0 }: { run?: boolean; most?: number } = {}): Parsed {
-  const list = run ? flags() : []
+/** Parses `args`: the command's own flags, those of a schema (`list`), and at most `most` other arguments. */
+export function parse(args: string[], own: Record<string, OwnFlag>, { list = [], most = 0 }: { list?: Flag[]; most?: number } = {}): Parsed {
   const known: NonNullable<ParseArgsConfig['options']> = {}
   for (const [name, { type }] of Object.entries(own)) known[name] = { type }
   for (const flag of list) known[flag.name] = { type: 'string', multiple: true }

@@ -112,7 +112,7 @@ impl Sessions {
 
     /// A builder of sessions; the error is a reason in words.
     fn builder(&self) -> Result<SessionBuilder, String> {
-        let said = |e: &dyn fmt::Display| e.to_string();
+        let said = |e: &dyn fmt::Display| reason(&e.to_string());
         let builder = SessionBuilder::new(&self.runtime.environment).map_err(|e| said(&e))?;
         let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| said(&e))?;
         let builder = builder.with_log_level(LogLevel::Fatal).map_err(|e| said(&e))?;
@@ -144,7 +144,7 @@ impl Sessions {
     pub(crate) fn open(&self, path: &Path) -> Result<Session> {
         let mut builder = self.any_builder()?;
         builder.commit_from_file(path).map_err(|e| {
-            let text = e.to_string();
+            let text = reason(&e.to_string());
             let file = path.display().to_string();
             if self.provider != Provider::Cpu(None) && (text.contains("CUDA") || text.contains("cuda") || text.contains("cuDNN")) {
                 let message = format!("{file} cannot be prepared on {}: {text}", self.provider);
@@ -183,9 +183,15 @@ impl Sessions {
     }
 }
 
+/// What ONNX Runtime says without the place in its own source that it says first.
+fn reason(text: &str) -> String {
+    let text = text.rsplit_once(" FAIL : ").map_or(text, |(_, after)| after);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// ONNX Runtime's error while doing something that should work.
 pub(crate) fn runtime_error(action: &str, error: &dyn fmt::Display) -> Error {
-    let text = error.to_string();
+    let text = reason(&error.to_string());
     let remedy = if text.contains("allocate") || text.contains("out of memory") || text.contains("bad_alloc") {
         "; memory is short: lower `batchTokens` and `decodeRows`"
     } else {

@@ -224,7 +224,7 @@ impl Segments {
     /// Errors: `MODEL_INVALID` when the tokenizer refuses the text.
     pub fn of(&self, document: Key, text: &str) -> Result<Vec<Segment>> {
         let mut segments = Vec::new();
-        for piece in pieces(text) {
+        for piece in pieces(text).filter(|piece| !piece.trim().is_empty()) {
             // The prefix stands before the text when it is tokenized, as the model saw it; the tokens after it are the text's.
             let ids = self.tokenizer.encode(&format!("{}{piece}", self.prefix), false)?;
             let own = ids.strip_prefix(self.prefix_ids.as_slice()).unwrap_or(&ids);
