@@ -8,9 +8,9 @@ import numpy as np
 
 from checkpoint import Checkpoint, Shape
 from graph import Graph, WeightFile
-from precision import Precision
+from precision import Precision, Weight
 
-MASKED = -1e9  # added to the score of a padded position: its probability is exactly 0, and a row's result does not depend on padding
+MASKED = -30000.0  # added to a padded position's score: its probability is exactly 0; float16 can hold it
 
 
 class Stack:
@@ -29,8 +29,11 @@ class Stack:
 
     def linear(self, operand, *names: str):
         """One product with the weights of these names side by side."""
-        weight = np.concatenate([self.source[name] for name in names])
-        return self.precision.linear(self.graph, operand, "+".join(names), weight)
+        weight = Weight("+".join(names), np.concatenate([self.source[name] for name in names]))
+        return self.precision.linear(self.graph, operand, weight)
+
+    def weight(self, name: str) -> Weight:
+        return Weight(name, self.source[name])
 
     def operand(self, hidden: str):
         return self.precision.operand(self.graph, hidden)
@@ -80,27 +83,9 @@ class Stack:
         return self.graph.weight(f"{self.part}.position_bias", np.ascontiguousarray(table[buckets.numpy()].T))
 
     def feed_forward(self, hidden: str, layer: int, sub: int) -> str:
-        names = ("wi_0", "wi_1") if self.shape.gated else ("wi",)
-        operand = self.operand(hidden)
-        made = [self.precision.wide(self.graph, self.linear(operand, self.name(layer, sub, f"DenseReluDense.{name}"))) for name in names]
-        active = self.activation(made[0])
-        if self.shape.gated:
-            active = self.graph.op("Mul", active, made[1])
-        name = self.name(layer, sub, "DenseReluDense.wo")
-        return self.precision.narrowing(self.graph, active, name, self.source[name])
-
-    def activation(self, value: str) -> str:
-        graph = self.graph
-        match self.shape.activation:
-            case "relu":
-                return graph.op("Relu", value)
-            case "gelu":
-                return graph.op("Gelu", value)
-            case "gelu_new":
-                return graph.op("Gelu", value, approximate="tanh")
-            case "silu":
-                return graph.op("Mul", value, graph.op("Sigmoid", value))
-        raise AssertionError(self.shape.activation)
+        parts = ("wi_0", "wi_1", "wo") if self.shape.gated else ("wi", "wo")
+        *first, second = (self.weight(self.name(layer, sub, f"DenseReluDense.{part}")) for part in parts)
+        return self.precision.feed_forward(self.graph, self.operand(hidden), first, self.shape.activation, second)
 
 
 def encoder(checkpoint: Checkpoint, weights: WeightFile, precision: Precision) -> Graph:
@@ -119,13 +104,19 @@ def encoder(checkpoint: Checkpoint, weights: WeightFile, precision: Precision) -
     bias = graph.op("Add", graph.op("Unsqueeze", bias, graph.ints(0)), stack.mask(count))
     bias = precision.narrow(graph, bias)
 
-    hidden = precision.embedding(graph, "shared.weight", stack.source["shared.weight"], "input_ids")
+    size = graph.op("Shape", "input_ids")
+    def split(value: str) -> str:
+        """[R, inner] as [B, S, inner]."""
+        return graph.op("Reshape", value, graph.op("Concat", size, graph.ints(shape.inner), axis=0))
+
+    hidden = precision.embedding(graph, stack.weight("shared.weight"), graph.op("Reshape", "input_ids", graph.ints(-1)))
     added = None
     for layer in range(shape.encoder_layers):
         normed, hidden = stack.norm(hidden, stack.name(layer, 0, "layer_norm"), added=added)
         operand = stack.operand(normed)
-        q, k, v = (stack.linear(operand, stack.name(layer, 0, f"SelfAttention.{part}")) for part in "qkv")
+        q, k, v = (split(stack.linear(operand, stack.name(layer, 0, f"SelfAttention.{part}"))) for part in "qkv")
         context = graph.contrib("MultiHeadAttention", q, k, v, "", "", bias, num_heads=shape.heads, scale=1.0)
+        context = graph.op("Reshape", context, graph.ints(-1, shape.inner))
         added = precision.wide(graph, stack.linear(stack.operand(context), stack.name(layer, 0, "SelfAttention.o")))
         normed, hidden = stack.norm(hidden, stack.name(layer, 1, "layer_norm"), added=added)
         added = stack.feed_forward(normed, layer, 1)
@@ -135,7 +126,7 @@ def encoder(checkpoint: Checkpoint, weights: WeightFile, precision: Precision) -
     for layer in range(shape.decoder_layers):
         for part, perm, dims in (("key", [0, 2, 3, 1], ["B", shape.heads, shape.head_dim, "S"]), ("value", [0, 2, 1, 3], ["B", shape.heads, "S", shape.head_dim])):
             value = stack.linear(operand, f"decoder.block.{layer}.layer.1.EncDecAttention.{part[0]}.weight")
-            value = graph.op("Transpose", stack.heads(value, 0, 0, shape.heads, shape.head_dim), perm=perm)
+            value = graph.op("Transpose", stack.heads(split(value), 0, 0, shape.heads, shape.head_dim), perm=perm)
             graph.output(value, f"cross_{part}.{layer}", precision.compute, dims)
     return graph
 
@@ -161,7 +152,7 @@ def decoder(checkpoint: Checkpoint, weights: WeightFile, precision: Precision) -
     bias = graph.op("Gather", stack.bias_table(-shape.max_distance, 0), places, axis=1)
     bias = graph.op("Unsqueeze", bias, graph.ints(0, 2))
 
-    hidden = precision.embedding(graph, "shared.weight", stack.source["shared.weight"], "token")
+    hidden = precision.embedding(graph, stack.weight("shared.weight"), "token")
     added = None
     per_head = (0, shape.heads, 1, shape.head_dim)
     for layer in range(shape.decoder_layers):
@@ -190,7 +181,7 @@ def decoder(checkpoint: Checkpoint, weights: WeightFile, precision: Precision) -
     factor = shape.d_model**-0.5 if shape.tied else 1.0
     final, _ = stack.norm(hidden, "decoder.final_layer_norm.weight", factor, added)
     name = "shared.weight" if shape.tied else "lm_head.weight"
-    logits = precision.output(graph, stack.operand(final), name, stack.source[name])
+    logits = precision.output(graph, stack.operand(final), stack.weight(name))
     graph.output(logits, "logits", np.float32, ["B", shape.vocab_size])
     top, ids = graph.op("TopK", "logits", "k", axis=1, largest=1, sorted=1, outputs=2)
     graph.output(top, "top_logits", np.float32, ["B", "K"])

@@ -53,14 +53,15 @@ def wordpiece(vocab_size: int = 400):
     return tokenizer._tokenizer
 
 
-def t5(kind: str, vocab_size: int, directory: Path, **sizes):
-    """Writes a random T5 checkpoint without tokenizer and returns the model. Weights are wider than T5 draws them, so that answers vary."""
+def t5(kind: str, vocab_size: int, directory: Path, spread: float = 2.0):
+    """Writes a random T5 checkpoint without tokenizer and returns the model. Weights `spread` times as wide as T5 draws them make
+    answers vary, but also enlarge rounding: reduced precision is to be compared with a spread below 1."""
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
     options = dict(T5_KINDS[kind])
     torch.manual_seed(options.pop("seed"))
-    sizes = dict(d_model=32, d_kv=8, num_heads=2, d_ff=48, num_layers=2) | sizes
+    sizes = dict(d_model=32, d_kv=8, num_heads=2, d_ff=48, num_layers=2)
     config = T5Config(vocab_size=vocab_size, decoder_start_token_id=0, relative_attention_max_distance=20, **sizes, **options)
     model = T5ForConditionalGeneration(config).eval()
     with torch.no_grad():
@@ -68,11 +69,11 @@ def t5(kind: str, vocab_size: int, directory: Path, **sizes):
             if "layer_norm" in name:
                 weight.uniform_(0.5, 1.5)
             elif "relative_attention_bias" in name:
-                weight.normal_(0, 3.0)
+                weight.normal_(0, 1.5 * spread)
             elif name == "shared.weight":
                 weight.normal_(0, 0.1)
             else:
-                weight.normal_(0, 2.0 * weight.shape[1] ** -0.5)
+                weight.normal_(0, spread * weight.shape[1] ** -0.5)
         model.lm_head.weight[1] *= 1.5  # the end token wins now and then
     model.save_pretrained(directory)
     return model
