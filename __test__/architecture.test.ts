@@ -12,12 +12,13 @@ const allowed: Record<string, string[]> = {
   keywords: ['common'],
   corpus: ['common', 'storage'],
   tokens: ['common', 'storage'],
+  inference: ['common', 'storage'],
   plan: ['common', 'storage'],
   formats: ['common', 'storage'],
   predict: ['common', 'storage', 'keywords', 'corpus'],
   index: ['common', 'storage', 'keywords', 'plan'],
   pack: ['common', 'storage', 'tokens', 'plan', 'formats'],
-  pipeline: ['common', 'storage', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'predict', 'index', 'pack'],
+  pipeline: ['common', 'storage', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'inference', 'predict', 'index', 'pack'],
   node: ['common', 'pipeline'],
 }
 

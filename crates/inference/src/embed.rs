@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Runtime;
-use crate::batches::{Batch, BatchOptions, batches};
+use crate::batches::{BatchOptions, batches};
 use crate::device::{DeviceOptions, Provider, Sessions};
 use crate::files::{exists, read_json, required};
 use crate::graph::Graph;
@@ -116,13 +116,12 @@ impl Embedder {
     pub fn embed(&self, cancel: &Cancel, texts: &[&str]) -> Result<Vec<f32>> {
         let mut rows: Vec<Vec<u32>> = texts.iter().map(|text| self.ids(text)).collect::<Result<_>>()?;
         let lengths: Vec<u32> = rows.iter().map(|r| r.len() as u32).collect();
-        let options = BatchOptions { batch_tokens: self.batch_tokens, decode_rows: usize::MAX, rows_per_segment: 1 };
-        let made = batches_by_tokens(&lengths, &options);
+        let made = groups(&lengths, self.batch_tokens);
         let pending: Vec<_> = made
             .iter()
-            .map(|batch| {
-                let ids: Vec<Vec<u32>> = batch.segments.iter().map(|&i| std::mem::take(&mut rows[i])).collect();
-                let (width, cancel) = (batch.width, cancel.clone());
+            .map(|group| {
+                let ids: Vec<Vec<u32>> = group.texts.iter().map(|&i| std::mem::take(&mut rows[i])).collect();
+                let (width, cancel) = (group.width, cancel.clone());
                 self.worker.ask(move |encoder| {
                     cancel.check()?;
                     encoder.embed(&ids.iter().map(Vec::as_slice).collect::<Vec<_>>(), width)
@@ -130,9 +129,9 @@ impl Embedder {
             })
             .collect();
         let mut vectors = vec![0.0; texts.len() * self.dimensions];
-        for (batch, pending) in made.iter().zip(pending) {
+        for (group, pending) in made.iter().zip(pending) {
             let values = pending.wait()?;
-            for (&place, vector) in batch.segments.iter().zip(values.chunks_exact(self.dimensions)) {
+            for (&place, vector) in group.texts.iter().zip(values.chunks_exact(self.dimensions)) {
                 vectors[place * self.dimensions..][..self.dimensions].copy_from_slice(vector);
             }
         }
@@ -155,19 +154,20 @@ impl Embedder {
     }
 }
 
-/// Batches whose single part holds all rows that fit the budget.
-fn batches_by_tokens(lengths: &[u32], options: &BatchOptions) -> Vec<Batch> {
-    batches(lengths, options)
-        .into_iter()
-        .flat_map(|batch| {
-            let Batch { segments, parts, .. } = batch;
-            parts.into_iter().map(move |part| {
-                let segments = segments[part].to_vec();
-                let width = lengths[segments[0]] as usize;
-                Batch { parts: vec![0..segments.len()], segments, width }
-            })
-        })
-        .collect()
+/// Texts that are embedded together.
+#[derive(Debug, PartialEq, Eq)]
+struct Group {
+    /// Places of the texts, longest first.
+    texts: Vec<usize>,
+    /// Tokens that every row is padded to.
+    width: usize,
+}
+
+/// Groups within the budget of tokens, padding counted.
+fn groups(lengths: &[u32], batch_tokens: usize) -> Vec<Group> {
+    let whole = batches(lengths, &BatchOptions { batch_tokens, decode_rows: usize::MAX, rows_per_segment: 1 });
+    let parts = whole.iter().flat_map(|batch| batch.parts.iter().map(|part| &batch.segments[part.clone()]));
+    parts.map(|texts| Group { texts: texts.to_vec(), width: lengths[texts[0]] as usize }).collect()
 }
 
 /// The model's bound: what sentence-transformers cuts at, else its positions.
@@ -260,11 +260,7 @@ mod tests {
     #[test]
     fn a_batch_is_as_wide_as_its_own_longest_text() {
         let lengths = [3, 90, 80, 2, 4];
-        let options = BatchOptions { batch_tokens: 100, decode_rows: usize::MAX, rows_per_segment: 1 };
-        let made = batches_by_tokens(&lengths, &options);
-        assert_eq!(
-            made.iter().map(|b| (b.segments.clone(), b.width)).collect::<Vec<_>>(),
-            [(vec![1], 90), (vec![2], 80), (vec![4, 0, 3], 4)]
-        );
+        let made = groups(&lengths, 100);
+        assert_eq!(made.iter().map(|g| (g.texts.clone(), g.width)).collect::<Vec<_>>(), [(vec![1], 90), (vec![2], 80), (vec![4, 0, 3], 4)]);
     }
 }

@@ -21,7 +21,7 @@ const SWITCH: &str = "use_cache_branch";
 pub(crate) struct Optimum {
     encoder: Graph,
     decoder: Decoder,
-    /// Names of the caches of a layer without their ends: `past_key_values.0.decoder.key` and `present.0.decoder.key`, by layer key and value.
+    /// Names of the caches without what stands before: `0.decoder.key` of `past_key_values.0.decoder.key`, by layer key and value.
     own: Vec<String>,
     cross: Vec<String>,
     pad: u32,
@@ -31,10 +31,10 @@ pub(crate) struct Optimum {
 
 enum Decoder {
     /// The caches before the first step: type, heads, size of a head.
-    Merged(Graph, (TensorElementType, i64, i64)),
+    Merged(Box<Graph>, (TensorElementType, i64, i64)),
     Split {
-        first: Graph,
-        next: Graph,
+        first: Box<Graph>,
+        next: Box<Graph>,
     },
 }
 
@@ -69,7 +69,7 @@ impl Optimum {
                         return Err(Error::new(Code::ModelMismatch, message).with("file", path.display().to_string()));
                     }
                 };
-                (Decoder::Merged(graph, sizes), own, cross)
+                (Decoder::Merged(Box::new(graph), sizes), own, cross)
             }
             Layout::Split { first, with_past } => {
                 let (first, next) = (Graph::open(sessions, first)?, Graph::open(sessions, with_past)?);
@@ -78,7 +78,7 @@ impl Optimum {
                 // Newer exports leave the hidden states out, since the caches hold all that is needed of them.
                 let more: &[&str] = if next.inputs().contains(&HIDDEN) { &[TOKEN, MASK, HIDDEN] } else { &[TOKEN, MASK] };
                 next.require(&with("past_key_values", &[&own, &cross], more), &with("present", &[&own], &["logits"]))?;
-                (Decoder::Split { first, next }, own, cross)
+                (Decoder::Split { first: Box::new(first), next: Box::new(next) }, own, cross)
             }
             Layout::Own(_) => return Err(Error::new(Code::Internal, "a layout of longweave's own was opened as optimum's")),
         };

@@ -43,7 +43,7 @@ struct Made {
 
 enum Maker {
     Extractive(Extractive),
-    Model(QueryModel),
+    Model(Box<QueryModel>),
 }
 
 /// A query predictor.
@@ -67,7 +67,7 @@ impl QueryMaker {
             }
             PredictorName::Onnx => {
                 let model = queries.model_options(seed, ctx.pool.current_num_threads(), base)?;
-                Maker::Model(QueryModel::load(Runtime::load(&queries.runtime_options(base))?, &model)?)
+                Maker::Model(Box::new(QueryModel::load(Runtime::load(&queries.runtime_options(base))?, &model)?))
             }
         };
         Ok(QueryMaker { maker, ctx })

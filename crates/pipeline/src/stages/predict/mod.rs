@@ -24,7 +24,7 @@ pub(crate) enum AnyPredictor {
     /// Document by document, on the run's threads.
     Rows(Box<dyn Predictor>),
     /// In batches, on a device.
-    Model(QueryModel),
+    Model(Box<QueryModel>),
 }
 
 impl AnyPredictor {
@@ -43,7 +43,7 @@ impl AnyPredictor {
             PredictorName::Onnx => {
                 let runtime = Runtime::load(&queries.runtime_options(base))?;
                 let model = queries.model_options(options.seed, ctx.pool.current_num_threads(), base)?;
-                AnyPredictor::Model(QueryModel::load(runtime, &model)?)
+                AnyPredictor::Model(Box::new(QueryModel::load(runtime, &model)?))
             }
         })
     }
