@@ -27,10 +27,38 @@ pub struct Batch {
     pub parts: Vec<Range<usize>>,
 }
 
-/// Batches of all segments, longest first: what does not fit into a device's memory fails at once.
-pub fn batches(lengths: &[u32], options: &BatchOptions) -> Vec<Batch> {
+/// Rows that are encoded together and leave nothing to decode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Places in the list of lengths, longest first.
+    pub(crate) rows: Vec<usize>,
+    /// Tokens that every row is padded to: those of the longest.
+    pub(crate) width: usize,
+}
+
+/// Groups of all rows within a budget of tokens, padding counted; a longer row is a group alone.
+pub(crate) fn groups(lengths: &[u32], batch_tokens: usize) -> Vec<Group> {
+    let order = longest_first(lengths);
+    let mut groups = Vec::new();
+    let mut rest = order.as_slice();
+    while let Some(&longest) = rest.first() {
+        let width = lengths[longest] as usize;
+        let (rows, after) = rest.split_at((batch_tokens / width.max(1)).clamp(1, rest.len()));
+        groups.push(Group { rows: rows.to_vec(), width });
+        rest = after;
+    }
+    groups
+}
+
+fn longest_first(lengths: &[u32]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(lengths[i]), i));
+    order
+}
+
+/// Batches of all segments, longest first: what does not fit into a device's memory fails at once.
+pub fn batches(lengths: &[u32], options: &BatchOptions) -> Vec<Batch> {
+    let order = longest_first(lengths);
     let most = (options.decode_rows / options.rows_per_segment.max(1)).max(1);
     order
         .chunks(most)
@@ -65,5 +93,13 @@ mod tests {
             assert!(made.windows(2).all(|w| w[0].width >= w[1].width));
         }
         assert!(batches(&[], &BatchOptions { batch_tokens: 1, decode_rows: 1, rows_per_segment: 1 }).is_empty());
+    }
+
+    #[test]
+    fn a_group_is_as_wide_as_its_own_longest_row() {
+        let made = groups(&[3, 90, 80, 2, 4], 100);
+        assert_eq!(made.iter().map(|g| (g.rows.clone(), g.width)).collect::<Vec<_>>(), [(vec![1], 90), (vec![2], 80), (vec![4, 0, 3], 4)]);
+        assert_eq!(groups(&[7, 7], 1).len(), 2);
+        assert!(groups(&[], 100).is_empty());
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Runtime;
-use crate::batches::{BatchOptions, batches};
+use crate::batches::groups;
 use crate::device::{DeviceOptions, Provider, Sessions};
 use crate::files::{exists, read_json, required};
 use crate::graph::Graph;
@@ -120,7 +120,7 @@ impl Embedder {
         let pending: Vec<_> = made
             .iter()
             .map(|group| {
-                let ids: Vec<Vec<u32>> = group.texts.iter().map(|&i| std::mem::take(&mut rows[i])).collect();
+                let ids: Vec<Vec<u32>> = group.rows.iter().map(|&i| std::mem::take(&mut rows[i])).collect();
                 let (width, cancel) = (group.width, cancel.clone());
                 self.worker.ask(move |encoder| {
                     cancel.check()?;
@@ -131,7 +131,7 @@ impl Embedder {
         let mut vectors = vec![0.0; texts.len() * self.dimensions];
         for (group, pending) in made.iter().zip(pending) {
             let values = pending.wait()?;
-            for (&place, vector) in group.texts.iter().zip(values.chunks_exact(self.dimensions)) {
+            for (&place, vector) in group.rows.iter().zip(values.chunks_exact(self.dimensions)) {
                 vectors[place * self.dimensions..][..self.dimensions].copy_from_slice(vector);
             }
         }
@@ -152,22 +152,6 @@ impl Embedder {
         }
         Ok(ids)
     }
-}
-
-/// Texts that are embedded together.
-#[derive(Debug, PartialEq, Eq)]
-struct Group {
-    /// Places of the texts, longest first.
-    texts: Vec<usize>,
-    /// Tokens that every row is padded to.
-    width: usize,
-}
-
-/// Groups within the budget of tokens, padding counted.
-fn groups(lengths: &[u32], batch_tokens: usize) -> Vec<Group> {
-    let whole = batches(lengths, &BatchOptions { batch_tokens, decode_rows: usize::MAX, rows_per_segment: 1 });
-    let parts = whole.iter().flat_map(|batch| batch.parts.iter().map(|part| &batch.segments[part.clone()]));
-    parts.map(|texts| Group { texts: texts.to_vec(), width: lengths[texts[0]] as usize }).collect()
 }
 
 /// The model's bound: what sentence-transformers cuts at, else its positions.
@@ -255,12 +239,5 @@ mod tests {
         assert_eq!(pool(&[1.0, 2.0, 5.0, 6.0], 2, false).collect::<Vec<_>>(), [3.0, 4.0]);
         assert_eq!(pool(&[1.0, 2.0, 5.0, 6.0], 2, true).collect::<Vec<_>>(), [0.6, 0.8]);
         assert_eq!(pool(&[0.0, 0.0], 2, true).collect::<Vec<_>>(), [0.0, 0.0]);
-    }
-
-    #[test]
-    fn a_batch_is_as_wide_as_its_own_longest_text() {
-        let lengths = [3, 90, 80, 2, 4];
-        let made = groups(&lengths, 100);
-        assert_eq!(made.iter().map(|g| (g.texts.clone(), g.width)).collect::<Vec<_>>(), [(vec![1], 90), (vec![2], 80), (vec![4, 0, 3], 4)]);
     }
 }

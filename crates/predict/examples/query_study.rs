@@ -1,6 +1,7 @@
 //! The study that chose the extractive predictor (benches/queries/README.md):
 //! `cargo run --profile quick -p longweave-predict --example query_study -- DATA MODE`, where MODE is
 //! `questions train|valid`, `groups news20|reuters`, `speed`, or `dump FILE` (what train.py learns from). Prints Markdown tables.
+//! `NAME=FILE…` after the first two adds methods whose queries a model wrote beforehand: JSON lines {"id", "queries"} for each text.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,11 +23,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        [data, "questions", split] => questions(Path::new(data), split),
-        [data, "groups", corpus] => groups(Path::new(data), corpus),
+        [data, "questions", split, ref written @ ..] => questions(Path::new(data), split, written),
+        [data, "groups", corpus, ref written @ ..] => groups(Path::new(data), corpus, written),
         [data, "speed"] => speed(Path::new(data)),
         [data, "dump", file] => dump(Path::new(data), Path::new(file)),
-        _ => panic!("DATA questions train|valid, DATA groups news20|reuters, DATA speed, or DATA dump FILE"),
+        _ => panic!("DATA questions train|valid [NAME=FILE…], DATA groups news20|reuters [NAME=FILE…], DATA speed, or DATA dump FILE"),
     }
 }
 
@@ -102,6 +103,36 @@ fn first_sentence(text: &str) -> &str {
 
 type Method = (String, Box<dyn Fn(&str) -> Vec<String>>);
 
+/// The keywords of the queries that a model wrote for the texts of a corpus, in the order of the queries.
+fn written(data: &Path, corpus: &str, field: &str, argument: &str) -> Method {
+    let (name, file) = argument.split_once('=').expect("NAME=FILE");
+    let lines = std::io::BufReader::new(std::fs::File::open(file).unwrap()).split(b'\n');
+    let mut by_id: HashMap<String, Vec<String>> = HashMap::new();
+    for line in lines {
+        let row: Value = serde_json::from_slice(&line.unwrap()).unwrap();
+        let queries = row["queries"].as_array().unwrap().iter().map(|q| q.as_str().unwrap().to_owned()).collect();
+        by_id.insert(row["id"].as_str().unwrap().to_owned(), queries);
+    }
+    let mut by_text: HashMap<String, Vec<String>> = HashMap::new();
+    for row in rows(data, corpus) {
+        if let Some(queries) = by_id.get(row["id"].as_str().unwrap()) {
+            by_text.entry(row[field].as_str().unwrap().to_owned()).or_insert_with(|| keywords_of(queries));
+        }
+    }
+    let of = move |text: &str| by_text.get(text).unwrap_or_else(|| panic!("no queries for: {text}")).clone();
+    (name.to_owned(), Box::new(of))
+}
+
+fn keywords_of(queries: &[String]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for (phrase, _) in queries.iter().flat_map(|query| phrases(query)) {
+        if !found.contains(&phrase) {
+            found.push(phrase);
+        }
+    }
+    found
+}
+
 /// Every way of finding candidates, best first; `texts` give TF-IDF its document frequencies.
 fn methods(texts: &[&str]) -> Vec<Method> {
     let mut documents: HashMap<String, u32> = HashMap::new();
@@ -126,13 +157,7 @@ fn methods(texts: &[&str]) -> Vec<Method> {
     for n in [1, 2, 3, 4, 5, 6] {
         let predictor = Extractive::new(ExtractiveOptions { segment_tokens: SEGMENT_TOKENS }).with_phrases(n);
         let ctx = Ctx::new(1, 1 << 30).unwrap();
-        let of = move |text: &str| {
-            let mut found = Vec::new();
-            for query in queries(&predictor, &ctx, text) {
-                found.extend(phrases(&query).into_iter().map(|p| p.0).filter(|p| !found.contains(p)).collect::<Vec<_>>());
-            }
-            found
-        };
+        let of = move |text: &str| keywords_of(&queries(&predictor, &ctx, text));
         all.push((format!("extractive, {n} a segment"), Box::new(of)));
     }
     all
@@ -191,11 +216,12 @@ impl Hits {
     }
 }
 
-fn questions(data: &Path, split: &str) {
+fn questions(data: &Path, split: &str, files: &[&str]) {
     let passages = passages(data, split);
     let texts: Vec<&str> = passages.iter().map(|p| p.text.as_str()).collect();
     let mut tables: BTreeMap<String, Vec<(String, Hits)>> = BTreeMap::new();
-    for (name, method) in methods(&texts) {
+    let from_files = files.iter().map(|argument| written(data, "qa-pairs", "passage", argument));
+    for (name, method) in methods(&texts).into_iter().chain(from_files) {
         let mut hits: BTreeMap<&str, Hits> = BTreeMap::new();
         for passage in &passages {
             let found = method(&passage.text);
@@ -230,7 +256,7 @@ fn purity(groups: &[Vec<usize>], topics: &[Vec<String>]) -> f64 {
     same / pairs
 }
 
-fn groups(data: &Path, corpus: &str) {
+fn groups(data: &Path, corpus: &str, files: &[&str]) {
     let mut texts = Vec::new();
     let mut topics: Vec<Vec<String>> = Vec::new();
     for row in rows(data, corpus) {
@@ -252,7 +278,8 @@ fn groups(data: &Path, corpus: &str) {
     let keys: Vec<u128> = (0..texts.len()).map(|i| Key::of(&i.to_string()).0).collect();
     let ctx = Ctx::new(2, 1 << 32).unwrap();
     let all: Vec<&str> = texts.iter().map(String::as_str).collect();
-    for (name, method) in methods(&all) {
+    let from_files = files.iter().map(|argument| written(data, corpus, "text", argument));
+    for (name, method) in methods(&all).into_iter().chain(from_files) {
         let directory = tempfile::tempdir().unwrap();
         let prefix = directory.path().join("all");
         let mut writer = CandidateWriter::create(&prefix).unwrap();
