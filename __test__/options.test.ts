@@ -18,6 +18,8 @@ function draw(schema: Json, random: () => number): unknown {
   if (forms !== undefined) return draw(pick(forms), random)
   if (schema['const'] !== undefined) return schema['const']
   if (schema['enum'] !== undefined) return pick(schema['enum'] as unknown[])
+  // A size in a section: a number or a text, which the caller sets.
+  if (Array.isArray(schema['type'])) return null
   switch (schema['type']) {
     case 'object':
       return Object.fromEntries(Object.entries(schema['properties'] as object).map(([name, below]) => [name, draw(below as Json, random)]))
@@ -31,7 +33,10 @@ function draw(schema: Json, random: () => number): unknown {
       return schema['type'] === 'integer' ? Math.max(low, Math.floor(value)) : value
     }
     case 'string':
-      return schema['pattern'] === undefined ? pick(['a', 'data/b.jsonl', 'grüße', 'x y']) : pick(['auto', 'token:<|end|>'])
+      if (schema['pattern'] === undefined) return pick(['a', 'data/b.jsonl', 'grüße', 'x y'])
+      return String(schema['pattern']).includes('cuda') ? pick(['auto', 'cpu', 'cuda', 'cuda:3']) : pick(['auto', 'token:<|end|>'])
+    case 'boolean':
+      return random() < 0.5
     case 'null':
       return null
     default:
@@ -52,6 +57,9 @@ function randomOptions(seed: number): Options {
   options['maxDocumentBytes'] = 1 + seed
   if (options['bos'] === 'sequence') options['length'] = Math.max(2, options['length'] as number)
   const queries = options['queries'] as Json
+  queries['deviceMemory'] = seed % 3 === 0 ? null : `${1 + seed}GiB`
+  if (queries['decoding'] === 'greedy') queries['queriesPerSegment'] = 1
+  if (queries['predictor'] === 'onnx') queries['model'] ??= 'model'
   if (queries['predictor'] === 'precomputed' && queries['file'] === null) options['queryField'] = 'query'
   const output = options['output'] as Json
   if (output['format'] !== 'memory') output['directory'] ??= 'out'
@@ -111,6 +119,10 @@ const wrong: [string, unknown[]][] = [
   ['corpus', [[], 7, [''], '']], ['corpusRoot', ['', 3]], ['textField', ['', null]], ['idField', ['', 1]], ['queryField', ['']], ['sourceField', ['']],
   ['onBadRow', ['ignore']], ['onDuplicateId', ['drop']], ['maxDocumentBytes', [0, 1.5, '3 cubits']], ['splitBytes', [0, -1, '']],
   ['tokenizer', ['', null, undefined]], ['queries.predictor', ['oracle']], ['queries.file', ['']], ['queries.segmentTokens', [0, 0.5]],
+  ['queries.model', ['', 3]], ['queries.device', ['gpu', 'cuda:', 'cuda:x', '']], ['queries.prefix', [3]], ['queries.decoding', ['beam']], ['queries.temperature', [0, -1, '1']],
+  ['queries.topK', [-1, 0.5]], ['queries.topP', [0, 1.01]], ['queries.queriesPerSegment', [0, 70_000]], ['queries.maxQueryTokens', [0, 70_000]],
+  ['queries.batchTokens', [0, 1.5]], ['queries.decodeRows', [0]], ['queries.tf32', ['yes', 1]], ['queries.deviceMemory', [0, 'much']], ['queries.onnxRuntime', ['']],
+  ['queries.checkpointSeconds', [-1, 'soon']],
   ['keywords.stopWords', ['', []]], ['keywords.minScore', ['high', Number.NaN]], ['keywords.nonInformative', ['all']],
   ['keywords.extraNonInformative', ['x', [1]]], ['keywords.representative', ['best']], ['keywords.commonCap', [0, 1.1]],
   ['keywords.commonFloor', [0, -1]], ['keywords.hierarchy', ['tree']], ['method', ['magic', 3]], ['method.name', ['magic']],

@@ -39,7 +39,6 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/onDuplicateId", json!("suffix"), FROM_DOCUMENTS),
         ("/queryField", json!("text"), FROM_PREDICT),
         ("/queries/predictor", json!("extractive"), FROM_PREDICT),
-        ("/queries/segmentTokens", json!(100), FROM_PREDICT),
         ("/queries/file", path("corpus.jsonl"), FROM_PREDICT),
         ("/keywords/stopWords", json!("fox"), FROM_EXTRACT),
         ("/keywords/stopWords", path("stop.txt"), FROM_EXTRACT),
@@ -98,8 +97,52 @@ fn options_that_nothing_reads_change_nothing() {
     let base = digests(&place.prepare_in("base", std::slice::from_ref(&extractive)).unwrap());
     let other = digests(&place.prepare_in("other", &[extractive, ("/queryField", Value::Null)]).unwrap());
     assert_eq!(other, base, "the field of queries is not read by the extractive predictor");
+    for predictor in ["extractive", "precomputed"] {
+        let base = digests(&place.prepare_in(&format!("{predictor}-base"), &[("/queries/predictor", json!(predictor))]).unwrap());
+        let more = [("/queries/predictor", json!(predictor)), ("/queries/topK", json!(3)), ("/queries/batchTokens", json!(99))];
+        assert_eq!(digests(&place.prepare_in(&format!("{predictor}-other"), &more).unwrap()), base, "options of a model");
+    }
     let random = ("/keywords/representative", json!("random"));
     let base = place.prepare_in("random", std::slice::from_ref(&random)).unwrap();
     let other = place.prepare_in("seeded", &[random, ("/seed", json!(1))]).unwrap();
     assert_ne!(base.digest(Stage::Index), other.digest(Stage::Index), "a random choice depends on the seed");
+}
+
+#[test]
+fn what_a_model_writes_depends_on_the_model_and_how_it_is_asked_and_not_on_the_device() {
+    let place = Place::with_documents(10);
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
+    let model = |name: &str| ("/queries/model", json!(fixtures.join(name).to_str().unwrap()));
+    let base = [("/queries/predictor", json!("onnx")), model("t5-v1_0/longweave"), ("/queries/decoding", json!("sample"))];
+    let prepared = |name: &str, more: &[(&str, Value)]| digests(&place.prepare_in(name, &[&base[..], more].concat()).unwrap());
+    let reference = prepared("base", &[]);
+    let cases: Vec<(&str, Value, &[Stage])> = vec![
+        ("/queries/device", json!("cuda:1"), &[]),
+        ("/queries/deviceMemory", json!(1 << 30), &[]),
+        ("/queries/onnxRuntime", json!("elsewhere.so"), &[]),
+        ("/queries/checkpointSeconds", json!(3.0), &[]),
+        ("/queryField", Value::Null, &[]),
+        (model("t5-v1_1/longweave").0, model("t5-v1_1/longweave").1, FROM_PREDICT),
+        ("/queries/prefix", json!("q: "), FROM_PREDICT),
+        ("/queries/decoding", json!("greedy"), FROM_PREDICT),
+        ("/queries/temperature", json!(0.5), FROM_PREDICT),
+        ("/queries/topK", json!(3), FROM_PREDICT),
+        ("/queries/topP", json!(0.5), FROM_PREDICT),
+        ("/queries/queriesPerSegment", json!(2), FROM_PREDICT),
+        ("/queries/maxQueryTokens", json!(9), FROM_PREDICT),
+        ("/queries/segmentTokens", json!(100), FROM_PREDICT),
+        ("/queries/batchTokens", json!(100), FROM_PREDICT),
+        ("/queries/decodeRows", json!(3), FROM_PREDICT),
+        ("/queries/tf32", json!(false), FROM_PREDICT),
+        ("/seed", json!(1), FROM_PREDICT),
+    ];
+    for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
+        let now = prepared(&format!("out{i}"), &[(pointer, value.clone())]);
+        let changed: Vec<Stage> =
+            Stage::ALL.into_iter().zip(now.iter().zip(&reference)).filter(|(_, (a, b))| a != b).map(|(s, _)| s).collect();
+        assert_eq!(changed, expected, "{pointer}: {value}");
+    }
+    let greedy = ("/queries/decoding", json!("greedy"));
+    let seeded = prepared("greedy-seeded", &[greedy.clone(), ("/seed", json!(1))]);
+    assert_eq!(seeded[Stage::Predict as usize], prepared("greedy", &[greedy])[Stage::Predict as usize], "greedy decoding draws nothing");
 }
