@@ -13,9 +13,17 @@ const own = join(models, 't5-v1_1/longweave')
 const greedy = { decoding: 'greedy', maxQueryTokens: 24, device: 'cpu', threads: 2 } as const satisfies QueryModelOptions
 const load = (options: QueryModelOptions = {}, model = own) => QueryPredictor.load(model, { ...greedy, ...options })
 const plainIds = (rows: PredictedQueries[]) => rows.map(({ id, tokenIds }) => [id, (tokenIds ?? []).map((ids) => [...ids])])
+const ids = async (options: QueryModelOptions, list: string[]) => plainIds(await all((await load(options)).predict(list, { tokenIds: true })))
+/** The largest difference between two vectors. */
+const distance = (a: Float32Array, b: number[]) => Math.max(...b.map((x, i) => Math.abs(x - (a[i] ?? Number.NaN))))
+const words = (n: number) => Array.from({ length: n }, (_, i) => `plan ${i}`).join(' ')
+/** Files below a directory, where it is there. */
+const below = (path: string): string[] =>
+  existsSync(path) ? readdirSync(path, { withFileTypes: true, recursive: true }).filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name)) : []
 const texts = golden('t5-v1_1').map(({ text }) => text)
 /** The golden texts as documents with ids of their own. */
 const documents: TextDocument[] = texts.map((text, i) => ({ id: `doc-${i}`, text }))
+const corpus = () => writeJsonl(out('predict.jsonl'), documents)
 
 describe.each(['t5-v1_0', 't5-v1_1'])('%s', (kind) => {
   test.each([
@@ -112,7 +120,6 @@ test('a signal ends a call with CANCELLED, and the predictor goes on with the ne
 })
 
 test('a text without a token has no query, and a prefix changes what the model reads', async () => {
-  const ids = async (options: QueryModelOptions, list: string[]) => plainIds(await all((await load(options)).predict(list, { tokenIds: true })))
   expect(await ids({}, ['', ' \n '])).toEqual([['0', []], ['1', []]])
   expect(await ids({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).toEqual(await ids({}, texts.slice(0, 5).map((text) => `plan of the corpus: ${text}`)))
   expect(await ids({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).not.toEqual(await ids({}, texts.slice(0, 5)))
@@ -121,7 +128,6 @@ test('a text without a token has no query, and a prefix changes what the model r
 describe('embedding', () => {
   const cases = golden<{ text: string; mean: number[] }>('bert')
   const bert = join(models, 'bert')
-  const distance = (a: Float32Array, b: number[]) => Math.max(...b.map((x, i) => Math.abs(x - (a[i] ?? Number.NaN))))
 
   test('vectors are the means that torch gives, whatever the batch', async () => {
     for (const [batchTokens, batchSize] of [[1, 256], [300, 7], [8192, 256]] as const) {
@@ -139,7 +145,6 @@ describe('embedding', () => {
     expect(Math.hypot(...(vector ?? []))).toBeCloseTo(1, 5)
     const cls = await Embedder.load(bert, { pooling: 'cls', normalize: false })
     const short = await Embedder.load(bert, { maxTokens: 8, normalize: false })
-    const words = (n: number) => Array.from({ length: n }, (_, i) => `plan ${i}`).join(' ')
     const [a, b, c] = await all(short.embed([words(40), words(4000), 'plan']))
     expect(a).toEqual(b)
     expect(a).not.toEqual(c)
@@ -147,8 +152,8 @@ describe('embedding', () => {
   })
 
   test('the command writes lines or a matrix', async () => {
-    const corpus = writeJsonl(out('embed.jsonl'), cases.slice(0, 9).map(({ text }, i) => ({ id: `é${i}`, text })))
-    const args = ['embed', '--corpus', corpus, '--id-field', 'id', '--model', bert, '--normalize', 'false']
+    const some = writeJsonl(out('embed.jsonl'), cases.slice(0, 9).map(({ text }, i) => ({ id: `é${i}`, text })))
+    const args = ['embed', '--corpus', some, '--id-field', 'id', '--model', bert, '--normalize', 'false']
     const printed = await cli(args)
     expect(printed.status, printed.err).toBe(0)
     const rows = printed.out.trimEnd().split('\n').map((line) => JSON.parse(line) as { id: string; embedding: number[] })
@@ -185,8 +190,6 @@ describe('in a run', () => {
     writeFileSync(out(`${name}.json`), JSON.stringify({ ...options, ...more }))
     return ['run', '--config', out(`${name}.json`), '--out', out(name)]
   }
-  const below = (path: string): string[] =>
-    existsSync(path) ? readdirSync(path, { withFileTypes: true, recursive: true }).filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name)) : []
   const parts = (name: string) => below(join(out(name), '.work')).filter((path) => /\.parts\/\d+-\d+\.jsonl$/.test(path))
 
   test('a model predicts, the summary says where, and threads change nothing', async () => {
@@ -252,8 +255,6 @@ describe('in a run', () => {
 })
 
 describe('longweave predict', () => {
-  const corpus = () => writeJsonl(out('predict.jsonl'), documents)
-
   test('writes the queries that a run takes as precomputed', async () => {
     const target = out('queries.jsonl')
     const { status, err } = await cli(['predict', '--corpus', corpus(), '--id-field', 'id', '--model', own, '--decoding', 'greedy', '--max-query-tokens', '24', '--token-ids', '--out', target])

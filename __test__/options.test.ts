@@ -18,8 +18,11 @@ function draw(schema: Json, random: () => number): unknown {
   if (forms !== undefined) return draw(pick(forms), random)
   if (schema['const'] !== undefined) return schema['const']
   if (schema['enum'] !== undefined) return pick(schema['enum'] as unknown[])
-  // A size in a section: a number or a text, which the caller sets.
-  if (Array.isArray(schema['type'])) return null
+  if (Array.isArray(schema['type'])) {
+    // A number or a text is a size, which the caller sets.
+    const types = (schema['type'] as string[]).includes('number') ? ['null'] : (schema['type'] as string[])
+    return draw({ ...schema, type: pick(types) }, random)
+  }
   switch (schema['type']) {
     case 'object':
       return Object.fromEntries(Object.entries(schema['properties'] as object).map(([name, below]) => [name, draw(below as Json, random)]))
