@@ -75,6 +75,7 @@ def main():
     ap.add_argument("out", metavar="FILE")
     ap.add_argument("--split", help="of qa-pairs: train or valid")
     ap.add_argument("--free", action="store_true", help="only the sources that the model was trained on")
+    ap.add_argument("--every", type=int, default=1, help="only one text in so many")
     ap.add_argument("--batch", type=int, default=16)
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--threads", type=int, default=1)
@@ -82,7 +83,7 @@ def main():
     model, tokenizer = Seq2Seq(args.model, args.threads), Tokenizer.from_file(str(args.model / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(INPUT)
-    ids, every = zip(*texts(args.data, args.split, args.free))
+    ids, every = zip(*list(texts(args.data, args.split, args.free))[:: args.every])
     encoded = [e.ids for e in tokenizer.encode_batch(list(every))]
     order = sorted(range(len(ids)), key=lambda i: len(encoded[i]))
     found, begun, told = [[]] * len(ids), time.time(), time.time()

@@ -1,7 +1,8 @@
 //! The study that chose the extractive predictor (benches/queries/README.md):
 //! `cargo run --profile quick -p longweave-predict --example query_study -- DATA MODE`, where MODE is
 //! `questions train|valid`, `groups news20|reuters`, `speed`, or `dump FILE` (what train.py learns from). Prints Markdown tables.
-//! `NAME=FILE…` after the first two adds methods whose queries a model wrote beforehand: JSON lines {"id", "queries"} for each text.
+//! `NAME=FILE…` after the first two adds methods whose queries a model wrote beforehand: JSON lines {"id", "queries"} for each text; `questions`
+//! then counts only passages that every file has.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -104,7 +105,7 @@ fn first_sentence(text: &str) -> &str {
 type Method = (String, Box<dyn Fn(&str) -> Vec<String>>);
 
 /// The keywords of the queries that a model wrote for the texts of a corpus, in the order of the queries.
-fn written(data: &Path, corpus: &str, field: &str, argument: &str) -> Method {
+fn written(data: &Path, corpus: &str, field: &str, argument: &str) -> (String, HashMap<String, Vec<String>>) {
     let (name, file) = argument.split_once('=').expect("NAME=FILE");
     let lines = std::io::BufReader::new(std::fs::File::open(file).unwrap()).split(b'\n');
     let mut by_id: HashMap<String, Vec<String>> = HashMap::new();
@@ -119,8 +120,11 @@ fn written(data: &Path, corpus: &str, field: &str, argument: &str) -> Method {
             by_text.entry(row[field].as_str().unwrap().to_owned()).or_insert_with(|| keywords_of(queries));
         }
     }
-    let of = move |text: &str| by_text.get(text).unwrap_or_else(|| panic!("no queries for: {text}")).clone();
-    (name.to_owned(), Box::new(of))
+    (name.to_owned(), by_text)
+}
+
+fn lookup((name, by_text): (String, HashMap<String, Vec<String>>)) -> Method {
+    (name, Box::new(move |text| by_text.get(text).unwrap_or_else(|| panic!("no queries for: {text}")).clone()))
 }
 
 fn keywords_of(queries: &[String]) -> Vec<String> {
@@ -217,11 +221,12 @@ impl Hits {
 }
 
 fn questions(data: &Path, split: &str, files: &[&str]) {
-    let passages = passages(data, split);
+    let files: Vec<_> = files.iter().map(|argument| written(data, "qa-pairs", "passage", argument)).collect();
+    let mut passages = passages(data, split);
+    passages.retain(|p| files.iter().all(|(_, by_text)| by_text.contains_key(&p.text)));
     let texts: Vec<&str> = passages.iter().map(|p| p.text.as_str()).collect();
     let mut tables: BTreeMap<String, Vec<(String, Hits)>> = BTreeMap::new();
-    let from_files = files.iter().map(|argument| written(data, "qa-pairs", "passage", argument));
-    for (name, method) in methods(&texts).into_iter().chain(from_files) {
+    for (name, method) in methods(&texts).into_iter().chain(files.into_iter().map(lookup)) {
         let mut hits: BTreeMap<&str, Hits> = BTreeMap::new();
         for passage in &passages {
             let found = method(&passage.text);
@@ -278,7 +283,7 @@ fn groups(data: &Path, corpus: &str, files: &[&str]) {
     let keys: Vec<u128> = (0..texts.len()).map(|i| Key::of(&i.to_string()).0).collect();
     let ctx = Ctx::new(2, 1 << 32).unwrap();
     let all: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let from_files = files.iter().map(|argument| written(data, corpus, "text", argument));
+    let from_files = files.iter().map(|argument| lookup(written(data, corpus, "text", argument)));
     for (name, method) in methods(&all).into_iter().chain(from_files) {
         let directory = tempfile::tempdir().unwrap();
         let prefix = directory.path().join("all");
