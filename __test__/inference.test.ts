@@ -13,13 +13,15 @@ const own = join(models, 't5-v1_1/longweave')
 const greedy = { decoding: 'greedy', maxQueryTokens: 24, device: 'cpu', threads: 2 } as const satisfies QueryModelOptions
 const load = (options: QueryModelOptions = {}, model = own) => QueryPredictor.load(model, { ...greedy, ...options })
 const plainIds = (rows: PredictedQueries[]) => rows.map(({ id, tokenIds }) => [id, (tokenIds ?? []).map((ids) => [...ids])])
-const ids = async (options: QueryModelOptions, list: string[]) => plainIds(await all((await load(options)).predict(list, { tokenIds: true })))
+const idsOf = async (options: QueryModelOptions, list: string[]) => plainIds(await all((await load(options)).predict(list, { tokenIds: true })))
 /** The largest difference between two vectors. */
 const distance = (a: Float32Array, b: number[]) => Math.max(...b.map((x, i) => Math.abs(x - (a[i] ?? Number.NaN))))
 const words = (n: number) => Array.from({ length: n }, (_, i) => `plan ${i}`).join(' ')
 /** Files below a directory, where it is there. */
 const below = (path: string): string[] =>
   existsSync(path) ? readdirSync(path, { withFileTypes: true, recursive: true }).filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name)) : []
+/** Files of finished batches in a run's work directory. */
+const parts = (name: string) => below(join(out(name), '.work')).filter((path) => /\.parts\/\d+-\d+\.jsonl$/.test(path))
 const texts = golden('t5-v1_1').map(({ text }) => text)
 /** The golden texts as documents with ids of their own. */
 const documents: TextDocument[] = texts.map((text, i) => ({ id: `doc-${i}`, text }))
@@ -120,9 +122,9 @@ test('a signal ends a call with CANCELLED, and the predictor goes on with the ne
 })
 
 test('a text without a token has no query, and a prefix changes what the model reads', async () => {
-  expect(await ids({}, ['', ' \n '])).toEqual([['0', []], ['1', []]])
-  expect(await ids({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).toEqual(await ids({}, texts.slice(0, 5).map((text) => `plan of the corpus: ${text}`)))
-  expect(await ids({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).not.toEqual(await ids({}, texts.slice(0, 5)))
+  expect(await idsOf({}, ['', ' \n '])).toEqual([['0', []], ['1', []]])
+  expect(await idsOf({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).toEqual(await idsOf({}, texts.slice(0, 5).map((text) => `plan of the corpus: ${text}`)))
+  expect(await idsOf({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).not.toEqual(await idsOf({}, texts.slice(0, 5)))
 })
 
 describe('embedding', () => {
@@ -190,7 +192,6 @@ describe('in a run', () => {
     writeFileSync(out(`${name}.json`), JSON.stringify({ ...options, ...more }))
     return ['run', '--config', out(`${name}.json`), '--out', out(name)]
   }
-  const parts = (name: string) => below(join(out(name), '.work')).filter((path) => /\.parts\/\d+-\d+\.jsonl$/.test(path))
 
   test('a model predicts, the summary says where, and threads change nothing', async () => {
     const { summary } = await run('two')
