@@ -99,6 +99,12 @@ class Checkpoint:
             tied=bool(config.tie_word_embeddings),
         )
 
+    def special_tokens(self) -> dict[str, int]:
+        config = self.model.config
+        start = config.pad_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
+        end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+        return {"decoder_start_token_id": start, "eos_token_id": end, "pad_token_id": config.pad_token_id}
+
     def tokenizer_json(self) -> bytes:
         """The checkpoint's tokenizer.json; made from its SentencePiece model where it has only that."""
         path = self.directory / "tokenizer.json"

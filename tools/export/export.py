@@ -28,8 +28,7 @@ def digest(path: Path) -> dict:
 
 
 def describe(checkpoint: Checkpoint, precision: str, prefix: str, max_input_tokens: int, files: dict) -> dict:
-    shape, config = checkpoint.shape, checkpoint.model.config
-    end = config.eos_token_id
+    shape = checkpoint.shape
     return {
         "format": "longweave-seq2seq",
         "version": VERSION,
@@ -40,15 +39,13 @@ def describe(checkpoint: Checkpoint, precision: str, prefix: str, max_input_toke
         "head_dim": shape.head_dim,
         "d_model": shape.d_model,
         "vocab_size": shape.vocab_size,
-        "decoder_start_token_id": config.decoder_start_token_id,
-        "eos_token_id": end[0] if isinstance(end, list) else end,
-        "pad_token_id": config.pad_token_id,
+        **checkpoint.special_tokens(),
         "cache_type": PRECISIONS[precision].compute.name,
         "prefix": prefix,
         "max_input_tokens": max_input_tokens,
         "generation": checkpoint.generation(),
         "files": files,
-        "source": {"model_type": config.model_type, "exporter": f"longweave-export {VERSION}"},
+        "source": {"model_type": checkpoint.config["model_type"], "exporter": f"longweave-export {VERSION}"},
     }
 
 
@@ -70,7 +67,7 @@ def verify(directory: Path, checkpoint: Checkpoint, tolerance: float) -> float:
     written, vocab = Seq2Seq(directory), checkpoint.shape.vocab_size
     draw = np.random.default_rng(0)
     rows = [draw.integers(2, vocab, length).tolist() for length in (7, 40, 1)]
-    start = checkpoint.model.config.decoder_start_token_id
+    start = checkpoint.special_tokens()["decoder_start_token_id"]
     forced = np.concatenate([np.full((3, 1), start), draw.integers(2, vocab, (3, 2))], axis=1)
     width = max(map(len, rows))
     ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])

@@ -104,10 +104,11 @@ def encoder(checkpoint: Checkpoint, weights: WeightFile, precision: Precision) -
     bias = graph.op("Add", graph.op("Unsqueeze", bias, graph.ints(0)), stack.mask(count))
     bias = precision.narrow(graph, bias)
 
-    size = graph.op("Shape", "input_ids")
+    size = graph.op("Concat", graph.op("Shape", "input_ids"), graph.ints(shape.inner), axis=0)
+
     def split(value: str) -> str:
         """[R, inner] as [B, S, inner]."""
-        return graph.op("Reshape", value, graph.op("Concat", size, graph.ints(shape.inner), axis=0))
+        return graph.op("Reshape", value, size)
 
     hidden = precision.embedding(graph, stack.weight("shared.weight"), graph.op("Reshape", "input_ids", graph.ints(-1)))
     added = None
@@ -124,10 +125,12 @@ def encoder(checkpoint: Checkpoint, weights: WeightFile, precision: Precision) -
     final, _ = stack.norm(hidden, "encoder.final_layer_norm.weight", added=added)
     operand = stack.operand(final)
     for layer in range(shape.decoder_layers):
-        for part, perm, dims in (("key", [0, 2, 3, 1], ["B", shape.heads, shape.head_dim, "S"]), ("value", [0, 2, 1, 3], ["B", shape.heads, "S", shape.head_dim])):
+        for part, order in (("key", "BHDS"), ("value", "BHSD")):
             value = stack.linear(operand, f"decoder.block.{layer}.layer.1.EncDecAttention.{part[0]}.weight")
-            value = graph.op("Transpose", stack.heads(split(value), 0, 0, shape.heads, shape.head_dim), perm=perm)
-            graph.output(value, f"cross_{part}.{layer}", precision.compute, dims)
+            value = stack.heads(split(value), 0, 0, shape.heads, shape.head_dim)
+            value = graph.op("Transpose", value, perm=["BSHD".index(axis) for axis in order])
+            sizes = dict(B="B", S="S", H=shape.heads, D=shape.head_dim)
+            graph.output(value, f"cross_{part}.{layer}", precision.compute, [sizes[axis] for axis in order])
     return graph
 
 

@@ -1,4 +1,4 @@
-"""Tiny random models and a tokenizer trained on this repository's own documentation: for tests and fixtures."""
+"""Random models, tiny unless asked otherwise, and tokenizers trained on this repository's own documentation: for tests and fixtures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ T5_KINDS = {  # seeds under which greedy answers differ from row to row and some
     "t5-v1_0": dict(feed_forward_proj="relu", tie_word_embeddings=True, seed=11),
     "t5-v1_1": dict(feed_forward_proj="gated-gelu", tie_word_embeddings=False, seed=2),
 }
+TINY = dict(d_model=32, d_kv=8, num_heads=2, d_ff=48, num_layers=2, relative_attention_max_distance=20)
 
 
 def passages(count: int) -> list[str]:
@@ -53,16 +54,16 @@ def wordpiece(vocab_size: int = 400):
     return tokenizer._tokenizer
 
 
-def t5(kind: str, vocab_size: int, directory: Path, spread: float = 2.0):
+def t5(kind: str, vocab_size: int, directory: Path, spread: float = 2.0, end: float = 1.5, sizes: dict = TINY):
     """Writes a random T5 checkpoint without tokenizer and returns the model. Weights `spread` times as wide as T5 draws them make
-    answers vary, but also enlarge rounding: reduced precision is to be compared with a spread below 1."""
+    answers vary, but also enlarge rounding: reduced precision is to be compared with a spread below 1. `end` widens the end token's
+    logit, so that it wins now and then; more tokens ask for more."""
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
     options = dict(T5_KINDS[kind])
     torch.manual_seed(options.pop("seed"))
-    sizes = dict(d_model=32, d_kv=8, num_heads=2, d_ff=48, num_layers=2)
-    config = T5Config(vocab_size=vocab_size, decoder_start_token_id=0, relative_attention_max_distance=20, **sizes, **options)
+    config = T5Config(vocab_size=vocab_size, decoder_start_token_id=0, **sizes, **options)
     model = T5ForConditionalGeneration(config).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -74,7 +75,7 @@ def t5(kind: str, vocab_size: int, directory: Path, spread: float = 2.0):
                 weight.normal_(0, 0.1)
             else:
                 weight.normal_(0, spread * weight.shape[1] ** -0.5)
-        model.lm_head.weight[1] *= 1.5  # the end token wins now and then
+        model.lm_head.weight[1] *= end
     model.save_pretrained(directory)
     return model
 
