@@ -36,7 +36,7 @@ describe.each(['t5-v1_0', 't5-v1_1'])('%s', (kind) => {
     const cases = golden(kind)
     expect(cases.length).toBeGreaterThan(50)
     const predictor = await load({}, model())
-    expect(predictor.info).toEqual({ name: 'onnx', device: 'cpu', model: layout })
+    expect(predictor.info).toEqual({ name: 'onnx', device: 'cpu', model: layout, warning: null })
     const rows = await all(predictor.predict(cases.map(({ text }) => text), { tokenIds: true }))
     const expected = cases.map(({ ids }, i) => [String(i), [ids.at(-1) === 1 ? ids.slice(0, -1) : ids]])
     expect(plainIds(rows)).toEqual(expected)

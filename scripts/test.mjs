@@ -21,6 +21,7 @@ if (full) {
   run('Rust tests of the full tier', 'cargo', ['test', '--workspace', '--profile', 'quick', '--quiet', '--', '--ignored'], { ...cargo, LONGWEAVE_REQUIRE_DATA: '1' })
   run('TypeScript tests of the full tier', npm, ['run', '--silent', 'vitest'], { LONGWEAVE_FULL: '1', LONGWEAVE_REQUIRE_DATA: '1' })
   run('Real readers', 'python3', ['scripts/readers/run.py'])
+  run('Query models against transformers', 'python3', ['scripts/models.py'])
   run('Licences, bans and sources', 'python3', ['scripts/deny.py'])
 }
 console.log(`\nAll checks passed in ${((Date.now() - start) / 1000).toFixed(0)} s.`)

@@ -2,6 +2,7 @@
 import type { Predictor } from '#binding'
 import { z } from 'zod'
 import { binding } from './binding.ts'
+import { modelDirectory } from './bundled.ts'
 import { ahead, batched } from './documents.ts'
 import type { Texts } from './documents.ts'
 import { LongweaveError, call, settled } from './errors.ts'
@@ -45,6 +46,8 @@ export interface PredictorInfo {
   device: string | null
   /** Layout and precision of the model. */
   model: string | null
+  /** Why `device: 'auto'` did not take a GPU, where one could have been there. */
+  warning: string | null
 }
 
 /** Seconds of a model's thread, and what it did in them. */
@@ -107,12 +110,12 @@ export class QueryPredictor {
   }
 
   /**
-   * Loads an exported sequence-to-sequence model on ONNX Runtime; see `docs/models.md` for layouts and `tools/export` for the exporter.
+   * Loads an exported sequence-to-sequence model on ONNX Runtime, or `doc2query-mini`, which comes with longweave; see `docs/models.md` for layouts and `tools/export` for the exporter.
    * @throws LongweaveError `ONNXRUNTIME_MISSING`, `ONNXRUNTIME_UNSUITABLE`, `DEVICE_UNAVAILABLE`, `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`
    */
   static async load(directory: string, options: QueryModelOptions = {}): Promise<QueryPredictor> {
-    const options_ = coreOptions(fill(modelSchema, options), directory)
-    return new QueryPredictor(new Loaded(await settled(binding.Predictor.load(options_))))
+    const resolved = coreOptions(fill(modelSchema, options), modelDirectory(directory))
+    return new QueryPredictor(new Loaded(await settled(binding.Predictor.load(resolved))))
   }
 
   /** What predicts, and where. */

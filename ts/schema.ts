@@ -63,7 +63,7 @@ const queries = z.strictObject({
   predictor: z.enum(['extractive', 'precomputed', 'onnx']).default('extractive').describe('where queries come from'),
   file: text.nullable().default(null).describe('file of {id, query | queries} for precomputed; else queryField'),
   segmentTokens: count(1, 2 ** 32 - 1).default(384).describe('tokens of a segment of a long document, each of which has a query'),
-  model: text.nullable().default(null).describe('onnx: directory of the exported model'),
+  model: text.nullable().default(null).describe('onnx: directory of the exported model, or doc2query-mini, which comes with longweave'),
   ...modelRun,
   ...generation,
   checkpointSeconds: z.number().min(0).default(20).describe('onnx: most seconds of work that an interruption costs, about'),

@@ -1,6 +1,7 @@
 // weave(): a run as an async iterable of events.
 import type { Run as NativeRun } from '#binding'
 import { binding } from './binding.ts'
+import { modelDirectory } from './bundled.ts'
 import { LongweaveError, call, settled } from './errors.ts'
 import type { RunEvent, Summary } from './events.ts'
 import { resolveOptions } from './options.ts'
@@ -49,6 +50,7 @@ export class Weave implements AsyncIterable<RunEvent>, AsyncDisposable {
     const { corpus, ...rest } = options
     const stream = isStream(corpus) ? corpus : undefined
     const resolved = resolveOptions({ ...rest, corpus: stream === undefined ? (corpus as string | string[]) : null })
+    if (resolved.queries.model !== null) resolved.queries.model = modelDirectory(resolved.queries.model)
     const native = call(() => binding.Run.start(JSON.stringify(resolved), mode))
     this.#native = native
     const abort = () => native.cancel()

@@ -24,8 +24,8 @@ const input: Record<string, OwnFlag> = {
   'text-field': { type: 'string', description: 'field or column of the text', default: 'text' },
   'id-field': { type: 'string', description: 'field or column of the id; else path:row' },
   limit: { type: 'string', description: 'only so many documents' },
-  model: { type: 'string', description: 'directory of the exported model' },
-}
+  }
+const model: OwnFlag = { type: 'string', description: 'directory of the exported model' }
 
 /** A file that appears when it is finished, or not at all. */
 class OutputFile {
@@ -141,6 +141,7 @@ export const predictCommand: Command = {
 predictor, which is no neural network. For a large corpus let \`longweave run --predictor onnx --model DIR\` predict: it resumes where it was interrupted.`,
   flags: {
     ...input,
+    model: { ...model, description: `${model.description}, or doc2query-mini, which comes with longweave` },
     out: { type: 'string', description: 'file that the queries go to' },
     'token-ids': { type: 'boolean', description: "the model's tokens of each query too" },
   },
@@ -151,10 +152,10 @@ predictor, which is no neural network. For a large corpus let \`longweave run --
   ],
   async run(args) {
     const parsed = parse(args, this.flags, { list: this.options?.flags() ?? [] })
-    const { model, out } = parsed.values
+    const { model: directory, out } = parsed.values
     const tokenIds = parsed.values['token-ids'] === true
     const texts = documents(parsed)
-    const predictor = typeof model === 'string' ? await QueryPredictor.load(model, parsed.options as QueryModelOptions) : new QueryPredictor(parsed.options as QueryPredictorOptions)
+    const predictor = typeof directory === 'string' ? await QueryPredictor.load(directory, parsed.options as QueryModelOptions) : new QueryPredictor(parsed.options as QueryPredictorOptions)
     return withOutput(typeof out === 'string' ? [out] : [], async ([file], signal) => {
       const counter = new Counter()
       for await (const { tokenIds: ids, ...row } of predictor.predict(texts, { signal, tokenIds })) {
@@ -163,7 +164,8 @@ predictor, which is no neural network. For a large corpus let \`longweave run --
         else file.write(line)
         counter.one()
       }
-      const { name, device, model: layout } = predictor.info
+      const { name, device, model: layout, warning } = predictor.info
+      if (warning !== null) process.stderr.write(printable(`longweave: ${warning}\n`))
       counter.end(`by ${name}${layout === null ? '' : `, ${layout}`}${device === null ? '' : `, on ${device}`}`)
     })
   },
@@ -182,16 +184,16 @@ export const embedCommand: Command = {
   usage: 'longweave embed --corpus PATH --model DIR [--out vectors.npy] [options]',
   details: `One object {id, embedding} a line, to stdout or to an --out that ends in .jsonl. An --out that ends in .npy is one float32 matrix, a row for each document,
 and FILE.ids.jsonl beside it holds their ids, a JSON string a line. A text longer than the model's bound is cut there.`,
-  flags: { ...input, out: { type: 'string', description: 'file that the vectors go to: .jsonl or .npy' } },
+  flags: { ...input, model, out: { type: 'string', description: 'file that the vectors go to: .jsonl or .npy' } },
   options: { title: 'Options of the embedder', flags: flagsFrom(embedderSchema) },
   examples: ["longweave embed --corpus docs.jsonl --model all-MiniLM-L6-v2 --out vectors.npy"],
   async run(args) {
     const parsed = parse(args, this.flags, { list: this.options?.flags() ?? [] })
-    const { model, out } = parsed.values
-    if (typeof model !== 'string') throw new UsageError('--model must be given')
+    const { model: directory, out } = parsed.values
+    if (typeof directory !== 'string') throw new UsageError('--model must be given')
     if (typeof out === 'string' && !/\.(jsonl|npy)$/.test(out)) throw new UsageError(`--out must end in .jsonl or .npy, but is "${out}"`)
     const texts = documents(parsed)
-    const embedder = await Embedder.load(model, parsed.options as EmbedderOptions)
+    const embedder = await Embedder.load(directory, parsed.options as EmbedderOptions)
     const npy = typeof out === 'string' && out.endsWith('.npy')
     return withOutput(typeof out !== 'string' ? [] : npy ? [out, `${out}.ids.jsonl`] : [out], async ([file, list], signal) => {
       const counter = new Counter()

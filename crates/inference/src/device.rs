@@ -11,6 +11,7 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::Runtime;
+use crate::graph::Stop;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +59,20 @@ pub struct DeviceOptions {
 /// The execution provider that is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Provider {
-    /// `CPUExecutionProvider`. With `auto`: why not a GPU.
+    /// `CPUExecutionProvider`. With `auto` and a library that could use a GPU: why it does not.
     Cpu(Option<String>),
     /// `CUDAExecutionProvider` on the GPU of that number.
     Cuda(i32),
+}
+
+impl Provider {
+    /// What a person should know of the choice.
+    pub fn warning(&self) -> Option<String> {
+        match self {
+            Provider::Cpu(Some(why)) => Some(format!("`device: auto` took the processor, because the GPU cannot be used: {why}")),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Provider {
@@ -79,12 +90,15 @@ pub(crate) struct Sessions {
     runtime: &'static Runtime,
     options: DeviceOptions,
     pub(crate) provider: Provider,
+    /// Stops what the sessions run.
+    pub(crate) stop: Stop,
 }
 
 impl Sessions {
     /// Errors: `DEVICE_UNAVAILABLE` where a GPU was asked for and cannot be used: never a silent fall back.
     pub(crate) fn new(runtime: &'static Runtime, options: DeviceOptions) -> Result<Sessions> {
-        let on = |provider| Sessions { runtime, options, provider };
+        let stop = Stop::new()?;
+        let on = |provider| Sessions { runtime, options, provider, stop: stop.clone() };
         Ok(match options.device {
             Device::Cpu => on(Provider::Cpu(None)),
             Device::Cuda(n) => {
@@ -100,6 +114,7 @@ impl Sessions {
                 })?;
                 sessions
             }
+            Device::Auto if !ep::CUDA::is_available().unwrap_or(false) => on(Provider::Cpu(None)),
             Device::Auto => {
                 let cuda = on(Provider::Cuda(0));
                 match cuda.builder() {

@@ -12,7 +12,7 @@ use crate::Runtime;
 use crate::batches::groups;
 use crate::device::{DeviceOptions, Provider, Sessions};
 use crate::files::{exists, read_json, required};
-use crate::graph::Graph;
+use crate::graph::{Graph, Stop};
 use crate::seq2seq::{floats, integers, mask, padded};
 use crate::tokenizer::TextTokenizer;
 use crate::worker::Worker;
@@ -60,6 +60,7 @@ pub struct Embedder {
 }
 
 struct Encoder {
+    stop: Stop,
     graph: Graph,
     output: String,
     ids: TensorElementType,
@@ -123,8 +124,8 @@ impl Embedder {
                 let ids: Vec<Vec<u32>> = group.rows.iter().map(|&i| std::mem::take(&mut rows[i])).collect();
                 let (width, cancel) = (group.width, cancel.clone());
                 self.worker.ask(move |encoder| {
-                    cancel.check()?;
-                    encoder.embed(&ids.iter().map(Vec::as_slice).collect::<Vec<_>>(), width)
+                    let stop = encoder.stop.clone();
+                    stop.watching(&cancel, || encoder.embed(&ids.iter().map(Vec::as_slice).collect::<Vec<_>>(), width))
                 })
             })
             .collect();
@@ -187,7 +188,7 @@ impl Encoder {
         }
         let (ids, _) = graph.input_type("input_ids")?;
         let types = if has_types { Some(graph.input_type("token_type_ids")?.0) } else { None };
-        Ok(Encoder { graph, output, ids, types, pad, pooling, normalize, host: Sessions::host()? })
+        Ok(Encoder { stop: sessions.stop.clone(), graph, output, ids, types, pad, pooling, normalize, host: Sessions::host()? })
     }
 
     fn embed(&mut self, rows: &[&[u32]], width: usize) -> Result<Vec<f32>> {

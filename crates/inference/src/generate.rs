@@ -7,6 +7,7 @@ use longweave_common::{Cancel, Code, Error, Result};
 
 use crate::Decoding;
 use crate::files::ModelConfig;
+use crate::graph::Stop;
 use crate::rows::Rows;
 use crate::sampling::RowKey;
 use crate::seq2seq::{Seq2Seq, State};
@@ -59,6 +60,7 @@ pub(crate) struct Request {
 pub(crate) struct Generator {
     pub(crate) model: Box<dyn Seq2Seq>,
     pub(crate) rows: Rows,
+    pub(crate) stop: Stop,
     pub(crate) config: ModelConfig,
     pub(crate) decoding: Decoding,
     pub(crate) queries_per_segment: u32,
@@ -76,6 +78,11 @@ fn timed<T>(total: &mut Duration, work: impl FnOnce() -> Result<T>) -> Result<T>
 impl Generator {
     /// Errors: `CANCELLED`, `MODEL_NOT_FINITE`, `INFERENCE_FAILED`.
     pub(crate) fn generate(&mut self, request: &Request) -> Result<Vec<Generated>> {
+        let stop = self.stop.clone();
+        stop.watching(&request.cancel, || self.batch(request))
+    }
+
+    fn batch(&mut self, request: &Request) -> Result<Vec<Generated>> {
         let mut state = self.encode(request)?;
         let queries = self.queries_per_segment;
         let mut made: Vec<Generated> = request

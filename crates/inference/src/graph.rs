@@ -2,16 +2,58 @@
 //! from run to run without a copy.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
-use longweave_common::{Code, Error, Result};
+use longweave_common::{Cancel, Code, Error, Result};
 use ort::memory::MemoryInfo;
-use ort::session::{IoBinding, Session};
+use ort::session::{IoBinding, RunOptions, Session};
 use ort::value::{DynValue, Outlet, TensorElementType, ValueType};
 
 use crate::device::{Sessions, runtime_error};
 
+/// Stops what graphs run: ONNX Runtime looks at it between two operators.
+#[derive(Clone)]
+pub(crate) struct Stop(Arc<RunOptions>);
+
+/// How often a run looks whether it is to stop.
+const WATCH: Duration = Duration::from_millis(20);
+
+impl Stop {
+    pub(crate) fn new() -> Result<Stop> {
+        Ok(Stop(Arc::new(RunOptions::new().map_err(|e| runtime_error("make options of a run", &e))?)))
+    }
+
+    /// Does work with graphs that were opened with this, and has it end early when `cancel` is raised.
+    ///
+    /// Errors: `CANCELLED`, and those of the work.
+    pub(crate) fn watching<T>(&self, cancel: &Cancel, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        cancel.check()?;
+        let (ended, end) = channel::<()>();
+        let result = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                while end.recv_timeout(WATCH) == Err(RecvTimeoutError::Timeout) {
+                    if cancel.is_cancelled() {
+                        // Where it cannot be said, the work ends later, at its own look at the flag.
+                        let _ = self.0.terminate();
+                        return;
+                    }
+                }
+            });
+            let result = work();
+            drop(ended);
+            result
+        });
+        self.0.unterminate().map_err(|e| runtime_error("go on after a run was stopped", &e))?;
+        cancel.check()?;
+        result
+    }
+}
+
 /// A model's graph, ready to run.
 pub(crate) struct Graph {
+    stop: Stop,
     session: Session,
     binding: IoBinding,
     file: PathBuf,
@@ -22,12 +64,12 @@ impl Graph {
     ///
     /// Errors: as [`Sessions::open`]; `MODEL_MISSING`.
     pub(crate) fn open(sessions: &Sessions, path: &Path) -> Result<Graph> {
-        Graph::of(sessions.open(path)?, path)
+        Graph::of(sessions, sessions.open(path)?, path)
     }
 
-    pub(crate) fn of(session: Session, file: &Path) -> Result<Graph> {
+    pub(crate) fn of(sessions: &Sessions, session: Session, file: &Path) -> Result<Graph> {
         let binding = session.create_binding().map_err(|e| runtime_error("bind a session", &e))?;
-        Ok(Graph { session, binding, file: file.to_owned() })
+        Ok(Graph { stop: sessions.stop.clone(), session, binding, file: file.to_owned() })
     }
 
     pub(crate) fn file(&self) -> &Path {
@@ -112,7 +154,7 @@ impl Graph {
         for (name, memory) in outputs.clone() {
             self.binding.bind_output_to_device(name, memory).map_err(failed)?;
         }
-        let mut values = self.session.run_binding(&self.binding).map_err(failed)?;
+        let mut values = self.session.run_binding_with_options(&self.binding, &self.stop.0).map_err(failed)?;
         let taken = outputs.into_iter().map(|(name, _)| {
             values.remove(name).ok_or_else(|| Error::new(Code::InferenceFailed, format!("{} gave no `{name}`", self.file.display())))
         });

@@ -137,8 +137,9 @@ impl QueryModel {
                 Layout::Own(own) => Box::new(TwoGraph::open(&sessions, &directory, &config, own)?),
                 _ => Box::new(Optimum::open(&sessions, &directory, &config, &layout)?),
             };
+            let stop = sessions.stop.clone();
             let rows = Rows::new(sessions)?;
-            Ok(Generator { model, rows, config, decoding, queries_per_segment, max_query_tokens, timing: Timing::default() })
+            Ok(Generator { model, rows, stop, config, decoding, queries_per_segment, max_query_tokens, timing: Timing::default() })
         })?;
         let batches = BatchOptions {
             batch_tokens: options.batch_tokens as usize,

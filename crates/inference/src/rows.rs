@@ -73,7 +73,7 @@ impl Rows {
             Some(at) => at,
             None => {
                 let model = build(kinds, parts).map_err(|e| runtime_error("make a graph of rows", &e))?;
-                let graph = Graph::of(self.sessions.build(model)?, Path::new("rows"))?;
+                let graph = Graph::of(&self.sessions, self.sessions.build(model)?, Path::new("rows"))?;
                 self.graphs.push(((kinds.clone(), parts), graph));
                 self.graphs.len() - 1
             }

@@ -76,8 +76,8 @@ impl QueryMaker {
     /// What predicts, as JSON: `{name, device, model, runtime}`.
     pub fn info(&self) -> String {
         match &self.maker {
-            Maker::Extractive(extractive) => json!({ "name": extractive.name(), "device": null, "model": null }),
-            Maker::Model(model) => json!({ "name": "onnx", "device": model.provider().to_string(), "model": model.layout() }),
+            Maker::Extractive(extractive) => json!({ "name": extractive.name(), "device": null, "model": null, "warning": null }),
+            Maker::Model(model) => json!({ "name": "onnx", "device": model.provider().to_string(), "model": model.layout(), "warning": model.provider().warning() }),
         }
         .to_string()
     }

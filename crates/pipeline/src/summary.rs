@@ -82,6 +82,9 @@ pub struct Predictor {
     pub devices: Vec<String>,
     /// Layout and precision of the model.
     pub model: Option<String>,
+    /// Why `device: auto` did not take a GPU, where one could have been there; told among the warnings.
+    #[serde(skip)]
+    warning: Option<String>,
 }
 
 /// What keywords came to.
@@ -197,8 +200,9 @@ fn predictor(job: &Job) -> Result<Option<Predictor>> {
         let used = &record.counts["predictor"];
         let text = |name: &str| used[name].as_str().map(str::to_owned);
         let Some(name) = text("name") else { continue };
-        let predictor = found.get_or_insert_with(|| Predictor { name, devices: Vec::new(), model: text("layout") });
+        let predictor = found.get_or_insert_with(|| Predictor { name, devices: Vec::new(), model: text("layout"), warning: None });
         predictor.devices.extend(text("device"));
+        predictor.warning = predictor.warning.take().or_else(|| text("warning"));
     }
     if let Some(predictor) = &mut found {
         predictor.devices.sort();
@@ -223,7 +227,7 @@ fn percent(share: f64) -> String {
 }
 
 fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = summary.predictor.iter().filter_map(|p| p.warning.clone()).collect();
     let Some(corpus) = &summary.corpus else { return warnings };
     if corpus.rejected > 0 {
         warnings.push(format!("{} of {} rows were rejected; rejects.jsonl says which and why", corpus.rejected, corpus.rows));

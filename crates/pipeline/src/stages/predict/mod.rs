@@ -60,7 +60,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         }
         AnyPredictor::Model(model) => {
             model::run(ctx, job, task, model, &mut documents, &mut writer)?;
-            json!({ "name": "onnx", "device": model.provider().to_string(), "layout": model.layout() })
+            json!({ "name": "onnx", "device": model.provider().to_string(), "layout": model.layout(), "warning": model.provider().warning() })
         }
     };
     let (files, documents, queries) = writer.commit()?;
