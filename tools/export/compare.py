@@ -88,7 +88,8 @@ def write_answers(path: Path, rows: list[dict], answers: list[list[int]]) -> Non
 def read_answers(path: Path, end: int) -> dict[str, list[int]]:
     """Ids before the end token, by row."""
     rows = (json.loads(line) for line in path.read_text().split("\n") if line)
-    return {str(row["id"]): list(itertools.takewhile(lambda token: token != end, row["ids"])) for row in rows}
+    ids = lambda row: row["ids"] if "ids" in row else row["tokenIds"][0]  # longweave's own rows hold a list for each query
+    return {str(row["id"]): list(itertools.takewhile(lambda token: token != end, ids(row))) for row in rows}
 
 
 def python_engine(layout: str, model: Path, rows: list[dict], max_new_tokens: int) -> list[list[int]]:
