@@ -252,9 +252,10 @@ mod tests {
 
         #[test]
         fn words_of_phrases_come_from_the_text(text in "\\PC{0,200}|[a-z .\n]{0,300}") {
-            let folded = longweave_keywords::normalise(&text);
+            // From each place on: a mark before a word would change places with the word's own when both are normalised together.
+            let folded: Vec<String> = text.char_indices().map(|(at, _)| longweave_keywords::normalise(&text[at..])).collect();
             for word in queries(&text, 16).iter().flat_map(|q| q.split([';', ' '])) {
-                prop_assert!(folded.contains(word), "{word:?} in {text:?}");
+                prop_assert!(folded.iter().any(|f| f.contains(word)), "{word:?} in {text:?}");
             }
         }
     }
