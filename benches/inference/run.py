@@ -6,6 +6,7 @@ unless the Python that runs this has them. The machine should do nothing else.""
 import argparse
 import importlib.util
 import json
+import multiprocessing
 import os
 import platform
 import random
@@ -89,7 +90,12 @@ def main():
     parser.add_argument("--dry", action="store_true", help="print the table, do not write it")
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    checkpoint()
+    # In a process of its own: what is measured below would begin with this one's memory, torch and all.
+    preparation = multiprocessing.get_context("spawn").Process(target=checkpoint)
+    preparation.start()
+    preparation.join()
+    if preparation.exitcode != 0:
+        raise SystemExit("the model could not be prepared")
     path = inputs()
     numbers = [path, CORES, BATCH, PASSES]
     engines = {
