@@ -17,6 +17,7 @@ export const errorCodes = {
   TOKENIZER_INVALID: 'The tokenizer file does not load.',
   TOKEN_UNKNOWN: 'No separator, padding or begin-of-text token is known for the tokenizer, or a named one is not in it.',
   QUERIES_INVALID: 'A file of precomputed queries is malformed or holds no query.',
+  VECTORS_INVALID: 'A file of vectors is none that can be read, is cut short, or has not one vector for each document.',
   ONNXRUNTIME_MISSING: 'No ONNX Runtime library was found, or the one that was named does not load.',
   ONNXRUNTIME_UNSUITABLE: 'The ONNX Runtime that was found is too old, or another one is loaded in this process already.',
   DEVICE_UNAVAILABLE: 'The device that was asked for cannot be used: no CUDA provider, no such GPU, its libraries are missing.',
@@ -85,6 +86,17 @@ export class LongweaveError extends Error {
     this.code = code
     this.details = details
   }
+}
+
+/** A failure of the operating system to read or write a file, with the code that the core gives it. */
+export function fromSystem(cause: unknown, action: 'read' | 'write', file: string): LongweaveError {
+  const { code = '', message } = cause as NodeJS.ErrnoException
+  const [ours, remedy]: [ErrorCode, string] = ['ENOSPC', 'EDQUOT'].includes(code)
+    ? ['DISK_FULL', '; free some space']
+    : action === 'write' && ['EACCES', 'EPERM', 'EROFS'].includes(code)
+      ? ['OUTPUT_DENIED', '; choose a directory that you may write to']
+      : ['IO', '']
+  return new LongweaveError(ours, `cannot ${action} ${file}: ${message}${remedy}`, { file }, { cause })
 }
 
 /** The binding's error, whose message is JSON, as a LongweaveError; anything else as it is. */

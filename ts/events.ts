@@ -1,7 +1,7 @@
 // What a run tells while it runs, and what it came to. The names are the core's.
 
 /** The stages of a run. */
-export type Stage = 'scan' | 'ingest' | 'documents' | 'predict' | 'extract' | 'index' | 'plan' | 'pack' | 'seal'
+export type Stage = 'scan' | 'ingest' | 'documents' | 'predict' | 'extract' | 'embed' | 'vectors' | 'index' | 'neighbours' | 'plan' | 'pack' | 'seal'
 
 /** A stage begins, was found done, or ends. */
 export interface StageEvent {

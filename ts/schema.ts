@@ -36,6 +36,37 @@ const standard = z.strictObject({
   pool: pool.default('all').describe('documents to draw from'),
   fill: z.enum(['next', 'drop', 'pad']).default('next').describe('what happens to what is left at the end'),
 })
+const tails = z.enum(['next', 'drop', 'pad']).default('next').describe('what happens to what is left of a group')
+const knn = z.strictObject({
+  name: z.literal('knn').describe('how documents are put together'),
+  pool: pool.default('all').describe('documents to draw from'),
+  k: count(1, 65_536).default(20).describe('neighbours of a document or chunk that are looked for'),
+  fill: tails,
+})
+const iclm = z.strictObject({
+  name: z.literal('iclm').describe('how documents are put together'),
+  pool: pool.default('all').describe('documents to draw from'),
+  k: count(1, 65_536).default(10).describe('neighbours of a document or chunk that are looked for'),
+  variant: z.enum(['paper', 'release']).default('paper').describe("the path of the paper, or that of the authors' code"),
+  fill: tails,
+})
+const long = z.strictObject({
+  name: z.literal('long').describe('how documents are put together'),
+  pool: pool.default('all').describe('documents to draw from'),
+  threshold: count(1, 2 ** 32 - 1).default(4096).describe('fewest tokens of a long document'),
+  mode: z.enum(['filter', 'upsample']).default('filter').describe('long documents alone, or more of them within each source'),
+  longShare: z.number().gt(0).lt(1).default(0.7).describe("upsample: share of a source's tokens that long documents are to make up"),
+  fill: tails,
+})
+const nextlong = z.strictObject({
+  name: z.literal('nextlong').describe('how documents are put together'),
+  pool: pool.default('all').describe('documents to draw from'),
+  k: count(1, 65_536).default(64).describe('neighbours of a document or chunk that are looked for'),
+  chunkChars: count(1, 2 ** 31 - 1).default(2048).describe('characters of a chunk, at least; it ends with a line'),
+  reuse: z.enum(['sequence', 'run']).default('sequence').describe('a chunk is a neighbour once in a group, or once in an epoch'),
+  fill: tails,
+})
+const methods = { quest, standard, knn, iclm, long, nextlong }
 
 /** Where and how a model runs; shared by query models and embedders. */
 export const modelRun = {
@@ -78,6 +109,23 @@ const keywords = z.strictObject({
   commonFloor: count(1, 2 ** 32 - 1).default(50).describe('common: number of documents below which that cap never falls'),
   hierarchy: z.enum(['affinity', 'suffix']).default('affinity').describe('what fill: related climbs'),
 })
+const vectors = z.strictObject({
+  source: z.enum(['tfidf', 'onnx', 'file']).default('tfidf').describe('where vectors of documents come from'),
+  file: text.nullable().default(null).describe('file: .npy with a row for each row of the corpus (nextlong: each chunk), or Parquet of {id, vector}'),
+  dimensions: count(1, 4096).default(256).describe('tfidf: numbers of a vector'),
+  sample: count(1, 2 ** 24).default(8192).describe('tfidf: documents that the projection is fitted on'),
+  model: text.nullable().default(null).describe('onnx: directory of the exported encoder'),
+  ...modelRun,
+  pooling: z.enum(['auto', 'mean', 'cls']).default('auto').describe("onnx: how tokens' vectors become one"),
+  prefix: z.string().default('').describe('onnx: text before every text, as some encoders want'),
+  maxTokens: count(1, 2 ** 20).nullable().default(null).describe("onnx: most tokens of a text; else the model's own bound"),
+})
+const neighbours = z.strictObject({
+  search: z.enum(['auto', 'exact', 'inverted']).default('auto').describe('all pairs, or inverted lists; auto: exact up to 20,000 vectors'),
+  lists: count(1, 2 ** 24).nullable().default(null).describe('inverted: number of lists; else by the number of vectors'),
+  probes: count(1, 2 ** 24).nullable().default(null).describe('inverted: lists that are searched for a vector; else by the number of lists'),
+  recallSample: count(0, 2 ** 20).default(256).describe('inverted: vectors whose exact neighbours are found too, to tell the recall'),
+})
 const output = z.strictObject({
   directory: text.nullable().default(null).describe('where the output goes'),
   format: z.enum(['parquet', 'mds', 'jsonl', 'memory']).default('parquet').describe('the format; memory hands sequences out'),
@@ -104,8 +152,13 @@ const shape = {
   tokenizer: text.describe('path of a tokenizer.json'),
   queries: queries.prefault({}),
   keywords: keywords.prefault({}),
+  vectors: vectors.prefault({}),
+  neighbours: neighbours.prefault({}),
   method: z
-    .union([z.enum(['quest', 'standard']).transform((name) => (name === 'quest' ? quest : standard).parse({ name })), z.discriminatedUnion('name', [quest, standard])])
+    .union([
+      z.enum(['quest', 'standard', 'knn', 'iclm', 'long', 'nextlong']).transform((name) => methods[name].parse({ name })),
+      z.discriminatedUnion('name', [quest, standard, knn, iclm, long, nextlong]),
+    ])
     .prefault('quest'),
   length: count(1, 2 ** 31 - 1).describe('tokens of a sequence'),
   tokens: count(1).nullable().default(null).describe('tokens of the output, over as many epochs as it takes; else one epoch'),

@@ -21,7 +21,10 @@ const renamed: Record<string, string> = {
   'output.directory': 'out',
   'method.name': 'method',
   'queries.file': 'queries-file',
+  'vectors.source': 'vectors',
 }
+/** Sections whose name stands before that of their options: others have options of these names. */
+const prefixed = new Set(['vectors', 'neighbours'])
 
 function properties(schema: Json): Record<string, Json> {
   return (schema['properties'] ?? {}) as Record<string, Json>
@@ -41,7 +44,7 @@ function leaf(path: string[], schema: Json): Flag {
   const choices = forms.flatMap((form) => (form['enum'] ?? (form['const'] === undefined ? [] : [form['const']])) as string[])
   const key = path.join('.')
   if (isBoolean) choices.push('true', 'false')
-  return { name: renamed[key] ?? kebab(path.at(-1) ?? ''), path, kind, description: (schema['description'] ?? '') as string, default: schema['default'], choices }
+  return { name: renamed[key] ?? kebab((prefixed.has(path[0] ?? '') ? path : path.slice(-1)).join('-')), path, kind, description: (schema['description'] ?? '') as string, default: schema['default'], choices }
 }
 
 /** Flags of a flat schema, as JSON Schema. */

@@ -44,6 +44,7 @@ codes! {
     TokenizerInvalid "TOKENIZER_INVALID" "The tokenizer file does not load.",
     TokenUnknown "TOKEN_UNKNOWN" "No separator, padding or begin-of-text token is known for the tokenizer, or a named one is not in it.",
     QueriesInvalid "QUERIES_INVALID" "A file of precomputed queries is malformed or holds no query.",
+    VectorsInvalid "VECTORS_INVALID" "A file of vectors is none that can be read, is cut short, or has not one vector for each document.",
     OnnxRuntimeMissing "ONNXRUNTIME_MISSING" "No ONNX Runtime library was found, or the one that was named does not load.",
     OnnxRuntimeUnsuitable "ONNXRUNTIME_UNSUITABLE" "The ONNX Runtime that was found is too old, or another one is loaded in this process already.",
     DeviceUnavailable "DEVICE_UNAVAILABLE" "The device that was asked for cannot be used: no CUDA provider, no such GPU, its libraries are missing.",

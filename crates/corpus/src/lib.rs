@@ -11,8 +11,10 @@ mod options;
 mod parquet_rows;
 mod row;
 mod spool;
+mod vectors;
 
 pub use inventory::{InputFile, Inventory, Kind, Packing, Range, Split, check_unchanged, inventory, split_bytes};
 pub use options::CorpusOptions;
 pub use row::{Bad, Content, Document, Row, RowReader, count_rows, default_id};
 pub use spool::SpoolWriter;
+pub use vectors::VectorRows;

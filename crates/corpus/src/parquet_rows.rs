@@ -46,7 +46,7 @@ pub(crate) fn unless_damaged<T, E: std::fmt::Display>(path: &Path, work: impl Fn
     caught(|| work().map_err(|e| damaged(path, &e)), |what| damaged(path, &what))
 }
 
-fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+pub(crate) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let file = File::open(path).at("open", path)?;
     // The file's own schema, not the one that its writer embedded: dictionaries come as plain strings.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);

@@ -17,7 +17,7 @@ pub struct SequenceRow<'a> {
     pub doc_lens: &'a [u32],
     /// Where each piece begins in its document.
     pub doc_offsets: &'a [u32],
-    /// Why each piece is there: a keyword.
+    /// Why each piece is there: a keyword, or the id of the document it is a neighbour of.
     pub reasons: &'a [Option<&'a str>],
     /// The plan's number of the group that brought each piece.
     pub groups: &'a [u32],

@@ -111,6 +111,11 @@ impl Embedder {
         self.dimensions
     }
 
+    /// Most tokens of a text that count, special ones among them.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
     /// Vectors of the texts end to end, in their order.
     ///
     /// Errors: `CANCELLED`, `MODEL_NOT_FINITE`, `INFERENCE_FAILED`.

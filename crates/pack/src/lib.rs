@@ -38,7 +38,7 @@ pub struct PackSource<'a> {
     pub groups: &'a Groups,
     /// The documents' tokens.
     pub tokens: &'a dyn TokenSource,
-    /// The id of a document.
+    /// The id of a document: of every piece, and of every anchor of their groups.
     pub id: &'a (dyn Fn(DocId) -> &'a str + Sync),
     /// The phrase of a keyword; `None` for [`KeywordId::NONE`].
     pub phrase: &'a (dyn Fn(KeywordId) -> Option<&'a str> + Sync),
@@ -77,7 +77,9 @@ fn sequence(source: &PackSource<'_>, i: usize) -> Result<SequenceRecord> {
         record.doc_starts.push(at as u32);
         record.doc_lens.push(piece.len);
         record.doc_offsets.push(offset);
-        record.reasons.push((source.phrase)(source.groups.keywords[group]).map(str::to_owned));
+        let anchor = Some(source.groups.anchors[group]).filter(|&anchor| !anchor.is_none() && anchor != piece.doc);
+        let reason = anchor.map_or_else(|| (source.phrase)(source.groups.keywords[group]), |anchor| Some((source.id)(anchor)));
+        record.reasons.push(reason.map(str::to_owned));
         record.groups.push(piece.group.get());
     }
     record.n_tokens = record.input_ids.len() as u32;

@@ -90,7 +90,7 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
     Ok(match stage {
         Stage::Scan => tasks.iter().map(|&t| longweave_corpus::split_bytes(&job.file.inventory, t as usize)).sum(),
-        Stage::Ingest | Stage::Predict | Stage::Extract => {
+        Stage::Ingest | Stage::Predict | Stage::Extract | Stage::Embed => {
             let mut rows = 0;
             for &task in tasks {
                 if let Some(record) = job.done(Stage::Scan, task)? {
@@ -101,7 +101,7 @@ fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
         }
         Stage::Pack => crate::stages::pack::sequences(job, tasks)?,
         Stage::Documents => u64::from(job.rows()?.total()),
-        Stage::Index | Stage::Plan => tasks.len() as u64,
+        Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report => tasks.len() as u64,
         Stage::Seal => job.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum(),
     })
 }

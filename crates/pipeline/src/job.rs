@@ -8,14 +8,17 @@ use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_corpus::Inventory;
-use longweave_plan::Part;
+use longweave_inference::{Embedder, Runtime};
+use longweave_plan::{PLAN_FORMAT, Part};
 use longweave_storage::{Digest, DoneRecord, Lock, digest_of, write_file};
+use longweave_tokens::TokenStore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::once::Once;
-use crate::options::{OutputFormat, PredictorName};
+use crate::options::{OutputFormat, PredictorName, VectorSource};
 use crate::resources::{InputDigest, Resources, TokenizerInfo};
+use crate::stages::ingest::Names;
 use crate::stages::pack::PartSource;
 use crate::stages::predict::AnyPredictor;
 use crate::stages::scan::Rows;
@@ -49,10 +52,12 @@ pub struct Job {
     digests: [Digest; Stage::ALL.len()],
     pub(crate) resources: Resources,
     predictor: Once<AnyPredictor>,
+    embedder: Once<Embedder>,
     /// The records of stages that were found complete: thousands of tasks ask for them.
     complete: [Once<Vec<DoneRecord>>; Stage::ALL.len()],
     rows: Once<Rows>,
     parts: [Once<PartSource>; 2],
+    tokens: Once<TokenStore>,
 }
 
 impl Job {
@@ -158,9 +163,11 @@ impl Job {
             digests,
             resources,
             predictor: Once::default(),
+            embedder: Once::default(),
             complete: Default::default(),
             rows: Once::default(),
             parts: Default::default(),
+            tokens: Once::default(),
         })
     }
 
@@ -182,6 +189,15 @@ impl Job {
         self.predictor.get(|| AnyPredictor::make(ctx, self))
     }
 
+    /// The embedding model, loaded when first needed.
+    pub(crate) fn embedder(&self, ctx: &Ctx) -> Result<&Embedder> {
+        self.embedder.get(|| {
+            let (vectors, base) = (&self.options().vectors, self.resources.base());
+            let runtime = Runtime::load(&vectors.runtime_options(base))?;
+            Embedder::load(runtime, &vectors.embedder_options(ctx.pool.current_num_threads(), base)?)
+        })
+    }
+
     /// Where the rows of each split stand, once all are counted.
     pub(crate) fn rows(&self) -> Result<&Rows> {
         self.rows.get(|| Rows::of(self))
@@ -190,6 +206,15 @@ impl Job {
     /// What sequences of a part are assembled from, opened when first needed.
     pub(crate) fn part(&self, part: Part) -> Result<&PartSource> {
         self.parts[usize::from(part == Part::HeldOut)].get(|| PartSource::open(self, part))
+    }
+
+    /// The tokens of all documents, opened when first needed.
+    pub(crate) fn tokens(&self) -> Result<&TokenStore> {
+        self.tokens.get(|| {
+            let (ingest, first) = (self.directory(Stage::Ingest), &self.rows()?.first);
+            let splits = first[..first.len() - 1].iter().enumerate();
+            TokenStore::open(splits.map(|(split, &first)| (first, Names::of(&ingest, split as u32).tokens)).collect())
+        })
     }
 
     /// The options.
@@ -209,14 +234,12 @@ impl Job {
 
     /// The run's stages in order.
     pub fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
-        let keywords = self.file.options.needs_keywords();
-        let writes = self.file.options.output.format != OutputFormat::Memory;
-        Stage::ALL.into_iter().filter(move |s| (keywords || !s.for_keywords()) && (writes || !matches!(s, Stage::Pack | Stage::Seal)))
+        Stage::ALL.into_iter().filter(|&stage| self.file.options.has(stage))
     }
 
     /// The stages of this run that `stage` reads.
     pub fn inputs(&self, stage: Stage) -> impl Iterator<Item = Stage> + '_ {
-        self.stages().filter(move |s| stage.inputs().contains(s))
+        self.file.options.inputs(stage)
     }
 
     /// The digest of what decides a stage's results.
@@ -243,8 +266,8 @@ impl Job {
     /// Number of a stage's tasks; `None` while its inputs are not complete.
     pub fn tasks(&self, stage: Stage) -> Result<Option<u32>> {
         Ok(match stage {
-            Stage::Scan | Stage::Ingest | Stage::Predict | Stage::Extract => Some(self.file.inventory.splits.len() as u32),
-            Stage::Documents | Stage::Index | Stage::Plan | Stage::Seal => Some(1),
+            Stage::Scan | Stage::Ingest | Stage::Predict | Stage::Extract | Stage::Embed => Some(self.file.inventory.splits.len() as u32),
+            Stage::Documents | Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report | Stage::Seal => Some(1),
             Stage::Pack => match self.all_done(Stage::Plan) {
                 Ok(records) => Some(crate::stages::pack::tasks(self.options(), &records[0])),
                 Err(e) if e.code() == Code::StageNotReady => None,
@@ -342,9 +365,11 @@ pub(crate) fn lasting(options: &RunOptions) -> Value {
     if let Some(output) = value["output"].as_object_mut() {
         output.remove("directory");
     }
-    if let Some(queries) = value["queries"].as_object_mut() {
-        for volatile in ["device", "deviceMemory", "onnxRuntime", "checkpointSeconds"] {
-            queries.remove(volatile);
+    for section in ["queries", "vectors"] {
+        if let Some(section) = value[section].as_object_mut() {
+            for volatile in ["device", "deviceMemory", "onnxRuntime", "checkpointSeconds"] {
+                section.remove(volatile);
+            }
         }
     }
     value
@@ -461,7 +486,7 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
                 "textField": o.text_field, "idField": o.id_field, "sourceField": o.source_field,
                 "onBadRow": o.on_bad_row, "maxDocumentBytes": o.max_document_bytes,
             }),
-            Stage::Documents => json!({ "onDuplicateId": o.on_duplicate_id }),
+            Stage::Documents => json!({ "onDuplicateId": o.on_duplicate_id, "sources": o.source_field.is_some() }),
             Stage::Predict => match o.queries.predictor {
                 PredictorName::Extractive => json!({
                     "predictor": o.queries.predictor, "segmentTokens": o.queries.segment_tokens, "version": longweave_predict::VERSION,
@@ -478,19 +503,39 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
                     "tf32": o.queries.tf32, "version": longweave_inference::VERSION,
                 }),
             },
+            Stage::Embed => match o.vectors.source {
+                VectorSource::Tfidf => {
+                    json!({ "source": o.vectors.source, "chunkChars": o.chunk_chars(), "version": longweave_neighbours::VERSION })
+                }
+                VectorSource::File => json!({ "chunkChars": o.chunk_chars() }),
+                VectorSource::Onnx => json!({
+                    "source": o.vectors.source, "chunkChars": o.chunk_chars(), "model": input("encoder"), "pooling": o.vectors.pooling,
+                    "prefix": o.vectors.prefix, "maxTokens": o.vectors.max_tokens, "batchTokens": o.vectors.batch_tokens, "tf32": o.vectors.tf32,
+                    "version": longweave_inference::VERSION,
+                }),
+            },
+            Stage::Vectors => match o.vectors.source {
+                VectorSource::Tfidf => json!({ "dimensions": o.vectors.dimensions, "sample": o.vectors.sample }),
+                VectorSource::Onnx => json!({}),
+                VectorSource::File => json!({ "file": input("vectors") }),
+            },
+            Stage::Neighbours => json!({
+                "k": o.neighbour_depth(), "search": o.neighbours.search, "lists": o.neighbours.lists, "probes": o.neighbours.probes,
+                "recallSample": o.neighbours.recall_sample, "heads": o.needs_heads(), "version": longweave_neighbours::VERSION,
+            }),
             Stage::Extract => json!({ "stopWords": o.keywords.stop_words, "list": input("stopWords"), "minScore": o.keywords.min_score }),
             Stage::Index => json!({
                 "nonInformative": o.keywords.non_informative, "extra": o.keywords.extra_non_informative,
                 "representative": o.keywords.representative, "cap": o.keywords.common_cap, "floor": o.keywords.common_floor,
                 "hierarchy": o.keywords.hierarchy, "seed": seed_of_choice,
             }),
-            Stage::Plan => json!({ "options": plan, "shard": o.shard_sequences() }),
+            Stage::Plan => json!({ "options": plan, "shard": o.shard_sequences(), "format": PLAN_FORMAT }),
+            Stage::Report => json!({ "version": longweave_report::VERSION, "method": o.method }),
             Stage::Pack | Stage::Seal => json!({
                 "output": lasting(o)["output"], "separator": file.tokenizer.separator, "bos": file.tokenizer.bos, "pad": file.tokenizer.pad,
             }),
         };
-        let exists = |s: &&Stage| o.needs_keywords() || !s.for_keywords();
-        let inputs: Vec<&Digest> = stage.inputs().iter().filter(exists).map(|s| &made[*s as usize]).collect();
+        let inputs: Vec<&Digest> = o.inputs(stage).map(|s| &made[s as usize]).collect();
         let digest = digest_of(&json!({ "stage": stage.name(), "format": WORK_FORMAT, "own": own, "inputs": inputs }));
         made.push(digest);
     }

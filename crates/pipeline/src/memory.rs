@@ -63,6 +63,7 @@ impl Pieces {
 
 /// Where batches come from.
 pub(crate) struct MemorySource<'a> {
+    job: &'a Job,
     part: &'a PartSource,
     length: u32,
     next: u64,
@@ -73,7 +74,7 @@ impl<'a> MemorySource<'a> {
     pub(crate) fn open(job: &'a Job) -> Result<MemorySource<'a>> {
         let length = job.options().length;
         let batch = (BATCH_TOKENS / u64::from(length)).clamp(1, 1 << 16);
-        Ok(MemorySource { part: job.part(Part::Main)?, length, next: 0, batch })
+        Ok(MemorySource { job, part: job.part(Part::Main)?, length, next: 0, batch })
     }
 
     /// The next batch; `None` after the last.
@@ -82,7 +83,7 @@ impl<'a> MemorySource<'a> {
         if n == 0 {
             return Ok(None);
         }
-        let records = self.part.assemble(ctx, self.next, n)?;
+        let records = self.part.assemble(ctx, self.job.tokens()?, self.next, n)?;
         self.next += n;
         let pieces = records.iter().map(Pieces::of_record).collect();
         let ids = records.into_iter().flat_map(|r| r.input_ids).collect();

@@ -4,11 +4,14 @@ use std::path::Path;
 
 use longweave_common::{Code, Error, Result};
 use longweave_corpus::CorpusOptions;
-use longweave_inference::{Decoding, Device, DeviceOptions, QueryModelOptions, RuntimeOptions};
+use longweave_inference::{Decoding, Device, DeviceOptions, EmbedderOptions, Pooling, QueryModelOptions, RuntimeOptions};
 use longweave_plan::{
-    Dedup, Fill, LastFill, Method, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Shape, SplitBy, StandardOptions,
+    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, NextlongOptions, Overflow, PlanOptions,
+    Policies, Pool, PoolOptions, QuestOptions, Reuse, Shape, SplitBy, StandardOptions,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::Stage;
 
 /// Fewest bytes of `memory`.
 pub(crate) const LEAST_MEMORY: u64 = 16 << 20;
@@ -48,6 +51,10 @@ pub struct RunOptions {
     pub queries: QueryOptions,
     /// How keywords are made and chosen.
     pub keywords: KeywordOptions,
+    /// Where vectors of documents come from.
+    pub vectors: VectorOptions,
+    /// How neighbours are looked for.
+    pub neighbours: NeighbourOptions,
     /// Which pieces stand together.
     pub method: MethodOptions,
     /// Tokens of a sequence.
@@ -262,6 +269,112 @@ pub enum NonInformativeList {
     None,
 }
 
+/// Where vectors of documents come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VectorOptions {
+    /// What makes them.
+    pub source: VectorSource,
+    /// Of `file`: a `.npy` file, or Parquet of `{id, vector}`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub file: Option<String>,
+    /// Of `tfidf`: numbers of a vector.
+    pub dimensions: u32,
+    /// Of `tfidf`: documents that the projection is fitted on.
+    pub sample: u32,
+    /// The directory of the exported encoder, for `onnx`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub model: Option<String>,
+    /// `cpu`, `cuda`, `cuda:N` or `auto`.
+    pub device: String,
+    /// Most tokens of a batch, padding counted.
+    pub batch_tokens: u32,
+    /// Whether a GPU may round the inputs of fp32 products to TF32.
+    pub tf32: bool,
+    /// Bytes of a GPU's memory that may be used.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub device_memory: Option<u64>,
+    /// Path of the library of ONNX Runtime.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub onnx_runtime: Option<String>,
+    /// How tokens' vectors become one.
+    pub pooling: Pooling,
+    /// Text before every text.
+    pub prefix: String,
+    /// Most tokens of a text.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub max_tokens: Option<u32>,
+}
+
+/// What makes vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum VectorSource {
+    /// Words, weighed, hashed and projected; no neural network.
+    Tfidf,
+    /// An encoder model on ONNX Runtime.
+    Onnx,
+    /// Vectors that were made before.
+    File,
+}
+
+impl VectorOptions {
+    /// The embedder's options; relative paths start from `base`.
+    ///
+    /// Errors: `OPTIONS_INVALID` where no model is named or the device is none.
+    pub(crate) fn embedder_options(&self, threads: usize, base: &Path) -> Result<EmbedderOptions> {
+        let model = self.model.as_ref().ok_or_else(|| {
+            Error::new(Code::OptionsInvalid, "`vectors.source: onnx` needs `vectors.model`, the directory of an exported encoder")
+                .with("option", "vectors.model")
+        })?;
+        Ok(EmbedderOptions {
+            model: base.join(model),
+            device: DeviceOptions { device: Device::parse(&self.device)?, threads, memory: self.device_memory, tf32: self.tf32 },
+            pooling: self.pooling,
+            normalize: true,
+            max_tokens: self.max_tokens,
+            prefix: self.prefix.clone(),
+            batch_tokens: self.batch_tokens,
+        })
+    }
+
+    /// Where ONNX Runtime is looked for first.
+    pub(crate) fn runtime_options(&self, base: &Path) -> RuntimeOptions {
+        RuntimeOptions { library: self.onnx_runtime.as_ref().map(|path| base.join(path)) }
+    }
+}
+
+/// How neighbours are looked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NeighbourOptions {
+    /// The way.
+    pub search: SearchName,
+    /// Of `inverted`: number of lists.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub lists: Option<u32>,
+    /// Of `inverted`: lists that are searched for a vector.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub probes: Option<u32>,
+    /// Of `inverted`: vectors whose exact neighbours are found too.
+    pub recall_sample: u32,
+}
+
+/// The ways to look for neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SearchName {
+    /// `exact` up to [`MOST_EXACT`] vectors, else `inverted`.
+    Auto,
+    /// All pairs.
+    Exact,
+    /// Inverted lists.
+    Inverted,
+}
+
+/// Vectors up to which `auto` compares all pairs.
+pub(crate) const MOST_EXACT: usize = 20_000;
+
 /// The method and its own options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "camelCase")]
@@ -270,6 +383,72 @@ pub enum MethodOptions {
     Quest(QuestMethod),
     /// All documents in one random order.
     Standard(StandardMethod),
+    /// A document and its nearest neighbours.
+    Knn(KnnMethod),
+    /// A path through the graph of neighbours.
+    Iclm(IclmMethod),
+    /// Long documents alone, or more of them.
+    Long(LongMethod),
+    /// A document's chunks, each followed by its nearest chunks.
+    Nextlong(NextlongMethod),
+}
+
+/// `knn`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KnnMethod {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// Most neighbours of a document.
+    pub k: u32,
+    /// What happens to what is left of a group.
+    pub fill: Fill,
+}
+
+/// `iclm`, see [`IclmOptions`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IclmMethod {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// Neighbours of a document that are edges of the graph.
+    pub k: u32,
+    /// Whose path.
+    pub variant: IclmVariant,
+    /// What happens to what is left of a group.
+    pub fill: Fill,
+}
+
+/// `long`, see [`LongOptions`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LongMethod {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// Fewest tokens of a long document.
+    pub threshold: u32,
+    /// What is done with the others.
+    pub mode: LongMode,
+    /// Share of tokens that long documents are to make up.
+    pub long_share: f64,
+    /// What happens to what is left of a group.
+    pub fill: Fill,
+}
+
+/// `nextlong`, see [`NextlongOptions`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NextlongMethod {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// Most neighbours of a chunk.
+    pub k: u32,
+    /// Characters of a chunk, at least.
+    pub chunk_chars: u32,
+    /// How often a chunk can be a neighbour.
+    pub reuse: Reuse,
+    /// What happens to what is left of a group.
+    pub fill: Fill,
 }
 
 /// `quest`, see [`QuestOptions`].
@@ -371,6 +550,19 @@ impl RunOptions {
         if !(self.queries.checkpoint_seconds >= 0.0 && self.queries.checkpoint_seconds.is_finite()) {
             return bad("queries.checkpointSeconds", "`queries.checkpointSeconds` must be a number of at least 0".into());
         }
+        match self.vectors.source {
+            VectorSource::Onnx => drop(self.vectors.embedder_options(1, Path::new(""))?),
+            VectorSource::File if self.vectors.file.is_none() => {
+                return bad("vectors.file", "`vectors.source: file` needs `vectors.file`".into());
+            }
+            _ => {}
+        }
+        if self.vectors.dimensions == 0 || self.vectors.sample == 0 || self.neighbour_depth() == Some(0) {
+            return bad("vectors.dimensions", "`vectors.dimensions`, `vectors.sample` and `method.k` must be at least 1".into());
+        }
+        if self.neighbours.lists == Some(0) || self.neighbours.probes == Some(0) {
+            return bad("neighbours.lists", "`neighbours.lists` and `neighbours.probes` must be at least 1".into());
+        }
         if self.queries.segment_tokens == 0 {
             return bad("queries.segmentTokens", "`queries.segmentTokens` must be at least 1".into());
         }
@@ -386,10 +578,52 @@ impl RunOptions {
 
     /// Whether documents need a keyword: the method groups by it, or its pool asks for it.
     pub fn needs_keywords(&self) -> bool {
+        matches!(self.method, MethodOptions::Quest(_)) || self.plan_options(0).method.pool() == Pool::Keyworded
+    }
+
+    /// Neighbours of each document or chunk that the method asks for; `None` where it asks for none.
+    pub fn neighbour_depth(&self) -> Option<u32> {
         match &self.method {
-            MethodOptions::Quest(_) => true,
-            MethodOptions::Standard(standard) => standard.pool == Pool::Keyworded,
+            MethodOptions::Knn(knn) => Some(knn.k),
+            MethodOptions::Iclm(iclm) => Some(iclm.k),
+            MethodOptions::Nextlong(nextlong) => Some(nextlong.k),
+            MethodOptions::Quest(_) | MethodOptions::Standard(_) | MethodOptions::Long(_) => None,
         }
+    }
+
+    /// Characters of the chunks that vectors are of; `None` where they are of documents.
+    pub fn chunk_chars(&self) -> Option<u32> {
+        match &self.method {
+            MethodOptions::Nextlong(nextlong) => Some(nextlong.chunk_chars),
+            _ => None,
+        }
+    }
+
+    /// Whether the planner asks for the beginnings of documents' texts.
+    pub fn needs_heads(&self) -> bool {
+        matches!(&self.method, MethodOptions::Iclm(iclm) if iclm.variant == IclmVariant::Release)
+    }
+
+    /// Whether the run has a stage.
+    pub fn has(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Predict | Stage::Extract | Stage::Index => self.needs_keywords(),
+            Stage::Embed => self.needs_vectors() && (self.vectors.source != VectorSource::File || self.chunk_chars().is_some()),
+            Stage::Vectors => self.needs_vectors(),
+            Stage::Neighbours => self.neighbour_depth().is_some(),
+            Stage::Report | Stage::Pack | Stage::Seal => self.output.format != OutputFormat::Memory,
+            Stage::Scan | Stage::Ingest | Stage::Documents | Stage::Plan => true,
+        }
+    }
+
+    /// The stages of the run that `stage` reads.
+    pub fn inputs(&self, stage: Stage) -> impl Iterator<Item = Stage> + '_ {
+        stage.inputs().iter().copied().filter(|&input| self.has(input))
+    }
+
+    /// Whether documents need vectors.
+    pub fn needs_vectors(&self) -> bool {
+        self.neighbour_depth().is_some()
     }
 
     /// The method's name.
@@ -397,6 +631,10 @@ impl RunOptions {
         match self.method {
             MethodOptions::Quest(_) => "quest",
             MethodOptions::Standard(_) => "standard",
+            MethodOptions::Knn(_) => "knn",
+            MethodOptions::Iclm(_) => "iclm",
+            MethodOptions::Long(_) => "long",
+            MethodOptions::Nextlong(_) => "nextlong",
         }
     }
 
@@ -427,6 +665,13 @@ impl RunOptions {
                 (Method::Quest(QuestOptions { pool, split_ratio, split_by, oversample, short_share, min_group }), fill)
             }
             MethodOptions::Standard(m) => (Method::Standard(StandardOptions { pool: m.pool }), m.fill),
+            MethodOptions::Knn(m) => (Method::Knn(KnnOptions { pool: m.pool }), m.fill),
+            MethodOptions::Iclm(m) => (Method::Iclm(IclmOptions { pool: m.pool, variant: m.variant }), m.fill),
+            MethodOptions::Long(m) => {
+                let LongMethod { pool, threshold, mode, long_share, fill } = *m;
+                (Method::Long(LongOptions { pool, threshold, mode, long_share }), fill)
+            }
+            MethodOptions::Nextlong(m) => (Method::Nextlong(NextlongOptions { pool: m.pool, reuse: m.reuse }), m.fill),
         };
         PlanOptions {
             method,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::RunOptions;
 use crate::once::Once;
-use crate::options::{Bos, NonInformativeList, PredictorName};
+use crate::options::{Bos, NonInformativeList, PredictorName, VectorSource};
 
 /// What a run keeps of its tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,13 +98,23 @@ impl Resources {
     /// Other files that decide results, by name.
     pub(crate) fn inputs(&self, options: &RunOptions) -> Result<Vec<InputDigest>> {
         let mut inputs = Vec::new();
-        if !options.needs_keywords() {
-            return Ok(inputs);
-        }
         let of_file = |name: &str, path: &str| -> Result<InputDigest> {
             let (_, _, digest) = checksum_file(&self.base.join(path))?;
             Ok(InputDigest { name: name.to_owned(), path: path.to_owned(), digest })
         };
+        if options.needs_vectors() {
+            match (options.vectors.source, &options.vectors.file, &options.vectors.model) {
+                (VectorSource::File, Some(file), _) => inputs.push(of_file("vectors", file)?),
+                (VectorSource::Onnx, _, Some(model)) => {
+                    let digest = longweave_inference::model_digest(&self.base.join(model))?;
+                    inputs.push(InputDigest { name: "encoder".into(), path: model.clone(), digest });
+                }
+                _ => {}
+            }
+        }
+        if !options.needs_keywords() {
+            return Ok(inputs);
+        }
         if let (PredictorName::Precomputed, Some(file)) = (options.queries.predictor, &options.queries.file) {
             inputs.push(of_file("queries", file)?);
         }

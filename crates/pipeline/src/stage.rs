@@ -17,10 +17,18 @@ pub enum Stage {
     Predict,
     /// Per split: candidate keywords of each document.
     Extract,
+    /// Per split: what vectors are made of: a model's vectors, or counts of words; and chunks of documents.
+    Embed,
+    /// Once: the vectors of all documents or chunks.
+    Vectors,
     /// Once: dictionary, representative keywords, posting lists, hierarchy.
     Index,
+    /// Once: the nearest of each document or chunk.
+    Neighbours,
     /// Once: sequences as pieces.
     Plan,
+    /// Once: diagnostics of the outputs.
+    Report,
     /// Per output shard: tokens into the asked format.
     Pack,
     /// Once: manifest, checksums, dataset card.
@@ -29,8 +37,21 @@ pub enum Stage {
 
 impl Stage {
     /// All stages in order.
-    pub const ALL: [Stage; 9] =
-        [Stage::Scan, Stage::Ingest, Stage::Documents, Stage::Predict, Stage::Extract, Stage::Index, Stage::Plan, Stage::Pack, Stage::Seal];
+    pub const ALL: [Stage; 13] = [
+        Stage::Scan,
+        Stage::Ingest,
+        Stage::Documents,
+        Stage::Predict,
+        Stage::Extract,
+        Stage::Embed,
+        Stage::Vectors,
+        Stage::Index,
+        Stage::Neighbours,
+        Stage::Plan,
+        Stage::Report,
+        Stage::Pack,
+        Stage::Seal,
+    ];
 
     /// The name in commands, paths and events.
     pub const fn name(self) -> &'static str {
@@ -40,8 +61,12 @@ impl Stage {
             Stage::Documents => "documents",
             Stage::Predict => "predict",
             Stage::Extract => "extract",
+            Stage::Embed => "embed",
+            Stage::Vectors => "vectors",
             Stage::Index => "index",
+            Stage::Neighbours => "neighbours",
             Stage::Plan => "plan",
+            Stage::Report => "report",
             Stage::Pack => "pack",
             Stage::Seal => "seal",
         }
@@ -61,15 +86,10 @@ impl Stage {
     pub const fn unit(self) -> &'static str {
         match self {
             Stage::Scan | Stage::Seal => "bytes",
-            Stage::Ingest | Stage::Documents | Stage::Predict | Stage::Extract => "documents",
+            Stage::Ingest | Stage::Documents | Stage::Predict | Stage::Extract | Stage::Embed => "documents",
             Stage::Pack => "sequences",
-            Stage::Index | Stage::Plan => "tasks",
+            Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report => "tasks",
         }
-    }
-
-    /// Whether it exists only where documents need a keyword.
-    pub const fn for_keywords(self) -> bool {
-        matches!(self, Stage::Predict | Stage::Extract | Stage::Index)
     }
 
     /// The stages whose results it reads, where they exist in the run.
@@ -80,10 +100,14 @@ impl Stage {
             Stage::Documents => &[Stage::Scan, Stage::Ingest],
             Stage::Predict => &[Stage::Ingest],
             Stage::Extract => &[Stage::Predict],
+            Stage::Embed => &[Stage::Ingest],
+            Stage::Vectors => &[Stage::Documents, Stage::Embed],
             Stage::Index => &[Stage::Documents, Stage::Extract],
-            Stage::Plan => &[Stage::Documents, Stage::Index],
+            Stage::Neighbours => &[Stage::Ingest, Stage::Documents, Stage::Embed, Stage::Vectors],
+            Stage::Plan => &[Stage::Documents, Stage::Embed, Stage::Index, Stage::Neighbours],
             Stage::Pack => &[Stage::Ingest, Stage::Documents, Stage::Index, Stage::Plan],
-            Stage::Seal => &[Stage::Pack],
+            Stage::Report => &[Stage::Ingest, Stage::Documents, Stage::Index, Stage::Plan],
+            Stage::Seal => &[Stage::Report, Stage::Pack],
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The one arranger: lays units (lists of pieces that belong together) into sequences of exactly the capacity. No method does this itself.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use longweave_common::DocId;
 
@@ -22,6 +22,68 @@ impl Open {
     fn push(&mut self, piece: Piece) {
         self.len += piece.len;
         self.pieces.push(piece);
+    }
+}
+
+/// Units put off that are found not eligible before a pass over them ends: what bounds the work on a document that is everywhere.
+const PASS: usize = 64;
+
+/// What must not come twice in a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// Nothing can: units hold each document once, and nothing is carried.
+    Nothing,
+    /// Documents, and only those of a sequence carried over from an earlier round can: units hold each document once.
+    Carried,
+    /// Documents.
+    Documents,
+    /// Tokens.
+    Tokens,
+}
+
+impl Guard {
+    fn clash(self, a: Piece, b: Piece) -> bool {
+        a.doc == b.doc && (self != Guard::Tokens || (a.start < b.start + b.len && b.start < a.start + a.len))
+    }
+}
+
+/// What the open sequence holds, as far as it matters.
+struct Held {
+    guard: Guard,
+    pieces: HashMap<DocId, Vec<Piece>>,
+}
+
+impl Held {
+    fn new(guard: Guard, open: &Open) -> Held {
+        let guard = if guard == Guard::Carried && open.pieces.is_empty() { Guard::Nothing } else { guard };
+        let mut held = Held { guard, pieces: HashMap::new() };
+        if guard != Guard::Nothing {
+            open.pieces.iter().for_each(|&piece| held.insert(piece));
+        }
+        held
+    }
+
+    fn insert(&mut self, piece: Piece) {
+        self.pieces.entry(piece.doc).or_default().push(piece);
+    }
+
+    fn add(&mut self, piece: Piece) {
+        if matches!(self.guard, Guard::Documents | Guard::Tokens) {
+            self.insert(piece);
+        }
+    }
+
+    /// The sequence was finished.
+    fn clear(&mut self) {
+        self.pieces.clear();
+        if self.guard == Guard::Carried {
+            self.guard = Guard::Nothing;
+        }
+    }
+
+    fn conflicts(&self, unit: &[Piece]) -> bool {
+        let clash = |piece: &Piece| self.pieces.get(&piece.doc).is_some_and(|own| own.iter().any(|&other| self.guard.clash(other, *piece)));
+        !self.pieces.is_empty() && unit.iter().any(clash)
     }
 }
 
@@ -93,44 +155,55 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Lays `units` after what `open` holds; gives the sequence that is open at the end. `carried`: whether `open` comes from an
-    /// earlier round, so that its documents can come again.
-    pub(crate) fn arrange(&mut self, units: impl IntoIterator<Item = Unit>, open: Open, carried: bool, why: Why) -> Open {
+    /// Lays `units` after what `open` holds; gives the sequence that is open at the end.
+    pub(crate) fn arrange(&mut self, units: impl IntoIterator<Item = Unit>, open: Open, guard: Guard, why: Why) -> Open {
         match self.overflow {
-            Overflow::Whole => self.best_fit(units, open, why),
-            Overflow::Split | Overflow::Truncate => self.lay_out(units, open, carried, why),
+            Overflow::Whole => self.best_fit(units, open, guard, why),
+            Overflow::Split | Overflow::Truncate => self.lay_out(units, open, guard, why),
         }
     }
 
-    fn lay_out(&mut self, units: impl IntoIterator<Item = Unit>, mut open: Open, carried: bool, why: Why) -> Open {
-        // Documents that must not come again before the carried sequence is finished; within a round no document comes twice.
-        let mut taken: HashSet<DocId> = if carried { open.pieces.iter().map(|p| p.doc).collect() } else { HashSet::new() };
-        let mut put_off: Vec<Unit> = Vec::new();
+    fn lay_out(&mut self, units: impl IntoIterator<Item = Unit>, mut open: Open, guard: Guard, why: Why) -> Open {
+        let mut held = Held::new(guard, &open);
+        let mut put_off: VecDeque<Unit> = VecDeque::new();
         for unit in units {
-            if !taken.is_empty() && unit.iter().any(|p| taken.contains(&p.doc)) {
-                put_off.push(unit);
-                continue;
-            }
-            let finished = self.lay(&unit, &mut open, why);
-            if finished && !taken.is_empty() {
-                taken.clear();
-                for unit in put_off.drain(..) {
-                    self.lay(&unit, &mut open, why);
-                }
+            if held.conflicts(&unit) {
+                put_off.push_back(unit);
+            } else if self.lay(&unit, &mut open, &mut held, why) {
+                self.lay_put_off(&mut put_off, &mut open, &mut held, why);
             }
         }
-        if !put_off.is_empty() {
-            self.end(&open);
-            open = Open::default();
-            for unit in put_off {
-                self.lay(&unit, &mut open, why);
+        while !put_off.is_empty() {
+            let before = put_off.len();
+            self.lay_put_off(&mut put_off, &mut open, &mut held, why);
+            if put_off.len() == before {
+                self.end(&open);
+                open = Open::default();
+                held.clear();
             }
         }
         open
     }
 
+    /// Goes through the units put off, once: lays down those that are eligible, until [`PASS`] were not.
+    fn lay_put_off(&mut self, put_off: &mut VecDeque<Unit>, open: &mut Open, held: &mut Held, why: Why) {
+        let mut still: Vec<Unit> = Vec::new();
+        while still.len() < PASS
+            && let Some(unit) = put_off.pop_front()
+        {
+            if held.conflicts(&unit) {
+                still.push(unit);
+            } else {
+                self.lay(&unit, open, held, why);
+            }
+        }
+        for unit in still.into_iter().rev() {
+            put_off.push_front(unit);
+        }
+    }
+
     /// Lays one unit down; whether a sequence was finished.
-    fn lay(&mut self, unit: &[Piece], open: &mut Open, why: Why) -> bool {
+    fn lay(&mut self, unit: &[Piece], open: &mut Open, held: &mut Held, why: Why) -> bool {
         let capacity = self.shape.capacity();
         let mut finished = false;
         for &whole in unit {
@@ -138,12 +211,14 @@ impl<'a> Sink<'a> {
             while rest.len > 0 {
                 let len = rest.len.min(capacity - open.len);
                 open.push(Piece { len, ..rest });
+                held.add(Piece { len, ..rest });
                 rest.start += len;
                 rest.len -= len;
                 if open.len == capacity {
                     self.finish(&open.pieces, capacity, why);
                     open.pieces.clear();
                     open.len = 0;
+                    held.clear();
                     finished = true;
                     if self.overflow == Overflow::Truncate && rest.len > 0 {
                         self.dropped.truncate += self.own(&[rest]);
@@ -155,7 +230,7 @@ impl<'a> Sink<'a> {
         finished
     }
 
-    fn best_fit(&mut self, units: impl IntoIterator<Item = Unit>, open: Open, why: Why) -> Open {
+    fn best_fit(&mut self, units: impl IntoIterator<Item = Unit>, open: Open, guard: Guard, why: Why) -> Open {
         let capacity = self.shape.capacity();
         let mut pieces: Vec<Piece> = Vec::new();
         for mut piece in units.into_iter().flatten() {
@@ -171,14 +246,19 @@ impl<'a> Sink<'a> {
         pieces.sort_unstable_by_key(|p| (std::cmp::Reverse(p.len), p.doc, p.start));
         let mut bins: Vec<Open> = Vec::new();
         let mut rooms: BTreeSet<(u32, usize)> = BTreeSet::new();
-        let mut first: HashSet<DocId> = HashSet::new();
+        let first = Held::new(guard, &open);
         if !open.pieces.is_empty() {
-            first.extend(open.pieces.iter().map(|p| p.doc));
             rooms.insert((capacity - open.len, 0));
             bins.push(open);
         }
         for piece in pieces {
-            let fits = |&&(_, bin): &&(u32, usize)| !(bin == 0 && first.contains(&piece.doc));
+            let holds = |bin: usize| match guard {
+                Guard::Nothing => false,
+                // Only the carried sequence can hold a document of this round.
+                Guard::Carried => bin == 0 && first.conflicts(&[piece]),
+                Guard::Documents | Guard::Tokens => bins[bin].pieces.iter().any(|other| guard.clash(*other, piece)),
+            };
+            let fits = |&&(_, bin): &&(u32, usize)| !holds(bin);
             let found = rooms.range((piece.len, 0)..).find(fits).copied();
             let bin = match found {
                 Some(entry) => {

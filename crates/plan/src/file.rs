@@ -1,7 +1,7 @@
 //! The plan file: a folder that is read without text and without the whole of it in memory.
 //!
-//! `plan.json` holds format, shape, counts and the number of sequences in a shard. `groups` is a column of u32, three for each group:
-//! keyword, epoch, round. For each shard of sequences: `NNNNN.sequences`, a column of u32, six for each sequence: pieces, rule's number,
+//! `plan.json` holds format, shape, counts and the number of sequences in a shard. `groups` is a column of u32, four for each group:
+//! keyword, anchor, epoch, round. For each shard of sequences: `NNNNN.sequences`, a column of u32, six for each sequence: pieces, rule's number,
 //! node, tokens, epoch, round; and `NNNNN.pieces`, a column of u32, four for each piece: document, start, length, group.
 
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Forest, Groups, Piece, Plan, PlanStats, Rule, Sequence, Sequences, Shape};
 
-const FORMAT: u32 = 1;
+/// The version of the files; work directories keep plans of different versions apart by it.
+pub const FORMAT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -46,7 +47,7 @@ pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result
         put(format!("{shard:05}.pieces"), &pieces)?;
     }
     let g = &plan.groups;
-    let groups: Vec<u32> = (0..g.len()).flat_map(|i| [g.keywords[i].get(), g.epochs[i], g.rounds[i]]).collect();
+    let groups: Vec<u32> = (0..g.len()).flat_map(|i| [g.keywords[i].get(), g.anchors[i].get(), g.epochs[i], g.rounds[i]]).collect();
     put("groups".into(), &groups)?;
     let header = Header { format: FORMAT, shape: plan.shape, shard_sequences: shard_sequences.max(1), stats: plan.stats.clone() };
     let mut text = serde_json::to_string_pretty(&header).map_err(|e| Error::new(Code::Internal, format!("plan.json: {e}")))?;
@@ -55,7 +56,7 @@ pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result
     Ok(files)
 }
 
-/// A plan on disk. Costs 12 bytes a group, and 32 a sequence of the shard that was read last; pieces are read as they are asked for.
+/// A plan on disk. Costs 16 bytes a group, and 32 a sequence of the shard that was read last; pieces are read as they are asked for.
 pub struct PlanFile {
     directory: PathBuf,
     header: Header,
@@ -87,10 +88,11 @@ impl PlanFile {
         }
         let header: Header = serde_json::from_value(value).map_err(|e| corrupt(&path, &e.to_string()))?;
         let mut groups = Groups::default();
-        for group in read_array::<u32>(&directory.join("groups"))?.chunks_exact(3) {
+        for group in read_array::<u32>(&directory.join("groups"))?.chunks_exact(4) {
             groups.keywords.push(KeywordId::new(group[0]));
-            groups.epochs.push(group[1]);
-            groups.rounds.push(group[2]);
+            groups.anchors.push(DocId::new(group[1]));
+            groups.epochs.push(group[2]);
+            groups.rounds.push(group[3]);
         }
         Ok(PlanFile { directory: directory.to_owned(), header, groups, held: Mutex::new(None) })
     }

@@ -3,7 +3,7 @@
 use longweave_common::random::Key;
 use longweave_common::{Code, DocId, Error, KeywordId, Result};
 
-use crate::Forest;
+use crate::{Chunks, Forest, Neighbours};
 
 /// The metadata of a corpus. Columns of documents are indexed by `DocId` and equally long.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,20 @@ pub struct PlanInput<'a> {
     pub keyword_keys: &'a [u128],
     /// The hierarchy of phrases; needed for quest with `fill: related`.
     pub forest: Option<&'a Forest>,
+    /// The number of each document's source, from 0; where none are given all are of one.
+    pub sources: Option<&'a [u32]>,
+    /// The nearest of each document (knn, iclm), or of each chunk (nextlong).
+    pub neighbours: Option<&'a Neighbours>,
+    /// Chunks of documents; needed for nextlong.
+    pub chunks: Option<&'a Chunks>,
+    /// Beginnings of documents' texts; needed for iclm's release.
+    pub heads: Option<&'a dyn Heads>,
+}
+
+/// Beginnings of documents' texts.
+pub trait Heads: Sync + std::fmt::Debug {
+    /// The first characters of a document's text.
+    fn head(&self, doc: DocId) -> &str;
 }
 
 /// Which documents a plan is made of.
@@ -47,6 +61,11 @@ impl PlanInput<'_> {
         self.keyword_of.map_or(KeywordId::NONE, |column| column[doc.index()])
     }
 
+    /// The number of a document's source.
+    pub(crate) fn source(&self, doc: DocId) -> u32 {
+        self.sources.map_or(0, |column| column[doc.index()])
+    }
+
     /// Checks that columns agree with each other.
     ///
     /// Errors: `FILE_CORRUPT`, naming the columns; `TOO_MANY_ROWS`.
@@ -59,6 +78,9 @@ impl PlanInput<'_> {
             ("keys", Some(self.keys.len())),
             ("text hashes", self.text_hashes.map(<[_]>::len)),
             ("keywords", self.keyword_of.map(<[_]>::len)),
+            ("sources", self.sources.map(<[_]>::len)),
+            ("documents with chunks", self.chunks.map(Chunks::documents)),
+            ("lists of neighbours", self.neighbours.filter(|_| self.chunks.is_none()).map(Neighbours::len)),
         ];
         for (name, len) in columns {
             if len.is_some_and(|len| len != n) {
@@ -68,6 +90,12 @@ impl PlanInput<'_> {
                 );
                 return Err(Error::new(Code::FileCorrupt, message));
             }
+        }
+        if let (Some(neighbours), Some(chunks)) = (self.neighbours, self.chunks)
+            && neighbours.len() != chunks.len()
+        {
+            let message = format!("the corpus has {} chunks, but {} lists of neighbours", chunks.len(), neighbours.len());
+            return Err(Error::new(Code::FileCorrupt, message + "; delete the work directory and run again"));
         }
         let keywords = self.keyword_keys.len();
         let beyond = |k: &KeywordId| !k.is_none() && k.index() >= keywords;

@@ -1,6 +1,6 @@
 //! Metadata in, plan out: which pieces of which documents stand together in which sequence, before any token is copied.
 //!
-//! A method (`quest`, `standard`) is a pure function that gives rounds of groups of pieces; one arranger turns groups into
+//! A method (`methods/`) is a pure function that gives rounds of groups of pieces; one arranger turns groups into
 //! sequences; one file format keeps the result. `docs/planning.md` says exactly what is decided, this crate decides it.
 
 mod arrange;
@@ -8,19 +8,24 @@ mod file;
 mod forest;
 mod input;
 mod methods;
+mod neighbours;
 mod options;
-mod partition;
 mod planner;
 mod pool;
 mod sequences;
 mod stats;
 
-pub use file::{PlanFile, write_plan};
+pub use file::{FORMAT as PLAN_FORMAT, PlanFile, write_plan};
 pub use forest::Forest;
-pub use input::{Part, PlanInput};
+pub use input::{Heads, Part, PlanInput};
+pub use neighbours::{Chunks, Neighbours};
 pub use options::{
-    Dedup, Fill, LastFill, Method, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, StandardOptions,
+    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, NextlongOptions, Overflow, PlanOptions,
+    Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
 };
 pub use planner::plan;
 pub use sequences::{Groups, Piece, Plan, Rule, Sequence, Sequences, Shape};
-pub use stats::{DroppedTokens, Excluded, Histogram, KeywordCounts, PlanStats, RuleCounts, Spread, TokenCounts};
+pub use stats::{
+    DroppedTokens, Excluded, Histogram, KeywordCounts, ListSizes, LongCounts, PieceCounts, PlanStats, RuleCounts, SourceTokens, Spread,
+    TokenCounts,
+};

@@ -24,6 +24,14 @@ pub enum Method {
     Quest(QuestOptions),
     /// All documents in one random order.
     Standard(StandardOptions),
+    /// A document and its nearest neighbours (retrieval; a baseline of the Quest paper).
+    Knn(KnnOptions),
+    /// A path through the graph of neighbours (In-Context Pretraining, ICLR 2024).
+    Iclm(IclmOptions),
+    /// Long documents alone, or more of them (Fu et al. 2024).
+    Long(LongOptions),
+    /// A document's chunks, each followed by its nearest chunks of other documents (NextLong, 2025).
+    Nextlong(NextlongOptions),
 }
 
 impl Method {
@@ -32,6 +40,10 @@ impl Method {
         match self {
             Method::Quest(quest) => quest.pool,
             Method::Standard(standard) => standard.pool,
+            Method::Knn(knn) => knn.pool,
+            Method::Iclm(iclm) => iclm.pool,
+            Method::Long(long) => long.pool,
+            Method::Nextlong(nextlong) => nextlong.pool,
         }
     }
 }
@@ -61,6 +73,78 @@ pub struct QuestOptions {
 pub struct StandardOptions {
     /// The documents it draws from.
     pub pool: Pool,
+}
+
+/// Options of `knn`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KnnOptions {
+    /// The documents it draws from.
+    pub pool: Pool,
+}
+
+/// Options of `iclm`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IclmOptions {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// The path of the paper, or that of the authors' code.
+    pub variant: IclmVariant,
+}
+
+/// The path of `iclm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum IclmVariant {
+    /// Over the undirected graph, begun at the documents with the fewest edges.
+    Paper,
+    /// Short paths along the lists, joined; near-duplicates dropped.
+    Release,
+}
+
+/// Options of `long`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LongOptions {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// Fewest tokens of a long document.
+    pub threshold: u32,
+    /// What is done with the others.
+    pub mode: LongMode,
+    /// `upsample`: share of a source's tokens that long documents are to make up, above 0 and below 1.
+    pub long_share: f64,
+}
+
+/// What `long` does with documents that are not long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LongMode {
+    /// They are left out.
+    Filter,
+    /// They are sampled down, and long ones up, within each source.
+    Upsample,
+}
+
+/// Options of `nextlong`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NextlongOptions {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// How often a chunk can be a neighbour.
+    pub reuse: Reuse,
+}
+
+/// How often a chunk can be a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reuse {
+    /// Once in a group.
+    Sequence,
+    /// Once in an epoch.
+    Run,
 }
 
 /// The documents a method draws from.
@@ -192,6 +276,12 @@ impl PlanOptions {
         expect(policies.tokens != Some(0), "tokens", "at least 1", 0)?;
         expect(policies.max_uses != Some(0), "maxUses", "at least 1", 0)?;
         expect((0.0..=1.0).contains(&self.pool.holdout), "holdout", "from 0 to 1", self.pool.holdout)?;
+        let related = self.policies.fill == Fill::Related && !matches!(self.method, Method::Quest(_));
+        expect(!related, "fill", "next, drop or pad with a method without keywords", "related")?;
+        if let Method::Long(long) = &self.method {
+            expect(long.threshold >= 1, "threshold", "at least 1", long.threshold)?;
+            expect(long.long_share > 0.0 && long.long_share < 1.0, "longShare", "above 0 and below 1", long.long_share)?;
+        }
         if let Method::Quest(quest) = &self.method {
             expect((0.0..=1.0).contains(&quest.split_ratio), "splitRatio", "from 0 to 1", quest.split_ratio)?;
             expect(quest.oversample >= 1.0 && quest.oversample.is_finite(), "oversample", "at least 1", quest.oversample)?;

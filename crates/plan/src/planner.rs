@@ -1,17 +1,16 @@
 //! From metadata to a plan: epochs of rounds of groups, their tails by the fill policy, the sequences in their final order.
 //!
-//! Costs, beside the input: 8 bytes a document of the pool and 8 a keyword; 16 bytes a piece and 33 a sequence, twice while an epoch
-//! is put in order; 12 a group; with `fill: related` 32 bytes a node of the hierarchy and 16 a piece of a tail.
+//! Costs, beside the input and what the method states: 8 bytes a document of the pool and 8 a keyword; 16 bytes a piece and 33 a
+//! sequence, twice while an epoch is put in order; 16 a group; with `fill: related` 32 bytes a node of the hierarchy and 16 a piece of a tail.
 
 use longweave_common::random::{Key, draw};
-use longweave_common::{Code, Ctx, DocId, Error, GroupId, KeywordId, Result};
+use longweave_common::{Code, Ctx, Error, GroupId, KeywordId, Result};
 
-use crate::arrange::{Open, Sink, Unit, Why};
+use crate::arrange::{Guard, Open, Sink, Unit, Why};
 use crate::forest::Visit;
-use crate::methods::{Groups as MethodGroups, turn};
-use crate::partition::{Kind, Lists};
+use crate::methods::{Group, Grouping, Run, Work, turn};
 use crate::stats::{PlanStats, gather};
-use crate::{Fill, Forest, Groups, Method, Part, Piece, Plan, PlanInput, PlanOptions, Rule, Sequences, Shape, pool};
+use crate::{Fill, Forest, Groups, Part, Piece, Plan, PlanInput, PlanOptions, Rule, Sequences, Shape, pool};
 
 /// What is left of a group, and the key that its place among tails follows from.
 struct Tail {
@@ -56,15 +55,7 @@ fn plan_inside(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Pa
     let pool_tokens = pool.iter().map(|d| u64::from(input.lens[d.index()])).sum();
     let mut stats = PlanStats { documents: input.lens.len() as u64, pool_documents: pool.len() as u64, excluded, ..PlanStats::default() };
     stats.tokens.pool = pool_tokens;
-    let method = match &options.method {
-        Method::Standard(_) => MethodGroups::Standard(pool),
-        Method::Quest(quest) => {
-            let lists = Lists::new(input, options, quest, &pool);
-            stats.keywords = lists.counts.clone();
-            stats.oversample = lists.oversample;
-            MethodGroups::Quest(lists)
-        }
-    };
+    let mut method = Work { ctx, input, options, shape }.method(pool.clone())?;
     let forest = match (options.policies.fill, input.forest) {
         (Fill::Related, Some(forest)) => Some((forest, Visit::new(forest)?)),
         _ => None,
@@ -73,10 +64,9 @@ fn plan_inside(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Pa
     let mut planner = Planner { ctx, input, options, sink, groups: Groups::default(), forest, used_tokens: 0 };
     let wanted = options.policies.tokens.map(|tokens| tokens.div_ceil(u64::from(shape.length)));
     let mut all = Sequences::default();
-    let mut used = Vec::new();
     loop {
         let before = all.len();
-        planner.epoch(&method, stats.epochs, &mut used)?;
+        planner.epoch(&mut *method, stats.epochs)?;
         stats.epochs += 1;
         ctx.cancel.check()?;
         planner.append_shuffled(&mut all, stats.epochs - 1);
@@ -102,61 +92,53 @@ fn plan_inside(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Pa
     stats.tokens.used = planner.used_tokens;
     stats.tokens.dropped = planner.sink.dropped.clone();
     stats.groups = planner.groups.len() as u64;
-    let short = |doc: DocId| match &method {
-        MethodGroups::Quest(lists) => {
-            let keyword = input.keyword(doc);
-            !keyword.is_none() && lists.kinds[keyword.index()] == Kind::Short
-        }
-        MethodGroups::Standard(_) => false,
-    };
-    gather(&mut stats, input, shape, &all, short);
+    method.report(&mut stats);
+    gather(&mut stats, input, &pool, shape, &all, |doc| method.is_short(doc));
     Ok(Plan { shape, sequences: all, groups: planner.groups, stats })
 }
 
 impl Planner<'_> {
-    fn epoch(&mut self, method: &MethodGroups, epoch: u32, used: &mut Vec<u64>) -> Result<()> {
-        let uses = method.uses(self.input, self.options, epoch, used);
-        let rounds = uses.iter().copied().max().unwrap_or(0);
+    fn epoch(&mut self, method: &mut dyn Grouping, epoch: u32) -> Result<()> {
+        let rounds = method.begin(epoch)?;
+        let guard = match (method.repeats(), method.by_range()) {
+            (false, _) => Guard::Carried,
+            (true, false) => Guard::Documents,
+            (true, true) => Guard::Tokens,
+        };
         let mut open = Open::default();
         for round in 0..rounds {
             (self.sink.epoch, self.sink.round) = (epoch, round);
-            let tails = self.arrange_groups(method, &uses, epoch, round)?;
-            open = self.fill(tails, open, turn(epoch, round))?;
+            let mut tails = Vec::new();
+            method.round(epoch, round, &mut |group| {
+                tails.extend(self.arrange_group(group)?);
+                Ok(())
+            })?;
+            open = self.fill(tails, open, guard, turn(epoch, round))?;
         }
         self.sink.end(&open);
         Ok(())
     }
 
-    /// Arranges each group of a round by itself; what is left of each.
-    fn arrange_groups(&mut self, method: &MethodGroups, uses: &[u32], epoch: u32, round: u32) -> Result<Vec<Tail>> {
-        let mut tails = Vec::new();
-        for group in method.round(self.input, self.options, uses, epoch, round) {
-            if group.docs.is_empty() {
-                continue;
-            }
-            self.ctx.cancel.check()?;
-            let id = GroupId::from_index(self.groups.len()).ok_or_else(|| {
-                Error::new(Code::PlanTooLarge, "a plan can hold 2³²−1 groups; ask for fewer `tokens`, or divide the corpus")
-            })?;
-            self.groups.keywords.push(group.keyword);
-            self.groups.epochs.push(epoch);
-            self.groups.rounds.push(round);
-            let lens = self.input.lens;
-            self.used_tokens += group.docs.iter().map(|d| u64::from(lens[d.index()])).sum::<u64>();
-            let shape = self.sink.shape;
-            // `plan` checked that virtual lengths fit.
-            let whole = |&doc: &DocId| vec![Piece { doc, start: 0, len: shape.virtual_len(lens[doc.index()]) as u32, group: id }];
-            let open = self.sink.arrange(group.docs.iter().map(whole), Open::default(), false, Why::rule(Rule::Group));
-            if !open.pieces.is_empty() {
-                let key = if group.keyword.is_none() { self.input.key(group.docs[0]) } else { self.input.keyword_key(group.keyword) };
-                tails.push(Tail { unit: open.pieces, keyword: group.keyword, key });
-            }
-        }
-        Ok(tails)
+    /// Arranges a group by itself; what is left of it.
+    fn arrange_group(&mut self, group: Group) -> Result<Option<Tail>> {
+        let Some(first) = group.runs.first() else { return Ok(None) };
+        self.ctx.cancel.check()?;
+        let id = GroupId::from_index(self.groups.len())
+            .ok_or_else(|| Error::new(Code::PlanTooLarge, "a plan can hold 2³²−1 groups; ask for fewer `tokens`, or divide the corpus"))?;
+        self.groups.keywords.push(group.keyword);
+        self.groups.anchors.push(group.anchor);
+        self.groups.epochs.push(self.sink.epoch);
+        self.groups.rounds.push(self.sink.round);
+        let key = if group.keyword.is_none() { self.input.key(first.doc) } else { self.input.keyword_key(group.keyword) };
+        let piece = |run: &Run| Piece { doc: run.doc, start: run.start, len: run.len, group: id };
+        self.used_tokens += group.runs.iter().map(|run| self.sink.own(&[piece(run)])).sum::<u64>();
+        let units = group.runs.iter().map(|run| vec![piece(run)]);
+        let open = self.sink.arrange(units, Open::default(), Guard::Nothing, Why::rule(Rule::Group));
+        Ok((!open.pieces.is_empty()).then_some(Tail { unit: open.pieces, keyword: group.keyword, key }))
     }
 
     /// What happens to the tails of a round; `open` comes from the round before, what is given goes to the next.
-    fn fill(&mut self, tails: Vec<Tail>, open: Open, turn: u64) -> Result<Open> {
+    fn fill(&mut self, tails: Vec<Tail>, open: Open, guard: Guard, turn: u64) -> Result<Open> {
         match self.options.policies.fill {
             Fill::Drop => {
                 for tail in &tails {
@@ -171,10 +153,10 @@ impl Planner<'_> {
                 }
                 Ok(open)
             }
-            Fill::Next => Ok(self.next(tails, open, turn)),
+            Fill::Next => Ok(self.next(tails, open, guard, turn)),
             Fill::Related => {
                 let tails = self.related(tails, turn)?;
-                Ok(self.next(tails, open, turn))
+                Ok(self.next(tails, open, guard, turn))
             }
         }
     }
@@ -183,9 +165,9 @@ impl Planner<'_> {
         tails.sort_by_cached_key(|t| (draw(self.options.policies.seed, "tail", t.key, turn), t.key));
     }
 
-    fn next(&mut self, mut tails: Vec<Tail>, open: Open, turn: u64) -> Open {
+    fn next(&mut self, mut tails: Vec<Tail>, open: Open, guard: Guard, turn: u64) -> Open {
         self.in_random_order(&mut tails, turn);
-        self.sink.arrange(tails.into_iter().map(|t| t.unit), open, true, Why::rule(Rule::Next))
+        self.sink.arrange(tails.into_iter().map(|t| t.unit), open, guard, Why::rule(Rule::Next))
     }
 
     /// Lets tails meet up the hierarchy; what no phrase could fill.
@@ -209,7 +191,7 @@ impl Planner<'_> {
                 1 => units.swap_remove(0),
                 _ => {
                     self.ctx.cancel.check()?;
-                    self.sink.arrange(units, Open::default(), false, Why { rule: Rule::Related, node: Some(node) }).pieces
+                    self.sink.arrange(units, Open::default(), Guard::Nothing, Why { rule: Rule::Related, node: Some(node) }).pieces
                 }
             };
             if unit.is_empty() {

@@ -196,11 +196,13 @@ impl Sequences {
     }
 }
 
-/// The groups of a plan by `GroupId`, in flat columns: 12 bytes a group.
+/// The groups of a plan by `GroupId`, in flat columns: 16 bytes a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
     /// The keyword, [`KeywordId::NONE`] for a group without one.
     pub keywords: Vec<KeywordId>,
+    /// The document that the group's others are neighbours of, [`DocId::NONE`] for a group without one.
+    pub anchors: Vec<DocId>,
     /// The epoch, from 0.
     pub epochs: Vec<u32>,
     /// The round of the epoch, from 0.

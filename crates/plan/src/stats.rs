@@ -40,6 +40,56 @@ pub struct PlanStats {
     pub documents_per_sequence: Spread,
     /// Documents of the pool by the number of times their first own token stands in the plan: `[n]` of them n times.
     pub documents_by_uses: Histogram,
+    /// Pieces of the plan.
+    pub pieces: PieceCounts,
+    /// Tokens by number of source; one entry where no sources are given.
+    pub sources: Vec<SourceTokens>,
+    /// Documents that were left out because they begin almost like the one before (iclm's release), over all epochs.
+    pub near_duplicates: u64,
+    /// Long documents of the pool (long).
+    pub long: LongCounts,
+}
+
+/// Pieces of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PieceCounts {
+    /// All.
+    pub total: u64,
+    /// Those that do not hold all of their document's own tokens.
+    pub cut: u64,
+}
+
+/// Own tokens of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceTokens {
+    /// Of its documents in the pool.
+    pub pool: u64,
+    /// In the plan's sequences.
+    pub in_sequences: u64,
+}
+
+/// Long documents of the pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LongCounts {
+    /// Documents of at least `threshold` tokens.
+    pub documents: u64,
+    /// Their own tokens.
+    pub tokens: u64,
+}
+
+/// Lists of one range of sizes, by what they are: the n-th entry is of lists with more than 2ⁿ⁻¹ and at most 2ⁿ documents, from n = 0 on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListSizes {
+    /// Singletons.
+    pub singletons: u64,
+    /// Of the short set.
+    pub short: u64,
+    /// Of the long set.
+    pub long: u64,
 }
 
 /// Documents outside the pool, each under the first reason that applies.
@@ -74,6 +124,8 @@ pub struct KeywordCounts {
     pub short_documents: u64,
     /// Own tokens of the short set's documents, once each.
     pub short_tokens: u64,
+    /// Lists by number of documents.
+    pub sizes: Vec<ListSizes>,
 }
 
 /// Tokens of a plan. "Own" tokens are documents' tokens, without separators and begin tokens.
@@ -152,9 +204,21 @@ pub struct Spread {
 /// Counts by bucket; as long as its last bucket that is not 0.
 pub type Histogram = Vec<u64>;
 
-/// Adds what follows from the sequences of a finished plan. `short` tells documents of the short set.
-pub(crate) fn gather(stats: &mut PlanStats, input: &PlanInput<'_>, shape: Shape, all: &Sequences, short: impl Fn(DocId) -> bool) {
+/// Adds what follows from the pool and the sequences of a finished plan. `short` tells documents of the short set.
+pub(crate) fn gather(
+    stats: &mut PlanStats,
+    input: &PlanInput<'_>,
+    pool: &[DocId],
+    shape: Shape,
+    all: &Sequences,
+    short: impl Fn(DocId) -> bool,
+) {
     let mut uses = vec![0u32; input.lens.len()];
+    let sources = input.sources.and_then(|column| column.iter().max()).map_or(1, |&most| most as usize + 1);
+    stats.sources.resize(sources, SourceTokens::default());
+    for doc in pool {
+        stats.sources[input.source(*doc) as usize].pool += u64::from(input.lens[doc.index()]);
+    }
     let mut groups: Vec<GroupId> = Vec::new();
     let mut documents: Vec<DocId> = Vec::new();
     stats.sequences = all.len() as u64;
@@ -165,6 +229,9 @@ pub(crate) fn gather(stats: &mut PlanStats, input: &PlanInput<'_>, shape: Shape,
         for &piece in sequence.pieces {
             let (begins, own, separators) = shape.parts(piece, input.lens[piece.doc.index()]);
             own_tokens += u64::from(own);
+            stats.pieces.total += 1;
+            stats.pieces.cut += u64::from(own < input.lens[piece.doc.index()]);
+            stats.sources[input.source(piece.doc) as usize].in_sequences += u64::from(own);
             stats.tokens.begins += u64::from(begins);
             stats.tokens.separators += u64::from(separators);
             if short(piece.doc) {

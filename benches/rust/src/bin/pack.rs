@@ -78,7 +78,7 @@ fn main() {
         },
     };
     let ctx = Ctx::new(0, 2 << 30).expect("threads start");
-    let input = PlanInput { lens: &lens, keys: &keys, text_hashes: None, keyword_of: None, keyword_keys: &[], forest: None };
+    let input = PlanInput { lens: &lens, keys: &keys, text_hashes: None, keyword_of: None, keyword_keys: &[], forest: None, sources: None, neighbours: None, chunks: None, heads: None };
     let planned = plan(&ctx, &input, &options, Part::Main).expect("a plan");
     let id = |doc: DocId| names[doc.index()].as_str();
     let source = PackSource {

@@ -105,6 +105,10 @@ fn planned(world: &World, policies: &Policies) -> Option<Plan> {
         keyword_of: Some(&world.keywords),
         keyword_keys: &keyword_keys,
         forest: None,
+        sources: None,
+        neighbours: None,
+        chunks: None,
+        heads: None,
     };
     let method = Method::Quest(QuestOptions {
         pool: Pool::All,

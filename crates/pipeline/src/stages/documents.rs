@@ -1,12 +1,13 @@
 //! Documents: numbers every row of the corpus, refuses or renames duplicate ids, gathers what planning needs in columns by `DocId`.
 //!
-//! Costs 36 bytes a document in memory, and while duplicates are sought 20 more.
+//! Costs 36 bytes a document in memory, and while duplicates are sought 20 more; 4 more where documents have sources.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, Error, Result};
-use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
+use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array, write_strings};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -71,14 +72,42 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     all.renamed = renamed.len() as u64;
 
     let directory = job.directory(Stage::Documents);
-    let files = vec![
+    let mut files = vec![
         FileRecord::new("first", write_array(&directory.join("first"), &rows.first)?),
         FileRecord::new("lens", write_array(&directory.join("lens"), &lens)?),
         FileRecord::new("keys", write_array(&directory.join("keys"), &keys)?),
         FileRecord::new("texts", write_array(&directory.join("texts"), &texts)?),
         FileRecord::new("ids.arrow", write_ids(ctx, &directory.join("ids.arrow"), &splits, &renamed)?),
     ];
+    if job.options().source_field.is_some() {
+        let (names, column) = sources(ctx, &splits, &lens)?;
+        files.push(FileRecord::new("sources", write_array(&directory.join("sources"), &column)?));
+        files.push(FileRecord::new("sources.arrow", write_strings(&directory.join("sources.arrow"), "source", &names)?));
+    }
     Ok(DoneRecord { files, counts: json!(all) })
+}
+
+/// Names of sources in byte order, and the number of each document's; of rows without a token, 0.
+fn sources(ctx: &Ctx, splits: &Splits<'_>, lens: &[u32]) -> Result<(Vec<String>, Vec<u32>)> {
+    let all = splits.rows.first.len() - 1;
+    let read = |split: usize| -> Result<StringTable> {
+        ctx.cancel.check()?;
+        read_strings(&Names::of(splits.ingest, split as u32).sources)
+    };
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+    for split in 0..all {
+        for (name, _) in read(split)?.iter().zip(&lens[splits.rows.first[split] as usize..]).filter(|&(_, &len)| len > 0) {
+            if !numbers.contains_key(name) {
+                numbers.insert(name.to_owned(), 0);
+            }
+        }
+    }
+    numbers.values_mut().zip(0..).for_each(|(number, n)| *number = n);
+    let mut column = Vec::with_capacity(lens.len());
+    for split in 0..all {
+        column.extend(read(split)?.iter().map(|name| numbers.get(name).copied().unwrap_or(0)));
+    }
+    Ok((numbers.into_keys().collect(), column))
 }
 
 struct Splits<'a> {
@@ -186,6 +215,7 @@ pub(crate) struct Documents {
     pub(crate) lens: Vec<u32>,
     pub(crate) keys: Vec<u128>,
     pub(crate) texts: Option<Vec<u128>>,
+    pub(crate) sources: Option<Vec<u32>>,
 }
 
 impl Documents {
@@ -196,6 +226,7 @@ impl Documents {
             first: read_array(&directory.join("first"))?,
             lens: read_array(&directory.join("lens"))?,
             keys: read_array(&directory.join("keys"))?,
+            sources: job.options().source_field.as_ref().map(|_| read_array(&directory.join("sources"))).transpose()?,
             texts: if texts { Some(read_array(&directory.join("texts"))?) } else { None },
         })
     }

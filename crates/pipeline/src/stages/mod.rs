@@ -5,15 +5,20 @@ use longweave_storage::DoneRecord;
 
 use crate::{Job, Stage};
 
+mod chunks;
 pub(crate) mod documents;
+mod embed;
 mod extract;
 pub(crate) mod index;
 pub(crate) mod ingest;
+pub(crate) mod neighbours;
 pub(crate) mod pack;
 pub(crate) mod plan;
 pub(crate) mod predict;
+mod report;
 pub(crate) mod scan;
 mod seal;
+pub(crate) mod vectors;
 
 /// Runs one task and gives its record, not yet written.
 pub(crate) fn run(ctx: &Ctx, job: &Job, stage: Stage, task: u32) -> Result<DoneRecord> {
@@ -23,8 +28,12 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, stage: Stage, task: u32) -> Result<DoneR
         Stage::Documents => documents::run(ctx, job),
         Stage::Predict => predict::run(ctx, job, task),
         Stage::Extract => extract::run(ctx, job, task),
+        Stage::Embed => embed::run(ctx, job, task),
+        Stage::Vectors => vectors::run(ctx, job),
         Stage::Index => index::run(ctx, job),
+        Stage::Neighbours => neighbours::run(ctx, job),
         Stage::Plan => plan::run(ctx, job),
+        Stage::Report => report::run(ctx, job),
         Stage::Pack => pack::run(ctx, job, task),
         Stage::Seal => seal::run(ctx, job),
     }

@@ -2,17 +2,16 @@
 
 use std::path::PathBuf;
 
-use longweave_common::{Ctx, KeywordId, Result};
+use longweave_common::{Code, Ctx, Error, KeywordId, Result};
 use longweave_formats::{SequenceRecord, WriterOptions, open_writer, writer_bytes};
 use longweave_index::Index;
 use longweave_pack::{PackSource, assemble, pack_shard};
-use longweave_plan::{Part, PlanFile, Sequences};
+use longweave_plan::{Part, PlanFile, Sequences, Shape};
 use longweave_storage::{DoneRecord, FileRecord};
 use longweave_tokens::TokenStore;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::ingest::Names;
 use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
 use crate::ids::Ids;
@@ -92,7 +91,6 @@ pub(crate) fn writer_options(job: &Job) -> Option<WriterOptions> {
 /// Everything that sequences of one part are assembled from.
 pub(crate) struct PartSource {
     plan: PlanFile,
-    tokens: TokenStore,
     ids: Ids,
     index: Option<Index>,
     separator: Vec<u32>,
@@ -103,13 +101,8 @@ pub(crate) struct PartSource {
 impl PartSource {
     /// Opens plan, tokens and names.
     pub(crate) fn open(job: &Job, part: Part) -> Result<PartSource> {
-        let ingest = job.directory(Stage::Ingest);
-        let first = &job.rows()?.first;
-        let splits = first[..first.len() - 1].iter().enumerate();
-        let stores = splits.map(|(split, &first)| (first, Names::of(&ingest, split as u32).tokens)).collect();
         Ok(PartSource {
             plan: PlanFile::open(&job.directory(Stage::Plan).join(folder(part)))?,
-            tokens: TokenStore::open(stores)?,
             ids: Ids::new(job.directory(Stage::Documents).join("ids.arrow")),
             index: super::index::open(job)?,
             separator: job.file.tokenizer.separator.clone(),
@@ -127,15 +120,17 @@ impl PartSource {
         self.index.as_ref().filter(|_| !keyword.is_none()).map(|i| i.phrase(keyword))
     }
 
-    fn with_source<T>(&self, sequences: &Sequences, work: impl FnOnce(&PackSource<'_>) -> Result<T>) -> Result<T> {
-        let ids = self.ids.of(sequences.pieces().iter().map(|p| p.doc))?;
+    fn with_source<T>(&self, tokens: &TokenStore, sequences: &Sequences, work: impl FnOnce(&PackSource<'_>) -> Result<T>) -> Result<T> {
+        let anchors = &self.plan.groups().anchors;
+        let named = sequences.pieces().iter().flat_map(|p| [p.doc, anchors[p.group.index()]]).filter(|doc| !doc.is_none());
+        let ids = self.ids.of(named)?;
         let reason = |keyword: KeywordId| self.phrase(keyword);
         let id = |doc| ids.get(doc);
         work(&PackSource {
             shape: self.plan.shape(),
             sequences,
             groups: self.plan.groups(),
-            tokens: &self.tokens,
+            tokens,
             id: &id,
             phrase: &reason,
             separator: &self.separator,
@@ -145,9 +140,27 @@ impl PartSource {
     }
 
     /// Sequences `first..first + n`, in memory.
-    pub(crate) fn assemble(&self, ctx: &Ctx, first: u64, n: u64) -> Result<Vec<SequenceRecord>> {
+    pub(crate) fn assemble(&self, ctx: &Ctx, tokens: &TokenStore, first: u64, n: u64) -> Result<Vec<SequenceRecord>> {
         let sequences = self.plan.read(first, n)?;
-        self.with_source(&sequences, |source| assemble(ctx, source, 0..sequences.len()))
+        self.with_source(tokens, &sequences, |source| assemble(ctx, source, 0..sequences.len()))
+    }
+
+    /// A sequence as it was planned and as it is written.
+    pub(crate) fn sequence(&self, ctx: &Ctx, tokens: &TokenStore, number: u64) -> Result<(Sequences, SequenceRecord)> {
+        let sequences = self.plan.read(number, 1)?;
+        let mut records = self.with_source(tokens, &sequences, |source| assemble(ctx, source, 0..1))?;
+        let record = records.pop().ok_or_else(|| Error::new(Code::Internal, "a sequence was not assembled"))?;
+        Ok((sequences, record))
+    }
+
+    /// Length, begin tokens, separators.
+    pub(crate) fn shape(&self) -> Shape {
+        self.plan.shape()
+    }
+
+    /// The phrase of a node of the hierarchy.
+    pub(crate) fn node_phrase(&self, node: u32) -> Option<&str> {
+        self.index.as_ref().map(|index| index.node_phrase(node))
     }
 }
 
@@ -158,7 +171,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let options = writer_options(job).expect("memory runs have no pack stage");
     let mut writer = open_writer(&options, &output(job, part), shard)?;
     let held = writer_bytes(&options, n);
-    source.with_source(&sequences, |source| pack_shard(ctx, source, &mut *writer, held))?;
+    source.with_source(job.tokens()?, &sequences, |source| pack_shard(ctx, source, &mut *writer, held))?;
     let prefix = if part == Part::Main { "" } else { "holdout/" };
     let files = writer.finish()?.into_iter().map(|f| FileRecord { name: format!("{prefix}{}", f.name), ..f }).collect();
     Ok(DoneRecord { files, counts: json!(PackCounts { part: folder(part).to_owned(), shard, sequences: n }) })

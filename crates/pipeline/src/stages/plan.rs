@@ -2,12 +2,13 @@
 
 use longweave_common::{Ctx, Result};
 use longweave_index::Index;
-use longweave_plan::{Dedup, Part, PlanInput, PlanStats, plan, write_plan};
+use longweave_plan::{Dedup, Heads, Part, PlanInput, PlanStats, plan, write_plan};
 use longweave_storage::{DoneRecord, FileRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::documents::Documents;
+use super::neighbours;
 use crate::{Job, Stage};
 
 /// What the plan task leaves in its record.
@@ -33,6 +34,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let plan_options = options.plan_options(job.file.tokenizer.separator.len() as u32);
     let documents = Documents::read(job, options.dedup == Dedup::Exact)?;
     let index = if options.needs_keywords() { Some(Index::open(&job.directory(Stage::Index))?) } else { None };
+    let (neighbours, heads) = (neighbours::open(job)?, neighbours::open_heads(job)?);
+    let chunks = neighbours::chunks(job)?;
     let input = PlanInput {
         lens: &documents.lens,
         keys: &documents.keys,
@@ -40,6 +43,10 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         keyword_of: index.as_ref().map(|i| i.keyword_of()),
         keyword_keys: index.as_ref().map_or(&[], |i| i.keyword_keys()),
         forest: index.as_ref().map(|i| i.forest()),
+        sources: documents.sources.as_deref(),
+        neighbours: neighbours.as_ref(),
+        chunks: chunks.as_ref(),
+        heads: heads.as_ref().map(|heads| heads as &dyn Heads),
     };
     let directory = job.directory(Stage::Plan);
     let mut files: Vec<FileRecord> = Vec::new();

@@ -51,6 +51,9 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     if part == Part::Main && write_rejects(job, &directory.join("rejects.jsonl"))? {
         sequences_of.insert("rejects.jsonl".into(), 0);
     }
+    let report = job.directory(Stage::Report).join(super::report::name(part));
+    write_file(&directory.join("report.json"), &std::fs::read(&report).at("read", &report)?)?;
+    sequences_of.insert("report.json".into(), 0);
     write_file(&directory.join("README.md"), card(job, part, stats).as_bytes())?;
     sequences_of.insert("README.md".into(), 0);
     let named: Vec<(&String, &u64)> = sequences_of.iter().collect();

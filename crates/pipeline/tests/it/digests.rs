@@ -1,5 +1,7 @@
 //! Which stages an option touches: a changed digest means that the stage runs again, an equal one that its results are reused.
 
+use std::collections::BTreeMap;
+
 use longweave_pipeline::{Job, Stage};
 use serde_json::{Value, json};
 
@@ -12,8 +14,15 @@ const FROM_EXTRACT: &[Stage] = &[Stage::Extract, Stage::Index, Stage::Plan, Stag
 const FROM_PREDICT: &[Stage] = &[Stage::Predict, Stage::Extract, Stage::Index, Stage::Plan, Stage::Pack, Stage::Seal];
 const FROM_DOCUMENTS: &[Stage] = &[Stage::Documents, Stage::Index, Stage::Plan, Stage::Pack, Stage::Seal];
 
-fn digests(job: &Job) -> Vec<String> {
-    Stage::ALL.iter().map(|&s| job.digest(s).as_str().to_owned()).collect()
+/// The digests of the run's stages.
+fn digests(job: &Job) -> BTreeMap<Stage, String> {
+    job.stages().map(|s| (s, job.digest(s).as_str().to_owned())).collect()
+}
+
+/// The stages whose digests differ.
+fn changed(a: &BTreeMap<Stage, String>, b: &BTreeMap<Stage, String>) -> Vec<Stage> {
+    assert!(a.keys().eq(b.keys()));
+    a.keys().copied().filter(|stage| a[stage] != b[stage]).collect()
 }
 
 #[test]
@@ -23,8 +32,9 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
     std::fs::write(&other, crate::tokenizer().replacen("\"version\": \"1.0\"", "\"version\":  \"1.0\"", 1)).unwrap();
     std::fs::write(place.path("stop.txt"), "the\n").unwrap();
     let path = |name: &str| json!(place.path(name).to_str().unwrap());
-    let all = &Stage::ALL[..];
-    let from_ingest = &Stage::ALL[1..];
+    let base_run = place.prepare_in("base", &[]).unwrap();
+    let stages: Vec<Stage> = base_run.stages().collect();
+    let (all, from_ingest) = (&stages[..], &stages[1..]);
     let cases: Vec<(&str, Value, &[Stage])> = vec![
         ("/threads", json!(1), &[]),
         ("/memory", json!(32 << 20), &[]),
@@ -71,23 +81,23 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/maxUses", json!(1), FROM_PLAN),
         ("/holdout", json!(0.5), FROM_PLAN),
         ("/dedup", json!("exact"), FROM_PLAN),
+        ("/vectors/dimensions", json!(8), &[]),
+        ("/neighbours/search", json!("exact"), &[]),
         ("/output/shardTokens", json!(512), FROM_PLAN),
         ("/output/format", json!("parquet"), OUTPUT),
         ("/output/provenance", json!("ids"), OUTPUT),
         ("/output/compression", json!("zstd"), OUTPUT),
         ("/output/mdsIndices", json!("document"), OUTPUT),
     ];
-    let base = digests(&place.prepare_in("base", &[]).unwrap());
+    let base = digests(&base_run);
     assert_eq!(digests(&place.prepare_in("again", &[]).unwrap()), base, "the output directory decides nothing");
     for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
         let job = place.prepare_in(&format!("out{i}"), &[(pointer, value.clone())]).unwrap();
-        let changed: Vec<Stage> =
-            Stage::ALL.into_iter().zip(digests(&job).iter().zip(&base)).filter(|(_, (a, b))| a != b).map(|(s, _)| s).collect();
-        assert_eq!(changed, expected, "{pointer}: {value}");
+        assert_eq!(changed(&digests(&job), &base), expected, "{pointer}: {value}");
     }
     std::fs::write(place.path("corpus.jsonl"), corpus(41)).unwrap();
-    let changed = digests(&place.prepare_in("longer", &[]).unwrap());
-    assert!(changed.iter().zip(&base).all(|(a, b)| a != b), "a changed corpus changes everything");
+    let longer = digests(&place.prepare_in("longer", &[]).unwrap());
+    assert_eq!(changed(&longer, &base), stages, "a changed corpus changes everything");
 }
 
 #[test]
@@ -138,11 +148,72 @@ fn what_a_model_writes_depends_on_the_model_and_how_it_is_asked_and_not_on_the_d
     ];
     for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
         let now = prepared(&format!("out{i}"), &[(pointer, value.clone())]);
-        let changed: Vec<Stage> =
-            Stage::ALL.into_iter().zip(now.iter().zip(&reference)).filter(|(_, (a, b))| a != b).map(|(s, _)| s).collect();
-        assert_eq!(changed, expected, "{pointer}: {value}");
+        assert_eq!(changed(&now, &reference), expected, "{pointer}: {value}");
     }
     let greedy = ("/queries/decoding", json!("greedy"));
     let seeded = prepared("greedy-seeded", &[greedy.clone(), ("/seed", json!(1))]);
-    assert_eq!(seeded[Stage::Predict as usize], prepared("greedy", &[greedy])[Stage::Predict as usize], "greedy decoding draws nothing");
+    assert_eq!(seeded[&Stage::Predict], prepared("greedy", &[greedy])[&Stage::Predict], "greedy decoding draws nothing");
+}
+
+const FROM_NEIGHBOURS: &[Stage] = &[Stage::Neighbours, Stage::Plan, Stage::Pack, Stage::Seal];
+const FROM_VECTORS: &[Stage] = &[Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Pack, Stage::Seal];
+const FROM_EMBED: &[Stage] = &[Stage::Embed, Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Pack, Stage::Seal];
+
+#[test]
+fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_device() {
+    let place = Place::with_documents(30);
+    let knn = ("/method", json!({ "name": "knn", "pool": "all", "k": 5, "fill": "next" }));
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
+    let onnx = [("/vectors/source", json!("onnx")), ("/vectors/model", json!(fixtures.join("bert").to_str().unwrap()))];
+    let plan = FROM_PLAN;
+    let all_cases: [(&[(&str, Value)], Vec<(&str, Value, &[Stage])>); 2] = [
+        (
+            &[],
+            vec![
+                ("/method/k", json!(6), FROM_NEIGHBOURS),
+                ("/method/pool", json!("all"), &[]),
+                ("/vectors/dimensions", json!(8), FROM_VECTORS),
+                ("/vectors/sample", json!(9), FROM_VECTORS),
+                ("/vectors/batchTokens", json!(9), &[]),
+                ("/vectors/prefix", json!("q: "), &[]),
+                ("/neighbours/search", json!("inverted"), FROM_NEIGHBOURS),
+                ("/neighbours/lists", json!(3), FROM_NEIGHBOURS),
+                ("/neighbours/probes", json!(3), FROM_NEIGHBOURS),
+                ("/neighbours/recallSample", json!(3), FROM_NEIGHBOURS),
+                ("/length", json!(32), plan),
+                ("/seed", json!(3), plan),
+                ("/queries/predictor", json!("extractive"), &[]),
+            ],
+        ),
+        (
+            &onnx,
+            vec![
+                ("/vectors/device", json!("cuda:1"), &[]),
+                ("/vectors/deviceMemory", json!(1 << 30), &[]),
+                ("/vectors/onnxRuntime", json!("elsewhere.so"), &[]),
+                ("/vectors/dimensions", json!(8), &[]),
+                ("/vectors/pooling", json!("cls"), FROM_EMBED),
+                ("/vectors/prefix", json!("q: "), FROM_EMBED),
+                ("/vectors/maxTokens", json!(9), FROM_EMBED),
+                ("/vectors/batchTokens", json!(9), FROM_EMBED),
+                ("/vectors/tf32", json!(false), FROM_EMBED),
+            ],
+        ),
+    ];
+    for (set, (more, cases)) in all_cases.into_iter().enumerate() {
+        let with = |name: &str, change: &[(&str, Value)]| {
+            digests(&place.prepare_in(name, &[std::slice::from_ref(&knn), more, change].concat()).unwrap())
+        };
+        let base = with(&format!("base{set}"), &[]);
+        assert!(base.contains_key(&Stage::Embed) && !base.contains_key(&Stage::Index));
+        for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
+            let now = with(&format!("out{set}-{i}"), &[(pointer, value.clone())]);
+            assert_eq!(changed(&now, &base), expected, "{pointer}: {value}");
+        }
+    }
+    let nextlong = |chars: u32| {
+        let method = json!({ "name": "nextlong", "pool": "all", "k": 5, "chunkChars": chars, "reuse": "sequence", "fill": "next" });
+        digests(&place.prepare_in(&format!("chunks{chars}"), &[("/method", method)]).unwrap())
+    };
+    assert_eq!(changed(&nextlong(20), &nextlong(30)), FROM_EMBED);
 }

@@ -62,6 +62,11 @@ impl Place {
                 "stopWords": "smart", "minScore": 3.0, "nonInformative": "builtin", "extraNonInformative": [], "representative": "common",
                 "commonCap": 1.0, "commonFloor": 2, "hierarchy": "suffix"
             },
+            "vectors": {
+                "source": "tfidf", "file": null, "dimensions": 16, "sample": 64, "model": null, "device": "cpu", "batchTokens": 256, "tf32": true,
+                "deviceMemory": null, "onnxRuntime": null, "pooling": "auto", "prefix": "", "maxTokens": null
+            },
+            "neighbours": { "search": "auto", "lists": null, "probes": null, "recallSample": 16 },
             "method": {
                 "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords", "oversample": 2.0, "shortShare": null,
                 "minGroup": 2, "fill": "related"

@@ -8,7 +8,7 @@ use crate::world::{World, ctx, options, worlds};
 
 /// The plan; `None` for a pool that is too small.
 fn planned(ctx: &Ctx, world: &World, options: &PlanOptions, part: Part) -> Option<Plan> {
-    match plan(ctx, &world.input(), options, part) {
+    match plan(ctx, &world.input(&options.method), options, part) {
         Ok(plan) => Some(plan),
         Err(e) if matches!(e.code(), Code::PlanEmpty | Code::NoKeywords) => None,
         Err(e) => panic!("{e}"),
@@ -34,11 +34,17 @@ proptest! {
     }
 
     #[test]
-    fn no_document_stands_twice_in_a_sequence(world in worlds(), options in options()) {
+    fn no_document_stands_twice_in_a_sequence_and_with_nextlong_no_token(world in worlds(), options in options()) {
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         for s in plan.sequences.iter() {
-            let documents: HashSet<_> = s.pieces.iter().map(|p| p.doc).collect();
-            prop_assert_eq!(documents.len(), s.pieces.len(), "{:?}", s);
+            if let Method::Nextlong(_) = options.method {
+                let mut ranges: Vec<_> = s.pieces.iter().map(|p| (p.doc, p.start, p.start + p.len)).collect();
+                ranges.sort_unstable();
+                prop_assert!(ranges.windows(2).all(|w| w[0].0 != w[1].0 || w[0].2 <= w[1].1), "{:?}", s);
+            } else {
+                let documents: HashSet<_> = s.pieces.iter().map(|p| p.doc).collect();
+                prop_assert_eq!(documents.len(), s.pieces.len(), "{:?}", s);
+            }
         }
     }
 
@@ -97,6 +103,9 @@ proptest! {
     fn a_document_is_used_at_most_max_uses_times(world in worlds(), mut options in options(), most in 1u32..3) {
         options.policies.max_uses = Some(most);
         options.policies.tokens = Some(5000);
+        if let Method::Nextlong(_) = options.method {
+            return Ok(()); // it bounds how often a document is an anchor, see below
+        }
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         prop_assert!(plan.stats.documents_by_uses.len() <= most as usize + 1, "{:?}", plan.stats.documents_by_uses);
     }
@@ -107,7 +116,9 @@ proptest! {
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         let wanted = tokens.div_ceil(u64::from(options.policies.length));
         prop_assert_eq!(plan.stats.sequences + plan.stats.sequences_missing, wanted);
-        prop_assert!(plan.stats.sequences_missing == 0 || options.policies.max_uses.is_some());
+        // An epoch of neighbourhoods or of sampled documents can happen to give no sequence, and ends it.
+        let by_chance = matches!(options.method, Method::Knn(_) | Method::Nextlong(_) | Method::Long(_));
+        prop_assert!(plan.stats.sequences_missing == 0 || options.policies.max_uses.is_some() || by_chance);
     }
 
     #[test]
@@ -126,6 +137,9 @@ proptest! {
         options.policies.overflow = Overflow::Split;
         options.policies.tokens = None;
         options.pool.dedup = longweave_plan::Dedup::None;
+        if !matches!(options.method, Method::Quest(_) | Method::Standard(_)) {
+            return Ok(()); // the others need not use every document
+        }
         let documents = |part| planned(&ctx(1), &world, &options, part).map(|p| p.sequences.pieces().iter().map(|p| p.doc).collect::<HashSet<_>>());
         let (main, held) = (documents(Part::Main).unwrap_or_default(), documents(Part::HeldOut).unwrap_or_default());
         prop_assert!(main.is_disjoint(&held));
@@ -142,11 +156,7 @@ proptest! {
         options.policies.tokens = None;
         let Method::Quest(quest) = &mut options.method else { return Ok(()) };
         quest.split_ratio = 0.0;
-        let mut more = world.clone();
-        more.lens.push(len);
-        more.keys.push(longweave_common::random::Key::of("added").0);
-        more.texts.push(0);
-        more.keyword_of.push(longweave_common::KeywordId::new(0));
+        let more = world.with(len, 0);
         let of = |world: &World| planned(&ctx(1), world, &options, Part::Main).map(|plan| {
             let mut groups: HashMap<_, Vec<_>> = HashMap::new();
             let mut sequences: Vec<_> = plan.sequences.iter().collect();
@@ -165,10 +175,125 @@ proptest! {
     }
 }
 
+/// What each group brought, in order of the plan's pieces, by number of the group; sequences are put in order of groups' pieces first.
+fn by_group(plan: &Plan) -> HashMap<u32, Vec<longweave_plan::Piece>> {
+    let mut groups: HashMap<u32, Vec<longweave_plan::Piece>> = HashMap::new();
+    for &piece in plan.sequences.pieces() {
+        groups.entry(piece.group.get()).or_default().push(piece);
+    }
+    groups
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn knn_puts_an_anchor_with_documents_of_its_list_only(world in worlds(), mut options in options()) {
+        options.method = Method::Knn(longweave_plan::KnnOptions { pool: options.method.pool() });
+        options.policies.fill = if options.policies.fill == Fill::Related { Fill::Next } else { options.policies.fill };
+        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
+        let capacity = plan.shape.capacity();
+        for (group, pieces) in by_group(&plan) {
+            let anchor = plan.groups.anchors[group as usize];
+            let list: Vec<u32> = world.neighbours.of(anchor.get()).map(|n| n.0).collect();
+            prop_assert!(!list.contains(&anchor.get()));
+            prop_assert!(pieces.iter().all(|p| p.doc == anchor || list.contains(&p.doc.get())), "{:?} of {:?}: {:?}", pieces, anchor, list);
+            let len: u32 = pieces.iter().map(|p| p.len).sum();
+            prop_assert!(len <= capacity || pieces.iter().all(|p| p.doc == anchor));
+        }
+        let epochs = plan.groups.epochs.iter().max().map_or(0, |e| e + 1);
+        for epoch in 0..epochs {
+            let anchors: Vec<_> = (0..plan.groups.len()).filter(|&g| plan.groups.epochs[g] == epoch).map(|g| plan.groups.anchors[g]).collect();
+            prop_assert_eq!(anchors.iter().collect::<HashSet<_>>().len(), anchors.len(), "an anchor comes twice");
+        }
+    }
+
+    #[test]
+    fn iclm_uses_each_document_once_but_for_those_it_counts_as_near_duplicates(world in worlds(), mut options in options(), release: bool) {
+        let variant = if release { longweave_plan::IclmVariant::Release } else { longweave_plan::IclmVariant::Paper };
+        options.method = Method::Iclm(longweave_plan::IclmOptions { pool: options.method.pool(), variant });
+        let policies = &mut options.policies;
+        (policies.fill, policies.last_fill, policies.overflow) = (Fill::Next, LastFill::Pad, Overflow::Split);
+        (policies.tokens, policies.max_uses) = (None, None);
+        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
+        let uses = &plan.stats.documents_by_uses;
+        prop_assert_eq!((uses.first().copied().unwrap_or(0), uses.len()), (plan.stats.near_duplicates, 2));
+        prop_assert!(release || plan.stats.near_duplicates == 0);
+        prop_assert!(plan.stats.tokens.dropped.total() == 0);
+    }
+
+    #[test]
+    fn long_filter_takes_nothing_shorter(world in worlds(), mut options in options(), threshold in 1u32..40) {
+        let pool = options.method.pool();
+        options.method =
+            Method::Long(longweave_plan::LongOptions { pool, threshold, mode: longweave_plan::LongMode::Filter, long_share: 0.7 });
+        options.policies.fill = if options.policies.fill == Fill::Related { Fill::Next } else { options.policies.fill };
+        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
+        prop_assert!(plan.sequences.pieces().iter().all(|p| world.lens[p.doc.index()] >= threshold));
+    }
+
+    #[test]
+    fn nextlong_reuses_no_neighbour_within_its_bound_and_keeps_the_anchor_whole_and_in_order(
+        world in worlds(), mut options in options(), run: bool, most in prop::option::of(1u32..3)
+    ) {
+        let reuse = if run { longweave_plan::Reuse::Run } else { longweave_plan::Reuse::Sequence };
+        options.method = Method::Nextlong(longweave_plan::NextlongOptions { pool: options.method.pool(), reuse });
+        options.policies.fill = Fill::Pad;
+        options.policies.overflow = Overflow::Split;
+        options.policies.max_uses = most;
+        options.policies.tokens = None;
+        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
+        let mut seen = HashSet::new();
+        for (group, pieces) in by_group(&plan) {
+            let anchor = plan.groups.anchors[group as usize];
+            let (own, others): (Vec<longweave_plan::Piece>, Vec<longweave_plan::Piece>) = pieces.iter().partition(|p| p.doc == anchor);
+            let long = plan.shape.virtual_len(world.lens[anchor.index()]) >= u64::from(plan.shape.capacity());
+            prop_assert!(!long || others.is_empty());
+            let end = own.iter().try_fold(0, |at, p| (p.start == at || long).then_some(p.start + p.len));
+            prop_assert!(long || end.map(u64::from) == Some(plan.shape.virtual_len(world.lens[anchor.index()])), "{:?}", own);
+            for p in others {
+                let scope = if run { (plan.groups.epochs[group as usize], u32::MAX) } else { (0, group) };
+                // A neighbour that crosses the end of a sequence comes as two pieces; its first one starts at a chunk.
+                if (p.start - plan.shape.lead) % 7 == 0 {
+                    prop_assert!(seen.insert((scope, p.doc, p.start)), "{:?} is reused", p);
+                }
+                prop_assert!(p.start >= plan.shape.lead && p.start + p.len <= plan.shape.lead + world.lens[p.doc.index()], "a neighbour brings a separator");
+            }
+        }
+        let anchors = plan.groups.anchors.iter().fold(HashMap::new(), |mut n: HashMap<_, u32>, a| { *n.entry(a).or_default() += 1; n });
+        prop_assert!(most.is_none_or(|most| anchors.values().all(|&n| n <= most)));
+    }
+}
+
 #[test]
-fn a_document_longer_than_the_length_fills_whole_sequences_in_order() {
-    let world = World::new(&[(35, 0, 0)], 1);
-    let options = PlanOptions {
+fn upsampling_raises_long_documents_within_each_source_and_leaves_the_sources_shares_alone() {
+    // 6,000 documents of two sources and one of short documents alone; a tenth of the others is long.
+    let documents: Vec<(u32, u32, u8)> =
+        (0..6000u32).map(|i| (if i % 10 == 0 && i % 3 > 0 { 300 } else { 10 + i % 40 }, 0, (i % 3) as u8)).collect();
+    let world = World::without_lists(&documents, 1);
+    let mut options = standard();
+    let (pool, mode) = (longweave_plan::Pool::All, longweave_plan::LongMode::Upsample);
+    options.method = Method::Long(longweave_plan::LongOptions { pool, threshold: 200, mode, long_share: 0.75 });
+    options.policies.length = 512;
+    let plan = plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap();
+    let long = |p: &longweave_plan::Piece| world.lens[p.doc.index()] >= 200;
+    let total: u64 = plan.stats.sources.iter().map(|s| s.in_sequences).sum();
+    let pool: u64 = plan.stats.sources.iter().map(|s| s.pool).sum();
+    for (source, tokens) in plan.stats.sources.iter().enumerate() {
+        let (before, after) = (tokens.pool as f64 / pool as f64, tokens.in_sequences as f64 / total as f64);
+        assert!((before - after).abs() < 0.02, "source {source}: {before} → {after}");
+        let own: Vec<_> = plan.sequences.pieces().iter().filter(|p| world.sources[p.doc.index()] == source as u32).collect();
+        let share = own.iter().filter(|p| long(p)).map(|p| u64::from(p.len)).sum::<u64>() as f64
+            / own.iter().map(|p| u64::from(p.len)).sum::<u64>() as f64;
+        let expected = if source == 0 { 0.0 } else { 0.75 };
+        assert!((share - expected).abs() < 0.03, "source {source}: {share}");
+    }
+    assert_eq!(plan.stats.long.documents, 400);
+}
+
+/// Options of `standard` with few surprises.
+fn standard() -> PlanOptions {
+    PlanOptions {
         method: Method::Standard(longweave_plan::StandardOptions { pool: longweave_plan::Pool::All }),
         pool: longweave_plan::PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: longweave_plan::Dedup::None },
         policies: longweave_plan::Policies {
@@ -183,8 +308,14 @@ fn a_document_longer_than_the_length_fills_whole_sequences_in_order() {
             seed: 0,
             max_uses: None,
         },
-    };
-    let plan = plan(&ctx(1), &world.input(), &options, Part::Main).unwrap();
+    }
+}
+
+#[test]
+fn a_document_longer_than_the_length_fills_whole_sequences_in_order() {
+    let world = World::new(&[(35, 0, 0)], 1);
+    let options = standard();
+    let plan = plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap();
     let mut starts: Vec<_> = plan.sequences.iter().map(|s| (s.pieces[0].start, s.pieces[0].len)).collect();
     starts.sort_unstable();
     assert_eq!(starts, [(0, 10), (10, 10), (20, 10)]);
@@ -202,23 +333,9 @@ fn pools_that_are_too_small_or_without_keywords_are_told_apart() {
         short_share: None,
         min_group: 2,
     };
-    let mut options = PlanOptions {
-        method: Method::Quest(quest),
-        pool: longweave_plan::PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: longweave_plan::Dedup::None },
-        policies: longweave_plan::Policies {
-            length: 10,
-            lead: 0,
-            separator: 0,
-            sequence_bos: false,
-            overflow: Overflow::Split,
-            fill: Fill::Next,
-            last_fill: LastFill::Drop,
-            tokens: None,
-            seed: 0,
-            max_uses: None,
-        },
-    };
-    assert_eq!(plan(&ctx(1), &world.input(), &options, Part::Main).unwrap_err().code(), Code::NoKeywords);
+    let mut options = standard();
+    options.method = Method::Quest(quest);
+    assert_eq!(plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap_err().code(), Code::NoKeywords);
     options.method = Method::Standard(longweave_plan::StandardOptions { pool: longweave_plan::Pool::All });
-    assert_eq!(plan(&ctx(1), &world.input(), &options, Part::Main).unwrap_err().code(), Code::PlanEmpty);
+    assert_eq!(plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap_err().code(), Code::PlanEmpty);
 }

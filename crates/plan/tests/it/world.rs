@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use longweave_common::random::Key;
-use longweave_common::{Ctx, KeywordId};
+use longweave_common::{Ctx, DocId, KeywordId};
 use longweave_plan::{
-    Dedup, Fill, Forest, LastFill, Method, Overflow, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy,
-    StandardOptions,
+    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, Neighbours,
+    NextlongOptions, Overflow, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
 };
 use proptest::prelude::*;
 
@@ -20,16 +20,82 @@ pub(crate) struct World {
     pub(crate) keyword_of: Vec<KeywordId>,
     pub(crate) keyword_keys: Vec<u128>,
     pub(crate) forest: Forest,
+    pub(crate) sources: Vec<u32>,
+    /// Lists of documents.
+    pub(crate) neighbours: Neighbours,
+    pub(crate) chunks: Chunks,
+    /// Lists of chunks.
+    pub(crate) chunk_neighbours: Neighbours,
+    pub(crate) heads: Texts,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Texts(Vec<String>);
+
+impl Heads for Texts {
+    fn head(&self, doc: DocId) -> &str {
+        &self.0[doc.index()]
+    }
+}
+
+/// Similarities that a pair of rows has in either order; each row's list is sorted as lists are. About a third of the pairs have none.
+fn lists(rows: usize, k: usize, owner: impl Fn(usize) -> u32, alone: impl Fn(usize) -> bool) -> Neighbours {
+    let similarity = |a: usize, b: usize| {
+        let (low, high) = (a.min(b) as u128, a.max(b) as u128);
+        (longweave_common::random::draw(5, "similarity", Key(low << 64 | high), 0) % 30) as i32 - 10
+    };
+    let (mut ids, mut similarities) = (Vec::new(), Vec::new());
+    for row in 0..rows {
+        let others = (0..rows).filter(|&o| o != row && owner(o) != owner(row) && !alone(o) && !alone(row));
+        let mut list: Vec<(i32, usize)> = others.map(|o| (similarity(row, o), o)).filter(|l| l.0 > 0).collect();
+        list.sort_by_key(|&(similarity, other)| (-similarity, other));
+        list.truncate(k);
+        ids.extend((0..k).map(|i| list.get(i).map_or(u32::MAX, |l| l.1 as u32)));
+        similarities.extend((0..k).map(|i| list.get(i).map_or(0, |l| l.0)));
+    }
+    Neighbours::new(k, ids, similarities).unwrap()
 }
 
 impl World {
     /// Documents with (length, keyword, text); keywords are numbered 0..`keywords`, one of them more means none.
     pub(crate) fn new(documents: &[(u32, u32, u8)], keywords: u32) -> World {
+        let mut world = World::without_lists(documents, keywords);
+        let lens = &world.lens;
+        world.neighbours = lists(lens.len(), 5, |d| d as u32, |d| lens[d] == 0 || d % 7 == 5);
+        let owners = world.chunks.owners();
+        world.chunk_neighbours = lists(owners.len(), 6, |c| owners[c], |c| c % 11 == 3);
+        world
+    }
+
+    /// The same world with one document more.
+    pub(crate) fn with(&self, len: u32, keyword: u32) -> World {
+        let keyword_of = |k: &KeywordId| if k.is_none() { u32::MAX } else { k.get() };
+        let mut documents: Vec<(u32, u32, u8)> =
+            self.lens.iter().zip(&self.keyword_of).zip(&self.texts).map(|((&len, k), &text)| (len, keyword_of(k), text as u8)).collect();
+        documents.push((len, keyword, 0));
+        World::new(&documents, self.keyword_keys.len() as u32)
+    }
+
+    /// The same, without neighbours.
+    pub(crate) fn without_lists(documents: &[(u32, u32, u8)], keywords: u32) -> World {
         let names: Vec<String> = (0..keywords).map(|k| format!("k{k:03}")).collect();
         // A forest of keywords alone: k's parent is ⌊k/3⌋ where that is another.
+        let lens: Vec<u32> = documents.iter().map(|d| d.0).collect();
+        // Chunks of seven tokens, the last one shorter.
+        let cut = |len: u32| (0..len.div_ceil(7)).map(move |i| (len - i * 7).min(7));
+        let chunk_lens: Vec<u32> = lens.iter().flat_map(|&len| cut(len)).collect();
+        let chunks = Chunks::new(lens.iter().map(|len| len.div_ceil(7)), &chunk_lens).unwrap();
         let parent = (0..keywords).map(|k| if k < 3 { Forest::NONE } else { k / 3 }).collect();
         World {
-            lens: documents.iter().map(|d| d.0).collect(),
+            neighbours: Neighbours::default(),
+            chunk_neighbours: Neighbours::default(),
+            chunks,
+            sources: documents.iter().map(|d| u32::from(d.2 % 3)).collect(),
+            // A third of the texts begin alike.
+            heads: Texts(
+                documents.iter().map(|d| if d.2 % 3 == 0 { "all begin alike".into() } else { format!("{} begins so", d.2) }).collect(),
+            ),
+            lens,
             keys: (0..documents.len()).map(|d| Key::of(&format!("doc-{d}")).0).collect(),
             texts: documents.iter().map(|d| u128::from(d.2)).collect(),
             keyword_of: documents.iter().map(|d| if d.1 < keywords { KeywordId::new(d.1) } else { KeywordId::NONE }).collect(),
@@ -38,7 +104,8 @@ impl World {
         }
     }
 
-    pub(crate) fn input(&self) -> PlanInput<'_> {
+    pub(crate) fn input(&self, method: &Method) -> PlanInput<'_> {
+        let by_chunk = matches!(method, Method::Nextlong(_));
         PlanInput {
             lens: &self.lens,
             keys: &self.keys,
@@ -46,6 +113,14 @@ impl World {
             keyword_of: Some(&self.keyword_of),
             keyword_keys: &self.keyword_keys,
             forest: Some(&self.forest),
+            sources: Some(&self.sources),
+            neighbours: match method {
+                Method::Nextlong(_) => Some(&self.chunk_neighbours),
+                Method::Knn(_) | Method::Iclm(_) => Some(&self.neighbours),
+                _ => None,
+            },
+            chunks: by_chunk.then_some(&self.chunks),
+            heads: Some(&self.heads),
         }
     }
 }
@@ -65,7 +140,21 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
             Method::Quest(QuestOptions { pool, split_ratio, split_by, oversample, short_share, min_group })
         },
     );
-    prop_oneof![3 => quest, 1 => pool.prop_map(|pool| Method::Standard(StandardOptions { pool }))]
+    let variant = prop::sample::select(vec![IclmVariant::Paper, IclmVariant::Release]);
+    let iclm = (pool.clone(), variant).prop_map(|(pool, variant)| Method::Iclm(IclmOptions { pool, variant }));
+    let mode = prop::sample::select(vec![LongMode::Filter, LongMode::Upsample]);
+    let long = (pool.clone(), 1u32..40, mode, 0.1f64..0.95)
+        .prop_map(|(pool, threshold, mode, long_share)| Method::Long(LongOptions { pool, threshold, mode, long_share }));
+    let reuse = prop::sample::select(vec![Reuse::Sequence, Reuse::Run]);
+    let nextlong = (pool.clone(), reuse).prop_map(|(pool, reuse)| Method::Nextlong(NextlongOptions { pool, reuse }));
+    prop_oneof![
+        3 => quest,
+        1 => pool.clone().prop_map(|pool| Method::Standard(StandardOptions { pool })),
+        2 => pool.prop_map(|pool| Method::Knn(KnnOptions { pool })),
+        2 => iclm,
+        2 => long,
+        2 => nextlong,
+    ]
 }
 
 pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
@@ -77,6 +166,7 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
         (0u32..5, prop::option::of(10u32..40), prop::option::of(1u32..4), prop::option::of(1u64..2000), any::<u64>(), any::<bool>());
     (methods(), fill, overflow, last, shape, limits).prop_map(
         |(method, fill, overflow, last_fill, (length, lead, separator, sequence_bos), (min, max, uses, tokens, seed, dedup))| {
+            let fill = if fill == Fill::Related && !matches!(method, Method::Quest(_)) { Fill::Next } else { fill };
             let dedup = if dedup { Dedup::Exact } else { Dedup::None };
             PlanOptions {
                 method,

@@ -3,7 +3,7 @@
 use longweave_common::random::{chance, draw};
 use longweave_common::{DocId, KeywordId};
 
-use crate::stats::KeywordCounts;
+use crate::stats::{KeywordCounts, ListSizes};
 use crate::{PlanInput, PlanOptions, QuestOptions, Shape, SplitBy};
 
 /// What a list is.
@@ -120,6 +120,20 @@ impl Lists {
             self.counts.short_documents += documents;
             self.counts.short_tokens += own;
         }
+        let mut sizes: Vec<ListSizes> = Vec::new();
+        for keyword in self.keywords().filter(|&k| !self.of(k).is_empty()) {
+            let place = self.of(keyword).len().next_power_of_two().trailing_zeros() as usize;
+            if sizes.len() <= place {
+                sizes.resize(place + 1, ListSizes::default());
+            }
+            match self.kinds[keyword.index()] {
+                Kind::Unused => {}
+                Kind::Singleton => sizes[place].singletons += 1,
+                Kind::Short => sizes[place].short += 1,
+                Kind::Long => sizes[place].long += 1,
+            }
+        }
+        self.counts.sizes = sizes;
         self.counts.short = short as u64;
         self.counts.long = (several.len() - short) as u64;
         if short > 0 {

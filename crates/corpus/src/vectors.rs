@@ -1,0 +1,102 @@
+//! Vectors by id from a Parquet file: columns `id` (strings) and `vector` (lists of floats, fixed or variable).
+
+use std::path::{Path, PathBuf};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
+use longweave_common::{Code, Error, Result};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+use crate::parquet_rows::{open, unless_damaged};
+
+/// Reads ids and vectors row by row.
+pub struct VectorRows {
+    reader: ParquetRecordBatchReader,
+    path: PathBuf,
+    batch: Option<RecordBatch>,
+    row: usize,
+    id: String,
+    vector: Vec<f64>,
+}
+
+impl VectorRows {
+    /// Opens a file.
+    ///
+    /// Errors: `VECTORS_INVALID` where it lacks a column or one is of another type; `INPUT_TRUNCATED`.
+    pub fn open(path: &Path) -> Result<VectorRows> {
+        let builder = open(path)?;
+        let columns: Vec<&str> = builder.schema().fields().iter().map(|f| f.name().as_str()).collect();
+        let mut places = Vec::new();
+        for name in ["id", "vector"] {
+            places.push(columns.iter().position(|column| *column == name).ok_or_else(|| {
+                invalid(path, &format!("it has no column \"{name}\"; it has {}", columns.join(", "))).with("columns", columns.clone())
+            })?);
+        }
+        let types = places.iter().map(|&place| builder.schema().field(place).data_type()).collect::<Vec<_>>();
+        let strings = matches!(types[0], DataType::Utf8 | DataType::LargeUtf8);
+        let floats = match types[1] {
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                matches!(item.data_type(), DataType::Float32 | DataType::Float64)
+            }
+            _ => false,
+        };
+        if !strings || !floats {
+            return Err(invalid(path, &format!("its columns are {} and {}, not strings and lists of floats", types[0], types[1])));
+        }
+        let mask = ProjectionMask::roots(builder.parquet_schema(), places);
+        let builder = builder.with_projection(mask).with_batch_size(1024);
+        let reader = unless_damaged(path, || builder.build())?;
+        Ok(VectorRows { reader, path: path.to_owned(), batch: None, row: 0, id: String::new(), vector: Vec::new() })
+    }
+
+    /// The next id and its vector; `None` after the last.
+    ///
+    /// Errors: `VECTORS_INVALID` for a row without an id or a number; `INPUT_TRUNCATED`.
+    #[expect(clippy::should_implement_trait, reason = "what it gives borrows from it")]
+    pub fn next(&mut self) -> Result<Option<(&str, &[f64])>> {
+        while self.batch.as_ref().is_none_or(|batch| self.row == batch.num_rows()) {
+            let reader = &mut self.reader;
+            let Some(batch) = unless_damaged(&self.path, || reader.next().transpose())? else { return Ok(None) };
+            (self.batch, self.row) = (Some(batch), 0);
+        }
+        let Some(batch) = &self.batch else { return Ok(None) };
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| invalid(&self.path, "a column is missing"));
+        let (ids, vectors) = (column("id")?, column("vector")?);
+        let (row, null) = (self.row, || invalid(&self.path, "a row has no id, no vector, or a vector that lacks a number"));
+        if ids.is_null(row) || vectors.is_null(row) {
+            return Err(null());
+        }
+        self.id.clear();
+        self.id.push_str(match ids.data_type() {
+            DataType::LargeUtf8 => ids.as_string::<i64>().value(row),
+            _ => ids.as_string::<i32>().value(row),
+        });
+        let item = match vectors.data_type() {
+            DataType::List(_) => vectors.as_list::<i32>().value(row),
+            DataType::LargeList(_) => vectors.as_list::<i64>().value(row),
+            _ => vectors.as_fixed_size_list().value(row),
+        };
+        if item.null_count() > 0 {
+            return Err(null());
+        }
+        self.vector.clear();
+        numbers(&item, &mut self.vector);
+        self.row += 1;
+        Ok(Some((&self.id, &self.vector)))
+    }
+}
+
+fn numbers(item: &ArrayRef, out: &mut Vec<f64>) {
+    match item.data_type() {
+        DataType::Float64 => out.extend(item.as_primitive::<Float64Type>().values()),
+        _ => out.extend(item.as_primitive::<Float32Type>().values().iter().map(|&x| f64::from(x))),
+    }
+}
+
+fn invalid(path: &Path, what: &str) -> Error {
+    let message = format!("{} holds no vectors that can be read: {what}", path.display());
+    Error::new(Code::VectorsInvalid, message).with("file", path.display().to_string())
+}

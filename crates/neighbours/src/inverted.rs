@@ -1,0 +1,178 @@
+//! Inverted search: rows are divided into lists around centroids, and each is compared with those of the lists nearest to it only.
+//!
+//! Centroids are those of spherical k-means (Dhillon and Modha 2001) on a sample, in whole numbers. Rows are drawn by ("centroid", row, 0),
+//! the lowest first: [`SAMPLE`] for each list are the sample, and the first of them the centroids to begin with. Then, [`ROUNDS`] times or
+//! until nothing moves, each row of the sample goes to the centroid of greatest similarity, ties to the lowest, and each centroid
+//! becomes the unit vector of its rows' sum; one without rows, or whose rows sum to nothing, stays.
+
+use longweave_common::random::{Key, draw};
+use longweave_common::{Ctx, Result};
+use rayon::prelude::*;
+
+use crate::Vectors;
+use crate::search::{self, DEFAULT_PROBES, Lists, Query, Rows, Tile};
+use crate::vectors::push_unit;
+
+/// Rows of the sample for each list.
+const SAMPLE: usize = 16;
+const ROUNDS: usize = 4;
+/// Rows of a tile at most. The larger, the more of them look into the same lists, which are then read once for all of these.
+const TILE: usize = 2048;
+
+/// The lists of all rows. `k` is not 0.
+pub(crate) fn nearest(ctx: &Ctx, query: &Query<'_>, lists: Option<u32>, probes: Option<u32>) -> Result<Lists> {
+    let mut found = Lists::empty(query.vectors.rows(), query.k);
+    // Those with a vector come first.
+    let (mut rows, none): (Vec<u32>, Vec<u32>) = (0..query.vectors.rows() as u32).partition(|&row| !query.vectors.is_none(row as usize));
+    if rows.is_empty() {
+        return Ok(found);
+    }
+    let lists = lists.map_or_else(|| (4.0 * (rows.len() as f64).sqrt()).round() as usize, |lists| lists as usize).clamp(1, rows.len());
+    let probes = (probes.unwrap_or(DEFAULT_PROBES) as usize).clamp(1, lists);
+    let centroids = centroids(ctx, query, &rows, lists)?;
+    let nearest = assign(ctx, Rows { vectors: query.vectors, numbers: &rows }, &centroids, probes)?;
+    let divided = Divided::by(lists, nearest.chunks(probes).map(|nearest| nearest[0]));
+    let ordered: Vec<u32> = divided.items.iter().map(|&i| rows[i as usize]).collect();
+    let in_list = |list: u32| Rows { vectors: query.vectors, numbers: &ordered[divided.range(list)] };
+    // Enough tiles for all threads; what is found does not depend on it.
+    let tile = (rows.len() / (8 * ctx.pool.current_num_threads())).clamp(search::TILE, TILE);
+    let places = found.ids.par_chunks_mut(tile * query.k).zip(found.similarities.par_chunks_mut(tile * query.k));
+    let tiles = ordered.par_chunks(tile).zip(divided.items.par_chunks(tile)).zip(places);
+    ctx.pool.install(|| {
+        tiles.try_for_each_init(
+            || (Tile::new(query.vectors.dims(), query.k, 1), Vec::new()),
+            |(best, visits), ((numbers, items), (ids, similarities))| {
+                visits.clear();
+                for (place, &item) in (0u32..).zip(items) {
+                    visits.extend(nearest[item as usize * probes..][..probes].iter().map(|&list| (list, place)));
+                }
+                visits.sort_unstable();
+                best.start(numbers.len());
+                for visits in visits.chunk_by(|a, b| a.0 == b.0) {
+                    let places: Vec<u32> = visits.iter().map(|&(_, place)| place).collect();
+                    let rows = Rows { vectors: query.vectors, numbers };
+                    best.compare(ctx, rows, &places, in_list(visits[0].0), |row, id| query.apart(row, id))?;
+                }
+                best.write(ids, similarities);
+                Ok(())
+            },
+        )
+    })?;
+    rows = ordered;
+    rows.extend(none);
+    restore(&mut rows, query.k, &mut found);
+    Ok(found)
+}
+
+fn centroids(ctx: &Ctx, query: &Query<'_>, rows: &[u32], lists: usize) -> Result<Vectors> {
+    let size = rows.len().min(lists.saturating_mul(SAMPLE));
+    let sample = lowest(ctx, query.seed, "centroid", rows, size);
+    let mut centroids = Vectors::with_capacity(query.vectors.dims(), lists);
+    sample[..lists].iter().for_each(|&row| centroids.push_fixed(query.vectors.row(row as usize)));
+    let mut before = Vec::new();
+    for _ in 0..ROUNDS {
+        let nearest = assign(ctx, Rows { vectors: query.vectors, numbers: &sample }, &centroids, 1)?;
+        if nearest == before {
+            break;
+        }
+        let divided = Divided::by(lists, nearest.iter().copied());
+        let moved: Vec<Option<Vec<i16>>> = ctx.pool.install(|| {
+            (0..lists as u32)
+                .into_par_iter()
+                .map(|list| {
+                    let mut sum = vec![0i64; centroids.dims()];
+                    for &i in &divided.items[divided.range(list)] {
+                        let row = query.vectors.row(sample[i as usize] as usize);
+                        sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += i64::from(x));
+                    }
+                    let mut unit = Vec::with_capacity(sum.len());
+                    push_unit(sum.iter().map(|&x| x as f64), &mut unit);
+                    unit.iter().any(|&x| x != 0).then_some(unit)
+                })
+                .collect()
+        });
+        let mut next = Vectors::with_capacity(centroids.dims(), lists);
+        for (list, moved) in moved.iter().enumerate() {
+            next.push_fixed(moved.as_deref().unwrap_or(centroids.row(list)));
+        }
+        (centroids, before) = (next, nearest);
+    }
+    Ok(centroids)
+}
+
+/// The `number` of `rows` with the lowest draws for this purpose, lowest first; equal ones by number.
+pub(crate) fn lowest(ctx: &Ctx, seed: u64, purpose: &str, rows: &[u32], number: usize) -> Vec<u32> {
+    let mut drawn: Vec<(u64, u32)> =
+        ctx.pool.install(|| rows.par_iter().map(|&row| (draw(seed, purpose, Key(u128::from(row)), 0), row)).collect());
+    if number < drawn.len() {
+        drawn.select_nth_unstable(number);
+        drawn.truncate(number);
+    }
+    drawn.sort_unstable();
+    drawn.into_iter().map(|(_, row)| row).collect()
+}
+
+/// For each row the `number` centroids of greatest similarity, ties to the lowest; the nearest first.
+fn assign(ctx: &Ctx, rows: Rows<'_>, centroids: &Vectors, number: usize) -> Result<Vec<u32>> {
+    let all: Vec<u32> = (0..centroids.rows().max(search::TILE) as u32).collect();
+    let base = Rows { vectors: centroids, numbers: &all[..centroids.rows()] };
+    let mut nearest = vec![0; rows.numbers.len() * number];
+    ctx.pool.install(|| {
+        rows.numbers.par_chunks(search::TILE).zip(nearest.par_chunks_mut(search::TILE * number)).try_for_each_init(
+            || Tile::new(centroids.dims(), number, i32::MIN),
+            |tile, (numbers, nearest)| {
+                tile.start(numbers.len());
+                tile.compare(ctx, Rows { numbers, ..rows }, &all[..numbers.len()], base, |_, _| false)?;
+                tile.write_numbers(nearest);
+                Ok(())
+            },
+        )
+    })?;
+    Ok(nearest)
+}
+
+/// Items, numbered from 0, divided into lists; in each they rise.
+struct Divided {
+    ends: Vec<usize>,
+    items: Vec<u32>,
+}
+
+impl Divided {
+    /// Each item's list is given.
+    fn by(lists: usize, of: impl Iterator<Item = u32> + Clone) -> Divided {
+        let mut ends = vec![0; lists + 1];
+        of.clone().for_each(|list| ends[list as usize + 1] += 1);
+        for list in 0..lists {
+            ends[list + 1] += ends[list];
+        }
+        let mut items = vec![0; ends[lists]];
+        let mut next = ends.clone();
+        for (item, list) in (0..).zip(of) {
+            items[next[list as usize]] = item;
+            next[list as usize] += 1;
+        }
+        Divided { ends, items }
+    }
+
+    fn range(&self, list: u32) -> std::ops::Range<usize> {
+        self.ends[list as usize]..self.ends[list as usize + 1]
+    }
+}
+
+/// Brings the lists, which stand in the order of `rows`, each of which comes once, to the order of their numbers, in place.
+fn restore(rows: &mut [u32], k: usize, lists: &mut Lists) {
+    for i in 0..rows.len() {
+        while rows[i] as usize != i {
+            let to = rows[i] as usize;
+            swap(&mut lists.ids, i, to, k);
+            swap(&mut lists.similarities, i, to, k);
+            rows.swap(i, to);
+        }
+    }
+}
+
+/// Exchanges the `k` places of two rows.
+fn swap<T>(places: &mut [T], a: usize, b: usize, k: usize) {
+    let (low, high) = places.split_at_mut(a.max(b) * k);
+    low[a.min(b) * k..][..k].swap_with_slice(&mut high[..k]);
+}

@@ -1,0 +1,271 @@
+//! Embed: of each document of a split, or of each of its chunks, the vector that a model gives its text, or the counts of its words.
+//!
+//! Texts are decoded from the tokens, so that the corpus is not read again and chunks are runs of tokens.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use longweave_common::{Ctx, DocId, Result};
+use longweave_inference::Embedder;
+use longweave_neighbours::{FEATURES, TermCounter, Vectors};
+use longweave_storage::{ArrayFile, ArrayWriter, DoneRecord, FileRecord, Sealed, read_array};
+use longweave_tokens::{Encoder, TokenStore};
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::chunks::Chunker;
+use super::ingest::Names;
+use crate::options::VectorSource;
+use crate::{Job, Stage};
+
+/// Tokens of documents that are read at once, at most; a longer document comes alone.
+const BATCH_TOKENS: u64 = 1 << 20;
+/// Bytes that a token may cost meanwhile: its id, its text, the counts of its words.
+const COST: u64 = 32;
+/// Tokens of a text that a model is shown, for each token that counts for it; what is beyond is not decoded.
+const SHOWN: u32 = 16;
+/// Most counts of a word that are told apart.
+const MOST: u32 = 0xFFFF;
+
+/// The files of a task.
+pub(super) struct EmbedNames {
+    /// Chunks of each row.
+    counts: PathBuf,
+    /// Tokens of each chunk.
+    lens: PathBuf,
+    /// For each unit the place after its last term, and the terms: feature · 2¹⁶ + count, rising.
+    ends: PathBuf,
+    terms: PathBuf,
+    /// Units that have each feature.
+    having: PathBuf,
+    /// Vectors in fixed point, end to end.
+    vectors: PathBuf,
+}
+
+impl EmbedNames {
+    pub(super) fn of(directory: &Path, task: u32) -> EmbedNames {
+        let name = |kind: &str| directory.join(format!("{task:05}.{kind}"));
+        EmbedNames {
+            counts: name("chunks"),
+            lens: name("chunk-lens"),
+            ends: name("ends"),
+            terms: name("terms"),
+            having: name("having"),
+            vectors: name("vectors"),
+        }
+    }
+}
+
+/// What becomes of the units of a split.
+enum Output {
+    Nothing,
+    Terms { ends: ArrayWriter<u64>, terms: ArrayWriter<u32>, having: Vec<u32> },
+    Vectors { vectors: ArrayWriter<i16>, dims: usize },
+}
+
+struct ChunkWriter {
+    chunker: Chunker,
+    counts: ArrayWriter<u32>,
+    lens: ArrayWriter<u32>,
+}
+
+pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
+    let options = job.options();
+    let encoder = job.resources.encoder()?;
+    let ingested = Names::of(&job.directory(Stage::Ingest), task);
+    let lens = read_array::<u32>(&ingested.lens)?;
+    let store = TokenStore::open(vec![(0, ingested.tokens)])?;
+    let names = EmbedNames::of(&job.directory(Stage::Embed), task);
+    let chunk_writer = |characters: u32| -> Result<ChunkWriter> {
+        Ok(ChunkWriter {
+            chunker: Chunker::new(&*encoder, job.file.tokenizer.max_id, characters),
+            counts: ArrayWriter::create(&names.counts)?,
+            lens: ArrayWriter::create(&names.lens)?,
+        })
+    };
+    let mut chunks = options.chunk_chars().map(chunk_writer).transpose()?;
+    let embedder = if options.vectors.source == VectorSource::Onnx { Some(job.embedder(ctx)?) } else { None };
+    let mut output = match (options.vectors.source, embedder) {
+        (VectorSource::Tfidf, _) => {
+            Output::Terms { ends: ArrayWriter::create(&names.ends)?, terms: ArrayWriter::create(&names.terms)?, having: vec![0; FEATURES] }
+        }
+        (_, Some(embedder)) => Output::Vectors { vectors: ArrayWriter::create(&names.vectors)?, dims: embedder.dimensions() },
+        _ => Output::Nothing,
+    };
+
+    let limit = BATCH_TOKENS.min(ctx.budget.limit() / COST / 8);
+    let mut held = ctx.budget.reserve(COST * limit, &ctx.cancel)?;
+    let (mut row, mut units) = (0, 0u64);
+    while row < lens.len() {
+        ctx.cancel.check()?;
+        let (rows, tokens) = next_rows(&lens[row..], limit);
+        held = held.exchange((COST * tokens.max(limit)).min(ctx.budget.limit()), &ctx.cancel)?;
+        let batch = read_batch(&store, &lens, row..row + rows, chunks.as_mut())?;
+        units += batch.units.len() as u64;
+        match (&mut output, embedder) {
+            (Output::Terms { ends, terms, having }, _) => count(ctx, &*encoder, &batch, ends, terms, having)?,
+            (Output::Vectors { vectors, .. }, Some(embedder)) => embed(ctx, &*encoder, embedder, &batch, vectors)?,
+            _ => {}
+        }
+        row += batch.rows;
+        ctx.progress.advance(batch.rows as u64);
+    }
+
+    let mut files = Vec::new();
+    let mut keep =
+        |path: &Path, sealed: Sealed| files.push(FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed));
+    if let Some(ChunkWriter { counts, lens, .. }) = chunks {
+        keep(&names.counts, counts.commit()?);
+        keep(&names.lens, lens.commit()?);
+    }
+    let mut counts = json!({ "units": units });
+    match output {
+        Output::Nothing => {}
+        Output::Terms { ends, terms, having } => {
+            keep(&names.ends, ends.commit()?);
+            keep(&names.terms, terms.commit()?);
+            keep(&names.having, longweave_storage::write_array(&names.having, &having)?);
+        }
+        Output::Vectors { vectors, dims } => {
+            keep(&names.vectors, vectors.commit()?);
+            counts["dimensions"] = json!(dims);
+            if let Some(embedder) = embedder {
+                counts["device"] = json!(embedder.provider().to_string());
+                counts["warning"] = json!(embedder.provider().warning());
+            }
+        }
+    }
+    Ok(DoneRecord { files, counts })
+}
+
+/// How many rows come next, and their tokens: at most `limit`, unless a single one has more.
+fn next_rows(lens: &[u32], limit: u64) -> (usize, u64) {
+    let (mut rows, mut tokens) = (0, 0);
+    while rows < lens.len() && (rows == 0 || tokens + u64::from(lens[rows]) <= limit) && rows < 1 << 16 {
+        tokens += u64::from(lens[rows]);
+        rows += 1;
+    }
+    (rows, tokens)
+}
+
+/// Tokens of some rows, and where those of each unit stand among them.
+struct Batch {
+    rows: usize,
+    ids: Vec<u32>,
+    units: Vec<Range<usize>>,
+}
+
+fn read_batch(store: &TokenStore, lens: &[u32], rows: Range<usize>, mut chunks: Option<&mut ChunkWriter>) -> Result<Batch> {
+    let mut batch = Batch { rows: rows.len(), ids: Vec::new(), units: Vec::new() };
+    for (row, &len) in rows.clone().zip(&lens[rows]) {
+        let start = batch.ids.len();
+        store.read_into(DocId::new(row as u32), 0, len, &mut batch.ids)?;
+        match &mut chunks {
+            None => batch.units.push(start..batch.ids.len()),
+            Some(chunks) => {
+                let mut own = Vec::new();
+                let count = chunks.chunker.cut(&batch.ids[start..], &mut own);
+                chunks.counts.push(&[count])?;
+                chunks.lens.push(&own)?;
+                let mut at = start;
+                for len in own {
+                    batch.units.push(at..at + len as usize);
+                    at += len as usize;
+                }
+            }
+        }
+    }
+    Ok(batch)
+}
+
+fn count(
+    ctx: &Ctx,
+    encoder: &dyn Encoder,
+    batch: &Batch,
+    ends: &mut ArrayWriter<u64>,
+    terms: &mut ArrayWriter<u32>,
+    having: &mut [u32],
+) -> Result<()> {
+    let counted: Vec<Vec<u32>> = ctx.pool.install(|| {
+        let count = |(counter, pairs): &mut (TermCounter, Vec<(u32, u32)>), unit: &Range<usize>| {
+            pairs.clear();
+            counter.count(&encoder.decode(&batch.ids[unit.clone()])?, pairs);
+            Ok(pairs.iter().map(|&(feature, count)| (feature << 16) | count.min(MOST)).collect())
+        };
+        batch.units.par_iter().with_min_len(16).map_init(|| (TermCounter::default(), Vec::new()), count).collect::<Result<_>>()
+    })?;
+    for own in counted {
+        own.iter().for_each(|term| having[(term >> 16) as usize] += 1);
+        terms.push(&own)?;
+        ends.push(&[terms.len()])?;
+    }
+    Ok(())
+}
+
+fn embed(ctx: &Ctx, encoder: &dyn Encoder, embedder: &Embedder, batch: &Batch, vectors: &mut ArrayWriter<i16>) -> Result<()> {
+    // Windows bound the texts that are held, and the time until a cancelled run stops.
+    for window in batch.units.chunks(1024) {
+        let most = embedder.max_tokens().saturating_mul(SHOWN as usize);
+        let text = |unit: &Range<usize>| encoder.decode(&batch.ids[unit.start..unit.end.min(unit.start + most)]);
+        let texts: Vec<String> = ctx.pool.install(|| window.par_iter().map(text).collect::<Result<_>>())?;
+        let made = embedder.embed(&ctx.cancel, &texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let dims = embedder.dimensions();
+        let mut fixed = Vectors::with_capacity(dims, window.len());
+        for (vector, text) in made.chunks_exact(dims).zip(&texts) {
+            // A document without a token has no vector, whatever a model says of the empty text.
+            if text.is_empty() { fixed.push(&vec![0.0; dims]) } else { fixed.push(vector) }
+        }
+        vectors.push(fixed.data())?;
+    }
+    Ok(())
+}
+
+/// Chunks of all documents: how many each has, and the tokens of each.
+pub(crate) fn chunks(job: &Job) -> Result<(Vec<u32>, Vec<u32>)> {
+    let directory = job.directory(Stage::Embed);
+    let (mut counts, mut lens) = (Vec::new(), Vec::new());
+    for task in 0..job.all_done(Stage::Embed)?.len() as u32 {
+        let names = EmbedNames::of(&directory, task);
+        counts.extend(read_array::<u32>(&names.counts)?);
+        lens.extend(read_array::<u32>(&names.lens)?);
+    }
+    Ok((counts, lens))
+}
+
+/// The terms of a split, read block by block.
+pub(super) struct Terms {
+    ends: Vec<u64>,
+    file: ArrayFile<u32>,
+    /// Units that have each feature.
+    pub(super) having: Vec<u32>,
+}
+
+impl Terms {
+    pub(super) fn open(job: &Job, task: u32) -> Result<Terms> {
+        let names = EmbedNames::of(&job.directory(Stage::Embed), task);
+        Ok(Terms { ends: read_array(&names.ends)?, file: ArrayFile::open(&names.terms)?, having: read_array(&names.having)? })
+    }
+
+    /// Number of units.
+    pub(super) fn units(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Rows of (feature, count) of some units, one after the other.
+    pub(super) fn read(&self, units: Range<usize>) -> Result<Vec<Vec<(u32, u32)>>> {
+        let place = |unit: usize| if unit == 0 { 0 } else { self.ends[unit - 1] };
+        let (start, end) = (place(units.start), place(units.end));
+        let mut packed = Vec::new();
+        self.file.read_into(start, (end - start) as usize, &mut packed)?;
+        let row = |unit: usize| {
+            let range = (place(unit) - start) as usize..(place(unit + 1) - start) as usize;
+            packed[range].iter().map(|&term| (term >> 16, term & MOST)).collect()
+        };
+        Ok(units.map(row).collect())
+    }
+}
+
+/// The vectors that a model gave the units of a split, in fixed point.
+pub(super) fn model_vectors(job: &Job, task: u32) -> Result<Vec<i16>> {
+    read_array(&EmbedNames::of(&job.directory(Stage::Embed), task).vectors)
+}

@@ -1,0 +1,132 @@
+//! Neighbours: the nearest of each document, or of each chunk, by the similarity of their vectors; and the beginnings of documents' texts,
+//! where the planner compares them.
+
+use longweave_common::{Ctx, DocId, Result};
+use longweave_neighbours::{Query, Search, nearest, recall};
+use longweave_plan::{Chunks, Heads, Neighbours};
+use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{embed, vectors};
+use crate::options::{MOST_EXACT, SearchName};
+use crate::{Job, Stage};
+
+/// Neighbours do not depend on the run's seed, so that runs with other seeds share them.
+const SEED: u64 = 0;
+/// Characters of a head, and tokens that it is decoded from.
+const HEAD: usize = 100;
+const HEAD_TOKENS: u32 = 400;
+
+/// What the task leaves in its record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NeighbourCounts {
+    /// `exact` or `inverted`.
+    pub(crate) search: String,
+    /// Vectors that neighbours were looked for, and among.
+    pub(crate) vectors: u64,
+    /// Neighbours of each at most.
+    pub(crate) k: u32,
+    /// Neighbours found.
+    pub(crate) found: u64,
+    /// Of `inverted`: vectors whose exact lists were made too; neighbours in these; those of them that were found.
+    pub(crate) sampled: u64,
+    pub(crate) expected: u64,
+    pub(crate) recalled: u64,
+}
+
+/// Chunks of all documents; `None` where the method knows no chunks.
+pub(crate) fn chunks(job: &Job) -> Result<Option<Chunks>> {
+    if job.options().chunk_chars().is_none() {
+        return Ok(None);
+    }
+    let (counts, lens) = embed::chunks(job)?;
+    Chunks::new(counts, &lens).map(Some)
+}
+
+pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
+    let options = job.options();
+    let vectors = vectors::open(job)?;
+    let chunks = chunks(job)?;
+    let present = (0..vectors.rows()).filter(|&row| !vectors.is_none(row)).count();
+    let given = &options.neighbours;
+    let exact = given.search == SearchName::Exact || (given.search == SearchName::Auto && present <= MOST_EXACT);
+    let search = if exact { Search::Exact } else { Search::Inverted { lists: given.lists, probes: given.probes } };
+    let k = options.neighbour_depth().unwrap_or(1);
+    let query = Query { vectors: &vectors, owners: chunks.as_ref().map(Chunks::owners), k: k as usize, search, seed: SEED };
+    let lists = nearest(ctx, &query)?;
+    let mut counts = NeighbourCounts {
+        search: if exact { "exact" } else { "inverted" }.to_owned(),
+        vectors: present as u64,
+        k,
+        found: lists.ids.iter().filter(|&&id| id != u32::MAX).count() as u64,
+        sampled: 0,
+        expected: 0,
+        recalled: 0,
+    };
+    if !exact && given.recall_sample > 0 {
+        let recall = recall(ctx, &query, &lists, given.recall_sample as usize)?;
+        (counts.sampled, counts.expected, counts.recalled) = (recall.sampled, recall.expected, recall.found);
+    }
+    ctx.cancel.check()?;
+    let directory = job.directory(Stage::Neighbours);
+    let mut files = vec![
+        FileRecord::new("ids", write_array(&directory.join("ids"), &lists.ids)?),
+        FileRecord::new("similarities", write_array(&directory.join("similarities"), &lists.similarities)?),
+    ];
+    if options.needs_heads() {
+        files.push(FileRecord::new("heads.arrow", write_heads(ctx, job)?));
+    }
+    ctx.progress.advance(1);
+    Ok(DoneRecord { files, counts: json!(counts) })
+}
+
+fn write_heads(ctx: &Ctx, job: &Job) -> Result<longweave_storage::Sealed> {
+    let encoder = job.resources.encoder()?;
+    let tokens = job.tokens()?;
+    let mut writer = StringTableWriter::create(&job.directory(Stage::Neighbours).join("heads.arrow"), "head")?;
+    let mut ids = Vec::new();
+    for row in 0..job.rows()?.total() {
+        if row % 1024 == 0 {
+            ctx.cancel.check()?;
+        }
+        let doc = DocId::new(row);
+        ids.clear();
+        tokens.read_into(doc, 0, tokens.len(doc).min(HEAD_TOKENS), &mut ids)?;
+        let text = encoder.decode(&ids)?;
+        let end = text.char_indices().nth(HEAD).map_or(text.len(), |(at, _)| at);
+        writer.push(&text[..end])?;
+    }
+    writer.commit()
+}
+
+/// The lists of a finished stage; `None` where the method asks for none.
+pub(crate) fn open(job: &Job) -> Result<Option<Neighbours>> {
+    let Some(k) = job.options().neighbour_depth() else { return Ok(None) };
+    let directory = job.directory(Stage::Neighbours);
+    Neighbours::new(k as usize, read_array(&directory.join("ids"))?, read_array(&directory.join("similarities"))?).map(Some)
+}
+
+/// Beginnings of documents' texts.
+pub(crate) struct HeadTable(StringTable);
+
+impl std::fmt::Debug for HeadTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "heads of {} documents", self.0.len())
+    }
+}
+
+impl Heads for HeadTable {
+    fn head(&self, doc: DocId) -> &str {
+        self.0.get(doc.index())
+    }
+}
+
+/// The heads of a finished stage; `None` where the method asks for none.
+pub(crate) fn open_heads(job: &Job) -> Result<Option<HeadTable>> {
+    if !job.options().needs_heads() {
+        return Ok(None);
+    }
+    read_strings(&job.directory(Stage::Neighbours).join("heads.arrow")).map(|table| Some(HeadTable(table)))
+}

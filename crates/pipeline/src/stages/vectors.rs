@@ -1,0 +1,246 @@
+//! Vectors: of all documents, or of all their chunks, in fixed point, in one column. Counts of words are weighed and projected here, where
+//! it is known how many documents have a word; what a model gave is put together; what a file holds is read.
+//!
+//! Costs 12 bytes a document or chunk for the choice of the sample, and 8 bytes a word of each document of the sample.
+
+use std::path::PathBuf;
+
+use longweave_common::random::{Key, draw};
+use longweave_common::{Code, Ctx, Error, Result};
+use longweave_corpus::VectorRows;
+use longweave_neighbours::{Counts, Npy, Projection, Vectors, Weights};
+use longweave_storage::{ArrayWriter, DoneRecord, FileRecord, read_array};
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::documents::Documents;
+use super::embed::{Terms, chunks, model_vectors};
+use crate::options::VectorSource;
+use crate::{Job, Stage};
+
+/// Rounds of subspace iteration: more made no difference on 20 Newsgroups.
+const ITERATIONS: usize = 3;
+/// Units that are projected at once.
+const BLOCK: usize = 8192;
+/// Vectors do not depend on the run's seed, so that runs with other seeds share them.
+const SEED: u64 = 0;
+
+pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
+    let mut column = Column::create(job)?;
+    let dims = match job.options().vectors.source {
+        VectorSource::Tfidf => project(ctx, job, &mut column)?,
+        VectorSource::Onnx => gather(job, &mut column)?,
+        VectorSource::File => read(ctx, job, &mut column)?,
+    };
+    let expected = units(job)?;
+    let Column { writer, none } = column;
+    let rows = writer.len() / dims.max(1) as u64;
+    if rows != expected {
+        let message = format!("there are {rows} vectors for {expected} documents or chunks; delete the work directory and run again");
+        return Err(Error::new(Code::FileCorrupt, message));
+    }
+    let sealed = writer.commit()?;
+    ctx.progress.advance(1);
+    Ok(DoneRecord { files: vec![FileRecord::new("vectors", sealed)], counts: json!({ "vectors": rows - none, "dimensions": dims }) })
+}
+
+/// Documents, or chunks of documents.
+fn units(job: &Job) -> Result<u64> {
+    match job.options().chunk_chars() {
+        Some(_) => Ok(chunks(job)?.1.len() as u64),
+        None => Ok(u64::from(job.rows()?.total())),
+    }
+}
+
+struct Column {
+    writer: ArrayWriter<i16>,
+    /// Rows without a vector.
+    none: u64,
+}
+
+impl Column {
+    fn create(job: &Job) -> Result<Column> {
+        Ok(Column { writer: ArrayWriter::create(&path(job))?, none: 0 })
+    }
+
+    fn push(&mut self, rows: &[i16], dims: usize) -> Result<()> {
+        self.none += rows.chunks_exact(dims).filter(|row| row.iter().all(|&x| x == 0)).count() as u64;
+        self.writer.push(rows)
+    }
+}
+
+fn path(job: &Job) -> PathBuf {
+    job.directory(Stage::Vectors).join("vectors")
+}
+
+/// The vectors of a finished stage.
+pub(crate) fn open(job: &Job) -> Result<Vectors> {
+    let dims = job.all_done(Stage::Vectors)?[0].counts["dimensions"].as_u64().unwrap_or(0) as usize;
+    Vectors::from_data(dims, read_array(&path(job))?)
+}
+
+fn project(ctx: &Ctx, job: &Job, column: &mut Column) -> Result<usize> {
+    let options = &job.options().vectors;
+    let splits = (0..job.all_done(Stage::Embed)?.len() as u32).map(|task| Terms::open(job, task)).collect::<Result<Vec<_>>>()?;
+    let mut having = vec![0u32; splits.first().map_or(0, |s| s.having.len())];
+    for split in &splits {
+        having.iter_mut().zip(&split.having).for_each(|(all, own)| *all += own);
+    }
+    let all = splits.iter().map(|s| s.units() as u64).sum();
+    let weights = Weights::new(&having, all);
+    let mut sample = Counts::default();
+    for (split, units) in sampled(ctx, job, &splits, options.sample as usize)? {
+        for unit in units {
+            sample.push(&splits[split].read(unit..unit + 1)?[0]);
+        }
+    }
+    let dims = options.dimensions as usize;
+    let projection = Projection::fit(ctx, &sample, &weights, dims, ITERATIONS, SEED)?;
+    drop(sample);
+    for split in &splits {
+        let mut start = 0;
+        while start < split.units() {
+            ctx.cancel.check()?;
+            let end = (start + BLOCK).min(split.units());
+            let rows = split.read(start..end)?;
+            let part = |rows: &[Vec<(u32, u32)>]| {
+                let mut vectors = Vectors::with_capacity(dims, rows.len());
+                let mut vector = Vec::new();
+                for row in rows {
+                    vector.clear();
+                    projection.project(&weights, row, &mut vector);
+                    vectors.push(&vector);
+                }
+                vectors
+            };
+            let made: Vec<Vectors> = ctx.pool.install(|| rows.par_chunks(256).map(part).collect());
+            for vectors in made {
+                column.push(vectors.data(), dims)?;
+            }
+            start = end;
+        }
+    }
+    Ok(dims)
+}
+
+/// Units of the sample by split, rising: those of the lowest draws, keyed by the document and the unit's place in it.
+fn sampled(ctx: &Ctx, job: &Job, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec<usize>)>> {
+    let documents = Documents::read(job, false)?;
+    let counts = if job.options().chunk_chars().is_some() { Some(chunks(job)?.0) } else { None };
+    let mut draws: Vec<(u64, u32)> = Vec::new();
+    for (doc, (&key, &len)) in documents.keys.iter().zip(&documents.lens).enumerate() {
+        let own = counts.as_ref().map_or(1, |counts| counts[doc]);
+        // A document without a token has no say, but keeps its place.
+        draws.extend((0..own).map(|unit| (if len == 0 { u64::MAX } else { draw(SEED, "sample", Key(key), u64::from(unit)) }, 0)));
+    }
+    draws.iter_mut().enumerate().for_each(|(unit, draw)| draw.1 = unit as u32);
+    ctx.pool.install(|| draws.par_sort_unstable());
+    draws.truncate(number);
+    let mut chosen: Vec<u32> = draws.into_iter().filter(|draw| draw.0 < u64::MAX).map(|draw| draw.1).collect();
+    chosen.sort_unstable();
+    let mut first = 0;
+    let mut sample = Vec::new();
+    for (number, split) in splits.iter().enumerate() {
+        let end = first + split.units();
+        let own = chosen.iter().map(|&unit| unit as usize).filter(|unit| (first..end).contains(unit)).map(|unit| unit - first).collect();
+        sample.push((number, own));
+        first = end;
+    }
+    Ok(sample)
+}
+
+fn gather(job: &Job, column: &mut Column) -> Result<usize> {
+    let mut dims = 0;
+    for (task, record) in job.all_done(Stage::Embed)?.iter().enumerate() {
+        let own = record.counts["dimensions"].as_u64().unwrap_or(0) as usize;
+        let vectors = model_vectors(job, task as u32)?;
+        if own == 0 || (dims != 0 && own != dims) || vectors.len() % own != 0 {
+            let message =
+                format!("task {task} of stage embed made vectors of {own} numbers, others of {dims}; delete its folder and run again");
+            return Err(Error::new(Code::FileCorrupt, message));
+        }
+        dims = own;
+        column.push(&vectors, dims)?;
+    }
+    Ok(dims)
+}
+
+fn read(ctx: &Ctx, job: &Job, column: &mut Column) -> Result<usize> {
+    let Some(file) = &job.options().vectors.file else { return Err(Error::new(Code::Internal, "`vectors.file` is not given")) };
+    let path = job.resources.path(file);
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
+        read_npy(ctx, job, path, column)
+    } else {
+        read_parquet(ctx, job, path, column)
+    }
+}
+
+fn read_npy(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column) -> Result<usize> {
+    let mut file = Npy::open(&path)?;
+    let (dims, expected) = (file.dims(), units(job)?);
+    if file.rows() != expected {
+        let what = if job.options().chunk_chars().is_some() { "chunks of documents" } else { "rows, empty and rejected ones counted" };
+        let message =
+            format!("{} holds {} vectors, but the corpus has {expected} {what}; a vector for each is needed", path.display(), file.rows());
+        return Err(Error::new(Code::VectorsInvalid, message)
+            .with("file", path.display().to_string())
+            .with("found", file.rows())
+            .with("expected", expected));
+    }
+    let mut numbers = Vec::new();
+    loop {
+        ctx.cancel.check()?;
+        numbers.clear();
+        let rows = file.read(BLOCK, &mut numbers)?;
+        if rows == 0 {
+            return Ok(dims);
+        }
+        let mut vectors = Vectors::with_capacity(dims, rows);
+        numbers.chunks_exact(dims).for_each(|row| vectors.push_f64(row));
+        column.push(vectors.data(), dims)?;
+    }
+}
+
+/// Vectors by id. All are held, 2 bytes a number, because the file's order need not be the corpus'.
+fn read_parquet(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column) -> Result<usize> {
+    let invalid =
+        |what: String| Error::new(Code::VectorsInvalid, format!("{}: {what}", path.display())).with("file", path.display().to_string());
+    if job.options().chunk_chars().is_some() {
+        return Err(invalid("vectors of chunks have no ids; give them as .npy, a row for each chunk in order".into()));
+    }
+    let documents = Documents::read(job, false)?;
+    let mut by_key: Vec<(u128, u32)> =
+        documents.keys.iter().copied().zip(0..).filter(|&(_, doc)| documents.lens[doc as usize] > 0).collect();
+    ctx.pool.install(|| by_key.par_sort_unstable());
+    let mut rows = VectorRows::open(&path)?;
+    let (mut vectors, mut place) = (Vectors::with_capacity(1, 0), vec![u32::MAX; documents.keys.len()]);
+    let (mut dims, mut found) = (0, 0);
+    while let Some((id, vector)) = rows.next()? {
+        if dims == 0 {
+            dims = vector.len();
+            vectors = Vectors::with_capacity(dims, by_key.len());
+        }
+        if vector.len() != dims || dims == 0 {
+            return Err(invalid(format!("the vector of \"{id}\" has {} numbers, the first one {dims}", vector.len())));
+        }
+        let Ok(at) = by_key.binary_search_by_key(&Key::of(id).0, |&(key, _)| key) else { continue };
+        let doc = by_key[at].1 as usize;
+        if place[doc] != u32::MAX {
+            return Err(invalid(format!("the id \"{id}\" comes twice")));
+        }
+        place[doc] = found;
+        found += 1;
+        vectors.push_f64(vector);
+        if found % 4096 == 0 {
+            ctx.cancel.check()?;
+        }
+    }
+    if found == 0 {
+        return Err(invalid("none of its ids is one of the corpus; look at `idField`".into()));
+    }
+    let none = vec![0; dims];
+    for place in place {
+        column.push(if place == u32::MAX { &none } else { vectors.row(place as usize) }, dims)?;
+    }
+    Ok(dims)
+}

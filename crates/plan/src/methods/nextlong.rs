@@ -1,0 +1,100 @@
+//! `nextlong`: a document cut into chunks, each followed by its nearest chunks of other documents (Gao et al. 2025, arXiv 2501.12766).
+//!
+//! Costs 1 byte a document and 4 for its place, 1 bit and more a chunk with `reuse: run`; chunks and lists are the input's.
+
+use std::collections::HashSet;
+
+use longweave_common::{DocId, KeywordId, Result};
+
+use super::{DocumentUses, Group, Grouping, Run, Take, Work};
+use crate::{Chunks, Neighbours, NextlongOptions, Reuse};
+
+pub(crate) struct Nextlong<'a> {
+    work: Work<'a>,
+    neighbours: &'a Neighbours,
+    chunks: &'a Chunks,
+    reuse: Reuse,
+    members: Vec<bool>,
+    pool: Vec<DocId>,
+    uses: DocumentUses,
+    /// Chunks that were neighbours in this epoch (`reuse: run`).
+    taken: Vec<bool>,
+}
+
+impl<'a> Nextlong<'a> {
+    pub(crate) fn new(work: Work<'a>, options: &NextlongOptions, pool: Vec<DocId>) -> Result<Nextlong<'a>> {
+        let neighbours = work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
+        let chunks = work.input.chunks.ok_or_else(|| Work::missing("chunks"))?;
+        let (members, uses) = (work.members(&pool), DocumentUses::new(&work));
+        Ok(Nextlong { work, neighbours, chunks, reuse: options.reuse, members, pool, uses, taken: Vec::new() })
+    }
+
+    /// An anchor that is shorter than a sequence, with its chunks' neighbours.
+    fn around(&mut self, anchor: DocId) -> Group {
+        let Work { shape, input, .. } = self.work;
+        let own = self.chunks.of(anchor);
+        let (number, len) = (own.len() as u64, self.work.len(anchor));
+        let room = u64::from(shape.capacity() - len);
+        let (mut runs, mut held): (Vec<Run>, HashSet<u32>) = (Vec::new(), HashSet::new());
+        let (mut at, mut of_anchor) = (0, 0);
+        for (i, chunk) in own.clone().enumerate() {
+            let end = if chunk + 1 == own.end { len } else { shape.lead + self.chunks.end(chunk, input.lens) };
+            runs.push(Run { doc: anchor, start: of_anchor, len: end - of_anchor });
+            at += end - of_anchor;
+            of_anchor = end;
+            let target = of_anchor + (room * (i as u64 + 1) / number) as u32;
+            for (neighbour, _) in self.neighbours.of(chunk) {
+                if at >= target {
+                    break;
+                }
+                let doc = self.chunks.document(neighbour);
+                let free = self.reuse == Reuse::Sequence || !self.taken[neighbour as usize];
+                if self.members[doc.index()] && free && held.insert(neighbour) {
+                    let start = self.chunks.start(neighbour);
+                    let run =
+                        Run { doc, start: shape.lead + start, len: (self.chunks.end(neighbour, input.lens) - start).min(target - at) };
+                    at += run.len;
+                    runs.push(run);
+                    if self.reuse == Reuse::Run {
+                        self.taken[neighbour as usize] = true;
+                    }
+                }
+            }
+        }
+        Group { keyword: KeywordId::NONE, anchor, runs }
+    }
+}
+
+impl Grouping for Nextlong<'_> {
+    fn begin(&mut self, _epoch: u32) -> Result<u32> {
+        if self.reuse == Reuse::Run {
+            self.taken = vec![false; self.chunks.len()];
+        }
+        Ok(1)
+    }
+
+    fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
+        let (mut reached, end) = (0, self.work.epoch_tokens(&self.pool));
+        for anchor in self.work.in_order(epoch, round, self.pool.clone()) {
+            if reached >= end {
+                break;
+            }
+            if self.uses.left(anchor) {
+                self.uses.add(anchor);
+                let long = self.work.len(anchor) >= self.work.shape.capacity();
+                let group = if long { Group { anchor, ..self.work.group(KeywordId::NONE, [anchor]) } } else { self.around(anchor) };
+                reached += group.runs.iter().map(|run| u64::from(run.len)).sum::<u64>();
+                take(group)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn repeats(&self) -> bool {
+        true
+    }
+
+    fn by_range(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,152 @@
+//! Lists of nearest neighbours, and chunks of documents, as planners use them: flat columns without vectors or text.
+
+use std::ops::Range;
+
+use longweave_common::{Code, DocId, Error, Result};
+
+/// For each document or chunk its nearest, by falling similarity. Costs 8 bytes a place of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Neighbours {
+    k: usize,
+    ids: Vec<u32>,
+    similarities: Vec<i32>,
+}
+
+impl Neighbours {
+    /// Lists of `k` places behind each other; places without a neighbour hold `u32::MAX`.
+    ///
+    /// Errors: `FILE_CORRUPT` for columns that are not of one length, or name a row beyond the last.
+    pub fn new(k: usize, ids: Vec<u32>, similarities: Vec<i32>) -> Result<Neighbours> {
+        let rows = ids.len() / k.max(1);
+        if k == 0 || ids.len() != rows * k || similarities.len() != ids.len() || ids.iter().any(|&id| id != u32::MAX && id as usize >= rows)
+        {
+            let message = format!("{} neighbours and {} similarities are no lists of {k}", ids.len(), similarities.len());
+            return Err(Error::new(Code::FileCorrupt, message + "; delete the neighbours stage's folder and run again"));
+        }
+        Ok(Neighbours { k, ids, similarities })
+    }
+
+    /// Number of lists.
+    pub fn len(&self) -> usize {
+        self.ids.len() / self.k.max(1)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The list of a row: (other row, similarity); panics beyond the end, as a slice does.
+    pub fn of(&self, row: u32) -> impl Iterator<Item = (u32, i32)> + use<'_> {
+        let range = row as usize * self.k..(row as usize + 1) * self.k;
+        self.ids[range.clone()].iter().copied().zip(self.similarities[range].iter().copied()).take_while(|&(id, _)| id != u32::MAX)
+    }
+}
+
+/// Chunks of documents, numbered through documents in order: runs of a document's own tokens, one after the other, none empty. Costs 8
+/// bytes a chunk and 4 a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chunks {
+    /// The first chunk of each document, and one more: their number.
+    first: Vec<u32>,
+    /// The first token of each chunk.
+    starts: Vec<u32>,
+    documents: Vec<u32>,
+}
+
+impl Chunks {
+    /// From the number of chunks of each document, and the tokens of each chunk.
+    ///
+    /// Errors: `PLAN_TOO_LARGE` for 2³²−1 chunks or more; `FILE_CORRUPT` where the counts do not add up.
+    pub fn new(counts: impl IntoIterator<Item = u32>, lens: &[u32]) -> Result<Chunks> {
+        if lens.len() >= u32::MAX as usize {
+            return Err(Error::new(
+                Code::PlanTooLarge,
+                "the corpus has 2³²−1 chunks or more; use larger ones (`chunkChars`), or divide it",
+            ));
+        }
+        let mut chunks = Chunks { first: vec![0], starts: Vec::with_capacity(lens.len()), documents: Vec::with_capacity(lens.len()) };
+        let mut rest = lens;
+        for (document, count) in counts.into_iter().enumerate() {
+            let corrupt =
+                || Error::new(Code::FileCorrupt, "the counts of chunks do not fit the chunks; delete the work directory and run again");
+            let (own, after) = rest.split_at_checked(count as usize).ok_or_else(corrupt)?;
+            let mut start = 0;
+            for len in own {
+                chunks.starts.push(start);
+                chunks.documents.push(document as u32);
+                start += len;
+            }
+            rest = after;
+            chunks.first.push(chunks.starts.len() as u32);
+        }
+        Ok(chunks)
+    }
+
+    /// Number of chunks.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Number of documents.
+    pub fn documents(&self) -> usize {
+        self.first.len().saturating_sub(1)
+    }
+
+    /// The document of each chunk.
+    pub fn owners(&self) -> &[u32] {
+        &self.documents
+    }
+
+    /// The chunks of a document.
+    pub fn of(&self, doc: DocId) -> Range<u32> {
+        self.first[doc.index()]..self.first[doc.index() + 1]
+    }
+
+    pub(crate) fn document(&self, chunk: u32) -> DocId {
+        DocId::new(self.documents[chunk as usize])
+    }
+
+    /// The first of a document's own tokens that is the chunk's.
+    pub(crate) fn start(&self, chunk: u32) -> u32 {
+        self.starts[chunk as usize]
+    }
+
+    /// The token after a chunk's last, given the documents' tokens.
+    pub(crate) fn end(&self, chunk: u32, lens: &[u32]) -> u32 {
+        let (next, doc) = (chunk as usize + 1, self.document(chunk));
+        if next < self.first[doc.index() + 1] as usize { self.starts[next] } else { lens[doc.index()] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_follow_each_other_through_documents() {
+        let chunks = Chunks::new([2, 0, 1], &[3, 4, 5]).unwrap();
+        assert_eq!((chunks.len(), chunks.documents(), chunks.owners()), (3, 3, &[0, 0, 2][..]));
+        assert_eq!((chunks.of(DocId::new(0)), chunks.of(DocId::new(1)), chunks.of(DocId::new(2))), (0..2, 2..2, 2..3));
+        let lens = [7, 0, 5];
+        let range = |c| (chunks.start(c), chunks.end(c, &lens));
+        assert_eq!((range(0), range(1), range(2)), ((0, 3), (3, 7), (0, 5)));
+        assert_eq!(Chunks::new([2], &[3]).unwrap_err().code(), Code::FileCorrupt);
+    }
+
+    #[test]
+    fn lists_end_at_the_first_empty_place() {
+        let lists = Neighbours::new(2, vec![1, u32::MAX, 0, 2, u32::MAX, u32::MAX], vec![9, 0, 9, 1, 0, 0]).unwrap();
+        assert_eq!(lists.len(), 3);
+        assert_eq!([0, 1, 2].map(|row| lists.of(row).collect::<Vec<_>>()), [vec![(1, 9)], vec![(0, 9), (2, 1)], vec![]]);
+        for (k, ids) in [(2, vec![1]), (1, vec![1]), (0, vec![])] {
+            let similarities = vec![0; ids.len()];
+            assert_eq!(Neighbours::new(k, ids, similarities).unwrap_err().code(), Code::FileCorrupt);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Diagnostics of sequences that need their text: how alike the documents of a sequence are, how much they repeat each other, how varied
+//! their tokens are. A sample of sequences in, one number a sequence out; what can be counted without text the plan counts itself.
+//!
+//! | measure | definition |
+//! | --- | --- |
+//! | similarity | mean cosine over all pairs of a sequence's documents, of their vectors of weighed words ([`Weights`]); rarity from a sample of the corpus, the same for every method |
+//! | near-duplicates | share of a sequence's documents that have an earlier one with an estimated Jaccard index of at least 0.5 of their sets of five words in a row ([`MinHash`]) |
+//! | distinct-n | distinct runs of n tokens ÷ all runs of n tokens of a sequence, n = 1 … 4 (Li et al. 2016) |
+//!
+//! A document is all that a sequence holds of it.
+
+mod minhash;
+
+use longweave_neighbours::{FEATURES, TermCounter, Weights};
+use serde::{Deserialize, Serialize};
+
+pub use minhash::{MinHash, SIGNATURE};
+
+/// Changes when a measure does for equal input.
+pub const VERSION: u32 = 1;
+
+/// Estimated Jaccard index from which documents count as near-duplicates.
+const NEAR: f64 = 0.5;
+
+/// What is measured of one sequence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Measures {
+    /// See the table; none for a sequence with fewer than two documents that have a word that counts.
+    pub similarity: Option<f64>,
+    /// See the table; none for a sequence of one document.
+    pub near_duplicates: Option<f64>,
+    /// See the table, n from 1 on; 1 where the sequence is shorter than n.
+    pub distinct: [f64; 4],
+}
+
+/// Measures sequences; keeps buffers.
+pub struct Meter<'a> {
+    weights: &'a Weights,
+    counter: TermCounter,
+    sums: Vec<f64>,
+}
+
+impl<'a> Meter<'a> {
+    /// With what words weigh.
+    pub fn new(weights: &'a Weights) -> Meter<'a> {
+        Meter { weights, counter: TermCounter::default(), sums: vec![0.0; FEATURES] }
+    }
+
+    /// Measures a sequence: the texts of its documents, and its tokens without padding.
+    pub fn measure(&mut self, documents: &[&str], tokens: &[u32]) -> Measures {
+        Measures { similarity: self.similarity(documents), near_duplicates: near_duplicates(documents), distinct: distinct(tokens) }
+    }
+
+    /// With unit vectors v the sum over ordered pairs of different ones is |Σv|² − n.
+    fn similarity(&mut self, documents: &[&str]) -> Option<f64> {
+        self.sums.fill(0.0);
+        let mut row = Vec::new();
+        let mut n = 0u64;
+        for text in documents {
+            self.counter.count(text, &mut row);
+            let mut any = false;
+            for (feature, weight) in self.weights.unit(&row) {
+                self.sums[feature as usize] += f64::from(weight);
+                any = true;
+            }
+            n += u64::from(any);
+        }
+        let n = n as f64;
+        (n > 1.0).then(|| ((self.sums.iter().map(|x| x * x).sum::<f64>() - n) / (n * (n - 1.0))).clamp(0.0, 1.0))
+    }
+}
+
+fn near_duplicates(documents: &[&str]) -> Option<f64> {
+    if documents.len() < 2 {
+        return None;
+    }
+    let signatures: Vec<Option<MinHash>> = documents.iter().map(|text| MinHash::of(text)).collect();
+    let repeats = |(i, own): (usize, &Option<MinHash>)| {
+        own.as_ref().is_some_and(|own| signatures[..i].iter().flatten().any(|earlier| earlier.similarity(own) >= NEAR))
+    };
+    let found = signatures.iter().enumerate().filter(|&s| repeats(s)).count();
+    Some(found as f64 / documents.len() as f64)
+}
+
+fn distinct(tokens: &[u32]) -> [f64; 4] {
+    [1, 2, 3, 4].map(|n| {
+        let mut runs: Vec<&[u32]> = tokens.windows(n).collect();
+        let all = runs.len();
+        runs.sort_unstable();
+        runs.dedup();
+        if all == 0 { 1.0 } else { runs.len() as f64 / all as f64 }
+    })
+}
+
+/// The divergence of two mixes of sources, given as tokens of each: Jensen–Shannon, in bits, 0 for equal mixes, 1 for disjoint ones.
+pub fn divergence(a: &[u64], b: &[u64]) -> f64 {
+    let share = |mix: &[u64]| {
+        let all = mix.iter().sum::<u64>().max(1) as f64;
+        mix.iter().map(|&n| n as f64 / all).collect::<Vec<_>>()
+    };
+    let (a, b) = (share(a), share(b));
+    let part = |p: f64, q: f64| if p > 0.0 { p * (2.0 * p / (p + q)).log2() } else { 0.0 };
+    let sum: f64 = a.iter().zip(&b).map(|(&p, &q)| (part(p, q) + part(q, p)) / 2.0).sum();
+    // Rounded, because library functions differ between machines in the last digits.
+    (sum * 1e9).round() / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(corpus: &[&str]) -> Weights {
+        let (mut counter, mut row, mut having) = (TermCounter::default(), Vec::new(), vec![0; FEATURES]);
+        for text in corpus {
+            counter.count(text, &mut row);
+            row.iter().for_each(|&(feature, _)| having[feature as usize] += 1);
+        }
+        Weights::new(&having, corpus.len() as u64)
+    }
+
+    const A: &str = "the grey whale swims far to the north in summer and back again";
+    const B: &str = "roman aqueducts carried water over long arches of stone to the towns";
+    const C: &str = "a whale of the north eats grey krill in summer far from the coast";
+
+    #[test]
+    fn similarity_is_the_mean_cosine_of_pairs() {
+        let weights = weights(&[A, A, B, B, C, "tin", "tin", "whistle", "whistle"]);
+        let of = |documents: &[&str]| Meter::new(&weights).measure(documents, &[]).similarity;
+        assert!((of(&[A, A]).unwrap() - 1.0).abs() < 1e-6);
+        let (ab, ac, bc) = (of(&[A, B]).unwrap(), of(&[A, C]).unwrap(), of(&[B, C]).unwrap());
+        assert!(ac > ab && ac < 1.0, "{ac} {ab}");
+        assert!((of(&[A, B, C]).unwrap() - (ab + ac + bc) / 3.0).abs() < 1e-6);
+        assert_eq!((of(&[A]), of(&[]), of(&[A, "unknown"])), (None, None, None));
+    }
+
+    #[test]
+    fn near_duplicates_are_counted_once_each() {
+        let edited = A.replace("again", "home");
+        assert_eq!(near_duplicates(&[A, B, &edited, C]), Some(0.25));
+        assert_eq!(near_duplicates(&[A, A, A, B]), Some(0.5));
+        assert_eq!(near_duplicates(&[A]), None);
+        assert_eq!(near_duplicates(&["", ""]), Some(0.0), "texts without a word are no duplicates");
+    }
+
+    #[test]
+    fn distinct_n_falls_with_repetition() {
+        assert_eq!(distinct(&[1, 2, 3, 4]), [1.0; 4]);
+        assert_eq!(distinct(&[7, 7, 7, 7]), [0.25, 1.0 / 3.0, 0.5, 1.0]);
+        assert_eq!(distinct(&[]), [1.0; 4]);
+    }
+
+    #[test]
+    fn mixes_diverge_from_nothing_to_one_bit() {
+        assert_eq!(divergence(&[1, 3], &[10, 30]), 0.0);
+        assert_eq!(divergence(&[5, 0], &[0, 9]), 1.0);
+        let between = divergence(&[1, 1], &[3, 1]);
+        assert!((between - 0.048_794_94).abs() < 1e-6, "{between}");
+    }
+}

@@ -1,0 +1,69 @@
+//! MinHash (Broder 1997): a short signature of a text's set of five words in a row, from which the Jaccard index of two sets is estimated.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Hashes of a signature. The estimate's standard error is at most 0.0625.
+pub const SIGNATURE: usize = 64;
+const WORDS: usize = 5;
+
+/// A signature.
+pub struct MinHash([u64; SIGNATURE]);
+
+impl MinHash {
+    /// Of a text: its words are runs of alphanumeric characters in lower case; a text of fewer than five has one run, of all of them.
+    /// None for a text without a word.
+    pub fn of(text: &str) -> Option<MinHash> {
+        let lower = text.to_lowercase();
+        let words: Vec<u64> =
+            lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(|w| xxh3_64(w.as_bytes())).collect();
+        if words.is_empty() {
+            return None;
+        }
+        let mut least = [u64::MAX; SIGNATURE];
+        for run in words.windows(WORDS.min(words.len())) {
+            let hash = run.iter().fold(0u64, |hash, &word| mix(hash ^ word));
+            for (i, least) in least.iter_mut().enumerate() {
+                *least = (*least).min(mix(hash ^ mix(i as u64 + 1)));
+            }
+        }
+        Some(MinHash(least))
+    }
+
+    /// The estimated Jaccard index, 0 to 1.
+    pub fn similarity(&self, other: &MinHash) -> f64 {
+        self.0.iter().zip(&other.0).filter(|(a, b)| a == b).count() as f64 / SIGNATURE as f64
+    }
+}
+
+/// The finaliser of SplitMix64 (Steele et al. 2014): a bijection that mixes all bits.
+fn mix(x: u64) -> u64 {
+    let x = (x.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ (x.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_estimate_follows_the_share_of_common_runs() {
+        let words: Vec<String> = (0..400).map(|i| format!("w{i}")).collect();
+        let text = |range: std::ops::Range<usize>| words[range].join(" ");
+        let of = |a: std::ops::Range<usize>, b: std::ops::Range<usize>| {
+            MinHash::of(&text(a)).unwrap().similarity(&MinHash::of(&text(b)).unwrap())
+        };
+        assert_eq!(of(0..300, 0..300), 1.0);
+        assert_eq!(of(0..200, 200..400), 0.0);
+        let half = of(0..304, 100..404.min(400));
+        assert!((half - 196.0 / 396.0).abs() < 0.2, "{half}");
+    }
+
+    #[test]
+    fn case_and_punctuation_do_not_count_and_short_texts_have_one_run() {
+        let of = |a: &str, b: &str| MinHash::of(a).unwrap().similarity(&MinHash::of(b).unwrap());
+        assert_eq!(of("One, two: THREE four five six", "one two three four five six"), 1.0);
+        assert_eq!((of("a b", "a b"), of("a b", "a c")), (1.0, 0.0));
+        assert!(MinHash::of(" .,").is_none());
+    }
+}
