@@ -15,10 +15,12 @@ const allowed: Record<string, string[]> = {
   inference: ['common', 'storage'],
   plan: ['common', 'storage'],
   formats: ['common', 'storage'],
+  neighbours: ['common'],
+  report: ['neighbours'],
   predict: ['common', 'storage', 'keywords', 'corpus'],
-  index: ['common', 'storage', 'keywords', 'plan'],
+  index: ['common', 'storage', 'keywords', 'plan', 'neighbours'],
   pack: ['common', 'storage', 'tokens', 'plan', 'formats'],
-  pipeline: ['common', 'storage', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'inference', 'predict', 'index', 'pack'],
+  pipeline: ['common', 'storage', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'inference', 'neighbours', 'predict', 'index', 'pack', 'report'],
   node: ['common', 'pipeline'],
 }
 

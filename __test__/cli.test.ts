@@ -6,6 +6,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { flags } from '../ts/cli/flags.ts'
 import { optionsJsonSchema, presets, resolveOptions } from '../ts/index.ts'
 import type { Summary } from '../ts/index.ts'
+import { hostile, madeReport, writeReport } from './reports.ts'
 import { cli, filesOf, folder, plain, randomCorpus, wordTokenizer, writeJsonl } from './support.ts'
 
 const directory = folder()
@@ -16,7 +17,7 @@ const corpus = writeJsonl(out('corpus.jsonl'), documents)
 const options = { ...plain, corpus, tokenizer, length: 64, splitBytes: 4000 }
 writeFileSync(out('config.json'), JSON.stringify({ ...options, output: { shardTokens: 64 * 8 } }))
 const config = ['--config', out('config.json')]
-const commands = ['run', 'plan', 'show', 'verify', 'keywords', 'tasks', 'stage', 'train-tokenizer']
+const commands = ['run', 'plan', 'show', 'verify', 'report', 'keywords', 'tasks', 'stage', 'train-tokenizer']
 const lines = (text: string) => text.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
 
 beforeAll(async () => {
@@ -123,6 +124,8 @@ const wrongUsage: [string[], string[]][] = [
   [['show'], ['output directory']],
   [['show', out('made')], ['number of the sequence']],
   [['show', out('made'), 'first'], ['"first"']],
+  [['report'], ['output directory']],
+  [['report', '--output', out('x.html'), out('made')], ['--output', '--out']],
   [['tasks'], ['--run']],
   [['stage', 'scan', '--run', out('made')], ['--task, --shard and --all']],
   [['stage', 'scan', '--run', out('made'), '--all', '--memory', 'lots'], ['--memory', '"lots"']],
@@ -142,6 +145,7 @@ test.each([
   [['run', '--config', out('none.json')], 'INPUT_NOT_FOUND'],
   [['show', out('none'), '0'], 'VERIFY_FAILED'],
   [['verify', out('none')], 'VERIFY_FAILED'],
+  [['report', out('none')], 'VERIFY_FAILED'],
   [['tasks', '--run', out('none')], 'RUN_NOT_PREPARED'],
   [['stage', 'scan', '--run', out('none'), '--all'], 'RUN_NOT_PREPARED'],
   [['keywords', '--run', out('none')], 'RUN_NOT_PREPARED'],
@@ -273,6 +277,17 @@ test('verify finds a flipped byte, a file that is gone, one that is new, and a m
     mend()
     expect((await cli(['verify', to])).status).toBe(0)
   }
+})
+
+test('report writes a page of several outputs and says what is in it', async () => {
+  const given = (['standard', 'knn', 'quest'] as const).map((method) => writeReport(out(`report-${method}`), { ...madeReport(method, { browse: 3 }), part: method === 'knn' ? `main${hostile[8]}` : 'main' }))
+  const page = out('page.html')
+  expect(await cli(['report', ...given, '--out', page])).toMatchObject({ status: 0, err: '', out: expect.stringMatching(/page\.html: standard, knn, main\\u0000\\u001b\[31m, quest; 9 sequences to read; [\d.]+kB\n$/) as string })
+  expect(readFileSync(page, 'utf8').startsWith('<!doctype html>')).toBe(true)
+  const json = await cli(['report', ...given.slice(0, 1), '--json'], { cwd: directory })
+  expect(lines(json.out)[0]).toMatchObject({ file: 'report.html', runs: [{ label: 'standard', sequences: 3, leftOut: 0 }] })
+  writeFileSync(page, 'mine')
+  expect(await cli(['report', ...given, '--out', page])).toMatchObject({ status: 1, err: expect.stringMatching(/\[OUTPUT_EXISTS\]\n$/) as string })
 })
 
 test('train-tokenizer makes a tokenizer that a run can use', async () => {

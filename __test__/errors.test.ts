@@ -6,7 +6,7 @@ import { binding } from '../ts/binding.ts'
 import { Embedder, LongweaveError, QueryPredictor, Rake, errorCodes, prepare, readSequences, resolveOptions, show, stage, tasks, verify, weave } from '../ts/index.ts'
 import type { ErrorCode, QueryModelOptions, WeaveOptions } from '../ts/index.ts'
 import { changedInside, changedModel, models } from './models.ts'
-import { all, cli, failure, filesOf, finished, folder, gzip, jsonl, node, parquet, plain, randomCorpus, root, wordTokenizer, writeJsonl, zstd } from './support.ts'
+import { all, cli, failure, filesOf, finished, folder, gzip, jsonl, node, parquet, plain, randomCorpus, root, wordTokenizer, writeJsonl, writeNpy, zstd } from './support.ts'
 
 const directory = folder()
 const tokenizer = wordTokenizer(directory)
@@ -61,6 +61,8 @@ function cutShort(path: string): void {
 function noNumbers(path: string): void {
   writeFileSync(path, readFileSync(path).fill(0xff))
 }
+/** Runs knn over the vectors of a file. */
+const neighbours = (path: string) => run({ method: 'knn', vectors: { source: 'file', file: path } })
 /** Loads a model in a process of its own, which has loaded no library yet; its error. */
 async function elsewhere(env: NodeJS.ProcessEnv): Promise<never> {
   const { err } = await cli(['predict', '--corpus', corpus, '--model', t5], { env })
@@ -138,6 +140,17 @@ const rows: Row[] = [
   ['TOKEN_UNKNOWN', 'padding is needed and there is none', () => run({ lastFill: 'pad', tokenizer: file('padless.json', readFileSync(tokenizer, 'utf8').replaceAll('<pad>', 'w101')) }), ['`padToken`']],
   ['QUERIES_INVALID', 'a row of the queries has no id', () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q1.jsonl', '{"id":"doc-0","query":"red car"}\n{"query":"x"}\n') } }), ['q1.jsonl row 1', '`id`'], { row: 1 }],
   ['QUERIES_INVALID', 'the file holds no query', () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q2.jsonl', '{"id":"doc-0"}\n') } }), ['q2.jsonl', '`query`']],
+  ['VECTORS_INVALID', 'a file of vectors has fewer rows than the corpus', () => neighbours(writeNpy(fresh('.npy'), [new Float32Array([1, 2])])), ['.npy', '1 vectors', `${documents.length} rows`], { found: 1, expected: documents.length }],
+  ['VECTORS_INVALID', 'a file of vectors is cut short', () => {
+    const path = writeNpy(fresh('.npy'), documents.map(() => new Float32Array([1, 2])))
+    cutShort(path)
+    return neighbours(path)
+  }, ['.npy', 'bytes']],
+  ['VECTORS_INVALID', 'a file of vectors is none', () => neighbours(file('vectors.npy', 'id,vector\n')), ['vectors.npy']],
+  ['VECTORS_INVALID', 'a Parquet file lacks the column', () => neighbours(file('vectors.parquet', parquet({ id: ['doc-0'], vektor: ['x'] }))), ['vectors.parquet', '"vector"', 'vektor'], { columns: ['id', 'vektor'] }],
+  ['VECTORS_INVALID', 'a Parquet column holds no numbers', () => neighbours(file('texts.parquet', parquet({ id: ['doc-0'], vector: ['x'] }))), ['texts.parquet', 'lists of floats']],
+  ['OPTIONS_INVALID', 'no file of vectors is named', () => run({ method: 'knn', vectors: { source: 'file' } }), ['`vectors.file`'], { option: 'vectors.file' }],
+  ['OPTIONS_INVALID', 'no encoder is named', () => run({ method: 'knn', vectors: { source: 'onnx' } }), ['`vectors.model`'], { option: 'vectors.model' }],
   ['ONNXRUNTIME_MISSING', 'the library that was named is not there', () => model(t5, { onnxRuntime: 'none.so' }), ['`onnxRuntime`', 'none.so', 'npm install onnxruntime-node', 'ONNXRUNTIME_LIB'], { file: 'none.so' }],
   ['ONNXRUNTIME_MISSING', 'the variable names a file that is no library', () => elsewhere({ ONNXRUNTIME_LIB: join(root, 'package.json') }), ['package.json', 'does not load', 'npm install onnxruntime-node']],
   ['ONNXRUNTIME_MISSING', 'the variable names a library that is another one', () => elsewhere({ ONNXRUNTIME_LIB: addon() }), ['.node', 'OrtGetApiBase']],

@@ -59,6 +59,10 @@ function randomOptions(seed: number): Options {
   options['splitBytes'] = `${1 + seed}kB`
   options['maxDocumentBytes'] = 1 + seed
   if (options['bos'] === 'sequence') options['length'] = Math.max(2, options['length'] as number)
+  const vectors = options['vectors'] as Json
+  vectors['deviceMemory'] = seed % 3 === 1 ? null : `${2 + seed}MiB`
+  if (vectors['source'] === 'onnx') vectors['model'] ??= 'model'
+  if (vectors['source'] === 'file') vectors['file'] ??= 'v.npy'
   const queries = options['queries'] as Json
   queries['deviceMemory'] = seed % 3 === 0 ? null : `${1 + seed}GiB`
   if (queries['decoding'] === 'greedy') queries['queriesPerSegment'] = 1
@@ -130,6 +134,9 @@ const wrong: [string, unknown[]][] = [
   ['keywords.extraNonInformative', ['x', [1]]], ['keywords.representative', ['best']], ['keywords.commonCap', [0, 1.1]],
   ['keywords.commonFloor', [0, -1]], ['keywords.hierarchy', ['tree']], ['method', ['magic', 3]], ['method.name', ['magic']],
   ['method.pool', ['none']], ['method.splitRatio', [-0.1, 1.1, 'x']], ['method.splitBy', ['size']], ['method.oversample', [0.5, '2']],
+  ['vectors.source', ['words']], ['vectors.file', ['']], ['vectors.dimensions', [0, 5000]], ['vectors.sample', [0]], ['vectors.model', ['']], ['vectors.device', ['gpu']],
+  ['vectors.batchTokens', [0]], ['vectors.tf32', ['yes']], ['vectors.deviceMemory', [0]], ['vectors.onnxRuntime', ['']], ['vectors.pooling', ['max']], ['vectors.prefix', [1]],
+  ['vectors.maxTokens', [0]], ['neighbours.search', ['hnsw']], ['neighbours.lists', [0]], ['neighbours.probes', [0]], ['neighbours.recallSample', [-1]],
   ['method.shortShare', [0, 1]], ['method.minGroup', [0]], ['method.fill', ['best']],
   ['length', [0, -5, 1.5, 2 ** 31, '8k', undefined]], ['tokens', [0, 1.5]], ['seed', [-1, 0.5, 2 ** 60]], ['separator', ['eos', 'token:', '']], ['bos', ['always']],
   ['bosToken', ['<s>']], ['padToken', ['none']], ['overflow', ['wrap']], ['lastFill', ['next']], ['minTokens', [-1]], ['maxTokens', [0]],

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
+import { madeReport, writeReport } from './reports.ts'
 import { folder, randomCorpus, root, wordTokenizer, writeJsonl } from './support.ts'
 
 const directory = folder()
@@ -32,6 +33,7 @@ beforeAll(() => {
 test('it brings what it needs and nothing of the workshop', () => {
   const installed = join(project, 'node_modules', 'longweave')
   expect(readdirSync(installed).toSorted()).toEqual(expect.arrayContaining(['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'binding', 'dist', 'package.json']))
+  for (const name of ['app.js', 'app.css', 'LICENSES.txt']) expect(existsSync(join(installed, 'dist/report', name)), name).toBe(true)
   for (const name of ['ts', 'crates', '__test__', 'scripts', 'benches', 'target', 'out', 'node_modules']) expect(existsSync(join(installed, name)), name).toBe(false)
   expect(readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.')).toSorted()).toEqual(['longweave', ...Object.keys(manifest.dependencies)].toSorted())
 })
@@ -63,6 +65,7 @@ test('its command is installed', () => {
   const command = join(project, 'node_modules', '.bin', 'longweave')
   expect(run(command, ['--version'])).toBe(`${manifest.version}\n`)
   expect(run(command, ['help'])).toContain('Usage: longweave COMMAND')
+  expect(run(command, ['report', writeReport(join(project, 'reported'), madeReport('quest'))])).toContain('report.html: quest')
 })
 
 test('the binding is private: no way in but the package’s own name', () => {

@@ -39,6 +39,19 @@ export function wordTokenizer(directory: string): string {
   return path
 }
 
+/** Like `wordTokenizer`, but `w80` … `w99` end with a newline, and texts are cut at spaces alone. Without a decoder, tokens are decoded with spaces between them. */
+export function lineTokenizer(directory: string): string {
+  const file = JSON.parse(readFileSync(wordTokenizer(directory), 'utf8')) as { pre_tokenizer: object; model: { vocab: Record<string, number> } }
+  file.pre_tokenizer = { type: 'Split', pattern: { String: ' ' }, behavior: 'Removed', invert: false }
+  file.model.vocab = Object.fromEntries(Object.entries(file.model.vocab).map(([word, id]) => [inLines(word), id]))
+  const path = join(directory, 'lines.json')
+  writeFileSync(path, JSON.stringify(file))
+  return path
+}
+
+/** A text of words as `lineTokenizer` knows them: a newline after each of `w80` … `w99`. */
+export const inLines = (text: string) => text.replaceAll(/w[89]\d/g, '$&\n')
+
 /** Numbers from a seed, the same everywhere (mulberry32). */
 export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0
@@ -74,6 +87,16 @@ export function randomCorpus(seed: number, documents: number, most: number): Tes
 /** Writes documents as JSONL. */
 export function writeJsonl(path: string, rows: object[]): string {
   writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  return path
+}
+
+/** Writes vectors of one length as a NumPy file: float32, row by row. */
+export function writeNpy(path: string, rows: Float32Array[]): string {
+  const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows.length}, ${rows[0]?.length ?? 0}), }`
+  // Magic bytes, version and the header's length take 10 bytes; data begin at a multiple of 64.
+  const padded = `${header.padEnd(Math.ceil((header.length + 11) / 64) * 64 - 11)}\n`
+  const head = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, padded.length % 256, padded.length >> 8])
+  writeFileSync(path, Buffer.concat([head, Buffer.from(padded), ...rows.map((row) => Buffer.from(row.buffer, row.byteOffset, row.byteLength))]))
   return path
 }
 

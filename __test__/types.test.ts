@@ -31,7 +31,7 @@ test('resolved options have every choice made', () => {
   expectTypeOf(resolveOptions).returns.toEqualTypeOf<ResolvedOptions>()
   expectTypeOf<ResolvedOptions['memory']>().toEqualTypeOf<number>()
   expectTypeOf<Options['memory']>().toEqualTypeOf<number | string | undefined>()
-  expectTypeOf<ResolvedOptions['method']['name']>().toEqualTypeOf<'quest' | 'standard'>()
+  expectTypeOf<ResolvedOptions['method']['name']>().toEqualTypeOf<'quest' | 'standard' | 'knn' | 'iclm' | 'long' | 'nextlong'>()
   expectTypeOf<ResolvedOptions>().toExtend<Required<ResolvedOptions>>()
 })
 

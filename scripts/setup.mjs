@@ -79,7 +79,7 @@ export function setUp() {
     console.log('\n▸ Building the Rust core: about 5 minutes the first time on 2 cores, seconds afterwards')
     run('Building the native addon', npm, ['run', 'build:native'], build)
   }))
-  const typescript = ['package.json', 'tsconfig.json', ...filesBelow('ts', () => true)]
+  const typescript = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'tsconfig.page.json', 'scripts/page.mjs', ...filesBelow('ts', () => true)]
   did('dist', whenChanged('dist', [...typescript, 'binding/index.d.ts'], 'dist/index.js', () => run('Compiling TypeScript', npm, ['run', 'build'])))
   if (done.length === 0) console.log('▸ Everything is installed and built.')
 }

@@ -1,7 +1,8 @@
 // What a run tells while it runs, and what it came to. The names are the core's.
+import type { ResolvedOptions } from './schema.ts'
 
 /** The stages of a run. */
-export type Stage = 'scan' | 'ingest' | 'documents' | 'predict' | 'extract' | 'embed' | 'vectors' | 'index' | 'neighbours' | 'plan' | 'pack' | 'seal'
+export type Stage = 'scan' | 'ingest' | 'documents' | 'predict' | 'extract' | 'embed' | 'vectors' | 'index' | 'neighbours' | 'plan' | 'report' | 'pack' | 'seal'
 
 /** A stage begins, was found done, or ends. */
 export interface StageEvent {
@@ -39,7 +40,7 @@ export interface PlanStats {
   documents: number
   poolDocuments: number
   excluded: { empty: number; tooShort: number; tooLong: number; otherPart: number; withoutKeyword: number; duplicate: number }
-  keywords: { singletons: number; short: number; long: number; shortDocuments: number; shortTokens: number }
+  keywords: { singletons: number; short: number; long: number; shortDocuments: number; shortTokens: number; sizes: { singletons: number; short: number; long: number }[] }
   oversample: number | null
   epochs: number
   groups: number
@@ -60,12 +61,17 @@ export interface PlanStats {
   groupsPerSequence: { sum: number; max: number; histogram: number[] }
   documentsPerSequence: { sum: number; max: number; histogram: number[] }
   documentsByUses: number[]
+  pieces: { total: number; cut: number }
+  /** Tokens by source, in byte order of name. */
+  sources: { pool: number; inSequences: number }[]
+  nearDuplicates: number
+  long: { documents: number; tokens: number }
 }
 
 /** What a run came to. */
 export interface Summary {
   version: string
-  method: 'quest' | 'standard'
+  method: ResolvedOptions['method']['name']
   directory: string | null
   format: 'parquet' | 'mds' | 'jsonl' | 'memory'
   length: number
@@ -74,6 +80,10 @@ export interface Summary {
   /** What predicted the queries, and the execution providers that were really used. */
   predictor: { name: 'extractive' | 'precomputed' | 'onnx'; devices: string[]; model: string | null } | null
   keywords: { withQuery: number; withCandidate: number; withKeyword: number; distinct: number } | null
+  /** What made the vectors of documents or chunks, and the execution providers that were really used. */
+  vectors: { source: 'tfidf' | 'onnx' | 'file'; devices: string[]; dimensions: number; vectors: number; without: number } | null
+  /** How neighbours were looked for; the recall, 0 to 1, is counted on a sample, null where all pairs were compared. */
+  neighbours: { search: 'exact' | 'inverted'; k: number; mean: number; recall: number | null; sampled: number } | null
   plan: PlanStats | null
   /** Shares from 0 to 1, and two means. */
   shares: {

@@ -62,9 +62,10 @@ const nextlong = z.strictObject({
   name: z.literal('nextlong').describe('how documents are put together'),
   pool: pool.default('all').describe('documents to draw from'),
   k: count(1, 65_536).default(64).describe('neighbours of a document or chunk that are looked for'),
-  chunkChars: count(1, 2 ** 31 - 1).default(2048).describe('characters of a chunk, at least; it ends with a line'),
+  chunkChars: count(1, 2 ** 31 - 1).default(2048).describe('most characters of a chunk of lines; a longer line is a chunk alone'),
   reuse: z.enum(['sequence', 'run']).default('sequence').describe('a chunk is a neighbour once in a group, or once in an epoch'),
-  fill: tails,
+  // The authors advise to leave out what does not fill a sequence.
+  fill: z.enum(['next', 'drop', 'pad']).default('drop').describe('what happens to what is left of a group'),
 })
 const methods = { quest, standard, knn, iclm, long, nextlong }
 
@@ -107,7 +108,7 @@ const keywords = z.strictObject({
   representative: z.enum(['common', 'random']).default('common').describe("how a document's keyword is chosen among its candidates"),
   commonCap: z.number().gt(0).max(1).default(0.002).describe('common: largest share of the documents that a keyword may hold'),
   commonFloor: count(1, 2 ** 32 - 1).default(50).describe('common: number of documents below which that cap never falls'),
-  hierarchy: z.enum(['affinity', 'suffix']).default('affinity').describe('what fill: related climbs'),
+  hierarchy: z.enum(['affinity', 'suffix', 'vectors']).default('affinity').describe('what fill: related climbs'),
 })
 const vectors = z.strictObject({
   source: z.enum(['tfidf', 'onnx', 'file']).default('tfidf').describe('where vectors of documents come from'),

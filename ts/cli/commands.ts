@@ -1,6 +1,7 @@
 // The commands, in the order in which help lists them.
 import { keywordsCommand } from './keywords.ts'
 import { planCommand, runCommand } from './run.ts'
+import { reportCommand } from './report.ts'
 import { showCommand, verifyCommand } from './inspect.ts'
 import { stageCommand, tasksCommand } from './tasks.ts'
 import { trainCommand } from './train.ts'
@@ -24,5 +25,5 @@ export interface Command {
 
 /** All commands by name. */
 export const commands: Record<string, Command> = Object.fromEntries(
-  [runCommand, planCommand, showCommand, verifyCommand, keywordsCommand, predictCommand, embedCommand, tasksCommand, stageCommand, trainCommand].map((command) => [command.name, command]),
+  [runCommand, planCommand, showCommand, verifyCommand, reportCommand, keywordsCommand, predictCommand, embedCommand, tasksCommand, stageCommand, trainCommand].map((command) => [command.name, command]),
 )

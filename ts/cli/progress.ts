@@ -18,7 +18,7 @@ const time = (seconds: number) =>
 
 const titles: Record<Stage, string> = {
   scan: 'Counting rows', ingest: 'Tokenizing', documents: 'Numbering documents', predict: 'Predicting queries', extract: 'Extracting keywords',
-  index: 'Building the index', plan: 'Planning', pack: 'Packing', seal: 'Sealing',
+  embed: 'Embedding', vectors: 'Making vectors', index: 'Building the index', neighbours: 'Finding neighbours', plan: 'Planning', report: 'Diagnosing', pack: 'Packing', seal: 'Sealing',
 }
 
 class Bars implements Reporter {

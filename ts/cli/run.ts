@@ -29,6 +29,12 @@ function report(summary: Summary): string {
   }
   if (summary.predictor?.name === 'onnx') lines.push(`predictor   ${summary.predictor.model ?? 'model'} on ${summary.predictor.devices.join(', ')}`)
   if (keywords !== null) lines.push(`keywords    ${keywords.distinct.toLocaleString('en')} keywords for ${keywords.withKeyword.toLocaleString('en')} documents`)
+  const { vectors, neighbours } = summary
+  if (vectors !== null) lines.push(`vectors     ${vectors.vectors.toLocaleString('en')} of ${vectors.dimensions} numbers, ${vectors.source}${vectors.devices.length > 0 ? ` on ${vectors.devices.join(', ')}` : ''}`)
+  if (neighbours !== null) {
+    const how = neighbours.recall === null ? 'all pairs compared' : `inverted lists, ${percent(neighbours.recall)} of the nearest found in a sample of ${neighbours.sampled}`
+    lines.push(`neighbours  ${neighbours.mean.toFixed(1)} of at most ${neighbours.k}; ${how}`)
+  }
   if (stats !== null && shares !== null) {
     lines.push(`sequences   ${stats.sequences.toLocaleString('en')} of ${summary.length.toLocaleString('en')} tokens`)
     if (summary.method === 'quest') {
@@ -36,7 +42,11 @@ function report(summary: Summary): string {
       const by = ([[group, 'of one keyword'], [related, 'of related ones'], [next, 'of rests in random order']] as const).filter(([n]) => n > 0)
       lines.push(`            ${by.map(([n, what]) => `${n.toLocaleString('en')} ${what}`).join(', ')}; ${shares.groupsPerSequence.toFixed(1)} keywords a sequence`)
       lines.push(`            short set: ${stats.keywords.short.toLocaleString('en')} keywords${stats.oversample === null ? '' : `, used ${stats.oversample.toFixed(2)} times`}, ${percent(shares.shortSet)} of the tokens`)
-    } else lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence`)
+    } else {
+      const unused = stats.documentsByUses[0] ?? 0
+      const more = unused > 0 ? `; ${unused.toLocaleString('en')} of ${stats.poolDocuments.toLocaleString('en')} documents are in none` : ''
+      lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence${more}`)
+    }
     lines.push(`dropped     ${percent(shares.dropped)} of the tokens${shares.padding > 0 ? `; padding ${percent(shares.padding)}` : ''}`)
   }
   if (summary.holdout !== null) lines.push(`held out    ${summary.holdout.sequences.toLocaleString('en')} sequences in holdout/`)
@@ -78,7 +88,7 @@ export const runCommand: Command = {
   summary: 'weave sequences from a corpus; again: resume',
   usage: 'longweave run --corpus PATH… --tokenizer FILE --length N --out DIR [options]',
   details: `Reads .jsonl, .ndjson, .json (plain, .gz, .zst), .parquet, .txt and .md files, directories and globs (quote them). Results of stages are kept
-in --work (default OUT/.work), so that another length, method or seed reuses tokens, queries and keywords.`,
+in --work (default OUT/.work), so that another length, method or seed reuses tokens, queries, keywords, vectors and neighbours.`,
   flags: { ...flags, prepare: { type: 'boolean', description: 'only write OUT/run.json, for longweave tasks and longweave stage' } },
   options: runOptions,
   examples: [

@@ -118,19 +118,40 @@ pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, features: &Features<'_>)
             if (feature as u32) < features.phrases { 2 * weight } else { weight }
         })
         .collect();
-    let mut names: Vec<u32> = (0..clusters.len() as u32).collect();
-    let mut sizes: Vec<u64> = (0..clusters.len()).map(|c| clusters.get(c).len() as u64).collect();
-    let mut joins = Vec::new();
+    let mut joining = Joining::new(clusters);
     loop {
         ctx.cancel.check()?;
-        let mut pairs = nearest(ctx, &counts, &weights)?;
+        let pairs = nearest(ctx, &counts, &weights)?;
         if pairs.is_empty() {
-            return Ok(joins);
+            return Ok(joining.joins);
         }
+        let members = joining.join(pairs);
+        counts = Lists::build(members.len(), |c, out| merge(members.get(c).iter().map(|&m| counts.get(m as usize)), out));
+    }
+}
+
+/// Clusters that join, round after round.
+pub(crate) struct Joining {
+    /// The number of each cluster among all that there were.
+    names: Vec<u32>,
+    /// Documents of each.
+    sizes: Vec<u64>,
+    all: u32,
+    pub(crate) joins: Vec<Join>,
+}
+
+impl Joining {
+    pub(crate) fn new(clusters: &Lists<DocId>) -> Joining {
+        let sizes = (0..clusters.len()).map(|c| clusters.get(c).len() as u64).collect();
+        Joining { names: (0..clusters.len() as u32).collect(), sizes, all: clusters.len() as u32, joins: Vec::new() }
+    }
+
+    /// Joins the better half of the pairs; the clusters that each new one is made of. New ones are numbered by their first member.
+    pub(crate) fn join(&mut self, mut pairs: Vec<Pair>) -> Lists<u32> {
         pairs.par_sort_unstable_by_key(|p| (std::cmp::Reverse(p.affinity), p.cluster));
         pairs.truncate(pairs.len().div_ceil(2));
         // Members of a cluster point to its first.
-        let mut first: Vec<u32> = (0..names.len() as u32).collect();
+        let mut first: Vec<u32> = (0..self.names.len() as u32).collect();
         for pair in pairs {
             let (a, b) = (find(&mut first, pair.cluster), find(&mut first, pair.neighbour));
             if a == b {
@@ -138,20 +159,26 @@ pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, features: &Features<'_>)
             }
             let (low, high) = (a.min(b), a.max(b));
             let (l, h) = (low as usize, high as usize);
-            let (larger, smaller) = if sizes[h] > sizes[l] { (names[h], names[l]) } else { (names[l], names[h]) };
-            names[l] = (clusters.len() + joins.len()) as u32;
-            joins.push(Join { larger, smaller });
-            sizes[l] += sizes[h];
+            let (larger, smaller) =
+                if self.sizes[h] > self.sizes[l] { (self.names[h], self.names[l]) } else { (self.names[l], self.names[h]) };
+            self.names[l] = self.all;
+            self.all += 1;
+            self.joins.push(Join { larger, smaller });
+            self.sizes[l] += self.sizes[h];
             first[h] = low;
         }
-        let number = names.len();
-        let firsts: Vec<u32> = (0..number as u32).filter(|&c| first[c as usize] == c).collect();
-        let mut members: Vec<(u32, u32)> = (0..number as u32).map(|c| (find(&mut first, c), c)).collect();
+        let number = self.names.len() as u32;
+        let firsts: Vec<u32> = (0..number).filter(|&c| first[c as usize] == c).collect();
+        let mut members: Vec<(u32, u32)> = (0..number).map(|c| (find(&mut first, c), c)).collect();
         members.par_sort_unstable();
-        let members: Vec<&[(u32, u32)]> = members.chunk_by(|a, b| a.0 == b.0).collect();
-        counts = Lists::build(members.len(), |c, out| merge(members[c].iter().map(|m| counts.get(m.1 as usize)), out));
-        names = firsts.iter().map(|&c| names[c as usize]).collect();
-        sizes = firsts.iter().map(|&c| sizes[c as usize]).collect();
+        self.names = firsts.iter().map(|&c| self.names[c as usize]).collect();
+        self.sizes = firsts.iter().map(|&c| self.sizes[c as usize]).collect();
+        let mut lists = Lists::new();
+        for own in members.chunk_by(|a, b| a.0 == b.0) {
+            own.iter().for_each(|member| lists.push(member.1));
+            lists.end();
+        }
+        lists
     }
 }
 
@@ -183,10 +210,11 @@ fn merge<'a>(lists: impl Iterator<Item = &'a [Count]>, out: &mut Vec<Count>) {
     out.truncate(end);
 }
 
-struct Pair {
-    cluster: u32,
-    neighbour: u32,
-    affinity: u64,
+/// A cluster and the one that is nearest to it.
+pub(crate) struct Pair {
+    pub(crate) cluster: u32,
+    pub(crate) neighbour: u32,
+    pub(crate) affinity: u64,
 }
 
 /// The nearest cluster of each that has one.

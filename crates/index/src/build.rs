@@ -7,12 +7,13 @@ use hashbrown::{HashMap, HashTable};
 use longweave_common::random::{Key, below, draw};
 use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
 use longweave_keywords::NonInformative;
+use longweave_neighbours::Vectors;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::affinity::{Features, Lists};
 use crate::candidates::CandidateTable;
-use crate::{Hierarchy, Index, IndexOptions, Representative, hierarchy};
+use crate::{Hierarchy, Index, IndexOptions, Representative, affinity, hierarchy, nearness};
 
 /// log2 of the number of partitions.
 const PARTITION_BITS: u32 = 8;
@@ -38,7 +39,8 @@ impl<'a> Phrases<'a> {
     }
 }
 
-/// Builds the index of the corpus whose documents have `keys` ([`Key`] of each id, by `DocId`).
+/// Builds the index of the corpus whose documents have `keys` ([`Key`] of each id, by `DocId`). `vectors`, of each document, are needed for
+/// [`Hierarchy::Vectors`].
 ///
 /// Errors: `FILE_CORRUPT` when tables and keys disagree, `CANCELLED`.
 pub fn build(
@@ -47,6 +49,7 @@ pub fn build(
     keys: &[u128],
     non_informative: &NonInformative,
     options: &IndexOptions,
+    vectors: Option<&Vectors>,
 ) -> Result<Index> {
     let rows: usize = tables.iter().map(CandidateTable::rows).sum();
     let in_order = tables.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.rows()) == t.first as usize)).all(|fits| fits);
@@ -61,7 +64,7 @@ pub fn build(
             (0..phrases.documents.len() as u32).into_par_iter().map(|n| !non_informative.contains(phrases.text(n))).collect();
         let chosen = choose(ctx, tables, keys, &phrases, &informative, options)?;
         ctx.cancel.check()?;
-        assemble(ctx, tables, &phrases, &chosen, &informative, options)
+        assemble(ctx, tables, &phrases, &chosen, &informative, options, vectors)
     })
 }
 
@@ -189,6 +192,7 @@ fn assemble(
     chosen: &[u32],
     informative: &[bool],
     options: &IndexOptions,
+    vectors: Option<&Vectors>,
 ) -> Result<Index> {
     let mut used: Vec<u32> = chosen.iter().copied().filter(|&n| n != u32::MAX).collect();
     used.par_sort_unstable();
@@ -217,8 +221,14 @@ fn assemble(
         *at += 1;
     }
     let keywords: Vec<&str> = used.iter().map(|&n| phrases.text(n)).collect();
+    let documents = |keyword: usize| &docs[if keyword == 0 { 0 } else { ends[keyword - 1] as usize }..ends[keyword] as usize];
     let tree = match options.hierarchy {
         Hierarchy::Suffix => hierarchy::suffix(&keywords, 1),
+        Hierarchy::Vectors => {
+            let vectors = vectors.filter(|v| v.rows() == keyword_of.len());
+            let vectors = vectors.ok_or_else(|| Error::new(Code::Internal, "the hierarchy of keywords needs a vector of each document"))?;
+            hierarchy::joined(&keywords, documents, |clusters| nearness::joins(ctx, clusters, vectors))?
+        }
         Hierarchy::Affinity => {
             let words = words_of(phrases, informative);
             let of_document = |doc: DocId, out: &mut Vec<u32>| {
@@ -241,9 +251,8 @@ fn assemble(
                 }
                 out.truncate(end);
             };
-            let documents = |keyword: usize| &docs[if keyword == 0 { 0 } else { ends[keyword - 1] as usize }..ends[keyword] as usize];
             let features = Features { of_document: &of_document, phrases: phrases.documents.len() as u32 };
-            hierarchy::affinity(ctx, &keywords, documents, &features)?
+            hierarchy::joined(&keywords, documents, |clusters| affinity::joins(ctx, clusters, &features))?
         }
     };
     Ok(Index::new(keywords.iter().map(|&k| k.to_owned()).collect(), keyword_of, ends, docs, tree))

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use longweave_common::random::Key;
-use longweave_common::{Ctx, DocId, Result};
+use longweave_common::{DocId, Result};
 use longweave_plan::Forest;
 
-use crate::affinity::{Features, Lists, joins};
+use crate::affinity::{Join, Lists};
 
 /// A forest with the phrases of its nodes.
 pub(crate) struct Tree {
@@ -56,13 +56,12 @@ pub(crate) fn suffix(keywords: &[&str], least: usize) -> Tree {
     Tree { forest, phrases: nodes.into_iter().map(str::to_owned).collect() }
 }
 
-/// The forest of ends of at least two words, whose trees join two by two, nearest first. A join is a node with the phrase of the
-/// larger of the two. `documents` gives a keyword's documents.
-pub(crate) fn affinity<'a>(
-    ctx: &Ctx,
+/// The forest of ends of at least two words, whose trees join two by two, as `joins` says of their documents. A join is a node with the
+/// phrase of the larger of the two. `documents` gives a keyword's documents.
+pub(crate) fn joined<'a>(
     keywords: &[&str],
     documents: impl Fn(usize) -> &'a [DocId],
-    features: &Features<'_>,
+    joins: impl FnOnce(&Lists<DocId>) -> Result<Vec<Join>>,
 ) -> Result<Tree> {
     let Tree { mut forest, phrases } = suffix(keywords, 2);
     let root = |mut node: u32| {
@@ -79,7 +78,7 @@ pub(crate) fn affinity<'a>(
         keywords.iter().flat_map(|k| documents(k.1)).for_each(|&document| clusters.push(document));
         clusters.end();
     }
-    let joins = joins(ctx, &clusters, features)?;
+    let joins = joins(&clusters)?;
     // Nodes as they come: phrases' first, then joins.
     let mut cluster_node = roots;
     let mut text: Vec<u32> = (0..forest.len() as u32).collect();

@@ -6,6 +6,7 @@ mod build;
 mod candidates;
 mod hierarchy;
 mod index;
+mod nearness;
 
 pub use build::build;
 pub use candidates::{CandidateTable, CandidateWriter};
@@ -32,6 +33,8 @@ pub enum Hierarchy {
     Suffix,
     /// The same down to ends of two words; these trees join two by two, those first whose documents' candidates are most alike.
     Affinity,
+    /// As `affinity`, those first whose documents' vectors are most alike.
+    Vectors,
 }
 
 /// How to build an index.

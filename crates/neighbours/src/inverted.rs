@@ -22,8 +22,7 @@ const TILE: usize = 2048;
 /// The lists of all rows. `k` is not 0.
 pub(crate) fn nearest(ctx: &Ctx, query: &Query<'_>, lists: Option<u32>, probes: Option<u32>) -> Result<Lists> {
     let mut found = Lists::empty(query.vectors.rows(), query.k);
-    // Those with a vector come first.
-    let (mut rows, none): (Vec<u32>, Vec<u32>) = (0..query.vectors.rows() as u32).partition(|&row| !query.vectors.is_none(row as usize));
+    let (rows, without): (Vec<u32>, Vec<u32>) = (0..query.vectors.rows() as u32).partition(|&row| !query.vectors.is_none(row as usize));
     if rows.is_empty() {
         return Ok(found);
     }
@@ -32,38 +31,54 @@ pub(crate) fn nearest(ctx: &Ctx, query: &Query<'_>, lists: Option<u32>, probes: 
     let centroids = centroids(ctx, query, &rows, lists)?;
     let nearest = assign(ctx, Rows { vectors: query.vectors, numbers: &rows }, &centroids, probes)?;
     let divided = Divided::by(lists, nearest.chunks(probes).map(|nearest| nearest[0]));
-    let ordered: Vec<u32> = divided.items.iter().map(|&i| rows[i as usize]).collect();
-    let in_list = |list: u32| Rows { vectors: query.vectors, numbers: &ordered[divided.range(list)] };
-    // Enough tiles for all threads; what is found does not depend on it.
-    let tile = (rows.len() / (8 * ctx.pool.current_num_threads())).clamp(search::TILE, TILE);
-    let places = found.ids.par_chunks_mut(tile * query.k).zip(found.similarities.par_chunks_mut(tile * query.k));
-    let tiles = ordered.par_chunks(tile).zip(divided.items.par_chunks(tile)).zip(places);
-    ctx.pool.install(|| {
-        tiles.try_for_each_init(
-            || (Tile::new(query.vectors.dims(), query.k, 1), Vec::new()),
-            |(best, visits), ((numbers, items), (ids, similarities))| {
-                visits.clear();
-                for (place, &item) in (0u32..).zip(items) {
-                    visits.extend(nearest[item as usize * probes..][..probes].iter().map(|&list| (list, place)));
-                }
-                visits.sort_unstable();
-                best.start(numbers.len());
-                for visits in visits.chunk_by(|a, b| a.0 == b.0) {
-                    let places: Vec<u32> = visits.iter().map(|&(_, place)| place).collect();
-                    let rows = Rows { vectors: query.vectors, numbers };
-                    best.compare(ctx, rows, &places, in_list(visits[0].0), |row, id| query.apart(row, id))?;
-                }
-                best.write(ids, similarities);
-                Ok(())
-            },
-        )
-    })?;
-    rows = ordered;
-    rows.extend(none);
-    restore(&mut rows, query.k, &mut found);
+    let mut ordered: Vec<u32> = divided.items.iter().map(|&item| rows[item as usize]).collect();
+    look(ctx, query, &Parts { nearest: &nearest, probes, divided: &divided, ordered: &ordered }, &mut found)?;
+    ordered.extend(without);
+    restore(&mut ordered, query.k, &mut found);
     Ok(found)
 }
 
+/// Rows with a vector, divided into lists.
+struct Parts<'a> {
+    /// For each row, as an item, the `probes` lists nearest to it, its own first.
+    nearest: &'a [u32],
+    probes: usize,
+    divided: &'a Divided,
+    /// The row of each of `divided`'s items, in their order.
+    ordered: &'a [u32],
+}
+
+/// Looks for the neighbours of each row in the lists nearest to it; in `found` they stand in the order of `ordered`.
+fn look(ctx: &Ctx, query: &Query<'_>, parts: &Parts<'_>, found: &mut Lists) -> Result<()> {
+    let Query { vectors, k, .. } = *query;
+    // Enough tiles for all threads; what is found does not depend on it.
+    let size = (parts.ordered.len() / (8 * ctx.pool.current_num_threads())).clamp(search::TILE, TILE);
+    let places = found.ids.par_chunks_mut(size * k).zip(found.similarities.par_chunks_mut(size * k));
+    let tiles = parts.ordered.par_chunks(size).zip(parts.divided.items.par_chunks(size)).zip(places);
+    ctx.pool.install(|| {
+        tiles.try_for_each_init(
+            || (Tile::new(vectors.dims(), k, 1), Vec::new(), Vec::new()),
+            |(tile, visits, places), ((numbers, items), (ids, similarities))| {
+                visits.clear();
+                for (place, &item) in (0u32..).zip(items) {
+                    visits.extend(parts.nearest[item as usize * parts.probes..][..parts.probes].iter().map(|&list| (list, place)));
+                }
+                visits.sort_unstable();
+                tile.start(numbers.len());
+                for visits in visits.chunk_by(|a, b| a.0 == b.0) {
+                    places.clear();
+                    places.extend(visits.iter().map(|&(_, place)| place));
+                    let list = Rows { vectors, numbers: &parts.ordered[parts.divided.range(visits[0].0)] };
+                    tile.compare(ctx, Rows { vectors, numbers }, places, list, |row, other| query.apart(row, other))?;
+                }
+                tile.write(ids, similarities);
+                Ok(())
+            },
+        )
+    })
+}
+
+/// The centroids of `lists` lists, by k-means on a sample of `rows`.
 fn centroids(ctx: &Ctx, query: &Query<'_>, rows: &[u32], lists: usize) -> Result<Vectors> {
     let size = rows.len().min(lists.saturating_mul(SAMPLE));
     let sample = lowest(ctx, query.seed, "centroid", rows, size);

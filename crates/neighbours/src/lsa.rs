@@ -49,7 +49,8 @@ pub struct Weights {
 
 impl Weights {
     /// From the number of documents that have a feature, for each feature, and the number of all documents. A feature's rarity is log(all /
-    /// having), log as in [`log2`]; 0 where at most one document has it, which makes it useless to compare documents by.
+    /// having), or 0 where at most one document has it: that says nothing about which are alike. log is log₂ made of straight lines between
+    /// powers of two.
     pub fn new(having: &[u32], all: u64) -> Weights {
         let rarity = |&having: &u32| if having > 1 { log2(all as f64 / f64::from(having)).max(0.0) } else { 0.0 };
         Weights { rarity: having.iter().map(rarity).collect() }
@@ -60,7 +61,7 @@ impl Weights {
         self.rarity.len()
     }
 
-    /// Weight of a feature that a document has `count` times: (1 + log(count)) · rarity.
+    /// What a feature weighs that a document has `count` times: (1 + log(count)) · rarity.
     fn weight(&self, (feature, count): (u32, u32)) -> f64 {
         (1.0 + log2(f64::from(count))) * self.rarity[feature as usize]
     }
@@ -98,6 +99,7 @@ impl Projection {
     ///
     /// Errors: `CANCELLED`.
     pub fn fit(ctx: &Ctx, sample: &Counts, weights: &Weights, dims: usize, iterations: usize, seed: u64) -> Result<Projection> {
+        assert!(dims > 0, "vectors have components");
         let mut has = vec![false; weights.features()];
         for i in 0..sample.rows() {
             weights.unit(sample.row(i)).for_each(|(feature, _)| has[feature as usize] = true);

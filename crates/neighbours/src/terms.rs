@@ -10,29 +10,55 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Number of features.
 pub const FEATURES: usize = 1 << 16;
 
-/// Counts words. About 260 kB, so keep it.
+/// Of ASCII: lower case of letters and digits, 0 for all else.
+const LOWER: [u8; 128] = {
+    let mut lower = [0; 128];
+    let mut byte = 0u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            lower[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    lower
+};
+
+/// Counts words. About 270 kB, so keep it.
 pub struct TermCounter {
     /// By feature; zeros between two texts.
     counts: Vec<u32>,
     /// A bit for each feature with a count.
     seen: Vec<u64>,
-    word: String,
+    word: Vec<u8>,
 }
 
 impl Default for TermCounter {
     fn default() -> TermCounter {
-        TermCounter { counts: vec![0; FEATURES], seen: vec![0; FEATURES / 64], word: String::new() }
+        TermCounter { counts: vec![0; FEATURES], seen: vec![0; FEATURES / 64], word: Vec::new() }
     }
 }
 
 impl TermCounter {
     /// Replaces `out` by the features of a text with their counts, features rising.
     pub fn count(&mut self, text: &str, out: &mut Vec<(u32, u32)>) {
-        if text.is_ascii() {
-            self.ascii(text);
-        } else {
-            self.any(text);
+        // The last character, where it is of a script without spaces.
+        let mut before: Option<char> = None;
+        let mut at = 0;
+        while let Some(&byte) = text.as_bytes().get(at) {
+            if let Some(&lower) = LOWER.get(usize::from(byte)) {
+                before = None;
+                at += 1;
+                if lower == 0 {
+                    self.end_word();
+                } else {
+                    self.word.push(lower);
+                }
+            } else if let Some(character) = text[at..].chars().next() {
+                before = self.character(character, before);
+                at += character.len_utf8();
+            }
         }
+        self.end_word();
         out.clear();
         for (group, bits) in (0u32..).zip(&mut self.seen) {
             while *bits != 0 {
@@ -43,50 +69,36 @@ impl TermCounter {
         }
     }
 
-    fn ascii(&mut self, text: &str) {
-        let mut lower = std::mem::take(&mut self.word);
-        lower.push_str(text);
-        lower.make_ascii_lowercase();
-        for word in lower.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()) {
-            if !word.is_empty() {
-                self.add(word);
+    /// Takes a character that is not ASCII, and returns it if its script has no spaces.
+    fn character(&mut self, character: char, before: Option<char>) -> Option<char> {
+        let mut bytes = [0; 8];
+        if !character.is_alphanumeric() {
+            self.end_word();
+            None
+        } else if unspaced(character) {
+            self.end_word();
+            let first = before.map_or(0, |before| before.encode_utf8(&mut bytes).len());
+            let end = first + character.encode_utf8(&mut bytes[first..]).len();
+            self.add(&bytes[first..end]);
+            if first > 0 {
+                self.add(&bytes[..end]);
             }
+            Some(character)
+        } else {
+            for lower in character.to_lowercase() {
+                self.word.extend_from_slice(lower.encode_utf8(&mut bytes).as_bytes());
+            }
+            None
         }
-        lower.clear();
-        self.word = lower;
     }
 
-    fn any(&mut self, text: &str) {
-        let mut word = std::mem::take(&mut self.word);
-        // The last character, where it is of a script without spaces.
-        let mut before: Option<char> = None;
-        for character in text.chars() {
-            let alphanumeric = character.is_alphanumeric();
-            if alphanumeric && !unspaced(character) {
-                word.extend(character.to_lowercase());
-                before = None;
-                continue;
-            }
-            if !word.is_empty() {
-                self.add(word.as_bytes());
-                word.clear();
-            }
-            if alphanumeric {
-                let mut bytes = [0; 8];
-                let first = before.map_or(0, |before| before.encode_utf8(&mut bytes).len());
-                let end = first + character.encode_utf8(&mut bytes[first..]).len();
-                self.add(&bytes[first..end]);
-                if first > 0 {
-                    self.add(&bytes[..end]);
-                }
-            }
-            before = alphanumeric.then_some(character);
+    fn end_word(&mut self) {
+        if !self.word.is_empty() {
+            let word = std::mem::take(&mut self.word);
+            self.add(&word);
+            self.word = word;
+            self.word.clear();
         }
-        if !word.is_empty() {
-            self.add(word.as_bytes());
-            word.clear();
-        }
-        self.word = word;
     }
 
     fn add(&mut self, word: &[u8]) {

@@ -153,7 +153,7 @@ mod tests {
         let code = |dims, data: &[i16]| Vectors::from_data(dims, data.to_vec()).map_err(|e| e.code());
         assert_eq!(code(0, &[]).unwrap_err(), Code::FileCorrupt);
         assert_eq!(code(2, &[1, 2, 3]).unwrap_err(), Code::FileCorrupt);
-        assert_eq!(code(2, &[0, 16_384, 32_767, -32_767]).unwrap_err(), Code::FileCorrupt);
+        assert_eq!(code(2, &[0, 16_384, -32_768, -32_768]).unwrap_err(), Code::FileCorrupt);
         let vectors = code(2, &[0, 16_384, 16_384, 0]).unwrap();
         assert_eq!((vectors.rows(), vectors.dims(), vectors.row(1)), (2, 2, &[16_384, 0][..]));
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use longweave_common::{Code, Error, Result};
 use longweave_corpus::CorpusOptions;
+use longweave_index::Hierarchy;
 use longweave_inference::{Decoding, Device, DeviceOptions, EmbedderOptions, Pooling, QueryModelOptions, RuntimeOptions};
 use longweave_plan::{
     Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, NextlongOptions, Overflow, PlanOptions,
@@ -443,7 +444,7 @@ pub struct NextlongMethod {
     pub pool: Pool,
     /// Most neighbours of a chunk.
     pub k: u32,
-    /// Characters of a chunk, at least.
+    /// Most characters of a chunk of lines.
     pub chunk_chars: u32,
     /// How often a chunk can be a neighbour.
     pub reuse: Reuse,
@@ -563,6 +564,10 @@ impl RunOptions {
         if self.neighbours.lists == Some(0) || self.neighbours.probes == Some(0) {
             return bad("neighbours.lists", "`neighbours.lists` and `neighbours.probes` must be at least 1".into());
         }
+        if self.chunk_chars().is_some() && self.needs_keywords() && self.keywords.hierarchy == Hierarchy::Vectors {
+            let message = "`keywords.hierarchy: vectors` needs vectors of documents, `method: nextlong` has them of chunks; say `affinity`";
+            return bad("keywords.hierarchy", message.into());
+        }
         if self.queries.segment_tokens == 0 {
             return bad("queries.segmentTokens", "`queries.segmentTokens` must be at least 1".into());
         }
@@ -618,12 +623,14 @@ impl RunOptions {
 
     /// The stages of the run that `stage` reads.
     pub fn inputs(&self, stage: Stage) -> impl Iterator<Item = Stage> + '_ {
-        stage.inputs().iter().copied().filter(|&input| self.has(input))
+        // The index looks at vectors only to build its hierarchy from them.
+        let read = move |input: Stage| input != Stage::Vectors || stage != Stage::Index || self.keywords.hierarchy == Hierarchy::Vectors;
+        stage.inputs().iter().copied().filter(move |&input| self.has(input) && read(input))
     }
 
     /// Whether documents need vectors.
     pub fn needs_vectors(&self) -> bool {
-        self.neighbour_depth().is_some()
+        self.neighbour_depth().is_some() || (self.needs_keywords() && self.keywords.hierarchy == Hierarchy::Vectors)
     }
 
     /// The method's name.

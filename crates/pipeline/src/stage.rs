@@ -102,7 +102,7 @@ impl Stage {
             Stage::Extract => &[Stage::Predict],
             Stage::Embed => &[Stage::Ingest],
             Stage::Vectors => &[Stage::Documents, Stage::Embed],
-            Stage::Index => &[Stage::Documents, Stage::Extract],
+            Stage::Index => &[Stage::Documents, Stage::Extract, Stage::Vectors],
             Stage::Neighbours => &[Stage::Ingest, Stage::Documents, Stage::Embed, Stage::Vectors],
             Stage::Plan => &[Stage::Documents, Stage::Embed, Stage::Index, Stage::Neighbours],
             Stage::Pack => &[Stage::Ingest, Stage::Documents, Stage::Index, Stage::Plan],

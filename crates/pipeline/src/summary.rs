@@ -1,14 +1,15 @@
 //! What a run came to: counts, shares, warnings, as one record for people and programs.
 
 use longweave_common::Result;
-use longweave_plan::PlanStats;
+use longweave_plan::{Overflow, PlanStats};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::counts::counts;
-use crate::options::OutputFormat;
+use crate::options::{OutputFormat, VectorSource};
 use crate::session::Mode;
 use crate::stages::documents::DocumentCounts;
+use crate::stages::neighbours::NeighbourCounts;
 use crate::stages::plan::PlanCounts;
 use crate::{Job, MethodOptions, Stage};
 
@@ -34,6 +35,10 @@ pub struct Summary {
     pub predictor: Option<Predictor>,
     /// What keywords came to.
     pub keywords: Option<Keywords>,
+    /// What made the vectors.
+    pub vectors: Option<Vectors>,
+    /// How neighbours were looked for.
+    pub neighbours: Option<Neighbours>,
     /// The plan, see `PlanStats`.
     pub plan: Option<PlanStats>,
     /// Shares that follow from the plan.
@@ -85,6 +90,41 @@ pub struct Predictor {
     /// Why `device: auto` did not take a GPU, where one could have been there; told among the warnings.
     #[serde(skip)]
     warning: Option<String>,
+}
+
+/// What made the vectors of documents, or of chunks.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Vectors {
+    /// What makes them.
+    pub source: VectorSource,
+    /// The execution providers that were really used; none for sources that need no device.
+    pub devices: Vec<String>,
+    /// Numbers of a vector.
+    pub dimensions: u64,
+    /// Documents or chunks with a vector.
+    pub vectors: u64,
+    /// Those without one: without a token, or a word that another has, or not in the file.
+    pub without: u64,
+    /// Why `device: auto` did not take a GPU, where one could have been there; told among the warnings.
+    #[serde(skip)]
+    warning: Option<String>,
+}
+
+/// How neighbours were looked for.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Neighbours {
+    /// `exact` or `inverted`.
+    pub search: String,
+    /// Most neighbours of a document or chunk.
+    pub k: u32,
+    /// Neighbours found of each vector, in the mean.
+    pub mean: f64,
+    /// Share of the exact neighbours that are in the lists, 0 to 1, counted on a sample; none where all pairs were compared.
+    pub recall: Option<f64>,
+    /// Vectors of that sample.
+    pub sampled: u64,
 }
 
 /// What keywords came to.
@@ -157,6 +197,8 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
         corpus: None,
         predictor: None,
         keywords: None,
+        vectors: None,
+        neighbours: None,
         plan: None,
         shares: None,
         holdout: None,
@@ -176,6 +218,10 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
     if options.needs_keywords() {
         summary.predictor = predictor(job)?;
         summary.keywords = Some(keywords(job)?);
+    }
+    if options.needs_vectors() {
+        summary.vectors = Some(vectors(job)?);
+        summary.neighbours = neighbours(job)?;
     }
     if let Some(record) = job.done(Stage::Plan, 0)? {
         let PlanCounts { main, holdout } = counts(&record)?;
@@ -211,6 +257,34 @@ fn predictor(job: &Job) -> Result<Option<Predictor>> {
     Ok(found)
 }
 
+fn vectors(job: &Job) -> Result<Vectors> {
+    let mut found = Vectors {
+        source: job.options().vectors.source,
+        devices: Vec::new(),
+        dimensions: job.all_done(Stage::Vectors)?[0].counts["dimensions"].as_u64().unwrap_or(0),
+        vectors: job.all_done(Stage::Vectors)?[0].counts["vectors"].as_u64().unwrap_or(0),
+        without: job.all_done(Stage::Vectors)?[0].counts["without"].as_u64().unwrap_or(0),
+        warning: None,
+    };
+    if job.options().has(Stage::Embed) {
+        for record in job.all_done(Stage::Embed)? {
+            found.devices.extend(record.counts["device"].as_str().map(str::to_owned));
+            found.warning = found.warning.take().or_else(|| record.counts["warning"].as_str().map(str::to_owned));
+        }
+        found.devices.sort();
+        found.devices.dedup();
+    }
+    Ok(found)
+}
+
+fn neighbours(job: &Job) -> Result<Option<Neighbours>> {
+    let Some(record) = job.done(Stage::Neighbours, 0)? else { return Ok(None) };
+    let NeighbourCounts { search, vectors, k, found, sampled, expected, recalled } = counts(&record)?;
+    let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    let recall = (sampled > 0).then(|| if expected == 0 { 1.0 } else { share(recalled, expected) });
+    Ok(Some(Neighbours { search, k, mean: share(found, vectors), recall, sampled }))
+}
+
 fn keywords(job: &Job) -> Result<Keywords> {
     let sum =
         |stage: Stage, name: &str| -> Result<u64> { Ok(job.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum()) };
@@ -227,7 +301,9 @@ fn percent(share: f64) -> String {
 }
 
 fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
-    let mut warnings: Vec<String> = summary.predictor.iter().filter_map(|p| p.warning.clone()).collect();
+    let of_predictor = summary.predictor.iter().filter_map(|p| p.warning.clone());
+    let of_vectors = summary.vectors.iter().filter_map(|v| v.warning.clone());
+    let mut warnings: Vec<String> = of_predictor.chain(of_vectors).collect();
     let Some(corpus) = &summary.corpus else { return warnings };
     if corpus.rejected > 0 {
         warnings.push(format!("{} of {} rows were rejected; rejects.jsonl says which and why", corpus.rejected, corpus.rows));
@@ -253,6 +329,21 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
             percent((plan.rules.next + plan.rules.last) as f64 / plan.sequences as f64),
             shares.groups_per_sequence
         ));
+    }
+    if let Some(recall) = summary.neighbours.as_ref().and_then(|n| n.recall).filter(|&recall| recall < 0.8) {
+        warnings.push(format!(
+            "inverted lists found only {} of the nearest neighbours, counted on a sample; more `neighbours.probes` find more, `neighbours.search: exact` all",
+            percent(recall)
+        ));
+    }
+    if let Some(vectors) = summary.vectors.as_ref().filter(|v| v.without > v.vectors) {
+        warnings.push(format!("only {} of {} documents or chunks have a vector", vectors.vectors, vectors.vectors + vectors.without));
+    }
+    if summary.neighbours.is_some() && job.options().overflow == Overflow::Whole {
+        warnings.push(
+            "`overflow: whole` places by length what does not fill a sequence, so that neighbours come apart; `split` keeps their order"
+                .into(),
+        );
     }
     if let (Some(plan), Some(shares)) = (&summary.plan, &summary.shares) {
         if shares.dropped > 0.2 {

@@ -232,8 +232,18 @@ impl<'a> Sink<'a> {
 
     fn best_fit(&mut self, units: impl IntoIterator<Item = Unit>, open: Open, guard: Guard, why: Why) -> Open {
         let capacity = self.shape.capacity();
+        let given: Vec<Piece> = units.into_iter().flatten().collect();
+        let len: u64 = given.iter().map(|piece| u64::from(piece.len)).sum();
+        if guard == Guard::Nothing && why.rule == Rule::Group && len <= u64::from(capacity) {
+            let group = Open { pieces: given, len: len as u32 };
+            if group.len < capacity {
+                return group;
+            }
+            self.finish(&group.pieces, group.len, why);
+            return Open::default();
+        }
         let mut pieces: Vec<Piece> = Vec::new();
-        for mut piece in units.into_iter().flatten() {
+        for mut piece in given {
             while piece.len >= capacity {
                 self.finish(&[Piece { len: capacity, ..piece }], capacity, why);
                 piece.start += capacity;
@@ -243,7 +253,7 @@ impl<'a> Sink<'a> {
                 pieces.push(piece);
             }
         }
-        pieces.sort_unstable_by_key(|p| (std::cmp::Reverse(p.len), p.doc, p.start));
+        pieces.sort_by_key(|p| (std::cmp::Reverse(p.len), p.doc, p.start));
         let mut bins: Vec<Open> = Vec::new();
         let mut rooms: BTreeSet<(u32, usize)> = BTreeSet::new();
         let first = Held::new(guard, &open);

@@ -296,7 +296,7 @@ fn groups(data: &Path, corpus: &str, files: &[&str]) {
         let tables = [CandidateTable::open(&prefix, 0).unwrap()];
         for representative in [Representative::Random, Representative::Common] {
             let options = IndexOptions { seed: 1, representative, common_cap: 0.002, common_floor: 50, hierarchy: Hierarchy::Suffix };
-            let index = longweave_index::build(&ctx, &tables, &keys, &NonInformative::built_in(), &options).unwrap();
+            let index = longweave_index::build(&ctx, &tables, &keys, &NonInformative::built_in(), &options, None).unwrap();
             report(&name, representative, &index, &topics);
         }
     }

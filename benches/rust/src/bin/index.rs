@@ -31,7 +31,7 @@ fn main() {
     let hierarchy = if arguments[3] == "affinity" { Hierarchy::Affinity } else { Hierarchy::Suffix };
     let options = IndexOptions { seed: 0, representative: Representative::Common, common_cap: 1.0, common_floor: 1, hierarchy };
     let (seconds, index) = time(arguments[2].parse().expect("passes"), || {
-        build(&ctx, &tables, &keys, &NonInformative::none(), &options).expect("an index")
+        build(&ctx, &tables, &keys, &NonInformative::none(), &options, None).expect("an index")
     });
     print(json!({ "seconds": seconds, "documents": documents, "keywords": index.len() }));
 }

@@ -62,7 +62,7 @@ fn tables(corpus: &Corpus, split: usize) -> Vec<CandidateTable> {
 }
 
 fn built(corpus: &Corpus, split: usize, threads: usize, said: &NonInformative, options: &IndexOptions) -> Index {
-    build(ctx(threads), &tables(corpus, split), &keys(corpus), said, options).unwrap()
+    build(ctx(threads), &tables(corpus, split), &keys(corpus), said, options, None).unwrap()
 }
 
 /// Everything that an index says.
@@ -202,7 +202,7 @@ fn tables_that_are_not_of_these_documents_are_refused() {
     let rows = corpus(&[&["a b"], &["c d"], &[]]);
     let keys = keys(&rows);
     for (tables, keys) in [(tables(&rows, 2), &keys[..2]), (tables(&rows, 1).into_iter().rev().collect(), &keys[..])] {
-        let error = build(ctx(1), &tables, keys, &NonInformative::none(), &COMMON).err().unwrap();
+        let error = build(ctx(1), &tables, keys, &NonInformative::none(), &COMMON, None).err().unwrap();
         assert_eq!(error.code(), Code::FileCorrupt, "{error}");
     }
 }

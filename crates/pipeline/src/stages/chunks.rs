@@ -1,8 +1,9 @@
-//! Where documents are cut into chunks: at lines, by the characters and newlines of each token decoded by itself. Tokens in, lengths out.
+//! Where documents are cut into chunks: between lines, by the characters and newlines of each token decoded by itself. Tokens in, lengths
+//! out.
 
 use longweave_tokens::Encoder;
 
-/// A chunk ends with a line once it has so many characters, or anywhere once it has twice as many.
+/// Gathers lines into chunks of at most so many characters; a longer line is a chunk alone, cut where it has twice as many.
 pub(super) struct Chunker {
     characters: u64,
     /// Twice the characters of each id's text, and 1 where it holds a newline.
@@ -22,20 +23,29 @@ impl Chunker {
     /// Appends the lengths in tokens of a document's chunks; how many they are.
     pub(super) fn cut(&self, ids: &[u32], lens: &mut Vec<u32>) -> u32 {
         let before = lens.len();
-        let (mut len, mut characters) = (0, 0u64);
+        // Tokens and characters of the chunk's lines, and of the line that follows them.
+        let (mut chunk, mut line) = ((0, 0u64), (0, 0u64));
         for &id in ids {
             let token = self.tokens.get(id as usize).copied().unwrap_or(0);
-            len += 1;
-            characters += u64::from(token / 2);
-            if characters >= if token % 2 == 1 { self.characters } else { 2 * self.characters } {
-                lens.push(len);
-                (len, characters) = (0, 0);
+            line = (line.0 + 1, line.1 + u64::from(token / 2));
+            if token % 2 == 1 || line.1 >= 2 * self.characters {
+                self.gather(&mut chunk, std::mem::take(&mut line), lens);
             }
         }
-        if len > 0 {
-            lens.push(len);
+        self.gather(&mut chunk, line, lens);
+        if chunk.0 > 0 {
+            lens.push(chunk.0);
         }
         (lens.len() - before) as u32
+    }
+
+    /// Adds a line to the chunk; ends the chunk before it where both have too many characters.
+    fn gather(&self, chunk: &mut (u32, u64), line: (u32, u64), lens: &mut Vec<u32>) {
+        if chunk.0 > 0 && line.0 > 0 && chunk.1 + line.1 > self.characters {
+            lens.push(chunk.0);
+            *chunk = (0, 0);
+        }
+        *chunk = (chunk.0 + line.0, chunk.1 + line.1);
     }
 }
 
@@ -68,15 +78,15 @@ mod tests {
     }
 
     #[test]
-    fn chunks_end_with_lines_or_at_twice_their_size() {
+    fn chunks_are_lines_that_fit_together() {
         let chunker = Chunker::new(&Ascii, 127, 4);
         for (text, expected) in [
             ("", &[][..]),
             ("abc", &[3]),
-            ("ab\ncd\nef", &[6, 2]),
-            ("abcd\nef\n", &[5, 3]),
-            ("abcdefghij", &[8, 2]),
-            ("ab\ncdefghij", &[8, 3]),
+            ("a\nb\ncd\ne", &[4, 4]),
+            ("abc\ndefgh\ni", &[4, 6, 1]),
+            ("abcdefghij\nkl", &[8, 3, 2]),
+            ("ab\ncdefghijk\n", &[3, 8, 2]),
         ] {
             let (mut ids, mut lens) = (vec![], vec![]);
             Ascii.encode(text, &mut ids).unwrap();

@@ -1,7 +1,7 @@
 //! Index: gathers all candidates, drops phrases that say nothing, chooses each document's keyword, builds lists and hierarchy.
 
 use longweave_common::{Ctx, Result};
-use longweave_index::{CandidateTable, Index, IndexOptions};
+use longweave_index::{CandidateTable, Hierarchy, Index, IndexOptions};
 use longweave_storage::DoneRecord;
 use serde_json::json;
 
@@ -26,7 +26,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         common_floor: keywords.common_floor,
         hierarchy: keywords.hierarchy,
     };
-    let index = longweave_index::build(ctx, &tables, &documents.keys, &Resources::non_informative(options), &index_options)?;
+    let vectors = if keywords.hierarchy == Hierarchy::Vectors { Some(super::vectors::open(job)?) } else { None };
+    let index =
+        longweave_index::build(ctx, &tables, &documents.keys, &Resources::non_informative(options), &index_options, vectors.as_ref())?;
     let files = index.write(&job.directory(Stage::Index))?;
     let with_keyword = index.keyword_of().iter().filter(|k| !k.is_none()).count();
     let counts = json!({ "keywords": index.len(), "documents": with_keyword });

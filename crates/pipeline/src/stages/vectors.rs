@@ -41,7 +41,10 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     }
     let sealed = writer.commit()?;
     ctx.progress.advance(1);
-    Ok(DoneRecord { files: vec![FileRecord::new("vectors", sealed)], counts: json!({ "vectors": rows - none, "dimensions": dims }) })
+    Ok(DoneRecord {
+        files: vec![FileRecord::new("vectors", sealed)],
+        counts: json!({ "vectors": rows - none, "without": none, "dimensions": dims }),
+    })
 }
 
 /// Documents, or chunks of documents.

@@ -7,6 +7,7 @@ mod options;
 mod prepare;
 mod run;
 mod stages;
+mod vectors;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,185 @@
+// Which groups each round of an epoch has: the sections "Partition", "Groups" and "Methods" of docs/planning.md.
+import { clash } from './arrange.ts'
+import { pathOf } from './iclm.ts'
+import { chunksOf, neighboursOf } from './neighbours.ts'
+import { happens, sortBy, turn } from './random.ts'
+import type { Random } from './random.ts'
+import type { Doc, Group, Iclm, Knn, Long, NextLong, Options, Piece, Quest } from './types.ts'
+
+export interface Setting { docs: Doc[]; pool: Doc[]; keywords: string[]; vectors: Float32Array[]; random: Random; C: number; o: Options }
+/** The rounds of an epoch; asked for the epochs one after another, because uses add up. */
+export type Rounds = (epoch: number) => Group[][]
+
+export function roundsOf(setting: Setting): Rounds {
+  const { method } = setting.o
+  switch (method.name) {
+    case 'quest': return quest(method, setting)
+    case 'standard': return inOneGroup(setting, (epoch) => shuffled(setting, setting.pool, epoch, 0))
+    case 'knn': return knn(method, setting)
+    case 'iclm': return iclm(method, setting)
+    case 'long': return long(method, setting)
+    case 'nextlong': return nextlong(method, setting)
+  }
+}
+
+const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0)
+const virtual = ({ o }: Setting, doc: Doc) => o.lead + doc.words.length + o.sep
+const ownTokens = (docs: Doc[]) => sum(docs.map(({ words }) => words.length))
+const shuffled = ({ random }: Setting, docs: Doc[], epoch: number, round: number) => random.order(docs, 'order', turn(epoch, round), ({ id }) => random.key(id))
+const wholeDocuments = (setting: Setting, docs: Doc[]): Piece[] => docs.map((doc) => ({ doc, start: 0, len: virtual(setting, doc) }))
+
+/** Uses of things by name over the epochs, cut by `maxUses`. */
+function counter({ o }: Setting) {
+  const used = new Map<string, number>()
+  const left = (name: string) => (o.maxUses === null ? Infinity : o.maxUses - (used.get(name) ?? 0))
+  const cut = (name: string, n: number) => {
+    const allowed = Math.min(n, left(name))
+    used.set(name, (used.get(name) ?? 0) + allowed)
+    return allowed
+  }
+  return { left, cut }
+}
+
+/** One round with one group that uses every document it can once. */
+function inOneGroup(setting: Setting, documents: (epoch: number) => Doc[]): Rounds {
+  const { cut } = counter(setting)
+  return (epoch) => (cut('all', 1) === 1 ? [[{ keyword: null, pieces: wholeDocuments(setting, documents(epoch)) }]] : [])
+}
+
+function quest(method: Quest, setting: Setting): Rounds {
+  const { pool, keywords, random } = setting
+  const { draw, key } = random
+  const list = (keyword: string) => pool.filter((d) => d.keyword === keyword)
+  const tokens = (docs: Doc[]) => sum(docs.map((d) => virtual(setting, d)))
+  const measure = (keyword: string) => (method.splitBy === 'keywords' ? 1 : method.splitBy === 'documents' ? list(keyword).length : tokens(list(keyword)))
+  const several = sortBy(keywords.filter((k) => list(k).length >= method.minGroup && list(k).length > 0), (k) => [list(k).length, draw('partition', key(k), 0), key(k)])
+  const limit = method.splitRatio * sum(several.map(measure))
+  const short = new Set<string>()
+  let reached = 0
+  for (const k of several) {
+    reached += measure(k)
+    if (reached > limit) break
+    short.add(k)
+  }
+  const S = tokens(pool.filter((d) => d.keyword !== null && short.has(d.keyword)))
+  const R = tokens(pool) - S
+  const { shortShare } = method
+  const oversample = shortShare === null ? method.oversample : Math.max(1, (shortShare * R) / ((1 - shortShare) * S))
+  const uses = (k: string, epoch: number) =>
+    short.has(k) ? Math.floor(oversample) + (happens(draw('oversample', key(k), epoch), oversample - Math.floor(oversample)) ? 1 : 0) : 1
+
+  const { cut } = counter(setting)
+  return (epoch) => {
+    const times = keywords.map((k) => ({ k, n: list(k).length === 0 ? 0 : cut(`k ${k}`, uses(k, epoch)) }))
+    const lone = cut('lone', 1)
+    return Array.from({ length: Math.max(lone, ...times.map(({ n }) => n)) }, (_, round) => [
+      ...times.filter(({ n }) => n > round).map(({ k }) => ({ keyword: k, pieces: wholeDocuments(setting, shuffled(setting, list(k), epoch, round)) })),
+      ...(round < lone ? pool.filter((d) => d.keyword === null) : []).map((doc) => ({ keyword: null, pieces: wholeDocuments(setting, [doc]) })),
+    ])
+  }
+}
+
+/** Virtual tokens of its groups that end an epoch of `knn` and `nextlong`. */
+const budget = (setting: Setting) => {
+  const { pool, C, o } = setting
+  return o.tokens === null ? sum(pool.map((doc) => virtual(setting, doc))) : C * Math.ceil(o.tokens / o.length)
+}
+
+/** One round: a group for each anchor that `groupOf` gives one, until the budget is reached. */
+function aroundAnchors(setting: Setting, groupOf: (anchor: Doc, first: boolean) => Piece[] | null): Rounds {
+  return (epoch) => {
+    const groups: Group[] = []
+    for (const [i, anchor] of shuffled(setting, setting.pool, epoch, 0).entries()) {
+      if (sum(groups.flatMap(({ pieces }) => pieces.map(({ len }) => len))) >= budget(setting)) break
+      const pieces = groupOf(anchor, i === 0)
+      if (pieces !== null) groups.push({ keyword: null, pieces })
+    }
+    return [groups]
+  }
+}
+
+function knn(method: Knn, setting: Setting): Rounds {
+  const { docs, pool, vectors, C } = setting
+  const { lists } = neighboursOf(vectors, method.k, (i, j) => i !== j)
+  const { left, cut } = counter(setting)
+  return aroundAnchors(setting, (anchor) => {
+    if (cut(anchor.id, 1) < 1) return null
+    const pieces = wholeDocuments(setting, [anchor])
+    let room = C - virtual(setting, anchor)
+    for (const doc of (lists[docs.indexOf(anchor)] ?? []).map((i) => docs[i] as Doc)) {
+      if (room <= 0) break
+      if (!pool.includes(doc) || left(doc.id) < 1) continue
+      cut(doc.id, 1)
+      const len = Math.min(virtual(setting, doc), room)
+      pieces.push({ doc, start: 0, len })
+      room -= len
+    }
+    return pieces
+  })
+}
+
+function iclm(method: Iclm, setting: Setting): Rounds {
+  const { docs, pool, vectors, random } = setting
+  const neighbours = neighboursOf(vectors, method.k, (i, j) => i !== j)
+  return inOneGroup(setting, (epoch) => pathOf(method.variant, docs, pool, neighbours, random, epoch))
+}
+
+function long(method: Long, setting: Setting): Rounds {
+  const { pool, random } = setting
+  const isLong = (doc: Doc) => doc.words.length >= method.threshold
+  if (method.mode === 'filter') return inOneGroup(setting, (epoch) => shuffled(setting, pool.filter(isLong), epoch, 0))
+  const uses = (doc: Doc, epoch: number) => {
+    const source = pool.filter((other) => other.source === doc.source)
+    const T = ownTokens(source)
+    const A = ownTokens(source.filter(isLong))
+    if (!(A > 0 && A < T && A < method.longShare * T)) return 1
+    const d = random.draw('upsample', random.key(doc.id), epoch)
+    if (!isLong(doc)) return happens(d, ((1 - method.longShare) * T) / (T - A)) ? 1 : 0
+    const u = (method.longShare * T) / A
+    return Math.floor(u) + (happens(d, u - Math.floor(u)) ? 1 : 0)
+  }
+  const { cut } = counter(setting)
+  return (epoch) => {
+    const times = pool.map((doc) => ({ doc, n: cut(doc.id, uses(doc, epoch)) }))
+    return Array.from({ length: Math.max(0, ...times.map(({ n }) => n)) }, (_, round) => {
+      const docs = times.filter(({ n }) => n > round).map(({ doc }) => doc)
+      return [{ keyword: null, pieces: wholeDocuments(setting, shuffled(setting, docs, epoch, round)) }]
+    })
+  }
+}
+
+function nextlong(method: NextLong, setting: Setting): Rounds {
+  const { docs, pool, vectors, C, o } = setting
+  const chunks = chunksOf(docs, method.chunkChars)
+  const { lists } = neighboursOf(vectors, method.k, (i, j) => chunks[i]?.doc !== chunks[j]?.doc)
+  const { cut } = counter(setting)
+  const neighbours = new Set<number>()
+  return aroundAnchors(setting, (anchor, first) => {
+    if (first) neighbours.clear()
+    if (cut(anchor.id, 1) < 1) return null
+    const v = virtual(setting, anchor)
+    if (v >= C) return wholeDocuments(setting, [anchor])
+    const own = [...chunks.entries()].filter(([, { doc }]) => doc === anchor)
+    const pieces: Piece[] = []
+    let size = 0
+    let before = 0
+    for (const [i, [number, { to }]] of own.entries()) {
+      const until = i === own.length - 1 ? v : o.lead + to
+      pieces.push({ doc: anchor, start: before, len: until - before })
+      size += until - before
+      before = until
+      const target = until + Math.floor(((C - v) * (i + 1)) / own.length)
+      for (const other of lists[number] ?? []) {
+        if (size >= target) break
+        const { doc, from, to: end } = chunks[other] as (typeof chunks)[number]
+        const piece = { doc, start: o.lead + from, len: Math.min(end - from, target - size) }
+        const taken = pieces.some((held) => clash(held, { ...piece, len: end - from }, 'nextlong'))
+        if (!pool.includes(doc) || taken || (method.reuse === 'run' && neighbours.has(other))) continue
+        neighbours.add(other)
+        pieces.push(piece)
+        size += piece.len
+      }
+    }
+    return pieces
+  })
+}

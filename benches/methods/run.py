@@ -1,0 +1,92 @@
+"""All methods over one corpus, their diagnostics in one table: `python3 benches/methods/run.py [CORPUS…] [--length N…] [--out DIR]`.
+
+CORPUS: names of the shared data (news20, simplewiki; LONGWEAVE_DATA or ../shared/data), or `brown`, the demo corpus, which needs no shared data.
+Needs a built clone (`npm run setup`), and for `brown` the demo's files (`npm run demo`). Writes Markdown to the standard output, the page with all runs
+of a corpus and length side by side to DIR/report-CORPUS-LENGTH.html."""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DATA = Path(os.environ.get("LONGWEAVE_DATA", ROOT.parent / "shared" / "data"))
+CLI = ["node", str(ROOT / "dist/cli/main.js")]
+# The pool is the same for all: every document. Thresholds of `long` are a quarter of the length.
+METHODS = {
+    "standard": ["--method", "standard"],
+    "standard, whole": ["--method", "standard", "--overflow", "whole"],
+    "long, upsample": ["--method", "long", "--mode", "upsample", "--threshold", "{quarter}"],
+    "quest": ["--method", "quest", "--pool", "all"],
+    "quest, next": ["--method", "quest", "--pool", "all", "--fill", "next"],
+    "iclm": ["--method", "iclm"],
+    "iclm, release": ["--method", "iclm", "--variant", "release"],
+    "nextlong": ["--method", "nextlong"],
+    "knn": ["--method", "knn"],
+}
+
+
+def corpus_options(name: str) -> list[str]:
+    if name == "brown":
+        demo = ROOT / "out/demo"
+        return ["--corpus", demo / "brown.jsonl", "--id-field", "id", "--source-field", "source", "--tokenizer", demo / "tokenizer.json"]
+    source = {"news20": "topic"}.get(name)
+    options = ["--corpus", DATA / f"{name}.jsonl.zst", "--id-field", "id", "--tokenizer", DATA / "tokenizers/pythia-20b_tokenizer.json"]
+    return options + (["--source-field", source] if source else [])
+
+
+def run(command: list) -> tuple[dict, float]:
+    start = time.monotonic()
+    done = subprocess.run([*map(str, command), "--json"], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
+    return json.loads(done.stdout.strip().splitlines()[-1]), time.monotonic() - start
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def table(name: str, length: int, out: Path) -> None:
+    print(f"\n### {name}, {length:,} tokens\n")
+    print("| method | sequences | documents a sequence | similarity | near-duplicates | distinct-4 | documents in no sequence | tokens dropped | planning and packing, s |")
+    print("| --- | --: | --: | --: | --: | --: | --: | --: | --: |")
+    directories = []
+    for method, flags in METHODS.items():
+        directory = out / f"{name}-{length}-{method.replace(', ', '-')}"
+        flags = [flag.format(quarter=length // 4) for flag in flags]
+        common = [*corpus_options(name), "--length", length, "--work", out / f"{name}-work", "--last-fill", "pad"]
+        # What all runs share is made first, so that the time is the method's own.
+        run([*CLI, "plan", *common, *flags, "--out", f"{directory}-plan", "--seed", 1])
+        summary, seconds = run([*CLI, "run", *common, *flags, "--out", directory])
+        report = json.loads((directory / "report.json").read_text())
+        sample, documents = report["sample"], report["documents"]
+        unused = (documents["byUses"] or [0])[0] / max(documents["pool"], 1)
+        cells = [
+            f"{report['sequences']:,}", number(report["documentsPerSequence"]["mean"], 1), number(sample["similarity"]["mean"]),
+            number(sample["nearDuplicates"]["mean"], 4), number(sample["distinct"][3]), f"{unused:.0%}", f"{report['shares']['dropped']:.1%}", f"{seconds:.1f}",
+        ]
+        print(f"| {method} | {' | '.join(cells)} |", flush=True)
+        directories.append(directory)
+    page = out / f"report-{name}-{length}.html"
+    subprocess.run([*CLI, "report", *map(str, directories), "--out", str(page)], check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", nargs="*", default=["news20", "simplewiki"])
+    parser.add_argument("--length", type=int, nargs="+", default=[8192, 32768])
+    parser.add_argument("--out", type=Path, default=ROOT / "out/benches/methods")
+    given = parser.parse_args()
+    for name in given.corpus:
+        if name != "brown" and not (DATA / f"{name}.jsonl.zst").exists():
+            print(f"{name}: skipped, {DATA} holds no {name}.jsonl.zst", file=sys.stderr)
+            continue
+        for length in given.length:
+            table(name, length, given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+// Pieces of a sequence in words and colours.
+import type { BrowsedPiece, BrowsedSequence } from '../run-report.ts'
+import { count, counted, percent } from './format.ts'
+import { groupName, isPath, reasonName } from './methods.ts'
+
+/** Hues of bands in app.css. */
+const HUES = 8
+
+/** A piece's document, or what there is to say of it. */
+export const pieceName = ({ id, len }: BrowsedPiece) => id ?? `piece of ${counted(len, 'token')}`
+
+/** Documents of a sequence that something brought together, and their colour. */
+export interface Kin {
+  name: string
+  colour: string
+  pieces: number
+  tokens: number
+}
+
+/** What brought each piece: documents of one keyword, anchor or path are kin and have one colour; those that came by chance are grey. */
+export function kinOf(method: string, pieces: BrowsedPiece[]): Kin[] {
+  const reasons = new Map<number | null, string>()
+  for (const { group, reason } of pieces) if (reason !== null && !reasons.has(group)) reasons.set(group, reason)
+  const found = new Map<unknown, Kin>()
+  let hue = 0
+  return pieces.map(({ group, reason, len }) => {
+    const chance = reason === null && !reasons.has(group) && !isPath(method)
+    const key = chance ? null : (group ?? reason)
+    let kin = found.get(key)
+    if (kin === undefined) {
+      const name = chance ? 'nothing in common' : (reason ?? reasons.get(group) ?? groupName(method))
+      kin = { name, colour: chance ? 'var(--band-grey)' : `var(--band-${hue % HUES})`, pieces: 0, tokens: 0 }
+      if (!chance) hue += 1
+      found.set(key, kin)
+    }
+    kin.pieces += 1
+    kin.tokens += len
+    return kin
+  })
+}
+
+/** What is said of a piece, in parts. */
+export function facts(method: string, piece: BrowsedPiece, { nTokens }: BrowsedSequence): string[] {
+  return [
+    ...(piece.reason === null ? [] : [reasonName(method, piece.reason)]),
+    ...(piece.source === null ? [] : [`source ${piece.source}`]),
+    `${counted(piece.len, 'token')}, ${percent(piece.len / nTokens)}`,
+    `from token ${count(piece.start)} of the sequence`,
+    ...(piece.offset > 0 ? [`begins at its token ${count(piece.offset)}`] : []),
+  ]
+}
