@@ -40,13 +40,13 @@ fn sequences_are_the_same_for_any_threads_and_splits() {
             sequences(&place.path(&out))
         };
         let whole = made("whole", &[("/threads", json!(1))]);
-        assert_eq!(made("threads", &[("/threads", json!(5))]), whole, "{name}: threads");
-        assert_eq!(made("splits", &[("/splitBytes", json!(900))]), whole, "{name}: splits");
+        assert!(made("threads", &[("/threads", json!(5))]) == whole, "{name}: threads");
+        assert!(made("splits", &[("/splitBytes", json!(900))]) == whole, "{name}: splits");
         let exact = made("exact", &[("/neighbours/search", json!("exact"))]);
-        assert_eq!(exact, whole, "{name}: so few vectors are compared with each other");
+        assert!(exact == whole, "{name}: so few vectors are compared with each other");
         let all = ("/neighbours/search", json!("inverted"));
         let inverted = made("inverted", &[all, ("/neighbours/lists", json!(5)), ("/neighbours/probes", json!(5))]);
-        assert_eq!(inverted, whole, "{name}: all lists are looked at");
+        assert!(inverted == whole, "{name}: all lists are looked at");
     }
 }
 
@@ -60,15 +60,15 @@ fn vectors_come_from_a_file_and_equal_ones_give_equal_sequences() {
     let value = |row: usize, d: usize| ((row * 7 + d * 3) % 11) as f32 - 4.0;
     let single = write("single.npy", npy(40, 3, value));
     let scaled = write("scaled.npy", npy(40, 3, |row, d| 2.5 * value(row, d)));
-    let other = write("other.npy", npy(40, 3, |row, d| value(row + d, 2 * d)));
+    let other = write("other.npy", npy(40, 3, |row, d| ((row * row * 5 + d * 7) % 13) as f32 - 5.0));
     let short = write("short.npy", npy(39, 3, value));
     let made = |name: &str, file: &Value| {
         let file = [("/method", methods()[0].1.clone()), ("/vectors/source", json!("file")), ("/vectors/file", file.clone())];
         place.run_in(name, &file).map(|_| sequences(&place.path(name)))
     };
     let base = made("single", &single).unwrap();
-    assert_eq!(made("scaled", &scaled).unwrap(), base, "only directions count");
-    assert_ne!(made("other", &other).unwrap(), base);
+    assert!(made("scaled", &scaled).unwrap() == base, "only directions count");
+    assert!(made("other", &other).unwrap() != base);
     assert_eq!(code(made("short", &short)), "VECTORS_INVALID");
 }
 
@@ -82,7 +82,7 @@ fn a_run_reuses_vectors_and_neighbours_for_another_length_and_seed() {
     for stage in [Stage::Embed, Stage::Vectors, Stage::Neighbours] {
         assert_eq!(first.directory(stage), second.directory(stage));
     }
-    assert_ne!(sequences(first.out()), sequences(second.out()));
+    assert!(sequences(first.out()) != sequences(second.out()));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn quest_climbs_a_hierarchy_of_vectors() {
     let hierarchy = ("/keywords/hierarchy", json!("vectors"));
     let one = place.run_in("one", &[hierarchy.clone(), ("/threads", json!(1))]).unwrap();
     let many = place.run_in("many", &[hierarchy.clone(), ("/splitBytes", json!(700))]).unwrap();
-    assert_eq!(sequences(one.out()), sequences(many.out()));
+    assert!(sequences(one.out()) == sequences(many.out()));
     let chunks = [
         hierarchy,
         ("/method", json!({ "name": "nextlong", "pool": "keyworded", "k": 9, "chunkChars": 30, "reuse": "run", "fill": "next" })),
