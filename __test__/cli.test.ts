@@ -52,7 +52,9 @@ test('help run lists every option of the schema, its choices and its default', a
   const leaves = flags()
   expect(new Set(leaves.map(({ name }) => name)).size).toBe(leaves.length)
   const resolved = resolveOptions({ corpus: 'a', tokenizer: 't', length: 1, output: { directory: 'o' } })
-  const count = Object.values(resolved).reduce<number>((n, value) => n + (typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.keys(value).length : 1), 0)
+  const methods = ['quest', 'standard', 'knn', 'iclm', 'long', 'nextlong'] as const
+  const ofMethods = new Set(methods.flatMap((method) => Object.keys(resolveOptions({ corpus: 'a', tokenizer: 't', length: 1, method, output: { directory: 'o' } }).method)))
+  const count = Object.values({ ...resolved, method: Object.fromEntries([...ofMethods].map((name) => [name, null])) }).reduce<number>((n, value) => n + (typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.keys(value).length : 1), 0)
   expect(leaves.length).toBe(count)
   expect(leaves.map(({ path }) => path[0])).toEqual(expect.arrayContaining(Object.keys(optionsJsonSchema()['properties'] as object)))
   for (const { name, description, choices } of leaves) {
@@ -62,7 +64,7 @@ test('help run lists every option of the schema, its choices and its default', a
     if (choices.length > 1) expect(line).toContain(`(${choices.join(', ')})`)
   }
   expect(help).toMatch(/--overflow .*\[split\]/)
-  expect(help).toMatch(/--method .*\(quest, standard\) \[quest\]/)
+  expect(help).toMatch(/--method .*\(quest, standard, knn, iclm, long, nextlong\) \[quest\]/)
   expect(help).toMatch(/--fill .*\[related; standard: next\]/)
 })
 
@@ -80,7 +82,7 @@ test('--json gives a line for each event and the summary last', async () => {
   const summary = events.pop() as unknown as Summary & { type: string }
   expect([status, err]).toEqual([0, ''])
   expect(events.every(({ type }) => ['stage', 'progress', 'warning'].includes(String(type)))).toBe(true)
-  expect(events.filter(({ type, state }) => type === 'stage' && state === 'done').map(({ stage }) => stage)).toEqual(['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'pack', 'seal'])
+  expect(events.filter(({ type, state }) => type === 'stage' && state === 'done').map(({ stage }) => stage)).toEqual(['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'pack', 'seal'])
   expect(summary).toMatchObject({ type: 'summary', method: 'quest', length: 64, directory: out('json') })
 })
 
@@ -244,7 +246,7 @@ test('prepare, tasks and stage do by hand what run does', async () => {
   expect((await info())[0]?.done).toBe(n)
   const records = JSON.parse(await stage('ingest', '--all', '--json')) as { task: number; counts: { accepted: number } }[]
   expect(records.reduce((sum, { counts }) => sum + counts.accepted, 0)).toBe(80)
-  for (const name of ['documents', 'predict', 'extract', 'index', 'plan', 'pack', 'seal']) await stage(name, '--all', '--threads', '1')
+  for (const name of ['documents', 'predict', 'extract', 'index', 'plan', 'report', 'pack', 'seal']) await stage(name, '--all', '--threads', '1')
   expect((await info()).every(({ tasks, done }) => tasks === done)).toBe(true)
   expect((await cli(['tasks', '--run', to])).out).toMatch(/^stage +tasks +done +after\nscan +\d+ +\d+ +\n/)
   expect(filesOf(to)).toEqual(filesOf(out('made')))

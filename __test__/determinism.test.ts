@@ -11,7 +11,7 @@ const tokenizer = wordTokenizer(directory)
 const documents = randomCorpus(3, 400, 60)
 const bytes = jsonl(documents)
 const out = (name: string) => join(directory, name)
-const methods: Record<string, WeaveOptions['method']> = { quest: { name: 'quest', fill: 'related', oversample: 2.5 }, standard: 'standard' }
+const methods: Record<string, WeaveOptions['method']> = { quest: { name: 'quest', fill: 'related', oversample: 2.5 }, standard: 'standard', knn: { name: 'knn', k: 6 }, nextlong: { name: 'nextlong', k: 9, chunkChars: 60 } }
 const formats = ['parquet', 'mds', 'jsonl'] as const
 
 /** A file in a folder of its own, so that its path says nothing. */

@@ -63,6 +63,9 @@ function randomOptions(seed: number): Options {
   vectors['deviceMemory'] = seed % 3 === 1 ? null : `${2 + seed}MiB`
   if (vectors['source'] === 'onnx') vectors['model'] ??= 'model'
   if (vectors['source'] === 'file') vectors['file'] ??= 'v.npy'
+  const { name, pool } = options['method'] as { name: string; pool: string }
+  const keywords = options['keywords'] as Json
+  if (name === 'nextlong' && pool === 'keyworded' && keywords['hierarchy'] === 'vectors') keywords['hierarchy'] = 'affinity'
   const queries = options['queries'] as Json
   queries['deviceMemory'] = seed % 3 === 0 ? null : `${1 + seed}GiB`
   if (queries['decoding'] === 'greedy') queries['queriesPerSegment'] = 1

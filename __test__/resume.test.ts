@@ -10,7 +10,7 @@ import type { Ended } from './support.ts'
 const directory = folder()
 const out = (name: string) => join(directory, name)
 const tokenizer = wordTokenizer(directory)
-const stages: Stage[] = ['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'pack', 'seal']
+const stages: Stage[] = ['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'pack', 'seal']
 
 /** Options as a config file: `small` runs in a moment and has several tasks in each stage, `large` takes a second or two. */
 function config(name: string, documents: number, more: Partial<WeaveOptions>): { path: string; options: Omit<WeaveOptions, 'output'> & { output: object } } {

@@ -20,11 +20,13 @@ METHODS = {
     "standard, whole": ["--method", "standard", "--overflow", "whole"],
     "long, upsample": ["--method", "long", "--mode", "upsample", "--threshold", "{quarter}"],
     "quest": ["--method", "quest", "--pool", "all"],
+    "quest, vectors": ["--method", "quest", "--pool", "all", "--hierarchy", "vectors"],
     "quest, next": ["--method", "quest", "--pool", "all", "--fill", "next"],
     "iclm": ["--method", "iclm"],
     "iclm, release": ["--method", "iclm", "--variant", "release"],
-    "nextlong": ["--method", "nextlong"],
+    "nextlong, k 256": ["--method", "nextlong", "--k", "256"],
     "knn": ["--method", "knn"],
+    "knn, k 100": ["--method", "knn", "--k", "100"],
 }
 
 
@@ -55,7 +57,7 @@ def table(name: str, length: int, out: Path) -> None:
     print("| --- | --: | --: | --: | --: | --: | --: | --: | --: |")
     directories = []
     for method, flags in METHODS.items():
-        directory = out / f"{name}-{length}-{method.replace(', ', '-')}"
+        directory = out / f"{name}-{length}-{method.replace(', ', '-').replace(' ', '')}"
         flags = [flag.format(quarter=length // 4) for flag in flags]
         common = [*corpus_options(name), "--length", length, "--work", out / f"{name}-work", "--last-fill", "pad"]
         # What all runs share is made first, so that the time is the method's own.

@@ -59,8 +59,14 @@ impl EmbedNames {
 /// What becomes of the units of a split.
 enum Output {
     Nothing,
-    Terms { ends: ArrayWriter<u64>, terms: ArrayWriter<u32>, having: Vec<u32> },
-    Vectors { vectors: ArrayWriter<i16>, dims: usize },
+    Terms(Box<TermFiles>),
+    Vectors { vectors: Box<ArrayWriter<i16>>, dims: usize },
+}
+
+struct TermFiles {
+    ends: ArrayWriter<u64>,
+    terms: ArrayWriter<u32>,
+    having: Vec<u32>,
 }
 
 struct ChunkWriter {
@@ -86,10 +92,12 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let mut chunks = options.chunk_chars().map(chunk_writer).transpose()?;
     let embedder = if options.vectors.source == VectorSource::Onnx { Some(job.embedder(ctx)?) } else { None };
     let mut output = match (options.vectors.source, embedder) {
-        (VectorSource::Tfidf, _) => {
-            Output::Terms { ends: ArrayWriter::create(&names.ends)?, terms: ArrayWriter::create(&names.terms)?, having: vec![0; FEATURES] }
-        }
-        (_, Some(embedder)) => Output::Vectors { vectors: ArrayWriter::create(&names.vectors)?, dims: embedder.dimensions() },
+        (VectorSource::Tfidf, _) => Output::Terms(Box::new(TermFiles {
+            ends: ArrayWriter::create(&names.ends)?,
+            terms: ArrayWriter::create(&names.terms)?,
+            having: vec![0; FEATURES],
+        })),
+        (_, Some(embedder)) => Output::Vectors { vectors: Box::new(ArrayWriter::create(&names.vectors)?), dims: embedder.dimensions() },
         _ => Output::Nothing,
     };
 
@@ -103,7 +111,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         let batch = read_batch(&store, &lens, row..row + rows, chunks.as_mut())?;
         units += batch.units.len() as u64;
         match (&mut output, embedder) {
-            (Output::Terms { ends, terms, having }, _) => count(ctx, &*encoder, &batch, ends, terms, having)?,
+            (Output::Terms(files), _) => count(ctx, &*encoder, &batch, files)?,
             (Output::Vectors { vectors, .. }, Some(embedder)) => embed(ctx, &*encoder, embedder, &batch, vectors)?,
             _ => {}
         }
@@ -121,7 +129,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let mut counts = json!({ "units": units });
     match output {
         Output::Nothing => {}
-        Output::Terms { ends, terms, having } => {
+        Output::Terms(files) => {
+            let TermFiles { ends, terms, having } = *files;
             keep(&names.ends, ends.commit()?);
             keep(&names.terms, terms.commit()?);
             keep(&names.having, longweave_storage::write_array(&names.having, &having)?);
@@ -178,14 +187,7 @@ fn read_batch(store: &TokenStore, lens: &[u32], rows: Range<usize>, mut chunks: 
     Ok(batch)
 }
 
-fn count(
-    ctx: &Ctx,
-    encoder: &dyn Encoder,
-    batch: &Batch,
-    ends: &mut ArrayWriter<u64>,
-    terms: &mut ArrayWriter<u32>,
-    having: &mut [u32],
-) -> Result<()> {
+fn count(ctx: &Ctx, encoder: &dyn Encoder, batch: &Batch, files: &mut TermFiles) -> Result<()> {
     let counted: Vec<Vec<u32>> = ctx.pool.install(|| {
         let count = |(counter, pairs): &mut (TermCounter, Vec<(u32, u32)>), unit: &Range<usize>| {
             pairs.clear();
@@ -195,9 +197,9 @@ fn count(
         batch.units.par_iter().with_min_len(16).map_init(|| (TermCounter::default(), Vec::new()), count).collect::<Result<_>>()
     })?;
     for own in counted {
-        own.iter().for_each(|term| having[(term >> 16) as usize] += 1);
-        terms.push(&own)?;
-        ends.push(&[terms.len()])?;
+        own.iter().for_each(|term| files.having[(term >> 16) as usize] += 1);
+        files.terms.push(&own)?;
+        files.ends.push(&[files.terms.len()])?;
     }
     Ok(())
 }

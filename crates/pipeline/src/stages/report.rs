@@ -126,9 +126,15 @@ impl World<'_> {
             .collect::<Result<_>>()?;
         let tokens = &stats.tokens;
         let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let mut given = job::lasting(options);
+        if let Some(given) = given.as_object_mut() {
+            // Where the documents lie says nothing of them.
+            given.remove("corpus");
+            given.remove("corpusRoot");
+        }
         Ok(json!({
             "format": FORMAT, "version": env!("CARGO_PKG_VERSION"), "method": options.method_name(), "part": folder(part),
-            "options": job::lasting(options), "length": length, "sequences": stats.sequences,
+            "options": given, "length": length, "sequences": stats.sequences,
             "documents": { "corpus": stats.documents, "pool": stats.pool_documents, "byUses": stats.documents_by_uses },
             "tokens": tokens,
             "shares": {

@@ -155,6 +155,9 @@ fn what_a_model_writes_depends_on_the_model_and_how_it_is_asked_and_not_on_the_d
     assert_eq!(seeded[&Stage::Predict], prepared("greedy", &[greedy])[&Stage::Predict], "greedy decoding draws nothing");
 }
 
+type Change = (&'static str, Value);
+type Case = (&'static str, Value, &'static [Stage]);
+
 const FROM_NEIGHBOURS: &[Stage] = &[Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
 const FROM_VECTORS: &[Stage] = &[Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
 const FROM_EMBED: &[Stage] = &[Stage::Embed, Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
@@ -166,7 +169,7 @@ fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_de
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
     let onnx = [("/vectors/source", json!("onnx")), ("/vectors/model", json!(fixtures.join("bert").to_str().unwrap()))];
     let plan = FROM_PLAN;
-    let all_cases: [(&[(&str, Value)], Vec<(&str, Value, &[Stage])>); 2] = [
+    let all_cases: [(&[Change], Vec<Case>); 2] = [
         (
             &[],
             vec![
@@ -201,9 +204,8 @@ fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_de
         ),
     ];
     for (set, (more, cases)) in all_cases.into_iter().enumerate() {
-        let with = |name: &str, change: &[(&str, Value)]| {
-            digests(&place.prepare_in(name, &[std::slice::from_ref(&knn), more, change].concat()).unwrap())
-        };
+        let with =
+            |name: &str, change: &[Change]| digests(&place.prepare_in(name, &[std::slice::from_ref(&knn), more, change].concat()).unwrap());
         let base = with(&format!("base{set}"), &[]);
         assert!(base.contains_key(&Stage::Embed) && !base.contains_key(&Stage::Index));
         for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
