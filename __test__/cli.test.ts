@@ -65,7 +65,7 @@ test('help run lists every option of the schema, its choices and its default', a
   }
   expect(help).toMatch(/--overflow .*\[split\]/)
   expect(help).toMatch(/--method .*\(quest, standard, knn, iclm, long, nextlong\) \[quest\]/)
-  expect(help).toMatch(/--fill .*\[related; standard: next\]/)
+  expect(help).toMatch(/--fill .*\[related; standard, knn, iclm, long: next; nextlong: drop\]/)
 })
 
 test('run says in words what came out, and nothing on the way when piped', async () => {

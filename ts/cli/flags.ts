@@ -47,6 +47,15 @@ function leaf(path: string[], schema: Json): Flag {
   return { name: renamed[key] ?? kebab((prefixed.has(path[0] ?? '') ? path : path.slice(-1)).join('-')), path, kind, description: (schema['description'] ?? '') as string, default: schema['default'], choices }
 }
 
+/** Adds to `first; a, b: other` that a method has the default `own`. */
+function otherDefault(known: string, method: string, own: string): string {
+  const [first = '', ...others] = known.split('; ')
+  if (own === first) return known
+  const same = others.findIndex((other) => other.endsWith(`: ${own}`))
+  if (same === -1) return [known, `${method}: ${own}`].join('; ')
+  return [first, ...others.map((other, i) => (i === same ? other.replace(/: .*/, `, ${method}: ${own}`) : other))].join('; ')
+}
+
 /** Flags of a flat schema, as JSON Schema. */
 export function flagsOf(schema: Json): Flag[] {
   return Object.entries(properties(schema)).map(([name, below]) => leaf([name], below))
@@ -71,9 +80,7 @@ export function flags(): Flag[] {
           continue
         }
         known.choices = [...new Set([...known.choices, ...flag.choices])]
-        if (flag.default !== known.default && flag.default !== undefined) {
-          known.default = `${String(known.default)}; ${String(properties(object)['name']?.['const'])}: ${String(flag.default)}`
-        }
+        if (flag.default !== undefined) known.default = otherDefault(String(known.default), String(properties(object)['name']?.['const']), String(flag.default))
       }
     }
   }
