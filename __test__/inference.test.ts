@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { Embedder, QueryPredictor, readDocuments } from '../ts/index.ts'
+import { Embedder, QueryPredictor, readDocuments, readSequences } from '../ts/index.ts'
 import type { PredictedQueries, QueryModelOptions, TextDocument, WeaveOptions } from '../ts/index.ts'
 import { golden, models, splitDecoders } from './models.ts'
-import { all, cli, failure, filesOf, finished, folder, randomNumbers, root, states, wordTokenizer, writeJsonl } from './support.ts'
+import { all, cli, failure, filesOf, finished, folder, randomNumbers, root, states, wordTokenizer, writeJsonl, writeNpy } from './support.ts'
 
 const directory = folder()
 const out = (name: string) => join(directory, name)
@@ -263,6 +263,21 @@ describe('in a run', () => {
     const other = await run('third', { work, queries: { ...options.queries, topK: 41 } })
     expect(states(other.events)).toMatchObject({ ingest: 'reused', predict: 'done' })
   })
+})
+
+test('neighbours by a model are those of the vectors that the embedder gives for the same texts', async () => {
+  const bert = join(models, 'bert')
+  const documents = Array.from({ length: 60 }, (_, i) => ({ id: `d${i}`, text: Array.from({ length: 4 + ((i * 7) % 23) }, (_word, j) => `w${(i * 13 + j * 7) % 70}`).join(' ') }))
+  const corpus = writeJsonl(out('embedded.jsonl'), documents)
+  const base = { corpus, idField: 'id', tokenizer: wordTokenizer(directory), method: { name: 'knn', k: 5 }, length: 40 } as const
+  const { summary } = await finished({ ...base, vectors: { source: 'onnx', model: bert, device: 'cpu' }, output: { directory: out('by-model') } })
+  expect(summary.vectors).toMatchObject({ source: 'onnx', devices: ['cpu'], vectors: 60, without: 0 })
+  expect(summary.neighbours).toMatchObject({ search: 'exact', k: 5, recall: null })
+  const embedder = await Embedder.load(bert, { device: 'cpu', threads: 2 })
+  const file = writeNpy(out('embedded.npy'), await all(embedder.embed(documents.map(({ text }) => text))))
+  await finished({ ...base, vectors: { source: 'file', file }, output: { directory: out('by-file') } })
+  const pieces = async (name: string) => (await all(readSequences(out(name)))).map(({ doc_ids, doc_lens, reasons }) => [doc_ids, doc_lens, reasons])
+  expect(await pieces('by-model')).toEqual(await pieces('by-file'))
 })
 
 describe('longweave predict', () => {

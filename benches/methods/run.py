@@ -1,8 +1,8 @@
 """All methods over one corpus, their diagnostics in one table: `python3 benches/methods/run.py [CORPUS…] [--length N…] [--out DIR]`.
 
 CORPUS: names of the shared data (news20, simplewiki; LONGWEAVE_DATA or ../shared/data), or `brown`, the demo corpus, which needs no shared data.
-Needs a built clone (`npm run setup`), and for `brown` the demo's files (`npm run demo`). Writes Markdown to the standard output, the page with all runs
-of a corpus and length side by side to DIR/report-CORPUS-LENGTH.html."""
+Needs a built clone (`npm run setup`), and for `brown` the demo's files (`npm run demo`). Prints Markdown; with `--write` it replaces the tables of
+docs/methods/comparison.md. The page with all runs of a corpus and length side by side goes to DIR/report-CORPUS-LENGTH.html."""
 import argparse
 import json
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATA = Path(os.environ.get("LONGWEAVE_DATA", ROOT.parent / "shared" / "data"))
+PAGE = ROOT / "docs/methods/comparison.md"
 CLI = ["node", str(ROOT / "dist/cli/main.js")]
 # The pool is the same for all: every document. Thresholds of `long` are a quarter of the length.
 METHODS = {
@@ -51,10 +52,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def table(name: str, length: int, out: Path) -> None:
-    print(f"\n### {name}, {length:,} tokens\n")
-    print("| method | sequences | documents a sequence | similarity | near-duplicates | distinct-4 | documents in no sequence | tokens dropped | planning and packing, s |")
-    print("| --- | --: | --: | --: | --: | --: | --: | --: | --: |")
+def table(name: str, length: int, out: Path) -> str:
+    lines = [
+        "| method | sequences | documents a sequence | similarity | near-duplicates | distinct-4 | documents in no sequence | tokens dropped | time, s |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
+    ]
     directories = []
     for method, flags in METHODS.items():
         directory = out / f"{name}-{length}-{method.replace(', ', '-').replace(' ', '')}"
@@ -70,10 +72,12 @@ def table(name: str, length: int, out: Path) -> None:
             f"{report['sequences']:,}", number(report["documentsPerSequence"]["mean"], 1), number(sample["similarity"]["mean"]),
             number(sample["nearDuplicates"]["mean"], 4), number(sample["distinct"][3]), f"{unused:.0%}", f"{report['shares']['dropped']:.1%}", f"{seconds:.1f}",
         ]
-        print(f"| {method} | {' | '.join(cells)} |", flush=True)
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+        print(f"{name}, {length:,}: {method}", file=sys.stderr, flush=True)
         directories.append(directory)
     page = out / f"report-{name}-{length}.html"
     subprocess.run([*CLI, "report", *map(str, directories), "--out", str(page)], check=True, stdout=subprocess.DEVNULL)
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -81,13 +85,19 @@ def main() -> None:
     parser.add_argument("corpus", nargs="*", default=["news20", "simplewiki"])
     parser.add_argument("--length", type=int, nargs="+", default=[8192, 32768])
     parser.add_argument("--out", type=Path, default=ROOT / "out/benches/methods")
+    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     for name in given.corpus:
         if name != "brown" and not (DATA / f"{name}.jsonl.zst").exists():
             print(f"{name}: skipped, {DATA} holds no {name}.jsonl.zst", file=sys.stderr)
             continue
         for length in given.length:
-            table(name, length, given.out)
+            made = table(name, length, given.out)
+            print(f"\n### {name}, {length:,} tokens\n\n{made}", flush=True)
+            if given.write:
+                begin, end = f"<!-- {name}-{length} -->\n", f"<!-- end of {name}-{length} -->"
+                before, rest = PAGE.read_text().split(begin)
+                PAGE.write_text(f"{before}{begin}{made}\n{end}{rest.split(end, 1)[1]}")
 
 
 if __name__ == "__main__":

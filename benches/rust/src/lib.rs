@@ -29,15 +29,19 @@ pub fn time<T>(passes: usize, mut work: impl FnMut() -> T) -> (Vec<f64>, T) {
     }
 }
 
-/// Most memory that this process held, in bytes.
-fn peak() -> u64 {
+fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+    let line = status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("0 kB");
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
+}
+
+/// Memory that this process holds, in bytes.
+pub fn memory() -> u64 {
+    status("VmRSS:")
 }
 
 /// Prints a result with the process' peak memory.
 pub fn print(mut result: Value) {
-    result["peak"] = json!(peak());
+    result["peak"] = json!(status("VmHWM:"));
     println!("{result}");
 }
