@@ -6,7 +6,7 @@ import {
   LongweaveError, QueryPredictor, Rake, optionsJsonSchema, plan, prepare, presets, readSequences, resolveOptions, show, stage, tasks, topKeywords,
   trainTokenizer, verify, weave,
 } from '../ts/index.ts'
-import type { Sequence, WeaveOptions } from '../ts/index.ts'
+import type { RunReport, Sequence, WeaveOptions } from '../ts/index.ts'
 import { all, asData, failure, filesOf, finished, folder, plain, randomCorpus, states, wordTokenizer, writeJsonl } from './support.ts'
 import type { TestDocument } from './support.ts'
 
@@ -65,6 +65,35 @@ test('Quest weaves documents of one keyword together, and says so in events, sum
   expect(summary.corpus).toMatchObject({ files: 1, rows: 60, documents: 60, empty: 0, rejected: 0 })
   expect(summary.corpus?.tokens).toBe(documents.reduce((sum, { text }) => sum + text.split(' ').length, 0))
   expect(await verify(out('quest'))).toMatchObject({ sequences: sequences.length, tokens: 32 * sequences.length })
+})
+
+test('the diagnostics are those of the sequences that were written', async () => {
+  const rows = documents.map((document, i) => ({ ...document, source: `s${i % 3}` }))
+  const corpusPath = writeJsonl(join(directory, 'sources.jsonl'), rows)
+  const { summary } = await finished({ ...plain, corpus: corpusPath, sourceField: 'source', tokenizer, method: { name: 'knn', k: 4 }, length: 64, output: { directory: out('diagnosed') } })
+  const report = JSON.parse(readFileSync(join(out('diagnosed'), 'report.json'), 'utf8')) as RunReport
+  const sequences = await all(readSequences(out('diagnosed')))
+  const lengths = new Map(rows.map(({ id, text }) => [id, text.split(' ').length]))
+  const mean = (values: number[]) => values.reduce((sum, x) => sum + x, 0) / values.length
+  const own = (i: number, { doc_ids, doc_lens, doc_offsets }: Sequence) => Math.min(doc_lens[i] ?? 0, (lengths.get(doc_ids[i] ?? '') ?? 0) - (doc_offsets[i] ?? 0))
+  const cut = sequences.flatMap((s) => s.doc_ids.map((id, i) => own(i, s) < (lengths.get(id) ?? 0)))
+  expect(report).toMatchObject({ format: 1, method: 'knn', length: 64, sequences: sequences.length, pieces: { total: cut.length, cut: cut.filter(Boolean).length } })
+  expect(report.documentsPerSequence.mean).toBeCloseTo(mean(sequences.map(({ doc_ids }) => new Set(doc_ids).size)), 9)
+  const tokens: Record<string, number> = { s0: 0, s1: 0, s2: 0 }
+  for (const s of sequences) for (const [i, id] of s.doc_ids.entries()) tokens[rows.find((row) => row.id === id)?.source ?? ''] = (tokens[rows.find((row) => row.id === id)?.source ?? ''] ?? 0) + own(i, s)
+  expect(report.sources).toMatchObject({ names: ['s0', 's1', 's2'], output: Object.values(tokens) })
+  // Fewer sequences than the sample has: all of them were measured.
+  expect(report.sample.sequences).toBe(sequences.length)
+  const distinct = [1, 2, 3, 4].map((n) => mean(sequences.map(({ inputIds }) => {
+    const runs = Array.from({ length: inputIds.length - n + 1 }, (_, i) => inputIds.slice(i, i + n).join())
+    return new Set(runs).size / runs.length
+  })))
+  for (const [i, value] of distinct.entries()) expect(report.sample.distinct[i], `distinct-${i + 1}`).toBeCloseTo(value, 9)
+  expect(summary.sample).toEqual({
+    sequences: sequences.length, similarity: report.sample.similarity.mean, nearDuplicates: report.sample.nearDuplicates.mean, distinct: report.sample.distinct, divergence: report.sources?.divergence,
+  })
+  expect(summary.sample?.similarity).toBeGreaterThan(0)
+  expect(report.browse.flatMap(({ pieces }) => pieces).every(({ id, text, textCut }) => textCut || (rows.find((row) => row.id === id)?.text ?? '').includes(text ?? ' no text '))).toBe(true)
 })
 
 test('Standard uses every document once, in one random order, and no keywords', async () => {

@@ -94,6 +94,8 @@ export interface Summary {
     groupsPerSequence: number
     documentsPerSequence: number
   } | null
+  /** What was measured on a sample of sequences, see docs/report.md; `divergence` is that of the sources, in bits. */
+  sample: { sequences: number; similarity: number | null; nearDuplicates: number | null; distinct: [number, number, number, number]; divergence: number | null } | null
   holdout: PlanStats | null
   files: number
   bytes: number

@@ -47,6 +47,11 @@ function report(summary: Summary): string {
       const more = unused > 0 ? `; ${unused.toLocaleString('en')} of ${stats.poolDocuments.toLocaleString('en')} documents are in none` : ''
       lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence${more}`)
     }
+    const { sample } = summary
+    if (sample !== null && sample.similarity !== null) {
+      const repeats = sample.nearDuplicates === null ? '' : `; ${percent(sample.nearDuplicates)} of the documents nearly repeat another`
+      lines.push(`alike       ${sample.similarity.toFixed(3)} mean similarity of a sequence's documents${repeats} (${sample.sequences} sequences)`)
+    }
     lines.push(`dropped     ${percent(shares.dropped)} of the tokens${shares.padding > 0 ? `; padding ${percent(shares.padding)}` : ''}`)
   }
   if (summary.holdout !== null) lines.push(`held out    ${summary.holdout.sequences.toLocaleString('en')} sequences in holdout/`)

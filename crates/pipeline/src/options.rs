@@ -645,6 +645,20 @@ impl RunOptions {
         }
     }
 
+    /// What the method puts together, as a sentence.
+    pub fn method_sentence(&self) -> &'static str {
+        match &self.method {
+            MethodOptions::Quest(_) => "Documents that share a predicted keyword stand together (Quest, arXiv 2405.19846).",
+            MethodOptions::Standard(_) => "Documents stand in random order.",
+            MethodOptions::Knn(_) => "Documents stand with their nearest neighbours, nearest first; documents may repeat across sequences.",
+            MethodOptions::Iclm(_) => "Documents stand on a path from neighbour to neighbour (In-Context Pretraining, arXiv 2310.10638).",
+            MethodOptions::Long(_) => "Long documents stand in random order, alone or as a larger share (Fu et al., arXiv 2402.10171).",
+            MethodOptions::Nextlong(_) => {
+                "Chunks of a document stand in order, each followed by its nearest chunks of others (NExtLong, arXiv 2501.12766)."
+            }
+        }
+    }
+
     /// The options of the corpus; `paths` is empty where documents are pushed.
     pub fn corpus_options(&self) -> CorpusOptions {
         CorpusOptions {

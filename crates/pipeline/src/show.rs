@@ -155,7 +155,7 @@ fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
     }
     let phrase = planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));
     let text = match planned.rule {
-        Rule::Group => "one group filled the sequence: its documents in the group's random order".to_owned(),
+        Rule::Group => format!("one group filled the sequence. {}", job.options().method_sentence()),
         Rule::Next => {
             "the groups had too little left to fill a sequence; their rests follow each other in random order (fill: next)".to_owned()
         }

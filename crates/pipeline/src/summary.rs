@@ -11,6 +11,7 @@ use crate::session::Mode;
 use crate::stages::documents::DocumentCounts;
 use crate::stages::neighbours::NeighbourCounts;
 use crate::stages::plan::PlanCounts;
+use crate::stages::report::ReportCounts;
 use crate::{Job, MethodOptions, Stage};
 
 /// The summary of a run.
@@ -43,6 +44,8 @@ pub struct Summary {
     pub plan: Option<PlanStats>,
     /// Shares that follow from the plan.
     pub shares: Option<Shares>,
+    /// What was measured on a sample of sequences; `report.json` has more.
+    pub sample: Option<ReportCounts>,
     /// The plan of the held-out documents.
     pub holdout: Option<PlanStats>,
     /// Files written, without the manifest's own.
@@ -201,6 +204,7 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
         neighbours: None,
         plan: None,
         shares: None,
+        sample: None,
         holdout: None,
         files: 0,
         bytes: 0,
@@ -228,6 +232,11 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
         summary.shares = Some(Shares::of(&main, options.length));
         summary.plan = Some(main);
         summary.holdout = holdout;
+    }
+    if options.has(Stage::Report)
+        && let Some(record) = job.done(Stage::Report, 0)?
+    {
+        summary.sample = Some(counts(&record)?);
     }
     if mode == Mode::Run && options.output.format != OutputFormat::Memory {
         for record in job.all_done(Stage::Pack)? {

@@ -15,7 +15,7 @@ pub(crate) mod neighbours;
 pub(crate) mod pack;
 pub(crate) mod plan;
 pub(crate) mod predict;
-mod report;
+pub(crate) mod report;
 pub(crate) mod scan;
 mod seal;
 pub(crate) mod vectors;

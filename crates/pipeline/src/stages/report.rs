@@ -12,6 +12,7 @@ use longweave_report::{Measures, Meter, divergence};
 use longweave_storage::{DoneRecord, FileRecord, read_strings, write_file};
 use longweave_tokens::Encoder;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::documents::Documents;
@@ -35,6 +36,22 @@ const BROWSED_CHARACTERS: usize = 3 << 20;
 /// The sample does not depend on the run's seed: the same documents tell rarity for every method and seed.
 const SEED: u64 = 0;
 
+/// Means that the summary tells, and what the task leaves in its record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportCounts {
+    /// Sequences of the sample.
+    pub sequences: u64,
+    /// Mean cosine of pairs of documents in a sequence; none where no sequence has two.
+    pub similarity: Option<f64>,
+    /// Share of a sequence's documents that nearly repeat an earlier one; none where no sequence has two.
+    pub near_duplicates: Option<f64>,
+    /// Distinct-n of tokens, n from 1 on.
+    pub distinct: [f64; 4],
+    /// Jensen–Shannon divergence of the sources of pool and output, in bits; none without sources.
+    pub divergence: Option<f64>,
+}
+
 pub(crate) fn name(part: Part) -> String {
     format!("{}.json", folder(part))
 }
@@ -50,19 +67,26 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     };
     let world = World { ctx, job, encoder: &*encoder, documents: &documents, weights: &weights, sources };
     let mut files = Vec::new();
-    let mut write = |part: Part, stats: &PlanStats| -> Result<()> {
-        let name = name(part);
-        let mut text = serde_json::to_string(&world.report(part, stats)?).unwrap_or_default();
-        text.push('\n');
+    let mut write = |part: Part, stats: &PlanStats| -> Result<Value> {
+        let (name, report) = (name(part), world.report(part, stats)?);
+        let text = format!("{report}\n");
         files.push(FileRecord::new(name.clone(), write_file(&job.directory(Stage::Report).join(name), text.as_bytes())?));
-        Ok(())
+        Ok(report)
     };
-    write(Part::Main, &main)?;
+    let report = write(Part::Main, &main)?;
     if let Some(holdout) = &holdout {
         write(Part::HeldOut, holdout)?;
     }
     ctx.progress.advance(1);
-    Ok(DoneRecord { files, counts: json!({}) })
+    let sample = &report["sample"];
+    let counts = json!(ReportCounts {
+        sequences: sample["sequences"].as_u64().unwrap_or(0),
+        similarity: sample["similarity"]["mean"].as_f64(),
+        near_duplicates: sample["nearDuplicates"]["mean"].as_f64(),
+        distinct: std::array::from_fn(|n| sample["distinct"][n].as_f64().unwrap_or(1.0)),
+        divergence: report["sources"]["divergence"].as_f64(),
+    });
+    Ok(DoneRecord { files, counts })
 }
 
 /// What words weigh, from a sample of the corpus.

@@ -145,15 +145,10 @@ fn card(job: &Job, part: Part, stats: &PlanStats) -> String {
         crate::options::OutputFormat::Parquet => "configs:\n- config_name: default\n  data_files: \"*.parquet\"\n",
         _ => "",
     };
-    let quest = if options.method_name() == "quest" {
-        "Documents that share a predicted keyword stand together (Quest, arXiv 2405.19846).\n"
-    } else {
-        "Documents stand in random order, cut at the length.\n"
-    };
     format!(
         "---\ntask_categories:\n- text-generation\ntags:\n- long-context\n- longweave\n{files}---\n\n\
          # Long-context sequences ({part})\n\n\
-         {sequences} sequences of {length} tokens, made by longweave {version} with the method `{method}`.\n{quest}\n\
+         {sequences} sequences of {length} tokens, made by longweave {version} with the method `{method}`.\n{sentence}\n\n\
          - tokens of documents in sequences: {own}\n- separators: {separators}\n- padding: {padding}\n- documents in the pool: {pool}\n\n\
          `longweave.json` holds all options, input digests and counts; `SHA256SUMS` is checked by `sha256sum -c` or `longweave verify`.\n\
          The licence of the sequences is that of the documents they are made of; add it, and their source, before publishing.\n",
@@ -162,6 +157,7 @@ fn card(job: &Job, part: Part, stats: &PlanStats) -> String {
         length = options.length,
         version = env!("CARGO_PKG_VERSION"),
         method = options.method_name(),
+        sentence = options.method_sentence(),
         own = stats.tokens.in_sequences,
         separators = stats.tokens.separators,
         padding = stats.tokens.padding,
