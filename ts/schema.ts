@@ -123,8 +123,8 @@ const vectors = z.strictObject({
 })
 const neighbours = z.strictObject({
   search: z.enum(['auto', 'exact', 'inverted']).default('auto').describe('all pairs, or inverted lists; auto: exact up to 20,000 vectors'),
-  lists: count(1, 2 ** 24).nullable().default(null).describe('inverted: number of lists; else by the number of vectors'),
-  probes: count(1, 2 ** 24).nullable().default(null).describe('inverted: lists that are searched for a vector; else by the number of lists'),
+  lists: count(1, 2 ** 24).nullable().default(null).describe('inverted: number of lists; else four times the root of the number of vectors'),
+  probes: count(1, 2 ** 24).nullable().default(null).describe('inverted: lists that are searched for a vector; else 32'),
   recallSample: count(0, 2 ** 20).default(256).describe('inverted: vectors whose exact neighbours are found too, to tell the recall'),
 })
 const output = z.strictObject({

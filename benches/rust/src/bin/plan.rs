@@ -11,9 +11,9 @@ use longweave_plan::{
 use serde_json::json;
 
 #[derive(Debug)]
-struct NoHeads(Vec<String>);
+struct Texts(Vec<String>);
 
-impl Heads for NoHeads {
+impl Heads for Texts {
     fn head(&self, doc: DocId) -> &str {
         &self.0[doc.index() % self.0.len()]
     }
@@ -73,7 +73,8 @@ fn main() {
         Chunks::new(lens.iter().map(|len| len.div_ceil(500)), &chunk_lens).expect("chunks")
     });
     let neighbours = (k > 0).then(|| lists(chunks.as_ref().map_or(documents, Chunks::len), k));
-    let heads = NoHeads((0..1000).map(|i| format!("{i} begins in its own way, and goes on for a hundred characters or so, as heads of documents do, {i}")).collect());
+    let letter = |i: usize, c: usize| char::from(b'a' + (random("head", i * 100 + c) % 26) as u8);
+    let heads = Texts((0..10_000).map(|i| (0..100).map(|c| letter(i, c)).collect()).collect());
     let pool = Pool::All;
     let method = match name {
         "standard" | "standard-whole" => Method::Standard(StandardOptions { pool }),
