@@ -20,6 +20,7 @@ function config(name: string, documents: number, more: Partial<WeaveOptions>): {
   return { path: out(`${name}.json`), options }
 }
 const small = config('small', 300, { splitBytes: 30_000, output: { format: 'mds' } })
+const around = config('around', 200, { splitBytes: 30_000, method: { name: 'iclm', variant: 'release' } })
 const large = config('large', 30_000, { splitBytes: 400_000, output: { shardTokens: 1 << 16 } })
 const run = (path: string, to: string, env: NodeJS.ProcessEnv = {}) => cli(['run', '--config', path, '--out', to], { env })
 /** Starts a run that tells its events, and calls `when` at the first that holds `text`. */
@@ -34,12 +35,16 @@ function watched(to: string, text: string, when: (child: ReturnType<typeof node>
   return ended
 }
 
+const ofNeighbours: Stage[] = ['scan', 'ingest', 'documents', 'embed', 'vectors', 'neighbours', 'plan', 'report', 'pack', 'seal']
 let expectedSmall: Record<string, string>
+let expectedAround: Record<string, string>
 let expectedLarge: Record<string, string>
 beforeAll(async () => {
   await finished({ ...small.options, output: { ...small.options.output, directory: out('small') } })
+  await finished({ ...around.options, output: { ...around.options.output, directory: out('around') } })
   await finished({ ...large.options, output: { ...large.options.output, directory: out('large') } })
   expectedSmall = filesOf(out('small'))
+  expectedAround = filesOf(out('around'))
   expectedLarge = filesOf(out('large'))
   expect(Object.keys(expectedSmall).length).toBeGreaterThan(12)
 })
@@ -49,12 +54,15 @@ function interrupted(to: string): Stage | undefined {
   return existsSync(join(to, 'run.json')) ? tasks(to).find(({ tasks: n, done }) => n !== done)?.stage : undefined
 }
 
-test.each(['create', 'write', 'rename', 'done'])('a process that dies at any `%s` of any stage leaves a run that goes on', async (failpoint) => {
+const deaths = [...['create', 'write', 'rename', 'done'].map((failpoint) => [failpoint, 'quest'] as const), ...(full ? ['create', 'rename', 'done'] : ['done']).map((failpoint) => [failpoint, 'iclm'] as const)]
+
+test.each(deaths)('a process that dies at any `%s` of any stage of %s leaves a run that goes on', async (failpoint, method) => {
+  const [{ path }, expected, all] = method === 'quest' ? [small, expectedSmall, stages] : [around, expectedAround, ofNeighbours]
   const hit = new Set<Stage | undefined>()
   const step = full ? 1 : { create: 19, write: 17, rename: 18 }[failpoint] ?? 1
   for (let n = 1; ; n += step) {
-    const to = out(`${failpoint}-${n}`)
-    const died = await run(small.path, to, { LONGWEAVE_FAILPOINT: `${failpoint}=abort@${n}` })
+    const to = out(`${method}-${failpoint}-${n}`)
+    const died = await run(path, to, { LONGWEAVE_FAILPOINT: `${failpoint}=abort@${n}` })
     if (died.status === 0) {
       expect(n, 'the failpoint must be met').toBeGreaterThan(step * 4)
       break
@@ -62,11 +70,11 @@ test.each(['create', 'write', 'rename', 'done'])('a process that dies at any `%s
     expect(died.signal, died.err).toBe('SIGABRT')
     hit.add(interrupted(to))
   
-    const { status, err } = await run(small.path, to)
+    const { status, err } = await run(path, to)
     expect(status, err).toBe(0)
-    expect(filesOf(to), `${failpoint} ${n}`).toEqual(expectedSmall)
+    expect(filesOf(to), `${failpoint} ${n}`).toEqual(expected)
   }
-  if (failpoint === 'done') expect([...hit].toSorted()).toEqual(stages.toSorted())
+  if (failpoint === 'done') expect([...hit].toSorted()).toEqual(all.toSorted())
   else expect(hit.size).toBeGreaterThan(2)
 }, 600_000)
 

@@ -48,18 +48,10 @@ impl Grouping for Knn<'_> {
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
-        let (mut reached, end) = (0, self.work.epoch_tokens(&self.pool));
-        for anchor in self.work.in_order(epoch, round, self.pool.clone()) {
-            if reached >= end {
-                break;
-            }
-            if self.uses.left(anchor) {
-                let group = self.around(anchor);
-                reached += group.runs.iter().map(|run| u64::from(run.len)).sum::<u64>();
-                take(group)?;
-            }
-        }
-        Ok(())
+        let (work, pool) = (self.work, std::mem::take(&mut self.pool));
+        let done = work.around_anchors(&pool, (epoch, round), take, |anchor| self.uses.left(anchor).then(|| self.around(anchor)));
+        self.pool = pool;
+        done
     }
 
     fn repeats(&self) -> bool {

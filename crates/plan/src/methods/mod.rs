@@ -103,12 +103,29 @@ impl<'a> Work<'a> {
         Group { keyword, anchor: DocId::NONE, runs: docs.into_iter().map(|doc| self.whole(doc)).collect() }
     }
 
-    /// Virtual tokens after which an epoch of neighbourhoods ends.
-    fn epoch_tokens(&self, pool: &[DocId]) -> u64 {
-        match self.options.policies.tokens {
+    /// Hands out the groups `around` anchors in random order, until they have as many virtual tokens as an epoch is to have.
+    fn around_anchors(
+        &self,
+        pool: &[DocId],
+        (epoch, round): (u32, u32),
+        take: Take<'_>,
+        mut around: impl FnMut(DocId) -> Option<Group>,
+    ) -> Result<()> {
+        let end = match self.options.policies.tokens {
             Some(tokens) => tokens.div_ceil(u64::from(self.shape.length)).saturating_mul(u64::from(self.shape.capacity())),
             None => pool.iter().map(|&doc| u64::from(self.len(doc))).sum(),
+        };
+        let mut reached = 0;
+        for anchor in self.in_order(epoch, round, pool.to_vec()) {
+            if reached >= end {
+                break;
+            }
+            if let Some(group) = around(anchor) {
+                reached += group.runs.iter().map(|run| u64::from(run.len)).sum::<u64>();
+                take(group)?;
+            }
         }
+        Ok(())
     }
 
     /// Which documents are in the pool.

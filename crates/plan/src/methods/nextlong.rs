@@ -74,20 +74,17 @@ impl Grouping for Nextlong<'_> {
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
-        let (mut reached, end) = (0, self.work.epoch_tokens(&self.pool));
-        for anchor in self.work.in_order(epoch, round, self.pool.clone()) {
-            if reached >= end {
-                break;
+        let (work, pool) = (self.work, std::mem::take(&mut self.pool));
+        let done = work.around_anchors(&pool, (epoch, round), take, |anchor| {
+            if !self.uses.left(anchor) {
+                return None;
             }
-            if self.uses.left(anchor) {
-                self.uses.add(anchor);
-                let long = self.work.len(anchor) >= self.work.shape.capacity();
-                let group = if long { Group { anchor, ..self.work.group(KeywordId::NONE, [anchor]) } } else { self.around(anchor) };
-                reached += group.runs.iter().map(|run| u64::from(run.len)).sum::<u64>();
-                take(group)?;
-            }
-        }
-        Ok(())
+            self.uses.add(anchor);
+            let long = work.len(anchor) >= work.shape.capacity();
+            Some(if long { Group { anchor, ..work.group(KeywordId::NONE, [anchor]) } } else { self.around(anchor) })
+        });
+        self.pool = pool;
+        done
     }
 
     fn repeats(&self) -> bool {
