@@ -96,6 +96,24 @@ test('the diagnostics are those of the sequences that were written', async () =>
   expect(report.browse.flatMap(({ pieces }) => pieces).every(({ id, text, textCut }) => textCut || (rows.find((row) => row.id === id)?.text ?? '').includes(text ?? ' no text '))).toBe(true)
 })
 
+test('neighbours that do not fill a sequence are warned of, and documents that are near to an anchor name it', async () => {
+  const method = { name: 'knn', k: 2 } as const
+  const { summary } = await finished({ ...base, method, length: 512, lastFill: 'pad', output: { directory: out('few') } })
+  expect(summary.warnings.join()).toMatch(/2 neighbours do not fill 512 tokens.*`method.k`/)
+  expect(summary.neighbours).toMatchObject({ search: 'exact', k: 2, recall: null })
+  expect(summary.vectors).toMatchObject({ source: 'tfidf', devices: [], dimensions: 256 })
+  const enough = await finished({ ...base, method, length: 8, output: { directory: out('enough') } })
+  expect(enough.summary.warnings.join()).not.toContain('`method.k`')
+  for (const { doc_ids, reasons, groups } of await all(readSequences(out('few')))) {
+    for (const [i, id] of doc_ids.entries()) {
+      const anchor = reasons[i] ?? id
+      // All pieces of a group have one anchor; it stands first where its group is not cut.
+      expect(groups.every((group, j) => group !== groups[i] || (reasons[j] ?? doc_ids[j]) === anchor)).toBe(true)
+    }
+  }
+  expect((await show(out('few'), 0, { why: true })).why?.text).toContain('rests follow each other')
+})
+
 test('Standard uses every document once, in one random order, and no keywords', async () => {
   const { events, summary } = await finished({ ...base, method: 'standard', lastFill: 'pad', output: { directory: out('standard') } })
   expect(Object.keys(states(events))).toEqual(['scan', 'ingest', 'documents', 'plan', 'report', 'pack', 'seal'])
