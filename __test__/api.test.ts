@@ -111,7 +111,7 @@ test('neighbours that do not fill a sequence are warned of, and documents that a
       expect(groups.every((group, j) => group !== groups[i] || (reasons[j] ?? doc_ids[j]) === anchor)).toBe(true)
     }
   }
-  expect((await show(out('few'), 0, { why: true })).why?.text).toContain('rests follow each other')
+  expect((await show(out('enough'), 0, { why: true })).why?.text).toContain('one group filled the sequence. Documents stand with their nearest neighbours')
 })
 
 test('Standard uses every document once, in one random order, and no keywords', async () => {

@@ -349,13 +349,13 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
         warnings.push(format!("only {} of {} documents or chunks have a vector", vectors.vectors, vectors.vectors + vectors.without));
     }
     if let (Some(plan), MethodOptions::Knn(_) | MethodOptions::Nextlong(_)) = (&summary.plan, &job.options().method)
-        && plan.rules.next * 2 > plan.sequences
+        && (plan.rules.next + plan.rules.last) * 2 > plan.sequences
     {
         let k = job.options().neighbour_depth().unwrap_or(0);
         warnings.push(format!(
             "{} of the sequences are made of several neighbourhoods in random order: {k} neighbours do not fill {} tokens; a larger `method.k`, a smaller \
              `length` or `fill: drop` help",
-            percent(plan.rules.next as f64 / plan.sequences.max(1) as f64),
+            percent((plan.rules.next + plan.rules.last) as f64 / plan.sequences.max(1) as f64),
             job.options().length
         ));
     }
