@@ -46,6 +46,7 @@ function expectRebuilt(sequences: Sequence[], docs: TestDocument[], policies: { 
   }
 }
 
+const mean = (values: number[]) => values.reduce((sum, x) => sum + x, 0) / values.length
 /** Ids of the documents of an output. */
 const idsOf = async (path: string) => new Set((await all(readSequences(path))).flatMap(({ doc_ids }) => doc_ids))
 
@@ -74,7 +75,6 @@ test('the diagnostics are those of the sequences that were written', async () =>
   const report = JSON.parse(readFileSync(join(out('diagnosed'), 'report.json'), 'utf8')) as RunReport
   const sequences = await all(readSequences(out('diagnosed')))
   const lengths = new Map(rows.map(({ id, text }) => [id, text.split(' ').length]))
-  const mean = (values: number[]) => values.reduce((sum, x) => sum + x, 0) / values.length
   const own = (i: number, { doc_ids, doc_lens, doc_offsets }: Sequence) => Math.min(doc_lens[i] ?? 0, (lengths.get(doc_ids[i] ?? '') ?? 0) - (doc_offsets[i] ?? 0))
   const cut = sequences.flatMap((s) => s.doc_ids.map((id, i) => own(i, s) < (lengths.get(id) ?? 0)))
   expect(report).toMatchObject({ format: 1, method: 'knn', length: 64, sequences: sequences.length, pieces: { total: cut.length, cut: cut.filter(Boolean).length } })

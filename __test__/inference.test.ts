@@ -267,15 +267,15 @@ describe('in a run', () => {
 
 test('neighbours by a model are those of the vectors that the embedder gives for the same texts', async () => {
   const bert = join(models, 'bert')
-  const documents = Array.from({ length: 60 }, (_, i) => ({ id: `d${i}`, text: Array.from({ length: 4 + ((i * 7) % 23) }, (_word, j) => `w${(i * 13 + j * 7) % 70}`).join(' ') }))
-  const corpus = writeJsonl(out('embedded.jsonl'), documents)
-  const base = { corpus, idField: 'id', tokenizer: wordTokenizer(directory), method: { name: 'knn', k: 5 }, length: 40 } as const
+  const embedded = Array.from({ length: 60 }, (_, i) => ({ id: `d${i}`, text: Array.from({ length: 4 + ((i * 7) % 23) }, (_word, j) => `w${(i * 13 + j * 7) % 70}`).join(' ') }))
+  const file = writeJsonl(out('embedded.jsonl'), embedded)
+  const base = { corpus: file, idField: 'id', tokenizer: wordTokenizer(directory), method: { name: 'knn', k: 5 }, length: 40 } as const
   const { summary } = await finished({ ...base, vectors: { source: 'onnx', model: bert, device: 'cpu' }, output: { directory: out('by-model') } })
   expect(summary.vectors).toMatchObject({ source: 'onnx', devices: ['cpu'], vectors: 60, without: 0 })
   expect(summary.neighbours).toMatchObject({ search: 'exact', k: 5, recall: null })
   const embedder = await Embedder.load(bert, { device: 'cpu', threads: 2 })
-  const file = writeNpy(out('embedded.npy'), await all(embedder.embed(documents.map(({ text }) => text))))
-  await finished({ ...base, vectors: { source: 'file', file }, output: { directory: out('by-file') } })
+  const matrix = writeNpy(out('embedded.npy'), await all(embedder.embed(embedded.map(({ text }) => text))))
+  await finished({ ...base, vectors: { source: 'file', file: matrix }, output: { directory: out('by-file') } })
   const pieces = async (name: string) => (await all(readSequences(out(name)))).map(({ doc_ids, doc_lens, reasons }) => [doc_ids, doc_lens, reasons])
   expect(await pieces('by-model')).toEqual(await pieces('by-file'))
 })

@@ -54,9 +54,9 @@ function interrupted(to: string): Stage | undefined {
   return existsSync(join(to, 'run.json')) ? tasks(to).find(({ tasks: n, done }) => n !== done)?.stage : undefined
 }
 
-const deaths = [...['create', 'write', 'rename', 'done'].map((failpoint) => [failpoint, 'quest'] as const), ...(full ? ['create', 'rename', 'done'] : ['done']).map((failpoint) => [failpoint, 'iclm'] as const)]
+const failpoints = [...['create', 'write', 'rename', 'done'].map((failpoint) => [failpoint, 'quest'] as const), ...(full ? ['create', 'rename', 'done'] : ['done']).map((failpoint) => [failpoint, 'iclm'] as const)]
 
-test.each(deaths)('a process that dies at any `%s` of any stage of %s leaves a run that goes on', async (failpoint, method) => {
+test.each(failpoints)('a process that dies at any `%s` of any stage of %s leaves a run that goes on', async (failpoint, method) => {
   const [{ path }, expected, all] = method === 'quest' ? [small, expectedSmall, stages] : [around, expectedAround, ofNeighbours]
   const hit = new Set<Stage | undefined>()
   const step = full ? 1 : { create: 19, write: 17, rename: 18 }[failpoint] ?? 1

@@ -46,6 +46,7 @@ function report(summary: Summary): string {
       const unused = stats.documentsByUses[0] ?? 0
       const more = unused > 0 ? `; ${unused.toLocaleString('en')} of ${stats.poolDocuments.toLocaleString('en')} documents are in none` : ''
       lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence${more}`)
+      if (stats.nearDuplicates > 0) lines.push(`            ${stats.nearDuplicates.toLocaleString('en')} documents left out, which begin almost like the one before`)
     }
     const { sample } = summary
     if (sample !== null && sample.similarity !== null) {

@@ -3,6 +3,7 @@
 use longweave_common::{Code, Error, Result};
 use serde::Serialize;
 
+use crate::options::{PredictorName, VectorSource};
 use crate::{Job, Stage};
 
 /// A stage of a run, for whoever hands out tasks.
@@ -31,7 +32,7 @@ pub struct TaskResources {
     pub threads: u32,
     /// Bytes of heap, about.
     pub memory_bytes: u64,
-    /// GPUs.
+    /// GPUs, where the options ask for one by name.
     pub gpus: u32,
 }
 
@@ -45,7 +46,14 @@ pub fn list(job: &Job) -> Result<Vec<StageInfo>> {
                 done += u32::from(job.done(stage, task)?.is_some());
             }
             let threads = u32::from(stage == Stage::Scan || stage == Stage::Seal);
-            let resources = TaskResources { threads, memory_bytes: job.options().memory, gpus: 0 };
+            let (queries, vectors) = (&job.options().queries, &job.options().vectors);
+            let device = match stage {
+                Stage::Predict if queries.predictor == PredictorName::Onnx => &queries.device,
+                Stage::Embed if vectors.source == VectorSource::Onnx => &vectors.device,
+                _ => "cpu",
+            };
+            let gpus = u32::from(device.starts_with("cuda"));
+            let resources = TaskResources { threads, memory_bytes: job.options().memory, gpus };
             let command = format!("longweave stage {} --run {} --task", stage.name(), job.out().display());
             Ok(StageInfo { stage, tasks, done, depends_on: job.inputs(stage).collect(), resources, command })
         })

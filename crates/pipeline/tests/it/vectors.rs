@@ -86,6 +86,27 @@ fn a_run_reuses_vectors_and_neighbours_for_another_length_and_seed() {
 }
 
 #[test]
+fn tasks_of_a_model_on_a_gpu_say_so() {
+    let place = Place::with_documents(5);
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
+    let onnx = |device: &str| {
+        let model = json!(fixtures.join("bert").to_str().unwrap());
+        let job = place.prepare_in(
+            device,
+            &[
+                ("/method", methods()[0].1.clone()),
+                ("/vectors/source", json!("onnx")),
+                ("/vectors/model", model),
+                ("/vectors/device", json!(device)),
+            ],
+        );
+        let list = longweave_pipeline::tasks::list(&job.unwrap()).unwrap();
+        list.into_iter().map(|s| s.resources.gpus).sum::<u32>()
+    };
+    assert_eq!((onnx("cpu"), onnx("cuda:1")), (0, 1));
+}
+
+#[test]
 fn quest_climbs_a_hierarchy_of_vectors() {
     let place = Place::with_documents(60);
     let hierarchy = ("/keywords/hierarchy", json!("vectors"));
