@@ -7,11 +7,12 @@ use std::sync::Arc;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::builder::{ListBuilder, StringBuilder};
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Float32Type, Float64Type, Int32Type};
 use arrow_array::{
-    ArrayRef, BinaryArray, DictionaryArray, Float64Array, Int16Array, Int64Array, LargeStringArray, RecordBatch, StringArray, UInt64Array,
+    ArrayRef, BinaryArray, DictionaryArray, FixedSizeListArray, Float64Array, Int16Array, Int64Array, LargeStringArray, ListArray,
+    RecordBatch, StringArray, UInt64Array,
 };
-use longweave_corpus::{CorpusOptions, Range, inventory};
+use longweave_corpus::{CorpusOptions, Range, VectorRows, inventory};
 use proptest::prelude::*;
 
 use crate::{code, options, rows};
@@ -188,4 +189,27 @@ proptest! {
         }));
         prop_assert!(["NONE", "INPUT_TRUNCATED", "BAD_UTF8", "MISSING_COLUMN", "IO"].contains(&code(found)));
     }
+}
+
+#[test]
+fn vectors_are_read_from_lists_of_any_length_and_width_and_rows_without_one_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("v.parquet");
+    let ids: ArrayRef = Arc::new(LargeStringArray::from(vec!["b", "a", "ü"]));
+    let rows = [vec![1.0, 2.0], vec![0.5, -4.0], vec![0.0, 8.0]];
+    let single = ListArray::from_iter_primitive::<Float32Type, _, _>(rows.iter().map(|r| Some(r.iter().map(|&x| Some(x as f32)))));
+    let double = FixedSizeListArray::from_iter_primitive::<Float64Type, _, _>(rows.iter().map(|r| Some(r.iter().map(|&x| Some(x)))), 2);
+    for vectors in [Arc::new(single) as ArrayRef, Arc::new(double) as ArrayRef] {
+        write(&path, vec![("vector", vectors), ("id", ids.clone())], 2);
+        let (mut reader, mut read) = (VectorRows::open(&path).unwrap(), Vec::new());
+        while let Some((id, vector)) = reader.next().unwrap() {
+            read.push((id.to_owned(), vector.to_vec()));
+        }
+        assert_eq!(read, ["b", "a", "ü"].map(str::to_owned).into_iter().zip(rows.clone()).collect::<Vec<_>>());
+    }
+    let gap = ListArray::from_iter_primitive::<Float32Type, _, _>([Some(vec![Some(1.0)]), Some(vec![None]), None]);
+    write(&path, vec![("vector", Arc::new(gap)), ("id", ids)], 2);
+    let mut reader = VectorRows::open(&path).unwrap();
+    assert!(reader.next().unwrap().is_some());
+    assert_eq!(code(reader.next().map(|row| row.map(|_| ()))), "VECTORS_INVALID");
 }
