@@ -52,7 +52,7 @@ const idsOf = async (path: string) => new Set((await all(readSequences(path))).f
 
 test('Quest weaves documents of one keyword together, and says so in events, summary and sequences', async () => {
   const { events, summary } = await finished({ ...base, method: { name: 'quest', fill: 'pad' }, output: { directory: out('quest') } })
-  expect(states(events)).toEqual(Object.fromEntries(['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'pack', 'seal'].map((s) => [s, 'done'])))
+  expect(states(events)).toEqual(Object.fromEntries(['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal'].map((s) => [s, 'done'])))
   const sequences = await all(readSequences(out('quest')))
   const keyword = new Map(documents.map(({ id, query }) => [id, query[0] ?? null]))
   for (const { doc_ids, reasons, groups } of sequences) {
@@ -116,7 +116,7 @@ test('neighbours that do not fill a sequence are warned of, and documents that a
 
 test('Standard uses every document once, in one random order, and no keywords', async () => {
   const { events, summary } = await finished({ ...base, method: 'standard', lastFill: 'pad', output: { directory: out('standard') } })
-  expect(Object.keys(states(events))).toEqual(['scan', 'ingest', 'documents', 'plan', 'report', 'pack', 'seal'])
+  expect(Object.keys(states(events))).toEqual(['scan', 'ingest', 'documents', 'plan', 'report', 'route', 'pack', 'seal'])
   const sequences = await all(readSequences(out('standard')))
   const pieces = sequences.flatMap(({ doc_ids, doc_lens, doc_offsets }) => doc_ids.map((id, i) => ({ id, offset: doc_offsets[i] ?? 0, len: doc_lens[i] ?? 0 })))
   for (const { id, text } of documents) {

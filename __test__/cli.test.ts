@@ -82,7 +82,7 @@ test('--json gives a line for each event and the summary last', async () => {
   const summary = events.pop() as unknown as Summary & { type: string }
   expect([status, err]).toEqual([0, ''])
   expect(events.every(({ type }) => ['stage', 'progress', 'warning'].includes(String(type)))).toBe(true)
-  expect(events.filter(({ type, state }) => type === 'stage' && state === 'done').map(({ stage }) => stage)).toEqual(['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'pack', 'seal'])
+  expect(events.filter(({ type, state }) => type === 'stage' && state === 'done').map(({ stage }) => stage)).toEqual(['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal'])
   expect(summary).toMatchObject({ type: 'summary', method: 'quest', length: 64, directory: out('json') })
 })
 
@@ -246,7 +246,7 @@ test('prepare, tasks and stage do by hand what run does', async () => {
   expect((await info())[0]?.done).toBe(n)
   const records = JSON.parse(await stage('ingest', '--all', '--json')) as { task: number; counts: { accepted: number } }[]
   expect(records.reduce((sum, { counts }) => sum + counts.accepted, 0)).toBe(80)
-  for (const name of ['documents', 'predict', 'extract', 'index', 'plan', 'report', 'pack', 'seal']) await stage(name, '--all', '--threads', '1')
+  for (const name of ['documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal']) await stage(name, '--all', '--threads', '1')
   expect((await info()).every(({ tasks, done }) => tasks === done)).toBe(true)
   expect((await cli(['tasks', '--run', to])).out).toMatch(/^stage +tasks +done +after\nscan +\d+ +\d+ +\n/)
   expect(filesOf(to)).toEqual(filesOf(out('made')))

@@ -10,7 +10,7 @@ import type { Ended } from './support.ts'
 const directory = folder()
 const out = (name: string) => join(directory, name)
 const tokenizer = wordTokenizer(directory)
-const stages: Stage[] = ['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'pack', 'seal']
+const stages: Stage[] = ['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal']
 
 /** Options as a config file: `small` runs in a moment and has several tasks in each stage, `large` takes a second or two. */
 function config(name: string, documents: number, more: Partial<WeaveOptions>): { path: string; options: Omit<WeaveOptions, 'output'> & { output: object } } {
@@ -35,7 +35,7 @@ function watched(to: string, text: string, when: (child: ReturnType<typeof node>
   return ended
 }
 
-const ofNeighbours: Stage[] = ['scan', 'ingest', 'documents', 'embed', 'vectors', 'neighbours', 'plan', 'report', 'pack', 'seal']
+const ofNeighbours: Stage[] = ['scan', 'ingest', 'documents', 'embed', 'vectors', 'neighbours', 'plan', 'report', 'route', 'pack', 'seal']
 let expectedSmall: Record<string, string>
 let expectedAround: Record<string, string>
 let expectedLarge: Record<string, string>

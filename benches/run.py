@@ -214,9 +214,80 @@ def whole(_programs):
     return head, table(["", "time", "processor time", "times slower", "peak memory"], lines)
 
 
+def limits():
+    """Bytes a second that the disk takes (fsync included) and gives (not from the page cache), and that memcpy copies."""
+    import numpy
+
+    path, block, size = OUT / "limits", os.urandom(4 << 20), 2 << 30
+    start = time.perf_counter()
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(size // len(block)):
+            file.write(block)
+        os.fsync(file.fileno())
+    write = size / (time.perf_counter() - start)
+    with open(path, "rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        start = time.perf_counter()
+        while file.read(4 << 20):
+            pass
+        read = size / (time.perf_counter() - start)
+    path.unlink()
+    source = numpy.ones(256 << 20, dtype=numpy.uint8)
+    target = source.copy()
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        numpy.copyto(target, source)
+        seconds.append(time.perf_counter() - start)
+    return write, read, len(source) / median(seconds)
+
+
+SCALE_MEMORY = 512 << 20
+
+
+def scaled(tokens, programs):
+    """A whole run over a made corpus of about so many tokens; (tokens, what each stage took, what the whole took)."""
+    folder = OUT / "scale"
+    subprocess.run(["rm", "-rf", folder], check=True)
+    corpus, out = folder / "corpus", folder / "out"
+    made, _, _ = run([programs / "corpus", OUT / "texts.nul", int(tokens * 4.4), corpus])
+    common = ["--corpus", corpus, "--id-field", "id", "--tokenizer", PYTHIA, "--length", 32768, "--memory", f"{SCALE_MEMORY}B", "--packing", "scatter"]
+    start = time.perf_counter()
+    _, cpu, peak = run(["node", ROOT / "dist" / "cli" / "main.js", "run", *common, "--out", out, "--json"])
+    seconds = time.perf_counter() - start
+    lines = [json.loads(line) for line in (out / ".state" / "log.jsonl").read_text().splitlines()]
+    stages = [line for line in lines if line["event"] == "stage" and line["state"] == "done"]
+    summary = json.loads((out / "longweave.json").read_text())
+    subprocess.run(["rm", "-rf", folder], check=True)
+    return {**made, "tokens": summary["counts"]["corpus"]["tokens"], "seconds": seconds, "cpu": cpu, "peak": peak, "stages": stages}
+
+
+def scale(programs):
+    """Whole runs over ten million, a hundred million and a billion tokens."""
+    write, read, copy = limits()
+    lines = []
+    totals = []
+    for tokens in (10**7, 10**8, 10**9):
+        of = scaled(tokens, programs)
+        gb = lambda bytes: "" if bytes is None else f"{bytes / 1e9:.2f} GB"
+        rate = lambda seconds: f"{of['tokens'] / max(seconds, 1e-9) / 1e6:,.1f} M"
+        name = f"{of['tokens'] / 1e6:,.0f} M tokens"
+        total = lambda key: sum(stage.get(key) or 0 for stage in of["stages"])
+        lines.append([f"**{name}**", f"{of['seconds']:.1f} s", rate(of["seconds"]), mb(of["peak"]), gb(total("readBytes")), gb(total("writtenBytes"))])
+        for stage in of["stages"]:
+            lines.append([stage["stage"], f"{stage['seconds']:.1f} s", rate(stage["seconds"]), mb(stage["stagePeakBytes"]), gb(stage["readBytes"]), gb(stage["writtenBytes"])])
+        totals.append(f"{name} of {of['documents']:,} documents ({of['bytes'] / 1e9:.2f} GB)")
+    head = (
+        f"Quest over {', '.join(totals)} made by `benches/rust/src/bin/corpus.rs`, into Parquet sequences of 32,768; Pythia's vocabulary, `--memory {SCALE_MEMORY >> 20}MiB --packing scatter`, {CORES} threads. "
+        "Tokens are those of the corpus, per second of the stage; memory is resident, Node's included; bytes are those that reads and writes asked for, from the page cache or the disk. "
+        f"In the same run the disk took {write / 1e9:.2f} GB/s, fsync included, and gave {read / 1e9:.2f} GB/s; memcpy copied {copy / 1e9:.1f} GB/s."
+    )
+    return head, table(["stage", "time", "tokens/s", "peak memory", "read", "written"], lines)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--only", default="rake,tokenize,index,neighbours,plan,pack,whole")
+    arguments.add_argument("--only", default="rake,tokenize,index,neighbours,plan,pack,whole,scale")
     arguments.add_argument("--mb", type=float, default=1000)
     arguments.add_argument("--dry", action="store_true")
     given = arguments.parse_args()

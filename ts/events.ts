@@ -2,7 +2,7 @@
 import type { ResolvedOptions } from './schema.ts'
 
 /** The stages of a run. */
-export type Stage = 'scan' | 'ingest' | 'documents' | 'predict' | 'extract' | 'embed' | 'vectors' | 'index' | 'neighbours' | 'plan' | 'report' | 'pack' | 'seal'
+export type Stage = 'spool' | 'scan' | 'ingest' | 'documents' | 'predict' | 'extract' | 'embed' | 'vectors' | 'index' | 'neighbours' | 'plan' | 'report' | 'route' | 'scatter' | 'pack' | 'seal'
 
 /** A stage begins, was found done, or ends. */
 export interface StageEvent {
@@ -21,7 +21,7 @@ export interface ProgressEvent {
   stage: Stage
   done: number
   total: number
-  unit: 'bytes' | 'documents' | 'sequences' | 'tasks'
+  unit: 'bytes' | 'tokens' | 'documents' | 'sequences' | 'tasks'
   /** Seconds since the run began. */
   seconds: number
 }

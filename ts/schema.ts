@@ -181,6 +181,10 @@ const shape = {
   work: text.nullable().default(null).describe('work directory, shared by runs over one corpus; else .work in the output directory'),
   threads: count(0, 4096).default(0).describe('threads; 0 for one per core'),
   memory: size(16 * MiB).default(2 * 2 ** 30).describe('bytes of heap for tokenizing, predicting and packing'),
+  packing: z
+    .enum(['auto', 'gather', 'scatter'])
+    .default('auto')
+    .describe('how tokens reach the output: read where documents stand, or first written in the order of the plan; the bytes are the same'),
 }
 
 /** The schema of a run's options. */

@@ -17,8 +17,8 @@ const time = (seconds: number) =>
   seconds < 60 ? `${seconds.toFixed(0)} s` : seconds < 3600 ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s` : `${(seconds / 3600).toFixed(1)} h`
 
 const titles: Record<Stage, string> = {
-  scan: 'Counting rows', ingest: 'Tokenizing', documents: 'Numbering documents', predict: 'Predicting queries', extract: 'Extracting keywords',
-  embed: 'Embedding', vectors: 'Making vectors', index: 'Building the index', neighbours: 'Finding neighbours', plan: 'Planning', report: 'Diagnosing', pack: 'Packing', seal: 'Sealing',
+  spool: 'Unpacking large files', scan: 'Counting rows', ingest: 'Tokenizing', documents: 'Numbering documents', predict: 'Predicting queries', extract: 'Extracting keywords',
+  embed: 'Embedding', vectors: 'Making vectors', index: 'Building the index', neighbours: 'Finding neighbours', plan: 'Planning', report: 'Diagnosing', route: 'Choosing a way to pack', scatter: 'Scattering tokens', pack: 'Packing', seal: 'Sealing',
 }
 
 class Bars implements Reporter {

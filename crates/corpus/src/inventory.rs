@@ -13,6 +13,11 @@ use walkdir::WalkDir;
 
 use crate::CorpusOptions;
 
+/// Bytes of text in a byte of a packed file, about: how many parts a large one is spooled into.
+const PACKED_RATIO: u64 = 4;
+/// Most parts of a packed file.
+const MOST_PARTS: u32 = 1 << 16;
+
 /// The files and splits of a corpus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -77,8 +82,11 @@ pub struct Split {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Range {
-    /// The whole file.
-    Whole,
+    /// Whole files, from the split's file to before `end`: small ones share a split.
+    Files {
+        /// One after the last.
+        end: u32,
+    },
     /// The lines whose first byte is in `start..end` of a plain JSONL file.
     Bytes {
         /// First byte.
@@ -93,10 +101,12 @@ pub enum Range {
         /// One after the last.
         end: u32,
     },
-    /// Text files from the split's file to before `end`.
-    Files {
-        /// One after the last.
-        end: u32,
+    /// One of the parts that a large packed file is spooled into, see [`crate::spool_file`].
+    Part {
+        /// Which, from 0.
+        part: u32,
+        /// How many there are.
+        of: u32,
     },
 }
 
@@ -125,6 +135,14 @@ impl Inventory {
         Path::new(&self.root).join(&self.files[file as usize].path)
     }
 
+    /// The files that are spooled into parts, in order.
+    pub fn spooled(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.splits.iter().filter_map(|split| match split.range {
+            Range::Part { part: 0, of } => Some((split.file, of)),
+            _ => None,
+        })
+    }
+
     /// The files of a split.
     pub fn files_of(&self, split: usize) -> std::ops::Range<u32> {
         let Split { file, range } = self.splits[split];
@@ -139,6 +157,7 @@ impl Inventory {
 pub fn split_bytes(inventory: &Inventory, split: usize) -> u64 {
     match inventory.splits[split].range {
         Range::Bytes { start, end } => end - start,
+        Range::Part { of, .. } => inventory.files[inventory.splits[split].file as usize].bytes / u64::from(of.max(1)),
         _ => inventory.files_of(split).map(|f| inventory.files[f as usize].bytes).sum(),
     }
 }
@@ -272,53 +291,63 @@ fn stamp(path: &Path) -> Result<(u64, u64)> {
 ///
 /// Errors: `INPUT_CHANGED`, `INPUT_NOT_FOUND`.
 pub fn check_unchanged(inventory: &Inventory, split: usize) -> Result<()> {
-    for file in inventory.files_of(split) {
-        let path = inventory.path(file);
-        let then = &inventory.files[file as usize];
-        if stamp(&path)? != (then.bytes, then.modified_ns) {
-            let message = format!("{} has changed since the run was prepared; begin again in another output directory", path.display());
-            return Err(Error::new(Code::InputChanged, message).with("file", then.path.as_str()));
-        }
+    inventory.files_of(split).try_for_each(|file| check_file_unchanged(inventory, file))
+}
+
+/// Checks that a file is as it was listed.
+///
+/// Errors: `INPUT_CHANGED`, `INPUT_NOT_FOUND`.
+pub fn check_file_unchanged(inventory: &Inventory, file: u32) -> Result<()> {
+    let path = inventory.path(file);
+    let then = &inventory.files[file as usize];
+    if stamp(&path)? != (then.bytes, then.modified_ns) {
+        let message = format!("{} has changed since the run was prepared; begin again in another output directory", path.display());
+        return Err(Error::new(Code::InputChanged, message).with("file", then.path.as_str()));
     }
     Ok(())
 }
 
+/// Splits of about `split_bytes`: large files are divided, small neighbours share one.
 fn divide(inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
     let size = split_bytes.max(1);
     let mut splits: Vec<Split> = Vec::new();
-    let mut text_bytes = 0;
+    let mut shared = 0;
     for (number, file) in inventory.files.iter().enumerate() {
         let number = u32::try_from(number).map_err(|_| Error::new(Code::TooManyRows, "the corpus has more than 2³²−1 files"))?;
+        let split = |range: Range| Split { file: number, range };
         match file.kind {
+            _ if file.bytes <= size => match splits.last_mut() {
+                Some(Split { range: Range::Files { end }, .. }) if *end == number && shared + file.bytes <= size => {
+                    *end = number + 1;
+                    shared += file.bytes;
+                }
+                _ => {
+                    splits.push(split(Range::Files { end: number + 1 }));
+                    shared = file.bytes;
+                }
+            },
+            Kind::Text => splits.push(split(Range::Files { end: number + 1 })),
             Kind::Jsonl(Packing::Plain) => {
-                let parts = file.bytes.div_ceil(size).max(1);
+                let parts = file.bytes.div_ceil(size);
                 let at = |i: u64| (u128::from(file.bytes) * u128::from(i) / u128::from(parts)) as u64;
-                splits.extend((0..parts).map(|i| Split { file: number, range: Range::Bytes { start: at(i), end: at(i + 1) } }));
+                splits.extend((0..parts).map(|i| split(Range::Bytes { start: at(i), end: at(i + 1) })));
             }
-            Kind::Jsonl(_) => splits.push(Split { file: number, range: Range::Whole }),
+            Kind::Jsonl(_) => {
+                let of = u32::try_from(file.bytes.div_ceil((size / PACKED_RATIO).max(1))).unwrap_or(u32::MAX).min(MOST_PARTS);
+                splits.extend((0..of).map(|part| split(Range::Part { part, of })));
+            }
             Kind::Parquet => {
-                let mut start = 0;
+                let (mut start, mut bytes) = (0, 0);
                 let groups = row_group_bytes(&inventory.path(number))?;
-                let mut bytes = 0;
                 for (i, group) in groups.iter().enumerate() {
                     bytes += group;
                     if bytes >= size || i + 1 == groups.len() {
                         let end = i as u32 + 1;
-                        splits.push(Split { file: number, range: Range::RowGroups { start, end } });
+                        splits.push(split(Range::RowGroups { start, end }));
                         (start, bytes) = (end, 0);
                     }
                 }
             }
-            Kind::Text => match splits.last_mut() {
-                Some(Split { range: Range::Files { end }, .. }) if *end == number && text_bytes + file.bytes <= size => {
-                    *end = number + 1;
-                    text_bytes += file.bytes;
-                }
-                _ => {
-                    splits.push(Split { file: number, range: Range::Files { end: number + 1 } });
-                    text_bytes = file.bytes;
-                }
-            },
         }
     }
     Ok(splits)

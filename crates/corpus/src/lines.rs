@@ -11,7 +11,7 @@ use crate::{Packing, Range};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes read from a file at once.
-const BUFFER: usize = 1 << 20;
+pub(crate) const BUFFER: usize = 1 << 20;
 
 /// Reads the lines of one split.
 pub(crate) struct Lines {
@@ -22,6 +22,8 @@ pub(crate) struct Lines {
     at: u64,
     /// Lines that begin here or later are another split's.
     end: u64,
+    /// Whether the next line is the file's first.
+    first: bool,
 }
 
 /// A line that is a row.
@@ -37,28 +39,22 @@ impl Lines {
         let mut file = File::open(path).at("open", path)?;
         let (mut at, mut end) = (0, u64::MAX);
         let mut inside_line = false;
+        let mut first = true;
+        if let Range::Part { part, .. } = range {
+            first = part == 0;
+        }
         if let Range::Bytes { start, end: last } = range {
             (at, end) = (start, last);
             if start > 0 {
+                first = false;
                 // Begin one byte earlier: whether a line starts at `start` is told by what stands before it.
                 let mut before = [0];
                 file.seek(SeekFrom::Start(start - 1)).and_then(|_| file.read_exact(&mut before)).at("read", path)?;
                 inside_line = before[0] != b'\n';
             }
         }
-        let input: Box<dyn BufRead + Send> = match packing {
-            Packing::Plain => Box::new(BufReader::with_capacity(BUFFER, file)),
-            Packing::Gzip => {
-                let decoder = flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file));
-                Box::new(BufReader::with_capacity(BUFFER, decoder))
-            }
-            Packing::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, file)).at("read", path)?;
-                decoder.window_log_max(31).at("read", path)?;
-                Box::new(BufReader::with_capacity(BUFFER, decoder))
-            }
-        };
-        let mut lines = Lines { input, path: path.to_owned(), packing, at, end };
+        let input = unpacked(BufReader::with_capacity(BUFFER, file), packing).at("read", path)?;
+        let mut lines = Lines { input, path: path.to_owned(), packing, at, end, first };
         if inside_line {
             lines.skip_line()?;
         }
@@ -72,7 +68,7 @@ impl Lines {
             if self.at >= self.end {
                 return Ok(None);
             }
-            let first = self.at == 0;
+            let first = std::mem::take(&mut self.first);
             let mut any = false;
             let mut too_long = false;
             loop {
@@ -138,8 +134,21 @@ impl Lines {
     }
 }
 
+/// What a packed file holds.
+pub(crate) fn unpacked(packed: impl BufRead + Send + 'static, packing: Packing) -> io::Result<Box<dyn BufRead + Send>> {
+    Ok(match packing {
+        Packing::Plain => Box::new(packed),
+        Packing::Gzip => Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(packed))),
+        Packing::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
+            decoder.window_log_max(31)?;
+            Box::new(BufReader::with_capacity(BUFFER, decoder))
+        }
+    })
+}
+
 /// An error while reading a packed file is damage; of a plain one, the system's.
-fn unreadable(error: &io::Error, path: &Path, packing: Packing) -> Error {
+pub(crate) fn unreadable(error: &io::Error, path: &Path, packing: Packing) -> Error {
     let name = match packing {
         Packing::Plain => return Error::io(error, "read", path),
         Packing::Gzip => "gzip",

@@ -1,5 +1,7 @@
 //! What the caller says about a corpus. No defaults: the TypeScript schema holds them.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// Where the documents are and which fields hold what.
@@ -20,6 +22,8 @@ pub struct CorpusOptions {
     pub source_field: Option<String>,
     /// A document with more bytes is a bad row.
     pub max_document_bytes: u64,
-    /// Plain JSONL, Parquet and text trees are divided into splits of about this many bytes.
+    /// Files are divided, and small ones taken together, into splits of about this many bytes.
     pub split_bytes: u64,
+    /// Where the parts of large packed files stand, once they are spooled; a corpus whose splits may be parts needs it to be read.
+    pub spool: Option<PathBuf>,
 }

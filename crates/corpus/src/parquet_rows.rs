@@ -24,6 +24,7 @@ pub(crate) struct ParquetRows {
     path: PathBuf,
     batch: Option<RecordBatch>,
     row: usize,
+    rows: u64,
     text: String,
     id: Option<String>,
     source: Option<String>,
@@ -51,14 +52,6 @@ pub(crate) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>>
     // The file's own schema, not the one that its writer embedded: dictionaries come as plain strings.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     unless_damaged(path, || ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
-}
-
-/// Rows in row groups `start..end`; checks that the wanted columns are there.
-pub(crate) fn count(path: &Path, options: &CorpusOptions, start: u32, end: u32) -> Result<u64> {
-    let builder = open(path)?;
-    check_columns(path, &builder, options)?;
-    let groups = builder.metadata().row_groups();
-    Ok(groups[start as usize..(end as usize).min(groups.len())].iter().map(|g| g.num_rows().max(0) as u64).sum())
 }
 
 fn wanted(options: &CorpusOptions) -> Vec<(&'static str, &String)> {
@@ -116,6 +109,7 @@ impl ParquetRows {
             _ => (0..builder.metadata().num_row_groups()).collect(),
         };
         let metadata = builder.metadata().row_groups();
+        let rows = groups.iter().map(|&i| metadata.get(i).map_or(0, |g| g.num_rows().max(0) as u64)).sum();
         let of = |i: &usize| metadata.get(*i).map_or(0, |g| g.total_byte_size().max(0) / g.num_rows().max(1));
         let row_bytes = groups.iter().map(of).max().unwrap_or(0).max(1);
         let batch = (BATCH_BYTES / row_bytes).clamp(1, 4096) as usize;
@@ -126,11 +120,17 @@ impl ParquetRows {
             path: path.to_owned(),
             batch: None,
             row: 0,
+            rows,
             text: options.text_field.clone(),
             id: options.id_field.clone(),
             source: options.source_field.clone(),
             queries: options.query_field.clone(),
         })
+    }
+
+    /// Rows in all, as the file says.
+    pub(crate) fn count(&self) -> u64 {
+        self.rows
     }
 
     /// Reads the next row into `fields`; `None` after the last, `Some(Some(bad))` for one that cannot be used.

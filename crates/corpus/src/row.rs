@@ -2,14 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::path::PathBuf;
 
-use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_common::{Code, Ctx, Result, ResultExt};
 
-use crate::CorpusOptions;
-use crate::inventory::{InputFile, Inventory, Kind, Packing, Range};
+use crate::inventory::{InputFile, Inventory, Kind, Packing, Range, Split};
 use crate::json::{self, Fields};
 use crate::lines::{Line, Lines};
-use crate::parquet_rows::{self, ParquetRows};
+use crate::parquet_rows::ParquetRows;
+use crate::{CorpusOptions, parts};
 
 /// A row.
 #[derive(Debug)]
@@ -64,17 +65,42 @@ impl Bad {
 enum Source {
     Lines(Lines),
     Parquet(Box<ParquetRows>),
-    Texts,
+    /// A text file: its one row.
+    Text(PathBuf),
+    /// A text file whose row was read.
+    Read,
+}
+
+impl Source {
+    /// Opens file number `file` of a corpus, or the range of it.
+    fn open(options: &CorpusOptions, path: PathBuf, file: u32, kind: Kind, range: Range) -> Result<Source> {
+        Ok(match (kind, range) {
+            (Kind::Jsonl(_), Range::Part { part, .. }) => {
+                Source::Lines(Lines::open(&parts::path(options, file, part)?, Packing::Zstd, range)?)
+            }
+            (Kind::Jsonl(packing), _) => Source::Lines(Lines::open(&path, packing, range)?),
+            (Kind::Parquet, _) => Source::Parquet(Box::new(ParquetRows::open(&path, options, range)?)),
+            (Kind::Text, _) => Source::Text(path),
+        })
+    }
+}
+
+/// Bytes that a line may have: a text of `maxDocumentBytes` can take six times as many, escaped, and other fields stand beside it.
+pub(crate) fn most_line_bytes(options: &CorpusOptions) -> u64 {
+    options.max_document_bytes.saturating_mul(6).saturating_add(1 << 20)
 }
 
 /// Lends the rows of one split.
 pub struct RowReader {
     options: CorpusOptions,
+    root: PathBuf,
+    /// The files of the split, and the number of the first in the corpus.
     files: Vec<InputFile>,
-    root: std::path::PathBuf,
+    first_file: u32,
+    range: Range,
+    /// Place in `files` of the one that is read.
+    at: usize,
     source: Source,
-    /// Place in `files` of the next text file.
-    file: usize,
     /// Number in the file of the next row.
     number: u64,
     line: Vec<u8>,
@@ -87,21 +113,15 @@ impl RowReader {
     /// Errors: `INPUT_NOT_FOUND`, `INPUT_TRUNCATED`, `MISSING_COLUMN`, `IO`.
     pub fn open(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, split: usize, first: u64) -> Result<RowReader> {
         ctx.cancel.check()?;
-        let file = inventory.splits[split].file;
-        let range = inventory.splits[split].range;
-        let path = inventory.path(file);
-        let source = match inventory.files[file as usize].kind {
-            Kind::Jsonl(packing) => Source::Lines(Lines::open(&path, packing, range)?),
-            Kind::Parquet => Source::Parquet(Box::new(ParquetRows::open(&path, options, range)?)),
-            Kind::Text => Source::Texts,
-        };
-        let files = inventory.files_of(split).map(|f| inventory.files[f as usize].clone()).collect();
+        let Split { file, range } = inventory.splits[split];
         Ok(RowReader {
             options: options.clone(),
-            files,
             root: inventory.root.clone().into(),
-            source,
-            file: 0,
+            files: inventory.files_of(split).map(|f| inventory.files[f as usize].clone()).collect(),
+            first_file: file,
+            range,
+            at: 0,
+            source: Source::open(options, inventory.path(file), file, inventory.files[file as usize].kind, range)?,
             number: first,
             line: Vec::new(),
             fields: Fields::default(),
@@ -110,55 +130,65 @@ impl RowReader {
 
     /// The next row; `None` after the last.
     ///
-    /// Errors: `INPUT_TRUNCATED`, `IO`, which end the reading.
+    /// Errors: `INPUT_TRUNCATED`, `MISSING_COLUMN`, `IO`, which end the reading.
     #[allow(clippy::should_implement_trait)] // it lends
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
-        let max = self.options.max_document_bytes;
-        let bad = match &mut self.source {
-            Source::Lines(lines) => {
-                // A text of `max` bytes can take six times as many, escaped, and other fields stand beside it.
-                match lines.next(&mut self.line, max.saturating_mul(6).saturating_add(1 << 20))? {
-                    None => return Ok(None),
-                    Some(Line::TooLong) => {
-                        Some(Bad::new(Code::DocumentTooLarge, format!("the line is longer than a document of {max} bytes can be")))
-                    }
-                    Some(Line::Whole) => match std::str::from_utf8(&self.line) {
-                        Err(e) => Some(Bad::new(Code::BadUtf8, format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))),
-                        Ok(line) => json::parse(line, &self.options, &mut self.fields).err().map(|reason| Bad::new(Code::BadRow, reason)),
-                    },
-                }
+        let bad = loop {
+            if let Some(bad) = self.read()? {
+                break bad;
             }
-            Source::Parquet(rows) => match rows.next(&mut self.fields)? {
-                None => return Ok(None),
-                Some(bad) => bad,
-            },
-            Source::Texts => {
-                let Some(file) = self.files.get(self.file) else { return Ok(None) };
-                self.file += 1;
-                self.number = 0;
-                read_text(&self.root.join(&file.path), max, &mut self.fields)?
-            }
+            let Some(next) = self.files.get(self.at + 1) else { return Ok(None) };
+            self.at += 1;
+            self.number = 0;
+            let (path, number) = (self.root.join(&next.path), self.first_file + self.at as u32);
+            self.source = Source::open(&self.options, path, number, next.kind, self.range)?;
         };
-        let at = if matches!(self.source, Source::Texts) { self.file - 1 } else { 0 };
+        let file = &self.files[self.at];
         let number = self.number;
         self.number += 1;
-        let content = match bad.or_else(|| self.check(max)) {
+        let content = match bad.or_else(|| self.check(file.kind)) {
             Some(bad) => Content::Bad(bad),
             None if self.fields.text.trim().is_empty() => Content::Empty,
             None => {
-                if self.options.id_field.is_none() || matches!(self.source, Source::Texts) {
-                    self.fields.id = default_id(&self.files[at], number);
+                if self.options.id_field.is_none() || file.kind == Kind::Text {
+                    self.fields.id = default_id(file, number);
                 }
                 let Fields { text, id, source, has_source, queries, .. } = &self.fields;
                 Content::Document(Document { id, text, source: has_source.then_some(source.as_str()), queries })
             }
         };
-        Ok(Some(Row { file: &self.files[at].path, number, content }))
+        Ok(Some(Row { file: &file.path, number, content }))
+    }
+
+    /// Reads a row of the open file into `fields`; `None` after its last, `Some(Some(bad))` for one that cannot be used.
+    #[allow(clippy::option_option)] // end of rows, and whether the row is bad, are two questions
+    fn read(&mut self) -> Result<Option<Option<Bad>>> {
+        let max = self.options.max_document_bytes;
+        match &mut self.source {
+            Source::Lines(lines) => Ok(match lines.next(&mut self.line, most_line_bytes(&self.options))? {
+                None => None,
+                Some(Line::TooLong) => {
+                    Some(Some(Bad::new(Code::DocumentTooLarge, format!("the line is longer than a document of {max} bytes can be"))))
+                }
+                Some(Line::Whole) => Some(match std::str::from_utf8(&self.line) {
+                    Err(e) => Some(Bad::new(Code::BadUtf8, format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))),
+                    Ok(line) => json::parse(line, &self.options, &mut self.fields).err().map(|reason| Bad::new(Code::BadRow, reason)),
+                }),
+            }),
+            Source::Parquet(rows) => rows.next(&mut self.fields),
+            Source::Text(path) => {
+                let bad = read_text(path, max, &mut self.fields)?;
+                self.source = Source::Read;
+                Ok(Some(bad))
+            }
+            Source::Read => Ok(None),
+        }
     }
 
     /// What is wrong with fields that were read.
-    fn check(&self, max: u64) -> Option<Bad> {
-        if matches!(self.source, Source::Texts) {
+    fn check(&self, kind: Kind) -> Option<Bad> {
+        let max = self.options.max_document_bytes;
+        if kind == Kind::Text {
             return None;
         }
         if !self.fields.has_text {
@@ -210,26 +240,26 @@ pub fn default_id(file: &InputFile, row: u64) -> String {
 ///
 /// Errors: as [`RowReader::open`] and [`RowReader::next`].
 pub fn count_rows(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, split: usize) -> Result<u64> {
-    let file = inventory.splits[split].file;
     let range = inventory.splits[split].range;
-    let path = inventory.path(file);
-    let bytes = crate::split_bytes(inventory, split);
-    let rows = match (inventory.files[file as usize].kind, range) {
-        (Kind::Jsonl(packing), _) => {
-            let mut lines = Lines::open(&path, packing, range)?;
-            let (mut line, mut rows) = (Vec::new(), 0u64);
-            while lines.next(&mut line, options.max_document_bytes.saturating_mul(6).saturating_add(1 << 20))?.is_some() {
-                rows += 1;
-                if rows.is_multiple_of(1024) {
-                    ctx.cancel.check()?;
-                }
-            }
-            rows
+    let mut rows = 0;
+    for file in inventory.files_of(split) {
+        rows += match Source::open(options, inventory.path(file), file, inventory.files[file as usize].kind, range)? {
+            Source::Lines(lines) => count_lines(ctx, options, lines)?,
+            Source::Parquet(rows) => rows.count(),
+            Source::Text(_) | Source::Read => 1,
+        };
+    }
+    ctx.progress.advance(crate::split_bytes(inventory, split));
+    Ok(rows)
+}
+
+fn count_lines(ctx: &Ctx, options: &CorpusOptions, mut lines: Lines) -> Result<u64> {
+    let (mut line, mut rows) = (Vec::new(), 0u64);
+    while lines.next(&mut line, most_line_bytes(options))?.is_some() {
+        rows += 1;
+        if rows.is_multiple_of(1024) {
+            ctx.cancel.check()?;
         }
-        (Kind::Parquet, Range::RowGroups { start, end }) => parquet_rows::count(&path, options, start, end)?,
-        (Kind::Parquet, _) => return Err(Error::new(Code::Internal, "a Parquet split without row groups")),
-        (Kind::Text, _) => inventory.files_of(split).len() as u64,
-    };
-    ctx.progress.advance(bytes);
+    }
     Ok(rows)
 }

@@ -1,46 +1,37 @@
-//! Building: all occurrences of candidates are hashed in parallel and dealt to partitions by the hash's first bits (counting sort);
-//! each partition numbers its distinct phrases in a table of its own; documents then choose among numbers.
-//!
-//! Costs, beside the tables: 20 bytes an occurrence, 24 a distinct phrase, 8 a document.
+//! Building: occurrences of candidates become numbers of distinct phrases ([`Numbered`]), documents choose among numbers, keywords get
+//! their lists and hierarchy. Whether phrases were numbered in memory ([`crate::numbering`]) or on the disk ([`crate::spill`]) changes nothing.
 
-use hashbrown::{HashMap, HashTable};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use hashbrown::HashMap;
 use longweave_common::random::{Key, below, draw};
 use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
 use longweave_keywords::NonInformative;
 use longweave_neighbours::Vectors;
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::affinity::{Features, Lists};
-use crate::candidates::CandidateTable;
-use crate::{Hierarchy, Index, IndexOptions, Representative, affinity, hierarchy, nearness};
+use crate::candidates::{CandidateTable, sizes};
+use crate::numbering::{Numbered, in_memory};
+use crate::{Hierarchy, Index, IndexOptions, Representative, affinity, hierarchy, nearness, spill};
 
-/// log2 of the number of partitions.
-const PARTITION_BITS: u32 = 8;
+/// Documents that choose at once.
+const BLOCK: usize = 4096;
+/// Bytes of an occurrence while phrases are numbered in memory, beside its text.
+const OCCURRENCE_BYTES: u64 = 36;
 
-/// Where a phrase stands: table, row in its strings.
-type Place = (u32, u32);
-
-/// The distinct phrases of all tables, by number.
-pub(crate) struct Phrases<'a> {
-    tables: &'a [CandidateTable],
-    /// Where each stands for the first time.
-    places: Vec<Place>,
-    /// Documents that have it.
-    pub(crate) documents: Vec<u32>,
-    /// The number of each occurrence, by table.
-    pub(crate) numbers: Vec<Vec<u32>>,
-}
-
-impl<'a> Phrases<'a> {
-    pub(crate) fn text(&self, number: u32) -> &'a str {
-        let (table, row) = self.places[number as usize];
-        self.tables[table as usize].phrases.get(row as usize)
+fn check_order(rows: usize, in_order: bool, keys: &[u128]) -> Result<()> {
+    if rows == keys.len() && in_order {
+        return Ok(());
     }
+    let message =
+        format!("there are candidates of {rows} documents, but {} documents; delete the work directory and run again", keys.len());
+    Err(Error::new(Code::FileCorrupt, message))
 }
 
-/// Builds the index of the corpus whose documents have `keys` ([`Key`] of each id, by `DocId`). `vectors`, of each document, are needed for
-/// [`Hierarchy::Vectors`].
+/// Builds the index of the corpus whose documents have `keys` ([`Key`] of each id, by `DocId`), in memory. `vectors`, of each document, are
+/// needed for [`Hierarchy::Vectors`].
 ///
 /// Errors: `FILE_CORRUPT` when tables and keys disagree, `CANCELLED`.
 pub fn build(
@@ -53,106 +44,54 @@ pub fn build(
 ) -> Result<Index> {
     let rows: usize = tables.iter().map(CandidateTable::rows).sum();
     let in_order = tables.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.rows()) == t.first as usize)).all(|fits| fits);
-    if rows != keys.len() || !in_order {
-        let message =
-            format!("there are candidates of {rows} documents, but {} documents; delete the work directory and run again", keys.len());
-        return Err(Error::new(Code::FileCorrupt, message));
+    check_order(rows, in_order, keys)?;
+    ctx.pool.install(|| finish(ctx, &in_memory(ctx, tables, non_informative)?, keys, options, vectors))
+}
+
+/// Builds the same index from the tables at `files`, each with the `DocId` of its first row. Where they would take more than half of the
+/// memory bound they are numbered on the disk, in `scratch`, which is emptied before and removed after.
+///
+/// Errors: as [`build`], and those of reading and writing.
+pub fn build_from_files(
+    ctx: &Ctx,
+    files: &[(PathBuf, u32)],
+    keys: &[u128],
+    non_informative: &NonInformative,
+    options: &IndexOptions,
+    vectors: Option<&Vectors>,
+    scratch: &Path,
+) -> Result<Index> {
+    let mut needed = 0u64;
+    for (prefix, _) in files {
+        let (bytes, occurrences) = sizes(prefix)?;
+        needed += bytes + occurrences * OCCURRENCE_BYTES;
     }
+    if needed <= ctx.budget.limit() / 2 {
+        let open = |(prefix, first): &(PathBuf, u32)| CandidateTable::open(prefix, *first);
+        let tables = files.iter().map(open).collect::<Result<Vec<_>>>()?;
+        return build(ctx, &tables, keys, non_informative, options, vectors);
+    }
+    let scratch = spill::Scratch::create(scratch)?;
     ctx.pool.install(|| {
-        let phrases = number_phrases(ctx, tables)?;
-        let informative: Vec<bool> =
-            (0..phrases.documents.len() as u32).into_par_iter().map(|n| !non_informative.contains(phrases.text(n))).collect();
-        let chosen = choose(ctx, tables, keys, &phrases, &informative, options)?;
-        ctx.cancel.check()?;
-        assemble(ctx, tables, &phrases, &chosen, &informative, options, vectors)
+        let numbered = spill::on_disk(ctx, files, non_informative, &scratch)?;
+        check_order(numbered.rows(), true, keys)?;
+        finish(ctx, &numbered, keys, options, vectors)
     })
 }
 
-fn number_phrases<'a>(ctx: &Ctx, tables: &'a [CandidateTable]) -> Result<Phrases<'a>> {
-    let hashes: Vec<Vec<u64>> =
-        tables.par_iter().map(|t| (0..t.phrases.len()).map(|row| xxh3_64(t.phrases.get(row).as_bytes())).collect()).collect();
+fn finish(ctx: &Ctx, numbered: &Numbered<'_>, keys: &[u128], options: &IndexOptions, vectors: Option<&Vectors>) -> Result<Index> {
+    let chosen = choose(ctx, numbered, keys, options)?;
     ctx.cancel.check()?;
-    // Counting sort of all occurrences by partition, tables and rows in order within each.
-    let partitions = 1usize << PARTITION_BITS;
-    let partition = |hash: u64| (hash >> (64 - PARTITION_BITS)) as usize;
-    let mut ends = vec![0usize; partitions + 1];
-    for &hash in hashes.iter().flatten() {
-        ends[partition(hash) + 1] += 1;
-    }
-    for p in 0..partitions {
-        ends[p + 1] += ends[p];
-    }
-    let mut next = ends.clone();
-    let mut sorted: Vec<Place> = vec![(0, 0); ends[partitions]];
-    for (table, hashes) in hashes.iter().enumerate() {
-        for (row, &hash) in hashes.iter().enumerate() {
-            let at = &mut next[partition(hash)];
-            sorted[*at] = (table as u32, row as u32);
-            *at += 1;
-        }
-    }
-    ctx.cancel.check()?;
-    struct Part {
-        places: Vec<Place>,
-        documents: Vec<u32>,
-        numbers: Vec<u32>,
-    }
-    let text = |(table, row): Place| tables[table as usize].phrases.get(row as usize);
-    let parts: Vec<Part> = (0..partitions)
-        .into_par_iter()
-        .map(|p| {
-            let mine = &sorted[ends[p]..ends[p + 1]];
-            let mut part = Part { places: Vec::new(), documents: Vec::new(), numbers: Vec::with_capacity(mine.len()) };
-            let mut known: HashTable<u32> = HashTable::with_capacity(mine.len() / 2);
-            let hash_of = |(table, row): Place| hashes[table as usize][row as usize];
-            for &place in mine {
-                let hash = hash_of(place);
-                let same = |&n: &u32| hash_of(part.places[n as usize]) == hash && text(part.places[n as usize]) == text(place);
-                let number = match known.find(hash, same) {
-                    Some(&number) => number,
-                    None => {
-                        let number = part.places.len() as u32;
-                        known.insert_unique(hash, number, |&n| hash_of(part.places[n as usize]));
-                        part.places.push(place);
-                        part.documents.push(0);
-                        number
-                    }
-                };
-                part.documents[number as usize] += 1;
-                part.numbers.push(number);
-            }
-            part
-        })
-        .collect();
-    let mut phrases =
-        Phrases { tables, places: Vec::new(), documents: Vec::new(), numbers: hashes.iter().map(|h| vec![0; h.len()]).collect() };
-    for (p, part) in parts.into_iter().enumerate() {
-        let base = phrases.places.len() as u32;
-        for (&(table, row), number) in sorted[ends[p]..ends[p + 1]].iter().zip(part.numbers) {
-            phrases.numbers[table as usize][row as usize] = base + number;
-        }
-        phrases.places.extend(part.places);
-        phrases.documents.extend(part.documents);
-    }
-    Ok(phrases)
+    assemble(ctx, numbered, &chosen, options, vectors)
 }
 
 /// The number of the phrase that represents each document; `u32::MAX` for none.
-fn choose(
-    ctx: &Ctx,
-    tables: &[CandidateTable],
-    keys: &[u128],
-    phrases: &Phrases<'_>,
-    informative: &[bool],
-    options: &IndexOptions,
-) -> Result<Vec<u32>> {
-    let with_candidate: usize = tables.iter().map(|t| (0..t.rows()).filter(|&row| !t.range(row).is_empty()).count()).sum();
+fn choose(ctx: &Ctx, numbered: &Numbered<'_>, keys: &[u128], options: &IndexOptions) -> Result<Vec<u32>> {
+    let with_candidate = (0..numbered.rows()).into_par_iter().filter(|&row| !numbered.range(row).is_empty()).count();
     // A product of a count and a share, floored: the same on every machine.
     let cap = ((options.common_cap * with_candidate as f64) as u32).max(options.common_floor).max(1);
-    let words: Vec<u32> = (0..phrases.documents.len() as u32).into_par_iter().map(|n| phrases.text(n).split(' ').count() as u32).collect();
-    let of_row = |(table, row): (usize, usize)| -> u32 {
-        let doc = tables[table].first as usize + row;
-        let candidates = tables[table].range(row).map(|i| phrases.numbers[table][i]).filter(|&n| informative[n as usize]);
+    let of_row = |doc: usize, numbers: &[u32]| -> u32 {
+        let candidates = numbers.iter().copied().filter(|&n| numbered.informative[n as usize]);
         match options.representative {
             Representative::Random => {
                 let candidates: Vec<u32> = candidates.collect();
@@ -163,12 +102,12 @@ fn choose(
             }
             Representative::Common => {
                 // Candidates come in byte order, so the first of equals is the first in byte order.
-                let mut best: Option<(bool, u32, u32, u32)> = None;
+                let mut best: Option<(bool, u32, u16, u32)> = None;
                 for n in candidates {
-                    let documents = phrases.documents[n as usize];
+                    let documents = numbered.documents[n as usize];
                     let under = documents <= cap;
                     let rank = if under { documents } else { u32::MAX - documents };
-                    let entry = (under, rank, words[n as usize], n);
+                    let entry = (under, rank, numbered.words[n as usize], n);
                     if best.is_none_or(|b| (entry.0, entry.1, entry.2) > (b.0, b.1, b.2)) {
                         best = Some(entry);
                     }
@@ -177,35 +116,35 @@ fn choose(
             }
         }
     };
-    let mut chosen = Vec::with_capacity(keys.len());
-    for (table, rows) in tables.iter().enumerate() {
+    let of_block = |block: usize| -> Result<Vec<u32>> {
         ctx.cancel.check()?;
-        chosen.extend((0..rows.rows()).into_par_iter().map(|row| of_row((table, row))).collect::<Vec<u32>>());
-    }
-    Ok(chosen)
+        let rows = block * BLOCK..numbered.rows().min((block + 1) * BLOCK);
+        let mut buffer = Vec::new();
+        let start = numbered.range(rows.start).start;
+        let numbers = numbered.numbers.get(start..numbered.range(rows.end - 1).end, &mut buffer)?;
+        let own = |row: usize| (numbered.range(row).start - start) as usize..(numbered.range(row).end - start) as usize;
+        Ok(rows.map(|row| of_row(row, &numbers[own(row)])).collect())
+    };
+    let blocks: Vec<Vec<u32>> = (0..numbered.rows().div_ceil(BLOCK)).into_par_iter().map(of_block).collect::<Result<_>>()?;
+    Ok(blocks.concat())
 }
 
-fn assemble(
-    ctx: &Ctx,
-    tables: &[CandidateTable],
-    phrases: &Phrases<'_>,
-    chosen: &[u32],
-    informative: &[bool],
-    options: &IndexOptions,
-    vectors: Option<&Vectors>,
-) -> Result<Index> {
+fn assemble(ctx: &Ctx, numbered: &Numbered<'_>, chosen: &[u32], options: &IndexOptions, vectors: Option<&Vectors>) -> Result<Index> {
     let mut used: Vec<u32> = chosen.iter().copied().filter(|&n| n != u32::MAX).collect();
     used.par_sort_unstable();
     used.dedup();
-    used.par_sort_unstable_by_key(|&n| phrases.text(n));
-    let mut keyword_of_phrase = vec![KeywordId::NONE; phrases.documents.len()];
-    for (keyword, &number) in used.iter().enumerate() {
+    let mut named: Vec<(String, u32)> = numbered.texts.of(&used)?.into_iter().zip(used).collect();
+    named.par_sort_unstable();
+    let mut keyword_of_phrase = vec![KeywordId::NONE; numbered.documents.len()];
+    for (keyword, &(_, number)) in named.iter().enumerate() {
         keyword_of_phrase[number as usize] = KeywordId::new(keyword as u32);
     }
     let keyword_of: Vec<KeywordId> =
         chosen.par_iter().map(|&n| if n == u32::MAX { KeywordId::NONE } else { keyword_of_phrase[n as usize] }).collect();
+    drop(keyword_of_phrase);
+    let phrases: Vec<String> = named.into_iter().map(|(text, _)| text).collect();
     // Posting lists by counting sort.
-    let mut ends = vec![0u64; used.len()];
+    let mut ends = vec![0u64; phrases.len()];
     for keyword in keyword_of.iter().filter(|k| !k.is_none()) {
         ends[keyword.index()] += 1;
     }
@@ -220,7 +159,7 @@ fn assemble(
         docs[*at as usize] = DocId::new(doc as u32);
         *at += 1;
     }
-    let keywords: Vec<&str> = used.iter().map(|&n| phrases.text(n)).collect();
+    let keywords: Vec<&str> = phrases.iter().map(String::as_str).collect();
     let documents = |keyword: usize| &docs[if keyword == 0 { 0 } else { ends[keyword - 1] as usize }..ends[keyword] as usize];
     let tree = match options.hierarchy {
         Hierarchy::Suffix => hierarchy::suffix(&keywords, 1),
@@ -230,45 +169,58 @@ fn assemble(
             hierarchy::joined(&keywords, documents, |clusters| nearness::joins(ctx, clusters, vectors))?
         }
         Hierarchy::Affinity => {
-            let words = words_of(phrases, informative);
+            let words = words_of(numbered)?;
+            let failed = Mutex::new(None);
             let of_document = |doc: DocId, out: &mut Vec<u32>| {
-                let start = out.len();
-                let table = tables.partition_point(|t| t.first <= doc.get()) - 1;
-                let numbers = tables[table].range((doc.get() - tables[table].first) as usize).map(|i| phrases.numbers[table][i]);
-                for number in numbers.filter(|&n| informative[n as usize]) {
-                    out.push(number);
-                    out.extend_from_slice(words.get(number as usize));
+                if let Err(error) = features(numbered, &words, doc, out) {
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
-                out[start..].sort_unstable();
-                let mut last = None;
-                let mut end = start;
-                for i in start..out.len() {
-                    if last != Some(out[i]) {
-                        last = Some(out[i]);
-                        out[end] = out[i];
-                        end += 1;
-                    }
-                }
-                out.truncate(end);
             };
-            let features = Features { of_document: &of_document, phrases: phrases.documents.len() as u32 };
-            hierarchy::joined(&keywords, documents, |clusters| affinity::joins(ctx, clusters, &features))?
+            let features = Features { of_document: &of_document, phrases: numbered.documents.len() as u32 };
+            let tree = hierarchy::joined(&keywords, documents, |clusters| affinity::joins(ctx, clusters, &features))?;
+            match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                Some(error) => return Err(error),
+                None => tree,
+            }
         }
     };
-    Ok(Index::new(keywords.iter().map(|&k| k.to_owned()).collect(), keyword_of, ends, docs, tree))
+    Ok(Index::new(phrases, keyword_of, ends, docs, tree))
+}
+
+/// Appends what a document is about: its candidates that say something and their words, each once.
+fn features(numbered: &Numbered<'_>, words: &Lists<u32>, doc: DocId, out: &mut Vec<u32>) -> Result<()> {
+    let start = out.len();
+    let mut buffer = Vec::new();
+    for &number in numbered.numbers.get(numbered.range(doc.index()), &mut buffer)?.iter().filter(|&&n| numbered.informative[n as usize]) {
+        out.push(number);
+        out.extend_from_slice(words.get(number as usize));
+    }
+    out[start..].sort_unstable();
+    let mut last = None;
+    let mut end = start;
+    for i in start..out.len() {
+        if last != Some(out[i]) {
+            last = Some(out[i]);
+            out[end] = out[i];
+            end += 1;
+        }
+    }
+    out.truncate(end);
+    Ok(())
 }
 
 /// The words of each phrase, as features numbered after the phrases; none for a phrase that says nothing.
-fn words_of(phrases: &Phrases<'_>, informative: &[bool]) -> Lists<u32> {
-    let mut known: HashMap<&str, u32> = HashMap::new();
+fn words_of(numbered: &Numbered<'_>) -> Result<Lists<u32>> {
+    let all = numbered.documents.len() as u32;
+    let mut known: HashMap<u128, u32> = HashMap::new();
     let mut words = Lists::new();
-    for number in 0..phrases.documents.len() as u32 {
-        let text = if informative[number as usize] { phrases.text(number) } else { "" };
+    numbered.texts.each(all, |number, text| {
+        let text = if numbered.informative[number as usize] { text } else { "" };
         for word in text.split(' ').filter(|w| !w.is_empty()) {
-            let next = phrases.documents.len() as u32 + known.len() as u32;
-            words.push(*known.entry(word).or_insert(next));
+            let next = all + known.len() as u32;
+            words.push(*known.entry(Key::of(word).0).or_insert(next));
         }
         words.end();
-    }
-    words
+    })?;
+    Ok(words)
 }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Code, Error, Result};
-use longweave_storage::{FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
+use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_storage::{ArrayFile, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
 
 fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     let mut name = prefix.as_os_str().to_owned();
@@ -43,6 +43,18 @@ impl CandidateWriter {
     }
 }
 
+/// Bytes of a table's phrases on disk, and how many there are.
+pub(crate) fn sizes(prefix: &Path) -> Result<(u64, u64)> {
+    let phrases = with_suffix(prefix, ".phrases.arrow");
+    let bytes = std::fs::metadata(&phrases).at("read", &phrases)?.len();
+    let ends = ArrayFile::<u64>::open(&with_suffix(prefix, ".ends"))?;
+    let mut last = Vec::new();
+    if !ends.is_empty() {
+        ends.read_into(ends.len() - 1, 1, &mut last)?;
+    }
+    Ok((bytes, last.first().copied().unwrap_or(0)))
+}
+
 /// The candidates of a split in memory.
 pub struct CandidateTable {
     /// `DocId` of the first row.
@@ -72,11 +84,5 @@ impl CandidateTable {
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.ends.len()
-    }
-
-    /// Places of a row's phrases.
-    pub(crate) fn range(&self, row: usize) -> std::ops::Range<usize> {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
-        start..self.ends[row] as usize
     }
 }

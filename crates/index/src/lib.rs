@@ -7,8 +7,10 @@ mod candidates;
 mod hierarchy;
 mod index;
 mod nearness;
+mod numbering;
+mod spill;
 
-pub use build::build;
+pub use build::{build, build_from_files};
 pub use candidates::{CandidateTable, CandidateWriter};
 pub use index::Index;
 

@@ -1,5 +1,10 @@
-//! The gather packer: copies the tokens of planned pieces into sequences of exactly the asked length. It reads pieces by position and
-//! writes rows in order, so that the bytes do not depend on the number of threads.
+//! The packer: copies the tokens of planned pieces into sequences of exactly the asked length, and writes rows in order, so that the bytes
+//! do not depend on the number of threads. Gathering reads pieces where documents stand; placing ([`Placement`]) reads tokens that were
+//! scattered in the order of the plan, band by band. Both give the same sequences.
+
+mod place;
+
+pub use place::Placement;
 
 use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
 use longweave_formats::{SequenceRecord, SequenceWriter};
@@ -28,6 +33,21 @@ impl TokenSource for TokenStore {
     }
 }
 
+/// Where a piece's own tokens come from, as sequences are assembled.
+trait OwnTokens: Sync {
+    /// Appends `len` tokens of the piece at `place` among the source's pieces, which begin at token `start` of `doc`.
+    fn append(&self, place: usize, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()>;
+}
+
+/// From where documents stand.
+struct Gather<'a>(&'a dyn TokenSource);
+
+impl OwnTokens for Gather<'_> {
+    fn append(&self, _place: usize, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
+        self.0.read_into(doc, start, len, out)
+    }
+}
+
 /// Everything that sequences are assembled from.
 pub struct PackSource<'a> {
     /// Length, begin tokens, separators.
@@ -51,7 +71,7 @@ pub struct PackSource<'a> {
 }
 
 /// Assembles one sequence, the `i`-th of the source.
-fn sequence(source: &PackSource<'_>, i: usize) -> Result<SequenceRecord> {
+fn sequence(source: &PackSource<'_>, i: usize, own_tokens: &dyn OwnTokens) -> Result<SequenceRecord> {
     let planned = source.sequences.get(i);
     let shape = source.shape;
     let missing = |what: &str| Error::new(Code::Internal, format!("the plan needs a {what}, but none is known"));
@@ -59,7 +79,7 @@ fn sequence(source: &PackSource<'_>, i: usize) -> Result<SequenceRecord> {
     if shape.sequence_bos {
         record.input_ids.push(source.bos.ok_or_else(|| missing("begin token"))?);
     }
-    for &piece in planned.pieces {
+    for (place, &piece) in source.sequences.range(i).zip(planned.pieces) {
         let len = source.tokens.len(piece.doc);
         let (begins, own, separators) = shape.parts(piece, len);
         let at = record.input_ids.len();
@@ -68,7 +88,7 @@ fn sequence(source: &PackSource<'_>, i: usize) -> Result<SequenceRecord> {
         if begins > 0 {
             record.input_ids.push(source.bos.ok_or_else(|| missing("begin token"))?);
         }
-        source.tokens.read_into(piece.doc, offset.min(len), own, &mut record.input_ids)?;
+        own_tokens.append(place, piece.doc, offset.min(len), own, &mut record.input_ids)?;
         let first = (offset.saturating_sub(len)) as usize;
         let separator = source.separator.get(first..first + separators as usize).ok_or_else(|| missing("separator"))?;
         record.input_ids.extend_from_slice(separator);
@@ -95,28 +115,54 @@ fn sequence(source: &PackSource<'_>, i: usize) -> Result<SequenceRecord> {
 
 /// Sequences `range` of the source, in memory.
 pub fn assemble(ctx: &Ctx, source: &PackSource<'_>, range: std::ops::Range<usize>) -> Result<Vec<SequenceRecord>> {
-    ctx.pool.install(|| range.into_par_iter().map(|i| sequence(source, i)).collect())
+    assemble_from(ctx, source, range, &Gather(source.tokens))
 }
 
-/// Writes all sequences of the source in order, as many at once as an eighth of the memory bound holds. `writer_bytes` is what the
-/// writer itself holds meanwhile. Everything is reserved at once, so that tasks never wait for each other's rest; a writer that needs
-/// more than the whole bound works alone.
+fn assemble_from(
+    ctx: &Ctx,
+    source: &PackSource<'_>,
+    range: std::ops::Range<usize>,
+    own_tokens: &dyn OwnTokens,
+) -> Result<Vec<SequenceRecord>> {
+    ctx.pool.install(|| range.into_par_iter().map(|i| sequence(source, i, own_tokens)).collect())
+}
+
+/// Writes all sequences of the source in order, as many at once as an eighth of the memory bound holds; where tokens are placed, from bands
+/// that take at most another eighth. `writer_bytes` is what the writer itself holds meanwhile. Everything is reserved at once, so that
+/// tasks never wait for each other's rest; a writer that needs more than the whole bound works alone.
 ///
-/// Errors: `MEMORY_BUDGET` when a single sequence needs more than the bound; `CANCELLED`; those of reading and writing.
-pub fn pack_shard(ctx: &Ctx, source: &PackSource<'_>, writer: &mut dyn SequenceWriter, writer_bytes: u64) -> Result<()> {
+/// Errors: `MEMORY_BUDGET` when a single sequence needs more than the bound; `FILE_CORRUPT` when scattered tokens are not those that were
+/// written; `CANCELLED`; those of reading and writing.
+pub fn pack_shard(
+    ctx: &Ctx,
+    source: &PackSource<'_>,
+    writer: &mut dyn SequenceWriter,
+    writer_bytes: u64,
+    placement: Option<Placement<'_>>,
+) -> Result<()> {
     let (bytes, limit) = (u64::from(source.shape.length) * COST, ctx.budget.limit());
     let batch = (limit / 8 / bytes).clamp(1, ctx.pool.current_num_threads() as u64 * 16);
-    let least = batch * bytes;
+    let all = source.sequences.len();
+    let band = if placement.is_some() { place::band_sequences(source, limit / 8) } else { all };
+    let least = batch * bytes + if placement.is_some() { place::band_bytes(source, band) } else { 0 };
     let _held = ctx.budget.reserve(least.saturating_add(writer_bytes).min(limit.max(least)), &ctx.cancel)?;
-    let mut start = 0;
-    while start < source.sequences.len() {
-        ctx.cancel.check()?;
-        let n = (source.sequences.len() - start).min(batch as usize);
-        for record in assemble(ctx, source, start..start + n)? {
-            record.as_row(|row| writer.push(row))?;
+    let mut write = |range: std::ops::Range<usize>, own_tokens: &dyn OwnTokens| -> Result<()> {
+        for start in range.clone().step_by(batch as usize) {
+            ctx.cancel.check()?;
+            let end = range.end.min(start + batch as usize);
+            for record in assemble_from(ctx, source, start..end, own_tokens)? {
+                record.as_row(|row| writer.push(row))?;
+            }
+            ctx.progress.advance((end - start) as u64);
         }
-        ctx.progress.advance(n as u64);
-        start += n;
+        Ok(())
+    };
+    let Some(placement) = placement else { return write(0..all, &Gather(source.tokens)) };
+    let mut reader = placement.reader();
+    for start in (0..all).step_by(band.max(1)) {
+        ctx.cancel.check()?;
+        let range = start..all.min(start + band);
+        write(range.clone(), &reader.band(source, range)?)?;
     }
-    Ok(())
+    reader.finish()
 }

@@ -89,7 +89,9 @@ pub fn train_tokenizer(options: &str) -> Result<String> {
         query_field: None,
         source_field: None,
         max_document_bytes: 64 << 20,
-        split_bytes: 64 << 20,
+        // Whole files: nothing is spooled here.
+        split_bytes: u64::MAX,
+        spool: None,
     };
     let inventory = longweave_corpus::inventory(&options)?;
     let mut texts = Vec::new();

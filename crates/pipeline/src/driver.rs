@@ -8,6 +8,7 @@ use longweave_storage::DoneRecord;
 
 use crate::counts::counts;
 use crate::events::{Event, Events, StageProgress, StageState};
+use crate::stages::ingest::IngestCounts;
 use crate::stages::scan::ScanCounts;
 use crate::{Job, Stage};
 
@@ -19,6 +20,9 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
         ctx.cancel.check()?;
         let tasks =
             job.tasks(stage)?.ok_or_else(|| Error::new(Code::Internal, format!("stage {} began before its inputs", stage.name())))?;
+        if tasks == 0 {
+            continue;
+        }
         let open = open_tasks(job, stage, 0..tasks)?;
         if open.is_empty() {
             events.send(Event::Stage { stage, state: StageState::Reused, tasks, seconds: events.seconds() });
@@ -89,6 +93,10 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Units of progress in tasks of a stage.
 fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
     Ok(match stage {
+        Stage::Spool => {
+            let files: Vec<u32> = job.file.inventory.spooled().map(|(file, _)| file).collect();
+            tasks.iter().map(|&t| job.file.inventory.files[files[t as usize] as usize].bytes).sum()
+        }
         Stage::Scan => tasks.iter().map(|&t| longweave_corpus::split_bytes(&job.file.inventory, t as usize)).sum(),
         Stage::Ingest | Stage::Predict | Stage::Extract | Stage::Embed => {
             let mut rows = 0;
@@ -99,9 +107,17 @@ fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
             }
             rows
         }
+        Stage::Scatter => {
+            let records = job.all_done(Stage::Ingest)?;
+            let mut tokens = 0;
+            for &task in tasks {
+                tokens += counts::<IngestCounts>(&records[task as usize])?.tokens;
+            }
+            tokens
+        }
         Stage::Pack => crate::stages::pack::sequences(job, tasks)?,
         Stage::Documents => u64::from(job.rows()?.total()),
-        Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report => tasks.len() as u64,
+        Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report | Stage::Route => tasks.len() as u64,
         Stage::Seal => job.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum(),
     })
 }

@@ -21,13 +21,14 @@ use crate::resources::{InputDigest, Resources, TokenizerInfo};
 use crate::stages::ingest::Names;
 use crate::stages::pack::PartSource;
 use crate::stages::predict::AnyPredictor;
+use crate::stages::route::Scattered;
 use crate::stages::scan::Rows;
 use crate::{RunOptions, Stage};
 
 /// Changes when a stage's results change for equal options and inputs, or their files do.
 const WORK_FORMAT: u32 = 1;
 /// Changes when `run.json` does.
-const RUN_FORMAT: u32 = 1;
+const RUN_FORMAT: u32 = 2;
 
 /// What `run.json` holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,6 +45,18 @@ pub(crate) struct RunFile {
     inputs: Vec<InputDigest>,
 }
 
+impl RunFile {
+    /// Whether the run has a stage.
+    fn has(&self, stage: Stage) -> bool {
+        self.options.has(stage) && (stage != Stage::Spool || self.inventory.spooled().next().is_some())
+    }
+
+    /// The stages of the run that `stage` reads.
+    fn inputs(&self, stage: Stage) -> impl Iterator<Item = Stage> + '_ {
+        self.options.inputs(stage).filter(|&input| self.has(input))
+    }
+}
+
 /// A prepared run.
 pub struct Job {
     pub(crate) file: RunFile,
@@ -58,6 +71,7 @@ pub struct Job {
     rows: Once<Rows>,
     parts: [Once<PartSource>; 2],
     tokens: Once<TokenStore>,
+    scattered: Once<Option<Scattered>>,
 }
 
 impl Job {
@@ -168,6 +182,7 @@ impl Job {
             rows: Once::default(),
             parts: Default::default(),
             tokens: Once::default(),
+            scattered: Once::default(),
         })
     }
 
@@ -179,9 +194,10 @@ impl Job {
         corpus
     }
 
-    /// The corpus' options with absolute paths.
+    /// The corpus' options with absolute paths, and where its parts are spooled.
     pub(crate) fn corpus(&self) -> longweave_corpus::CorpusOptions {
-        Self::absolute_corpus(&self.file.options, &self.file.base)
+        let spool = self.file.has(Stage::Spool).then(|| self.directory(Stage::Spool));
+        longweave_corpus::CorpusOptions { spool, ..Self::absolute_corpus(&self.file.options, &self.file.base) }
     }
 
     /// The predictor, made when first needed.
@@ -217,6 +233,11 @@ impl Job {
         })
     }
 
+    /// The tokens in the order of the plan, opened when first needed; `None` where packing gathers.
+    pub(crate) fn scattered(&self) -> Result<Option<&Scattered>> {
+        self.scattered.get(|| Scattered::open(self)).map(Option::as_ref)
+    }
+
     /// The options.
     pub fn options(&self) -> &RunOptions {
         &self.file.options
@@ -234,12 +255,12 @@ impl Job {
 
     /// The run's stages in order.
     pub fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
-        Stage::ALL.into_iter().filter(|&stage| self.file.options.has(stage))
+        Stage::ALL.into_iter().filter(|&stage| self.file.has(stage))
     }
 
     /// The stages of this run that `stage` reads.
     pub fn inputs(&self, stage: Stage) -> impl Iterator<Item = Stage> + '_ {
-        self.file.options.inputs(stage)
+        self.file.inputs(stage)
     }
 
     /// The digest of what decides a stage's results.
@@ -267,7 +288,20 @@ impl Job {
     pub fn tasks(&self, stage: Stage) -> Result<Option<u32>> {
         Ok(match stage {
             Stage::Scan | Stage::Ingest | Stage::Predict | Stage::Extract | Stage::Embed => Some(self.file.inventory.splits.len() as u32),
-            Stage::Documents | Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report | Stage::Seal => Some(1),
+            Stage::Spool => Some(self.file.inventory.spooled().count() as u32),
+            Stage::Documents
+            | Stage::Vectors
+            | Stage::Index
+            | Stage::Neighbours
+            | Stage::Plan
+            | Stage::Report
+            | Stage::Route
+            | Stage::Seal => Some(1),
+            Stage::Scatter => match self.all_done(Stage::Route) {
+                Ok(records) => Some(if crate::stages::route::scatters(&records[0])? { self.file.inventory.splits.len() as u32 } else { 0 }),
+                Err(e) if e.code() == Code::StageNotReady => None,
+                Err(e) => return Err(e),
+            },
             Stage::Pack => match self.all_done(Stage::Plan) {
                 Ok(records) => Some(crate::stages::pack::tasks(self.options(), &records[0])),
                 Err(e) if e.code() == Code::StageNotReady => None,
@@ -358,7 +392,7 @@ fn changed(path: &str, out: &Path) -> Error {
 pub(crate) fn lasting(options: &RunOptions) -> Value {
     let mut value = serde_json::to_value(options).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
-        for volatile in ["threads", "memory", "work"] {
+        for volatile in ["threads", "memory", "packing", "work"] {
             map.remove(volatile);
         }
     }
@@ -480,6 +514,10 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
     let mut made: Vec<Digest> = Vec::with_capacity(Stage::ALL.len());
     for stage in Stage::ALL {
         let own = match stage {
+            Stage::Spool => json!({
+                "files": file.inventory.spooled().map(|(f, parts)| (&file.inventory.files[f as usize], parts)).collect::<Vec<_>>(),
+                "maxDocumentBytes": o.max_document_bytes,
+            }),
             Stage::Scan => json!({ "files": file.inventory.files, "splits": file.inventory.splits }),
             Stage::Ingest => json!({
                 "tokenizer": file.tokenizer.digest, "encoder": file.tokenizer.encoder, "maxId": file.tokenizer.max_id,
@@ -531,11 +569,15 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
             }),
             Stage::Plan => json!({ "options": plan, "shard": o.shard_sequences(), "format": PLAN_FORMAT }),
             Stage::Report => json!({ "version": longweave_report::VERSION, "method": o.method }),
+            Stage::Route => json!({ "packing": o.packing }),
+            Stage::Scatter => json!({}),
             Stage::Pack | Stage::Seal => json!({
                 "output": lasting(o)["output"], "separator": file.tokenizer.separator, "bos": file.tokenizer.bos, "pad": file.tokenizer.pad,
             }),
         };
-        let inputs: Vec<&Digest> = o.inputs(stage).map(|s| &made[s as usize]).collect();
+        // How tokens come to the packer decides no byte of the output.
+        let decides = |&input: &Stage| stage != Stage::Pack || !matches!(input, Stage::Route | Stage::Scatter);
+        let inputs: Vec<&Digest> = file.inputs(stage).filter(decides).map(|s| &made[s as usize]).collect();
         let digest = digest_of(&json!({ "stage": stage.name(), "format": WORK_FORMAT, "own": own, "inputs": inputs }));
         made.push(digest);
     }

@@ -208,7 +208,7 @@ impl DocumentReader {
     ///
     /// Errors: `INPUT_NOT_FOUND`, `INPUT_UNSUPPORTED`.
     pub fn new(options: &str) -> Result<DocumentReader> {
-        // Whole files: a split in the middle of one would have to know the rows before it.
+        // Whole files: a split in the middle of one would have to know the rows before it, and parts would have to be spooled.
         let options = CorpusOptions { split_bytes: u64::MAX, ..from_json("the options of a corpus", options)? };
         let inventory = longweave_corpus::inventory(&options)?;
         Ok(DocumentReader { ctx: Ctx::new(1, 1 << 30)?, options, inventory, split: 0, reader: None })

@@ -98,6 +98,20 @@ pub struct RunOptions {
     pub threads: usize,
     /// Bytes of heap for tokenizing, predicting and packing.
     pub memory: u64,
+    /// How tokens reach the output. The bytes are the same.
+    pub packing: Packing,
+}
+
+/// How tokens reach the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Packing {
+    /// Whichever should be faster, see `stages/route.rs`.
+    Auto,
+    /// Pieces are read where documents stand: right where the token store fits into the page cache.
+    Gather,
+    /// Each split's tokens are first written in the order of the plan, then read band by band: sequential I/O.
+    Scatter,
 }
 
 /// What to do with a row that cannot be used.
@@ -609,15 +623,15 @@ impl RunOptions {
         matches!(&self.method, MethodOptions::Iclm(iclm) if iclm.variant == IclmVariant::Release)
     }
 
-    /// Whether the run has a stage.
+    /// Whether a run with these options has a stage; `Spool` only where a packed file of its corpus is large.
     pub fn has(&self, stage: Stage) -> bool {
         match stage {
             Stage::Predict | Stage::Extract | Stage::Index => self.needs_keywords(),
             Stage::Embed => self.needs_vectors() && (self.vectors.source != VectorSource::File || self.chunk_chars().is_some()),
             Stage::Vectors => self.needs_vectors(),
             Stage::Neighbours => self.neighbour_depth().is_some(),
-            Stage::Report | Stage::Pack | Stage::Seal => self.output.format != OutputFormat::Memory,
-            Stage::Scan | Stage::Ingest | Stage::Documents | Stage::Plan => true,
+            Stage::Report | Stage::Route | Stage::Scatter | Stage::Pack | Stage::Seal => self.output.format != OutputFormat::Memory,
+            Stage::Spool | Stage::Scan | Stage::Ingest | Stage::Documents | Stage::Plan => true,
         }
     }
 
@@ -670,6 +684,7 @@ impl RunOptions {
             source_field: self.source_field.clone(),
             max_document_bytes: self.max_document_bytes,
             split_bytes: self.split_bytes,
+            spool: None,
         }
     }
 

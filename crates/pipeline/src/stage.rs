@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
+    /// Per large packed file: parts that tasks can read side by side.
+    Spool,
     /// Per split: counts rows.
     Scan,
     /// Per split: accepts rows, tokenizes them.
@@ -29,6 +31,10 @@ pub enum Stage {
     Plan,
     /// Once: diagnostics of the outputs.
     Report,
+    /// Once: whether packing gathers or scatters, and for the latter which pieces of each split go where.
+    Route,
+    /// Per split, where packing scatters: its tokens in the order of the plan.
+    Scatter,
     /// Per output shard: tokens into the asked format.
     Pack,
     /// Once: manifest, checksums, dataset card.
@@ -37,7 +43,8 @@ pub enum Stage {
 
 impl Stage {
     /// All stages in order.
-    pub const ALL: [Stage; 13] = [
+    pub const ALL: [Stage; 16] = [
+        Stage::Spool,
         Stage::Scan,
         Stage::Ingest,
         Stage::Documents,
@@ -49,6 +56,8 @@ impl Stage {
         Stage::Neighbours,
         Stage::Plan,
         Stage::Report,
+        Stage::Route,
+        Stage::Scatter,
         Stage::Pack,
         Stage::Seal,
     ];
@@ -56,6 +65,7 @@ impl Stage {
     /// The name in commands, paths and events.
     pub const fn name(self) -> &'static str {
         match self {
+            Stage::Spool => "spool",
             Stage::Scan => "scan",
             Stage::Ingest => "ingest",
             Stage::Documents => "documents",
@@ -67,6 +77,8 @@ impl Stage {
             Stage::Neighbours => "neighbours",
             Stage::Plan => "plan",
             Stage::Report => "report",
+            Stage::Route => "route",
+            Stage::Scatter => "scatter",
             Stage::Pack => "pack",
             Stage::Seal => "seal",
         }
@@ -85,17 +97,19 @@ impl Stage {
     /// What its progress counts.
     pub const fn unit(self) -> &'static str {
         match self {
-            Stage::Scan | Stage::Seal => "bytes",
+            Stage::Spool | Stage::Scan | Stage::Seal => "bytes",
             Stage::Ingest | Stage::Documents | Stage::Predict | Stage::Extract | Stage::Embed => "documents",
+            Stage::Scatter => "tokens",
             Stage::Pack => "sequences",
-            Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report => "tasks",
+            Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report | Stage::Route => "tasks",
         }
     }
 
     /// The stages whose results it reads, where they exist in the run.
     pub const fn inputs(self) -> &'static [Stage] {
         match self {
-            Stage::Scan => &[],
+            Stage::Spool => &[],
+            Stage::Scan => &[Stage::Spool],
             Stage::Ingest => &[Stage::Scan],
             Stage::Documents => &[Stage::Scan, Stage::Ingest],
             Stage::Predict => &[Stage::Ingest],
@@ -105,7 +119,9 @@ impl Stage {
             Stage::Index => &[Stage::Documents, Stage::Extract, Stage::Vectors],
             Stage::Neighbours => &[Stage::Ingest, Stage::Documents, Stage::Embed, Stage::Vectors],
             Stage::Plan => &[Stage::Documents, Stage::Embed, Stage::Index, Stage::Neighbours],
-            Stage::Pack => &[Stage::Ingest, Stage::Documents, Stage::Index, Stage::Plan],
+            Stage::Route => &[Stage::Ingest, Stage::Documents, Stage::Plan],
+            Stage::Scatter => &[Stage::Ingest, Stage::Route],
+            Stage::Pack => &[Stage::Ingest, Stage::Documents, Stage::Index, Stage::Plan, Stage::Route, Stage::Scatter],
             Stage::Report => &[Stage::Ingest, Stage::Documents, Stage::Index, Stage::Plan],
             Stage::Seal => &[Stage::Report, Stage::Pack],
         }

@@ -41,6 +41,7 @@ impl Precomputed {
             source_field: None,
             max_document_bytes: 64 << 20,
             split_bytes: u64::MAX,
+            spool: None,
         };
         let mut table = Table { text: String::new(), ends: Vec::new(), documents: HashMap::new() };
         let (mut rows, mut missing) = (0u64, Vec::new());

@@ -1,15 +1,12 @@
 //! The token store: per split the ids of all documents end to end, as u16 or u32, and where each document's end.
 //! Files: `PREFIX.ids` (a column of ids) and `PREFIX.ends` (a column of u64, one for each row of the split).
 
-use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use longweave_common::{Code, DocId, Error, Result};
-use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, read_array};
+use longweave_storage::{ArrayWriter, FileRecord, read_array};
 
-/// Files of ids that a store holds open: well below the 256 to 1,024 that systems allow a process.
-const MOST_OPEN: usize = 128;
+use crate::columns::Columns;
 
 /// Bytes of a stored id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +22,7 @@ pub fn width_for(max_id: u32) -> Width {
     if max_id <= u32::from(u16::MAX) { Width::U16 } else { Width::U32 }
 }
 
-fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     let mut name = prefix.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -89,37 +86,13 @@ impl TokenWriter {
     }
 }
 
-enum Column {
-    U16(ArrayFile<u16>),
-    U32(ArrayFile<u32>),
-}
-
-impl Column {
-    /// Opens the ids of a split, whichever width they have.
-    fn open(prefix: &Path) -> Result<Column> {
-        let path = with_suffix(prefix, ".ids");
-        match ArrayFile::<u16>::open(&path) {
-            Ok(file) => Ok(Column::U16(file)),
-            Err(_) => ArrayFile::open(&path).map(Column::U32),
-        }
-    }
-
-    fn read_into(&self, start: u64, n: usize, out: &mut Vec<u32>) -> Result<()> {
-        match self {
-            Column::U32(file) => file.read_into(start, n, out),
-            Column::U16(file) => {
-                let mut narrow = Vec::new();
-                file.read_into(start, n, &mut narrow)?;
-                out.extend(narrow.iter().map(|&id| u32::from(id)));
-                Ok(())
-            }
-        }
-    }
+/// The last split that begins at or before the document: empty splits begin where the next does.
+pub(crate) fn split_of(first: &[u32], doc: DocId) -> usize {
+    first.partition_point(|&first| first <= doc.get()) - 1
 }
 
 /// The ids of one split.
 struct SplitTokens {
-    prefix: PathBuf,
     /// Where each row's tokens end.
     ends: Vec<u64>,
 }
@@ -130,51 +103,28 @@ impl SplitTokens {
     }
 }
 
-/// Files that are open, the longest open first.
-#[derive(Default)]
-struct OpenFiles {
-    files: HashMap<usize, Arc<Column>>,
-    order: VecDeque<usize>,
-}
-
 /// Reads the tokens of a corpus by document, from the stores of its splits. Threads can share it. Costs 8 bytes a document, and
-/// at most [`MOST_OPEN`] open files, however many splits there are.
+/// a bounded number of open files, however many splits there are. The ids of a split are compared with their checksum when they are first asked for.
 pub struct TokenStore {
     first: Vec<u32>,
     splits: Vec<SplitTokens>,
-    open: Mutex<OpenFiles>,
+    columns: Columns,
 }
 
 impl TokenStore {
     /// Opens the stores of all splits, each with the `DocId` of its first row, in order.
     pub fn open(splits: Vec<(u32, PathBuf)>) -> Result<TokenStore> {
         let first = splits.iter().map(|(first, _)| *first).collect();
-        let read = |prefix: PathBuf| Ok(SplitTokens { ends: read_array(&with_suffix(&prefix, ".ends"))?, prefix });
-        let splits = splits.into_iter().map(|(_, prefix)| read(prefix)).collect::<Result<_>>()?;
-        Ok(TokenStore { first, splits, open: Mutex::default() })
+        let columns = Columns::checked(splits.iter().map(|(_, prefix)| with_suffix(prefix, ".ids")).collect());
+        let read = |prefix: &Path| Ok(SplitTokens { ends: read_array(&with_suffix(prefix, ".ends"))? });
+        let splits = splits.iter().map(|(_, prefix)| read(prefix)).collect::<Result<_>>()?;
+        Ok(TokenStore { first, splits, columns })
     }
 
     /// Split and row in it of a document.
     fn place(&self, doc: DocId) -> (usize, usize) {
-        // The last split that begins at or before the document: empty splits begin where the next does.
-        let split = self.first.partition_point(|&first| first <= doc.get()) - 1;
+        let split = split_of(&self.first, doc);
         (split, (doc.get() - self.first[split]) as usize)
-    }
-
-    fn column(&self, split: usize) -> Result<Arc<Column>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(column) = open.files.get(&split) {
-            return Ok(Arc::clone(column));
-        }
-        if open.order.len() >= MOST_OPEN
-            && let Some(oldest) = open.order.pop_front()
-        {
-            open.files.remove(&oldest);
-        }
-        let column = Arc::new(Column::open(&self.splits[split].prefix)?);
-        open.files.insert(split, Arc::clone(&column));
-        open.order.push_back(split);
-        Ok(column)
     }
 
     /// Tokens of a document; panics for one beyond the last, as a slice does.
@@ -195,13 +145,14 @@ impl TokenStore {
     pub fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
         let (split, row) = self.place(doc);
         let at = self.splits[split].start(row) + u64::from(start);
-        self.column(split)?.read_into(at, len as usize, out)
+        self.columns.get(split)?.read_into(at, len as usize, out)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::MOST_OPEN;
     use proptest::prelude::*;
 
     proptest! {
@@ -240,6 +191,22 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_id_is_noticed_before_it_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let prefix = directory.path().join("00000.tokens");
+        let mut writer = TokenWriter::create(&prefix, Width::U16).unwrap();
+        writer.push(&[1, 2, 3]).unwrap();
+        writer.commit().unwrap();
+        let path = with_suffix(&prefix, ".ids");
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let store = TokenStore::open(vec![(0, prefix)]).unwrap();
+        let error = store.read_into(DocId::new(0), 0, 1, &mut vec![]).unwrap_err();
+        assert_eq!(error.code(), Code::FileCorrupt);
+    }
+
+    #[test]
     fn a_corpus_of_more_splits_than_files_may_be_open_is_read_in_any_order() {
         let directory = tempfile::tempdir().unwrap();
         let splits = MOST_OPEN as u32 + 4;
@@ -255,7 +222,7 @@ mod tests {
             store.read_into(DocId::new(i), 1, 1, &mut out).unwrap();
             assert_eq!(out, [i + 1]);
         }
-        assert_eq!(store.open.lock().unwrap().files.len(), MOST_OPEN);
+        assert_eq!(store.columns.open_files(), MOST_OPEN);
     }
 
     #[test]

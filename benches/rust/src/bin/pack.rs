@@ -120,7 +120,7 @@ fn main() {
         };
         let (seconds, files) = time(passes, || {
             let mut writer = open_writer(&options, folder, 0).expect("the folder can be written");
-            pack_shard(&ctx, &source, &mut *writer, 0).expect("a shard");
+            pack_shard(&ctx, &source, &mut *writer, 0, None).expect("a shard");
             writer.finish().expect("a shard")
         });
         result[name] = json!(seconds);

@@ -127,6 +127,35 @@ fn text_files_are_one_document_each_and_share_splits() {
 }
 
 #[test]
+fn small_files_of_any_kind_share_splits_and_rows_keep_the_numbers_of_their_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let line = |i: usize| format!("{{\"text\":\"row {i}\"}}\n");
+    let mut expected = Vec::new();
+    for file in 0..60usize {
+        let n = file % 4;
+        let (name, content) = match file % 3 {
+            0 => (format!("{file:02}.jsonl"), (0..n).map(line).collect::<String>().into_bytes()),
+            1 => (format!("{file:02}.jsonl.zst"), zstd::bulk::compress((0..n).map(line).collect::<String>().as_bytes(), 1).unwrap()),
+            _ => (format!("{file:02}.txt"), b"a text".to_vec()),
+        };
+        fs::write(root.join(&name), content).unwrap();
+        let rows = if file % 3 == 2 { 1 } else { n };
+        let name = name.strip_suffix(".zst").unwrap_or(&name).to_owned();
+        expected.extend((0..rows).map(|row| format!("{name}:{row}")));
+    }
+    let mut options = options(&[root]);
+    let mut numbers = Vec::new();
+    for split_bytes in [1 << 20, 200, 100] {
+        options.split_bytes = split_bytes;
+        let found = rows(&options).unwrap();
+        assert_eq!(found.iter().map(|r| r.document().0.to_owned()).collect::<Vec<_>>(), expected, "{split_bytes} bytes");
+        numbers.push(inventory(&options).unwrap().splits.len());
+    }
+    assert!(numbers[0] == 1 && numbers.is_sorted() && numbers[2] < 60, "{numbers:?} splits");
+}
+
+#[test]
 fn a_file_that_changes_or_goes_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();

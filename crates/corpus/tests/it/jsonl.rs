@@ -7,7 +7,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::{Seen, code, options, rows};
+use longweave_corpus::{CorpusOptions, Range, inventory, spool_file};
+
+use crate::{Seen, code, ctx, options, rows};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -60,6 +62,18 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Spools what the corpus has to spool, below `directory`.
+fn spooled(mut options: CorpusOptions, directory: &Path) -> CorpusOptions {
+    let spool = directory.join("spool");
+    let list = inventory(&options).unwrap();
+    options.spool = Some(spool);
+    for (file, parts) in list.spooled() {
+        let written = spool_file(ctx(), &options, &list, file, parts).unwrap();
+        assert_eq!(written.len(), parts as usize);
+    }
+    options
+}
+
 fn check(found: &[Seen], content: &[u8], file: &str) -> Result<(), TestCaseError> {
     let expected = naive(content);
     prop_assert_eq!(found.len(), expected.len());
@@ -78,6 +92,15 @@ proptest! {
         fs::write(&path, &content).unwrap();
         let mut options = options(&[&path]);
         options.split_bytes = split_bytes;
+        check(&rows(&options).unwrap(), &content, "a.jsonl")?;
+    }
+
+    #[test]
+    fn rows_of_a_large_packed_file_are_those_of_its_parts(content in content(), split_bytes in 1u64..80, gz in any::<bool>()) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(if gz { "a.jsonl.gz" } else { "a.jsonl.zst" });
+        fs::write(&path, if gz { gzip(&content) } else { zst(&content) }).unwrap();
+        let options = spooled(CorpusOptions { split_bytes, ..options(&[&path]) }, directory.path());
         check(&rows(&options).unwrap(), &content, "a.jsonl")?;
     }
 
@@ -203,4 +226,43 @@ fn empty_files_have_no_rows() {
     }
     assert_eq!(rows(&options(&[directory.path()])).unwrap(), []);
     assert_eq!(code(rows(&options(&[Path::new("/nowhere/a.jsonl")]))), "INPUT_NOT_FOUND");
+}
+
+#[test]
+fn the_parts_of_a_packed_file_are_about_equal_and_keep_what_is_wrong_with_its_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    // Text that does not pack well, so that shares of packed bytes are shares of text.
+    let mut state = 1u64;
+    let mut word = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:016x}", state)
+    };
+    let line = |words: &[String]| format!("{{\"text\":\"{}\"}}\n", words.join(" "));
+    let lines: Vec<String> = (0..60_000).map(|_| line(&(0..10).map(|_| word()).collect::<Vec<_>>())).collect();
+    let mut content = lines.concat();
+    let long = format!("{{\"text\":\"{}\"}}\n", "x".repeat(8 << 20));
+    content.push_str(&long);
+    content.push_str("{\"text\":\"last\"}");
+    let path = directory.path().join("a.jsonl.zst");
+    fs::write(&path, zst(content.as_bytes())).unwrap();
+    let packed = fs::metadata(&path).unwrap().len();
+    let options = CorpusOptions { split_bytes: packed - 1, max_document_bytes: 1 << 20, ..options(&[&path]) };
+    let options = spooled(options, directory.path());
+    let list = inventory(&options).unwrap();
+    assert!(list.splits.iter().all(|s| matches!(s.range, Range::Part { .. })) && list.splits.len() == 5, "{:?}", list.splits);
+    let found = rows(&options).unwrap();
+    assert_eq!(found.len(), lines.len() + 2);
+    let error = found[lines.len()].content.clone().unwrap_err();
+    assert_eq!(error, "DOCUMENT_TOO_LARGE the line is longer than a document of 1048576 bytes can be");
+    assert_eq!(found[lines.len() + 1].document(), (format!("a.jsonl:{}", lines.len() + 1).as_str(), "last"));
+    let sizes: Vec<u64> =
+        (0..5).map(|p| fs::metadata(directory.path().join(format!("spool/00000-{p:05}.jsonl.zst"))).unwrap().len()).collect();
+    assert!(sizes.iter().all(|&size| size > packed / 20), "{sizes:?} of {packed}");
+    // A stream that ends early is found while it is spooled, and leaves no part behind that could be taken for a whole one.
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let options = CorpusOptions { split_bytes: packed / 4, ..options };
+    let list = inventory(&options).unwrap();
+    let (file, parts) = list.spooled().next().unwrap();
+    assert_eq!(code(spool_file(ctx(), &options, &list, file, parts)), "INPUT_TRUNCATED");
 }

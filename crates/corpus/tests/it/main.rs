@@ -27,6 +27,7 @@ fn options(paths: &[&Path]) -> CorpusOptions {
         source_field: None,
         max_document_bytes: 1 << 20,
         split_bytes: 1 << 20,
+        spool: None,
     }
 }
 

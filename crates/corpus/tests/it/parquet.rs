@@ -75,7 +75,7 @@ fn row_groups_are_divided_among_splits_and_rows_keep_their_numbers() {
     let mut parts = whole.clone();
     parts.split_bytes = 1;
     let splits = |o| inventory(o).unwrap().splits.into_iter().map(|s| s.range).collect::<Vec<_>>();
-    assert_eq!(splits(&whole), [Range::RowGroups { start: 0, end: 7 }]);
+    assert_eq!(splits(&whole), [Range::Files { end: 1 }]);
     assert_eq!(splits(&parts).len(), 7);
     let found = rows(&parts).unwrap();
     assert_eq!(found, rows(&whole).unwrap());

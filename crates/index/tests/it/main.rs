@@ -5,11 +5,12 @@ mod hierarchy;
 mod naive;
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use longweave_common::random::{Key, below, draw};
 use longweave_common::{Code, Ctx, DocId, KeywordId};
-use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative, build};
+use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative, build, build_from_files};
 use longweave_keywords::NonInformative;
 use longweave_plan::Forest;
 use proptest::prelude::*;
@@ -46,19 +47,25 @@ fn keys(corpus: &Corpus) -> Vec<u128> {
     (0..corpus.len()).map(|i| Key::of(&format!("document {i}")).0).collect()
 }
 
-fn tables(corpus: &Corpus, split: usize) -> Vec<CandidateTable> {
-    let directory = tempfile::tempdir().unwrap();
+/// Writes tables of `split` documents each below `directory`; where each is, with its first document.
+fn files(corpus: &Corpus, split: usize, directory: &Path) -> Vec<(PathBuf, u32)> {
     let mut first = 0;
-    let mut tables = Vec::new();
+    let mut files = Vec::new();
     for (number, rows) in corpus.chunks(split).enumerate() {
-        let prefix = directory.path().join(number.to_string());
+        let prefix = directory.join(number.to_string());
         let mut writer = CandidateWriter::create(&prefix).unwrap();
         rows.iter().for_each(|phrases| writer.push(phrases.iter().map(String::as_str)).unwrap());
         writer.commit().unwrap();
-        tables.push(CandidateTable::open(&prefix, first).unwrap());
+        files.push((prefix, first));
         first += rows.len() as u32;
     }
-    tables
+    files
+}
+
+fn tables(corpus: &Corpus, split: usize) -> Vec<CandidateTable> {
+    let directory = tempfile::tempdir().unwrap();
+    let files = files(corpus, split, directory.path());
+    files.iter().map(|(prefix, first)| CandidateTable::open(prefix, *first).unwrap()).collect()
 }
 
 fn built(corpus: &Corpus, split: usize, threads: usize, said: &NonInformative, options: &IndexOptions) -> Index {
@@ -126,6 +133,24 @@ proptest! {
             let more = content(&built(&corpus, split, threads, &NonInformative::none(), &options));
             prop_assert_eq!(&more, &one);
         }
+    }
+
+    #[test]
+    fn an_index_that_is_numbered_on_the_disk_is_the_one_that_is_numbered_in_memory(corpus in corpora(), options in options(), split in 1usize..12, held in any::<bool>()) {
+        let said = NonInformative::none().with(["bridge", "old bridge"]);
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(&corpus, split, directory.path());
+        let mut small = ctx(2).clone();
+        // Too little for the tables either way; enough to hold the numbers, or not.
+        small.budget = longweave_common::Budget::new(if held { 256 } else { 2 });
+        let scratch = directory.path().join("scratch");
+        std::fs::create_dir(&scratch).unwrap();
+        std::fs::write(scratch.join("of a killed attempt"), "").unwrap();
+        let index = build_from_files(&small, &files, &keys(&corpus), &said, &options, None, &scratch).unwrap();
+        prop_assert!(!scratch.exists(), "nothing is left behind");
+        prop_assert_eq!(content(&index), content(&built(&corpus, split, 2, &said, &options)));
+        let enough = build_from_files(ctx(2), &files, &keys(&corpus), &said, &options, None, &scratch).unwrap();
+        prop_assert_eq!(content(&enough), content(&index));
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! The packer against a naive assembly, on plans of random small corpora.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, DocId, KeywordId, Result};
 use longweave_formats::{SequenceRecord, SequenceRow, SequenceWriter};
-use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
+use longweave_pack::{PackSource, Placement, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, LastFill, Method, Overflow, Part, Plan, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, plan,
+    Dedup, Fill, LastFill, Method, Overflow, Part, Piece, Plan, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy,
+    plan,
 };
 use longweave_storage::FileRecord;
+use longweave_tokens::{RowRun, ScatteredTokens, TokenWriter, Width, scatter_split};
 use proptest::prelude::*;
 
 const BOS: u32 = 1;
@@ -181,8 +184,93 @@ proptest! {
         small.budget = longweave_common::Budget::new(limit);
         let mut written = Collector::default();
         // A writer that needs more than the whole bound works alone; it does not wait for ever.
-        with_source(&world, &plan, |source| pack_shard(&small, source, &mut written, limit * 10)).unwrap();
+        with_source(&world, &plan, |source| pack_shard(&small, source, &mut written, limit * 10, None)).unwrap();
         prop_assert_eq!(written.0, all);
+    }
+}
+
+/// Stores the documents in splits of `size` and scatters them for one output shard; where each split stands.
+fn scattered(ctx: &Ctx, world: &World, plan: &Plan, size: usize, directory: &Path) -> Result<ScatteredTokens> {
+    let mut splits = Vec::new();
+    for (number, documents) in world.tokens.chunks(size).enumerate() {
+        let first = number * size;
+        let store = directory.join(format!("{number:05}.tokens"));
+        let mut writer = TokenWriter::create(&store, Width::U16)?;
+        documents.iter().try_for_each(|document| writer.push(document))?;
+        writer.commit()?;
+        let mine = plan.sequences.pieces().iter().filter(|piece| (first..first + documents.len()).contains(&piece.doc.index()));
+        let run = |piece: &Piece| {
+            let len = world.tokens[piece.doc.index()].len() as u32;
+            let (_, own, _) = plan.shape.parts(*piece, len);
+            RowRun { row: (piece.doc.index() - first) as u32, start: piece.start.saturating_sub(plan.shape.lead).min(len), len: own }
+        };
+        let runs: Vec<RowRun> = mine.map(run).filter(|run| run.len > 0).collect();
+        let shards = [0, runs.iter().map(|run| u64::from(run.len)).sum()];
+        let prefix = directory.join(format!("{number:05}"));
+        scatter_split(ctx, &store, runs.into_iter(), &shards, &prefix)?;
+        splits.push((first as u32, prefix));
+    }
+    Ok(ScatteredTokens::new(splits))
+}
+
+/// Packs the plan's sequences from scattered tokens under a bound of `limit` bytes.
+fn placed(world: &World, plan: &Plan, store: &ScatteredTokens, limit: u64) -> Result<Vec<SequenceRecord>> {
+    let mut small = ctx().clone();
+    small.budget = longweave_common::Budget::new(limit);
+    let mut written = Collector::default();
+    let placement = Placement { store, shard: 0, starts: vec![0; store.splits()] };
+    with_source(world, plan, |source| pack_shard(&small, source, &mut written, 0, Some(placement)))?;
+    Ok(written.0)
+}
+
+proptest! {
+    // Each case makes several files durable.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn scattering_and_placing_give_what_gathering_gives(
+        world in worlds(), policies in policies(), size in 1usize..12, limit in 2_000u64..20_000, scatter_limit in prop::sample::select(vec![40u64, 1 << 20])
+    ) {
+        let Some(plan) = planned(&world, &policies) else { return Ok(()) };
+        let directory = tempfile::tempdir().unwrap();
+        let mut small = ctx().clone();
+        small.budget = longweave_common::Budget::new(scatter_limit);
+        let store = scattered(&small, &world, &plan, size, directory.path()).unwrap();
+        let all = with_source(&world, &plan, |source| assemble(ctx(), source, 0..plan.sequences.len())).unwrap();
+        prop_assert_eq!(placed(&world, &plan, &store, limit).unwrap(), all);
+    }
+}
+
+#[test]
+fn a_changed_scattered_token_is_noticed_before_a_shard_is_finished() {
+    let (world, policies) = one_document();
+    let plan = planned(&world, &policies).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let store = scattered(ctx(), &world, &plan, 1, directory.path()).unwrap();
+    let path = directory.path().join("00000.ids");
+    let good = std::fs::read(&path).unwrap();
+    for at in 32..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(&path, bad).unwrap();
+        assert_eq!(placed(&world, &plan, &store, 1 << 20).unwrap_err().code(), Code::FileCorrupt, "byte {at}");
+    }
+    std::fs::write(&path, &good).unwrap();
+    placed(&world, &plan, &store, 1 << 20).unwrap();
+}
+
+#[test]
+fn runs_beyond_a_row_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("00000.tokens");
+    let mut writer = TokenWriter::create(&store, Width::U32).unwrap();
+    writer.push(&[1, 2, 3]).unwrap();
+    writer.push(&[4]).unwrap();
+    writer.commit().unwrap();
+    for (row, start, len) in [(0, 0, 4), (0, 3, 1), (1, 0, 2), (2, 0, 1), (0, u32::MAX, u32::MAX)] {
+        let runs = [RowRun { row, start, len }].into_iter();
+        let error = scatter_split(ctx(), &store, runs, &[0, 4], &directory.path().join("00000")).unwrap_err();
+        assert_eq!(error.code(), Code::FileCorrupt, "row {row}, {start} + {len}");
     }
 }
 
@@ -225,7 +313,8 @@ fn a_sequence_larger_than_the_memory_bound_and_a_cancelled_run_are_refused() {
     let plan = planned(&world, &policies).unwrap();
     let mut small = ctx().clone();
     small.budget = longweave_common::Budget::new(100);
-    let pack = |ctx: &Ctx| with_source(&world, &plan, |source| pack_shard(ctx, source, &mut Collector::default(), 0)).unwrap_err().code();
+    let pack =
+        |ctx: &Ctx| with_source(&world, &plan, |source| pack_shard(ctx, source, &mut Collector::default(), 0, None)).unwrap_err().code();
     assert_eq!(pack(&small), Code::MemoryBudget);
     let cancelled = ctx().with_child_cancel();
     cancelled.cancel.cancel();

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, Error, Result};
+use longweave_corpus::RowReader;
 use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array, write_strings};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -66,7 +67,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let duplicates = ctx.pool.install(|| duplicates(&keys, &lens));
     let splits = Splits { rows, ingest: &ingest };
     if let (Some(group), OnDuplicateId::Fail) = (duplicates.first(), job.options().on_duplicate_id) {
-        return Err(duplicate_error(job, &splits, group)?);
+        return Err(duplicate_error(ctx, job, &splits, group)?);
     }
     let renamed = rename(&splits, &duplicates, &mut keys)?;
     all.renamed = renamed.len() as u64;
@@ -149,18 +150,22 @@ fn duplicates(keys: &[u128], lens: &[u32]) -> Vec<Vec<u32>> {
     lists
 }
 
-fn duplicate_error(job: &Job, splits: &Splits<'_>, group: &[u32]) -> Result<Error> {
+fn duplicate_error(ctx: &Ctx, job: &Job, splits: &Splits<'_>, group: &[u32]) -> Result<Error> {
     let id = splits.ids_of(group[..1].iter().copied())?.concat();
-    let place = |doc: u32| {
+    let place = |doc: u32| -> Result<String> {
         let (split, row) = splits.place(doc);
-        let file = &job.file.inventory.files[job.file.inventory.splits[split].file as usize];
-        format!("{} row {}", file.path, splits.rows.first_in_file[split] + u64::from(row))
+        let mut reader = RowReader::open(ctx, &job.corpus(), &job.file.inventory, split, splits.rows.first_in_file[split])?;
+        for _ in 0..row {
+            ctx.cancel.check()?;
+            reader.next()?;
+        }
+        Ok(reader.next()?.map_or_else(String::new, |row| format!("{} row {}", row.file, row.number)))
     };
     let message = format!(
         "{} documents have the id \"{id}\", the first two at {} and {}; make ids unique, or say `onDuplicateId: suffix`",
         group.len(),
-        place(group[0]),
-        place(group[1])
+        place(group[0])?,
+        place(group[1])?
     );
     Ok(Error::new(Code::DuplicateId, message).with("id", id))
 }

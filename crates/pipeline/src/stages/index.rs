@@ -1,7 +1,7 @@
 //! Index: gathers all candidates, drops phrases that say nothing, chooses each document's keyword, builds lists and hierarchy.
 
 use longweave_common::{Ctx, Result};
-use longweave_index::{CandidateTable, Hierarchy, Index, IndexOptions};
+use longweave_index::{Hierarchy, Index, IndexOptions};
 use longweave_storage::DoneRecord;
 use serde_json::json;
 
@@ -13,11 +13,11 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let options = job.options();
     let documents = Documents::read(job, false)?;
     let directory = job.directory(Stage::Extract);
-    let tables = documents.first[..documents.first.len() - 1]
+    let files: Vec<_> = documents.first[..documents.first.len() - 1]
         .iter()
         .enumerate()
-        .map(|(split, &first)| CandidateTable::open(&directory.join(format!("{split:05}")), first))
-        .collect::<Result<Vec<_>>>()?;
+        .map(|(split, &first)| (directory.join(format!("{split:05}")), first))
+        .collect();
     let keywords = &options.keywords;
     let index_options = IndexOptions {
         seed: options.seed,
@@ -27,9 +27,11 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         hierarchy: keywords.hierarchy,
     };
     let vectors = if keywords.hierarchy == Hierarchy::Vectors { Some(super::vectors::open(job)?) } else { None };
-    let index =
-        longweave_index::build(ctx, &tables, &documents.keys, &Resources::non_informative(options), &index_options, vectors.as_ref())?;
-    let files = index.write(&job.directory(Stage::Index))?;
+    let target = job.directory(Stage::Index);
+    let words = Resources::non_informative(options);
+    let scratch = target.join(".scratch");
+    let index = longweave_index::build_from_files(ctx, &files, &documents.keys, &words, &index_options, vectors.as_ref(), &scratch)?;
+    let files = index.write(&target)?;
     let with_keyword = index.keyword_of().iter().filter(|k| !k.is_none()).count();
     let counts = json!({ "keywords": index.len(), "documents": with_keyword });
     ctx.progress.advance(1);

@@ -16,13 +16,17 @@ pub(crate) mod pack;
 pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod report;
+pub(crate) mod route;
 pub(crate) mod scan;
+mod scatter;
 mod seal;
+mod spool;
 pub(crate) mod vectors;
 
 /// Runs one task and gives its record, not yet written.
 pub(crate) fn run(ctx: &Ctx, job: &Job, stage: Stage, task: u32) -> Result<DoneRecord> {
     match stage {
+        Stage::Spool => spool::run(ctx, job, task),
         Stage::Scan => scan::run(ctx, job, task),
         Stage::Ingest => ingest::run(ctx, job, task),
         Stage::Documents => documents::run(ctx, job),
@@ -34,6 +38,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, stage: Stage, task: u32) -> Result<DoneR
         Stage::Neighbours => neighbours::run(ctx, job),
         Stage::Plan => plan::run(ctx, job),
         Stage::Report => report::run(ctx, job),
+        Stage::Route => route::run(ctx, job),
+        Stage::Scatter => scatter::run(ctx, job, task),
         Stage::Pack => pack::run(ctx, job, task),
         Stage::Seal => seal::run(ctx, job),
     }

@@ -171,7 +171,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let options = writer_options(job).expect("memory runs have no pack stage");
     let mut writer = open_writer(&options, &output(job, part), shard)?;
     let held = writer_bytes(&options, n);
-    source.with_source(job.tokens()?, &sequences, |source| pack_shard(ctx, source, &mut *writer, held))?;
+    let placement = job.scattered()?.map(|scattered| scattered.placement(task as usize));
+    source.with_source(job.tokens()?, &sequences, |source| pack_shard(ctx, source, &mut *writer, held, placement))?;
     let prefix = if part == Part::Main { "" } else { "holdout/" };
     let files = writer.finish()?.into_iter().map(|f| FileRecord { name: format!("{prefix}{}", f.name), ..f }).collect();
     Ok(DoneRecord { files, counts: json!(PackCounts { part: folder(part).to_owned(), shard, sequences: n }) })

@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 
 use crate::{Place, corpus};
 
-const FROM_PLAN: &[Stage] = &[Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
+const FROM_PLAN: &[Stage] = &[Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
 const OUTPUT: &[Stage] = &[Stage::Pack, Stage::Seal];
-const FROM_INDEX: &[Stage] = &[Stage::Index, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
-const FROM_EXTRACT: &[Stage] = &[Stage::Extract, Stage::Index, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
-const FROM_PREDICT: &[Stage] = &[Stage::Predict, Stage::Extract, Stage::Index, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
-const FROM_DOCUMENTS: &[Stage] = &[Stage::Documents, Stage::Index, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
+const FROM_INDEX: &[Stage] = &[Stage::Index, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
+const FROM_EXTRACT: &[Stage] =
+    &[Stage::Extract, Stage::Index, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
+const FROM_PREDICT: &[Stage] =
+    &[Stage::Predict, Stage::Extract, Stage::Index, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
+const FROM_DOCUMENTS: &[Stage] =
+    &[Stage::Documents, Stage::Index, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
 
 /// The digests of the run's stages.
 fn digests(job: &Job) -> BTreeMap<Stage, String> {
@@ -38,6 +41,7 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
     let cases: Vec<(&str, Value, &[Stage])> = vec![
         ("/threads", json!(1), &[]),
         ("/memory", json!(32 << 20), &[]),
+        ("/packing", json!("scatter"), &[Stage::Route, Stage::Scatter]),
         ("/work", path("work"), &[]),
         ("/splitBytes", json!(1000), all),
         ("/textField", json!("q"), from_ingest),
@@ -158,9 +162,11 @@ fn what_a_model_writes_depends_on_the_model_and_how_it_is_asked_and_not_on_the_d
 type Change = (&'static str, Value);
 type Case = (&'static str, Value, &'static [Stage]);
 
-const FROM_NEIGHBOURS: &[Stage] = &[Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
-const FROM_VECTORS: &[Stage] = &[Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
-const FROM_EMBED: &[Stage] = &[Stage::Embed, Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Pack, Stage::Seal];
+const FROM_NEIGHBOURS: &[Stage] = &[Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
+const FROM_VECTORS: &[Stage] =
+    &[Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
+const FROM_EMBED: &[Stage] =
+    &[Stage::Embed, Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
 
 #[test]
 fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_device() {

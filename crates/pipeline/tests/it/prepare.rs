@@ -16,7 +16,12 @@ fn a_prepared_run_is_taken_up_again_by_anyone_who_sees_the_directory() {
     assert_eq!(opened.options(), made.options());
     assert!(Stage::ALL.iter().all(|&s| opened.digest(s) == made.digest(s) && opened.directory(s) == made.directory(s)));
     // Where and how fast may differ; what comes out may not.
-    let volatile = [("/threads", json!(7)), ("/memory", json!(1 << 30)), ("/work", json!(place.path("w").to_str().unwrap()))];
+    let volatile = [
+        ("/threads", json!(7)),
+        ("/memory", json!(1 << 30)),
+        ("/packing", json!("scatter")),
+        ("/work", json!(place.path("w").to_str().unwrap())),
+    ];
     place.prepare(&volatile[..2]).unwrap();
     place.prepare(&[]).unwrap();
     assert_eq!(fs::read(place.path("out/run.json")).unwrap(), file);
@@ -98,7 +103,7 @@ fn what_is_missing_or_of_another_version_is_told() {
     let run = place.path("out/run.json");
     let text = fs::read_to_string(&run).unwrap();
     for (content, expected) in [
-        (text.replace("\"format\": 1,\n  \"version\"", "\"format\": 9,\n  \"version\""), "VERSION_MISMATCH"),
+        (text.replace("\"format\": 2,\n  \"version\"", "\"format\": 9,\n  \"version\""), "VERSION_MISMATCH"),
         (text.replace("\"version\"", "\"vision\""), "FILE_CORRUPT"),
         (text[..text.len() / 2].to_owned(), "FILE_CORRUPT"),
     ] {

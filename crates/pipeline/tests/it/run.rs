@@ -33,6 +33,38 @@ fn bytes_do_not_depend_on_threads_splits_memory_or_packing() {
         assert_eq!(run("small", ("/memory", json!(16 << 20))), first);
         assert_eq!(run("gz", ("/corpus", path("corpus.jsonl.gz"))), first);
         assert_eq!(run("zst", ("/corpus", path("corpus.jsonl.zst"))), first);
+        assert_eq!(run("scatter", ("/packing", json!("scatter"))), first);
+    }
+}
+
+#[test]
+fn gathered_and_scattered_outputs_are_the_same_in_every_format_with_cuts_begin_tokens_and_a_holdout() {
+    let place = Place::with_documents(80);
+    let zst = json!([place.path("corpus.jsonl.zst").to_str().unwrap()]);
+    fs::write(place.path("corpus.jsonl.zst"), zstd::stream::encode_all(corpus(80).as_bytes(), 1).unwrap()).unwrap();
+    let changes = [
+        ("/splitBytes", json!(300)),
+        ("/bos", json!("document")),
+        ("/bosToken", json!("token:<s>")),
+        ("/holdout", json!(0.3)),
+        ("/output/shardTokens", json!(256)),
+        ("/lastFill", json!("pad")),
+        ("/work", json!(place.path("work").to_str().unwrap())),
+        ("/corpus", zst),
+    ];
+    for format in ["jsonl", "parquet", "mds"] {
+        let run = |packing: &str| {
+            let name = format!("{format}-{packing}");
+            let more = [("/packing", json!(packing)), ("/output/format", json!(format))];
+            let job = place.run_in(&name, &[&changes[..], &more].concat()).unwrap();
+            assert!(job.stages().any(|stage| stage == Stage::Spool), "the packed file is large beside a split");
+            let scattered = job.tasks(Stage::Scatter).unwrap().unwrap();
+            assert_eq!(scattered > 1, packing == "scatter", "{scattered} tasks");
+            (sequences(job.out()), sequences(&job.out().join("holdout")))
+        };
+        let gathered = run("gather");
+        assert!(gathered.0.len() > 2 && !gathered.1.is_empty(), "several shards of both parts");
+        assert_eq!(run("scatter"), gathered, "{format}");
     }
 }
 

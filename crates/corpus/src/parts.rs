@@ -1,0 +1,148 @@
+//! Parts of large packed files. A packed stream can only be read from its beginning, so it is read once and written again as parts of
+//! whole lines, `FFFFF-PPPPP.jsonl.zst`, that tasks read side by side.
+//!
+//! A part is what begins in its share of the packed file's bytes. Where that is cut decides nothing but the balance of tasks: rows keep
+//! their order and their numbers.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
+use longweave_storage::{AtomicFile, FileRecord};
+use memchr::memchr;
+use rayon::prelude::*;
+
+use crate::CorpusOptions;
+use crate::inventory::{Inventory, Kind, Packing};
+use crate::lines::{BUFFER, unpacked, unreadable};
+use crate::row::most_line_bytes;
+
+/// Bytes of text that are packed as one frame: threads share the packing of a part.
+const FRAME_BYTES: usize = 4 << 20;
+/// Compression of the parts: fast.
+const LEVEL: i32 = 1;
+
+fn name(file: u32, part: u32) -> String {
+    format!("{file:05}-{part:05}.jsonl.zst")
+}
+
+/// Where a part stands.
+pub(crate) fn path(options: &CorpusOptions, file: u32, part: u32) -> Result<PathBuf> {
+    match &options.spool {
+        Some(spool) => Ok(spool.join(name(file, part))),
+        None => Err(Error::new(Code::Internal, "a part of a packed file is asked for where none are spooled")),
+    }
+}
+
+/// Counts the bytes that are read from the packed file.
+struct Counting {
+    file: File,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Read for Counting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.bytes.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// Writes the parts of packed file `file` into the spool of `options`; progress in bytes of the packed file. Costs two frames of text a
+/// thread, packed and not.
+///
+/// Errors: `INPUT_TRUNCATED`, `INPUT_NOT_FOUND`, `CANCELLED`, those of writing.
+pub fn spool_file(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, file: u32, parts: u32) -> Result<Vec<FileRecord>> {
+    let source = inventory.path(file);
+    let Kind::Jsonl(packing @ (Packing::Gzip | Packing::Zstd)) = inventory.files[file as usize].kind else {
+        return Err(Error::new(Code::Internal, format!("{} is not packed", source.display())));
+    };
+    let frames = ctx.pool.current_num_threads().min((ctx.budget.limit() / 8) as usize / FRAME_BYTES).max(1);
+    let _held = ctx.budget.reserve(2 * (frames * FRAME_BYTES) as u64, &ctx.cancel)?;
+    let consumed = Arc::new(AtomicU64::new(0));
+    let counting = Counting { file: File::open(&source).at("open", &source)?, bytes: Arc::clone(&consumed) };
+    let mut input = Cutter {
+        cancel: &ctx.cancel,
+        input: unpacked(BufReader::with_capacity(BUFFER, counting), packing).at("read", &source)?,
+        path: &source,
+        packing,
+        most: most_line_bytes(options),
+        line: 0,
+    };
+    let bytes = inventory.files[file as usize].bytes.max(1);
+    let mut files = Vec::with_capacity(parts as usize);
+    let mut told = 0;
+    for part in 0..parts {
+        let target = path(options, file, part)?;
+        let mut output = AtomicFile::create(&target)?;
+        let limit = if part + 1 == parts { u64::MAX } else { (u128::from(bytes) * u128::from(part + 1) / u128::from(parts)) as u64 };
+        // A part in which no line begins is an empty frame.
+        output.put(&zstd::bulk::compress(&[], LEVEL).at("write", &target)?)?;
+        let mut open = true;
+        while open {
+            ctx.cancel.check()?;
+            let mut texts: Vec<Vec<u8>> = Vec::with_capacity(frames);
+            while open && texts.len() < frames {
+                let mut text = Vec::with_capacity(FRAME_BYTES);
+                open = input.fill(&mut text, || consumed.load(Ordering::Relaxed) < limit)?;
+                if !text.is_empty() {
+                    texts.push(text);
+                }
+            }
+            let pack = |text: &Vec<u8>| zstd::bulk::compress(text, LEVEL);
+            let packed: Vec<Vec<u8>> = ctx.pool.install(|| texts.par_iter().map(pack).collect::<io::Result<_>>()).at("write", &target)?;
+            for frame in &packed {
+                output.put(frame)?;
+            }
+            let now = consumed.load(Ordering::Relaxed);
+            ctx.progress.advance(now - told);
+            told = now;
+        }
+        files.push(FileRecord::new(name(file, part), output.commit()?));
+    }
+    Ok(files)
+}
+
+/// Hands out the lines of a stream in frames.
+struct Cutter<'a> {
+    cancel: &'a Cancel,
+    input: Box<dyn BufRead + Send>,
+    path: &'a Path,
+    packing: Packing,
+    /// Bytes of a line that are kept: one that is longer is a bad row, however long it is.
+    most: u64,
+    /// Bytes of the line that is being read, so far.
+    line: u64,
+}
+
+impl Cutter<'_> {
+    /// Appends about a frame of text; whether more of this part follows: `more` is asked where a line ends.
+    fn fill(&mut self, text: &mut Vec<u8>, more: impl Fn() -> bool) -> Result<bool> {
+        while text.len() < FRAME_BYTES {
+            self.cancel.check()?;
+            let available = self.input.fill_buf().map_err(|e| unreadable(&e, self.path, self.packing))?;
+            if available.is_empty() {
+                return Ok(false);
+            }
+            let room = &available[..available.len().min(FRAME_BYTES - text.len())];
+            let end = memchr(b'\n', room);
+            let taken = end.map_or(room.len(), |at| at + 1);
+            // One byte more than may be, so that readers see that it is too long.
+            let kept = (self.most + 1).saturating_sub(self.line).min(end.unwrap_or(taken) as u64) as usize;
+            text.extend_from_slice(&room[..kept]);
+            self.line += kept as u64;
+            if end.is_some() {
+                text.push(b'\n');
+                self.line = 0;
+            }
+            self.input.consume(taken);
+            if end.is_some() && !more() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

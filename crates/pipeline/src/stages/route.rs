@@ -1,0 +1,207 @@
+//! Route: decides how tokens reach the output, and where they are scattered says which pieces each split hands out, in the order of the plan.
+//!
+//! Packing gathers where the token store fits into the page cache: pieces are then copied from memory. Where it does not, most pieces cost a
+//! random read; packing scatters when those would take longer than writing and reading all tokens once more. Costs 12 bytes a piece in
+//! memory while they are dealt to splits.
+//!
+//! Files: `pieces` (u32, three for each piece: row of the split, first own token, own tokens; split after split), `ends` (u64, one a
+//! split, in pieces), `starts` (u64: for each output shard, those of the main output first, and once more for the end, one number a split: tokens in front of it).
+
+use longweave_common::{Ctx, Result};
+use longweave_pack::Placement;
+use longweave_plan::{Part, PlanFile};
+use longweave_storage::{ArrayFile, DoneRecord, FileRecord, read_array, write_array};
+use longweave_tokens::{RowRun, ScatteredTokens, Width, width_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::documents::DocumentCounts;
+use super::plan::folder;
+use crate::counts::counts;
+use crate::options::Packing;
+use crate::{Job, Stage};
+
+/// Seconds of a random read of a few kilobytes, and bytes a second of sequential reading and writing: of a solid-state disk, about.
+const SEEK: f64 = 100e-6;
+const STREAM: f64 = 500e6;
+/// Sequences that are read at once.
+const BATCH: u64 = 4096;
+
+/// What the route task leaves in its record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RouteCounts {
+    /// `gather` or `scatter`.
+    pub(crate) packing: Packing,
+    /// Bytes of the token store.
+    store_bytes: u64,
+    /// Bytes of page cache that the machine could give; unknown on some.
+    cache_bytes: Option<u64>,
+    /// Pieces of the plan.
+    pieces: u64,
+}
+
+/// Whether tokens are scattered, from the task's record.
+pub(crate) fn scatters(record: &DoneRecord) -> Result<bool> {
+    Ok(counts::<RouteCounts>(record)?.packing == Packing::Scatter)
+}
+
+/// The parts of the output, in the order of their shards.
+fn parts(job: &Job) -> impl Iterator<Item = Part> {
+    [Part::Main, Part::HeldOut].into_iter().filter(|&part| part == Part::Main || job.options().holdout > 0.0)
+}
+
+pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
+    let plans: Vec<PlanFile> =
+        parts(job).map(|part| PlanFile::open(&job.directory(Stage::Plan).join(folder(part)))).collect::<Result<_>>()?;
+    let tokens = counts::<DocumentCounts>(&job.all_done(Stage::Documents)?[0])?.tokens;
+    let width = if width_for(job.file.tokenizer.max_id) == Width::U16 { 2 } else { 4 };
+    let mut decided = RouteCounts {
+        packing: job.options().packing,
+        store_bytes: tokens * width,
+        cache_bytes: page_cache(ctx.budget.limit()),
+        pieces: plans.iter().map(|plan| plan.stats().pieces.total).sum(),
+    };
+    if decided.packing == Packing::Auto {
+        decided.packing = choose(&decided);
+    }
+    let files = if decided.packing == Packing::Scatter { write(ctx, job, &plans, decided.pieces)? } else { Vec::new() };
+    ctx.progress.advance(1);
+    Ok(DoneRecord { files, counts: json!(decided) })
+}
+
+/// What should be faster.
+fn choose(counts: &RouteCounts) -> Packing {
+    let Some(cache) = counts.cache_bytes else { return Packing::Gather };
+    let missing = counts.store_bytes.saturating_sub(cache) as f64 / counts.store_bytes.max(1) as f64;
+    let seeks = counts.pieces as f64 * missing * SEEK;
+    let passes = 2.0 * counts.store_bytes as f64 / STREAM;
+    if seeks > passes { Packing::Scatter } else { Packing::Gather }
+}
+
+/// Bytes that the system could use to keep files in memory beside `memory` bytes of heap: what is available, at most what a control group allows.
+fn page_cache(memory: u64) -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let available = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024;
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let group = number("/sys/fs/cgroup/memory.max").map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
+    Some(group.map_or(available, |group| group.min(available)).saturating_sub(memory))
+}
+
+fn write(ctx: &Ctx, job: &Job, plans: &[PlanFile], pieces: u64) -> Result<Vec<FileRecord>> {
+    let first = &job.rows()?.first;
+    let splits = first.len() - 1;
+    let tokens = job.tokens()?;
+    let shard_sequences = job.options().shard_sequences();
+    // Dealt by counting: how many pieces each split has is known after a first pass.
+    let mut ends = vec![0u64; splits];
+    let mut starts: Vec<u64> = Vec::new();
+    let mut sums = vec![0u64; splits];
+    let split_of = |doc: u32| first[..splits].partition_point(|&first| first <= doc) - 1;
+    let each = |visit: &mut dyn FnMut(usize, [u32; 3]), shard: &mut dyn FnMut()| -> Result<()> {
+        for plan in plans {
+            let shape = plan.shape();
+            for start in (0..plan.sequences()).step_by(shard_sequences as usize) {
+                shard();
+                let end = plan.sequences().min(start + shard_sequences);
+                for at in (start..end).step_by(BATCH as usize) {
+                    ctx.cancel.check()?;
+                    for &piece in plan.read(at, BATCH.min(end - at))?.pieces() {
+                        let len = tokens.len(piece.doc);
+                        let (_, own, _) = shape.parts(piece, len);
+                        if own > 0 {
+                            let split = split_of(piece.doc.get());
+                            visit(split, [piece.doc.get() - first[split], piece.start.saturating_sub(shape.lead).min(len), own]);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    };
+    {
+        let sums = std::cell::RefCell::new(&mut sums);
+        each(
+            &mut |split, [_, _, own]| {
+                ends[split] += 1;
+                sums.borrow_mut()[split] += u64::from(own);
+            },
+            &mut || starts.extend_from_slice(&sums.borrow()),
+        )?;
+    }
+    starts.extend_from_slice(&sums);
+    let mut next: Vec<u64> = ends.iter().scan(0, |at, &n| Some(std::mem::replace(at, *at + n))).collect();
+    let mut dealt: Vec<[u32; 3]> = vec![[0; 3]; pieces as usize];
+    each(
+        &mut |split, run| {
+            dealt[next[split] as usize] = run;
+            next[split] += 1;
+        },
+        &mut || (),
+    )?;
+    // Each split's next is now its end.
+    dealt.truncate(next.last().copied().unwrap_or(0) as usize);
+    let directory = job.directory(Stage::Route);
+    Ok(vec![
+        FileRecord::new("pieces", write_array(&directory.join("pieces"), dealt.as_flattened())?),
+        FileRecord::new("ends", write_array(&directory.join("ends"), &next)?),
+        FileRecord::new("starts", write_array(&directory.join("starts"), &starts)?),
+    ])
+}
+
+/// The runs that a split hands out, in the order of the plan, and the tokens in front of each output shard.
+pub(crate) fn runs_of(job: &Job, split: usize) -> Result<(Vec<RowRun>, Vec<u64>)> {
+    let directory = job.directory(Stage::Route);
+    let ends: Vec<u64> = read_array(&directory.join("ends"))?;
+    let start = if split == 0 { 0 } else { ends[split - 1] };
+    let mut flat = Vec::new();
+    ArrayFile::<u32>::open(&directory.join("pieces"))?.read_into(start * 3, (ends[split] - start) as usize * 3, &mut flat)?;
+    let starts: Vec<u64> = read_array(&directory.join("starts"))?;
+    let runs = flat.chunks_exact(3).map(|run| RowRun { row: run[0], start: run[1], len: run[2] }).collect();
+    Ok((runs, starts.chunks_exact(ends.len()).map(|shard| shard[split]).collect()))
+}
+
+/// Tokens in the order of the plan, for the tasks of `pack`.
+pub(crate) struct Scattered {
+    store: ScatteredTokens,
+    starts: Vec<u64>,
+}
+
+impl Scattered {
+    /// Opens them; `None` where packing gathers.
+    pub(crate) fn open(job: &Job) -> Result<Option<Scattered>> {
+        if !scatters(&job.all_done(Stage::Route)?[0])? {
+            return Ok(None);
+        }
+        let (first, directory) = (&job.rows()?.first, job.directory(Stage::Scatter));
+        let splits = first[..first.len() - 1].iter().enumerate().map(|(split, &first)| (first, directory.join(format!("{split:05}"))));
+        let store = ScatteredTokens::new(splits.collect());
+        Ok(Some(Scattered { store, starts: read_array(&job.directory(Stage::Route).join("starts"))? }))
+    }
+
+    /// Where the tokens of an output shard stand, by its number among those of all parts.
+    pub(crate) fn placement(&self, shard: usize) -> Placement<'_> {
+        let splits = self.store.splits();
+        Placement { store: &self.store, shard, starts: self.starts[shard * splits..(shard + 1) * splits].to_vec() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_beyond_the_page_cache_is_scattered_unless_its_pieces_are_large() {
+        let counts = |store_bytes, cache_bytes, pieces| RouteCounts { packing: Packing::Auto, store_bytes, cache_bytes, pieces };
+        for (given, expected) in [
+            (counts(1 << 30, Some(2 << 30), 1_000_000), Packing::Gather),
+            (counts(8 << 30, Some(2 << 30), 4_000_000), Packing::Scatter),
+            (counts(8 << 30, Some(2 << 30), 1_000), Packing::Gather),
+            (counts(8 << 30, None, 4_000_000), Packing::Gather),
+            (counts(0, Some(0), 0), Packing::Gather),
+        ] {
+            assert_eq!(choose(&given), expected, "{given:?}");
+        }
+    }
+}

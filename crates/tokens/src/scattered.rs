@@ -1,0 +1,200 @@
+//! Tokens in the order of a plan: for each split a column with the own tokens of every piece that stands in it, one piece after the other as
+//! the plan has them. Whoever goes through a plan then reads each split from its beginning to its end.
+//!
+//! Files: `NNNNN.ids`, and `NNNNN.sums` (u64, the xxh3-64 of what each output shard reads of it), so that a shard that reads its part of
+//! every split knows that it read what was written.
+
+use std::path::{Path, PathBuf};
+
+use longweave_common::{Code, Ctx, DocId, Error, Result};
+use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, Scalar, read_array, write_array};
+use xxhash_rust::xxh3::Xxh3Default;
+
+use crate::columns::{Column, Columns, Ids, hash_of};
+use crate::store::{split_of, with_suffix};
+
+/// A run of one row's own tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowRun {
+    /// The row of the split.
+    pub row: u32,
+    /// Its first token.
+    pub start: u32,
+    /// Tokens, at least 1.
+    pub len: u32,
+}
+
+fn named(prefix: &Path, suffix: &str) -> (PathBuf, String) {
+    let path = with_suffix(prefix, suffix);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    (path, name)
+}
+
+/// A split's ids: in memory where the budget allows it, else read by position.
+enum Source<T> {
+    Held(Vec<T>),
+    File(ArrayFile<T>),
+}
+
+impl<T: Scalar> Source<T> {
+    fn open(file: ArrayFile<T>, hold: bool) -> Result<Source<T>> {
+        if hold {
+            return file.read_all().map(Source::Held);
+        }
+        file.check()?;
+        Ok(Source::File(file))
+    }
+
+    /// The ids of a range, in `buffer` unless they are held.
+    fn get<'a>(&'a self, range: std::ops::Range<u64>, buffer: &'a mut Vec<T>) -> Result<&'a [T]> {
+        match self {
+            Source::Held(ids) => Ok(&ids[range.start as usize..range.end as usize]),
+            Source::File(file) => {
+                buffer.clear();
+                file.read_into(range.start, (range.end - range.start) as usize, buffer)?;
+                Ok(buffer)
+            }
+        }
+    }
+}
+
+/// Writes the tokens of a split, whose store is at `store`, in the order of `runs` to `PREFIX.ids`. `shards` are the numbers of tokens in front of
+/// each output shard, and one more: all. The split's ids are held in memory where they take no more than a quarter of the budget.
+///
+/// Errors: `FILE_CORRUPT` when the store is damaged or runs reach beyond it, `CANCELLED`, those of writing.
+pub fn scatter_split(
+    ctx: &Ctx,
+    store: &Path,
+    runs: impl Iterator<Item = RowRun>,
+    shards: &[u64],
+    prefix: &Path,
+) -> Result<Vec<FileRecord>> {
+    match Column::open(&with_suffix(store, ".ids"))? {
+        Column::U16(file) => scatter(ctx, store, file, runs, shards, prefix),
+        Column::U32(file) => scatter(ctx, store, file, runs, shards, prefix),
+    }
+}
+
+fn scatter<T: Scalar>(
+    ctx: &Ctx,
+    store: &Path,
+    file: ArrayFile<T>,
+    runs: impl Iterator<Item = RowRun>,
+    shards: &[u64],
+    prefix: &Path,
+) -> Result<Vec<FileRecord>> {
+    let ends: Vec<u64> = read_array(&with_suffix(store, ".ends"))?;
+    let bytes = file.len().saturating_mul(T::WIDTH as u64);
+    let hold = bytes <= ctx.budget.limit() / 4;
+    let _held = ctx.budget.reserve(if hold { bytes } else { 0 }, &ctx.cancel)?;
+    let source = Source::open(file, hold)?;
+    let (ids, ids_name) = named(prefix, ".ids");
+    let mut writer: ArrayWriter<T> = ArrayWriter::create(&ids)?;
+    let mut sums = Sums { hash: Xxh3Default::new(), shards, at: 0, sums: Vec::with_capacity(shards.len().saturating_sub(1)) };
+    let mut buffer = Vec::new();
+    for (i, run) in runs.enumerate() {
+        if i % 4096 == 0 {
+            ctx.cancel.check()?;
+        }
+        let row = run.row as usize;
+        let begin = if row == 0 { 0 } else { ends.get(row - 1).copied().unwrap_or(u64::MAX) };
+        let (start, end) = (begin.saturating_add(run.start.into()), begin.saturating_add(run.start.into()).saturating_add(run.len.into()));
+        if ends.get(row).is_none_or(|&last| end > last) || end > ends.last().copied().unwrap_or(0) {
+            let message =
+                format!("the plan asks for tokens that {} does not have; delete the work directory and run again", store.display());
+            return Err(Error::new(Code::FileCorrupt, message).with("file", store.display().to_string()));
+        }
+        let ids = source.get(start..end, &mut buffer)?;
+        writer.push(ids)?;
+        sums.add(ids);
+    }
+    let sums = sums.finish();
+    let (sums_path, sums_name) = named(prefix, ".sums");
+    Ok(vec![FileRecord::new(ids_name, writer.commit()?), FileRecord::new(sums_name, write_array(&sums_path, &sums)?)])
+}
+
+/// Checksums of what each output shard reads of a split.
+struct Sums<'a> {
+    hash: Xxh3Default,
+    shards: &'a [u64],
+    at: u64,
+    sums: Vec<u64>,
+}
+
+impl Sums<'_> {
+    fn add<T: Scalar>(&mut self, mut ids: &[T]) {
+        while !ids.is_empty() {
+            self.close();
+            let end = self.shards.get(self.sums.len() + 1).copied().unwrap_or(u64::MAX);
+            let n = (end - self.at).min(ids.len() as u64) as usize;
+            hash_of(&ids[..n], &mut self.hash);
+            self.at += n as u64;
+            ids = &ids[n..];
+        }
+    }
+
+    /// Ends the shards that end here.
+    fn close(&mut self) {
+        while self.sums.len() + 1 < self.shards.len() && self.shards[self.sums.len() + 1] <= self.at {
+            self.sums.push(std::mem::take(&mut self.hash).digest());
+        }
+    }
+
+    fn finish(mut self) -> Vec<u64> {
+        self.close();
+        self.sums
+    }
+}
+
+/// Reads scattered tokens. Threads can share it; a bounded number of files is open.
+pub struct ScatteredTokens {
+    first: Vec<u32>,
+    columns: Columns,
+    sums: Vec<PathBuf>,
+}
+
+impl ScatteredTokens {
+    /// Opens what [`scatter_split`] wrote of all splits, each with the `DocId` of its first row, in order.
+    pub fn new(splits: Vec<(u32, PathBuf)>) -> ScatteredTokens {
+        ScatteredTokens {
+            first: splits.iter().map(|(first, _)| *first).collect(),
+            columns: Columns::unchecked(splits.iter().map(|(_, prefix)| with_suffix(prefix, ".ids")).collect()),
+            sums: splits.iter().map(|(_, prefix)| with_suffix(prefix, ".sums")).collect(),
+        }
+    }
+
+    /// Number of splits.
+    pub fn splits(&self) -> usize {
+        self.first.len()
+    }
+
+    /// The split of a document.
+    pub fn split_of(&self, doc: DocId) -> usize {
+        split_of(&self.first, doc)
+    }
+
+    /// Appends `n` ids of a split from `start` on to `ids`, and their bytes to a checksum.
+    ///
+    /// Errors: `FILE_CORRUPT` beyond the end.
+    pub fn read(&self, split: usize, start: u64, n: usize, ids: &mut Ids, hash: &mut Xxh3Default) -> Result<()> {
+        let before = ids.len();
+        ids.read(&*self.columns.get(split)?, start, n)?;
+        ids.hash(before..before + n, hash);
+        Ok(())
+    }
+
+    /// Compares the checksum of what an output shard read of a split with what was written for it.
+    ///
+    /// Errors: `FILE_CORRUPT`.
+    pub fn check(&self, split: usize, shard: usize, sum: u64) -> Result<()> {
+        let sums = ArrayFile::<u64>::open(&self.sums[split])?;
+        let mut written = Vec::new();
+        sums.read_into(shard as u64, 1, &mut written)?;
+        if written == [sum] {
+            return Ok(());
+        }
+        let path = self.columns.path(split);
+        let message = format!("{} does not match its checksum; delete the folder it stands in and run again", path.display());
+        Err(Error::new(Code::FileCorrupt, message).with("file", path.display().to_string()))
+    }
+}
