@@ -230,7 +230,7 @@ test('prepare, tasks and stage do by hand what run does', async () => {
   const before = await info()
   expect(before.map(({ done }) => done)).toEqual(before.map(() => 0))
   expect(before.find(({ stage }) => stage === 'pack')?.tasks).toBeNull()
-  expect(before.find(({ stage }) => stage === 'pack')?.dependsOn).toEqual(['ingest', 'documents', 'index', 'plan'])
+  expect(before.find(({ stage }) => stage === 'pack')?.dependsOn).toEqual(['ingest', 'documents', 'index', 'plan', 'route', 'scatter'])
   const n = before[0]?.tasks ?? 0
   expect(n).toBeGreaterThan(2)
   const stage = async (...args: string[]) => {

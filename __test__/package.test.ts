@@ -54,7 +54,7 @@ console.log(stages, summary.plan?.sequences === report.sequences, report.tokens)
   writeFileSync(join(project, 'program.mjs'), `import { verify, weave } from 'longweave'\nconst OUT = 'out-esm'${program}`)
   writeFileSync(join(project, 'program.cjs'), `const { verify, weave } = require('longweave')\nconst OUT = 'out-cjs'\n;(async () => {${program}})()`)
   const [esm, cjs] = [run('node', ['program.mjs']), run('node', ['program.cjs'])]
-  expect(esm).toMatch(/^7 true \d+\n$/)
+  expect(esm).toMatch(/^8 true \d+\n$/)
   expect(cjs).toBe(esm)
   const settings = { compilerOptions: { strict: true, noEmit: true, module: 'nodenext', target: 'es2023', lib: ['es2023', 'esnext.disposable', 'dom'], types: [] }, files: ['program.mts'] }
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(settings))

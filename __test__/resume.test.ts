@@ -169,6 +169,7 @@ test('a stage task and a driver at once share the work', async () => {
   const to = out('shared')
   const options: WeaveOptions = { ...small.options, output: { ...small.options.output, directory: to } }
   await plan(options).finished
+  expect((await cli(['stage', 'route', '--run', to, '--all'])).status).toBe(0)
   const [driver, helper] = await Promise.all([run(small.path, to), cli(['stage', 'pack', '--run', to, '--all'])])
   expect([driver.status, helper.status], driver.err + helper.err).toEqual([0, 0])
   expect(filesOf(to)).toEqual(expectedSmall)
