@@ -17,7 +17,7 @@ const corpus = writeJsonl(out('corpus.jsonl'), documents)
 const options = { ...plain, corpus, tokenizer, length: 64, splitBytes: 4000 }
 writeFileSync(out('config.json'), JSON.stringify({ ...options, output: { shardTokens: 64 * 8 } }))
 const config = ['--config', out('config.json')]
-const commands = ['run', 'plan', 'show', 'verify', 'report', 'keywords', 'tasks', 'stage', 'train-tokenizer']
+const commands = ['run', 'plan', 'show', 'verify', 'report', 'keywords', 'status', 'tasks', 'stage', 'clean', 'train-tokenizer']
 const lines = (text: string) => text.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
 
 beforeAll(async () => {
@@ -129,6 +129,10 @@ const wrongUsage: [string[], string[]][] = [
   [['report'], ['output directory']],
   [['report', '--output', out('x.html'), out('made')], ['--output', '--out']],
   [['tasks'], ['--run']],
+  [['status'], ['output directory']],
+  [['status', out('made'), '--watch', '--every', 'often'], ['--every', '"often"']],
+  [['clean'], ['--work']],
+  [['run', ...config, '--disk-check', 'maybe', '--out', out('x')], ['`diskCheck`']],
   [['stage', 'scan', '--run', out('made')], ['--task, --shard and --all']],
   [['stage', 'scan', '--run', out('made'), '--all', '--memory', 'lots'], ['--memory', '"lots"']],
   [['keywords', '--min-score', 'high'], ['--min-score', '"high"']],
@@ -149,6 +153,9 @@ test.each([
   [['verify', out('none')], 'VERIFY_FAILED'],
   [['report', out('none')], 'VERIFY_FAILED'],
   [['tasks', '--run', out('none')], 'RUN_NOT_PREPARED'],
+  [['status', out('none')], 'RUN_NOT_PREPARED'],
+  [['clean', '--work', out('none')], 'INPUT_NOT_FOUND'],
+  [['run', ...config, '--corpus', out('none.jsonl'), '--out', out('x'), '--dry-run'], 'INPUT_NOT_FOUND'],
   [['stage', 'scan', '--run', out('none'), '--all'], 'RUN_NOT_PREPARED'],
   [['keywords', '--run', out('none')], 'RUN_NOT_PREPARED'],
   [['train-tokenizer', '--corpus', out('none'), '--out', out('x')], 'INPUT_NOT_FOUND'],

@@ -1,5 +1,5 @@
 // Every error by its code: raised as users raise it, and its message says what, where and what to do.
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { binding } from '../ts/binding.ts'
@@ -56,6 +56,15 @@ const packagedRuntime = () => join(root, 'node_modules/onnxruntime-node/bin/napi
 const addon = () => join(root, 'binding', readdirSync(join(root, 'binding')).find((name) => name.endsWith('.node')) ?? '')
 function cutShort(path: string): void {
   writeFileSync(path, half(readFileSync(path)))
+}
+/** A folder of texts, the last of which claims to hold `bytes` without taking that room. */
+function claiming(bytes: number): string {
+  const path = fresh()
+  mkdirSync(path)
+  for (const { id, text } of documents) writeFileSync(join(path, `${id}.txt`), text)
+  writeFileSync(join(path, 'huge.txt'), '')
+  truncateSync(join(path, 'huge.txt'), bytes)
+  return path
 }
 /** Bits that are no number, in a file of floats. */
 function noNumbers(path: string): void {
@@ -194,6 +203,7 @@ const rows: Row[] = [
   ['OUTPUT_EXISTS', 'the output directory holds something else', () => run({ output: { directory: root } }), [/holds files .* \(\S+\)/, 'empty or new directory']],
   ['OUTPUT_DENIED', 'the output cannot be created', () => failing('create=denied'), ['cannot create', 'choose a directory']],
   ['OUTPUT_DENIED', 'the output cannot be written', () => failing('rename=denied@4'), ['cannot write', 'choose a directory']],
+  ['DISK_SPACE', 'what is to be written cannot fit', () => run({ corpus: claiming(8e12), method: 'standard' }), ['TB in', '--work', 'diskCheck'], { option: 'diskCheck' }],
   ['DISK_FULL', 'the disk is full', () => failing('write=full@5'), ['cannot write', 'free some space and run again']],
   ['IO', 'the output is to stand below a file', () => run({ output: { directory: join(corpus, 'out') } }), ['corpus.jsonl']],
   ['FILE_CORRUPT', 'run.json is damaged', async () => {

@@ -145,7 +145,7 @@ const wrong: [string, unknown[]][] = [
   ['bosToken', ['<s>']], ['padToken', ['none']], ['overflow', ['wrap']], ['lastFill', ['next']], ['minTokens', [-1]], ['maxTokens', [0]],
   ['maxUses', [0]], ['holdout', [-0.1, 1.5]], ['dedup', ['fuzzy']], ['output.directory', ['']], ['output.format', ['csv']],
   ['output.provenance', ['some']], ['output.shardTokens', [0]], ['output.compression', ['gzip']],
-  ['output.mdsIndices', ['piece']], ['work', ['']], ['threads', [-1, 5000]], ['memory', ['1MiB', 5, 'lots']], ['packing', ['both']],
+  ['output.mdsIndices', ['piece']], ['work', ['']], ['threads', [-1, 5000]], ['memory', ['1MiB', 5, 'lots']], ['packing', ['both']], ['diskCheck', ['maybe', true]], ['clean', ['all', false]],
 ]
 
 test.each(wrong)('%s out of range is named in the message and the details', (option, values) => {

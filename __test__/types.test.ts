@@ -1,8 +1,8 @@
 // Types as users meet them. `npm run typecheck` is what checks this file; vitest only runs it.
 import { expectTypeOf, test } from 'vitest'
-import { LongweaveError, QueryPredictor, Rake, readSequences, resolveOptions, stage, tasks, verify, weave } from '../ts/index.ts'
+import { LongweaveError, QueryPredictor, Rake, clean, dryRun, readSequences, resolveOptions, stage, status, tasks, verify, weave } from '../ts/index.ts'
 import type {
-  CorpusDocument, ErrorCode, Options, PredictedQueries, ResolvedOptions, RunEvent, Sequence, SequenceBatch, StageInfo, Summary, TaskRecord, VerifyReport, WeaveOptions,
+  Cleaned, CorpusDocument, DryRun, ErrorCode, Options, PredictedQueries, ResolvedOptions, RunEvent, RunStatus, Sequence, SequenceBatch, StageInfo, Summary, TaskRecord, VerifyReport, WeaveOptions,
 } from '../ts/index.ts'
 
 const least = { corpus: 'a.jsonl', tokenizer: 't.json', length: 8, output: { directory: 'out' } } satisfies WeaveOptions
@@ -48,9 +48,10 @@ test('a run is events, a summary, and sequences', () => {
 })
 
 test('events are told apart by their type', () => {
-  const event = { type: 'progress', stage: 'pack', done: 1, total: 2, unit: 'sequences', seconds: 1 } as RunEvent
+  const event = { type: 'progress', stage: 'pack', done: 1, total: 2, unit: 'sequences', seconds: 1, etaSeconds: 1, runEtaSeconds: null } as RunEvent
   if (event.type === 'stage') expectTypeOf(event.state).toEqualTypeOf<'started' | 'reused' | 'done'>()
   if (event.type === 'progress') expectTypeOf(event.unit).toEqualTypeOf<'bytes' | 'tokens' | 'documents' | 'sequences' | 'tasks'>()
+  if (event.type === 'progress') expectTypeOf(event.runEtaSeconds).toEqualTypeOf<number | null>()
   if (event.type === 'warning') expectTypeOf(event).toHaveProperty('message')
 })
 
@@ -67,4 +68,17 @@ test('the small parts say what they give', () => {
   expectTypeOf(tasks).returns.toEqualTypeOf<StageInfo[]>()
   expectTypeOf(stage).returns.resolves.toEqualTypeOf<TaskRecord[]>()
   expectTypeOf(verify).returns.resolves.toEqualTypeOf<VerifyReport>()
+})
+
+test('status, a dry run and cleaning say what is not known', () => {
+  expectTypeOf(status).returns.resolves.toEqualTypeOf<RunStatus>()
+  expectTypeOf<RunStatus['etaSeconds']>().toEqualTypeOf<number | null>()
+  expectTypeOf<RunStatus['stages'][number]['tasks']>().toEqualTypeOf<number | null>()
+  expectTypeOf(dryRun).returns.resolves.toEqualTypeOf<DryRun>()
+  expectTypeOf(dryRun).parameter(0).toEqualTypeOf<WeaveOptions>()
+  expectTypeOf<DryRun['options']>().toEqualTypeOf<ResolvedOptions>()
+  expectTypeOf(clean).returns.resolves.toEqualTypeOf<Cleaned>()
+  // @ts-expect-error there is no other check
+  const strict: WeaveOptions = { ...least, diskCheck: 'panic' }
+  expectTypeOf(strict).toExtend<object>()
 })

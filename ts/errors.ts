@@ -33,6 +33,7 @@ export const errorCodes = {
   MEMORY_BUDGET: 'A single buffer needs more than `memory`.',
   OUTPUT_EXISTS: 'The output directory holds files that are not this run\'s.',
   OUTPUT_DENIED: 'The output or work directory cannot be written: read-only or no permission.',
+  DISK_SPACE: 'What a run is going to write does not fit on the disk.',
   DISK_FULL: 'The disk, or the user\'s quota, is full.',
   IO: 'The operating system failed to read or write.',
   FILE_CORRUPT: 'A file of ours has the wrong length, checksum or content.',

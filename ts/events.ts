@@ -24,6 +24,10 @@ export interface ProgressEvent {
   unit: 'bytes' | 'tokens' | 'documents' | 'sequences' | 'tasks'
   /** Seconds since the run began. */
   seconds: number
+  /** Seconds left of the stage at the rate so far; null while too little is known. Of a run that goes on, only what is left counts. */
+  etaSeconds: number | null
+  /** Seconds left of the run; null unless the stages that come after can be estimated too. */
+  runEtaSeconds: number | null
 }
 
 /** Something a person should know. */

@@ -1,6 +1,9 @@
 // The public API.
 export { readDocuments } from './documents.ts'
 export type { ReadOptions, TextDocument, Texts } from './documents.ts'
+export { clean } from './clean.ts'
+export type { CleanOptions, Cleaned, CleanedDirectory } from './clean.ts'
+export type { DiskNeed, DryRun, StagePlan } from './dry-run.ts'
 export { Embedder } from './embedder.ts'
 export type { EmbedOptions, EmbedderOptions } from './embedder.ts'
 export { LongweaveError, errorCodes } from './errors.ts'
@@ -19,5 +22,7 @@ export type { BrowsedPiece, BrowsedSequence, ListSizes, RunReport, Sampled, Spre
 export { optionsJsonSchema, optionsSchema, presets } from './schema.ts'
 export type { Options, Preset, ResolvedOptions } from './schema.ts'
 export type { Pieces, Sequence, SequenceBatch } from './sequences.ts'
-export { Weave, plan, prepare, weave } from './weave.ts'
+export { status } from './status.ts'
+export type { RunStatus, Said, StageStatus } from './status.ts'
+export { Weave, dryRun, plan, prepare, weave } from './weave.ts'
 export type { CallOptions, Corpus, CorpusDocument, WeaveOptions } from './weave.ts'

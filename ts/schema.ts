@@ -185,6 +185,8 @@ const shape = {
     .enum(['auto', 'gather', 'scatter'])
     .default('auto')
     .describe('how tokens reach the output: read where documents stand, or first written in the order of the plan; the bytes are the same'),
+  diskCheck: z.enum(['refuse', 'warn', 'off']).default('refuse').describe('what happens where what is to be written does not fit on the disk'),
+  clean: z.enum(['none', 'sealed']).default('none').describe("sealed: results in the work directory that this run's stages left go once the output is sealed"),
 }
 
 /** The schema of a run's options. */

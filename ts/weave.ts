@@ -3,9 +3,10 @@ import type { Run as NativeRun } from '#binding'
 import { binding } from './binding.ts'
 import { modelDirectory } from './bundled.ts'
 import { LongweaveError, call, settled } from './errors.ts'
+import type { DryRun } from './dry-run.ts'
 import type { RunEvent, Summary } from './events.ts'
 import { resolveOptions } from './options.ts'
-import type { Options, Preset } from './schema.ts'
+import type { Options, Preset, ResolvedOptions } from './schema.ts'
 import { toBatch, unbatch } from './sequences.ts'
 import type { Sequence, SequenceBatch } from './sequences.ts'
 
@@ -37,6 +38,14 @@ const PUSH_CHARACTERS = 1 << 20
 const isStream = (corpus: Corpus): corpus is AsyncIterable<CorpusDocument> | Iterable<CorpusDocument> =>
   typeof corpus === 'object' && !(Array.isArray(corpus) && corpus.every((path) => typeof path === 'string'))
 
+/** Options with every choice made, and the documents that are to be handed over. */
+function resolve({ corpus, ...rest }: WeaveOptions): { resolved: ResolvedOptions; stream: AsyncIterable<CorpusDocument> | Iterable<CorpusDocument> | undefined } {
+  const stream = isStream(corpus) ? corpus : undefined
+  const resolved = resolveOptions({ ...rest, corpus: stream === undefined ? (corpus as string | string[]) : null })
+  if (resolved.queries.model !== null) resolved.queries.model = modelDirectory(resolved.queries.model)
+  return { resolved, stream }
+}
+
 /** A run. Iterate over it for events, await `finished` for the summary. */
 export class Weave implements AsyncIterable<RunEvent>, AsyncDisposable {
   /** The summary; rejects with the run's error. */
@@ -47,10 +56,7 @@ export class Weave implements AsyncIterable<RunEvent>, AsyncDisposable {
   /** @internal */
   constructor(options: WeaveOptions, mode: 'run' | 'prepare' | 'plan', signal?: AbortSignal) {
     signal?.throwIfAborted()
-    const { corpus, ...rest } = options
-    const stream = isStream(corpus) ? corpus : undefined
-    const resolved = resolveOptions({ ...rest, corpus: stream === undefined ? (corpus as string | string[]) : null })
-    if (resolved.queries.model !== null) resolved.queries.model = modelDirectory(resolved.queries.model)
+    const { resolved, stream } = resolve(options)
     const native = call(() => binding.Run.start(JSON.stringify(resolved), mode))
     this.#native = native
     const abort = () => native.cancel()
@@ -173,6 +179,17 @@ export function weave(options: WeaveOptions, { signal }: CallOptions = {}): Weav
 /** Plans without packing: the same run up to the plan; the summary says what would come out. */
 export function plan(options: WeaveOptions, { signal }: CallOptions = {}): Weave {
   return new Weave(options, 'plan', signal)
+}
+
+/**
+ * Says what `weave` would do with these options, without writing anything: stages, tasks, what is reused, bytes, time and room. Documents that
+ * are handed over are not asked for; what follows from them is said to be unknown.
+ * @throws LongweaveError as `weave` would before it begins; for want of room nothing is thrown, `disk.fits` tells.
+ */
+export async function dryRun(options: WeaveOptions): Promise<DryRun> {
+  const { resolved } = resolve(options)
+  const told = JSON.parse(await settled(binding.dryRun(JSON.stringify(resolved)))) as Omit<DryRun, 'options'>
+  return { options: resolved, ...told }
 }
 
 /** Only prepares: writes run.json, so that `stage` can run tasks from other processes. */

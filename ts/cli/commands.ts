@@ -1,8 +1,10 @@
 // The commands, in the order in which help lists them.
+import { cleanCommand } from './clean.ts'
 import { keywordsCommand } from './keywords.ts'
 import { planCommand, runCommand } from './run.ts'
 import { reportCommand } from './report.ts'
 import { showCommand, verifyCommand } from './inspect.ts'
+import { statusCommand } from './status.ts'
 import { stageCommand, tasksCommand } from './tasks.ts'
 import { trainCommand } from './train.ts'
 import { embedCommand, predictCommand } from './models.ts'
@@ -25,5 +27,5 @@ export interface Command {
 
 /** All commands by name. */
 export const commands: Record<string, Command> = Object.fromEntries(
-  [runCommand, planCommand, showCommand, verifyCommand, reportCommand, keywordsCommand, predictCommand, embedCommand, tasksCommand, stageCommand, trainCommand].map((command) => [command.name, command]),
+  [runCommand, planCommand, showCommand, verifyCommand, reportCommand, keywordsCommand, predictCommand, embedCommand, statusCommand, tasksCommand, stageCommand, cleanCommand, trainCommand].map((command) => [command.name, command]),
 )

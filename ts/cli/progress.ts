@@ -9,7 +9,7 @@ export interface Reporter {
 }
 
 const number = (value: number) => {
-  for (const [unit, size] of [['G', 1e9], ['M', 1e6], ['k', 1e3]] as const) if (value >= size) return `${(value / size).toFixed(1)}${unit}`
+  for (const [unit, size] of [['T', 1e12], ['G', 1e9], ['M', 1e6], ['k', 1e3]] as const) if (value >= size) return `${(value / size).toFixed(1)}${unit}`
   return value.toFixed(0)
 }
 
@@ -34,11 +34,11 @@ class Bars implements Reporter {
       if (event.state === 'done') this.#line(`✓ ${title} ${time(event.seconds - this.#began)}\n`)
       return
     }
-    const { done, total, unit, seconds } = event
+    const { done, total, unit, seconds, etaSeconds, runEtaSeconds } = event
     const share = total === 0 ? 1 : done / total
     const elapsed = Math.max(seconds - this.#began, 1e-3)
     const rate = done / elapsed
-    const left = share > 0.01 ? `, ${time((elapsed / share) * (1 - share))} left` : ''
+    const left = [etaSeconds === null ? '' : `, ${time(etaSeconds)} left`, runEtaSeconds === null ? '' : `, ${time(runEtaSeconds)} of the run`].join('')
     const filled = Math.round(share * 24)
     this.#line(`  ${title} ${'█'.repeat(filled)}${'░'.repeat(24 - filled)} ${(share * 100).toFixed(0).padStart(3)} %  ${number(rate)} ${unit}/s${left}`)
     this.#open = true
@@ -62,4 +62,7 @@ export function reporter(json: boolean): Reporter {
   return { event: (event) => void (event.type === 'warning' && process.stderr.write(`longweave: ${printable(event.message)}\n`)), end: () => {} }
 }
 
-export { number, time }
+/** Bytes with a unit. */
+const bytes = (value: number) => `${number(value)}B`.replace(/([kMGT])B/, ' $1B').replace(/^(\d+)B$/, '$1 B')
+
+export { bytes, number, time }

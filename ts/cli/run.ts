@@ -1,8 +1,9 @@
 // longweave run, longweave plan.
 import type { Summary } from '../events.ts'
-import { plan, prepare, weave } from '../weave.ts'
+import { dryRun, plan, prepare, weave } from '../weave.ts'
 import type { Weave, WeaveOptions } from '../weave.ts'
 import type { Command } from './commands.ts'
+import { describeDryRun } from './dry-run.ts'
 import { flags as runFlags } from './flags.ts'
 import { number, reporter, time } from './progress.ts'
 import { jsonLine, printable } from './text.ts'
@@ -61,6 +62,11 @@ function report(summary: Summary): string {
   return `${lines.join('\n')}\n`
 }
 
+async function tell(options: WeaveOptions, json: boolean): Promise<void> {
+  const run = await dryRun(options)
+  process.stdout.write(json ? jsonLine(run) : printable(describeDryRun(run)))
+}
+
 async function drive(run: Weave, json: boolean, say: (summary: Summary) => string): Promise<number> {
   const to = reporter(json)
   let interrupted = false
@@ -95,17 +101,19 @@ export const runCommand: Command = {
   usage: 'longweave run --corpus PATH… --tokenizer FILE --length N --out DIR [options]',
   details: `Reads .jsonl, .ndjson, .json (plain, .gz, .zst), .parquet, .txt and .md files, directories and globs (quote them). Results of stages are kept
 in --work (default OUT/.work), so that another length, method or seed reuses tokens, queries, keywords, vectors and neighbours.`,
-  flags: { ...flags, prepare: { type: 'boolean', description: 'only write OUT/run.json, for longweave tasks and longweave stage' } },
+  flags: { ...flags, prepare: { type: 'boolean', description: 'only write OUT/run.json, for longweave tasks and longweave stage' }, 'dry-run': { type: 'boolean', description: 'say what the run would do, how much it would write and how long it would take; write nothing' } },
   options: runOptions,
   examples: [
     "longweave run --corpus 'data/*.jsonl.zst' --tokenizer tokenizer.json --length 131072 --out out",
     'longweave run --corpus data --tokenizer tokenizer.json --method standard --length 8192 --out out-standard --work work',
     'longweave run --config run.json --seed 1 --out out-1',
+    'longweave run --config run.json --out out --dry-run',
     "longweave run --corpus docs.parquet --text-field body --id-field url --tokenizer tokenizer.json --length 32768 --format mds --out out",
   ],
   async run(args) {
     const { values, options } = parse(args, this.flags, { list: runFlags() })
     const all = { ...options, ...(values['preset'] !== undefined && { preset: values['preset'] }) } as unknown as WeaveOptions
+    if (values['dry-run'] === true) return tell(fillIn(all), values['json'] === true)
     if (values['prepare'] === true) {
       return drive(prepare(fillIn(all)), values['json'] === true, (summary) => `prepared    ${summary.directory}: \`longweave tasks --run ${summary.directory}\` lists what is to do\n`)
     }

@@ -60,6 +60,7 @@ codes! {
     MemoryBudget "MEMORY_BUDGET" "A single buffer needs more than `memory`.",
     OutputExists "OUTPUT_EXISTS" "The output directory holds files that are not this run's.",
     OutputDenied "OUTPUT_DENIED" "The output or work directory cannot be written: read-only or no permission.",
+    DiskSpace "DISK_SPACE" "What a run is going to write does not fit on the disk.",
     DiskFull "DISK_FULL" "The disk, or the user's quota, is full.",
     Io "IO" "The operating system failed to read or write.",
     FileCorrupt "FILE_CORRUPT" "A file of ours has the wrong length, checksum or content.",

@@ -185,6 +185,11 @@ impl RowReader {
         }
     }
 
+    /// The last row as it stands in an unpacked JSONL file, without its line end; empty for other kinds.
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
     /// What is wrong with fields that were read.
     fn check(&self, kind: Kind) -> Option<Bad> {
         let max = self.options.max_document_bytes;

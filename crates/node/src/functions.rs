@@ -40,6 +40,24 @@ pub fn tasks(directory: String) -> napi::Result<String> {
     call(|| commands::tasks(&PathBuf::from(directory)))
 }
 
+/// How a run is going, told from its directories; resolves with JSON.
+#[napi(ts_return_type = "Promise<string>", catch_unwind)]
+pub fn status<'env>(env: &'env Env, directory: String) -> napi::Result<Object<'env>> {
+    on_thread(env, move || commands::status(&PathBuf::from(directory)))
+}
+
+/// What a run with these resolved options would do, told without writing anything; resolves with JSON.
+#[napi(ts_return_type = "Promise<string>", catch_unwind)]
+pub fn dry_run<'env>(env: &'env Env, options: String) -> napi::Result<Object<'env>> {
+    on_thread(env, move || commands::dry_run(&options))
+}
+
+/// Takes away what no run needs from a work directory; resolves with JSON.
+#[napi(ts_return_type = "Promise<string>", catch_unwind)]
+pub fn clean<'env>(env: &'env Env, work: String, options: String) -> napi::Result<Object<'env>> {
+    on_thread(env, move || commands::clean(&PathBuf::from(work), &options))
+}
+
 /// Runs tasks of a stage; resolves with their records as JSON. Cancelled only by ending the process: what is finished is kept.
 #[napi(ts_return_type = "Promise<string>", catch_unwind)]
 pub fn run_stage<'env>(env: &'env Env, directory: String, stage: String, tasks: String, options: String) -> napi::Result<Object<'env>> {

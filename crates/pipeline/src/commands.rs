@@ -23,6 +23,21 @@ pub fn tasks(out: &Path) -> Result<String> {
     to_json(&listing::list(&Job::open(out)?)?)
 }
 
+/// How the run in `out` is going.
+pub fn status(out: &Path) -> Result<String> {
+    to_json(&crate::status::status(out)?)
+}
+
+/// What a run with these resolved options would do.
+pub fn dry_run(options: &str) -> Result<String> {
+    to_json(&crate::dry::dry_run(crate::RunOptions::parse(options)?)?)
+}
+
+/// Takes away what no run needs, see [`crate::clean`].
+pub fn clean(work: &Path, options: &str) -> Result<String> {
+    to_json(&crate::clean::clean(work, &from_json("the options of clean", options)?)?)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StageOptions {
@@ -43,7 +58,11 @@ pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Res
     job.check_inputs()?;
     let tasks = listing::select(&job, stage, selection)?;
     let ctx = Ctx::new(threads, memory)?;
-    let records = driver::run_tasks(&ctx, &job, &Arc::new(Events::default()), stage, &tasks)?;
+    let events = Arc::new(Events::default());
+    job.log.begin("stage", &job, threads);
+    let result = driver::run_tasks(&ctx, &job, &events, stage, &tasks);
+    job.log.end(result.as_ref(), events.seconds());
+    let records = result?;
     let list: Vec<_> =
         tasks.iter().zip(&records).map(|(task, r)| json!({ "stage": stage, "task": task, "counts": r.counts, "files": r.files })).collect();
     to_json(&list)
@@ -61,7 +80,7 @@ pub fn top_keywords(out: &Path, n: usize) -> Result<String> {
         let message = format!("the run in {} has no keywords: its method is {}", out.display(), job.options().method_name());
         return Err(Error::new(Code::StageUnknown, message));
     }
-    job.all_done(Stage::Index)?;
+    job.require(Stage::Index)?;
     let index = longweave_index::Index::open(&job.directory(Stage::Index))?;
     to_json(&index.top(n).into_iter().map(|(phrase, documents)| json!({ "keyword": phrase, "documents": documents })).collect::<Vec<_>>())
 }

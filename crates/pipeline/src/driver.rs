@@ -1,21 +1,28 @@
 //! The local driver: runs the stages of a job in order, their tasks on the run's threads, and says how far it is.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use longweave_common::{Code, Ctx, Error, Result, caught};
 use longweave_storage::DoneRecord;
 
 use crate::counts::counts;
-use crate::events::{Event, Events, StageProgress, StageState};
+use crate::estimate::Facts;
+use crate::events::{Event, Events, StageState};
+use crate::log::{Entry, Progressing};
 use crate::stages::ingest::IngestCounts;
 use crate::stages::scan::ScanCounts;
-use crate::{Job, Stage};
+use crate::usage::Counters;
+use crate::watch::{StageProgress, TaskProgress, Watch};
+use crate::{Clean, Job, Stage, clean, disk, estimate};
 
-/// Runs every stage up to and with `last` whose results are not there yet.
+/// Runs every stage up to and with `last` whose results are not there yet; looks whether what they leave fits on the disk as soon as more of
+/// it is known.
 ///
-/// Errors: the first that a task meets; tasks that are running are asked to stop, what is finished is kept.
+/// Errors: the first that a task meets; tasks that are running are asked to stop, what is finished is kept. `DISK_SPACE`.
 pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()> {
+    let (mut pace, mut known, mut ran) = (Pace::default(), None, false);
     for stage in job.stages().filter(|&s| s <= last) {
         ctx.cancel.check()?;
         let tasks =
@@ -25,14 +32,63 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
         }
         let open = open_tasks(job, stage, 0..tasks)?;
         if open.is_empty() {
+            job.log.write(&Entry::Stage { stage, state: Progressing::Reused, tasks, seconds: None, used: None });
             events.send(Event::Stage { stage, state: StageState::Reused, tasks, seconds: events.seconds() });
             continue;
         }
+        let knows = (job.done(Stage::Documents, 0)?.is_some(), job.done(Stage::Plan, 0)?.is_some());
+        if known.replace(knows) != Some(knows)
+            && let Some(message) = disk::check(ctx, job, last)?
+        {
+            warn(job, events, &message);
+        }
+        let facts = estimate::facts(ctx, job);
+        events.set_after(pace.after(ctx, job, facts.as_ref(), stage, last)?);
         events.send(Event::Stage { stage, state: StageState::Started, tasks, seconds: events.seconds() });
+        let began = Instant::now();
+        ran = true;
         run_tasks(ctx, job, events, stage, &open)?;
+        pace.add(began.elapsed(), estimate::seconds(ctx, job, stage, facts.as_ref(), Some(open.len()))?);
         events.send(Event::Stage { stage, state: StageState::Done, tasks, seconds: events.seconds() });
     }
+    if last == Stage::Seal && job.options().clean == Clean::Sealed && (ran || !clean::is_complete(job)) {
+        clean::after_seal(job)?.iter().for_each(|kept| warn(job, events, kept));
+    }
     Ok(())
+}
+
+/// Tells a person something, and the log.
+pub(crate) fn warn(job: &Job, events: &Events, message: &str) {
+    job.log.warning(message);
+    events.send(Event::Warning { message: message.to_owned() });
+}
+
+/// How fast this machine is against what estimates were measured on, told by the stages that have run.
+#[derive(Default)]
+struct Pace {
+    took: f64,
+    estimated: f64,
+}
+
+impl Pace {
+    fn add(&mut self, took: Duration, estimated: Option<f64>) {
+        if let Some(estimated) = estimated {
+            self.took += took.as_secs_f64();
+            self.estimated += estimated;
+        }
+    }
+
+    /// Seconds that the stages after `stage` need; `None` where nothing fair can be said.
+    fn after(&self, ctx: &Ctx, job: &Job, facts: Option<&Facts>, stage: Stage, last: Stage) -> Result<Option<f64>> {
+        let mut total = 0.0;
+        for later in job.stages().filter(|&s| s > stage && s <= last) {
+            let Some(seconds) = estimate::seconds(ctx, job, later, facts, None)? else { return Ok(None) };
+            total += seconds;
+        }
+        // The shortest stages tell nothing: a file system's whims are longer.
+        let pace = (self.took >= 1.0 && self.estimated > 0.0).then(|| self.took / self.estimated);
+        Ok(if total == 0.0 { Some(0.0) } else { pace.map(|pace| pace * total) })
+    }
 }
 
 /// Those of `tasks` that are not done.
@@ -46,11 +102,21 @@ fn open_tasks(job: &Job, stage: Stage, tasks: impl Iterator<Item = u32>) -> Resu
     Ok(open)
 }
 
-/// Runs the given tasks of a stage side by side, as many as the run has threads.
+/// Runs the given tasks of a stage side by side, as many as the run has threads; the log tells what that took.
 pub fn run_tasks(ctx: &Ctx, job: &Job, events: &Arc<Events>, stage: Stage, tasks: &[u32]) -> Result<Vec<DoneRecord>> {
-    let total = units(job, stage, tasks)?;
-    let progress = StageProgress { events: Arc::clone(events), stage, total, done: AtomicU64::new(0) };
-    let ctx = ctx.with_child_cancel().with_progress(Arc::new(progress));
+    let progress = Arc::new(StageProgress::new(events, stage, units(job, stage, tasks)?));
+    let (before, watch) = (Counters::now(), Watch::start(&progress, job.out()));
+    let line = |state, seconds, used| Entry::Stage { stage, state, tasks: tasks.len() as u32, seconds, used };
+    job.log.write(&line(Progressing::Started, None, None));
+    let result = side_by_side(ctx, job, &progress, tasks);
+    let used = before.until_now(watch.end());
+    let state = if result.is_ok() { Progressing::Done } else { Progressing::Failed };
+    job.log.write(&line(state, Some(progress.seconds()), Some(used)));
+    result
+}
+
+fn side_by_side(ctx: &Ctx, job: &Job, progress: &Arc<StageProgress>, tasks: &[u32]) -> Result<Vec<DoneRecord>> {
+    let ctx = ctx.with_child_cancel();
     let next = AtomicU32::new(0);
     let first_error: Mutex<Option<Error>> = Mutex::new(None);
     let records: Mutex<Vec<(u32, DoneRecord)>> = Mutex::new(Vec::new());
@@ -59,7 +125,8 @@ pub fn run_tasks(ctx: &Ctx, job: &Job, events: &Arc<Events>, stage: Stage, tasks
             if ctx.cancel.is_cancelled() {
                 return;
             }
-            match guarded(|| job.run_task(&ctx, stage, task)) {
+            let ctx = ctx.with_progress(Arc::new(TaskProgress::new(progress)));
+            match guarded(|| job.run_task(&ctx, progress.stage, task)) {
                 Ok(record) => records.lock().unwrap_or_else(PoisonError::into_inner).push((task, record)),
                 Err(error) => {
                     first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -91,7 +158,7 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// Units of progress in tasks of a stage.
-fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
+pub(crate) fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
     Ok(match stage {
         Stage::Spool => {
             let files: Vec<u32> = job.file.inventory.spooled().map(|(file, _)| file).collect();

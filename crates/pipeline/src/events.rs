@@ -1,11 +1,9 @@
 //! What a run tells while it runs. Events wait in a queue that never blocks the run: progress of one stage replaces itself.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use longweave_common::ProgressSink;
 use serde::Serialize;
 
 use crate::Stage;
@@ -40,6 +38,10 @@ pub enum Event {
         unit: &'static str,
         /// Seconds since the run began.
         seconds: f64,
+        /// Seconds left of the stage at the rate so far; `None` while too little is known.
+        eta_seconds: Option<f64>,
+        /// Seconds left of the run; `None` unless what comes after can be estimated too.
+        run_eta_seconds: Option<f64>,
     },
     /// Something a person should know.
     Warning {
@@ -73,13 +75,14 @@ struct Queue {
 pub struct Events {
     queue: Mutex<Queue>,
     start: Instant,
+    after: Mutex<Option<f64>>,
 }
 
 impl Default for Events {
     fn default() -> Events {
         let start = Instant::now();
         let queue = Queue { events: VecDeque::new(), waiters: VecDeque::new(), progress_given: start, ended: false };
-        Events { queue: Mutex::new(queue), start }
+        Events { queue: Mutex::new(queue), start, after: Mutex::new(None) }
     }
 }
 
@@ -87,6 +90,15 @@ impl Events {
     /// Seconds since the run began.
     pub fn seconds(&self) -> f64 {
         self.start.elapsed().as_secs_f64()
+    }
+
+    /// Says how many seconds the stages after the next one take, about.
+    pub(crate) fn set_after(&self, seconds: Option<f64>) {
+        *self.after.lock().unwrap_or_else(PoisonError::into_inner) = seconds;
+    }
+
+    pub(crate) fn after(&self) -> Option<f64> {
+        *self.after.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds an event.
@@ -141,29 +153,13 @@ impl Events {
     }
 }
 
-/// Turns units done into progress events of one stage.
-pub(crate) struct StageProgress {
-    pub(crate) events: Arc<Events>,
-    pub(crate) stage: Stage,
-    pub(crate) total: u64,
-    pub(crate) done: AtomicU64,
-}
-
-impl ProgressSink for StageProgress {
-    fn advance(&self, units: u64) {
-        let done = self.done.fetch_add(units, Ordering::Relaxed) + units;
-        let StageProgress { stage, total, .. } = *self;
-        self.events.send(Event::Progress { stage, done: done.min(total), total, unit: stage.unit(), seconds: self.events.seconds() });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::mpsc;
 
     fn progress(done: u64) -> Event {
-        Event::Progress { stage: Stage::Ingest, done, total: 10, unit: "documents", seconds: 0.0 }
+        Event::Progress { stage: Stage::Ingest, done, total: 10, unit: "documents", seconds: 0.0, eta_seconds: None, run_eta_seconds: None }
     }
 
     fn take(events: &Events) -> Option<Option<Event>> {

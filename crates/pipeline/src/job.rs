@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_corpus::Inventory;
@@ -15,6 +16,8 @@ use longweave_tokens::TokenStore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::estimate::Facts;
+use crate::log::Log;
 use crate::once::Once;
 use crate::options::{OutputFormat, PredictorName, VectorSource};
 use crate::resources::{InputDigest, Resources, TokenizerInfo};
@@ -64,6 +67,7 @@ pub struct Job {
     work: PathBuf,
     digests: [Digest; Stage::ALL.len()],
     pub(crate) resources: Resources,
+    pub(crate) log: Log,
     predictor: Once<AnyPredictor>,
     embedder: Once<Embedder>,
     /// The records of stages that were found complete: thousands of tasks ask for them.
@@ -72,6 +76,9 @@ pub struct Job {
     parts: [Once<PartSource>; 2],
     tokens: Once<TokenStore>,
     scattered: Once<Option<Scattered>>,
+    sample: OnceLock<Option<Facts>>,
+    /// The records of stages whose results were cleaned away.
+    cleaned: [OnceLock<Vec<DoneRecord>>; Stage::ALL.len()],
 }
 
 impl Job {
@@ -81,30 +88,46 @@ impl Job {
     ///
     /// Errors: whatever is wrong with options or inputs; `RUN_MISMATCH` for a directory of another run, `INPUT_CHANGED`, `OUTPUT_EXISTS`.
     pub fn prepare(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<(Job, Lock)> {
+        let file = Self::resolve(ctx, options)?;
+        let path = out.join("run.json");
+        refuse_other_files(out, file.options.output.format)?;
+        let lock = Self::lock(out)?;
+        refuse_other_run(&file, out)?;
+        let job = Self::assemble(file, out)?;
+        let mut text = serde_json::to_string_pretty(&job.file).map_err(|e| Error::new(Code::Internal, format!("run.json: {e}")))?;
+        text.push('\n');
+        write_file(&path, text.as_bytes())?;
+        write_work_version(&job.work)?;
+        crate::clean::register(&job.work, out)?;
+        Ok((job, lock))
+    }
+
+    /// What [`Job::prepare`] would come to, without writing or locking anything.
+    ///
+    /// Errors: as [`Job::prepare`].
+    pub(crate) fn imagine(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<Job> {
+        let file = Self::resolve(ctx, options)?;
+        refuse_other_files(out, file.options.output.format)?;
+        refuse_other_run(&file, out)?;
+        let job = Self::assemble(file, out)?;
+        check_work_version(&job.work).map(|_| job)
+    }
+
+    /// Finds the input and loads the tokenizer.
+    fn resolve(ctx: &Ctx, options: RunOptions) -> Result<RunFile> {
         let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
         let corpus = Self::absolute_corpus(&options, &base);
         let inventory = longweave_corpus::inventory(&corpus)?;
         let resources = Resources::new(&options, &base);
         let tokenizer = resources.tokenizer_info(&options)?;
         let inputs = resources.inputs(&options)?;
-        let file = RunFile { format: RUN_FORMAT, version: env!("CARGO_PKG_VERSION").into(), base, options, inventory, tokenizer, inputs };
         ctx.cancel.check()?;
-        let path = out.join("run.json");
-        refuse_other_files(out, file.options.output.format)?;
-        let lock = Self::lock(out)?;
-        if path.exists() {
-            let stored = Self::read(&path)?;
-            compare_options(&stored, &file, out)?;
-            if packing_began(out)? {
-                compare_inputs(&stored, &file, out)?;
-            }
-        }
-        let job = Self::assemble(file, out)?;
-        let mut text = serde_json::to_string_pretty(&job.file).map_err(|e| Error::new(Code::Internal, format!("run.json: {e}")))?;
-        text.push('\n');
-        write_file(&path, text.as_bytes())?;
-        write_work_version(&job.work)?;
-        Ok((job, lock))
+        Ok(RunFile { format: RUN_FORMAT, version: env!("CARGO_PKG_VERSION").into(), base, options, inventory, tokenizer, inputs })
+    }
+
+    /// What is known of the corpus from a sample, taken when first needed; `make` gives nothing where there is nothing to be known.
+    pub(crate) fn sampled(&self, make: impl FnOnce() -> Option<Facts>) -> Option<Facts> {
+        *self.sample.get_or_init(make)
     }
 
     /// What can be refused before any document is pushed: the tokenizer, other files that the options name, a directory of something else.
@@ -122,16 +145,22 @@ impl Job {
     ///
     /// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `INPUT_CHANGED` when the tokenizer or another file that decides results changed.
     pub fn open(out: &Path) -> Result<Job> {
+        let job = Self::look(out)?;
+        write_work_version(&job.work)?;
+        Ok(job)
+    }
+
+    /// The run prepared in `out`, to look at: nothing is written.
+    ///
+    /// Errors: as [`Job::open`].
+    pub(crate) fn look(out: &Path) -> Result<Job> {
         let path = out.join("run.json");
         if !path.exists() {
             let message =
                 format!("{} holds no run.json; prepare the run with `longweave run --prepare --out {}`", out.display(), out.display());
             return Err(Error::new(Code::RunNotPrepared, message).with("file", path.display().to_string()));
         }
-        let file = Self::read(&path)?;
-        let job = Self::assemble(file, out)?;
-        write_work_version(&job.work)?;
-        Ok(job)
+        Self::assemble(Self::read(&path)?, out)
     }
 
     /// Checks that the tokenizer and other files that decide results are still those the run was prepared with.
@@ -176,6 +205,7 @@ impl Job {
             work,
             digests,
             resources,
+            log: Log::of(out),
             predictor: Once::default(),
             embedder: Once::default(),
             complete: Default::default(),
@@ -183,6 +213,8 @@ impl Job {
             parts: Default::default(),
             tokens: Once::default(),
             scattered: Once::default(),
+            sample: OnceLock::new(),
+            cleaned: Default::default(),
         })
     }
 
@@ -311,8 +343,81 @@ impl Job {
     }
 
     /// The record of a finished task; `None` where it is not finished, or its files are gone.
+    ///
+    /// A finished run whose intermediates were cleaned away keeps their records, which count for as long as its output is whole.
     pub fn done(&self, stage: Stage, task: u32) -> Result<Option<DoneRecord>> {
-        DoneRecord::read(&self.state(stage).join(format!("done/{task:05}.json")), &self.directory(stage))
+        match DoneRecord::read(&self.state(stage).join(format!("done/{task:05}.json")), &self.directory(stage))? {
+            Some(record) => Ok(Some(record)),
+            None => Ok(self.cleaned(stage)?.and_then(|records| records.get(task as usize).cloned())),
+        }
+    }
+
+    /// The records of a stage whose results were cleaned away from this finished run.
+    fn cleaned(&self, stage: Stage) -> Result<Option<&[DoneRecord]>> {
+        let known = &self.cleaned[stage as usize];
+        if known.get().is_none()
+            && self.directory(stage) != self.out
+            && let Some(records) = self.kept_records(stage)?
+            && self.is_finished()?
+        {
+            // Another thread has read the same.
+            let _ = known.set(records);
+        }
+        Ok(known.get().map(Vec::as_slice))
+    }
+
+    fn kept_records(&self, stage: Stage) -> Result<Option<Vec<DoneRecord>>> {
+        let path = crate::clean::records_file(self, stage);
+        let text = match fs::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.at("read", &path)?,
+        };
+        let records = serde_json::from_slice(&text);
+        // What cannot be read is as if it were not there: the stage runs again.
+        Ok(records.ok())
+    }
+
+    /// Whether the output is whole: all shards that the plan asks for, and the seal.
+    fn is_finished(&self) -> Result<bool> {
+        let plan = match self.kept_records(Stage::Plan)? {
+            Some(records) => records.into_iter().next(),
+            None => DoneRecord::read(&self.state(Stage::Plan).join("done/00000.json"), &self.directory(Stage::Plan))?,
+        };
+        let Some(plan) = plan else { return Ok(false) };
+        for task in 0..crate::stages::pack::tasks(self.options(), &plan) {
+            if self.done(Stage::Pack, task)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(self.done(Stage::Seal, 0)?.is_some())
+    }
+
+    /// Keeps the records of a stage whose results are to go.
+    pub(crate) fn keep_records(&self, stage: Stage) -> Result<()> {
+        let text = serde_json::to_vec(self.all_done(stage)?).map_err(|e| Error::new(Code::Internal, format!("records as JSON: {e}")))?;
+        write_file(&crate::clean::records_file(self, stage), &text).map(drop)
+    }
+
+    /// That the results of a stage are there to be read.
+    ///
+    /// Errors: `STAGE_NOT_READY`, also where they were cleaned away.
+    pub(crate) fn require(&self, stage: Stage) -> Result<()> {
+        self.all_done(stage)?;
+        if self.directory(stage).exists() {
+            return Ok(());
+        }
+        let message = format!(
+            "the results of stage {} were cleaned away once the run in {} was finished; a run with `clean: none` into another directory has them",
+            stage.name(),
+            self.out.display()
+        );
+        Err(Error::new(Code::StageNotReady, message).with("stage", stage.name()))
+    }
+
+    /// Whether the corpus is the work directory's spool.
+    pub(crate) fn is_spooled(&self) -> bool {
+        let spool = self.work.join("spool");
+        self.options().corpus.as_ref().is_some_and(|paths| paths.iter().any(|path| self.file.base.join(path) == spool))
     }
 
     /// The records of all tasks of a stage. A stage that was complete once counts as complete for this job.
@@ -353,14 +458,26 @@ impl Job {
             return Ok(record);
         }
         ctx.cancel.check()?;
-        let record = crate::stages::run(ctx, self, stage, task)?;
-        record.write(&self.state(stage).join(format!("done/{task:05}.json")))?;
+        let record = self.log.task(stage, task, || {
+            let record = crate::stages::run(ctx, self, stage, task)?;
+            record.write(&self.state(stage).join(format!("done/{task:05}.json"))).map(|()| record)
+        })?;
         crate::stages::after(self, stage, task);
         Ok(record)
     }
 
+    /// The lock of a task.
+    pub(crate) fn lease_file(&self, stage: Stage, task: u32) -> PathBuf {
+        self.lease_folder(stage).join(format!("{task:05}"))
+    }
+
+    /// Where the locks of a stage's tasks are.
+    pub(crate) fn lease_folder(&self, stage: Stage) -> PathBuf {
+        self.state(stage).join("lease")
+    }
+
     fn lease(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<Lock> {
-        let path = self.state(stage).join(format!("lease/{task:05}"));
+        let path = self.lease_file(stage, task);
         loop {
             match Lock::take(&path, &format!("task {task} of stage {}", stage.name())) {
                 Err(e) if e.code() == Code::RunLocked => {
@@ -376,7 +493,12 @@ impl Job {
     ///
     /// Errors: `RUN_LOCKED`.
     pub fn lock(out: &Path) -> Result<Lock> {
-        Lock::take(&out.join(".state/driver"), &format!("the run in {}", out.display()))
+        Lock::take(&Self::driver_file(out), &format!("the run in {}", out.display()))
+    }
+
+    /// The lock of the run's driver.
+    pub(crate) fn driver_file(out: &Path) -> PathBuf {
+        out.join(".state/driver")
     }
 }
 
@@ -392,7 +514,7 @@ fn changed(path: &str, out: &Path) -> Error {
 pub(crate) fn lasting(options: &RunOptions) -> Value {
     let mut value = serde_json::to_value(options).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
-        for volatile in ["threads", "memory", "packing", "work"] {
+        for volatile in ["threads", "memory", "packing", "work", "diskCheck", "clean"] {
             map.remove(volatile);
         }
     }
@@ -425,10 +547,24 @@ fn compare_options(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a directory that holds another run.
+fn refuse_other_run(file: &RunFile, out: &Path) -> Result<()> {
+    let path = out.join("run.json");
+    if !path.exists() {
+        return Ok(());
+    }
+    let stored = Job::read(&path)?;
+    compare_options(&stored, file, out)?;
+    if packing_began(out)? { compare_inputs(&stored, file, out) } else { Ok(()) }
+}
+
 /// Whether a task of `pack` has ever begun: from then on the output directory holds what was made of its inputs.
 fn packing_began(out: &Path) -> Result<bool> {
     let state = out.join(".state");
     let prefix = format!("{}-", Stage::Pack.name());
+    if !state.exists() {
+        return Ok(false);
+    }
     for entry in fs::read_dir(&state).at("open", &state)? {
         if entry.at("read", &state)?.file_name().to_string_lossy().starts_with(&prefix) {
             return Ok(true);
@@ -487,11 +623,11 @@ fn refuse_other_files(out: &Path, format: OutputFormat) -> Result<()> {
     Ok(())
 }
 
-fn write_work_version(work: &Path) -> Result<()> {
+/// Whether the work directory says its format, which must be ours.
+pub(crate) fn check_work_version(work: &Path) -> Result<bool> {
     let path = work.join("VERSION");
-    let ours = format!("longweave work directory, format {WORK_FORMAT}\n");
     match fs::read_to_string(&path) {
-        Ok(found) if found == ours => Ok(()),
+        Ok(found) if found == work_version() => Ok(true),
         Ok(found) => {
             let message = format!(
                 "{} says \"{}\", this version needs format {WORK_FORMAT}; choose another `--work` directory, or delete this one",
@@ -500,9 +636,20 @@ fn write_work_version(work: &Path) -> Result<()> {
             );
             Err(Error::new(Code::VersionMismatch, message).with("file", path.display().to_string()))
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => write_file(&path, ours.as_bytes()).map(drop),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(Error::io(&e, "read", &path)),
     }
+}
+
+fn write_work_version(work: &Path) -> Result<()> {
+    if !check_work_version(work)? {
+        write_file(&work.join("VERSION"), work_version().as_bytes())?;
+    }
+    Ok(())
+}
+
+fn work_version() -> String {
+    format!("longweave work directory, format {WORK_FORMAT}\n")
 }
 
 /// The digest of each stage: of the options that matter to it and of the digests of what it reads.

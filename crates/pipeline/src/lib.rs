@@ -1,11 +1,16 @@
 //! The only room that knows stages, tasks and `run.json`: from options to a finished output directory, resumable at every task.
 
+pub mod clean;
 pub mod commands;
 mod counts;
+mod disk;
 pub mod driver;
+pub mod dry;
+mod estimate;
 mod events;
 mod ids;
 mod job;
+mod log;
 pub mod memory;
 pub mod models;
 mod once;
@@ -18,8 +23,11 @@ pub mod small;
 mod spool;
 mod stage;
 mod stages;
+pub mod status;
 pub mod summary;
 pub mod tasks;
+mod usage;
+mod watch;
 
 pub use events::{Event, Events, StageState};
 pub use job::Job;

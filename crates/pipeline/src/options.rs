@@ -100,6 +100,10 @@ pub struct RunOptions {
     pub memory: u64,
     /// How tokens reach the output. The bytes are the same.
     pub packing: Packing,
+    /// What happens where what is to be written does not fit on the disks.
+    pub disk_check: DiskCheck,
+    /// What is removed from the work directory.
+    pub clean: Clean,
 }
 
 /// How tokens reach the output.
@@ -112,6 +116,28 @@ pub enum Packing {
     Gather,
     /// Each split's tokens are first written in the order of the plan, then read band by band: sequential I/O.
     Scatter,
+}
+
+/// What happens where what is to be written does not fit on the disks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DiskCheck {
+    /// The run is refused.
+    Refuse,
+    /// A warning.
+    Warn,
+    /// Nobody looks.
+    Off,
+}
+
+/// What is removed from the work directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Clean {
+    /// Nothing.
+    None,
+    /// The results of this run's stages, once its output is sealed.
+    Sealed,
 }
 
 /// What to do with a row that cannot be used.

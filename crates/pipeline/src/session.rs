@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::memory::{MemoryBatch, MemorySource};
 use crate::options::OutputFormat;
 use crate::spool::Spool;
-use crate::{Event, Events, Job, RunOptions, Stage, driver, summary};
+use crate::{Event, Events, Job, RunOptions, Stage, driver, summary, watch};
 
 /// How far a run is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,17 @@ pub enum Mode {
     Prepare,
     /// Up to the plan; no token is copied.
     Plan,
+}
+
+impl Mode {
+    /// The name in the log.
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Run => "run",
+            Mode::Prepare => "prepare",
+            Mode::Plan => "plan",
+        }
+    }
 }
 
 /// A document that is pushed.
@@ -209,19 +220,11 @@ fn run(
         None
     };
     let (job, _lock) = Job::prepare(ctx, options, &out)?;
-    let said = summary::warnings_of_preparation(&job);
-    for message in &said {
-        events.send(Event::Warning { message: message.clone() });
-    }
-    match mode {
-        Mode::Prepare => {}
-        Mode::Plan => driver::run(ctx, &job, events, Stage::Plan)?,
-        Mode::Run => driver::run(ctx, &job, events, Stage::Seal)?,
-    }
-    let summary = summary::summary(&job, mode, events.seconds())?;
-    for message in summary.warnings.iter().filter(|w| !said.contains(w)) {
-        events.send(Event::Warning { message: message.clone() });
-    }
+    watch::sweep(&out);
+    job.log.begin(mode.name(), &job, ctx.pool.current_num_threads());
+    let summary = drive(ctx, &job, mode, events);
+    job.log.end(summary.as_ref(), events.seconds());
+    let summary = summary?;
     if memory && mode == Mode::Run {
         let mut source = MemorySource::open(&job)?;
         while let Some(callback) = wait(ctx, demands)? {
@@ -234,6 +237,21 @@ fn run(
         }
     }
     serde_json::to_string(&summary).map_err(|e| Error::new(Code::Internal, format!("the summary as JSON: {e}")))
+}
+
+/// Runs the stages that the mode asks for, telling warnings before and after.
+fn drive(ctx: &Ctx, job: &Job, mode: Mode, events: &Arc<Events>) -> Result<summary::Summary> {
+    let warn = |message: &String| driver::warn(job, events, message);
+    let said = summary::warnings_of_preparation(job);
+    said.iter().for_each(warn);
+    match mode {
+        Mode::Prepare => {}
+        Mode::Plan => driver::run(ctx, job, events, Stage::Plan)?,
+        Mode::Run => driver::run(ctx, job, events, Stage::Seal)?,
+    }
+    let summary = summary::summary(job, mode, events.seconds())?;
+    summary.warnings.iter().filter(|w| !said.contains(w)).for_each(warn);
+    Ok(summary)
 }
 
 /// The next message; `None` when no more can come.

@@ -141,7 +141,7 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
 }
 
 fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
-    job.all_done(Stage::Plan)?;
+    job.require(Stage::Plan)?;
     let plan = PlanFile::open(&job.directory(Stage::Plan).join(folder(part)))?;
     let index = crate::stages::index::open(job)?;
     let read = plan.read(sequence, 1)?;

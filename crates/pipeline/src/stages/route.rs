@@ -70,6 +70,14 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     Ok(DoneRecord { files, counts: json!(decided) })
 }
 
+/// Whether packing is going to scatter, as far as that can be told before the task has decided.
+pub(crate) fn foreseen(job: &Job, store_bytes: u64, pieces: u64) -> bool {
+    let packing = job.options().packing;
+    let cache_bytes = page_cache(job.options().memory);
+    let chosen = if packing == Packing::Auto { choose(&RouteCounts { packing, store_bytes, cache_bytes, pieces }) } else { packing };
+    chosen == Packing::Scatter
+}
+
 /// What should be faster.
 fn choose(counts: &RouteCounts) -> Packing {
     let Some(cache) = counts.cache_bytes else { return Packing::Gather };

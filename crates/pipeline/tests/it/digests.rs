@@ -42,6 +42,8 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/threads", json!(1), &[]),
         ("/memory", json!(32 << 20), &[]),
         ("/packing", json!("scatter"), &[Stage::Route, Stage::Scatter]),
+        ("/diskCheck", json!("off"), &[]),
+        ("/clean", json!("sealed"), &[]),
         ("/work", path("work"), &[]),
         ("/splitBytes", json!(1000), all),
         ("/textField", json!("q"), from_ingest),

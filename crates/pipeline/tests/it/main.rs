@@ -78,7 +78,7 @@ impl Place {
                 "directory": path("out"), "format": "jsonl", "provenance": "full", "shardTokens": 1024, "compression": "none",
                 "mdsIndices": "sequence"
             },
-            "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20
+            "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20, "diskCheck": "refuse", "clean": "none"
         });
         for (pointer, value) in changes {
             *options.pointer_mut(pointer).unwrap_or_else(|| panic!("no option at {pointer}")) = value.clone();

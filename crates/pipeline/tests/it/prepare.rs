@@ -20,9 +20,10 @@ fn a_prepared_run_is_taken_up_again_by_anyone_who_sees_the_directory() {
         ("/threads", json!(7)),
         ("/memory", json!(1 << 30)),
         ("/packing", json!("scatter")),
-        ("/work", json!(place.path("w").to_str().unwrap())),
+        ("/diskCheck", json!("off")),
+        ("/clean", json!("sealed")),
     ];
-    place.prepare(&volatile[..2]).unwrap();
+    place.prepare(&volatile).unwrap();
     place.prepare(&[]).unwrap();
     assert_eq!(fs::read(place.path("out/run.json")).unwrap(), file);
 }

@@ -1,0 +1,175 @@
+//! Whether what a run still has to write fits on its disks: asked before the run and before each of its stages, with what is known by then.
+
+use std::path::Path;
+
+use longweave_common::{Code, Ctx, Error, Result};
+use longweave_storage::{Space, space};
+use serde::Serialize;
+
+use crate::estimate::{Facts, facts, stage_bytes};
+use crate::options::DiskCheck;
+use crate::{Job, Stage};
+
+/// Bytes that are still to be written, and the room there is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskNeed {
+    /// In the work directory.
+    pub work: Need,
+    /// In the output directory.
+    pub output: Need,
+    /// Whether both stand on one file system; `None` where the system does not tell.
+    pub shared: Option<bool>,
+    /// Whether everything fits; `None` where nothing is known.
+    pub fits: Option<bool>,
+}
+
+/// Bytes still to be written at a place.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Need {
+    /// The directory.
+    pub directory: String,
+    /// Bytes, about; `None` where the corpus tells nothing.
+    pub bytes: Option<u64>,
+    /// Bytes free; `None` where the system does not tell.
+    pub free_bytes: Option<u64>,
+}
+
+/// Bytes that a stage still has to write: what its open tasks leave, told by those that are done where there are any.
+pub(crate) fn left(job: &Job, stage: Stage, facts: &Facts) -> Result<f64> {
+    let Some(tasks) = known_tasks(job, stage)? else { return stage_bytes(job, stage, facts) };
+    let (mut done, mut bytes) = (0u32, 0u64);
+    for task in 0..tasks {
+        if let Some(record) = job.done(stage, task)? {
+            done += 1;
+            bytes += record.files.iter().map(|f| f.bytes).sum::<u64>();
+        }
+    }
+    let open = f64::from(tasks - done);
+    Ok(match done {
+        0 => stage_bytes(job, stage, facts)?,
+        _ => bytes as f64 / f64::from(done) * open,
+    })
+}
+
+/// A stage's tasks, where its inputs are complete.
+pub(crate) fn known_tasks(job: &Job, stage: Stage) -> Result<Option<u32>> {
+    match job.tasks(stage) {
+        Err(e) if e.code() == Code::StageNotReady => Ok(None),
+        other => other,
+    }
+}
+
+/// What the stages up to and with `last` still need.
+pub(crate) fn need(ctx: &Ctx, job: &Job, last: Stage) -> Result<DiskNeed> {
+    let (mut work, mut output) = (0.0, 0.0);
+    let facts = facts(ctx, job);
+    if let Some(facts) = &facts {
+        for stage in job.stages().filter(|&s| s <= last) {
+            let bytes = left(job, stage, facts)?;
+            if job.directory(stage) == job.out() { output += bytes } else { work += bytes }
+        }
+    }
+    let (room, out_room) = (space(job.work()), space(job.out()));
+    let of = |directory: &Path, bytes: f64, room: Option<Space>| Need {
+        directory: directory.display().to_string(),
+        bytes: facts.map(|_| bytes.ceil() as u64),
+        free_bytes: room.map(|r| r.free),
+    };
+    let (work, output) = (of(job.work(), work, room), of(job.out(), output, out_room));
+    let shared = room.zip(out_room).map(|(a, b)| a.device == b.device);
+    Ok(DiskNeed { fits: fits(&work, &output, shared), work, output, shared })
+}
+
+fn fits(work: &Need, output: &Need, shared: Option<bool>) -> Option<bool> {
+    let (bytes, free) = (work.bytes?, work.free_bytes?);
+    let (out_bytes, out_free) = (output.bytes?, output.free_bytes?);
+    Some(if shared? { bytes + out_bytes <= free.min(out_free) } else { bytes <= free && out_bytes <= out_free })
+}
+
+/// Refuses, or gives a warning, where what is still to be written does not fit.
+///
+/// Errors: `DISK_SPACE`.
+pub(crate) fn check(ctx: &Ctx, job: &Job, last: Stage) -> Result<Option<String>> {
+    let check = job.options().disk_check;
+    if check == DiskCheck::Off {
+        return Ok(None);
+    }
+    let need = need(ctx, job, last)?;
+    if need.fits != Some(false) {
+        return Ok(None);
+    }
+    let what = describe(&need);
+    if check == DiskCheck::Warn {
+        return Ok(Some(format!("the disk will fill up: {what}")));
+    }
+    let message = format!(
+        "the run cannot fit: {what}. Put the work directory on another disk (`--work`), let the output take less (`output.format`, \
+         `output.compression`, `output.provenance`, `tokens`), remove what no run needs (`longweave clean`), or go on all the same with \
+         `diskCheck: warn`"
+    );
+    let error = Error::new(Code::DiskSpace, message).with("option", "diskCheck").with("directory", need.work.directory);
+    let number = |n: Option<u64>| n.map_or(serde_json::Value::Null, Into::into);
+    Err(error
+        .with("workBytes", number(need.work.bytes))
+        .with("workFreeBytes", number(need.work.free_bytes))
+        .with("outputBytes", number(need.output.bytes))
+        .with("outputFreeBytes", number(need.output.free_bytes)))
+}
+
+fn describe(need: &DiskNeed) -> String {
+    let size = |n: Option<u64>| human(n.unwrap_or(0));
+    let DiskNeed { work, output, .. } = need;
+    if need.shared == Some(true) {
+        format!(
+            "it still needs about {} in {} and {} in {}, which share one file system with {} free",
+            size(work.bytes),
+            work.directory,
+            size(output.bytes),
+            output.directory,
+            size(work.free_bytes)
+        )
+    } else {
+        format!(
+            "it still needs about {} in {}, where {} are free, and {} in {}, where {} are free",
+            size(work.bytes),
+            work.directory,
+            size(work.free_bytes),
+            size(output.bytes),
+            output.directory,
+            size(output.free_bytes)
+        )
+    }
+}
+
+/// Bytes as people say them: `1.5 GB`.
+pub(crate) fn human(bytes: u64) -> String {
+    for (unit, size) in [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)] {
+        if bytes as f64 >= size {
+            return format!("{:.1} {unit}", bytes as f64 / size);
+        }
+    }
+    format!("{bytes} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_shared_or_each_has_its_own_and_what_is_unknown_refuses_nothing() {
+        let need = |bytes: Option<u64>, free_bytes| Need { directory: "d".into(), bytes, free_bytes };
+        for (work, output, shared, expected) in [
+            ((Some(6), Some(10)), (Some(5), Some(10)), Some(true), Some(false)),
+            ((Some(5), Some(10)), (Some(5), Some(10)), Some(true), Some(true)),
+            ((Some(6), Some(10)), (Some(5), Some(10)), Some(false), Some(true)),
+            ((Some(6), Some(10)), (Some(5), Some(4)), Some(false), Some(false)),
+            ((None, Some(10)), (None, Some(4)), Some(false), None),
+            ((Some(6), None), (Some(5), None), None, None),
+        ] {
+            assert_eq!(fits(&need(work.0, work.1), &need(output.0, output.1), shared), expected, "{work:?} {output:?} {shared:?}");
+        }
+        assert_eq!((human(999).as_str(), human(1500).as_str(), human(2_340_000_000_000).as_str()), ("999 bytes", "1.5 kB", "2.3 TB"));
+    }
+}

@@ -1,0 +1,397 @@
+//! How a run is going, told from its directories alone: done records, leases, the log, and what processes last said of their progress.
+//!
+//! Nothing is written and no lock is taken, so that a run can be looked at while a driver, an API call or any number of processes work on it.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use longweave_common::{Code, Result};
+use longweave_storage::{Holder, Lock, directory_bytes, host, space, works};
+use serde::Serialize;
+
+use crate::log::{Outcome, Progressing, Told};
+use crate::watch::{self, Progress};
+use crate::{Job, Stage, driver};
+
+/// Seconds after which a process of another machine that has not said how far it is counts as gone.
+const FRESH: f64 = 10.0;
+
+/// How a run is going.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The output directory, as it was asked for.
+    pub directory: String,
+    /// The work directory.
+    pub work: String,
+    /// The method.
+    pub method: &'static str,
+    /// Tokens of a sequence.
+    pub length: u32,
+    /// Whether and how it goes on.
+    pub state: RunState,
+    /// The process that drives the run; none where tasks are handed out otherwise, or nobody works.
+    pub driver: Option<Worker>,
+    /// The run's stages in order.
+    pub stages: Vec<StageStatus>,
+    /// Seconds that some process worked on the run.
+    pub elapsed_seconds: f64,
+    /// Seconds left; `None` unless every stage's are known.
+    pub eta_seconds: Option<f64>,
+    /// The last error.
+    pub last_error: Option<Said>,
+    /// The last warning.
+    pub last_warning: Option<Said>,
+    /// What the run's directories hold.
+    pub disk: DiskUse,
+}
+
+/// Whether and how a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunState {
+    /// Nothing was begun.
+    Prepared,
+    /// A process works on it.
+    Running,
+    /// Nobody works on it, and the last process ended in order: a plan, or tasks handed out one by one.
+    Stopped,
+    /// A person or program stopped it.
+    Interrupted,
+    /// The last process met an error.
+    Failed,
+    /// The last process ended without a word.
+    Killed,
+    /// Everything is done.
+    Finished,
+}
+
+/// A process.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Worker {
+    /// Its number.
+    pub process: u32,
+    /// Its machine.
+    pub host: String,
+}
+
+/// How a stage is going.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageStatus {
+    /// The stage.
+    pub stage: Stage,
+    /// Where it is.
+    pub state: StageState,
+    /// Its tasks; `None` while its inputs are not complete.
+    pub tasks: Option<u32>,
+    /// Tasks that are done.
+    pub done: u32,
+    /// Tasks that a living process of this machine holds.
+    pub running: u32,
+    /// Tasks whose lease names a process of another machine, which may live or not.
+    pub elsewhere: u32,
+    /// What its progress counts.
+    pub unit: &'static str,
+    /// Units done, those of running tasks included.
+    pub units_done: Option<u64>,
+    /// Units in all.
+    pub units_total: Option<u64>,
+    /// Units a second, all processes together.
+    pub rate: Option<f64>,
+    /// Seconds that some process worked on it.
+    pub seconds: Option<f64>,
+    /// Seconds left at that rate, once somebody works on it.
+    pub eta_seconds: Option<f64>,
+}
+
+/// Where a stage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StageState {
+    /// Stages that it reads are not complete.
+    Waiting,
+    /// Tasks are left, and nobody works on them.
+    Open,
+    /// Tasks are being worked on.
+    Running,
+    /// All tasks are done.
+    Done,
+}
+
+/// Something that was told.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Said {
+    /// When, in UTC.
+    pub time: String,
+    /// By which process.
+    pub process: u32,
+    /// The code of an error.
+    pub code: Option<String>,
+    /// In words.
+    pub message: String,
+}
+
+/// What directories hold.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskUse {
+    /// Bytes of the work directory, which other runs may share.
+    pub work_bytes: u64,
+    /// Bytes of the output directory, without the work directory.
+    pub output_bytes: u64,
+    /// Bytes free where the work directory is; `None` where the system does not tell.
+    pub work_free_bytes: Option<u64>,
+    /// Bytes free where the output directory is.
+    pub output_free_bytes: Option<u64>,
+}
+
+/// How the run in `out` is going.
+///
+/// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`.
+pub fn status(out: &Path) -> Result<Status> {
+    let job = Job::look(out)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let told = job.log.read();
+    let fresh: Vec<Progress> = watch::read(out).into_iter().filter(|p| speaks(p, now)).collect();
+    let history = History::of(&told, now);
+    let stages = job.stages().map(|stage| stage_status(&job, stage, &history, &fresh)).collect::<Result<Vec<_>>>()?;
+    let driver = Lock::holder(&Job::driver_file(out)).filter(|holder| lives(holder, &fresh));
+    let working = driver.is_some() || !fresh.is_empty() || stages.iter().any(|s| s.running > 0);
+    let state = if stages.iter().all(|s| s.state == StageState::Done) {
+        RunState::Finished
+    } else if working {
+        RunState::Running
+    } else {
+        ended(&told)
+    };
+    let left = |s: &StageStatus| if s.state == StageState::Done { Some(0.0) } else { s.eta_seconds };
+    Ok(Status {
+        directory: out.display().to_string(),
+        work: job.work().display().to_string(),
+        method: job.options().method_name(),
+        length: job.options().length,
+        state,
+        driver: driver.map(|Holder { process, host, .. }| Worker { process, host }),
+        elapsed_seconds: history.worked(None),
+        eta_seconds: stages.iter().map(left).sum(),
+        stages,
+        last_error: last(&told, "error"),
+        last_warning: last(&told, "warning"),
+        disk: DiskUse {
+            work_bytes: directory_bytes(job.work(), None),
+            output_bytes: directory_bytes(out, Some(job.work())),
+            work_free_bytes: space(job.work()).map(|s| s.free),
+            output_free_bytes: space(out).map(|s| s.free),
+        },
+    })
+}
+
+/// Whether a process that has said how far it is still works: of this machine that is known, of another told by how long ago it was.
+fn speaks(progress: &Progress, now: f64) -> bool {
+    if progress.host == host() { works(progress.process) } else { progress.age(now) < FRESH }
+}
+
+/// Whether a holder works: it lives here, or from another machine said a moment ago how far it is.
+fn lives(holder: &Holder, fresh: &[Progress]) -> bool {
+    holder.alive.unwrap_or_else(|| fresh.iter().any(|p| p.host == holder.host && p.process == holder.process))
+}
+
+fn stage_status(job: &Job, stage: Stage, history: &History, fresh: &[Progress]) -> Result<StageStatus> {
+    let tasks = match job.tasks(stage) {
+        Err(e) if e.code() == Code::StageNotReady => None,
+        other => other?,
+    };
+    let (mut done, mut running, mut elsewhere) = (Vec::new(), 0, 0);
+    for task in 0..tasks.unwrap_or(0) {
+        if job.done(stage, task)?.is_some() {
+            done.push(task);
+            continue;
+        }
+        if let Some(holder) = Lock::holder(&job.lease_file(stage, task)) {
+            match holder.alive {
+                None if !lives(&holder, fresh) => elsewhere += 1,
+                Some(false) => {}
+                _ => running += 1,
+            }
+        }
+    }
+    let mut ready = tasks.is_some();
+    for input in job.inputs(stage) {
+        ready &= complete(job, input)?;
+    }
+    let state = match tasks {
+        Some(tasks) if done.len() == tasks as usize => StageState::Done,
+        _ if running > 0 => StageState::Running,
+        _ if ready => StageState::Open,
+        _ => StageState::Waiting,
+    };
+    let at_work: Vec<&Progress> = fresh.iter().filter(|p| p.stage == stage && state != StageState::Done).collect();
+    let units = |tasks: &[u32]| match driver::units(job, stage, tasks) {
+        Err(e) if e.code() == Code::StageNotReady => Ok(None),
+        other => other.map(Some),
+    };
+    let all: Vec<u32> = (0..tasks.unwrap_or(0)).collect();
+    let units_total = if tasks.is_some() { units(&all)? } else { None };
+    let running_units: u64 = at_work.iter().map(|p| p.running).sum();
+    let units_done = if tasks.is_some() { units(&done)? } else { None }.zip(units_total).map(|(d, t)| (d + running_units).min(t));
+    let seconds = history.worked(Some(stage));
+    let of_log = || {
+        let units = units(&done.iter().copied().filter(|&t| history.ended(stage, t)).collect::<Vec<_>>()).ok().flatten()?;
+        (units > 0 && seconds > 0.0).then(|| units as f64 / seconds)
+    };
+    let said: f64 = at_work.iter().filter(|p| p.seconds > 0.0).map(|p| p.done as f64 / p.seconds).sum();
+    let rate = if said > 0.0 { Some(said) } else { of_log() };
+    let left = units_total.zip(units_done).map(|(total, done)| (total - done) as f64);
+    let eta_seconds = match state {
+        StageState::Done => None,
+        _ => left.zip(rate).map(|(left, rate)| left / rate),
+    };
+    let done = done.len() as u32;
+    let seconds = (seconds > 0.0).then_some(seconds);
+    Ok(StageStatus {
+        stage,
+        state,
+        tasks,
+        done,
+        running,
+        elsewhere,
+        unit: stage.unit(),
+        units_done,
+        units_total,
+        rate,
+        seconds,
+        eta_seconds,
+    })
+}
+
+fn complete(job: &Job, stage: Stage) -> Result<bool> {
+    match job.all_done(stage) {
+        Ok(_) => Ok(true),
+        Err(e) if e.code() == Code::StageNotReady => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn last(told: &[Told], event: &str) -> Option<Said> {
+    let line = told.iter().rfind(|line| line.event == event)?;
+    let message = line.message.clone().unwrap_or_default();
+    Some(Said { time: line.time.clone(), process: line.process, code: line.code.clone(), message })
+}
+
+/// How the last process to work on the run ended, where nobody works on it any more.
+fn ended(told: &[Told]) -> RunState {
+    let line = told.iter().rfind(|l| l.event == "end" || (l.event == "run" && l.mode.as_deref() != Some("prepare")));
+    match line.map(|line| (line.event.as_str(), line.outcome)) {
+        None => RunState::Prepared,
+        Some(("end", Some(Outcome::Failed))) => RunState::Failed,
+        Some(("end", Some(Outcome::Cancelled))) => RunState::Interrupted,
+        Some(("end", _)) if told.iter().any(|l| l.event == "stage") => RunState::Stopped,
+        Some(("end", _)) => RunState::Prepared,
+        Some(_) => RunState::Killed,
+    }
+}
+
+/// When which tasks were worked on, from the log: spans of seconds since 1970.
+struct History {
+    spans: HashMap<Stage, Vec<(f64, f64)>>,
+    ended: HashSet<(Stage, u32)>,
+}
+
+impl History {
+    fn of(told: &[Told], now: f64) -> History {
+        let (mut spans, mut ended): (HashMap<Stage, Vec<_>>, _) = (HashMap::new(), HashSet::new());
+        let mut open: HashMap<(Stage, u32, u32), f64> = HashMap::new();
+        for line in told {
+            let (Some(stage), Some(task), Some(state)) = (line.stage, line.task, line.state) else { continue };
+            let key = (stage, task, line.process);
+            if state == Progressing::Started {
+                open.insert(key, line.at());
+                continue;
+            }
+            open.remove(&key);
+            let seconds = line.seconds.unwrap_or(0.0);
+            spans.entry(stage).or_default().push((line.at() - seconds, line.at()));
+            if state == Progressing::Done {
+                ended.insert((stage, task));
+            }
+        }
+        // What was begun and not ended either runs, or its process died some time after its last word.
+        let last_word = |process: u32| told.iter().rfind(|l| l.process == process).map_or(now, Told::at);
+        for ((stage, _, process), start) in open {
+            let end = if works(process) { now } else { last_word(process) };
+            spans.entry(stage).or_default().push((start, end));
+        }
+        History { spans, ended }
+    }
+
+    fn ended(&self, stage: Stage, task: u32) -> bool {
+        self.ended.contains(&(stage, task))
+    }
+
+    /// Seconds in which a stage, or any, was worked on: spans that overlap count once.
+    fn worked(&self, stage: Option<Stage>) -> f64 {
+        let wanted = self.spans.iter().filter(|(of, _)| stage.is_none_or(|stage| **of == stage));
+        let mut spans: Vec<(f64, f64)> = wanted.flat_map(|(_, spans)| spans.iter().copied()).collect();
+        spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (mut total, mut until) = (0.0, f64::MIN);
+        for (start, end) in spans {
+            total += (end - start.max(until)).max(0.0);
+            until = until.max(end);
+        }
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn line(second: u32, event: &str, more: serde_json::Value) -> Told {
+        let mut value = json!({ "time": format!("2026-01-01T00:00:{second:02}.000Z"), "process": u32::MAX - 1, "event": event });
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn seconds_worked_count_once_where_tasks_overlap_and_end_where_a_process_died() {
+        let task = |second, task, state: &str, seconds: f64| {
+            line(second, "task", json!({ "stage": "ingest", "task": task, "state": state, "seconds": seconds }))
+        };
+        let mut told = vec![
+            task(0, 0, "started", 0.0),
+            task(1, 1, "started", 0.0),
+            task(10, 0, "done", 10.0),
+            task(12, 1, "done", 11.0),
+            task(40, 2, "started", 0.0),
+            line(44, "warning", json!({ "message": "the last word" })),
+        ];
+        let history = History::of(&told, 1e12);
+        assert_eq!(history.worked(Some(Stage::Ingest)), 16.0);
+        assert_eq!((history.worked(None), history.worked(Some(Stage::Scan))), (16.0, 0.0));
+        assert!(history.ended(Stage::Ingest, 1) && !history.ended(Stage::Ingest, 2));
+        told.push(task(45, 2, "failed", 5.0));
+        assert_eq!(History::of(&told, 1e12).worked(None), 17.0);
+    }
+
+    #[test]
+    fn how_a_run_ended_is_its_last_processs_end() {
+        let begin = |mode: &str| line(1, "run", json!({ "mode": mode }));
+        let end = |outcome: &str| line(2, "end", json!({ "outcome": outcome }));
+        let stage = || line(1, "stage", json!({ "stage": "scan", "state": "started" }));
+        for (told, expected) in [
+            (vec![], RunState::Prepared),
+            (vec![begin("prepare"), end("done")], RunState::Prepared),
+            (vec![begin("run"), stage()], RunState::Killed),
+            (vec![begin("run"), stage(), end("failed")], RunState::Failed),
+            (vec![begin("run"), stage(), end("failed"), begin("run"), end("cancelled")], RunState::Interrupted),
+            (vec![begin("plan"), stage(), end("done")], RunState::Stopped),
+        ] {
+            assert_eq!(ended(&told), expected, "{told:?}");
+        }
+    }
+}
