@@ -46,9 +46,10 @@ def rows(name):
 def build():
     """The Rust programs; where they are."""
     host = next(line[6:] for line in subprocess.check_output(["rustc", "-vV"], text=True).splitlines() if line.startswith("host: "))
-    environment = {**os.environ, "CARGO_BUILD_TARGET": host, "CARGO_TARGET_DIR": str(ROOT / "target")}
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    environment = {**os.environ, "CARGO_BUILD_TARGET": host, "CARGO_TARGET_DIR": str(target)}
     subprocess.run(["cargo", "build", "--quiet", "--manifest-path", ROOT / "benches" / "rust" / "Cargo.toml", "--profile", "quick"], check=True, env=environment)
-    return ROOT / "target" / host / "quick"
+    return target / host / "quick"
 
 
 def inputs(megabytes):
