@@ -1,6 +1,7 @@
 // Query models and embedders on ONNX Runtime: what transformers answers, whatever the layout, batch, order and interruption.
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { xxhash3 } from 'hash-wasm'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { Embedder, QueryPredictor, readDocuments, readSequences } from '../ts/index.ts'
 import type { PredictedQueries, QueryModelOptions, TextDocument, WeaveOptions } from '../ts/index.ts'
@@ -247,8 +248,9 @@ describe('in a run', () => {
       expect(tries).toBeLessThan(10)
     }
     const [path] = parts('marked')
-    const lines = readFileSync(path ?? '', 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as { text: string })
-    writeFileSync(path ?? '', lines.map((line) => `${JSON.stringify({ ...line, text: 'marked golden sentence' })}\n`).join(''))
+    const lines = readFileSync(path ?? '', 'utf8').trimEnd().split('\n').slice(0, -1).map((line) => JSON.parse(line) as { text: string })
+    const marked = lines.map((line) => `${JSON.stringify({ ...line, text: 'marked golden sentence' })}\n`).join('')
+    writeFileSync(path ?? '', `${marked}${JSON.stringify({ xxh3: await xxhash3(marked) })}\n`)
     const { status, err } = await cli(configured('marked'))
     expect(status, err).toBe(0)
     const { out: top } = await cli(['keywords', '--run', out('marked'), '--top', '1000'])

@@ -22,6 +22,15 @@ function config(name: string, documents: number, more: Partial<WeaveOptions>): {
 const small = config('small', 300, { splitBytes: 30_000, output: { format: 'mds' } })
 const around = config('around', 200, { splitBytes: 30_000, method: { name: 'iclm', variant: 'release' } })
 const large = config('large', 30_000, { splitBytes: 400_000, output: { shardTokens: 1 << 16 } })
+/** Wikipedia in simple English where it lies beside, else documents made here: a run of half a minute. */
+function huge(): Partial<WeaveOptions> & { corpus: string; tokenizer: string; length: number } {
+  const data = process.env['LONGWEAVE_DATA'] ?? join(root, '../shared/data')
+  const wikipedia = join(data, 'simplewiki.jsonl.zst')
+  if (!existsSync(wikipedia)) {
+    return { ...plain, corpus: writeJsonl(out('huge.jsonl'), randomCorpus(5, 500_000, 120)), tokenizer, length: 2048, splitBytes: 4 << 20, output: { shardTokens: 1 << 20 } }
+  }
+  return { corpus: wikipedia, tokenizer: join(data, 'tokenizers/gpt2-tokenizer.json'), length: 2048, splitBytes: 4 << 20, output: { shardTokens: 1 << 20 } }
+}
 const run = (path: string, to: string, env: NodeJS.ProcessEnv = {}) => cli(['run', '--config', path, '--out', to], { env })
 /** Starts a run that tells its events, and calls `when` at the first that holds `text`. */
 function watched(to: string, text: string, when: (child: ReturnType<typeof node>['child']) => void): Promise<Ended> {
@@ -103,23 +112,59 @@ test.each(['full', 'denied'])('a disk that is %s for a moment, at each stage, co
   }
 }, 600_000)
 
-test('killed at any moment, several times over, a run comes to the same bytes', async () => {
-  const random = randomNumbers(11)
-  let kills = 0
-  for (let chain = 0; kills < (full ? 50 : 5); chain += 1) {
-    const to = out(`killed-${chain}`)
-    for (let i = 0; i < 5; i += 1) {
-      const { child, ended } = node([join(root, 'dist/cli/main.js'), 'run', '--config', large.path, '--out', to])
-      const timer = setTimeout(() => child.kill('SIGKILL'), 120 + random() * 700)
-      const { signal } = await ended
+/**
+ * Kills a run again and again, each time at a random moment of the work that is left, until it comes to its end; then another one, until there
+ * were so many kills. The stages in which it was killed.
+ */
+async function killed(name: string, path: string, expected: Record<string, string>, kills: number, seed: number): Promise<Map<Stage | undefined, number>> {
+  const random = randomNumbers(seed)
+  const begin = performance.now()
+  expect((await run(path, out(`${name}-undisturbed`))).status).toBe(0)
+  const whole = performance.now() - begin
+  rmSync(out(`${name}-undisturbed`), { recursive: true })
+  const hit = new Map<Stage | undefined, number>()
+  for (let chain = 0, n = 0; n < kills; chain += 1) {
+    const to = out(`${name}-${chain}`)
+    for (let left = whole; n < kills; n += 1) {
+      const started = performance.now()
+      const { child, ended } = node([join(root, 'dist/cli/main.js'), 'run', '--config', path, '--out', to])
+      // Node itself needs a tenth of a second to begin.
+      const timer = setTimeout(() => child.kill('SIGKILL'), 100 + random() * left)
+      const { signal, status, err } = await ended
       clearTimeout(timer)
-      if (signal === null) break
-      kills += 1
+      if (signal === null) {
+        expect(status, err).toBe(0)
+        break
+      }
+      const stage = interrupted(to)
+      hit.set(stage, (hit.get(stage) ?? 0) + 1)
+      left = Math.max(whole / 5, left - (performance.now() - started))
     }
-    expect((await run(large.path, to)).status).toBe(0)
-    expect(filesOf(to)).toEqual(expectedLarge)
+    expect((await run(path, to)).status).toBe(0)
+    expect(filesOf(to)).toEqual(expected)
+    expect(readdirSync(to, { recursive: true }).filter((file) => String(file).endsWith('.part'))).toEqual([])
+    rmSync(to, { recursive: true })
   }
-}, 900_000)
+  return hit
+}
+
+test(`killed ${full ? 200 : 5} times at any moment, runs come to the same bytes`, async () => {
+  const hit = await killed('killed', large.path, expectedLarge, full ? 200 : 5, 11)
+  expect([...hit.values()].reduce((sum, n) => sum + n)).toBe(full ? 200 : 5)
+  if (full) {
+    expect(hit.size).toBeGreaterThan(6)
+    console.log('killed in', Object.fromEntries(hit))
+  }
+}, 3_600_000)
+
+test.runIf(full)('killed 20 times at any moment, a large run comes to the same bytes', async () => {
+  const options = huge()
+  writeFileSync(out('huge.json'), JSON.stringify(options))
+  await finished({ ...options, output: { ...options.output, directory: out('huge') } })
+  const hit = await killed('huge-killed', out('huge.json'), filesOf(out('huge')), 20, 12)
+  expect(hit.size).toBeGreaterThan(2)
+  console.log('killed in', Object.fromEntries(hit))
+}, 7_200_000)
 
 test.each(['SIGINT', 'SIGTERM'] as const)('%s ends a run with 130 within moments, and the same command goes on', async (signal) => {
   const to = out(signal)

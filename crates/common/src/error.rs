@@ -109,6 +109,7 @@ impl Error {
             Kind::ReadOnlyFilesystem | Kind::PermissionDenied if action != "read" && action != "open" => {
                 (Code::OutputDenied, "; choose a directory that you may write to")
             }
+            Kind::FileTooLarge => (Code::Io, "; the system allows no file of this size: raise the limit (`ulimit -f`) and run again"),
             Kind::NotFound => (Code::InputNotFound, ""),
             _ => (Code::Io, ""),
         };

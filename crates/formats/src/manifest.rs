@@ -50,16 +50,21 @@ impl OutputManifest {
             let message = format!("{} holds no longweave.json: it is no output, or its run has not finished", directory.display());
             return Err(Error::new(Code::VerifyFailed, message).with("file", path.display().to_string()));
         }
-        let text = std::fs::read_to_string(&path).at("read", &path)?;
-        serde_json::from_str(&text).map_err(|e| {
+        let text = std::fs::read(&path).at("read", &path)?;
+        serde_json::from_slice(&text).map_err(|e| {
             Error::new(Code::FileCorrupt, format!("{} is no manifest: {e}", path.display())).with("file", path.display().to_string())
         })
     }
 }
 
 /// Writes `SHA256SUMS` for files with their sums, as `sha256sum -c` reads it.
-pub fn write_sums(directory: &Path, mut sums: Vec<(String, String)>) -> Result<Sealed> {
+pub fn write_sums(directory: &Path, sums: &[(String, String)]) -> Result<Sealed> {
+    write_file(&directory.join("SHA256SUMS"), sums_text(sums).as_bytes())
+}
+
+/// The text of `SHA256SUMS`: a line for each name with its sum, in byte order of name.
+pub(crate) fn sums_text(sums: &[(String, String)]) -> String {
+    let mut sums: Vec<&(String, String)> = sums.iter().collect();
     sums.sort();
-    let text: String = sums.iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();
-    write_file(&directory.join("SHA256SUMS"), text.as_bytes())
+    sums.iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect()
 }

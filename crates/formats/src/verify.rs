@@ -7,6 +7,7 @@ use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::checksum_file;
 use serde::Serialize;
 
+use crate::manifest::sums_text;
 use crate::{OutputManifest, Provenance, SequenceReader, SequenceRecord};
 
 /// What was checked.
@@ -37,26 +38,24 @@ fn fail(file: &str, message: impl Into<String>) -> Error {
 /// Errors: `VERIFY_FAILED`, naming the file and the difference; `FILE_CORRUPT`.
 pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
     let manifest = OutputManifest::read(directory)?;
-    let sums_path = directory.join("SHA256SUMS");
-    let sums = std::fs::read_to_string(&sums_path).at("read", &sums_path)?;
-    let mut report = VerifyReport { files: 1, bytes: sums.len() as u64, sequences: 0, tokens: 0, pieces: 0, holdout: None };
+    let sums = read_sums(directory)?;
+    let mut report = VerifyReport { files: 1, bytes: sums_text(&sums).len() as u64, sequences: 0, tokens: 0, pieces: 0, holdout: None };
     let mut named = BTreeSet::from(["SHA256SUMS".to_owned()]);
-    for line in sums.lines() {
-        let (sha256, name) = line.split_once("  ").ok_or_else(|| fail("SHA256SUMS", "a line is no checksum and name"))?;
+    for (name, sha256) in &sums {
         let path = directory.join(name);
         if !path.exists() {
             return Err(fail(name, "the file is missing"));
         }
         let (bytes, _, found) = checksum_file(&path)?;
-        if found != sha256 {
+        if found != *sha256 {
             return Err(fail(name, format!("its content differs: SHA-256 is {found}, SHA256SUMS says {sha256}")));
         }
-        if let Some(listed) = manifest.files.iter().find(|f| f.name == name)
-            && (listed.bytes, listed.sha256.as_str()) != (bytes, sha256)
+        if let Some(listed) = manifest.files.iter().find(|f| f.name == *name)
+            && (listed.bytes, &listed.sha256) != (bytes, sha256)
         {
             return Err(fail(name, "longweave.json and SHA256SUMS disagree about it"));
         }
-        named.insert(name.to_owned());
+        named.insert(name.clone());
         report.files += 1;
         report.bytes += bytes;
     }
@@ -81,11 +80,34 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
         report.pieces += record.doc_starts.len() as u64;
     }
     let holdout = directory.join("holdout");
+    let set_aside = manifest.rest.get("options").and_then(|o| o["holdout"].as_f64()).is_some_and(|share| share > 0.0);
+    if set_aside && manifest.rest.get("part").is_some_and(|part| part == "main") && !holdout.is_dir() {
+        return Err(fail("holdout", "the output of the documents that were set aside is missing"));
+    }
     if holdout.is_dir() {
         let inside = verify_output(&holdout).map_err(|e| fail("holdout", e.message()))?;
         report.holdout = Some(Box::new(inside));
     }
     Ok(report)
+}
+
+/// The lines of `SHA256SUMS`: names with their sums.
+///
+/// Errors: `VERIFY_FAILED` for a file that is not, byte for byte, what is written for such lines.
+fn read_sums(directory: &Path) -> Result<Vec<(String, String)>> {
+    let path = directory.join("SHA256SUMS");
+    if !path.exists() {
+        return Err(fail("SHA256SUMS", "the file is missing"));
+    }
+    let bytes = std::fs::read(&path).at("read", &path)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| fail("SHA256SUMS", "it is no text"))?;
+    let line = |line: &str| line.split_once("  ").map(|(sha256, name)| (name.to_owned(), sha256.to_owned()));
+    let sums: Option<Vec<_>> = text.lines().map(line).collect();
+    let sums = sums.ok_or_else(|| fail("SHA256SUMS", "a line is no checksum and name"))?;
+    if sums_text(&sums) != text {
+        return Err(fail("SHA256SUMS", "its lines are not in order, or one is cut"));
+    }
+    Ok(sums)
 }
 
 /// Files of an output: hidden ones, `run.json` and the folder of the held-out documents' output are not its own.

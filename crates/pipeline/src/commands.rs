@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::options::LEAST_MEMORY;
-use crate::{Events, Job, Stage, driver, tasks as listing};
+use crate::{Events, Job, Stage, driver, repair, tasks as listing};
 
 fn to_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::new(Code::Internal, format!("a result as JSON: {e}")))
@@ -47,6 +47,8 @@ struct StageOptions {
 }
 
 /// Runs the selected tasks of a stage, see [`listing::select`].
+///
+/// Errors: whatever a task meets; a damaged result of an earlier stage by the command that makes it again.
 pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Result<String> {
     let StageOptions { threads, memory } = from_json("the stage's options", options)?;
     if memory < LEAST_MEMORY {
@@ -56,13 +58,18 @@ pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Res
     let stage = Stage::parse(stage)?;
     let job = Job::open(out)?;
     job.check_inputs()?;
-    let tasks = listing::select(&job, stage, selection)?;
     let ctx = Ctx::new(threads, memory)?;
     let events = Arc::new(Events::default());
     job.log.begin("stage", &job, threads);
-    let result = driver::run_tasks(&ctx, &job, &events, stage, &tasks);
+    let run = || -> Result<_> {
+        let tasks = listing::select(&job, stage, selection)?;
+        job.sweep_stage(stage);
+        let records = driver::run_tasks(&ctx, &job, &events, stage, &tasks)?;
+        Ok((tasks, records))
+    };
+    let result = run().map_err(|e| repair::explain(&ctx, &job, e));
     job.log.end(result.as_ref(), events.seconds());
-    let records = result?;
+    let (tasks, records) = result?;
     let list: Vec<_> =
         tasks.iter().zip(&records).map(|(task, r)| json!({ "stage": stage, "task": task, "counts": r.counts, "files": r.files })).collect();
     to_json(&list)

@@ -11,6 +11,7 @@ use crate::counts::counts;
 use crate::estimate::Facts;
 use crate::events::{Event, Events, StageState};
 use crate::log::{Entry, Progressing};
+use crate::repair::repairing;
 use crate::stages::ingest::IngestCounts;
 use crate::stages::scan::ScanCounts;
 use crate::usage::Counters;
@@ -18,19 +19,22 @@ use crate::watch::{StageProgress, TaskProgress, Watch};
 use crate::{Clean, Job, Stage, clean, disk, estimate};
 
 /// Runs every stage up to and with `last` whose results are not there yet; looks whether what they leave fits on the disk as soon as more of
-/// it is known.
+/// it is known. What earlier attempts left half written is removed; a result that turns out to be damaged is made again.
 ///
 /// Errors: the first that a task meets; tasks that are running are asked to stop, what is finished is kept. `DISK_SPACE`.
 pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()> {
     let (mut pace, mut known, mut ran) = (Pace::default(), None, false);
+    job.sweep();
     for stage in job.stages().filter(|&s| s <= last) {
         ctx.cancel.check()?;
-        let tasks =
-            job.tasks(stage)?.ok_or_else(|| Error::new(Code::Internal, format!("stage {} began before its inputs", stage.name())))?;
+        let (tasks, open) = repairing(ctx, job, events, || {
+            let tasks =
+                job.tasks(stage)?.ok_or_else(|| Error::new(Code::Internal, format!("stage {} began before its inputs", stage.name())))?;
+            Ok((tasks, open_tasks(job, stage, 0..tasks)?))
+        })?;
         if tasks == 0 {
             continue;
         }
-        let open = open_tasks(job, stage, 0..tasks)?;
         if open.is_empty() {
             job.log.write(&Entry::Stage { stage, state: Progressing::Reused, tasks, seconds: None, used: None });
             events.send(Event::Stage { stage, state: StageState::Reused, tasks, seconds: events.seconds() });
@@ -47,7 +51,7 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
         events.send(Event::Stage { stage, state: StageState::Started, tasks, seconds: events.seconds() });
         let began = Instant::now();
         ran = true;
-        run_tasks(ctx, job, events, stage, &open)?;
+        repairing(ctx, job, events, || run_tasks(ctx, job, events, stage, &open_tasks(job, stage, open.iter().copied())?))?;
         pace.add(began.elapsed(), estimate::seconds(ctx, job, stage, facts.as_ref(), Some(open.len()))?);
         events.send(Event::Stage { stage, state: StageState::Done, tasks, seconds: events.seconds() });
     }

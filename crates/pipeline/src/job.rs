@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
-use longweave_corpus::Inventory;
+use longweave_corpus::{Inventory, Range, Split};
 use longweave_inference::{Embedder, Runtime};
-use longweave_plan::{PLAN_FORMAT, Part};
-use longweave_storage::{Digest, DoneRecord, Lock, digest_of, write_file};
+use longweave_plan::{PLAN_FORMAT, Part, PlanFile};
+use longweave_storage::{Digest, DoneRecord, Lock, digest_of, failpoint, sweep, sweep_below, write_file};
 use longweave_tokens::TokenStore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ use crate::stages::scan::Rows;
 use crate::{RunOptions, Stage};
 
 /// Changes when a stage's results change for equal options and inputs, or their files do.
-const WORK_FORMAT: u32 = 1;
+const WORK_FORMAT: u32 = 2;
 /// Changes when `run.json` does.
 const RUN_FORMAT: u32 = 2;
 
@@ -48,7 +48,22 @@ pub(crate) struct RunFile {
     inputs: Vec<InputDigest>,
 }
 
+/// `run.json` as it stands in its file.
+#[derive(Serialize)]
+struct Stored<'a> {
+    #[serde(flatten)]
+    file: &'a RunFile,
+    /// Of everything else.
+    digest: Digest,
+}
+
 impl RunFile {
+    fn to_text(&self) -> Result<String> {
+        let failed = |e| Error::new(Code::Internal, format!("run.json: {e}"));
+        let digest = digest_of(&serde_json::to_value(self).map_err(failed)?);
+        Ok(serde_json::to_string_pretty(&Stored { file: self, digest }).map_err(failed)? + "\n")
+    }
+
     /// Whether the run has a stage.
     fn has(&self, stage: Stage) -> bool {
         self.options.has(stage) && (stage != Stage::Spool || self.inventory.spooled().next().is_some())
@@ -79,6 +94,7 @@ pub struct Job {
     sample: OnceLock<Option<Facts>>,
     /// The records of stages whose results were cleaned away.
     cleaned: [OnceLock<Vec<DoneRecord>>; Stage::ALL.len()],
+    routed: Once<()>,
 }
 
 impl Job {
@@ -94,9 +110,7 @@ impl Job {
         let lock = Self::lock(out)?;
         refuse_other_run(&file, out)?;
         let job = Self::assemble(file, out)?;
-        let mut text = serde_json::to_string_pretty(&job.file).map_err(|e| Error::new(Code::Internal, format!("run.json: {e}")))?;
-        text.push('\n');
-        write_file(&path, text.as_bytes())?;
+        write_file(&path, job.file.to_text()?.as_bytes())?;
         write_work_version(&job.work)?;
         crate::clean::register(&job.work, out)?;
         Ok((job, lock))
@@ -184,10 +198,14 @@ impl Job {
             let message = format!("{} {what}; choose another output directory, or delete this one", path.display());
             Error::new(code, message).with("file", path.display().to_string())
         };
-        let value: Value = serde_json::from_str(&text).map_err(|e| refuse(Code::FileCorrupt, format!("is no JSON ({e})")))?;
+        let mut value: Value = serde_json::from_str(&text).map_err(|e| refuse(Code::FileCorrupt, format!("is no JSON ({e})")))?;
         if value["format"] != json!(RUN_FORMAT) {
             let found = value["version"].as_str().unwrap_or("unknown");
             return Err(refuse(Code::VersionMismatch, format!("was written by longweave {found}, which this version cannot go on with")));
+        }
+        let digest = value.as_object_mut().and_then(|map| map.remove("digest"));
+        if digest != Some(json!(digest_of(&value))) {
+            return Err(refuse(Code::FileCorrupt, "does not match its checksum".into()));
         }
         serde_json::from_value(value).map_err(|e| refuse(Code::FileCorrupt, format!("does not have the expected shape ({e})")))
     }
@@ -215,6 +233,7 @@ impl Job {
             scattered: Once::default(),
             sample: OnceLock::new(),
             cleaned: Default::default(),
+            routed: Once::default(),
         })
     }
 
@@ -308,6 +327,11 @@ impl Job {
         }
     }
 
+    /// Where the record of a task stands once it is done.
+    pub(crate) fn record(&self, stage: Stage, task: u32) -> PathBuf {
+        self.state(stage).join(format!("done/{task:05}.json"))
+    }
+
     /// Where a stage keeps done records and leases.
     fn state(&self, stage: Stage) -> PathBuf {
         match stage {
@@ -346,7 +370,7 @@ impl Job {
     ///
     /// A finished run whose intermediates were cleaned away keeps their records, which count for as long as its output is whole.
     pub fn done(&self, stage: Stage, task: u32) -> Result<Option<DoneRecord>> {
-        match DoneRecord::read(&self.state(stage).join(format!("done/{task:05}.json")), &self.directory(stage))? {
+        match DoneRecord::read(&self.record(stage, task), &self.directory(stage))? {
             Some(record) => Ok(Some(record)),
             None => Ok(self.cleaned(stage)?.and_then(|records| records.get(task as usize).cloned())),
         }
@@ -381,7 +405,7 @@ impl Job {
     fn is_finished(&self) -> Result<bool> {
         let plan = match self.kept_records(Stage::Plan)? {
             Some(records) => records.into_iter().next(),
-            None => DoneRecord::read(&self.state(Stage::Plan).join("done/00000.json"), &self.directory(Stage::Plan))?,
+            None => DoneRecord::read(&self.record(Stage::Plan, 0), &self.directory(Stage::Plan))?,
         };
         let Some(plan) = plan else { return Ok(false) };
         for task in 0..crate::stages::pack::tasks(self.options(), &plan) {
@@ -418,6 +442,78 @@ impl Job {
     pub(crate) fn is_spooled(&self) -> bool {
         let spool = self.work.join("spool");
         self.options().corpus.as_ref().is_some_and(|paths| paths.iter().any(|path| self.file.base.join(path) == spool))
+    }
+
+    /// Compares a result of a stage that is done once with what its record says: for files that hold no checksum of their own.
+    ///
+    /// Errors: `FILE_CORRUPT`.
+    pub(crate) fn check(&self, stage: Stage, name: &str) -> Result<()> {
+        let directory = self.directory(stage);
+        self.all_done(stage)?.iter().flat_map(|r| &r.files).filter(|f| f.name == name).try_for_each(|f| f.check(&directory))
+    }
+
+    /// The plan of a part.
+    ///
+    /// Errors: `FILE_CORRUPT`, `STAGE_NOT_READY`.
+    pub(crate) fn plan(&self, part: Part) -> Result<PlanFile> {
+        let folder = crate::stages::plan::folder(part);
+        self.check(Stage::Plan, &format!("{folder}/plan.json"))?;
+        PlanFile::open(&self.directory(Stage::Plan).join(folder))
+    }
+
+    /// Calls `check` until it once succeeds: compares the runs of all splits, which tasks read in parts, with their checksum.
+    pub(crate) fn route_checked(&self, check: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.routed.get(check).copied()
+    }
+
+    /// Checks that the files of a split are those that were listed, and that a part of a packed file is what was spooled.
+    ///
+    /// Errors: `INPUT_CHANGED`, `FILE_CORRUPT`.
+    pub(crate) fn check_split(&self, split: usize) -> Result<()> {
+        longweave_corpus::check_unchanged(&self.file.inventory, split)?;
+        let Split { file, range: Range::Part { part, .. } } = self.file.inventory.splits[split] else { return Ok(()) };
+        let task = self.file.inventory.spooled().position(|(spooled, _)| spooled == file);
+        let record = task.and_then(|task| self.all_done(Stage::Spool).ok()?.get(task)?.files.get(part as usize));
+        record.map_or(Ok(()), |record| record.check(&self.directory(Stage::Spool)))
+    }
+
+    /// Takes the record of a task away if a result of it is damaged, or the record is; whether it was. Waits while another process runs it.
+    pub(crate) fn forget(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<bool> {
+        let _lease = self.lease(ctx, stage, task)?;
+        let (path, directory) = (self.record(stage, task), self.directory(stage));
+        let whole = match DoneRecord::load(&path) {
+            Ok(Some(record)) => record.files.iter().all(|f| f.check(&directory).is_ok()),
+            Ok(None) => return Ok(true),
+            Err(_) => false,
+        };
+        if !whole {
+            DoneRecord::remove(&path)?;
+        }
+        Ok(!whole)
+    }
+
+    /// Removes what killed attempts left half written, in the directories of all stages. Files that a living process writes stay.
+    pub(crate) fn sweep(&self) {
+        sweep(&self.out);
+        sweep(&self.work);
+        self.stages().for_each(|stage| self.sweep_stage(stage));
+    }
+
+    /// As [`Job::sweep`], of one stage.
+    pub(crate) fn sweep_stage(&self, stage: Stage) {
+        crate::stages::sweep(self, stage);
+        sweep_below(&self.state(stage));
+        match stage {
+            // The output directory itself: what is hidden in it is not of these stages.
+            Stage::Pack | Stage::Seal => {
+                sweep(&self.out);
+                let folders = fs::read_dir(&self.out).into_iter().flatten().flatten();
+                let folders =
+                    folders.filter(|e| !e.file_name().to_string_lossy().starts_with('.') && e.file_type().is_ok_and(|t| t.is_dir()));
+                folders.for_each(|folder| _ = sweep_below(&folder.path()));
+            }
+            _ => _ = sweep_below(&self.directory(stage)),
+        }
     }
 
     /// The records of all tasks of a stage. A stage that was complete once counts as complete for this job.
@@ -458,9 +554,11 @@ impl Job {
             return Ok(record);
         }
         ctx.cancel.check()?;
+        let path = self.record(stage, task);
         let record = self.log.task(stage, task, || {
+            failpoint::hit("task", &path).at("begin", &path)?;
             let record = crate::stages::run(ctx, self, stage, task)?;
-            record.write(&self.state(stage).join(format!("done/{task:05}.json"))).map(|()| record)
+            record.write(&path).map(|()| record)
         })?;
         crate::stages::after(self, stage, task);
         Ok(record)

@@ -16,6 +16,7 @@ pub mod models;
 mod once;
 mod options;
 pub mod read;
+mod repair;
 mod resources;
 pub mod session;
 pub mod show;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::memory::{MemoryBatch, MemorySource};
 use crate::options::OutputFormat;
+use crate::repair::repairing;
 use crate::spool::Spool;
 use crate::{Event, Events, Job, RunOptions, Stage, driver, summary, watch};
 
@@ -226,9 +227,9 @@ fn run(
     job.log.end(summary.as_ref(), events.seconds());
     let summary = summary?;
     if memory && mode == Mode::Run {
-        let mut source = MemorySource::open(&job)?;
+        let mut source = repairing(ctx, &job, events, || MemorySource::open(&job))?;
         while let Some(callback) = wait(ctx, demands)? {
-            let batch = driver::guarded(|| source.next(ctx));
+            let batch = repairing(ctx, &job, events, || driver::guarded(|| source.next(ctx)));
             let last = matches!(batch, Ok(None) | Err(_));
             callback(batch);
             if last {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use longweave_common::{Code, Error, Result};
 use longweave_formats::SequenceReader;
-use longweave_plan::{Part, PlanFile, Rule};
+use longweave_plan::{Part, Rule};
 use serde::{Deserialize, Serialize};
 
 use crate::stages::plan::folder;
@@ -142,7 +142,7 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
 
 fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
     job.require(Stage::Plan)?;
-    let plan = PlanFile::open(&job.directory(Stage::Plan).join(folder(part)))?;
+    let plan = job.plan(part)?;
     let index = crate::stages::index::open(job)?;
     let read = plan.read(sequence, 1)?;
     let planned = read.get(0);

@@ -4,6 +4,7 @@
 //! keyword, anchor, epoch, round. For each shard of sequences: `NNNNN.sequences`, a column of u32, six for each sequence: pieces, rule's number,
 //! node, tokens, epoch, round; and `NNNNN.pieces`, a column of u32, four for each piece: document, start, length, group.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -62,6 +63,8 @@ pub struct PlanFile {
     header: Header,
     groups: Groups,
     held: Mutex<Option<Arc<Shard>>>,
+    /// Shards whose column of pieces was found to match its checksum.
+    verified: Mutex<HashSet<u64>>,
 }
 
 /// The sequences of one shard, without their pieces.
@@ -94,7 +97,7 @@ impl PlanFile {
             groups.epochs.push(group[2]);
             groups.rounds.push(group[3]);
         }
-        Ok(PlanFile { directory: directory.to_owned(), header, groups, held: Mutex::new(None) })
+        Ok(PlanFile { directory: directory.to_owned(), header, groups, held: Mutex::new(None), verified: Mutex::default() })
     }
 
     /// Length, begin tokens, separators.
@@ -141,6 +144,7 @@ impl PlanFile {
             if (start, stop) == (0, file.len()) {
                 columns = file.read_all()?; // compares the checksum too
             } else {
+                self.verify(number, &file)?;
                 file.read_into(start, (stop - start) as usize, &mut columns)?;
             }
             for i in range {
@@ -166,6 +170,16 @@ impl PlanFile {
             at = ((number + 1) * size).min(end);
         }
         Ok(out)
+    }
+
+    /// Compares the checksum of a shard's pieces before parts of them are read for the first time.
+    fn verify(&self, shard: u64, pieces: &ArrayFile<u32>) -> Result<()> {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if !verified.contains(&shard) {
+            pieces.check()?;
+            verified.insert(shard);
+        }
+        Ok(())
     }
 
     fn path(&self, shard: u64, kind: &str) -> PathBuf {

@@ -2,7 +2,7 @@
 //! number of elements (u64), xxh3-64 of the elements' bytes (u64). Elements follow.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,14 @@ use longweave_common::{Code, Error, Result, ResultExt};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::atomic::{AtomicFile, Sealed, read_exact_at};
+use crate::failpoint;
 
 const MAGIC: &[u8; 8] = b"lwarray1";
 const HEADER: usize = 32;
 /// Elements are converted through buffers of this many bytes.
 const CHUNK: usize = 64 << 10;
 /// Bytes that are read at once to compare a checksum.
-const CHECK_BYTES: u64 = 1 << 20;
+const CHECK_BYTES: usize = 1 << 20;
 
 /// An element of a flat column.
 pub trait Scalar: Copy + Default + Send + Sync + 'static {
@@ -110,7 +111,7 @@ pub struct ArrayFile<T> {
 }
 
 impl<T: Scalar> ArrayFile<T> {
-    /// Opens a column and checks header and length, not the elements' checksum.
+    /// Opens a column and checks header and length; the elements' checksum is compared by [`ArrayFile::read_all`] and [`ArrayFile::check`].
     ///
     /// Errors: `FILE_CORRUPT` for another magic, width or length.
     pub fn open(path: &Path) -> Result<ArrayFile<T>> {
@@ -155,7 +156,7 @@ impl<T: Scalar> ArrayFile<T> {
         let (mut offset, mut left) = (HEADER as u64 + start * T::WIDTH as u64, n * T::WIDTH);
         while left > 0 {
             let chunk = &mut bytes[..left.min(CHUNK)];
-            read_exact_at(&self.file, chunk, offset).at("read", &self.path)?;
+            self.read_bytes(chunk, offset)?;
             out.extend(chunk.chunks_exact(T::WIDTH).map(T::get));
             offset += chunk.len() as u64;
             left -= chunk.len();
@@ -163,21 +164,28 @@ impl<T: Scalar> ArrayFile<T> {
         Ok(())
     }
 
-    /// Reads everything, holds none of it, and compares the checksum.
+    fn read_bytes(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
+        let read = failpoint::hit("read", &self.path).and_then(|()| read_exact_at(&self.file, bytes, offset));
+        read.map_err(|e| read_error(&e, &self.path))
+    }
+
+    /// Compares the checksum of all elements, which are not kept: for readers of parts.
     ///
     /// Errors: `FILE_CORRUPT` when it differs.
     pub fn check(&self) -> Result<()> {
-        let (mut offset, mut left) = (HEADER as u64, self.count * T::WIDTH as u64);
-        let mut bytes = vec![0u8; left.min(CHECK_BYTES) as usize];
-        let mut hash = Xxh3Default::new();
-        while left > 0 {
-            let chunk = &mut bytes[..left.min(CHECK_BYTES) as usize];
-            read_exact_at(&self.file, chunk, offset).at("read", &self.path)?;
+        let (mut offset, end) = (HEADER as u64, HEADER as u64 + self.count * T::WIDTH as u64);
+        let (mut hash, mut bytes) = (Xxh3Default::new(), vec![0u8; (end - offset).min(CHECK_BYTES as u64) as usize]);
+        while offset < end {
+            let chunk = &mut bytes[..(end - offset).min(CHECK_BYTES as u64) as usize];
+            self.read_bytes(chunk, offset)?;
             hash.update(chunk);
             offset += chunk.len() as u64;
-            left -= chunk.len() as u64;
         }
-        if hash.digest() == self.xxh3 { Ok(()) } else { Err(corrupt(&self.path, "does not match its checksum")) }
+        self.compare(hash.digest())
+    }
+
+    fn compare(&self, xxh3: u64) -> Result<()> {
+        if xxh3 == self.xxh3 { Ok(()) } else { Err(corrupt(&self.path, "does not match its checksum")) }
     }
 
     /// Reads everything and compares the checksum.
@@ -194,11 +202,39 @@ impl<T: Scalar> ArrayFile<T> {
             chunk.iter().zip(bytes.chunks_exact_mut(T::WIDTH)).for_each(|(element, b)| element.put(b));
             hash.update(bytes);
         }
-        if hash.digest() != self.xxh3 {
-            return Err(corrupt(&self.path, "does not match its checksum"));
-        }
+        self.compare(hash.digest())?;
         Ok(out)
     }
+}
+
+/// The xxh3-64 that a done record holds of the file at `path`, a column or not, and whether a column's elements match its header.
+pub(crate) fn sealed_of(path: &Path) -> Result<(Sealed, bool)> {
+    let mut file = File::open(path).at("open", path)?;
+    let (mut start, mut body) = ([0u8; HEADER], Xxh3Default::new());
+    let mut n = 0;
+    while n < HEADER {
+        match file.read(&mut start[n..]).at("read", path)? {
+            0 => break,
+            more => n += more,
+        }
+    }
+    let column = n == HEADER && &start[..8] == MAGIC;
+    if !column {
+        body.update(&start[..n]);
+    }
+    let (mut buffer, mut bytes) = (vec![0u8; 1 << 20], n as u64);
+    loop {
+        match file.read(&mut buffer).at("read", path)? {
+            0 => break,
+            n => {
+                body.update(&buffer[..n]);
+                bytes += n as u64;
+            }
+        }
+    }
+    let found = body.digest();
+    let xxh3 = if column { xxh3_64(&start) } else { found };
+    Ok((Sealed { bytes, xxh3 }, !column || u64::get(&start[24..]) == found))
 }
 
 /// Writes a whole column.
@@ -213,9 +249,18 @@ pub fn read_array<T: Scalar>(path: &Path) -> Result<Vec<T>> {
     ArrayFile::open(path)?.read_all()
 }
 
+/// A file of ours that is not what it was when its task had done it. Who drives a run does that task again.
 pub(crate) fn corrupt(path: &Path, what: &str) -> Error {
-    let message = format!("{} {what}; delete the folder it stands in and run again", path.display());
+    let message = format!("{} {what}; delete it and run again, and the task that made it is done again", path.display());
     Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+}
+
+/// The error of a read from a file of ours: one that ends early is damaged.
+pub(crate) fn read_error(error: &io::Error, path: &Path) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => corrupt(path, "ends early"),
+        _ => Error::io(error, "read", path),
+    }
 }
 
 #[cfg(test)]
@@ -248,6 +293,8 @@ mod tests {
             let checked = ArrayFile::<u32>::open(&path).and_then(|file| file.check());
             assert_eq!(checked.unwrap_err().code(), Code::FileCorrupt, "byte {at}");
         }
+        std::fs::write(&path, &good).unwrap();
+        ArrayFile::<u32>::open(&path).unwrap().check().unwrap();
         std::fs::write(&path, &good[..good.len() - 1]).unwrap();
         assert_eq!(read_array::<u32>(&path).unwrap_err().code(), Code::FileCorrupt);
     }

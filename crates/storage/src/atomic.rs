@@ -1,6 +1,7 @@
-//! Files that appear whole or not at all: written as `.NAME.PID-N.part` beside their place, fsynced, renamed.
+//! Files that appear whole or not at all: written as `.NAME.PID-N.part` beside their place, fsynced, renamed. An attempt is locked as long as
+//! it is written, so that those of killed processes can be told from those that are on the way.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +17,26 @@ static ATTEMPT: AtomicU64 = AtomicU64::new(0);
 pub struct AtomicFile {
     target: PathBuf,
     attempt: PathBuf,
-    writer: Option<BufWriter<File>>,
+    writer: Option<BufWriter<Attempt>>,
     hash: Xxh3Default,
     bytes: u64,
+}
+
+/// The file of an attempt.
+struct Attempt {
+    file: File,
+    target: PathBuf,
+}
+
+impl Write for Attempt {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        failpoint::hit("write", &self.target)?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What a committed file is: its length in bytes and the xxh3-64 of its content.
@@ -37,12 +55,9 @@ impl AtomicFile {
     pub fn create(target: &Path) -> Result<AtomicFile> {
         let directory = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory).at("create", directory)?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let number = ATTEMPT.fetch_add(1, Ordering::Relaxed);
-        let attempt = directory.join(format!(".{name}.{}-{number}.part", std::process::id()));
-        failpoint::hit("create").at("create", target)?;
-        let file = File::create(&attempt).at("create", target)?;
-        let writer = Some(BufWriter::with_capacity(256 << 10, file));
+        failpoint::hit("create", target).at("create", target)?;
+        let (attempt, file) = begin(directory, &target.file_name().unwrap_or_default().to_string_lossy()).at("create", target)?;
+        let writer = Some(BufWriter::with_capacity(256 << 10, Attempt { file, target: target.to_owned() }));
         Ok(AtomicFile { target: target.to_owned(), attempt, writer, hash: Xxh3Default::new(), bytes: 0 })
     }
 
@@ -81,16 +96,17 @@ impl AtomicFile {
         let mut sealed = Sealed { bytes: self.bytes, xxh3: self.hash.digest() };
         let writer = self.writer.take().expect("the writer is taken only here");
         let done = (|| {
-            failpoint::hit("write")?;
-            let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+            let mut attempt = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
             if let Some((header, xxh3)) = header {
-                file.seek(SeekFrom::Start(0))?;
-                file.write_all(header)?;
+                attempt.file.seek(SeekFrom::Start(0))?;
+                attempt.write_all(header)?;
                 sealed.xxh3 = xxh3;
             }
-            file.sync_all()?;
-            failpoint::hit("rename")?;
-            fs::rename(&self.attempt, &target)
+            failpoint::hit("sync", &target)?;
+            attempt.file.sync_all()?;
+            failpoint::hit("rename", &target)?;
+            fs::rename(&self.attempt, &target)?;
+            failpoint::hit("renamed", &target)
         })();
         done.at("write", &target)?;
         sync_directory(target.parent().unwrap_or(Path::new(".")))?;
@@ -118,6 +134,52 @@ impl Drop for AtomicFile {
         // After a commit the attempt's name is gone; a failure to remove leaves a hidden file that nobody reads.
         let _ = fs::remove_file(&self.attempt);
     }
+}
+
+/// A new attempt's path and its file, locked.
+fn begin(directory: &Path, name: &str) -> io::Result<(PathBuf, File)> {
+    loop {
+        let number = ATTEMPT.fetch_add(1, Ordering::Relaxed);
+        let path = directory.join(format!(".{name}.{}-{number}.part", std::process::id()));
+        let file = File::create(&path)?;
+        match file.try_lock() {
+            // Between the two lines above a sweep took it for one that is left behind.
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) if !path.exists() => {}
+            // Where there are no locks, nothing is swept either.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok((path, file)),
+        }
+    }
+}
+
+/// Whether a name is one that [`begin`] gives.
+fn is_attempt(name: &str) -> bool {
+    let numbers = name.strip_prefix('.').and_then(|n| n.strip_suffix(".part")).and_then(|n| n.rsplit_once('.'));
+    let numbers = numbers.and_then(|(_, numbers)| numbers.split_once('-'));
+    numbers.is_some_and(|(a, b)| [a, b].iter().all(|n| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit())))
+}
+
+/// Removes attempts in `directory` that no living process is writing; how many. What cannot be removed costs space and nothing else.
+pub fn sweep(directory: &Path) -> u64 {
+    let mut swept = 0;
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_name().to_str().is_some_and(is_attempt)
+            && let Ok(file) = File::options().read(true).write(true).open(&path)
+            && file.try_lock().is_ok()
+            && failpoint::hit("remove", &path).is_ok()
+            && fs::remove_file(&path).is_ok()
+        {
+            swept += 1;
+        }
+    }
+    swept
+}
+
+/// As [`sweep`], in the folders below `directory` too.
+pub fn sweep_below(directory: &Path) -> u64 {
+    let folders = fs::read_dir(directory).into_iter().flatten().flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+    sweep(directory) + folders.map(|folder| sweep_below(&folder.path())).sum::<u64>()
 }
 
 /// Writes a whole small file atomically.
@@ -178,6 +240,44 @@ mod tests {
         assert_eq!(sealed, Sealed { bytes: 5, xxh3: xxhash_rust::xxh3::xxh3_64(b"whole") });
         assert_eq!(names(path.parent().unwrap()), ["b.bin"]);
         assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn a_sweep_removes_what_nobody_writes_any_more_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let mut live = AtomicFile::create(&path("below/live")).unwrap();
+        live.put(b"on the way").unwrap();
+        for left in [".a.b.12-3.part", "below/.live.12-3.part", "below/deeper/.x.1-0.part"] {
+            fs::create_dir_all(path(left).parent().unwrap()).unwrap();
+            fs::write(path(left), b"left behind").unwrap();
+        }
+        let strangers = ["a", ".part", ".a.part", "a.1-2.part", ".a.1-.part", ".a.x-1.part", ".a.1-2.parts", "below/b"];
+        strangers.iter().for_each(|name| fs::write(path(name), b"").unwrap());
+        assert_eq!((sweep(directory.path()), sweep(directory.path())), (1, 0));
+        assert_eq!((sweep_below(directory.path()), sweep_below(&path("nowhere"))), (2, 0));
+        assert!(strangers.iter().all(|name| path(name).exists()));
+        live.commit().unwrap();
+        assert_eq!(fs::read(path("below/live")).unwrap(), b"on the way");
+        assert_eq!(names(&path("below")), ["b", "deeper", "live"]);
+    }
+
+    #[test]
+    fn files_are_written_while_sweeps_go_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    sweep(directory.path());
+                }
+            });
+            let write = |n: u64| write_file(&directory.path().join(format!("{n}")), &n.to_le_bytes()).map(drop);
+            let written = (0..300).try_for_each(write);
+            stop.store(true, Ordering::Relaxed);
+            written.unwrap();
+        });
+        assert_eq!(names(directory.path()).len(), 300);
     }
 
     #[test]

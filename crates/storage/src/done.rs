@@ -6,10 +6,11 @@ use std::path::Path;
 
 use longweave_common::{Code, Error, Result, ResultExt};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::array::corrupt;
-use crate::atomic::{Sealed, write_file};
+use crate::array::{corrupt, sealed_of};
+use crate::atomic::{Sealed, sync_directory, write_file};
+use crate::digest::{Digest, digest_of};
 use crate::failpoint;
 
 /// One result file of a task.
@@ -29,6 +30,18 @@ impl FileRecord {
     pub fn new(name: impl Into<String>, sealed: Sealed) -> FileRecord {
         FileRecord { name: name.into(), bytes: sealed.bytes, xxh3: format!("{:016x}", sealed.xxh3) }
     }
+
+    /// Reads the whole file below `directory` and compares it with the record.
+    ///
+    /// Errors: `FILE_CORRUPT` when it differs.
+    pub fn check(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(&self.name);
+        let (sealed, whole) = sealed_of(&path)?;
+        if !whole || FileRecord::new(self.name.as_str(), sealed) != *self {
+            return Err(corrupt(&path, "is not what its done record says"));
+        }
+        Ok(())
+    }
 }
 
 /// What a task leaves behind when all its results are in place.
@@ -41,11 +54,26 @@ pub struct DoneRecord {
     pub counts: Value,
 }
 
+/// A record as it stands in its file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    files: Vec<FileRecord>,
+    counts: Value,
+    /// Of `files` and `counts`.
+    digest: Digest,
+}
+
 impl DoneRecord {
+    fn digest(&self) -> Digest {
+        digest_of(&json!({ "files": self.files, "counts": self.counts }))
+    }
+
     /// Puts the record at `path`.
     pub fn write(&self, path: &Path) -> Result<()> {
-        failpoint::hit("done").at("write", path)?;
-        let mut text = serde_json::to_string_pretty(self)
+        failpoint::hit("done", path).at("write", path)?;
+        let stored = Stored { files: self.files.clone(), counts: self.counts.clone(), digest: self.digest() };
+        let mut text = serde_json::to_string_pretty(&stored)
             .map_err(|e| Error::new(Code::Internal, format!("cannot write a done record as JSON: {e}")))?;
         text.push('\n');
         write_file(path, text.as_bytes()).map(|_| ())
@@ -53,21 +81,38 @@ impl DoneRecord {
 
     /// The record at `path`; `None` where there is none. The files it names must exist below `directory` with their lengths,
     /// else the task counts as not done.
+    ///
+    /// Errors: `FILE_CORRUPT` for a record that is damaged.
     pub fn read(path: &Path, directory: &Path) -> Result<Option<DoneRecord>> {
-        let text = match fs::read_to_string(path) {
+        let record = DoneRecord::load(path)?;
+        let whole = |f: &FileRecord| fs::metadata(directory.join(&f.name)).is_ok_and(|m| m.len() == f.bytes);
+        Ok(record.filter(|record| record.files.iter().all(whole)))
+    }
+
+    /// The record at `path`, whatever has become of its files; `None` where there is none.
+    ///
+    /// Errors: `FILE_CORRUPT` for a record that is damaged.
+    pub fn load(path: &Path) -> Result<Option<DoneRecord>> {
+        let bytes = match fs::read(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.at("read", path)?,
         };
-        let record: DoneRecord = serde_json::from_str(&text).map_err(|e| corrupt(path, &format!("is no done record ({e})")))?;
-        let whole = record.files.iter().all(|f| fs::metadata(directory.join(&f.name)).is_ok_and(|m| m.len() == f.bytes));
-        Ok(whole.then_some(record))
+        let Stored { files, counts, digest } =
+            serde_json::from_slice(&bytes).map_err(|e| corrupt(path, &format!("is no done record ({e})")))?;
+        let record = DoneRecord { files, counts };
+        if record.digest() == digest { Ok(Some(record)) } else { Err(corrupt(path, "does not match its checksum")) }
+    }
+
+    /// Takes the record at `path` away: the task counts as not done from then on.
+    pub fn remove(path: &Path) -> Result<()> {
+        failpoint::hit("remove", path).and_then(|()| fs::remove_file(path)).at("remove", path)?;
+        sync_directory(path.parent().unwrap_or(Path::new(".")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_record_counts_only_while_its_files_are_whole() {
@@ -82,5 +127,56 @@ mod tests {
         assert_eq!(DoneRecord::read(&done, directory.path()).unwrap(), None);
         fs::write(&done, b"{").unwrap();
         assert_eq!(DoneRecord::read(&done, directory.path()).unwrap_err().code(), Code::FileCorrupt);
+        DoneRecord::remove(&done).unwrap();
+        assert_eq!(DoneRecord::load(&done).unwrap(), None);
+    }
+
+    #[test]
+    fn a_changed_byte_that_changes_what_a_record_says_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("0.json");
+        let files = vec![FileRecord { name: "a\u{fc}".into(), bytes: 10, xxh3: "00".into() }];
+        let record = DoneRecord { files, counts: json!({"rows": 3, "mean": 0.1, "name": null}) };
+        record.write(&path).unwrap();
+        let good = fs::read(&path).unwrap();
+        let mut found = 0;
+        for at in 0..good.len() {
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                fs::write(&path, &bad).unwrap();
+                match DoneRecord::load(&path) {
+                    Ok(same) => assert_eq!(same.as_ref(), Some(&record), "bit {bit} of byte {at}"),
+                    Err(error) => {
+                        assert_eq!(error.code(), Code::FileCorrupt);
+                        found += 1;
+                    }
+                }
+            }
+        }
+        // What is left are spaces that became other white space.
+        assert!(found > good.len() * 7, "{found} of {}", good.len() * 8);
+    }
+
+    #[test]
+    fn a_file_is_compared_with_its_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        type Write = fn(&Path) -> Result<Sealed>;
+        let column: Write = |path| crate::write_array(path, &[1u32, 2, 3]);
+        let table: Write = |path| crate::write_strings(path, "id", ["a", "b"]);
+        for write in [column, table, |path| write_file(path, b"short")] {
+            let record = FileRecord::new("x", write(&path).unwrap());
+            record.check(directory.path()).unwrap();
+            let good = fs::read(&path).unwrap();
+            for at in 0..good.len() {
+                let mut bad = good.clone();
+                bad[at] ^= 4;
+                fs::write(&path, &bad).unwrap();
+                assert_eq!(record.check(directory.path()).unwrap_err().code(), Code::FileCorrupt, "byte {at}");
+            }
+            fs::write(&path, &good[..good.len() - 1]).unwrap();
+            assert_eq!(record.check(directory.path()).unwrap_err().code(), Code::FileCorrupt);
+        }
     }
 }

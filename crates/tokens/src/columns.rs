@@ -89,11 +89,18 @@ impl Columns {
         if let Some(checked) = self.checked.get(number) {
             let mut checked = checked.lock().unwrap_or_else(PoisonError::into_inner);
             if !*checked {
-                column.check()?;
+                column.check().inspect_err(|_| self.forget(number))?;
                 *checked = true;
             }
         }
         Ok(column)
+    }
+
+    /// Closes a column that is damaged, so that the one that is made in its place is opened.
+    pub(crate) fn forget(&self, number: usize) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.files.remove(&number);
+        open.order.retain(|&other| other != number);
     }
 
     fn open(&self, number: usize) -> Result<Arc<Column>> {

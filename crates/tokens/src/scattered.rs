@@ -193,8 +193,10 @@ impl ScatteredTokens {
         if written == [sum] {
             return Ok(());
         }
+        self.columns.forget(split);
         let path = self.columns.path(split);
-        let message = format!("{} does not match its checksum; delete the folder it stands in and run again", path.display());
+        let message =
+            format!("{} does not match its checksum; delete it and run again, and the task that made it is done again", path.display());
         Err(Error::new(Code::FileCorrupt, message).with("file", path.display().to_string()))
     }
 }

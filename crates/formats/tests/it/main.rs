@@ -90,6 +90,6 @@ fn seal(directory: &Path, options: &WriterOptions, names: &BTreeMap<String, u64>
     let manifest =
         OutputManifest { format: options.format, length: options.length, sequences, provenance: options.provenance, files, rest };
     std::fs::write(directory.join("longweave.json"), serde_json::to_string_pretty(&manifest).unwrap()).unwrap();
-    let sums = names.keys().map(String::as_str).chain(["longweave.json"]).map(|n| (n.to_owned(), sum(n).2)).collect();
-    write_sums(directory, sums).unwrap();
+    let sums: Vec<_> = names.keys().map(String::as_str).chain(["longweave.json"]).map(|n| (n.to_owned(), sum(n).2)).collect();
+    write_sums(directory, &sums).unwrap();
 }

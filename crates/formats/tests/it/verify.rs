@@ -5,9 +5,23 @@ use std::fs;
 use std::path::Path;
 
 use longweave_common::Code;
-use longweave_formats::{Format, verify_output};
+use longweave_formats::{Compression, Format, WriterOptions, verify_output, write_sums};
+use longweave_storage::checksum_file;
 
 use crate::{options, seal, three, write};
+
+/// All formats.
+const FORMATS: [Format; 3] = [Format::Parquet, Format::Mds, Format::Jsonl];
+/// A new format does not compile before it stands above, and here.
+const _: fn(Format) = |format| match format {
+    Format::Parquet | Format::Mds | Format::Jsonl => (),
+};
+
+/// A directory whose files cost no disk, where the system has such.
+fn in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
 
 fn output(format: Format) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -23,7 +37,7 @@ fn complaint(directory: &Path) -> String {
 
 #[test]
 fn changed_shortened_missing_and_strange_files_are_named() {
-    for format in [Format::Parquet, Format::Mds, Format::Jsonl] {
+    for format in FORMATS {
         let directory = output(format);
         let root = directory.path();
         let sums = fs::read_to_string(root.join("SHA256SUMS")).unwrap();
@@ -50,6 +64,79 @@ fn changed_shortened_missing_and_strange_files_are_named() {
         fs::write(root.join("run.json"), b"{}").unwrap();
         verify_output(root).unwrap();
     }
+}
+
+/// Changes every byte of every file of an output, `masks` one after the other; how many changes there were.
+fn change_every_byte(root: &Path, masks: &[u8]) -> usize {
+    let mut changes = 0;
+    let mut names: Vec<String> = vec!["SHA256SUMS".into()];
+    names.extend(fs::read_to_string(root.join("SHA256SUMS")).unwrap().lines().map(|line| line[66..].to_owned()));
+    for name in names {
+        let path = root.join(&name);
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            for mask in masks {
+                let mut bad = good.clone();
+                bad[at] ^= mask;
+                fs::write(&path, &bad).unwrap();
+                let error = verify_output(root).err().unwrap_or_else(|| panic!("{name}, byte {at} ^ {mask}: nothing was found"));
+                assert!(matches!(error.code(), Code::VerifyFailed | Code::FileCorrupt), "{name}, byte {at} ^ {mask}: {error}");
+                changes += 1;
+            }
+        }
+        for length in [0, 1, good.len() / 2, good.len() - 1] {
+            fs::write(&path, &good[..length]).unwrap();
+            assert!(!complaint(root).is_empty(), "{name}, cut to {length} bytes");
+        }
+        fs::write(&path, [good.as_slice(), b"\n"].concat()).unwrap();
+        assert!(!complaint(root).is_empty(), "{name}, with a byte more");
+        fs::remove_file(&path).unwrap();
+        assert!(!complaint(root).is_empty(), "{name} is missing");
+        fs::write(&path, &good).unwrap();
+    }
+    verify_output(root).unwrap();
+    changes
+}
+
+#[test]
+fn every_changed_byte_of_every_file_of_every_format_is_found() {
+    let plain = FORMATS.map(|format| (format, Compression::None));
+    for (format, compression) in plain.into_iter().chain([(Format::Jsonl, Compression::Zstd)]) {
+        let directory = in_memory();
+        write(directory.path(), &WriterOptions { compression, ..options(format, 4) }, &three(), 2);
+        let changes = change_every_byte(directory.path(), &[1]);
+        assert!(changes > 800, "{format:?}: {changes} changes");
+    }
+}
+
+#[test]
+#[ignore = "full tier: some minutes"]
+fn every_changed_bit_of_every_file_of_every_format_is_found() {
+    for format in FORMATS {
+        let directory = in_memory();
+        write(directory.path(), &options(format, 4), &three(), 2);
+        assert!(change_every_byte(directory.path(), &[2, 4, 8, 16, 32, 64, 128, 255]) > 6_000);
+    }
+}
+
+#[test]
+fn an_empty_file_that_belongs_to_nothing_and_a_holdout_that_is_gone_are_found() {
+    let directory = output(Format::Parquet);
+    let root = directory.path();
+    fs::write(root.join("empty"), b"").unwrap();
+    assert!(complaint(root).starts_with("empty: the file belongs to no finished run"));
+    fs::remove_file(root.join("empty")).unwrap();
+    let text = fs::read_to_string(root.join("longweave.json")).unwrap();
+    fs::write(root.join("longweave.json"), text.replacen('{', r#"{"part": "main", "options": {"holdout": 0.1},"#, 1)).unwrap();
+    let sums: Vec<(String, String)> = fs::read_to_string(root.join("SHA256SUMS"))
+        .unwrap()
+        .lines()
+        .map(|line| (line[66..].to_owned(), checksum_file(&root.join(&line[66..])).unwrap().2))
+        .collect();
+    write_sums(root, &sums).unwrap();
+    assert!(complaint(root).starts_with("holdout: the output of the documents that were set aside is missing"));
+    write(&root.join("holdout"), &options(Format::Parquet, 4), &three()[..1], 2);
+    verify_output(root).unwrap();
 }
 
 #[test]

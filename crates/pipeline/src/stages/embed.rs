@@ -245,7 +245,9 @@ pub(super) struct Terms {
 impl Terms {
     pub(super) fn open(job: &Job, task: u32) -> Result<Terms> {
         let names = EmbedNames::of(&job.directory(Stage::Embed), task);
-        Ok(Terms { ends: read_array(&names.ends)?, file: ArrayFile::open(&names.terms)?, having: read_array(&names.having)? })
+        let file = ArrayFile::open(&names.terms)?;
+        file.check()?;
+        Ok(Terms { ends: read_array(&names.ends)?, file, having: read_array(&names.having)? })
     }
 
     /// Number of units.

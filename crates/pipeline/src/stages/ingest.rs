@@ -105,7 +105,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let split = task as usize;
     let rows = job.rows()?;
     let inventory = &job.file.inventory;
-    longweave_corpus::check_unchanged(inventory, split)?;
+    job.check_split(split)?;
     let encoder = job.resources.encoder()?;
     let directory = job.directory(Stage::Ingest);
     let names = Names::of(&directory, task);

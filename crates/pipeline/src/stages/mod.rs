@@ -45,6 +45,13 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, stage: Stage, task: u32) -> Result<DoneR
     }
 }
 
+/// Clears away what finished tasks left because their process was killed before it could.
+pub(crate) fn sweep(job: &Job, stage: Stage) {
+    if stage == Stage::Predict {
+        predict::sweep(job);
+    }
+}
+
 /// What a task leaves to be cleared away once its record stands.
 pub(crate) fn after(job: &Job, stage: Stage, task: u32) {
     if stage == Stage::Predict {

@@ -102,7 +102,7 @@ impl PartSource {
     /// Opens plan, tokens and names.
     pub(crate) fn open(job: &Job, part: Part) -> Result<PartSource> {
         Ok(PartSource {
-            plan: PlanFile::open(&job.directory(Stage::Plan).join(folder(part)))?,
+            plan: job.plan(part)?,
             ids: Ids::new(job.directory(Stage::Documents).join("ids.arrow")),
             index: super::index::open(job)?,
             separator: job.file.tokenizer.separator.clone(),

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::documents::DocumentCounts;
-use super::plan::folder;
 use crate::counts::counts;
 use crate::options::Packing;
 use crate::{Job, Stage};
@@ -52,8 +51,7 @@ fn parts(job: &Job) -> impl Iterator<Item = Part> {
 }
 
 pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let plans: Vec<PlanFile> =
-        parts(job).map(|part| PlanFile::open(&job.directory(Stage::Plan).join(folder(part)))).collect::<Result<_>>()?;
+    let plans: Vec<PlanFile> = parts(job).map(|part| job.plan(part)).collect::<Result<_>>()?;
     let tokens = counts::<DocumentCounts>(&job.all_done(Stage::Documents)?[0])?.tokens;
     let width = if width_for(job.file.tokenizer.max_id) == Width::U16 { 2 } else { 4 };
     let mut decided = RouteCounts {
@@ -164,7 +162,9 @@ pub(crate) fn runs_of(job: &Job, split: usize) -> Result<(Vec<RowRun>, Vec<u64>)
     let ends: Vec<u64> = read_array(&directory.join("ends"))?;
     let start = if split == 0 { 0 } else { ends[split - 1] };
     let mut flat = Vec::new();
-    ArrayFile::<u32>::open(&directory.join("pieces"))?.read_into(start * 3, (ends[split] - start) as usize * 3, &mut flat)?;
+    let pieces = ArrayFile::<u32>::open(&directory.join("pieces"))?;
+    job.route_checked(|| pieces.check())?;
+    pieces.read_into(start * 3, (ends[split] - start) as usize * 3, &mut flat)?;
     let starts: Vec<u64> = read_array(&directory.join("starts"))?;
     let runs = flat.chunks_exact(3).map(|run| RowRun { row: run[0], start: run[1], len: run[2] }).collect();
     Ok((runs, starts.chunks_exact(ends.len()).map(|shard| shard[split]).collect()))

@@ -17,7 +17,7 @@ pub(crate) struct ScanCounts {
 pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let split = task as usize;
     let inventory = &job.file.inventory;
-    longweave_corpus::check_unchanged(inventory, split)?;
+    job.check_split(split)?;
     let rows = longweave_corpus::count_rows(ctx, &job.corpus(), inventory, split)?;
     Ok(DoneRecord { files: vec![], counts: json!(ScanCounts { rows }) })
 }

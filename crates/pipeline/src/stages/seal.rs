@@ -7,7 +7,7 @@ use std::path::Path;
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_formats::{ManifestFile, OutputManifest, write_sums};
 use longweave_plan::{Part, PlanStats};
-use longweave_storage::{AtomicFile, DoneRecord, FileRecord, checksum_file, checksum_with, write_file};
+use longweave_storage::{AtomicFile, DoneRecord, FileRecord, Sealed, checksum_file, checksum_with, write_file};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -30,15 +30,18 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 
 fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<FileRecord>> {
     let directory = output(job, part);
-    remove_attempts(&directory)?;
+    // All shards are done: what half-written files there are nobody will finish.
+    job.sweep_stage(Stage::Pack);
     let prefix = if part == Part::Main { "" } else { "holdout/" };
     let mut sequences_of: BTreeMap<String, u64> = BTreeMap::new();
+    let mut packed: BTreeMap<String, &FileRecord> = BTreeMap::new();
     for record in job.all_done(Stage::Pack)? {
         let PackCounts { part: of, sequences, .. } = counts(record)?;
         if of == folder(part) {
             for (i, file) in record.files.iter().enumerate() {
                 // The first file of a shard holds its sequences; others stand beside it.
                 let name = file.name.strip_prefix(prefix).unwrap_or(&file.name).to_owned();
+                packed.insert(name.clone(), file);
                 sequences_of.insert(name, if i == 0 { sequences } else { 0 });
             }
         }
@@ -51,6 +54,7 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     if part == Part::Main && write_rejects(job, &directory.join("rejects.jsonl"))? {
         sequences_of.insert("rejects.jsonl".into(), 0);
     }
+    job.check(Stage::Report, &super::report::name(part))?;
     let report = job.directory(Stage::Report).join(super::report::name(part));
     write_file(&directory.join("report.json"), &std::fs::read(&report).at("read", &report)?)?;
     sequences_of.insert("report.json".into(), 0);
@@ -58,10 +62,15 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     sequences_of.insert("README.md".into(), 0);
     let named: Vec<(&String, &u64)> = sequences_of.iter().collect();
     let checksum = |&(name, &sequences): &(&String, &u64)| -> Result<ManifestFile> {
-        let (bytes, _, sha256) = checksum_with(&directory.join(name), |bytes| {
+        let path = directory.join(name);
+        let (bytes, xxh3, sha256) = checksum_with(&path, |bytes| {
             ctx.progress.advance(bytes);
             ctx.cancel.check()
         })?;
+        // What is sealed is what was packed, not what became of it meanwhile.
+        if packed.get(name).is_some_and(|file| **file != FileRecord::new(file.name.as_str(), Sealed { bytes, xxh3 })) {
+            return Err(corrupt(&path));
+        }
         Ok(ManifestFile { name: name.clone(), bytes, sha256, sequences })
     };
     let files: Vec<ManifestFile> = ctx.pool.install(|| named.par_iter().map(checksum).collect::<Result<_>>())?;
@@ -78,23 +87,13 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     text.push('\n');
     let sealed = write_file(&directory.join("longweave.json"), text.as_bytes())?;
     sums.push(("longweave.json".into(), checksum_file(&directory.join("longweave.json"))?.2));
-    let sums = write_sums(&directory, sums)?;
+    let sums = write_sums(&directory, &sums)?;
     Ok(vec![FileRecord::new(format!("{prefix}longweave.json"), sealed), FileRecord::new(format!("{prefix}SHA256SUMS"), sums)])
 }
 
-/// Removes what attempts that were killed left behind: all shards are done, so that nobody writes here any more.
-fn remove_attempts(directory: &Path) -> Result<()> {
-    for directory in [directory.to_owned(), directory.join("provenance")] {
-        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
-        for entry in entries {
-            let path = entry.at("read", &directory)?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with('.') && name.ends_with(".part") {
-                std::fs::remove_file(&path).at("remove", &path)?;
-            }
-        }
-    }
-    Ok(())
+fn corrupt(path: &Path) -> Error {
+    let message = format!("{} is not what its done record says; delete it and run again, and its shard is packed again", path.display());
+    Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
 }
 
 /// What the manifest says beside its files.
@@ -120,8 +119,10 @@ fn rest(job: &Job, part: Part, stats: &PlanStats) -> Result<Map<String, Value>> 
 fn write_rejects(job: &Job, path: &Path) -> Result<bool> {
     let directory = job.directory(Stage::Ingest);
     let mut file: Option<AtomicFile> = None;
-    for task in 0..job.file.inventory.splits.len() as u32 {
-        let part = Names::of(&directory, task).rejects;
+    for (task, record) in job.all_done(Stage::Ingest)?.iter().enumerate() {
+        let part = Names::of(&directory, task as u32).rejects;
+        let own = |f: &&FileRecord| part.file_name().is_some_and(|name| *f.name == *name);
+        record.files.iter().filter(own).try_for_each(|f| f.check(&directory))?;
         let bytes = std::fs::read(&part).at("read", &part)?;
         if !bytes.is_empty() {
             if file.is_none() {

@@ -2,6 +2,7 @@
 //! keywords are known.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod crash;
 mod digests;
 mod options;
 mod prepare;

@@ -106,6 +106,7 @@ fn what_is_missing_or_of_another_version_is_told() {
     for (content, expected) in [
         (text.replace("\"format\": 2,\n  \"version\"", "\"format\": 9,\n  \"version\""), "VERSION_MISMATCH"),
         (text.replace("\"version\"", "\"vision\""), "FILE_CORRUPT"),
+        (text.replace("\"seed\": 0", "\"seed\": 1"), "FILE_CORRUPT"),
         (text[..text.len() / 2].to_owned(), "FILE_CORRUPT"),
     ] {
         fs::write(&run, content).unwrap();

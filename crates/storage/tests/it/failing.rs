@@ -1,27 +1,32 @@
 //! A second process that fails or dies at each place where a write can: what stands under a file's name is whole or not there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use longweave_storage::{AtomicFile, DoneRecord, FileRecord, Lock, write_array, write_strings};
+use longweave_storage::{AtomicFile, DoneRecord, FileRecord, Lock, sweep_below, write_array, write_strings};
 use serde_json::json;
 
 /// Runs [`child`] in a process of its own.
 fn second_process(role: &str, directory: &Path, failpoint: Option<&str>) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "failing::child", "--ignored", "--nocapture"]).env("STORAGE_CHILD", role).env("STORAGE_DIRECTORY", directory);
+    command.env_remove("LONGWEAVE_FAILPOINT").env_remove("LONGWEAVE_FAILPOINT_LOG");
     match failpoint {
+        Some("log") => command.env("LONGWEAVE_FAILPOINT_LOG", directory.join("log")),
         Some(value) => command.env("LONGWEAVE_FAILPOINT", value),
-        None => command.env_remove("LONGWEAVE_FAILPOINT"),
+        None => &mut command,
     };
     command.output().unwrap()
 }
 
-/// What a task does: a file, a column, a table, and last the record that they are there.
+/// What a task does: a file of several writes, a column, a table, and last the record that they are there.
 fn work(directory: &Path) -> longweave_common::Result<()> {
     let mut file = AtomicFile::create(&directory.join("file"))?;
-    file.put(b"content")?;
+    for _ in 0..7 {
+        file.put(&[7; 100 << 10])?;
+    }
     let files = vec![
         FileRecord::new("file", file.commit()?),
         FileRecord::new("column", write_array(&directory.join("column"), &[1u32, 2, 3])?),
@@ -45,34 +50,57 @@ fn child() {
 }
 
 fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        fs::read_dir(directory).into_iter().flatten().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
 
+/// Every place that [`work`] meets in order: its name, the how many-th of that name, and the file.
+fn places() -> Vec<(String, usize, String)> {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(second_process("work", directory.path(), Some("log")).status.success());
+    let (log, mut counts) = (fs::read_to_string(directory.path().join("log")).unwrap(), BTreeMap::<&str, usize>::new());
+    let place = |line| {
+        let (name, path): (&str, &str) = str::split_once(line, '\t').unwrap();
+        let nth = counts.entry(name).or_default();
+        *nth += 1;
+        (name.to_owned(), *nth, Path::new(path).file_name().unwrap().to_str().unwrap().to_owned())
+    };
+    log.lines().map(place).collect()
+}
+
 #[test]
 fn whatever_fails_no_file_is_half_written_and_a_second_attempt_succeeds() {
-    // In order: file, column, table, record. Each is created, written and renamed once; `done` comes before the record.
-    let standing: [&[&str]; 4] = [&[], &["file"], &["column", "file"], &["column", "file", "table"]];
-    for (name, hits) in [("create", 4), ("write", 4), ("rename", 4), ("done", 1)] {
-        for hit in 1..=hits {
-            for (action, code) in [("full", "DISK_FULL"), ("denied", "OUTPUT_DENIED"), ("abort", "")] {
-                let directory = tempfile::tempdir().unwrap();
-                let failpoint = format!("{name}={action}@{hit}");
-                let output = second_process("work", directory.path(), Some(&failpoint));
-                assert!(!output.status.success(), "{failpoint}");
-                let text = String::from_utf8_lossy(&output.stderr);
-                assert!(text.contains(&format!("CODE {code}")) || action == "abort", "{failpoint}: {text}");
-                let whole = if name == "done" { standing[3] } else { standing[hit - 1] };
-                let found: Vec<String> =
-                    names(directory.path()).into_iter().filter(|n| n != "done" && !(action == "abort" && n.ends_with(".part"))).collect();
-                assert_eq!(found, whole, "{failpoint}");
-                let record = directory.path().join("done/00000.json");
-                assert_eq!(DoneRecord::read(&record, directory.path()).unwrap(), None, "{failpoint}");
+    let places = places();
+    let of = |file: &str| places.iter().filter(|p| p.2 == file).map(|p| p.0.as_str()).collect::<Vec<_>>();
+    assert_eq!(of("file"), ["create", "write", "write", "write", "write", "sync", "rename", "renamed"]);
+    assert_eq!(of("column"), ["create", "write", "write", "sync", "rename", "renamed"]);
+    assert_eq!(of("table"), ["create", "write", "sync", "rename", "renamed"]);
+    assert_eq!(of("00000.json"), ["done", "create", "write", "sync", "rename", "renamed"]);
+    for (i, (name, nth, _)) in places.iter().enumerate() {
+        let whole: BTreeSet<&str> = places[..=i].iter().filter(|p| p.0 == "renamed").map(|p| p.2.as_str()).collect();
+        for (action, code) in [("full", "DISK_FULL"), ("denied", "OUTPUT_DENIED"), ("io", "IO"), ("abort", "")] {
+            let directory = tempfile::tempdir().unwrap();
+            let failpoint = format!("{name}={action}@{nth}");
+            let output = second_process("work", directory.path(), Some(&failpoint));
+            assert!(!output.status.success(), "{failpoint}");
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(text.contains(&format!("CODE {code} ")), action != "abort", "{failpoint}: {text}");
+            let mut found = names(directory.path());
+            found.extend(names(&directory.path().join("done")));
+            let left = found.iter().filter(|n| n.ends_with(".part")).count();
+            assert!(left == 0 || (action == "abort" && left == 1), "{failpoint}: {found:?}");
+            found.retain(|n| n != "done" && !n.ends_with(".part"));
+            assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), whole, "{failpoint}");
+            let record = directory.path().join("done/00000.json");
+            let done = DoneRecord::read(&record, directory.path()).unwrap();
+            assert_eq!(done.is_some(), whole.contains("00000.json"), "{failpoint}");
 
-                assert!(second_process("work", directory.path(), None).status.success(), "{failpoint}");
-                assert!(DoneRecord::read(&record, directory.path()).unwrap().is_some(), "{failpoint}");
-            }
+            assert_eq!(sweep_below(directory.path()), left as u64, "{failpoint}");
+            assert!(second_process("work", directory.path(), None).status.success(), "{failpoint}");
+            let done = DoneRecord::read(&record, directory.path()).unwrap().unwrap();
+            done.files.iter().for_each(|file| file.check(directory.path()).unwrap());
         }
     }
 }

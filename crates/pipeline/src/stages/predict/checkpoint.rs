@@ -1,7 +1,8 @@
 //! What a task of a model has predicted so far, for the case that it is interrupted: files of finished batches, each written whole.
 //!
-//! `NNNNN.parts/FIRST-END.jsonl` holds the queries of the batches FIRST to END, one object a query: `{row, segment, query, text}`. Batches
-//! are numbered within the task; they are the same ones in every attempt, because they follow from the split and the options alone.
+//! `NNNNN.parts/FIRST-END.jsonl` holds the queries of the batches FIRST to END, one object a query: `{row, segment, query, text}`, and last
+//! `{xxh3}` of all lines before. Batches are numbered within the task; they are the same ones in every attempt, because they follow from the
+//! split and the options alone.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::write_file;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A query of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,14 @@ pub(super) struct Predicted {
     /// Number of the query of the segment.
     pub(super) query: u32,
     pub(super) text: String,
+}
+
+/// The last line of a file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sum {
+    /// Of all lines before, in 16 hexadecimal digits.
+    xxh3: String,
 }
 
 /// The files of a task.
@@ -45,17 +55,23 @@ pub(super) fn remove(stage: &Path, task: u32) {
     let _ = std::fs::remove_dir_all(directory(stage, task));
 }
 
+/// Tasks that have files.
+pub(super) fn tasks(stage: &Path) -> Vec<u32> {
+    let entries = std::fs::read_dir(stage).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".parts")?.parse().ok()).collect()
+}
+
 impl Checkpoint {
-    /// Takes up what an earlier attempt has left: its queries by batch in order. A file that does not follow on those before is ignored and
-    /// written anew.
+    /// Takes up what an earlier attempt has left: its queries by batch in order. A file that does not follow on those before, or is damaged,
+    /// is ignored, and its batches are predicted again.
     ///
-    /// Errors: `FILE_CORRUPT`, `IO`.
+    /// Errors: `IO`.
     pub(super) fn open(stage: &Path, task: u32, every: Duration) -> Result<(Checkpoint, Vec<Predicted>)> {
         let directory = directory(stage, task);
         let mut written = 0;
         let mut found = Vec::new();
-        while let Some((path, end)) = next_file(&directory, written)? {
-            read(&path, &mut found)?;
+        while let Some((queries, end)) = next_file(&directory, written)? {
+            found.extend(queries);
             written = end;
         }
         Ok((Checkpoint { directory, every, last: Instant::now(), written, waiting: Vec::new(), waiting_batches: 0 }, found))
@@ -76,6 +92,9 @@ impl Checkpoint {
         if self.last.elapsed() < self.every {
             return Ok(());
         }
+        let sum = Sum { xxh3: format!("{:016x}", xxh3_64(&self.waiting)) };
+        serde_json::to_writer(&mut self.waiting, &sum).map_err(|e| Error::new(Code::Internal, format!("a checksum as JSON: {e}")))?;
+        self.waiting.push(b'\n');
         let end = self.written + self.waiting_batches;
         write_file(&self.directory.join(format!("{:010}-{end:010}.jsonl", self.written)), &self.waiting)?;
         self.written = end;
@@ -86,13 +105,13 @@ impl Checkpoint {
     }
 }
 
-/// The file that begins with batch `first`, and the batch after its last; of several the one that reaches furthest.
-fn next_file(directory: &Path, first: u64) -> Result<Option<(PathBuf, u64)>> {
+/// The queries of the file that begins with batch `first`, and the batch after its last; of several whole ones that which reaches furthest.
+fn next_file(directory: &Path, first: u64) -> Result<Option<(Vec<Predicted>, u64)>> {
     let entries = match std::fs::read_dir(directory) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         other => other.at("open", directory)?,
     };
-    let mut best: Option<(PathBuf, u64)> = None;
+    let mut best: Option<(Vec<Predicted>, u64)> = None;
     for entry in entries {
         let path = entry.at("read", directory)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -101,22 +120,23 @@ fn next_file(directory: &Path, first: u64) -> Result<Option<(PathBuf, u64)>> {
         if let Some((begin, end)) = range
             && begin == first
             && end > best.as_ref().map_or(first, |b| b.1)
+            && let Some(queries) = queries(&std::fs::read(&path).at("read", &path)?)
         {
-            best = Some((path, end));
+            best = Some((queries, end));
         }
     }
     Ok(best)
 }
 
-fn read(path: &Path, found: &mut Vec<Predicted>) -> Result<()> {
-    let text = std::fs::read_to_string(path).at("read", path)?;
-    for line in text.split('\n').filter(|l| !l.is_empty()) {
-        found.push(serde_json::from_str(line).map_err(|e| {
-            let message = format!("{} holds a line that is no query ({e}); delete it, and its batches are predicted again", path.display());
-            Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
-        })?);
+/// The queries of a file; `None` for one that does not match its checksum.
+fn queries(bytes: &[u8]) -> Option<Vec<Predicted>> {
+    let lines = bytes.strip_suffix(b"\n")?;
+    let last = lines.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    let sum: Sum = serde_json::from_slice(&lines[last..]).ok()?;
+    if sum.xxh3 != format!("{:016x}", xxh3_64(&bytes[..last])) {
+        return None;
     }
-    Ok(())
+    bytes[..last].split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 #[cfg(test)]
@@ -142,23 +162,41 @@ mod tests {
         drop(second);
         let (third, found) = open(Duration::ZERO);
         assert_eq!((third.batches(), found.len()), (2, 1));
+        assert_eq!(tasks(directory.path()), [3]);
         remove(directory.path(), 3);
         assert_eq!(open(Duration::ZERO).0.batches(), 0);
+        assert!(tasks(directory.path()).is_empty());
     }
 
     #[test]
-    fn a_gap_ends_what_is_taken_up_and_a_damaged_file_is_named() {
+    fn a_gap_or_a_damaged_file_ends_what_is_taken_up() {
         let directory = tempfile::tempdir().unwrap();
-        let parts = directory.path().join("00000.parts");
-        std::fs::create_dir(&parts).unwrap();
-        let line = "{\"row\":0,\"segment\":0,\"query\":0,\"text\":\"a\"}\n";
-        std::fs::write(parts.join("0000000000-0000000002.jsonl"), line).unwrap();
-        std::fs::write(parts.join("0000000005-0000000006.jsonl"), line).unwrap();
-        let (checkpoint, found) = Checkpoint::open(directory.path(), 0, Duration::ZERO).unwrap();
-        assert_eq!((checkpoint.batches(), found.len()), (2, 1));
-        std::fs::write(parts.join("0000000002-0000000003.jsonl"), "{\"row\":").unwrap();
-        let error = Checkpoint::open(directory.path(), 0, Duration::ZERO).err().unwrap();
-        assert_eq!(error.code(), Code::FileCorrupt);
-        assert!(error.message().contains("0000000002-0000000003.jsonl"));
+        let open = || Checkpoint::open(directory.path(), 0, Duration::ZERO).unwrap();
+        let (mut checkpoint, _) = open();
+        checkpoint.push(&[query(0, "a")]).unwrap();
+        checkpoint.push(&[query(1, "b"), query(2, "c")]).unwrap();
+        checkpoint.push(&[]).unwrap();
+        let taken_up = || {
+            let (checkpoint, found) = open();
+            (checkpoint.batches(), found.len())
+        };
+        assert_eq!(taken_up(), (3, 3));
+        let middle = directory.path().join("00000.parts/0000000001-0000000002.jsonl");
+        let good = std::fs::read(&middle).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            std::fs::write(&middle, &bad).unwrap();
+            // A digit that became another in the checksum's own line, or the queries' lines: either way it does not match.
+            assert_eq!(taken_up(), (1, 1), "byte {at}");
+        }
+        std::fs::write(&middle, &good[..good.len() - 1]).unwrap();
+        assert_eq!(taken_up(), (1, 1));
+        std::fs::remove_file(&middle).unwrap();
+        assert_eq!(taken_up(), (1, 1));
+        // One that is written anew beside a damaged one that reaches further is taken up.
+        std::fs::write(middle.with_file_name("0000000001-0000000009.jsonl"), "{\"row\":").unwrap();
+        std::fs::write(&middle, &good).unwrap();
+        assert_eq!(taken_up(), (3, 3));
     }
 }

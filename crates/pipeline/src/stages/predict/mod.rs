@@ -72,6 +72,15 @@ pub(crate) fn after(job: &Job, task: u32) {
     checkpoint::remove(&job.directory(Stage::Predict), task);
 }
 
+/// Does the same for finished tasks whose process did not come to it.
+pub(crate) fn sweep(job: &Job) {
+    for task in checkpoint::tasks(&job.directory(Stage::Predict)) {
+        if matches!(job.done(Stage::Predict, task), Ok(Some(_))) {
+            after(job, task);
+        }
+    }
+}
+
 /// A document as it was read.
 struct Document {
     row: u32,
@@ -92,7 +101,7 @@ impl Documents {
     fn open(ctx: &Ctx, job: &Job, task: u32) -> Result<Documents> {
         let split = task as usize;
         let inventory = &job.file.inventory;
-        longweave_corpus::check_unchanged(inventory, split)?;
+        job.check_split(split)?;
         let status = read_array::<u8>(&Names::of(&job.directory(Stage::Ingest), task).status)?;
         let reader = RowReader::open(ctx, &job.corpus(), inventory, split, job.rows()?.first_in_file[split])?;
         Ok(Documents { reader, status, row: 0 })
