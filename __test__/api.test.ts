@@ -1,5 +1,5 @@
 // The public API as a user meets it: from documents to sequences and back.
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import {
@@ -16,6 +16,9 @@ const documents = randomCorpus(1, 60, 40)
 const corpus = writeJsonl(join(directory, 'corpus.jsonl'), documents)
 const out = (name: string) => join(directory, name)
 const base = { ...plain, corpus, tokenizer, length: 32 } as const
+const formats = ['parquet', 'mds', 'megatron', 'datatrove', 'jsonl'] as const
+/** Formats whose files can be compressed. */
+const packed = new Set<string>(['parquet', 'mds', 'jsonl'])
 
 /** Ids of special tokens of the word tokenizer. */
 const END = 0
@@ -133,18 +136,45 @@ test('every format tells the same sequences, in memory too', async () => {
   const expected = (await all(memory.sequences())).map(asData)
   expect((await memory.finished).directory).toBeNull()
   expect(expected.length).toBeGreaterThan(20)
-  for (const format of ['parquet', 'jsonl', 'mds'] as const) {
-    for (const compression of format === 'jsonl' ? (['zstd', 'none'] as const) : (['zstd'] as const)) {
+  for (const format of formats) {
+    for (const compression of packed.has(format) ? (['auto', 'zstd', 'none'] as const) : (['auto', 'none'] as const)) {
       const to = out(`${format}-${compression}`)
       await finished({ ...base, method, output: { directory: to, format, compression, shardTokens: 32 * 7 } })
-      expect(Object.keys(filesOf(to)).filter((name) => /^(\d+|shard\.\d+)\./.test(name)).length).toBe(Math.ceil(expected.length / 7))
+      expect(Object.keys(filesOf(to)).filter((name) => /^(\d+|shard[._]\d+)\.(parquet|jsonl|mds|bin|ds)(\.zstd?)?$/.test(name)).length).toBe(Math.ceil(expected.length / 7))
       expect((await all(readSequences(to, { batch: 5 }))).map(asData)).toEqual(expected)
       await verify(to)
     }
   }
-  const from = await all(readSequences(out('parquet-zstd'), { start: 9 }))
-  expect(from[0]?.number).toBe(9)
-  expect(from.map(asData)).toEqual(expected.slice(9))
+  for (const name of ['parquet-zstd', 'mds-zstd', 'megatron-auto', 'datatrove-auto']) {
+    const from = await all(readSequences(out(name), { start: 9 }))
+    expect(from[0]?.number).toBe(9)
+    expect(from.map(asData)).toEqual(expected.slice(9))
+  }
+})
+
+test('mdsShardBytes divides a shard into files of at most that size, and the index lists them in order', async () => {
+  const method = { name: 'quest', fill: 'next' } as const
+  await finished({ ...base, method, output: { directory: out('mds-whole'), format: 'mds', shardTokens: 32 * 7 } })
+  const expected = (await all(readSequences(out('mds-whole')))).map(asData)
+  for (const compression of ['none', 'zstd'] as const) {
+    const to = out(`mds-files-${compression}`)
+    await finished({ ...base, method, output: { directory: to, format: 'mds', compression, shardTokens: 32 * 7, mdsShardBytes: '1kB' } })
+    type Info = { basename: string; bytes: number; hashes: Record<string, string> }
+    const { shards } = JSON.parse(readFileSync(join(to, 'index.json'), 'utf8')) as { shards: { raw_data: Info; zip_data: Info | null; samples: number }[] }
+    const ofFirst = shards.filter(({ raw_data }) => raw_data.basename.startsWith('shard.00000.'))
+    expect(ofFirst.length).toBeGreaterThan(1)
+    expect(ofFirst.reduce((sum, { samples }) => sum + samples, 0)).toBe(7)
+    for (const { raw_data, zip_data } of shards) {
+      expect(raw_data.bytes).toBeLessThanOrEqual(1000)
+      const file = zip_data ?? raw_data
+      expect(file.basename).toMatch(compression === 'zstd' ? /^shard\.\d{5}\.\d{5}\.mds\.zstd$/ : /^shard\.\d{5}\.\d{5}\.mds$/)
+      expect([statSync(join(to, file.basename)).size, Object.keys(file.hashes)]).toEqual([file.bytes, ['xxh3_64']])
+    }
+    expect((await all(readSequences(to))).map(asData)).toEqual(expected)
+    expect(asData((await all(readSequences(to, { start: 11 })))[0] as Sequence)).toEqual(expected[11])
+    expect(await verify(to)).toMatchObject({ sequences: expected.length })
+    expect((await show(to, 9)).length).toBe(32)
+  }
 })
 
 test('batches in memory hold token ids end to end, and their sequences are views of them', async () => {
@@ -163,7 +193,7 @@ test.each(['split', 'truncate', 'whole'] as const)('with overflow: %s, every mix
       for (const bos of ['none', 'sequence', 'document'] as const) {
         for (const separator of ['auto', 'none', 'text:w1 w2'] as const) {
           const length = 8 + ((n * 7) % 40)
-          const format = (['parquet', 'jsonl', 'mds'] as const)[n % 3] ?? 'parquet'
+          const format = formats[n % formats.length] ?? 'parquet'
           const to = out(`policies-${overflow}-${n}`)
           const name = n % 4 === 3 && fill !== 'related' ? 'standard' : 'quest'
           const method = { name, fill } as WeaveOptions['method']
@@ -216,7 +246,7 @@ test('tokens: N gives that many, over as many epochs as it takes, unless maxUses
 })
 
 test('the holdout is a second output of documents that the first does not hold', async () => {
-  const { summary } = await finished({ ...base, method: 'standard', holdout: 0.3, output: { directory: out('holdout'), format: 'mds' } })
+  const { summary } = await finished({ ...base, method: 'standard', holdout: 0.3, output: { directory: out('holdout'), format: 'mds', mdsShardBytes: 800 } })
   const [main, held] = [await idsOf(out('holdout')), await idsOf(out('holdout/holdout'))]
   expect(held.size).toBeGreaterThan(5)
   expect([...held].filter((id) => main.has(id))).toEqual([])
@@ -226,7 +256,7 @@ test('the holdout is a second output of documents that the first does not hold',
 })
 
 test('provenance can be left out, in part or whole', async () => {
-  for (const format of ['parquet', 'jsonl', 'mds'] as const) {
+  for (const format of formats) {
     for (const provenance of ['ids', 'none'] as const) {
       const to = out(`provenance-${format}-${provenance}`)
       await finished({ ...base, method: 'standard', output: { directory: to, format, provenance } })

@@ -73,6 +73,8 @@ function randomOptions(seed: number): Options {
   if (queries['predictor'] === 'precomputed' && queries['file'] === null) options['queryField'] = 'query'
   const output = options['output'] as Json
   if (output['format'] !== 'memory') output['directory'] ??= 'out'
+  if (output['format'] === 'mds' && seed % 3 > 0) output['mdsShardBytes'] = seed % 3 === 1 ? 1 + seed : `${1 + seed}kB`
+  if (['megatron', 'datatrove'].includes(output['format'] as string) && output['compression'] === 'zstd') output['compression'] = 'auto'
   const { minTokens, maxTokens } = options as { minTokens: number; maxTokens: number | null }
   if (maxTokens !== null) options['maxTokens'] = Math.max(minTokens, maxTokens)
   return options as Options
@@ -144,7 +146,7 @@ const wrong: [string, unknown[]][] = [
   ['length', [0, -5, 1.5, 2 ** 31, '8k', undefined]], ['tokens', [0, 1.5]], ['seed', [-1, 0.5, 2 ** 60]], ['separator', ['eos', 'token:', '']], ['bos', ['always']],
   ['bosToken', ['<s>']], ['padToken', ['none']], ['overflow', ['wrap']], ['lastFill', ['next']], ['minTokens', [-1]], ['maxTokens', [0]],
   ['maxUses', [0]], ['holdout', [-0.1, 1.5]], ['dedup', ['fuzzy']], ['output.directory', ['']], ['output.format', ['csv']],
-  ['output.provenance', ['some']], ['output.shardTokens', [0]], ['output.compression', ['gzip']],
+  ['output.provenance', ['some']], ['output.shardTokens', [0]], ['output.compression', ['gzip']], ['output.mdsShardBytes', [0, '4GiB', 'small']],
   ['output.mdsIndices', ['piece']], ['work', ['']], ['threads', [-1, 5000]], ['memory', ['1MiB', 5, 'lots']], ['packing', ['both']], ['diskCheck', ['maybe', true]], ['clean', ['all', false]],
 ]
 

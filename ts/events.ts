@@ -77,7 +77,7 @@ export interface Summary {
   version: string
   method: ResolvedOptions['method']['name']
   directory: string | null
-  format: 'parquet' | 'mds' | 'jsonl' | 'memory'
+  format: ResolvedOptions['output']['format']
   length: number
   encoder: string
   corpus: { files: number; rows: number; documents: number; empty: number; rejected: number; renamed: number; bytes: number; tokens: number } | null

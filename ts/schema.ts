@@ -10,10 +10,10 @@ function bytes(text: string): number {
   const match = /^([\d.]+(?:e\d+)?)\s*([kmgt]?i?b)?$/i.exec(text.trim())
   return match ? Math.round(Number(match[1]) * (units[(match[2] ?? 'b').toLowerCase()] ?? Number.NaN)) : Number.NaN
 }
-const size = (least: number) =>
+const size = (least: number, most = Number.MAX_SAFE_INTEGER) =>
   z
     .union([z.number(), z.string().transform(bytes)])
-    .pipe(z.int({ error: 'must be a number of bytes, like 1073741824 or "1GiB"' }).min(least))
+    .pipe(z.int({ error: 'must be a number of bytes, like 1073741824 or "1GiB"' }).min(least).max(most))
 const count = (least: number, most = Number.MAX_SAFE_INTEGER) => z.int().min(least).max(most)
 const text = z.string().min(1)
 const token = (forms: string, pattern: RegExp) => z.string().regex(pattern, { error: `must be ${forms}` })
@@ -129,11 +129,12 @@ const neighbours = z.strictObject({
 })
 const output = z.strictObject({
   directory: text.nullable().default(null).describe('where the output goes'),
-  format: z.enum(['parquet', 'mds', 'jsonl', 'memory']).default('parquet').describe('the format; memory hands sequences out'),
+  format: z.enum(['parquet', 'mds', 'megatron', 'datatrove', 'jsonl', 'memory']).default('parquet').describe('the format; memory hands sequences out'),
   provenance: z.enum(['full', 'ids', 'none']).default('full').describe("what is told of each sequence's pieces"),
   shardTokens: count(1).default(2 ** 26).describe('tokens of an output shard, about'),
-  compression: z.enum(['zstd', 'none']).default('zstd').describe('compression of jsonl'),
+  compression: z.enum(['auto', 'zstd', 'none']).default('auto').describe('of the files with sequences; auto: zstd for parquet and jsonl, none for mds; megatron and datatrove have none'),
   mdsIndices: z.enum(['sequence', 'document']).default('sequence').describe('attention spans that MDS readers see'),
+  mdsShardBytes: size(1, 2 ** 32 - 1).nullable().default(null).describe('most bytes of an MDS file, before compression; else a file a shard'),
 })
 
 const shape = {

@@ -5,10 +5,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::{AtomicFile, FileRecord};
+use longweave_storage::AtomicFile;
 use serde::Serialize;
 
-use crate::{Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, WriterOptions};
+use crate::ids::corrupt;
+use crate::{Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, ShardFile, WriterOptions};
 
 /// zstd's level, its default.
 const LEVEL: i32 = 3;
@@ -43,6 +44,7 @@ pub(crate) struct JsonlWriter {
     provenance: Provenance,
     name: String,
     path: PathBuf,
+    sequences: u64,
     line: Vec<u8>,
 }
 
@@ -56,7 +58,7 @@ impl JsonlWriter {
             Compression::None => Output::Plain(file),
             Compression::Zstd => Output::Zstd(zstd::stream::write::Encoder::new(file, LEVEL).at("write", &path)?),
         };
-        Ok(JsonlWriter { output, provenance: options.provenance, name, path, line: Vec::new() })
+        Ok(JsonlWriter { output, provenance: options.provenance, name, path, sequences: 0, line: Vec::new() })
     }
 }
 
@@ -73,6 +75,7 @@ impl SequenceWriter for JsonlWriter {
         self.line.clear();
         serde_json::to_writer(&mut self.line, &line).map_err(|e| Error::new(Code::Internal, format!("a sequence as JSON: {e}")))?;
         self.line.push(b'\n');
+        self.sequences += 1;
         match &mut self.output {
             Output::Plain(file) => file.write_all(&self.line),
             Output::Zstd(encoder) => encoder.write_all(&self.line),
@@ -80,12 +83,12 @@ impl SequenceWriter for JsonlWriter {
         .at("write", &self.path)
     }
 
-    fn finish(self: Box<Self>) -> Result<Vec<FileRecord>> {
+    fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
         let file = match self.output {
             Output::Plain(file) => file,
             Output::Zstd(encoder) => encoder.finish().at("write", &self.path)?,
         };
-        Ok(vec![FileRecord::new(self.name, file.commit()?)])
+        Ok(vec![ShardFile::new(self.name, file.commit()?, self.sequences)])
     }
 }
 
@@ -120,8 +123,4 @@ impl JsonlReader {
         }
         serde_json::from_slice(&self.line).map(Some).map_err(|e| corrupt(&self.path, &e))
     }
-}
-
-fn corrupt(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::FileCorrupt, format!("{} cannot be read: {error}", path.display())).with("file", path.display().to_string())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use ::parquet::basic::{Compression, ZstdLevel};
+use ::parquet::basic::{self, ZstdLevel};
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::builder::{Int32Builder, ListBuilder, StringBuilder, UInt32Builder};
@@ -15,9 +15,10 @@ use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use longweave_common::{Code, Error, Result, ResultExt, caught};
-use longweave_storage::{AtomicFile, FileRecord};
+use longweave_storage::AtomicFile;
 
-use crate::{Provenance, SequenceRecord, SequenceRow, SequenceWriter, WriterOptions};
+use crate::ids::corrupt;
+use crate::{Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, ShardFile, WriterOptions};
 
 /// Bytes of token ids in a row group.
 const ROW_GROUP_BYTES: u64 = 64 << 20;
@@ -86,7 +87,9 @@ pub(crate) struct ParquetWriter {
     schema: SchemaRef,
     provenance: Provenance,
     with_ids: bool,
+    /// Rows of the batch that is being collected, and rows of those before.
     rows: u64,
+    written: u64,
     batch_rows: u64,
     name: String,
     path: PathBuf,
@@ -102,16 +105,21 @@ impl ParquetWriter {
             KeyValue::new("longweave.method".to_owned(), options.method.clone()),
             KeyValue::new("longweave.length".to_owned(), options.length.to_string()),
         ];
+        // What stands beside another format's files is compressed whatever those are.
+        let compression = match options.compression {
+            Compression::None if with_ids => basic::Compression::UNCOMPRESSED,
+            Compression::None | Compression::Zstd => basic::Compression::ZSTD(ZstdLevel::default()),
+        };
         let properties = WriterProperties::builder()
             .set_created_by(concat!("longweave ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_compression(compression)
             .set_max_row_group_row_count(Some(group_rows as usize))
             .set_key_value_metadata(Some(metadata))
             .build();
         let file = AtomicFile::create(&path)?;
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(|e| failed(&path, &e))?;
         let provenance = options.provenance;
-        Ok(ParquetWriter { writer, columns: Columns::new(), schema, provenance, with_ids, rows: 0, batch_rows, name, path })
+        Ok(ParquetWriter { writer, columns: Columns::new(), schema, provenance, with_ids, rows: 0, written: 0, batch_rows, name, path })
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -138,7 +146,7 @@ impl ParquetWriter {
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
             .map_err(|e| Error::new(Code::Internal, format!("columns of {}: {e}", self.path.display())))?;
         self.writer.write(&batch).map_err(|e| failed(&self.path, &e))?;
-        self.rows = 0;
+        self.written += std::mem::take(&mut self.rows);
         Ok(())
     }
 }
@@ -168,11 +176,11 @@ impl SequenceWriter for ParquetWriter {
         if self.rows == self.batch_rows { self.flush() } else { Ok(()) }
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Vec<FileRecord>> {
+    fn finish(mut self: Box<Self>) -> Result<Vec<ShardFile>> {
         self.flush()?;
         let path = self.path;
         let sealed = self.writer.into_inner().map_err(|e| failed(&path, &e))?.commit()?;
-        Ok(vec![FileRecord::new(self.name, sealed)])
+        Ok(vec![ShardFile::new(self.name, sealed, self.written)])
     }
 }
 
@@ -186,29 +194,25 @@ fn failed(path: &Path, error: &::parquet::errors::ParquetError) -> Error {
     Error::io(&std::io::Error::other(error.to_string()), "write", path)
 }
 
-fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::FileCorrupt, format!("{} cannot be read: {error}", path.display())).with("file", path.display().to_string())
-}
-
 /// Reads the rows of one row group.
 pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     // The library panics on some damage.
-    caught(|| read_group_inside(path, group), |what| unreadable(path, &what))
+    caught(|| read_group_inside(path, group), |what| corrupt(path, &what))
 }
 
 fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     let file = File::open(path).at("open", path)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(path, &e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| corrupt(path, &e))?;
     for field in builder.schema().fields() {
         let known = schema(Provenance::Full, true);
         if known.field_with_name(field.name()).is_ok_and(|known| known.data_type() != field.data_type()) {
-            return Err(unreadable(path, &format!("its column {} holds {}", field.name(), field.data_type())));
+            return Err(corrupt(path, &format!("its column {} holds {}", field.name(), field.data_type())));
         }
     }
-    let reader = builder.with_row_groups(vec![group]).with_batch_size(1024).build().map_err(|e| unreadable(path, &e))?;
+    let reader = builder.with_row_groups(vec![group]).with_batch_size(1024).build().map_err(|e| corrupt(path, &e))?;
     let mut records = Vec::new();
     for batch in reader {
-        let batch = batch.map_err(|e| unreadable(path, &e))?;
+        let batch = batch.map_err(|e| corrupt(path, &e))?;
         let column = |name: &str| batch.column_by_name(name);
         let u32s = |name: &str, row: usize| -> Vec<u32> {
             column(name).map_or_else(Vec::new, |c| c.as_list::<i32>().value(row).as_primitive::<UInt32Type>().values().to_vec())
@@ -241,7 +245,7 @@ fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
 /// Rows of each row group.
 pub(crate) fn group_rows(path: &Path) -> Result<Vec<u64>> {
     let file = File::open(path).at("open", path)?;
-    let open = || ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(path, &e));
-    let builder = caught(open, |what| unreadable(path, &what))?;
+    let open = || ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| corrupt(path, &e));
+    let builder = caught(open, |what| corrupt(path, &what))?;
     Ok(builder.metadata().row_groups().iter().map(|g| g.num_rows().max(0) as u64).collect())
 }

@@ -4,31 +4,92 @@ use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result};
 
+use crate::ids::corrupt;
 use crate::jsonl::JsonlReader;
-use crate::{Format, OutputManifest, Provenance, SequenceRecord, mds, parquet};
+use crate::mds::ZippedReader;
+use crate::{Format, OutputManifest, Provenance, SequenceRecord, datatrove, mds, megatron, parquet, provenance};
 
 /// Reads sequences by number; fastest in rising order.
 pub struct SequenceReader {
     directory: PathBuf,
     manifest: OutputManifest,
-    /// Data files with the number of their first sequence.
-    files: Vec<(u64, String)>,
+    /// Files with sequences, in order.
+    files: Vec<DataFile>,
     /// The run of sequences that was read last: where it begins, and its records.
     held: Option<(PathBuf, u64, Vec<SequenceRecord>)>,
-    /// An open JSONL file, and the number of its next sequence.
-    open: Option<(usize, u64, JsonlReader)>,
+    /// A file that is read from its beginning: which, its next sequence, its reader.
+    open: Option<(usize, u64, Sequential)>,
+}
+
+/// A file with sequences.
+#[derive(Clone)]
+struct DataFile {
+    name: String,
+    /// The number of its first sequence.
+    first: u64,
+    sequences: u64,
+    /// The number of its shard.
+    shard: u64,
+    /// Sequences of the shard's files before it.
+    before: u64,
+}
+
+/// Readers of files that have to be unpacked or parsed from the beginning.
+enum Sequential {
+    Jsonl(JsonlReader),
+    Mds(ZippedReader),
+}
+
+impl Sequential {
+    fn open(path: &Path) -> Result<Sequential> {
+        if mds::is_zipped(path) { ZippedReader::open(path).map(Sequential::Mds) } else { JsonlReader::open(path).map(Sequential::Jsonl) }
+    }
+
+    /// Leaves out a sequence; whether there was one.
+    fn skip(&mut self) -> Result<bool> {
+        match self {
+            Sequential::Jsonl(reader) => reader.skip(),
+            Sequential::Mds(reader) => reader.skip().map(|()| true),
+        }
+    }
+
+    /// The next sequence, of `length` tokens; of MDS its ids alone.
+    fn next(&mut self, length: u32) -> Result<Option<SequenceRecord>> {
+        match self {
+            Sequential::Jsonl(reader) => reader.next(),
+            Sequential::Mds(reader) => reader.next(length).map(|input_ids| Some(SequenceRecord { input_ids, ..SequenceRecord::default() })),
+        }
+    }
+}
+
+/// The numbers in a file's name: of its shard, and of the file among those of the shard.
+fn numbers(name: &str) -> (u64, u64) {
+    let mut numbers = name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Files with sequences in the order of shards: from 100,000 on that is not the order of names.
+fn data_files(manifest: &OutputManifest) -> Vec<DataFile> {
+    let mut listed: Vec<_> = manifest.files.iter().filter(|f| f.sequences > 0).collect();
+    listed.sort_by_key(|file| numbers(&file.name));
+    let mut files: Vec<DataFile> = Vec::with_capacity(listed.len());
+    for file in listed {
+        let shard = numbers(&file.name).0;
+        let (first, before) = files.last().map_or((0, 0), |last| {
+            let before = if last.shard == shard { last.before.saturating_add(last.sequences) } else { 0 };
+            (last.first.saturating_add(last.sequences), before)
+        });
+        files.push(DataFile { name: file.name.clone(), first, sequences: file.sequences, shard, before });
+    }
+    files
 }
 
 impl SequenceReader {
     /// Opens an output directory.
     pub fn open(directory: &Path) -> Result<SequenceReader> {
         let manifest = OutputManifest::read(directory)?;
-        let mut first = 0;
-        let mut files = Vec::new();
-        for file in manifest.files.iter().filter(|f| f.sequences > 0) {
-            files.push((first, file.name.clone()));
-            first += file.sequences;
-        }
+        let files = data_files(&manifest);
+        let first = files.last().map_or(0, |last| last.first.saturating_add(last.sequences));
         if first != manifest.sequences {
             let message =
                 format!("{} says {} sequences, its files hold {first}", directory.join("longweave.json").display(), manifest.sequences);
@@ -61,22 +122,24 @@ impl SequenceReader {
                 format!("{} has {} sequences, numbered from 0; there is no sequence {number}", self.directory.display(), self.len());
             return Err(Error::new(Code::SequenceUnknown, message).with("sequence", number));
         }
-        let file = self.files.partition_point(|(first, _)| *first <= number) - 1;
-        let (first, name) = self.files[file].clone();
-        let (path, row) = (self.directory.join(&name), number - first);
-        match self.manifest.format {
-            Format::Parquet => self.parquet_row(&path, row),
-            Format::Jsonl => self.jsonl_row(file, &path, number - first),
-            Format::Mds => {
-                let input_ids = mds::read_ids(&path, row)?;
-                if self.manifest.provenance == Provenance::None {
-                    return Ok(SequenceRecord { n_tokens: input_ids.len() as u32, input_ids, ..SequenceRecord::default() });
-                }
-                let number = name.trim_start_matches("shard.").trim_end_matches(".mds");
-                let record = self.parquet_row(&self.directory.join(format!("provenance/{number}.parquet")), row)?;
-                Ok(SequenceRecord { input_ids, ..record })
-            }
+        let at = self.files.partition_point(|file| file.first <= number) - 1;
+        let file = self.files[at].clone();
+        let (path, row) = (self.directory.join(&file.name), number - file.first);
+        let length = self.manifest.length;
+        let input_ids = match self.manifest.format {
+            Format::Parquet => return self.parquet_row(&path, row),
+            Format::Jsonl => return self.sequential_row(at, &path, row),
+            Format::Mds if mds::is_zipped(&path) => self.sequential_row(at, &path, row)?.input_ids,
+            Format::Mds => mds::read_ids(&path, row)?,
+            Format::Megatron => megatron::read_ids(&path, row)?,
+            Format::Datatrove => datatrove::read_ids(&path, row, file.sequences, length)?,
+        };
+        if self.manifest.provenance == Provenance::None {
+            return Ok(SequenceRecord { n_tokens: input_ids.len() as u32, input_ids, ..SequenceRecord::default() });
         }
+        let beside = self.directory.join(provenance::name(file.shard));
+        let record = self.parquet_row(&beside, file.before.saturating_add(row))?;
+        Ok(SequenceRecord { input_ids, ..record })
     }
 
     fn parquet_row(&mut self, path: &Path, row: u64) -> Result<SequenceRecord> {
@@ -98,10 +161,11 @@ impl SequenceReader {
         Err(short(path))
     }
 
-    fn jsonl_row(&mut self, file: usize, path: &Path, row: u64) -> Result<SequenceRecord> {
+    /// A sequence of a file that is read from its beginning; the reader that is open goes on, where it has not passed it.
+    fn sequential_row(&mut self, file: usize, path: &Path, row: u64) -> Result<SequenceRecord> {
         let (mut next, mut reader) = match self.open.take() {
             Some((open, next, reader)) if open == file && next <= row => (next, reader),
-            _ => (0, JsonlReader::open(path)?),
+            _ => (0, Sequential::open(path)?),
         };
         while next < row {
             if !reader.skip()? {
@@ -109,13 +173,12 @@ impl SequenceReader {
             }
             next += 1;
         }
-        let record = reader.next()?.ok_or_else(|| short(path))?;
+        let record = reader.next(self.manifest.length)?.ok_or_else(|| short(path))?;
         self.open = Some((file, next + 1, reader));
         Ok(record)
     }
 }
 
 fn short(path: &Path) -> Error {
-    let message = format!("{} has fewer sequences than the manifest says; make the output again", path.display());
-    Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+    corrupt(path, &"it has fewer sequences than the manifest says; make the output again")
 }

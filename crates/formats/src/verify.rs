@@ -67,7 +67,7 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
             return Err(fail(&name, "the file belongs to no finished run; remove it"));
         }
     }
-    let total: u64 = manifest.files.iter().map(|f| f.sequences).sum();
+    let total = manifest.files.iter().fold(0u64, |sum, f| sum.saturating_add(f.sequences));
     if total != manifest.sequences {
         return Err(fail("longweave.json", format!("it says {} sequences, its files hold {total}", manifest.sequences)));
     }

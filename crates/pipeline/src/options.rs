@@ -536,10 +536,65 @@ pub struct OutputOptions {
     pub provenance: longweave_formats::Provenance,
     /// Tokens of an output shard, about.
     pub shard_tokens: u64,
-    /// Compression of jsonl and mds files; Parquet is always zstd.
-    pub compression: longweave_formats::Compression,
+    /// How files with sequences are compressed.
+    pub compression: CompressionName,
     /// Attention spans that MDS readers see.
     pub mds_indices: longweave_formats::MdsIndices,
+    /// Most bytes of an MDS file before compression; `None` for a file a shard.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub mds_shard_bytes: Option<u64>,
+}
+
+/// How files with sequences are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CompressionName {
+    /// `zstd` for parquet and jsonl, `none` for the others.
+    Auto,
+    /// Zstandard; megatron and datatrove cannot.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+impl OutputOptions {
+    /// What `auto` means for the format.
+    pub(crate) fn compression(&self) -> longweave_formats::Compression {
+        match (self.compression, self.format) {
+            (CompressionName::Zstd, _) | (CompressionName::Auto, OutputFormat::Parquet | OutputFormat::Jsonl) => {
+                longweave_formats::Compression::Zstd
+            }
+            (CompressionName::None | CompressionName::Auto, _) => longweave_formats::Compression::None,
+        }
+    }
+
+    /// Refuses what the format cannot do.
+    fn check(&self) -> Result<()> {
+        let bad = |option: &str, message: &str| Err(Error::new(Code::OptionsInvalid, message).with("option", option));
+        let plain = match self.format {
+            OutputFormat::Megatron => Some("megatron"),
+            OutputFormat::Datatrove => Some("datatrove"),
+            OutputFormat::Parquet | OutputFormat::Mds | OutputFormat::Jsonl | OutputFormat::Memory => None,
+        };
+        if let (CompressionName::Zstd, Some(name)) = (self.compression, plain) {
+            let message = format!(
+                "`output.compression: zstd` does not go with `output.format: {name}`, whose readers take ids straight from the file; leave it out, \
+                 or say `none`"
+            );
+            return bad("output.compression", &message);
+        }
+        match (self.mds_shard_bytes, self.format) {
+            (Some(0), _) => bad("output.mdsShardBytes", "`output.mdsShardBytes` must be at least 1"),
+            (Some(bytes), _) if bytes > u64::from(u32::MAX) => {
+                bad("output.mdsShardBytes", "`output.mdsShardBytes` must be below 4 GiB, because MDS counts bytes in 32 bits")
+            }
+            (Some(_), OutputFormat::Parquet | OutputFormat::Megatron | OutputFormat::Datatrove | OutputFormat::Jsonl) => {
+                let message = "`output.mdsShardBytes` is for `output.format: mds`; `output.shardTokens` bounds the shards of every format";
+                bad("output.mdsShardBytes", message)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The formats.
@@ -550,6 +605,10 @@ pub enum OutputFormat {
     Parquet,
     /// Shards of mosaicml-streaming.
     Mds,
+    /// Megatron-LM's IndexedDataset.
+    Megatron,
+    /// Tokenized files of datatrove.
+    Datatrove,
     /// JSON lines.
     Jsonl,
     /// Nothing is written; sequences are handed out.
@@ -572,6 +631,7 @@ impl RunOptions {
         if self.output.directory.is_none() && self.output.format != OutputFormat::Memory {
             return bad("output.directory", "`output.directory` must be given unless `output.format` is `memory`".into());
         }
+        self.output.check()?;
         if self.corpus.as_ref().is_some_and(Vec::is_empty) {
             return bad("corpus", "`corpus` must name at least one file, directory or glob".into());
         }

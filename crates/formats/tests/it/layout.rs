@@ -1,18 +1,19 @@
 //! Layouts, byte by byte or as other programs see them.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::path::Path;
 
 use longweave_formats::{Compression, Format, MdsIndices, Provenance, SequenceRecord, WriterOptions, open_writer, writer_bytes};
 use parquet::basic::Compression as Packed;
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{options, three, write};
+use crate::{options, three, write, write_shard};
 
 fn shard(options: &WriterOptions, records: &[SequenceRecord]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let mut writer = open_writer(options, directory.path(), 0).unwrap();
-    records.iter().for_each(|r| r.as_row(|row| writer.push(row)).unwrap());
-    writer.finish().unwrap();
+    write_shard(directory.path(), options, records, 0);
     directory
 }
 
@@ -77,6 +78,99 @@ fn the_index_of_mds_names_its_shards() {
     assert_eq!(shards.len(), 2);
 }
 
+/// Without the provenance, which is no part of the layout.
+fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()).collect();
+    files.sort();
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    files.iter().map(|path| (name(path), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn a_limit_on_bytes_divides_a_shard_into_files_as_full_as_they_can_be() {
+    // Sizes of three columns; domain, indices and ids of `three`; the length.
+    let sample = 12 + 8 + 11 + 18 + 8;
+    let mut seen = BTreeSet::new();
+    for limit in (250..600).step_by(7) {
+        let options = WriterOptions { mds_shard_bytes: Some(limit), ..options(Format::Mds, 4) };
+        let directory = tempfile::tempdir().unwrap();
+        let files = write_shard(directory.path(), &options, &three(), 7);
+        let (data, beside) = files.split_at(files.len() - 1);
+        assert_eq!(beside[0].record.name, "provenance/00007.parquet");
+        for (i, file) in data.iter().enumerate() {
+            assert_eq!(file.record.name, format!("shard.00007.{i:05}.mds"));
+            assert!(file.record.bytes <= limit || file.content.sequences == 1, "{limit}");
+            assert!(i + 1 == data.len() || file.record.bytes + 4 + sample > limit, "{limit}");
+            let bytes = fs::read(directory.path().join(&file.record.name)).unwrap();
+            assert!(String::from_utf8_lossy(&bytes).contains(&format!(r#""size_limit":{limit},"#)));
+        }
+        seen.insert(data.iter().map(|f| f.content.sequences).collect::<Vec<_>>());
+        assert!(writer_bytes(&options, 1000) < writer_bytes(&WriterOptions { mds_shard_bytes: None, ..options.clone() }, 1000));
+    }
+    assert_eq!(seen, BTreeSet::from([vec![3], vec![2, 1], vec![1, 1, 1]]));
+}
+
+#[test]
+fn a_compressed_mds_file_is_one_frame_of_known_size_with_checksums_in_the_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = WriterOptions { compression: Compression::Zstd, ..options(Format::Mds, 4) };
+    write(directory.path(), &options, &three(), 2);
+    let index: serde_json::Value = serde_json::from_slice(&fs::read(directory.path().join("index.json")).unwrap()).unwrap();
+    let plain = tempfile::tempdir().unwrap();
+    write(plain.path(), &WriterOptions { compression: Compression::None, ..options }, &three(), 2);
+    for (i, (shard, samples)) in index["shards"].as_array().unwrap().iter().zip([2, 1]).enumerate() {
+        let packed = fs::read(directory.path().join(format!("shard.{i:05}.mds.zstd"))).unwrap();
+        let raw = zstd::stream::decode_all(&packed[..]).unwrap();
+        assert_eq!(zstd::zstd_safe::get_frame_content_size(&packed).unwrap(), Some(raw.len() as u64));
+        let info = |name: String, bytes: &[u8]| serde_json::json!({ "basename": name, "bytes": bytes.len(), "hashes": { "xxh3_64": format!("{:016x}", xxh3_64(bytes)) } });
+        assert_eq!(shard["raw_data"], info(format!("shard.{i:05}.mds"), &raw));
+        assert_eq!(shard["zip_data"], info(format!("shard.{i:05}.mds.zstd"), &packed));
+        assert_eq!((shard["compression"].as_str(), shard["samples"].as_u64()), (Some("zstd"), Some(samples)));
+        // The samples are those of a file that is not compressed; only the configuration before them differs.
+        let first = |bytes: &[u8]| u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+        let expected = fs::read(plain.path().join(format!("shard.{i:05}.mds"))).unwrap();
+        assert!(raw[first(&raw)..] == expected[first(&expected)..]);
+    }
+}
+
+#[test]
+fn a_megatron_pair_is_laid_out_as_indexed_dataset_reads_it() {
+    // Ids below 65,500 take two bytes, and all others four, whatever ids there are.
+    for (max_id, code, width) in [(65_499u32, 8u8, 2u64), (65_500, 4, 4), (70_000, 4, 4)] {
+        let mut records = three();
+        records[1].input_ids[1] = max_id;
+        let directory = shard(&WriterOptions { max_id, ..options(Format::Megatron, 4) }, &records);
+        let ids: Vec<u8> = records.iter().flat_map(|r| &r.input_ids).flat_map(|id| id.to_le_bytes()[..width as usize].to_vec()).collect();
+        let u64s = |numbers: &[u64]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+        let index = [
+            b"MMIDIDX\0\0".to_vec(),
+            u64s(&[1]),
+            vec![code],
+            u64s(&[3, 4]),
+            u32s(&[4, 4, 4]),
+            u64s(&[0, 4 * width, 8 * width]),
+            u64s(&[0, 1, 2, 3]),
+        ]
+        .concat();
+        assert!(files(directory.path()) == [("shard_00000.bin".to_owned(), ids), ("shard_00000.idx".to_owned(), index)], "{max_id}");
+    }
+}
+
+#[test]
+fn a_datatrove_file_is_laid_out_as_its_datasets_read_it() {
+    for (max_id, width) in [(65_535u32, 2usize), (65_536, 4)] {
+        let mut records = three();
+        records[1].input_ids[1] = max_id;
+        let directory = shard(&WriterOptions { max_id, ..options(Format::Datatrove, 4) }, &records);
+        let ids: Vec<u8> = records.iter().flat_map(|r| &r.input_ids).flat_map(|id| id.to_le_bytes()[..width].to_vec()).collect();
+        // The first sequence has two pieces; a begin token goes with the first piece, padding with the last.
+        let ends: Vec<u8> = [3u64, 4, 8, 12].iter().flat_map(|n| n.to_le_bytes()).collect();
+        let metadata = format!("sha256:abc|{width}\n12\n12.0 T").into_bytes();
+        let expected = [("00000.ds", ids), ("00000.ds.index", ends), ("00000.ds.metadata", metadata)];
+        assert!(files(directory.path()) == expected.map(|(name, bytes)| (name.to_owned(), bytes)), "{max_id}");
+    }
+}
+
 #[test]
 fn a_line_of_jsonl_is_the_parquet_columns() {
     let line = |provenance| {
@@ -139,7 +233,13 @@ fn parquet_has_the_columns_that_were_promised() {
     let of = |key: &str| file.key_value_metadata().unwrap().iter().find(|kv| kv.key == key).and_then(|kv| kv.value.clone());
     assert_eq!(of("longweave.method").as_deref(), Some(r#"{"name":"standard"}"#));
     assert_eq!(of("longweave.length").as_deref(), Some("4"));
-    assert!(reader.metadata().row_groups()[0].columns().iter().all(|c| matches!(c.compression(), Packed::ZSTD(_))));
+    assert!(reader.metadata().row_groups()[0].columns().iter().all(|c| matches!(c.compression(), Packed::UNCOMPRESSED)));
+    let packed = shard(&WriterOptions { compression: Compression::Zstd, ..options(Format::Parquet, 4) }, &three());
+    // What stands beside another format's files is compressed, whatever those are.
+    for (directory, name) in [(&packed, "00000.parquet"), (&mds, "provenance/00000.parquet")] {
+        let reader = self::reader(directory, name);
+        assert!(reader.metadata().row_groups()[0].columns().iter().all(|c| matches!(c.compression(), Packed::ZSTD(_))), "{name}");
+    }
 }
 
 #[test]

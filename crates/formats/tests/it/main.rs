@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use longweave_formats::{
-    Compression, Format, ManifestFile, MdsIndices, OutputManifest, Provenance, SequenceRecord, WriterOptions, index_files, open_writer,
-    write_sums,
+    Compression, Format, ManifestFile, MdsIndices, OutputManifest, Provenance, SequenceRecord, ShardFile, WriterOptions, index_files,
+    open_writer, write_sums,
 };
 use longweave_storage::checksum_file;
 
@@ -18,13 +18,18 @@ fn options(format: Format, length: u32) -> WriterOptions {
     WriterOptions {
         format,
         length,
+        max_id: 70_000,
+        tokenizer: "sha256:abc".into(),
         method: r#"{"name":"standard"}"#.into(),
         domain: "standard".into(),
         provenance: Provenance::Full,
         compression: Compression::None,
         mds_indices: MdsIndices::Sequence,
+        mds_shard_bytes: None,
     }
 }
+
+const FORMATS: [Format; 5] = [Format::Parquet, Format::Mds, Format::Megatron, Format::Datatrove, Format::Jsonl];
 
 /// A piece: document, place, tokens, place in the document, reason, group.
 type PieceOf<'a> = (&'a str, u32, u32, u32, Option<&'a str>, u32);
@@ -54,25 +59,27 @@ fn told(record: &SequenceRecord, provenance: Provenance, format: Format) -> Sequ
     match provenance {
         Provenance::Full => record.clone(),
         Provenance::Ids => SequenceRecord { input_ids, n_tokens, doc_ids, ..SequenceRecord::default() },
-        // MDS alone does not tell padding from tokens.
-        Provenance::None if format == Format::Mds => {
+        // Ids alone do not tell padding from tokens.
+        Provenance::None if !matches!(format, Format::Parquet | Format::Jsonl) => {
             SequenceRecord { n_tokens: input_ids.len() as u32, input_ids, ..SequenceRecord::default() }
         }
         Provenance::None => SequenceRecord { input_ids, n_tokens, ..SequenceRecord::default() },
     }
 }
 
+/// Writes the files of one shard.
+fn write_shard(directory: &Path, options: &WriterOptions, records: &[SequenceRecord], shard: u32) -> Vec<ShardFile> {
+    let mut writer = open_writer(options, directory, shard).unwrap();
+    records.iter().for_each(|r| r.as_row(|row| writer.push(row)).unwrap());
+    writer.finish().unwrap()
+}
+
 /// Writes a whole output, `per_shard` sequences to a shard.
 fn write(directory: &Path, options: &WriterOptions, records: &[SequenceRecord], per_shard: usize) {
-    let mut names = BTreeMap::new();
-    for (shard, records) in records.chunks(per_shard).enumerate() {
-        let mut writer = open_writer(options, directory, shard as u32).unwrap();
-        records.iter().for_each(|r| r.as_row(|row| writer.push(row)).unwrap());
-        for (i, file) in writer.finish().unwrap().into_iter().enumerate() {
-            names.insert(file.name, if i == 0 { records.len() as u64 } else { 0 });
-        }
-    }
-    for (name, bytes) in index_files(options, directory, &names).unwrap() {
+    let shards = records.chunks(per_shard).enumerate();
+    let files: Vec<ShardFile> = shards.flat_map(|(shard, records)| write_shard(directory, options, records, shard as u32)).collect();
+    let mut names: BTreeMap<String, u64> = files.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
+    for (name, bytes) in index_files(options, &files) {
         std::fs::write(directory.join(&name), bytes).unwrap();
         names.insert(name, 0);
     }

@@ -8,7 +8,7 @@ use longweave_common::Code;
 use longweave_formats::{Compression, Format, WriterOptions, verify_output, write_sums};
 use longweave_storage::checksum_file;
 
-use crate::{options, seal, three, write};
+use crate::{FORMATS, options, seal, three, write};
 
 /// All formats.
 const FORMATS: [Format; 3] = [Format::Parquet, Format::Mds, Format::Jsonl];

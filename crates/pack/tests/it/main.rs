@@ -6,13 +6,12 @@ use std::sync::OnceLock;
 
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, DocId, KeywordId, Result};
-use longweave_formats::{SequenceRecord, SequenceRow, SequenceWriter};
+use longweave_formats::{SequenceRecord, SequenceRow, SequenceWriter, ShardFile};
 use longweave_pack::{PackSource, Placement, TokenSource, assemble, pack_shard};
 use longweave_plan::{
     Dedup, Fill, LastFill, Method, Overflow, Part, Piece, Plan, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy,
     plan,
 };
-use longweave_storage::FileRecord;
 use longweave_tokens::{RowRun, ScatteredTokens, TokenWriter, Width, scatter_split};
 use proptest::prelude::*;
 
@@ -58,7 +57,7 @@ impl SequenceWriter for Collector {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Vec<FileRecord>> {
+    fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
         Ok(Vec::new())
     }
 }

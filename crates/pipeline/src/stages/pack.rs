@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use longweave_common::{Code, Ctx, Error, KeywordId, Result};
-use longweave_formats::{SequenceRecord, WriterOptions, open_writer, writer_bytes};
+use longweave_formats::{FileContent, SequenceRecord, WriterOptions, open_writer, writer_bytes};
 use longweave_index::Index;
 use longweave_pack::{PackSource, assemble, pack_shard};
 use longweave_plan::{Part, PlanFile, Sequences, Shape};
@@ -25,6 +25,8 @@ pub(crate) struct PackCounts {
     pub(crate) part: String,
     pub(crate) shard: u32,
     pub(crate) sequences: u64,
+    /// What each of the task's files holds.
+    pub(crate) files: Vec<FileContent>,
 }
 
 /// Shards of a plan.
@@ -74,17 +76,23 @@ pub(crate) fn writer_options(job: &Job) -> Option<WriterOptions> {
     let format = match options.output.format {
         OutputFormat::Parquet => longweave_formats::Format::Parquet,
         OutputFormat::Mds => longweave_formats::Format::Mds,
+        OutputFormat::Megatron => longweave_formats::Format::Megatron,
+        OutputFormat::Datatrove => longweave_formats::Format::Datatrove,
         OutputFormat::Jsonl => longweave_formats::Format::Jsonl,
         OutputFormat::Memory => return None,
     };
     Some(WriterOptions {
         format,
         length: options.length,
+        max_id: job.file.tokenizer.max_id,
+        // Not its path, which would make bytes depend on the machine.
+        tokenizer: format!("sha256:{}", job.file.tokenizer.digest),
         method: serde_json::to_string(&options.method).unwrap_or_default(),
         domain: options.method_name().to_owned(),
         provenance: options.output.provenance,
-        compression: options.output.compression,
+        compression: options.output.compression(),
         mds_indices: options.output.mds_indices,
+        mds_shard_bytes: options.output.mds_shard_bytes,
     })
 }
 
@@ -174,6 +182,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let placement = job.scattered()?.map(|scattered| scattered.placement(task as usize));
     source.with_source(job.tokens()?, &sequences, |source| pack_shard(ctx, source, &mut *writer, held, placement))?;
     let prefix = if part == Part::Main { "" } else { "holdout/" };
-    let files = writer.finish()?.into_iter().map(|f| FileRecord { name: format!("{prefix}{}", f.name), ..f }).collect();
-    Ok(DoneRecord { files, counts: json!(PackCounts { part: folder(part).to_owned(), shard, sequences: n }) })
+    let named = |file: FileRecord| FileRecord { name: format!("{prefix}{}", file.name), ..file };
+    let (records, files): (Vec<_>, Vec<_>) = writer.finish()?.into_iter().map(|file| (named(file.record), file.content)).unzip();
+    Ok(DoneRecord { files: records, counts: json!(PackCounts { part: folder(part).to_owned(), shard, sequences: n, files }) })
 }

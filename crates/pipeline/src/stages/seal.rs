@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
-use longweave_formats::{ManifestFile, OutputManifest, write_sums};
+use longweave_formats::{ManifestFile, OutputManifest, ShardFile, write_sums};
 use longweave_plan::{Part, PlanStats};
 use longweave_storage::{AtomicFile, DoneRecord, FileRecord, Sealed, checksum_file, checksum_with, write_file};
 use rayon::prelude::*;
@@ -33,21 +33,11 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     // All shards are done: what half-written files there are nobody will finish.
     job.sweep_stage(Stage::Pack);
     let prefix = if part == Part::Main { "" } else { "holdout/" };
-    let mut sequences_of: BTreeMap<String, u64> = BTreeMap::new();
-    let mut packed: BTreeMap<String, &FileRecord> = BTreeMap::new();
-    for record in job.all_done(Stage::Pack)? {
-        let PackCounts { part: of, sequences, .. } = counts(record)?;
-        if of == folder(part) {
-            for (i, file) in record.files.iter().enumerate() {
-                // The first file of a shard holds its sequences; others stand beside it.
-                let name = file.name.strip_prefix(prefix).unwrap_or(&file.name).to_owned();
-                packed.insert(name.clone(), file);
-                sequences_of.insert(name, if i == 0 { sequences } else { 0 });
-            }
-        }
-    }
+    let shards = shard_files(job, part, prefix)?;
+    let mut sequences_of: BTreeMap<String, u64> = shards.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
+    let packed: BTreeMap<&str, &FileRecord> = shards.iter().map(|f| (f.record.name.as_str(), &f.record)).collect();
     let options = writer_options(job).expect("memory runs have no seal stage");
-    for (name, bytes) in longweave_formats::index_files(&options, &directory, &sequences_of)? {
+    for (name, bytes) in longweave_formats::index_files(&options, &shards) {
         write_file(&directory.join(&name), &bytes)?;
         sequences_of.insert(name, 0);
     }
@@ -68,7 +58,7 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
             ctx.cancel.check()
         })?;
         // What is sealed is what was packed, not what became of it meanwhile.
-        if packed.get(name).is_some_and(|file| **file != FileRecord::new(file.name.as_str(), Sealed { bytes, xxh3 })) {
+        if packed.get(name.as_str()).is_some_and(|file| **file != FileRecord::new(file.name.as_str(), Sealed { bytes, xxh3 })) {
             return Err(corrupt(&path));
         }
         Ok(ManifestFile { name: name.clone(), bytes, sha256, sequences })
@@ -94,6 +84,21 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
 fn corrupt(path: &Path) -> Error {
     let message = format!("{} is not what its done record says; delete it and run again, and its shard is packed again", path.display());
     Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+}
+
+/// The files of a part's shards in order, named relative to its directory.
+fn shard_files(job: &Job, part: Part, prefix: &str) -> Result<Vec<ShardFile>> {
+    let mut files = Vec::new();
+    for record in job.all_done(Stage::Pack)? {
+        let PackCounts { part: of, files: contents, .. } = counts(record)?;
+        if of == folder(part) {
+            files.extend(record.files.iter().zip(contents).map(|(file, content)| {
+                let name = file.name.strip_prefix(prefix).unwrap_or(&file.name).to_owned();
+                ShardFile { record: FileRecord { name, ..file.clone() }, content }
+            }));
+        }
+    }
+    Ok(files)
 }
 
 /// What the manifest says beside its files.

@@ -92,6 +92,8 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/output/shardTokens", json!(512), FROM_PLAN),
         ("/output/format", json!("parquet"), OUTPUT),
         ("/output/provenance", json!("ids"), OUTPUT),
+        ("/output/format", json!("megatron"), OUTPUT),
+        ("/output/format", json!("datatrove"), OUTPUT),
         ("/output/compression", json!("zstd"), OUTPUT),
         ("/output/mdsIndices", json!("document"), OUTPUT),
     ];
@@ -101,6 +103,10 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         let job = place.prepare_in(&format!("out{i}"), &[(pointer, value.clone())]).unwrap();
         assert_eq!(changed(&digests(&job), &base), expected, "{pointer}: {value}");
     }
+    let mds = ("/output/format", json!("mds"));
+    let plain = digests(&place.prepare_in("mds", std::slice::from_ref(&mds)).unwrap());
+    let files = digests(&place.prepare_in("mds-files", &[mds, ("/output/mdsShardBytes", json!(1000))]).unwrap());
+    assert_eq!(changed(&files, &plain), OUTPUT);
     std::fs::write(place.path("corpus.jsonl"), corpus(41)).unwrap();
     let longer = digests(&place.prepare_in("longer", &[]).unwrap());
     assert_eq!(changed(&longer, &base), stages, "a changed corpus changes everything");

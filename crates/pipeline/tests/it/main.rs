@@ -77,7 +77,7 @@ impl Place {
             "overflow": "split", "lastFill": "drop", "minTokens": 1, "maxTokens": null, "maxUses": null, "holdout": 0.0, "dedup": "none",
             "output": {
                 "directory": path("out"), "format": "jsonl", "provenance": "full", "shardTokens": 1024, "compression": "none",
-                "mdsIndices": "sequence"
+                "mdsIndices": "sequence", "mdsShardBytes": null
             },
             "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20, "diskCheck": "refuse", "clean": "none"
         });
@@ -153,7 +153,8 @@ fn sequences(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(out).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if [".jsonl", ".parquet", ".mds"].iter().any(|e| name.ends_with(e)) {
+        if [".jsonl", ".parquet", ".mds", ".mds.zstd", ".bin", ".idx", ".ds", ".ds.index", ".ds.metadata"].iter().any(|e| name.ends_with(e))
+        {
             files.insert(name.clone(), fs::read(out.join(name)).unwrap());
         }
     }

@@ -52,7 +52,16 @@ fn selections_name_tasks() {
 #[test]
 fn tasks_run_one_by_one_in_any_order_give_the_bytes_of_a_local_run() {
     let place = Place::with_documents(60);
-    for (name, changes) in [("quest", vec![]), ("standard", vec![standard(), ("/holdout", json!(0.3)), ("/output/format", json!("mds"))])] {
+    let format = |name: &str| vec![standard(), ("/holdout", json!(0.3)), ("/output/format", json!(name))];
+    let files = [("/output/compression", json!("zstd")), ("/output/mdsShardBytes", json!(2000))];
+    let cases = [
+        ("quest", vec![]),
+        ("mds", format("mds")),
+        ("mds-files", [format("mds"), files.to_vec()].concat()),
+        ("megatron", format("megatron")),
+        ("datatrove", format("datatrove")),
+    ];
+    for (name, changes) in cases {
         let local = place.run_in(&format!("{name}-local"), &changes).unwrap();
         let out = place.path(&format!("{name}-tasks"));
         place.prepare_in(&format!("{name}-tasks"), &changes).unwrap();

@@ -1,0 +1,123 @@
+//! datatrove's tokenized files: `NNNNN.ds` with the ids end to end, `NNNNN.ds.index` with the u64 ends of documents, counted in tokens
+//! from the file's start, `NNNNN.ds.metadata` with the tokenizer, the bytes of an id and the number of tokens, as text.
+//!
+//! The ends tile the sequences: pieces end where they do, a begin token of the sequence belongs to the first, padding to the last. So
+//! every end of a sequence is one, and no document reaches from one window of `length` tokens into the next.
+
+use std::path::{Path, PathBuf};
+
+use longweave_common::{Result, ResultExt};
+use longweave_storage::{AtomicFile, write_file};
+
+use crate::ids::{Width, corrupt};
+use crate::provenance::ProvenanceWriter;
+use crate::{SequenceRow, SequenceWriter, ShardFile, WriterOptions};
+
+fn width(max_id: u32) -> Width {
+    if max_id <= u32::from(u16::MAX) { Width::Two } else { Width::Four }
+}
+
+/// Writes one `.ds` and what stands beside it.
+pub(crate) struct DatatroveWriter {
+    ids: AtomicFile,
+    ends: AtomicFile,
+    metadata: PathBuf,
+    name: String,
+    width: Width,
+    tokenizer: String,
+    sequences: u64,
+    /// Tokens before the next sequence.
+    tokens: u64,
+    bytes: Vec<u8>,
+    provenance: ProvenanceWriter,
+}
+
+impl DatatroveWriter {
+    pub(crate) fn create(options: &WriterOptions, directory: &Path, shard: u32) -> Result<DatatroveWriter> {
+        let name = format!("{shard:05}.ds");
+        Ok(DatatroveWriter {
+            ids: AtomicFile::create(&directory.join(&name))?,
+            ends: AtomicFile::create(&directory.join(format!("{name}.index")))?,
+            metadata: directory.join(format!("{name}.metadata")),
+            name,
+            width: width(options.max_id),
+            tokenizer: options.tokenizer.clone(),
+            sequences: 0,
+            tokens: 0,
+            bytes: Vec::new(),
+            provenance: ProvenanceWriter::create(options, directory, shard)?,
+        })
+    }
+}
+
+impl SequenceWriter for DatatroveWriter {
+    fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
+        self.width.encode(row.input_ids, &mut self.bytes)?;
+        self.ids.put(&self.bytes)?;
+        for &start in row.doc_starts.iter().skip(1) {
+            self.ends.put(&(self.tokens + u64::from(start)).to_le_bytes())?;
+        }
+        self.tokens += row.input_ids.len() as u64;
+        self.ends.put(&self.tokens.to_le_bytes())?;
+        self.sequences += 1;
+        self.provenance.push(row)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
+        let DatatroveWriter { ids, ends, metadata, name, width, tokenizer, sequences, tokens, provenance, .. } = *self;
+        let text = format!("{tokenizer}|{}\n{tokens}\n{}", width.bytes(), metric(tokens));
+        let (index, beside) = (format!("{name}.index"), format!("{name}.metadata"));
+        let mut files = vec![ShardFile::new(name, ids.commit()?, sequences), ShardFile::new(index, ends.commit()?, 0)];
+        files.push(ShardFile::new(beside, write_file(&metadata, text.as_bytes())?, 0));
+        files.extend(provenance.finish()?);
+        Ok(files)
+    }
+}
+
+/// A number of tokens with three digits and a metric prefix, as datatrove prints it: `67.1 MT`.
+fn metric(tokens: u64) -> String {
+    let text = |exponent: usize| format!("{:.*}", 2 - exponent % 3, tokens as f64 / 10f64.powi((exponent / 3 * 3) as i32));
+    let exponent = tokens.checked_ilog10().unwrap_or(0) as usize;
+    // Rounding may give one digit more, as 9.999 becomes 10.00.
+    let exponent = exponent + usize::from(text(exponent).bytes().filter(u8::is_ascii_digit).count() > 3);
+    format!("{} {}T", text(exponent), ["", "k", "M", "G", "T", "P", "E"][exponent / 3])
+}
+
+/// The token ids of a sequence of a file that holds `sequences` of them, `length` tokens each.
+pub(crate) fn read_ids(path: &Path, sequence: u64, sequences: u64, length: u32) -> Result<Vec<u32>> {
+    let bytes = std::fs::metadata(path).at("read", path)?.len();
+    // The file does not say how wide its ids are; its length does.
+    let of = |width: Width| sequences.saturating_mul(u64::from(length)).saturating_mul(width.bytes());
+    let Some(width) = [Width::Two, Width::Four].into_iter().find(|&width| of(width) == bytes) else {
+        return Err(corrupt(path, &format!("it has {bytes} bytes, which are not {sequences} sequences of {length} tokens")));
+    };
+    let offset = sequence.saturating_mul(u64::from(length)).saturating_mul(width.bytes());
+    width.read(path, offset, u64::from(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::metric;
+
+    /// Expected: humanize's `metric(n, unit="T")`.
+    #[test]
+    fn numbers_of_tokens_are_printed_as_datatrove_does() {
+        let cases = [
+            (0, "0.00 T"),
+            (7, "7.00 T"),
+            (999, "999 T"),
+            (1000, "1.00 kT"),
+            (12_345, "12.3 kT"),
+            (67_108_864, "67.1 MT"),
+            (9_994, "9.99 kT"),
+            (9_999, "10.0 kT"),
+            (999_499, "999 kT"),
+            (999_999, "1.00 MT"),
+            (1_000_000_000, "1.00 GT"),
+            (u64::MAX, "18.4 ET"),
+        ];
+        for (tokens, expected) in cases {
+            assert_eq!(metric(tokens), expected);
+        }
+    }
+}

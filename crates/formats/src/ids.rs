@@ -1,0 +1,99 @@
+//! Token ids as flat little-endian numbers of two or four bytes, as `megatron` and `datatrove` keep them.
+
+use std::fs::File;
+use std::path::Path;
+
+use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_storage::read_exact_at;
+
+/// Bytes of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    Two,
+    Four,
+}
+
+impl Width {
+    pub(crate) fn bytes(self) -> u64 {
+        match self {
+            Width::Two => 2,
+            Width::Four => 4,
+        }
+    }
+
+    /// The bytes of `ids`, in `out`.
+    ///
+    /// Errors: `INTERNAL` where an id is larger than what the width was chosen by.
+    pub(crate) fn encode(self, ids: &[u32], out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        match self {
+            Width::Two => {
+                for &id in ids {
+                    let id = u16::try_from(id).map_err(|_| Error::new(Code::Internal, format!("id {id} does not fit two bytes")))?;
+                    out.extend_from_slice(&id.to_le_bytes());
+                }
+            }
+            Width::Four => ids.iter().for_each(|id| out.extend_from_slice(&id.to_le_bytes())),
+        }
+        Ok(())
+    }
+
+    fn decode(self, bytes: &[u8]) -> Vec<u32> {
+        match self {
+            Width::Two => bytes.chunks_exact(2).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))).collect(),
+            Width::Four => bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        }
+    }
+
+    /// `n` ids of a file, from byte `offset` on. Nothing is held for ids that the file does not have.
+    pub(crate) fn read(self, path: &Path, offset: u64, n: u64) -> Result<Vec<u32>> {
+        let file = File::open(path).at("open", path)?;
+        let bytes = read_part(&file, path, offset, n.saturating_mul(self.bytes()))?;
+        Ok(self.decode(&bytes))
+    }
+}
+
+/// `n` bytes of a file, from `offset` on. Nothing is held for bytes that the file does not have.
+///
+/// Errors: `FILE_CORRUPT` where the file ends before.
+pub(crate) fn read_part(file: &File, path: &Path, offset: u64, n: u64) -> Result<Vec<u8>> {
+    let length = file.metadata().at("read", path)?.len();
+    if offset.checked_add(n).is_none_or(|end| end > length) {
+        return Err(corrupt(path, &format!("it has {length} bytes, and {n} are to stand at {offset}")));
+    }
+    let mut bytes = vec![0u8; n as usize];
+    read_exact_at(file, &mut bytes, offset).map_err(|e| corrupt(path, &e))?;
+    Ok(bytes)
+}
+
+/// `FILE_CORRUPT` for a file of an output.
+pub(crate) fn corrupt(path: &Path, what: &dyn std::fmt::Display) -> Error {
+    Error::new(Code::FileCorrupt, format!("{} cannot be read: {what}", path.display())).with("file", path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_keep_their_value_or_are_refused() {
+        let mut bytes = Vec::new();
+        Width::Two.encode(&[0, 258, 65_535], &mut bytes).unwrap();
+        assert_eq!(bytes, [0, 0, 2, 1, 255, 255]);
+        assert_eq!(Width::Two.decode(&bytes), [0, 258, 65_535]);
+        assert_eq!(Width::Two.encode(&[65_536], &mut bytes).unwrap_err().code(), Code::Internal);
+        Width::Four.encode(&[70_000], &mut bytes).unwrap();
+        assert_eq!((bytes.as_slice(), Width::Four.decode(&bytes)), (&[0x70, 0x11, 1, 0][..], vec![70_000]));
+    }
+
+    #[test]
+    fn what_a_file_does_not_have_is_not_held() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ids");
+        std::fs::write(&path, [1, 0, 2, 0]).unwrap();
+        assert_eq!(Width::Two.read(&path, 2, 1).unwrap(), [2]);
+        for (offset, n) in [(2, 2), (5, 0), (0, u64::MAX), (u64::MAX, 1)] {
+            assert_eq!(Width::Two.read(&path, offset, n).unwrap_err().code(), Code::FileCorrupt, "{offset} {n}");
+        }
+    }
+}
