@@ -146,6 +146,9 @@ def pack(programs):
         ["longweave to Parquet (zstd), provenance included", f"{speed(ours, 'parquet'):,.0f} Mtok/s", ""],
         ["numpy and pyarrow to Parquet (zstd), no provenance", f"{speed(theirs, 'parquet'):,.0f} Mtok/s", f"{speed(theirs, 'parquet') / speed(ours, 'parquet'):.2f} of longweave"],
         ["longweave to MDS", f"{speed(ours, 'mds'):,.0f} Mtok/s", ""],
+        ["longweave to MDS (zstd)", f"{speed(ours, 'mdsZstd'):,.0f} Mtok/s", ""],
+        ["longweave to Megatron's IndexedDataset (u16)", f"{speed(ours, 'megatron'):,.0f} Mtok/s", ""],
+        ["longweave to datatrove's files (u16)", f"{speed(ours, 'datatrove'):,.0f} Mtok/s", ""],
         ["longweave to JSONL (zstd)", f"{speed(ours, 'jsonl'):,.0f} Mtok/s", ""],
     ]
     head = f"{size / 1e6:.0f} M tokens of documents of 20 to 2,000 tokens in random order, held in memory, into sequences of {length:,}. Peak memory {mb(peak)}; numpy {mb(their_peak)}."

@@ -1,5 +1,5 @@
 //! Packing a standard plan over documents held in memory: `pack TOKENS LENGTH PASSES FOLDER`. In memory, beside memcpy of the same
-//! bytes, and into Parquet, MDS and JSONL files.
+//! bytes, and into files of each format.
 
 use longweave_benches::{arguments, print, time};
 use longweave_common::random::Key;
@@ -108,15 +108,26 @@ fn main() {
         }
     });
     let mut result = json!({ "tokens": all, "documents": documents, "gather": gather, "memcpy": memcpy });
-    for (name, format) in [("parquet", Format::Parquet), ("mds", Format::Mds), ("jsonl", Format::Jsonl)] {
+    let formats = [
+        ("parquet", Format::Parquet, Compression::Zstd),
+        ("mds", Format::Mds, Compression::None),
+        ("mdsZstd", Format::Mds, Compression::Zstd),
+        ("megatron", Format::Megatron, Compression::None),
+        ("datatrove", Format::Datatrove, Compression::None),
+        ("jsonl", Format::Jsonl, Compression::Zstd),
+    ];
+    for (name, format, compression) in formats {
         let options = WriterOptions {
             format,
             length,
+            max_id: 50_000,
+            tokenizer: String::new(),
             method: "{}".into(),
             domain: "standard".into(),
             provenance: Provenance::Full,
-            compression: Compression::Zstd,
+            compression,
             mds_indices: MdsIndices::Sequence,
+            mds_shard_bytes: None,
         };
         let (seconds, files) = time(passes, || {
             let mut writer = open_writer(&options, folder, 0).expect("the folder can be written");
@@ -124,7 +135,7 @@ fn main() {
             writer.finish().expect("a shard")
         });
         result[name] = json!(seconds);
-        result[format!("{name}Bytes")] = json!(files[0].bytes);
+        result[format!("{name}Bytes")] = json!(files[0].record.bytes);
     }
     print(result);
 }
