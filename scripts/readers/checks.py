@@ -33,6 +33,8 @@ class Expected:
         rows = [json.loads(line) for line in open(corpus, encoding="utf-8", newline="\n")]
         encodings = tokenizer.encode_batch([row["text"] for row in rows], add_special_tokens=False)
         self.tokens = {row["id"]: encoding.ids for row, encoding in zip(rows, encodings)}
+        #: The largest id that can occur.
+        self.largest = max(tokenizer.get_vocab(with_added_tokens=True).values())
         one = lambda name: [tokenizer.token_to_id(name)] if name else []
         separator = special.get("separator", "<|endoftext|>")
         self.separator = tokenizer.encode(separator[5:], add_special_tokens=False).ids if separator.startswith("text:") else one(separator)
@@ -91,16 +93,84 @@ def read_jsonl(directory):
     return rows
 
 
-def read_mds(directory, python, length, indices):
-    """MDS by mosaicml-streaming, provenance from beside it."""
+def local_mds(directory, python):
+    """The samples of MDS by mosaicml-streaming's LocalDataset."""
     output = subprocess.run([python, Path(__file__).parent / "read_mds.py", directory], check=True, capture_output=True, text=True).stdout
-    samples = [json.loads(line) for line in output.splitlines()]
-    provenance = [row for file in sorted((directory / "provenance").glob("*.parquet")) for row in rows_of(parquet.read_table(file))]
-    assert len(samples) == len(provenance), f"{len(samples)} samples, {len(provenance)} rows of provenance"
-    for sample, row in zip(samples, provenance):
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def beside(directory, sequences):
+    """The rows of the provenance, each with its token ids."""
+    rows = [row for file in sorted((directory / "provenance").glob("*.parquet")) for row in rows_of(parquet.read_table(file))]
+    assert len(sequences) == len(rows), f"{len(sequences)} sequences, {len(rows)} rows of provenance"
+    for ids, row in zip(sequences, rows):
+        row["input_ids"] = ids
+    return rows
+
+
+def spans(row, length):
+    """Begin and end of each document: a begin token of the sequence belongs to the first, padding to the last."""
+    starts = [0] + [int(start) for start in row["doc_starts"][1:]]
+    return [list(span) for span in zip(starts, starts[1:] + [length])]
+
+
+def positions(row, length):
+    """Places of tokens, counted from each document's first."""
+    return [place for start, end in spans(row, length) for place in range(end - start)]
+
+
+def check_mds(samples, directory, length, indices):
+    """What a reader of MDS gave, with the provenance from beside it."""
+    rows = beside(directory, [sample["input_ids"] for sample in samples])
+    for sample, row in zip(samples, rows):
         assert sample["types"] == ["uint32", "uint32"] and sample["length"] == length, sample["types"]
-        starts = [0] + [int(s) for s in row["doc_starts"][1:]]
-        spans = [[0, length]] if indices == "sequence" else [list(span) for span in zip(starts, starts[1:] + [length])]
-        assert sample["indices"] == spans, "indices"
-        row["input_ids"] = sample["input_ids"]
-    return provenance
+        assert sample["indices"] == ([[0, length]] if indices == "sequence" else spans(row, length)), "indices"
+    return rows
+
+
+class Trainers:
+    """The datasets that need torch, in a process of their own."""
+
+    def __init__(self, python):
+        self.process = subprocess.Popen([python, Path(__file__).parent / "read_trainers.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, reader, directory, length, **more):
+        self.process.stdin.write(json.dumps({"reader": reader, "directory": str(directory), "length": length, **more}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, f"the process of {reader} ended"
+        answer = json.loads(line)
+        assert "error" not in answer, answer["error"]
+        return answer
+
+    def megatron(self, directory, length, wide):
+        """Megatron's IndexedDataset."""
+        answer = self.ask("megatron", directory, length)
+        assert answer["types"] == ["int32" if wide else "uint16"], answer["types"]
+        return beside(directory, answer["sequences"])
+
+    def gpt(self, directory, length, rows, eod):
+        """Megatron's GPTDataset: each sample is a sequence. Its own positions, begun anew after each `eod`, are the documents'."""
+        samples = self.ask("gpt", directory, length, eod=eod)["samples"]
+        assert len({sample["sequence"] for sample in samples}) == len(samples) > 0, "each sequence at most once"
+        for sample in samples:
+            row = rows[sample["sequence"]]
+            told, n = positions(row, length), row["n_tokens"]
+            assert sample["positions"][:n] == told[:n], f"positions of sequence {sample['sequence']}"
+        return len(samples)
+
+    def datatrove(self, directory, length):
+        """datatrove's folder dataset, windows of `length` tokens and their positions."""
+        answer = self.ask("datatrove", directory, length)
+        rows = beside(directory, answer["sequences"])
+        for number, (row, told) in enumerate(zip(rows, answer["positions"])):
+            assert told == positions(row, length), f"positions of sequence {number}"
+        return rows
+
+    def streaming(self, directory, length, indices, hash=None):
+        """mosaicml-streaming's StreamingDataset."""
+        return check_mds(self.ask("streaming", directory, length, hash=hash)["samples"], directory, length, indices)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()

@@ -1,7 +1,10 @@
 """Every format, read by the libraries that people read it with: `python3 scripts/readers/run.py` (a built clone; PyPI the first time).
 
-Sets up two environments below out/readers, weaves outputs with the command line, and compares each, as each reader gives it, with what Python's tokenizers gives for
-the documents. Uses the Brown corpus; with the shared data (LONGWEAVE_DATA or ../shared/data) news20 and the tokenizers of GPT-2 and Pythia too, else says what it skipped."""
+Sets up environments below out/readers, weaves outputs with the command line, and compares each, as each reader gives it, with what Python's tokenizers gives for
+the documents. Uses the Brown corpus; with the shared data (LONGWEAVE_DATA or ../shared/data) news20 and the tokenizers of GPT-2 and Pythia too, else says what it skipped.
+
+Megatron's, datatrove's and mosaicml-streaming's own datasets need torch, which is five gigabytes from PyPI. LONGWEAVE_TORCH names a site-packages folder that has it
+already; `LONGWEAVE_TORCH=none` skips what needs it."""
 import json
 import os
 import subprocess
@@ -16,23 +19,39 @@ OUT = ROOT / "out" / "readers"
 DATA = Path(os.environ.get("LONGWEAVE_DATA", ROOT.parent / "shared" / "data"))
 
 
-def environment(name, requirements, *pip_options):
-    """The Python of an environment with the packages of a requirements file."""
+def environment(name, *installs, beside=None):
+    """The Python of an environment: `installs` are pip's arguments, one list after another, `beside` a folder of packages that are there already."""
     home = OUT / name
-    python, stamp, wanted = home / "bin" / "python", home / "requirements", (HERE / requirements).read_text()
+    python, stamp = home / "bin" / "python", home / "requirements"
+    texts = [Path(part).read_text() if str(part).endswith(".txt") else str(part) for install in installs for part in install]
+    wanted = "\n".join([*texts, str(beside)])
     if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"▸ Installing {requirements} in {home.relative_to(ROOT)}", flush=True)
+        print(f"▸ Setting up {home.relative_to(ROOT)}", flush=True)
         venv.create(home, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pip_options, "-r", HERE / requirements], check=True)
+        for install in installs:
+            subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *install], check=True)
+        if beside is not None:
+            next((home / "lib").glob("python*/site-packages")).joinpath("beside.pth").write_text(f"{beside}\n")
         stamp.write_text(wanted)
     return python
 
 
-MAIN = environment("main", "requirements.txt")
+def trainers():
+    """The Python with torch and the datasets that need it, None where it is not wanted."""
+    torch = os.environ.get("LONGWEAVE_TORCH")
+    if torch == "none":
+        return None
+    # What would bring torch or a hundred packages that reading does not use comes without its dependencies.
+    installs = [["-r", HERE / "requirements-trainers.txt"], ["--no-deps", "-r", HERE / "requirements-mds.txt", "-r", HERE / "requirements-megatron.txt"]]
+    return environment("trainers", *installs, *([] if torch else [["torch==2.15.0"]]), beside=torch)
+
+
+MAIN = environment("main", ["-r", HERE / "requirements.txt"])
 if Path(sys.executable) != MAIN:
     os.execv(MAIN, [str(MAIN), *sys.argv])
 # Without its dependencies, of which there are a hundred; those that reading needs are named.
-MDS = environment("mds", "requirements-mds.txt", "--no-deps")
+MDS = environment("mds", ["--no-deps", "-r", HERE / "requirements-mds.txt"])
+TRAINERS = trainers()
 
 sys.path.insert(0, str(HERE))
 import checks  # noqa: E402
@@ -44,9 +63,33 @@ OUTPUTS = [
     ("quest, split", "brown", "brown", ["--length", "2048"], {}),
     ("quest, best fit, begin tokens", "brown", "brown", ["--length", "1024", "--overflow", "whole", "--bos", "document", "--bos-token", "token:<|endoftext|>"], {"document": "<|endoftext|>", "pad": "<|pad|>"}),
     ("standard, a string between", "brown", "brown", ["--method", "standard", "--length", "700", "--separator", "text:\n\n--\n\n", "--last-fill", "pad"], {"separator": "text:\n\n--\n\n", "pad": "<|pad|>"}),
+    ("standard, ids above 65,535", "brown", "wide", ["--method", "standard", "--length", "1500"], {}),
     ("quest, GPT-2, truncated", "news20", "gpt2-tokenizer.json", ["--length", "4096", "--overflow", "truncate", "--bos", "sequence", "--bos-token", "token:<|endoftext|>", "--last-fill", "pad", "--pad-token", "token:<|endoftext|>"], {"sequence": "<|endoftext|>", **GPT2_PAD}),
     ("standard, Pythia", "news20", "pythia-20b_tokenizer.json", ["--method", "standard", "--length", "8192"], {}),
 ]
+
+
+def wide(tokenizer):
+    """The same tokenizer with ids that do not fit two bytes."""
+    made, more = json.loads(tokenizer.read_text()), 66_000
+    made["model"]["vocab"] = {token: id + more for token, id in made["model"]["vocab"].items()}
+    for token in made["added_tokens"]:
+        token["id"] += more
+    path = OUT / "wide-tokenizer.json"
+    path.write_text(json.dumps(made))
+    return path
+
+
+# Spans, compression, most bytes of a file.
+MDS_OUTPUTS = [("sequence", "none", None), ("document", "none", "1MB"), ("sequence", "zstd", None), ("document", "zstd", "1MB")]
+
+
+def masks(parquet, datatrove):
+    """The torch program over two outputs of the same sequences; what it found."""
+    output = subprocess.run([TRAINERS, HERE / "mask.py", parquet, datatrove], check=True, stdout=subprocess.PIPE, text=True).stdout
+    found = json.loads(output.splitlines()[-1])
+    print(f"    {found['documents']} documents differ by {found['largest']:.1e} at most from themselves alone; without the mask, by {found['smallestWithout']:.2f} at least")
+    return found["sequences"]
 
 
 def command(*arguments):
@@ -77,7 +120,9 @@ def corpora():
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     paths, brown_tokenizer = corpora()
+    ours = {"brown": brown_tokenizer, "wide": wide(brown_tokenizer)}
     counts = {"passed": 0, "failed": 0, "skipped": 0}
+    datasets = None if TRAINERS is None else checks.Trainers(TRAINERS)
 
     def check(what, work):
         try:
@@ -95,7 +140,7 @@ def main():
             counts["skipped"] += 1
             print(f"- {name}: skipped, {DATA} is missing", flush=True)
             continue
-        tokenizer = brown_tokenizer if tokenizer == "brown" else DATA / "tokenizers" / tokenizer
+        tokenizer = ours.get(tokenizer, DATA / "tokenizers" / tokenizer)
         print(f"▸ {name}", flush=True)
         expected = checks.Expected(paths[corpus], tokenizer, special)
         length = int(flags[flags.index("--length") + 1])
@@ -121,15 +166,51 @@ def main():
         def sequences(out):
             return json.loads((out / "longweave.json").read_text())["sequences"]
 
-        out = weave("parquet")
-        for reader, read in PARQUET.items():
-            check(f"parquet by {reader}", lambda: compare(read(out), sequences(out)))
+        def skip(what):
+            counts["skipped"] += 1
+            print(f"  - {what}: skipped, LONGWEAVE_TORCH=none", flush=True)
+
+        for compression in ("zstd", "none"):
+            out = weave(f"parquet-{compression}", "--compression", compression)
+            for reader, read in PARQUET.items():
+                check(f"parquet, {compression}, by {reader}", lambda: compare(read(out), sequences(out)))
         for compression in ("zstd", "none"):
             out = weave(f"jsonl-{compression}", "--format", "jsonl", "--compression", compression)
             check(f"jsonl, {compression}, by json", lambda: compare(checks.read_jsonl(out), sequences(out)))
-        for indices in ("sequence", "document"):
-            out = weave(f"mds-{indices}", "--format", "mds", "--mds-indices", indices)
-            check(f"mds, a span for each {indices}, by mosaicml-streaming", lambda: compare(checks.read_mds(out, MDS, length, indices), sequences(out)))
+        # Whole shards, and files of at most a megabyte; local, and as from a bucket.
+        for indices, compression, limit in MDS_OUTPUTS:
+            files = [] if limit is None else ["--mds-shard-bytes", limit]
+            kind = f"mds, a span for each {indices}, {compression}, {'whole shards' if limit is None else limit}"
+            out = weave("-".join(["mds", indices, compression, limit or "whole"]), "--format", "mds", "--mds-indices", indices, "--compression", compression, *files)
+            if compression == "none":
+                check(f"{kind}, by LocalDataset", lambda: compare(checks.check_mds(checks.local_mds(out, MDS), out, length, indices), sequences(out)))
+            if datasets is None:
+                skip(f"{kind}, by StreamingDataset")
+            else:
+                hash = None if (compression, limit) == ("none", None) else "xxh3_64"
+                check(f"{kind}, by StreamingDataset", lambda: compare(datasets.streaming(out, length, indices, hash), sequences(out)))
+        out = weave("megatron", "--format", "megatron")
+        if datasets is None:
+            skip("megatron, by IndexedDataset and GPTDataset")
+        else:
+            check("megatron, by IndexedDataset", lambda: compare(datasets.megatron(out, length, expected.largest >= 65_500), sequences(out)))
+            # Megatron knows documents by the token at their end.
+            if len(expected.separator) == 1 and not expected.sequence + expected.document:
+                rows = datasets.megatron(out, length, expected.largest >= 65_500)
+                check("megatron, by GPTDataset, documents told by their separator", lambda: datasets.gpt(out, length, rows, expected.separator[0]))
+        out = weave("datatrove", "--format", "datatrove", "--holdout", "0.1")
+        if datasets is None:
+            skip("datatrove, by DatatroveFolderDataset")
+        else:
+            check("datatrove, by DatatroveFolderDataset", lambda: compare(datasets.datatrove(out, length), sequences(out)))
+            check("datatrove, documents set aside", lambda: compare(datasets.datatrove(out / "holdout", length), sequences(out / "holdout")))
+        if datasets is None:
+            skip("masks from doc_starts")
+        else:
+            same = weave("parquet-masks", "--holdout", "0.1")
+            check("masks from doc_starts, by torch", lambda: masks(same, out))
+    if datasets is not None:
+        datasets.close()
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     if counts["skipped"] and os.environ.get("LONGWEAVE_REQUIRE_DATA") == "1":
         sys.exit(1)
