@@ -181,10 +181,12 @@ test('show prints each document with its words; --why adds the rule, pass and dr
 })
 
 test('a control character in a document, an id, a keyword or a path reaches no terminal', async () => {
-  const evil = '\u001b]0;owned\u0007\u009b31m\u202e'
-  const rows = documents.slice(0, 20).map((document, i) => ({ ...document, id: `${evil}${i}`, query: [`red car${evil}`], text: `${document.text} <|endoftext|>` }))
-  mkdirSync(out(`evil${evil}`))
-  const path = writeJsonl(out(`evil${evil}/${evil}.jsonl`), rows)
+  const evil = '\u001b]0;owned\u0007\u009b31m\u202e\u200f'
+  // Words would end at these.
+  const lying = `${evil}\u2028\n✓ all is well\t`
+  const rows = documents.slice(0, 20).map((document, i) => ({ ...document, id: `${lying}${i}`, query: [`red car${lying}`], text: `${document.text} <|endoftext|>` }))
+  mkdirSync(out(`evil${lying}`))
+  const path = writeJsonl(out(`evil${lying}/${lying}.jsonl`), rows)
   // A tokenizer whose tokens hold the characters themselves.
   const file = JSON.parse(readFileSync(tokenizer, 'utf8')) as { model: { vocab: Record<string, number> } }
   file.model.vocab = Object.fromEntries(Object.entries(file.model.vocab).map(([word, id]) => [/^w\d/.test(word) ? `${word}${evil}` : word, id]))
@@ -195,12 +197,15 @@ test('a control character in a document, an id, a keyword or a path reaches no t
   const run = ['run', ...config, '--corpus', path, '--tokenizer', out('evil.json'), '--length', '16', '--out', to]
   const said = [
     await cli([...run, '--json']), await cli(run), await cli(['show', to, '0', '--why']), await cli(['show', to, '0', '--json']), await cli(['keywords', '--run', to]),
-    await cli(['run', ...config, '--corpus', `${path}.none`, '--out', out('x')]), await cli(['keywords'], { input: `big${evil} car\n` }), await cli([evil]), await cli(['verify', `${to}${evil}`]),
+    await cli(['run', ...config, '--corpus', `${path}.none`, '--out', out('x')]), await cli(['keywords'], { input: `big${evil} car\n` }), await cli([evil]), await cli(['verify', `${to}${lying}`]),
   ]
   expect(said.slice(0, 5).map(({ status, err }) => [status, err.includes('[')])).toEqual(Array.from({ length: 5 }, () => [0, false]))
-  expect(said[2]?.out).toContain('\\u001b]0;owned\\u0007\\u009b31m\\u202e')
-  expect((lines(said[3]?.out ?? '')[0] as { pieces: { id: string }[] }).pieces[0]?.id).toContain(evil)
-  for (const { out: output, err } of said) expect(output + err).not.toMatch(/[^\P{Cc}\t\n]|[\u202a-\u202e]/u)
+  expect(said[2]?.out).toContain('\\u001b]0;owned\\u0007\\u009b31m\\u202e\\u200f\\u2028\\u000a✓ all is well\\u0009')
+  expect((lines(said[3]?.out ?? '')[0] as { pieces: { id: string }[] }).pieces[0]?.id).toContain(lying)
+  for (const { out: output, err } of said) expect(output + err).not.toMatch(/[^\P{Cc}\t\n]|[\u200e\u200f\u2028-\u202e]|^✓ all is well/mu)
+  // Nor does it become a name or a sentence: of the output's own files those for people have fixed words.
+  expect(Object.keys(filesOf(to)).every((name) => /^(\d{5}\.parquet|[a-zA-Z]+(\.[a-z]+)?|SHA256SUMS)$/.test(name))).toBe(true)
+  expect(readFileSync(join(to, 'README.md'), 'utf8')).not.toMatch(/owned|all is well/)
 })
 
 test('keywords reads lines, one line out for each, and lists those of a run', async () => {

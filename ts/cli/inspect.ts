@@ -3,7 +3,7 @@ import { show, verify } from '../output.ts'
 import type { ShownSequence } from '../output.ts'
 import type { Command } from './commands.ts'
 import { number } from './progress.ts'
-import { jsonLine, printable } from './text.ts'
+import { inline, jsonLine, printable } from './text.ts'
 import { parse, required, wholeNumber } from './usage.ts'
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
@@ -12,13 +12,13 @@ function describe(shown: ShownSequence): string {
   const padding = shown.length - shown.nTokens
   const lines = [`sequence ${shown.sequence} of ${shown.sequences}: ${shown.length.toLocaleString('en')} tokens, ${shown.pieces.length} pieces${padding > 0 ? `, ${padding} tokens of padding` : ''}`]
   if (shown.why !== null) {
-    lines.push(`why: ${shown.why.text}`)
+    lines.push(`why: ${inline(shown.why.text)}`)
     lines.push(`     seed ${shown.why.seed}, epoch ${shown.why.epoch}, finished in round ${shown.why.round}`)
   }
   for (const piece of shown.pieces) {
     const from = piece.offset > 0 ? `, from its token ${piece.offset} on` : ''
-    const keyword = piece.reason === null ? '' : `  [${piece.reason}]`
-    lines.push('', `${String(piece.start).padStart(8)}  ${piece.id ?? `piece of ${piece.len} tokens`}${keyword}`, `${' '.repeat(10)}${piece.len} tokens${from}`)
+    const keyword = piece.reason === null ? '' : `  [${inline(piece.reason)}]`
+    lines.push('', `${String(piece.start).padStart(8)}  ${piece.id === null ? `piece of ${piece.len} tokens` : inline(piece.id)}${keyword}`, `${' '.repeat(10)}${piece.len} tokens${from}`)
     if (piece.pass !== null) {
       const documents = piece.pass.documents === null ? '' : `, one of ${piece.pass.documents} documents with this keyword`
       lines.push(`${' '.repeat(10)}group ${piece.group}: pass ${piece.pass.round + 1} of epoch ${piece.pass.epoch}${documents}`)

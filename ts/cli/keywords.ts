@@ -2,7 +2,7 @@
 import { topKeywords } from '../output.ts'
 import { Rake } from '../rake.ts'
 import type { Command } from './commands.ts'
-import { jsonLine, printable } from './text.ts'
+import { inline, jsonLine, printable } from './text.ts'
 import { UsageError, parse, wholeNumber } from './usage.ts'
 
 /** Lines of stdin. They end at "\n" alone: texts may hold other characters that count as line ends elsewhere. */
@@ -37,7 +37,7 @@ say nothing in --extra-non-informative and run again, which repeats only index, 
     if (typeof values['run'] === 'string') {
       const list = topKeywords(values['run'], wholeNumber(values['top'], '--top'))
       const width = Math.max(9, ...list.map(({ documents }) => String(documents).length))
-      const rows = [`${'documents'.padStart(width)}  keyword`, ...list.map(({ keyword, documents }) => `${String(documents).padStart(width)}  ${keyword}`)]
+      const rows = [`${'documents'.padStart(width)}  keyword`, ...list.map(({ keyword, documents }) => `${String(documents).padStart(width)}  ${inline(keyword)}`)]
       process.stdout.write(json ? jsonLine(list) : printable(`${rows.join('\n')}\n`))
       return
     }

@@ -6,7 +6,7 @@ import { nearest } from '../nearest.ts'
 import { commands } from './commands.ts'
 import type { Command } from './commands.ts'
 import { commandHelp, overview } from './help.ts'
-import { printable } from './text.ts'
+import { inline, printable } from './text.ts'
 import { UsageError } from './usage.ts'
 
 function named(name: string): Command {
@@ -47,7 +47,7 @@ try {
     process.exitCode = 2
   } else if (error instanceof LongweaveError) {
     const usage = error.code === 'OPTIONS_INVALID'
-    process.stderr.write(printable(`longweave: ${error.message} [${error.code}]\n`))
+    process.stderr.write(`longweave: ${inline(error.message)} [${error.code}]\n`)
     process.exitCode = error.code === 'CANCELLED' ? 130 : usage ? 2 : 1
   } else {
     process.stderr.write(printable(`longweave: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`))

@@ -1,6 +1,6 @@
 // Progress of a run: bars on a terminal, a line of JSON for each event with --json, nothing when piped.
 import type { RunEvent, Stage } from '../events.ts'
-import { jsonLine, printable } from './text.ts'
+import { inline, jsonLine } from './text.ts'
 
 /** Where events go. */
 export interface Reporter {
@@ -26,7 +26,7 @@ class Bars implements Reporter {
   #open = false
 
   event(event: RunEvent): void {
-    if (event.type === 'warning') return this.#line(`  ! ${printable(event.message)}\n`)
+    if (event.type === 'warning') return this.#line(`  ! ${inline(event.message)}\n`)
     const title = titles[event.stage].padEnd(20)
     if (event.type === 'stage') {
       if (event.state === 'started') this.#began = event.seconds
@@ -59,7 +59,7 @@ class Bars implements Reporter {
 export function reporter(json: boolean): Reporter {
   if (json) return { event: (event) => void process.stdout.write(jsonLine(event)), end: () => {} }
   if (process.stderr.isTTY) return new Bars()
-  return { event: (event) => void (event.type === 'warning' && process.stderr.write(`longweave: ${printable(event.message)}\n`)), end: () => {} }
+  return { event: (event) => void (event.type === 'warning' && process.stderr.write(`longweave: ${inline(event.message)}\n`)), end: () => {} }
 }
 
 /** Bytes with a unit. */

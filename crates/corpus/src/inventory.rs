@@ -143,6 +143,20 @@ impl Inventory {
         })
     }
 
+    /// Whether splits name files that there are, and files stand below the root: what is read from a file may say anything.
+    pub fn is_sound(&self) -> bool {
+        let below = |path: &str| Path::new(path).components().all(|c| matches!(c, Component::Normal(_))) && !path.is_empty();
+        let rises = |range: Range| match range {
+            Range::Bytes { start, end } => start <= end,
+            Range::RowGroups { start, end } => start <= end,
+            _ => true,
+        };
+        let exist = |split: &Split| u64::from(split.file) < self.files.len() as u64 && rises(split.range);
+        let within = |files: std::ops::Range<u32>| !files.is_empty() && u64::from(files.end) <= self.files.len() as u64;
+        self.files.iter().all(|file| below(&file.path))
+            && self.splits.iter().enumerate().all(|(i, split)| exist(split) && within(self.files_of(i)))
+    }
+
     /// The files of a split.
     pub fn files_of(&self, split: usize) -> std::ops::Range<u32> {
         let Split { file, range } = self.splits[split];
@@ -189,7 +203,11 @@ pub fn inventory(options: &CorpusOptions) -> Result<Inventory> {
         files.push(InputFile { path: relative.join("/"), kind, bytes, modified_ns });
     }
     files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-    let root = root.to_string_lossy().into_owned();
+    let named = root.to_str().map(str::to_owned);
+    let root = named.ok_or_else(|| {
+        let message = format!("the name of the corpus root {} is not UTF-8; rename it, or link to it", root.display());
+        Error::new(Code::InputUnsupported, message).with("path", root.display().to_string())
+    })?;
     let mut inventory = Inventory { root, files, splits: Vec::new() };
     inventory.splits = divide(&inventory, options.split_bytes)?;
     Ok(inventory)
@@ -281,8 +299,15 @@ fn common(bases: &[PathBuf]) -> PathBuf {
 }
 
 /// (bytes, modification time in nanoseconds).
+///
+/// Errors: `INPUT_UNSUPPORTED` for what is no regular file: reading a pipe or a device may never end.
 fn stamp(path: &Path) -> Result<(u64, u64)> {
     let metadata = fs::metadata(path).at("read", path)?;
+    if !metadata.is_file() {
+        let message =
+            format!("{} is no regular file but a directory, pipe, socket or device; copy what it holds into a file", path.display());
+        return Err(Error::new(Code::InputUnsupported, message).with("path", path.display().to_string()));
+    }
     let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     Ok((metadata.len(), modified.map_or(0, |d| d.as_nanos() as u64)))
 }
@@ -355,6 +380,7 @@ fn divide(inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
 
 fn row_group_bytes(path: &Path) -> Result<Vec<u64>> {
     let file = File::open(path).at("open", path)?;
+    crate::parquet_rows::unless_damaged(path, || longweave_storage::check_parquet_footer(&file))?;
     let reader = crate::parquet_rows::unless_damaged(path, || SerializedFileReader::new(file))?;
     Ok(reader.metadata().row_groups().iter().map(|g| g.compressed_size().max(0) as u64).collect())
 }

@@ -5,6 +5,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::CorpusOptions;
+use crate::lines::KEPT;
+
+/// Bytes of what is said to be wrong: the parser repeats strings that it did not expect.
+const LONGEST_REASON: usize = 400;
 
 /// What a row holds.
 #[derive(Debug, Default)]
@@ -20,10 +24,12 @@ pub(crate) struct Fields {
 
 impl Fields {
     pub(crate) fn clear(&mut self) {
-        self.text.clear();
-        self.id.clear();
-        self.source.clear();
+        for field in [&mut self.text, &mut self.id, &mut self.source] {
+            field.clear();
+            field.shrink_to(KEPT);
+        }
         self.queries.clear();
+        self.queries.shrink_to(1024);
         (self.has_text, self.has_id, self.has_source) = (false, false, false);
     }
 }
@@ -36,10 +42,10 @@ pub(crate) fn parse(line: &str, options: &CorpusOptions, fields: &mut Fields) ->
     row.deserialize(&mut deserializer).and_then(|()| deserializer.end()).map_err(|e| {
         // The line number is always 1 here; the column is what helps.
         let text = e.to_string();
-        match text.rsplit_once(" at line 1 column ") {
-            Some((what, column)) => format!("{what} at column {column}"),
-            None => text,
-        }
+        let (what, column) = text.rsplit_once(" at line 1 column ").unwrap_or((&text, ""));
+        let told = &what[..what.floor_char_boundary(LONGEST_REASON)];
+        let more = if told.len() < what.len() { "…" } else { "" };
+        if column.is_empty() { format!("{told}{more}") } else { format!("{told}{more} at column {column}") }
     })
 }
 

@@ -1,15 +1,22 @@
-//! Rows of a Parquet file's row groups, columns by name.
+//! Rows of a Parquet file's row groups, columns by name. Strings are read as bytes and looked at row by row, so that one that is no UTF-8
+//! costs its row and not the file; they stay in the pages that they came in, so that a word of a dictionary is held once.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
-use longweave_common::{Code, Error, Result, ResultExt, caught};
+use arrow_schema::{DataType, Field, FieldRef, Schema};
+use longweave_common::{Code, Ctx, Error, Result, ResultExt, caught};
+use longweave_storage::{Pages, Room, check_parquet_footer};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{Compression, Type as Physical};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 use crate::json::Fields;
 use crate::row::Bad;
@@ -21,24 +28,43 @@ const BATCH_BYTES: i64 = 4 << 20;
 /// Reads the rows of a run of row groups.
 pub(crate) struct ParquetRows {
     reader: ParquetRecordBatchReader,
+    source: BatchSource,
     path: PathBuf,
     batch: Option<RecordBatch>,
     row: usize,
-    rows: u64,
+    /// Rows of earlier batches.
+    before: u64,
+    /// Rows that the row groups say they have.
+    claimed: u64,
     text: String,
     id: Option<String>,
-    source: Option<String>,
+    source_column: Option<String>,
     queries: Option<String>,
+}
+
+/// What batches are read from, once more where the first reader takes too many rows at once.
+struct BatchSource {
+    pages: Pages,
+    room: Arc<Room>,
+    metadata: ArrowReaderMetadata,
+    mask: ProjectionMask,
+    groups: Vec<usize>,
+    batch_rows: usize,
+}
+
+impl BatchSource {
+    /// A reader of all but the first `skip` rows.
+    fn reader(&self, path: &Path, skip: u64) -> Result<ParquetRecordBatchReader> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.pages.clone(), self.metadata.clone());
+        let builder = builder.with_projection(self.mask.clone()).with_row_groups(self.groups.clone()).with_batch_size(self.batch_rows);
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        unless_damaged(path, || if skip > 0 { builder.with_offset(skip).build() } else { builder.build() })
+    }
 }
 
 /// A Parquet file that cannot be read on.
 pub(crate) fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    let what = error.to_string();
-    if what.contains("UTF-8") || what.contains("utf8") {
-        let message = format!("{} has a string that is not valid UTF-8 ({what}); write the column again", path.display());
-        return Error::new(Code::BadUtf8, message).with("file", path.display().to_string());
-    }
-    let message = format!("{} is truncated, damaged or no Parquet file ({what}); fetch or write it again", path.display());
+    let message = format!("{} is truncated, damaged or no Parquet file ({error}); fetch or write it again", path.display());
     Error::new(Code::InputTruncated, message).with("file", path.display().to_string())
 }
 
@@ -49,9 +75,59 @@ pub(crate) fn unless_damaged<T, E: std::fmt::Display>(path: &Path, work: impl Fn
 
 pub(crate) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let file = File::open(path).at("open", path)?;
-    // The file's own schema, not the one that its writer embedded: dictionaries come as plain strings.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    unless_damaged(path, || ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
+    unless_damaged(path, || check_parquet_footer(&file))?;
+    unless_damaged(path, || ParquetRecordBatchReaderBuilder::try_new_with_options(file, skipping()))
+}
+
+/// The file's own schema, not the one that its writer embedded: dictionaries come as plain strings.
+pub(crate) fn skipping() -> ArrowReaderOptions {
+    ArrowReaderOptions::new().with_skip_arrow_metadata(true)
+}
+
+/// Rows that row groups say they have.
+fn rows_of(groups: &[RowGroupMetaData]) -> u64 {
+    groups.iter().fold(0, |sum, group| sum.saturating_add(group.num_rows().max(0) as u64))
+}
+
+/// The file's metadata with the wanted columns' strings as mere bytes.
+fn as_bytes(metadata: &ParquetMetaData, wanted: &[&String]) -> Result<ParquetMetaData, ParquetError> {
+    let file = metadata.file_metadata();
+    let root = file.schema_descr().root_schema();
+    let field = |field: &TypePtr| if wanted.iter().any(|name| *name == field.name()) { bare(field) } else { Ok(Arc::clone(field)) };
+    let fields = root.get_fields().iter().map(field).collect::<Result<Vec<_>, _>>()?;
+    let schema = SchemaDescriptor::new(Arc::new(Type::group_type_builder(root.name()).with_fields(fields).build()?));
+    let file = FileMetaData::new(file.version(), file.num_rows(), file.created_by().map(str::to_owned), None, Arc::new(schema), None);
+    Ok(ParquetMetaData::new(file, metadata.row_groups().to_vec()))
+}
+
+/// A column without what says that its bytes are text.
+fn bare(column: &TypePtr) -> Result<TypePtr, ParquetError> {
+    let info = column.get_basic_info();
+    let repetition = info.repetition();
+    let made = if column.is_group() {
+        let fields = column.get_fields().iter().map(bare).collect::<Result<Vec<_>, _>>()?;
+        Type::group_type_builder(info.name())
+            .with_repetition(repetition)
+            .with_converted_type(info.converted_type())
+            .with_logical_type(info.logical_type_ref().cloned())
+            .with_fields(fields)
+            .build()?
+    } else if column.get_physical_type() == Physical::BYTE_ARRAY {
+        Type::primitive_type_builder(info.name(), Physical::BYTE_ARRAY).with_repetition(repetition).build()?
+    } else {
+        return Ok(Arc::clone(column));
+    };
+    Ok(Arc::new(made))
+}
+
+/// A field whose bytes are read in the pages that they came in.
+fn viewed(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Binary => DataType::BinaryView,
+        DataType::List(item) => DataType::List(viewed(item)),
+        _ => return Arc::clone(field),
+    };
+    Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
 }
 
 fn wanted(options: &CorpusOptions) -> Vec<(&'static str, &String)> {
@@ -92,67 +168,127 @@ fn check_columns(path: &Path, builder: &ParquetRecordBatchReaderBuilder<File>, o
 }
 
 impl ParquetRows {
-    pub(crate) fn open(path: &Path, options: &CorpusOptions, range: Range) -> Result<ParquetRows> {
+    pub(crate) fn open(ctx: &Ctx, path: &Path, options: &CorpusOptions, range: Range) -> Result<ParquetRows> {
         let builder = open(path)?;
         check_columns(path, &builder, options)?;
-        let columns: Vec<usize> = builder
-            .schema()
-            .fields()
-            .iter()
-            .enumerate()
-            .filter(|(_, f)| wanted(options).iter().any(|(_, name)| *name == f.name()))
-            .map(|(i, _)| i)
-            .collect();
+        let names: Vec<&String> = wanted(options).into_iter().map(|(_, name)| name).collect();
+        let is_wanted = |name: &str| names.iter().any(|wanted| *wanted == name);
+        let columns = builder.schema().fields().iter().enumerate().filter(|(_, f)| is_wanted(f.name())).map(|(i, _)| i);
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
+        let all = builder.metadata().row_groups();
         let groups: Vec<usize> = match range {
             Range::RowGroups { start, end } => (start as usize..end as usize).collect(),
-            _ => (0..builder.metadata().num_row_groups()).collect(),
+            _ => (0..all.len()).collect(),
         };
-        let metadata = builder.metadata().row_groups();
-        let rows = groups.iter().map(|&i| metadata.get(i).map_or(0, |g| g.num_rows().max(0) as u64)).sum();
-        let of = |i: &usize| metadata.get(*i).map_or(0, |g| g.total_byte_size().max(0) / g.num_rows().max(1));
+        if groups.last().is_some_and(|&last| last >= all.len()) {
+            return Err(damaged(path, &"it has fewer row groups than when it was listed"));
+        }
+        let of = |&i: &usize| all[i].total_byte_size().max(0) / all[i].num_rows().max(1);
         let row_bytes = groups.iter().map(of).max().unwrap_or(0).max(1);
-        let batch = (BATCH_BYTES / row_bytes).clamp(1, 4096) as usize;
-        let builder = builder.with_projection(mask).with_row_groups(groups).with_batch_size(batch);
-        let reader = unless_damaged(path, || builder.build())?;
+        let batch_rows = (BATCH_BYTES / row_bytes).clamp(1, 4096) as usize;
+        let gzip = all.iter().flat_map(|group| group.columns()).any(|column| matches!(column.compression(), Compression::GZIP(_)));
+        let claimed = groups.iter().fold(0, |sum: u64, &i| sum.saturating_add(rows_of(&all[i..=i])));
+
+        let metadata = unless_damaged(path, || {
+            let bytes = Arc::new(as_bytes(builder.metadata(), &names)?);
+            let plain = ArrowReaderMetadata::try_new(Arc::clone(&bytes), skipping())?;
+            let field = |field: &FieldRef| if is_wanted(field.name()) { viewed(field) } else { Arc::clone(field) };
+            let fields: Vec<FieldRef> = plain.schema().fields().iter().map(field).collect();
+            ArrowReaderMetadata::try_new(bytes, ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))))
+        })?;
+        let room = Room::new(ctx.budget.limit() / 4);
+        let pages = Pages::new(File::open(path).at("open", path)?, gzip, Arc::clone(&room));
+        let source = BatchSource { pages, room, metadata, mask, groups, batch_rows };
         Ok(ParquetRows {
-            reader,
+            reader: source.reader(path, 0)?,
+            source,
             path: path.to_owned(),
             batch: None,
             row: 0,
-            rows,
+            before: 0,
+            claimed,
             text: options.text_field.clone(),
             id: options.id_field.clone(),
-            source: options.source_field.clone(),
+            source_column: options.source_field.clone(),
             queries: options.query_field.clone(),
         })
     }
 
     /// Rows in all, as the file says.
     pub(crate) fn count(&self) -> u64 {
-        self.rows
+        self.claimed
+    }
+
+    /// Reads the next batch where this one is at its end; whether there is a row.
+    fn fill(&mut self) -> Result<bool> {
+        while self.batch.as_ref().is_none_or(|b| self.row >= b.num_rows()) {
+            self.before += self.batch.take().map_or(0, |b| b.num_rows() as u64);
+            self.row = 0;
+            self.source.room.free();
+            let read = unless_damaged(&self.path, || self.reader.next().transpose());
+            match read {
+                Err(_) if self.source.room.was_exceeded() => {
+                    if self.source.batch_rows == 1 {
+                        return Err(self.no_room());
+                    }
+                    self.source.batch_rows = 1;
+                    self.source.room.free();
+                    self.reader = self.source.reader(&self.path, self.before)?;
+                }
+                Err(e) => return Err(e),
+                Ok(None) if self.before < self.claimed => {
+                    let what = format!("its row groups are said to have {} rows, but hold {}", self.claimed, self.before);
+                    return Err(damaged(&self.path, &what));
+                }
+                Ok(None) => return Ok(false),
+                Ok(batch) => self.batch = batch,
+            }
+        }
+        Ok(true)
+    }
+
+    fn no_room(&self) -> Error {
+        let (file, row) = (self.path.display().to_string(), self.before);
+        let message = format!(
+            "{file}: the pages of row {row} of the split unpack to more than a quarter of `memory`; give a larger `memory`, or write the file again \
+             with smaller pages"
+        );
+        Error::new(Code::MemoryBudget, message).with("file", file)
+    }
+
+    /// Whether the next row's strings have more than `bytes` bytes, and whether there is none.
+    pub(crate) fn is_longer(&mut self, bytes: u64) -> Result<(bool, bool)> {
+        if !self.fill()? {
+            return Ok((false, true));
+        }
+        let names = [Some(&self.text), self.id.as_ref(), self.source_column.as_ref()];
+        let column = |name: &String| self.batch.as_ref()?.column_by_name(name);
+        let columns = names.into_iter().flatten().filter_map(column);
+        let length =
+            |column: &ArrayRef| column.as_binary_view_opt().filter(|c| !c.is_null(self.row)).map_or(0, |c| c.value(self.row).len() as u64);
+        Ok((columns.map(length).sum::<u64>() > bytes, false))
     }
 
     /// Reads the next row into `fields`; `None` after the last, `Some(Some(bad))` for one that cannot be used.
     #[allow(clippy::option_option)] // end of rows, and whether the row is bad, are two questions
     pub(crate) fn next(&mut self, fields: &mut Fields) -> Result<Option<Option<Bad>>> {
-        while self.batch.as_ref().is_none_or(|b| self.row >= b.num_rows()) {
-            match unless_damaged(&self.path, || self.reader.next().transpose())? {
-                None => return Ok(None),
-                batch => self.batch = batch,
-            }
-            self.row = 0;
+        if !self.fill()? {
+            return Ok(None);
         }
         let row = self.row;
         self.row += 1;
         fields.clear();
         let column = |name: &Option<String>| name.as_ref().and_then(|n| self.batch.as_ref()?.column_by_name(n)).filter(|c| !c.is_null(row));
-        match column(&Some(self.text.clone())) {
-            Some(text) => {
-                fields.text.push_str(string(text, row));
-                fields.has_text = true;
-            }
-            None => return Ok(Some(Some(Bad::new(Code::BadRow, format!("the column \"{}\" (`textField`) is null", self.text))))),
+        let Some(text) = column(&Some(self.text.clone())) else {
+            return Ok(Some(Some(Bad::new(Code::BadRow, format!("the column \"{}\" (`textField`) is null", self.text)))));
+        };
+        let not_utf8 = |what: Invalid, name: &Option<String>| {
+            let column = name.as_ref().unwrap_or(&self.text);
+            Some(Bad::new(Code::BadUtf8, format!("invalid UTF-8 at byte {} of the column \"{column}\"", what.0)))
+        };
+        fields.has_text = true;
+        if let Err(what) = string(text, row, &mut fields.text) {
+            return Ok(Some(not_utf8(what, &None)));
         }
         if let Some(id) = column(&self.id) {
             fields.has_id = true;
@@ -160,7 +296,9 @@ impl ParquetRows {
                 ($($variant:ident $kind:ident),*) => {
                     match id.data_type() {
                         $(DataType::$variant => fields.id = id.as_primitive::<$kind>().value(row).to_string(),)*
-                        _ => fields.id.push_str(string(id, row)),
+                        _ => if let Err(what) = string(id, row, &mut fields.id) {
+                            return Ok(Some(not_utf8(what, &self.id)));
+                        },
                     }
                 };
             }
@@ -169,27 +307,39 @@ impl ParquetRows {
                 UInt8 UInt8Type, UInt16 UInt16Type, UInt32 UInt32Type, UInt64 UInt64Type
             );
         }
-        if let Some(source) = column(&self.source) {
-            fields.source.push_str(string(source, row));
+        if let Some(source) = column(&self.source_column) {
             fields.has_source = true;
+            if let Err(what) = string(source, row, &mut fields.source) {
+                return Ok(Some(not_utf8(what, &self.source_column)));
+            }
         }
         if let Some(queries) = column(&self.queries) {
-            match queries.data_type() {
-                DataType::List(_) => {
-                    let list = queries.as_list::<i32>().value(row);
-                    fields.queries.extend((0..list.len()).filter(|&i| !list.is_null(i)).map(|i| string(&list, i).to_owned()));
+            let list = match queries.data_type() {
+                DataType::List(_) => queries.as_list::<i32>().value(row),
+                _ => queries.slice(row, 1),
+            };
+            for i in (0..list.len()).filter(|&i| !list.is_null(i)) {
+                let mut query = String::new();
+                if let Err(what) = string(&list, i, &mut query) {
+                    return Ok(Some(not_utf8(what, &self.queries)));
                 }
-                _ => fields.queries.push(string(queries, row).to_owned()),
+                fields.queries.push(query);
             }
         }
         Ok(Some(None))
     }
 }
 
-/// A string of a column whose type was checked.
-fn string(column: &ArrayRef, row: usize) -> &str {
-    match column.data_type() {
-        DataType::LargeUtf8 => column.as_string::<i64>().value(row),
-        _ => column.as_string::<i32>().value(row),
+/// Where bytes are no UTF-8 any more.
+struct Invalid(usize);
+
+/// Appends a string of a column whose type was checked.
+fn string(column: &ArrayRef, row: usize, out: &mut String) -> Result<(), Invalid> {
+    match std::str::from_utf8(column.as_binary_view().value(row)) {
+        Ok(text) => {
+            out.push_str(text);
+            Ok(())
+        }
+        Err(e) => Err(Invalid(e.valid_up_to())),
     }
 }

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use crate::CorpusOptions;
 use crate::inventory::{Inventory, Kind, Packing};
-use crate::lines::{BUFFER, unpacked, unreadable};
+use crate::lines::{BUFFER, unpacked, unreadable, window_log};
 use crate::row::most_line_bytes;
 
 /// Bytes of text that are packed as one frame: threads share the packing of a part.
@@ -66,9 +66,10 @@ pub fn spool_file(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, fil
     let counting = Counting { file: File::open(&source).at("open", &source)?, bytes: Arc::clone(&consumed) };
     let mut input = Cutter {
         cancel: &ctx.cancel,
-        input: unpacked(BufReader::with_capacity(BUFFER, counting), packing).at("read", &source)?,
+        input: unpacked(ctx, BufReader::with_capacity(BUFFER, counting), packing).at("read", &source)?,
         path: &source,
         packing,
+        window_log: window_log(ctx),
         most: most_line_bytes(options),
         line: 0,
     };
@@ -112,6 +113,8 @@ struct Cutter<'a> {
     input: Box<dyn BufRead + Send>,
     path: &'a Path,
     packing: Packing,
+    /// The largest window that is allowed, as a power of two.
+    window_log: u32,
     /// Bytes of a line that are kept: one that is longer is a bad row, however long it is.
     most: u64,
     /// Bytes of the line that is being read, so far.
@@ -123,7 +126,7 @@ impl Cutter<'_> {
     fn fill(&mut self, text: &mut Vec<u8>, more: impl Fn() -> bool) -> Result<bool> {
         while text.len() < FRAME_BYTES {
             self.cancel.check()?;
-            let available = self.input.fill_buf().map_err(|e| unreadable(&e, self.path, self.packing))?;
+            let available = self.input.fill_buf().map_err(|e| unreadable(&e, self.path, self.packing, self.window_log))?;
             if available.is_empty() {
                 return Ok(false);
             }

@@ -4,13 +4,18 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::PathBuf;
 
-use longweave_common::{Code, Ctx, Result, ResultExt};
+use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 
 use crate::inventory::{InputFile, Inventory, Kind, Packing, Range, Split};
 use crate::json::{self, Fields};
-use crate::lines::{Line, Lines};
+use crate::lines::{KEPT, Limits, Line, Lines};
 use crate::parquet_rows::ParquetRows;
 use crate::{CorpusOptions, parts};
+
+/// Most bytes of an id or a source: thousands of them are held at once.
+const LONGEST_ID: usize = 8 << 10;
+/// Most bytes of a line that scan keeps: it only counts.
+const COUNTED: u64 = 1 << 20;
 
 /// A row.
 #[derive(Debug)]
@@ -73,13 +78,13 @@ enum Source {
 
 impl Source {
     /// Opens file number `file` of a corpus, or the range of it.
-    fn open(options: &CorpusOptions, path: PathBuf, file: u32, kind: Kind, range: Range) -> Result<Source> {
+    fn open(ctx: &Ctx, options: &CorpusOptions, path: PathBuf, file: u32, kind: Kind, range: Range) -> Result<Source> {
         Ok(match (kind, range) {
             (Kind::Jsonl(_), Range::Part { part, .. }) => {
-                Source::Lines(Lines::open(&parts::path(options, file, part)?, Packing::Zstd, range)?)
+                Source::Lines(Lines::open(ctx, &parts::path(options, file, part)?, Packing::Zstd, range)?)
             }
-            (Kind::Jsonl(packing), _) => Source::Lines(Lines::open(&path, packing, range)?),
-            (Kind::Parquet, _) => Source::Parquet(Box::new(ParquetRows::open(&path, options, range)?)),
+            (Kind::Jsonl(packing), _) => Source::Lines(Lines::open(ctx, &path, packing, range)?),
+            (Kind::Parquet, _) => Source::Parquet(Box::new(ParquetRows::open(ctx, &path, options, range)?)),
             (Kind::Text, _) => Source::Text(path),
         })
     }
@@ -92,6 +97,7 @@ pub(crate) fn most_line_bytes(options: &CorpusOptions) -> u64 {
 
 /// Lends the rows of one split.
 pub struct RowReader {
+    ctx: Ctx,
     options: CorpusOptions,
     root: PathBuf,
     /// The files of the split, and the number of the first in the corpus.
@@ -103,6 +109,7 @@ pub struct RowReader {
     source: Source,
     /// Number in the file of the next row.
     number: u64,
+    limits: Limits,
     line: Vec<u8>,
     fields: Fields,
 }
@@ -115,34 +122,69 @@ impl RowReader {
         ctx.cancel.check()?;
         let Split { file, range } = inventory.splits[split];
         Ok(RowReader {
+            ctx: ctx.clone(),
             options: options.clone(),
             root: inventory.root.clone().into(),
             files: inventory.files_of(split).map(|f| inventory.files[f as usize].clone()).collect(),
             first_file: file,
             range,
             at: 0,
-            source: Source::open(options, inventory.path(file), file, inventory.files[file as usize].kind, range)?,
+            source: Source::open(ctx, options, inventory.path(file), file, inventory.files[file as usize].kind, range)?,
             number: first,
+            limits: Limits { max: most_line_bytes(options), room: ctx.budget.limit() / 4, wanted: u64::MAX },
             line: Vec::new(),
             fields: Fields::default(),
         })
     }
 
+    /// Whether the next row takes more than `bytes` bytes to hold: to be asked before it is read where memory is short.
+    ///
+    /// Errors: as [`RowReader::next`].
+    pub fn next_is_larger(&mut self, bytes: u64) -> Result<bool> {
+        loop {
+            let (larger, over) = match &mut self.source {
+                Source::Lines(lines) => lines.is_longer(&mut self.line, self.limits, bytes)?,
+                Source::Parquet(rows) => rows.is_longer(bytes)?,
+                Source::Text(_) => (self.files[self.at].bytes > bytes, false),
+                Source::Read => (false, true),
+            };
+            if !over || !self.open_next()? {
+                return Ok(larger);
+            }
+        }
+    }
+
+    /// The text of the document that was lent last; it is lent no more.
+    pub fn take_text(&mut self) -> String {
+        std::mem::take(&mut self.fields.text)
+    }
+
+    /// Opens the split's next file; whether there is one.
+    fn open_next(&mut self) -> Result<bool> {
+        let Some(next) = self.files.get(self.at + 1) else { return Ok(false) };
+        self.at += 1;
+        self.number = 0;
+        let (path, number) = (self.root.join(&next.path), self.first_file + self.at as u32);
+        self.source = Source::open(&self.ctx, &self.options, path, number, next.kind, self.range)?;
+        Ok(true)
+    }
+
     /// The next row; `None` after the last.
     ///
-    /// Errors: `INPUT_TRUNCATED`, `MISSING_COLUMN`, `IO`, which end the reading.
+    /// Errors: `INPUT_TRUNCATED`, `MISSING_COLUMN`, `IO`, `MEMORY_BUDGET`, which end the reading.
     #[allow(clippy::should_implement_trait)] // it lends
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
         let bad = loop {
             if let Some(bad) = self.read()? {
                 break bad;
             }
-            let Some(next) = self.files.get(self.at + 1) else { return Ok(None) };
-            self.at += 1;
-            self.number = 0;
-            let (path, number) = (self.root.join(&next.path), self.first_file + self.at as u32);
-            self.source = Source::open(&self.options, path, number, next.kind, self.range)?;
+            if !self.open_next()? {
+                return Ok(None);
+            }
         };
+        if self.line.capacity() > KEPT {
+            self.line = Vec::new();
+        }
         let file = &self.files[self.at];
         let number = self.number;
         self.number += 1;
@@ -165,8 +207,9 @@ impl RowReader {
     fn read(&mut self) -> Result<Option<Option<Bad>>> {
         let max = self.options.max_document_bytes;
         match &mut self.source {
-            Source::Lines(lines) => Ok(match lines.next(&mut self.line, most_line_bytes(&self.options))? {
+            Source::Lines(lines) => Ok(match lines.next(&mut self.line, self.limits)? {
                 None => None,
+                Some(Line::NoRoom) => return Err(no_room(&self.files[self.at].path, self.number, self.limits.room)),
                 Some(Line::TooLong) => {
                     Some(Some(Bad::new(Code::DocumentTooLarge, format!("the line is longer than a document of {max} bytes can be"))))
                 }
@@ -203,6 +246,16 @@ impl RowReader {
             let reason = format!("the text has {} bytes, more than `maxDocumentBytes` ({max})", self.fields.text.len());
             return Some(Bad::new(Code::DocumentTooLarge, reason));
         }
+        for (option, field, value) in
+            [("idField", &self.options.id_field, &self.fields.id), ("sourceField", &self.options.source_field, &self.fields.source)]
+        {
+            if let Some(field) = field
+                && value.len() > LONGEST_ID
+            {
+                let reason = format!("the field \"{field}\" (`{option}`) has {} bytes, more than {LONGEST_ID}", value.len());
+                return Some(Bad::new(Code::BadRow, reason));
+            }
+        }
         match &self.options.id_field {
             Some(field) if !self.fields.has_id => Some(Bad::new(Code::BadRow, format!("there is no field \"{field}\" (`idField`)"))),
             Some(field) if self.fields.id.is_empty() => Some(Bad::new(Code::BadRow, format!("the field \"{field}\" (`idField`) is empty"))),
@@ -218,7 +271,8 @@ fn read_text(path: &std::path::Path, max: u64, fields: &mut Fields) -> Result<Op
         return Ok(Some(Bad::new(Code::DocumentTooLarge, format!("the file has {length} bytes, more than `maxDocumentBytes` ({max})"))));
     }
     let mut bytes = Vec::with_capacity(length as usize);
-    File::open(path).at("open", path)?.read_to_end(&mut bytes).at("read", path)?;
+    // No more than was listed: what the name leads to may have become something endless.
+    File::open(path).at("open", path)?.take(length).read_to_end(&mut bytes).at("read", path)?;
     match String::from_utf8(bytes) {
         Ok(text) => {
             fields.text = text;
@@ -231,14 +285,30 @@ fn read_text(path: &std::path::Path, max: u64, fields: &mut Fields) -> Result<Op
     }
 }
 
+fn no_room(file: &str, row: u64, room: u64) -> Error {
+    let message = format!(
+        "{file} row {row} has more than {room} bytes, a quarter of `memory`; give a larger `memory`, or say a smaller `maxDocumentBytes`, which makes \
+         it a row that cannot be used"
+    );
+    Error::new(Code::MemoryBudget, message).with("file", file).with("row", row)
+}
+
 /// The id of a document without one: `path:row`, the path without a suffix of compression.
 pub fn default_id(file: &InputFile, row: u64) -> String {
     let path = match file.kind {
-        Kind::Jsonl(Packing::Gzip) => &file.path[..file.path.len() - ".gz".len()],
-        Kind::Jsonl(Packing::Zstd) => &file.path[..file.path.len() - ".zst".len()],
+        Kind::Jsonl(Packing::Gzip) => without(&file.path, ".gz"),
+        Kind::Jsonl(Packing::Zstd) => without(&file.path, ".zst"),
         _ => &file.path,
     };
     format!("{path}:{row}")
+}
+
+/// `path` without a suffix, which may be in capitals.
+fn without<'a>(path: &'a str, suffix: &str) -> &'a str {
+    match path.len().checked_sub(suffix.len()).and_then(|at| path.split_at_checked(at)) {
+        Some((stem, end)) if end.eq_ignore_ascii_case(suffix) => stem,
+        _ => path,
+    }
 }
 
 /// Counts the rows of a split, good or bad.
@@ -248,8 +318,8 @@ pub fn count_rows(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, spl
     let range = inventory.splits[split].range;
     let mut rows = 0;
     for file in inventory.files_of(split) {
-        rows += match Source::open(options, inventory.path(file), file, inventory.files[file as usize].kind, range)? {
-            Source::Lines(lines) => count_lines(ctx, options, lines)?,
+        rows += match Source::open(ctx, options, inventory.path(file), file, inventory.files[file as usize].kind, range)? {
+            Source::Lines(lines) => count_lines(options, lines)?,
             Source::Parquet(rows) => rows.count(),
             Source::Text(_) | Source::Read => 1,
         };
@@ -258,13 +328,10 @@ pub fn count_rows(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, spl
     Ok(rows)
 }
 
-fn count_lines(ctx: &Ctx, options: &CorpusOptions, mut lines: Lines) -> Result<u64> {
+fn count_lines(options: &CorpusOptions, mut lines: Lines) -> Result<u64> {
     let (mut line, mut rows) = (Vec::new(), 0u64);
-    while lines.next(&mut line, most_line_bytes(options))?.is_some() {
+    while lines.next(&mut line, Limits { max: most_line_bytes(options), room: u64::MAX, wanted: COUNTED })?.is_some() {
         rows += 1;
-        if rows.is_multiple_of(1024) {
-            ctx.cancel.check()?;
-        }
     }
     Ok(rows)
 }

@@ -1,20 +1,27 @@
 //! Vectors by id from a Parquet file: columns `id` (strings) and `vector` (lists of floats, fixed or variable).
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
-use longweave_common::{Code, Error, Result};
+use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_storage::{Pages, Room};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use crate::parquet_rows::{open, unless_damaged};
+use crate::parquet_rows::{open, skipping, unless_damaged};
+
+/// Bytes that the pages of some rows may unpack to.
+const ROOM: u64 = 1 << 30;
 
 /// Reads ids and vectors row by row.
 pub struct VectorRows {
     reader: ParquetRecordBatchReader,
+    room: Arc<Room>,
     path: PathBuf,
     batch: Option<RecordBatch>,
     row: usize,
@@ -47,9 +54,12 @@ impl VectorRows {
             return Err(invalid(path, &format!("its columns are {} and {}, not strings and lists of floats", types[0], types[1])));
         }
         let mask = ProjectionMask::roots(builder.parquet_schema(), places);
-        let builder = builder.with_projection(mask).with_batch_size(1024);
+        let (room, metadata) = (Room::new(ROOM), ArrowReaderMetadata::try_new(Arc::clone(builder.metadata()), skipping()));
+        let metadata = unless_damaged(path, || metadata)?;
+        let pages = Pages::new(File::open(path).at("open", path)?, true, Arc::clone(&room));
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata).with_projection(mask).with_batch_size(1024);
         let reader = unless_damaged(path, || builder.build())?;
-        Ok(VectorRows { reader, path: path.to_owned(), batch: None, row: 0, id: String::new(), vector: Vec::new() })
+        Ok(VectorRows { reader, room, path: path.to_owned(), batch: None, row: 0, id: String::new(), vector: Vec::new() })
     }
 
     /// The next id and its vector; `None` after the last.
@@ -59,6 +69,7 @@ impl VectorRows {
     pub fn next(&mut self) -> Result<Option<(&str, &[f64])>> {
         while self.batch.as_ref().is_none_or(|batch| self.row == batch.num_rows()) {
             let reader = &mut self.reader;
+            self.room.free();
             let Some(batch) = unless_damaged(&self.path, || reader.next().transpose())? else { return Ok(None) };
             (self.batch, self.row) = (Some(batch), 0);
         }

@@ -1,7 +1,7 @@
 //! JSON lines: the Parquet fields, one object a line; `.zst` by default.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
@@ -13,6 +13,8 @@ use crate::{Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter
 
 /// zstd's level, its default.
 const LEVEL: i32 = 3;
+/// Bytes of a line that no output reaches: what unpacks to more is none of ours.
+const LONGEST_LINE: u64 = 1 << 30;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -114,7 +116,11 @@ impl JsonlReader {
     pub(crate) fn skip(&mut self) -> Result<bool> {
         self.line.clear();
         let bad = |e: std::io::Error| corrupt(&self.path, &e);
-        Ok(self.input.read_until(b'\n', &mut self.line).map_err(bad)? > 0)
+        let n = (&mut self.input).take(LONGEST_LINE).read_until(b'\n', &mut self.line).map_err(bad)?;
+        if n as u64 == LONGEST_LINE && !self.line.ends_with(b"\n") {
+            return Err(corrupt(&self.path, &format!("a line is longer than {LONGEST_LINE} bytes")));
+        }
+        Ok(n > 0)
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<SequenceRecord>> {

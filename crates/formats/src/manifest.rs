@@ -1,6 +1,6 @@
 //! `longweave.json` and `SHA256SUMS`: what an output directory holds.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::{Sealed, write_file};
@@ -51,10 +51,20 @@ impl OutputManifest {
             return Err(Error::new(Code::VerifyFailed, message).with("file", path.display().to_string()));
         }
         let text = std::fs::read(&path).at("read", &path)?;
-        serde_json::from_slice(&text).map_err(|e| {
-            Error::new(Code::FileCorrupt, format!("{} is no manifest: {e}", path.display())).with("file", path.display().to_string())
-        })
+        let bad = |what: &str| {
+            Error::new(Code::FileCorrupt, format!("{} is no manifest: {what}", path.display())).with("file", path.display().to_string())
+        };
+        let manifest: OutputManifest = serde_json::from_slice(&text).map_err(|e| bad(&e.to_string()))?;
+        match manifest.files.iter().find(|f| !stands_below(&f.name)) {
+            Some(file) => Err(bad(&format!("the file \"{}\" does not stand in the output directory", file.name))),
+            None => Ok(manifest),
+        }
     }
+}
+
+/// Whether a file's name leads to a place below the directory that it is joined to, and nowhere else.
+pub(crate) fn stands_below(name: &str) -> bool {
+    !name.is_empty() && Path::new(name).components().all(|c| matches!(c, Component::Normal(_)))
 }
 
 /// Writes `SHA256SUMS` for files with their sums, as `sha256sum -c` reads it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use ::parquet::basic::{self, ZstdLevel};
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
@@ -15,13 +15,15 @@ use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use longweave_common::{Code, Error, Result, ResultExt, caught};
-use longweave_storage::AtomicFile;
+use longweave_storage::{AtomicFile, Pages, Room, check_parquet_footer};
 
 use crate::ids::corrupt;
 use crate::{Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, ShardFile, WriterOptions};
 
 /// Bytes of token ids in a row group.
 const ROW_GROUP_BYTES: u64 = 64 << 20;
+/// Bytes that the pages of some rows may unpack to when they are read.
+const ROOM: u64 = 1 << 30;
 /// Bytes of token ids that are collected before they are encoded; pages depend on it.
 pub(crate) const BATCH_BYTES: u64 = 4 << 20;
 
@@ -201,8 +203,9 @@ pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord
 }
 
 fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
-    let file = File::open(path).at("open", path)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| corrupt(path, &e))?;
+    let (file, room) = (File::open(path).at("open", path)?, Room::new(ROOM));
+    let metadata = metadata(&file, path)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Pages::new(file, true, Arc::clone(&room)), metadata);
     for field in builder.schema().fields() {
         let known = schema(Provenance::Full, true);
         if known.field_with_name(field.name()).is_ok_and(|known| known.data_type() != field.data_type()) {
@@ -213,6 +216,7 @@ fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     let mut records = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|e| corrupt(path, &e))?;
+        room.free();
         let column = |name: &str| batch.column_by_name(name);
         let u32s = |name: &str, row: usize| -> Vec<u32> {
             column(name).map_or_else(Vec::new, |c| c.as_list::<i32>().value(row).as_primitive::<UInt32Type>().values().to_vec())
@@ -242,10 +246,15 @@ fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     Ok(records)
 }
 
+/// The file's metadata, looked at before the library reads it.
+fn metadata(file: &File, path: &Path) -> Result<ArrowReaderMetadata> {
+    check_parquet_footer(file).map_err(|e| corrupt(path, &e))?;
+    ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(|e| corrupt(path, &e))
+}
+
 /// Rows of each row group.
 pub(crate) fn group_rows(path: &Path) -> Result<Vec<u64>> {
     let file = File::open(path).at("open", path)?;
-    let open = || ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| corrupt(path, &e));
-    let builder = caught(open, |what| corrupt(path, &what))?;
-    Ok(builder.metadata().row_groups().iter().map(|g| g.num_rows().max(0) as u64).collect())
+    let metadata = caught(|| metadata(&file, path), |what| corrupt(path, &what))?;
+    Ok(metadata.metadata().row_groups().iter().map(|g| g.num_rows().max(0) as u64).collect())
 }

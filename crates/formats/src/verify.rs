@@ -7,7 +7,7 @@ use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::checksum_file;
 use serde::Serialize;
 
-use crate::manifest::sums_text;
+use crate::manifest::{stands_below, sums_text};
 use crate::{OutputManifest, Provenance, SequenceReader, SequenceRecord};
 
 /// What was checked.
@@ -42,8 +42,11 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
     let mut report = VerifyReport { files: 1, bytes: sums_text(&sums).len() as u64, sequences: 0, tokens: 0, pieces: 0, holdout: None };
     let mut named = BTreeSet::from(["SHA256SUMS".to_owned()]);
     for (name, sha256) in &sums {
+        if !stands_below(name) {
+            return Err(fail("SHA256SUMS", format!("\"{name}\" is no file of the output directory")));
+        }
         let path = directory.join(name);
-        if !path.exists() {
+        if !path.is_file() {
             return Err(fail(name, "the file is missing"));
         }
         let (bytes, _, found) = checksum_file(&path)?;
@@ -153,7 +156,7 @@ fn check(record: &SequenceRecord, manifest: &OutputManifest) -> Result<(), Strin
         if *start != at || *len == 0 {
             return Err(format!("a piece of {len} tokens begins at {start} where {at} is expected"));
         }
-        at += len;
+        at = at.checked_add(*len).ok_or_else(|| format!("a piece has {len} tokens"))?;
     }
     if at != record.n_tokens {
         return Err(format!("its pieces end at {at}, n_tokens is {}", record.n_tokens));

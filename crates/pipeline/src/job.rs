@@ -207,7 +207,13 @@ impl Job {
         if digest != Some(json!(digest_of(&value))) {
             return Err(refuse(Code::FileCorrupt, "does not match its checksum".into()));
         }
-        serde_json::from_value(value).map_err(|e| refuse(Code::FileCorrupt, format!("does not have the expected shape ({e})")))
+        let file: RunFile =
+            serde_json::from_value(value).map_err(|e| refuse(Code::FileCorrupt, format!("does not have the expected shape ({e})")))?;
+        file.options.check()?;
+        match file.inventory.is_sound() {
+            true => Ok(file),
+            false => Err(refuse(Code::FileCorrupt, "lists splits or files that cannot be".into())),
+        }
     }
 
     fn assemble(file: RunFile, out: &Path) -> Result<Job> {

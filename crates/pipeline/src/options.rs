@@ -626,7 +626,7 @@ impl RunOptions {
         Ok(options)
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let bad = |option: &str, message: String| Err(Error::new(Code::OptionsInvalid, message).with("option", option));
         if self.output.directory.is_none() && self.output.format != OutputFormat::Memory {
             return bad("output.directory", "`output.directory` must be given unless `output.format` is `memory`".into());

@@ -90,6 +90,9 @@ impl PlanFile {
             return Err(Error::new(Code::VersionMismatch, message));
         }
         let header: Header = serde_json::from_value(value).map_err(|e| corrupt(&path, &e.to_string()))?;
+        if header.shard_sequences == 0 {
+            return Err(corrupt(&path, "its shards hold no sequences"));
+        }
         let mut groups = Groups::default();
         for group in read_array::<u32>(&directory.join("groups"))?.chunks_exact(4) {
             groups.keywords.push(KeywordId::new(group[0]));
@@ -167,7 +170,7 @@ impl PlanFile {
                     round: s[5],
                 });
             }
-            at = ((number + 1) * size).min(end);
+            at = (number + 1).saturating_mul(size).min(end);
         }
         Ok(out)
     }

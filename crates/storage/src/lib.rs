@@ -8,13 +8,17 @@ mod digest;
 mod done;
 pub mod failpoint;
 mod lock;
+mod pages;
 mod space;
 mod strings;
+mod thrift;
 
 pub use array::{ArrayFile, ArrayWriter, Scalar, read_array, write_array};
 pub use atomic::{AtomicFile, Sealed, read_exact_at, sweep, sweep_below, sync_directory, write_file};
 pub use digest::{Digest, checksum_file, checksum_with, digest_of};
 pub use done::{DoneRecord, FileRecord};
 pub use lock::{Holder, Lock, host, works};
+pub use pages::{Pages, Room};
 pub use space::{Space, directory_bytes, space};
 pub use strings::{STRING_BATCH_ROWS, StringTable, StringTableWriter, read_strings, write_strings};
+pub use thrift::check_parquet_footer;

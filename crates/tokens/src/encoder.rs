@@ -4,14 +4,18 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Code, Error, Result, ResultExt, caught};
 use serde_json::Value;
 use tokenizers::pipeline::{EncodeOptions, PipelineToken, PipelineTokenizer};
+
+use crate::cost::{Runs, exact_cost, fast_cost};
 
 /// Text to ids and back.
 pub trait Encoder: Send + Sync {
     /// Appends the ids of `text`; adds no special token, but finds those that stand in the text, as tokenizers does.
     fn encode(&self, text: &str, out: &mut Vec<u32>) -> Result<()>;
+    /// Bytes of heap that encoding `text` takes at most, its ids counted, the text not; measured, and rounded up.
+    fn cost(&self, text: &str) -> u64;
     /// The text of `ids`, special tokens included.
     fn decode(&self, ids: &[u32]) -> Result<String>;
     /// The id of a token as it is written in the vocabulary or among the added tokens.
@@ -62,6 +66,7 @@ pub fn load_exact(path: &Path) -> Result<Arc<dyn Encoder>> {
 struct TokenizerFile {
     text: String,
     unigram: bool,
+    runs: Runs,
     vocabulary: Arc<Vocabulary>,
 }
 
@@ -89,7 +94,8 @@ impl TokenizerFile {
         })?;
         // Files of old versions leave the type out; only Unigram's vocabulary is a list.
         let unigram = value["model"]["vocab"].is_array();
-        Ok(TokenizerFile { text: value.to_string(), unigram, vocabulary: Arc::new(vocabulary) })
+        let runs = Runs::of(&value["pre_tokenizer"]);
+        Ok(TokenizerFile { text: value.to_string(), unigram, runs, vocabulary: Arc::new(vocabulary) })
     }
 }
 
@@ -122,8 +128,12 @@ fn failed(what: &str, error: &dyn std::fmt::Display) -> Error {
     Error::new(Code::TokenizerInvalid, format!("the tokenizer cannot {what}: {error}"))
 }
 
+/// Ids of a text in the fast encoder's own type that are kept from text to text.
+const KEPT: usize = 1 << 16;
+
 struct Fast {
     tokenizer: PipelineTokenizer,
+    runs: Runs,
     options: EncodeOptions,
     vocabulary: Arc<Vocabulary>,
 }
@@ -131,9 +141,15 @@ struct Fast {
 impl Fast {
     /// `Err` says why the fast encoder does not cover the file.
     fn new(file: &TokenizerFile) -> Result<Fast, String> {
-        let canonical = tokenizers::canonicalize_str(&file.text).map_err(|e| e.to_string())?;
-        let tokenizer = tokenizers::from_json(&canonical).map_err(|e| e.to_string())?;
-        Ok(Fast { tokenizer, options: EncodeOptions::no_specials(), vocabulary: Arc::clone(&file.vocabulary) })
+        let load = || {
+            let loaded = tokenizers::canonicalize_str(&file.text).map_err(|e| e.to_string());
+            let loaded = loaded.and_then(|canonical| tokenizers::from_json(&canonical).map_err(|e| e.to_string()));
+            loaded.map_err(|what| failed("be loaded", &what))
+        };
+        // The library panics on some files.
+        let tokenizer = caught(load, |what| failed("be loaded", &what)).map_err(|e| e.message().to_owned())?;
+        let (runs, vocabulary) = (file.runs, Arc::clone(&file.vocabulary));
+        Ok(Fast { tokenizer, runs, options: EncodeOptions::no_specials(), vocabulary })
     }
 }
 
@@ -147,9 +163,18 @@ impl Encoder for Fast {
         TOKENS.with_borrow_mut(|tokens| {
             tokens.clear();
             self.tokenizer.encode_into(text, &self.options, tokens).map_err(|e| failed("encode a text", &e))?;
+            if out.is_empty() {
+                out.reserve_exact(tokens.len()); // a large text alone
+            }
             out.extend(tokens.iter().map(|t| t.id()));
+            tokens.clear();
+            tokens.shrink_to(KEPT);
             Ok(())
         })
+    }
+
+    fn cost(&self, text: &str) -> u64 {
+        fast_cost(text, self.runs)
     }
 
     fn decode(&self, ids: &[u32]) -> Result<String> {
@@ -176,7 +201,8 @@ struct Exact {
 
 impl Exact {
     fn new(file: &TokenizerFile, path: &Path) -> Result<Exact> {
-        let tokenizer = tokenizers_exact::Tokenizer::from_bytes(file.text.as_bytes()).map_err(|e| invalid(path, &e.to_string()))?;
+        let load = || tokenizers_exact::Tokenizer::from_bytes(file.text.as_bytes()).map_err(|e| invalid(path, &e.to_string()));
+        let tokenizer = caught(load, |what| invalid(path, what))?;
         Ok(Exact { tokenizer, vocabulary: Arc::clone(&file.vocabulary) })
     }
 }
@@ -186,6 +212,10 @@ impl Encoder for Exact {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(|e| failed("encode a text", &e))?;
         out.extend_from_slice(encoding.get_ids());
         Ok(())
+    }
+
+    fn cost(&self, text: &str) -> u64 {
+        exact_cost(text)
     }
 
     fn decode(&self, ids: &[u32]) -> Result<String> {

@@ -3,6 +3,7 @@
 //! [`load`] gives the fastest encoder whose ids are those of tokenizers 0.23; one that it does not cover is read by 0.23 itself.
 
 mod columns;
+mod cost;
 mod encoder;
 mod scattered;
 mod special;

@@ -8,6 +8,9 @@ use longweave_storage::{ArrayWriter, FileRecord, read_array};
 
 use crate::columns::Columns;
 
+/// Ids that are made narrow at once.
+const NARROWED: usize = 1 << 16;
+
 /// Bytes of a stored id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
@@ -60,14 +63,16 @@ impl TokenWriter {
         match &mut self.ids {
             Ids::U32(writer) => writer.push(tokens)?,
             Ids::U16(writer, narrow) => {
-                narrow.clear();
-                for &id in tokens {
-                    narrow.push(
-                        u16::try_from(id)
-                            .map_err(|_| Error::new(Code::Internal, format!("the id {id} is larger than the vocabulary says")))?,
-                    );
+                for part in tokens.chunks(NARROWED) {
+                    narrow.clear();
+                    for &id in part {
+                        narrow.push(
+                            u16::try_from(id)
+                                .map_err(|_| Error::new(Code::Internal, format!("the id {id} is larger than the vocabulary says")))?,
+                        );
+                    }
+                    writer.push(narrow)?;
                 }
-                writer.push(narrow)?;
             }
         }
         self.total += tokens.len() as u64;
@@ -113,10 +118,21 @@ pub struct TokenStore {
 
 impl TokenStore {
     /// Opens the stores of all splits, each with the `DocId` of its first row, in order.
+    ///
+    /// Errors: `FILE_CORRUPT`, also where a document would end before it begins.
     pub fn open(splits: Vec<(u32, PathBuf)>) -> Result<TokenStore> {
         let first = splits.iter().map(|(first, _)| *first).collect();
         let columns = Columns::checked(splits.iter().map(|(_, prefix)| with_suffix(prefix, ".ids")).collect());
-        let read = |prefix: &Path| Ok(SplitTokens { ends: read_array(&with_suffix(prefix, ".ends"))? });
+        let read = |prefix: &Path| {
+            let path = with_suffix(prefix, ".ends");
+            let ends: Vec<u64> = read_array(&path)?;
+            let falls = ends.windows(2).any(|two| two[1] < two[0] || two[1] - two[0] > u64::from(u32::MAX));
+            if falls || ends.first().is_some_and(|&end| end > u64::from(u32::MAX)) {
+                let message = format!("{} holds no ends of documents; delete the folder it stands in and run again", path.display());
+                return Err(Error::new(Code::FileCorrupt, message).with("file", path.display().to_string()));
+            }
+            Ok(SplitTokens { ends })
+        };
         let splits = splits.iter().map(|(_, prefix)| read(prefix)).collect::<Result<_>>()?;
         Ok(TokenStore { first, splits, columns })
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod files;
+mod hostile;
 mod jsonl;
 mod parquet;
 mod spool;

@@ -63,6 +63,9 @@ mod tests {
             out.extend(text.bytes().map(u32::from));
             Ok(())
         }
+        fn cost(&self, text: &str) -> u64 {
+            4 * text.len() as u64
+        }
         fn decode(&self, ids: &[u32]) -> Result<String> {
             Ok(ids.iter().map(|&id| id as u8 as char).collect())
         }

@@ -1,6 +1,7 @@
 //! Ingest: the one pass that decides which rows are accepted. Per split: the tokens, and by row its status, id, keys, source.
 //!
-//! Reads batches of rows on the task's own thread while the pool tokenizes the batch before.
+//! Reads batches of rows on the task's own thread while the pool tokenizes the batch before. A document that costs much (it is long, or one endless
+//! word) is read and tokenized with nothing beside it, and with all the memory it needs held; one that needs more than there is ends the run.
 
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,12 @@ use crate::{Job, Stage};
 
 /// Bytes of text tokenized at once, at most a 32nd of the memory bound; a larger document is tokenized alone.
 const BATCH_BYTES: u64 = 8 << 20;
-/// Bytes that a byte of text may cost while it is tokenized: text, ids of four bytes, the encoder's scratch.
-const COST: u64 = 8;
+/// Bytes that are held for a byte of a batch: its text and the next one's, ids of four bytes, the encoder's scratch.
+const COST: u64 = 16;
+/// Of these for the encoder's scratch, which threads share: a document that costs more than a thread's share is tokenized alone.
+const SCRATCH: u64 = 6;
+/// No encoder takes more for a byte of text: what is smaller need not be looked at.
+const MOST_COST: u64 = 512;
 
 /// Status of a row: no text.
 pub(crate) const EMPTY: u8 = 0;
@@ -91,6 +96,22 @@ impl Batch {
     }
 }
 
+/// A document that is tokenized alone.
+struct Large {
+    text: String,
+    /// Bytes of heap for the text and to encode it.
+    cost: u64,
+    file: String,
+    row: u64,
+}
+
+/// What was read at once: a batch, and perhaps a large document after it.
+#[derive(Default)]
+struct Read {
+    batch: Batch,
+    large: Option<Large>,
+}
+
 /// Columns and tables by row of the split, written as rows are read.
 struct Tables {
     status: ArrayWriter<u8>,
@@ -118,48 +139,60 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         sources: job.options().source_field.as_ref().map(|_| StringTableWriter::create(&names.sources, "source")).transpose()?,
         rejects: AtomicFile::create(&names.rejects)?,
     };
-    let mut tokens = TokenWriter::create(&names.tokens, width_for(job.file.tokenizer.max_id))?;
-    let mut lens = ArrayWriter::create(&names.lens)?;
+    let mut tokens = Tokens {
+        ids: TokenWriter::create(&names.tokens, width_for(job.file.tokenizer.max_id))?,
+        lens: ArrayWriter::create(&names.lens)?,
+        total: 0,
+    };
     let mut totals = IngestCounts::default();
     let limit = BATCH_BYTES.min(ctx.budget.limit() / 32);
-    let mut held = ctx.budget.reserve(2 * limit * COST, &ctx.cancel)?;
+    let threads = ctx.pool.current_num_threads();
+    let most = (SCRATCH * limit / threads as u64).max(1);
+    let mut held = ctx.budget.reserve(COST * limit, &ctx.cancel)?;
 
-    let mut batch = read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals)?;
-    while !batch.ends.is_empty() {
+    let mut read = |reader: &mut RowReader, patient: bool| {
+        let limits = Limits { bytes: limit, cost: most, patient };
+        read_batch(ctx, job, &*encoder, reader, limits, &mut tables, &mut totals)
+    };
+    let mut now = read(&mut reader, true)?;
+    loop {
         ctx.cancel.check()?;
-        // A document larger than a batch has its share, and nothing is read beside it.
-        let bytes = batch.text.len() as u64;
-        held = held.exchange(2 * COST * bytes.max(limit), &ctx.cancel)?;
-        let work = || ctx.pool.install(|| encode(&*encoder, &batch, ctx.pool.current_num_threads()));
-        let (encoded, next) = if bytes > 2 * limit {
-            (work(), None)
+        let Read { batch, large } = std::mem::take(&mut now);
+        let rows = batch.ends.len() + usize::from(large.is_some());
+        if large.is_some() || rows == 0 {
+            // Nothing is read beside a large document.
+            tokens.push(ctx.pool.install(|| encode(&*encoder, &batch, threads))?)?;
+            drop(batch);
+            if let Some(large) = large {
+                held = held.exchange(large.cost.max(COST * limit), &ctx.cancel)?;
+                tokens.push_one(&encode_large(ctx, &*encoder, large)?)?;
+            } else if !reader.next_is_larger(limit)? {
+                break;
+            } else {
+                // How much it needs is known when it has been read.
+                held = held.exchange(ctx.budget.limit(), &ctx.cancel)?;
+                now = read(&mut reader, false)?;
+                continue;
+            }
+            held = held.exchange(COST * limit, &ctx.cancel)?;
+            now = read(&mut reader, true)?;
         } else {
+            held = held.exchange(COST * limit, &ctx.cancel)?;
             // The pool tokenizes this batch while this thread reads the next.
-            std::thread::scope(|scope| {
+            let work = || ctx.pool.install(|| encode(&*encoder, &batch, threads));
+            let (encoded, next) = std::thread::scope(|scope| {
                 let encoding = scope.spawn(work);
-                let next = read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals);
+                let next = read(&mut reader, true);
                 let encoded = encoding.join().unwrap_or_else(|_| Err(Error::new(Code::Panic, "the tokenizer panicked")));
-                (encoded, Some(next))
-            })
-        };
-        for chunk in encoded? {
-            let mut start = 0;
-            for &len in &chunk.lens {
-                tokens.push(&chunk.ids[start..start + len as usize])?;
-                start += len as usize;
-                totals.tokens += u64::from(len);
-            }
-            lens.push(&chunk.lens)?;
+                (encoded, next)
+            });
+            tokens.push(encoded?)?;
+            now = next?;
         }
-        ctx.progress.advance(batch.ends.len() as u64);
-        batch = match next {
-            Some(next) => next?,
-            None => {
-                drop(batch); // before the next is read
-                read_batch(ctx, job, &mut reader, limit, &mut tables, &mut totals)?
-            }
-        };
+        ctx.progress.advance(rows as u64);
     }
+    drop(held);
+    totals.tokens = tokens.total;
     if tables.status.len() != u64::from(rows.count(split)) {
         let file = &inventory.files[inventory.splits[split].file as usize].path;
         let message = format!(
@@ -170,8 +203,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         return Err(Error::new(Code::InputChanged, message).with("file", file.as_str()));
     }
     let named = |path: &Path, sealed| FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed);
-    let mut files = tokens.commit()?;
-    files.push(named(&names.lens, lens.commit()?));
+    let mut files = tokens.ids.commit()?;
+    files.push(named(&names.lens, tokens.lens.commit()?));
     files.push(named(&names.status, tables.status.commit()?));
     files.push(named(&names.keys, tables.keys.commit()?));
     files.push(named(&names.texts, tables.texts.commit()?));
@@ -183,18 +216,80 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     Ok(DoneRecord { files, counts: json!(totals) })
 }
 
-/// Reads rows until their texts reach `limit` bytes; everything but tokens is decided here.
-fn read_batch(ctx: &Ctx, job: &Job, reader: &mut RowReader, limit: u64, tables: &mut Tables, totals: &mut IngestCounts) -> Result<Batch> {
-    let mut batch = Batch::default();
-    while (batch.text.len() as u64) < limit && batch.ends.len() < 1 << 16 {
+/// Tokens of the split and the lengths of its rows.
+struct Tokens {
+    ids: TokenWriter,
+    lens: ArrayWriter<u32>,
+    total: u64,
+}
+
+impl Tokens {
+    fn push(&mut self, encoded: Vec<Encoded>) -> Result<()> {
+        for part in encoded {
+            let mut start = 0;
+            for &len in &part.lens {
+                self.ids.push(&part.ids[start..start + len as usize])?;
+                start += len as usize;
+            }
+            self.lens.push(&part.lens)?;
+            self.total += start as u64;
+        }
+        Ok(())
+    }
+
+    /// One document's.
+    fn push_one(&mut self, ids: &[u32]) -> Result<()> {
+        self.ids.push(ids)?;
+        self.lens.push(&[length(ids.len())?])?;
+        self.total += ids.len() as u64;
+        Ok(())
+    }
+}
+
+/// How much is read at once.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Bytes of text in a batch.
+    bytes: u64,
+    /// Bytes of heap that encoding a document of a batch may take.
+    cost: u64,
+    /// Whether to stop before a row that is larger than a batch.
+    patient: bool,
+}
+
+/// Reads rows until their texts reach a batch or a large document was read; everything but tokens is decided here.
+fn read_batch(
+    ctx: &Ctx,
+    job: &Job,
+    encoder: &dyn Encoder,
+    reader: &mut RowReader,
+    limits: Limits,
+    tables: &mut Tables,
+    totals: &mut IngestCounts,
+) -> Result<Read> {
+    let mut read = Read::default();
+    let batch = &mut read.batch;
+    while (batch.text.len() as u64) < limits.bytes && batch.ends.len() < 1 << 16 {
         if batch.ends.len() % 1024 == 0 {
             ctx.cancel.check()?;
         }
+        let is_large = reader.next_is_larger(limits.bytes)?;
+        if is_large && (limits.patient || !batch.ends.is_empty()) {
+            break;
+        }
         let Some(row) = reader.next()? else { break };
+        let mut large = None;
         let (status, key, text_hash) = match &row.content {
             Content::Document(document) => {
                 let id = document.id;
-                batch.text.push_str(document.text);
+                let bytes = document.text.len() as u64;
+                let cost = if bytes * MOST_COST > limits.cost { encoder.cost(document.text) } else { 0 };
+                if cost > limits.cost {
+                    let (file, cost) = (row.file.to_owned(), cost + document.text.len() as u64);
+                    large = Some(Large { text: String::new(), cost, file, row: row.number });
+                } else {
+                    batch.text.push_str(document.text);
+                }
                 tables.ids.push(id)?;
                 if let Some(sources) = &mut tables.sources {
                     sources.push(document.source.unwrap_or(""))?;
@@ -218,12 +313,38 @@ fn read_batch(ctx: &Ctx, job: &Job, reader: &mut RowReader, limit: u64, tables: 
                 }
             }
         };
-        batch.ends.push(batch.text.len());
         tables.status.push(&[status])?;
         tables.keys.push(&[key])?;
         tables.texts.push(&[text_hash])?;
+        if let Some(large) = large {
+            read.large = Some(Large { text: reader.take_text(), ..large });
+            break;
+        }
+        batch.ends.push(batch.text.len());
+        if is_large {
+            break; // it was none, after all
+        }
     }
-    Ok(batch)
+    Ok(read)
+}
+
+/// The ids of a large document, whose cost is held.
+fn encode_large(ctx: &Ctx, encoder: &dyn Encoder, large: Large) -> Result<Vec<u32>> {
+    let Large { text, cost, file, row } = large;
+    let limit = ctx.budget.limit();
+    if cost > limit {
+        let message = format!(
+            "{file} row {row}: to tokenize this document of {} bytes may take {cost} bytes, but `memory` allows {limit}; give a larger `memory`, or say a \
+             smaller `maxDocumentBytes`, which makes it a row that cannot be used",
+            text.len()
+        );
+        return Err(Error::new(Code::MemoryBudget, message).with("file", file).with("row", row));
+    }
+    ctx.pool.install(|| {
+        let mut ids = Vec::new();
+        encoder.encode(&text, &mut ids)?;
+        Ok(ids)
+    })
 }
 
 fn reject(job: &Job, tables: &mut Tables, file: &str, row: u64, code: Code, reason: &str) -> Result<()> {
@@ -263,10 +384,15 @@ fn encode(encoder: &dyn Encoder, batch: &Batch, threads: usize) -> Result<Vec<En
                 if !text.is_empty() {
                     encoder.encode(text, &mut out.ids)?;
                 }
-                let len = u32::try_from(out.ids.len() - before).ok().filter(|&n| n < 1 << 31);
-                out.lens.push(len.ok_or_else(|| Error::new(Code::PlanTooLarge, "a document has more than 2³¹−1 tokens; divide it"))?);
+                out.lens.push(length(out.ids.len() - before)?);
             }
             Ok(out)
         })
         .collect()
+}
+
+/// A document's number of tokens.
+fn length(tokens: usize) -> Result<u32> {
+    let length = u32::try_from(tokens).ok().filter(|&n| n < 1 << 31);
+    length.ok_or_else(|| Error::new(Code::PlanTooLarge, "a document has more than 2³¹−1 tokens; divide it"))
 }

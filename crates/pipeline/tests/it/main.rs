@@ -4,6 +4,7 @@
 
 mod crash;
 mod digests;
+mod hostile;
 mod options;
 mod prepare;
 mod run;

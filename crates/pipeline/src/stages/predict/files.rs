@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use longweave_common::Result;
 use longweave_storage::{ArrayWriter, FileRecord, StringTable, StringTableWriter, read_array};
 
+/// Bytes that are kept of a query: thousands are held at once, and none that was written as one has more.
+const LONGEST_QUERY: usize = 8 << 10;
+
 pub(super) struct QueryNames {
     texts: PathBuf,
     segments: PathBuf,
@@ -46,7 +49,7 @@ impl QueryWriter {
     pub(super) fn row<'q>(&mut self, queries: impl Iterator<Item = (u32, &'q str)>) -> Result<()> {
         let before = self.segments.len();
         for (segment, query) in queries {
-            self.texts.push(query)?;
+            self.texts.push(&query[..query.floor_char_boundary(LONGEST_QUERY)])?;
             self.segments.push(&[segment])?;
         }
         self.with_query += u64::from(self.segments.len() > before);

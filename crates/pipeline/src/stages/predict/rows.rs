@@ -21,7 +21,7 @@ pub(super) fn run(ctx: &Ctx, predictor: &dyn Predictor, documents: &mut Document
         if documents.row == first {
             return Ok(());
         }
-        let bytes = batch.iter().map(|d| d.text.len() as u64).sum::<u64>();
+        let bytes = batch.iter().flat_map(|d| d.queries.iter().chain([&d.text])).map(|text| text.len() as u64).sum::<u64>();
         held = held.exchange(COST * bytes.max(limit), &ctx.cancel)?;
         let chunk = batch.len().div_ceil(ctx.pool.current_num_threads() * 4).max(1);
         let predicted: Vec<Queries> =
@@ -54,7 +54,7 @@ fn read_batch(documents: &mut Documents, limit: u64) -> Result<Vec<Document>> {
     let (mut batch, mut bytes, first) = (Vec::new(), 0u64, documents.row);
     while bytes < limit && documents.row - first < 1 << 16 {
         let Some((_, document)) = documents.next()? else { break };
-        bytes += document.as_ref().map_or(0, |d| d.text.len() as u64);
+        bytes += document.as_ref().map_or(0, |d| d.queries.iter().fold(d.text.len(), |sum, query| sum + query.len()) as u64);
         batch.extend(document);
     }
     Ok(batch)

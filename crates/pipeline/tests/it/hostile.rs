@@ -1,0 +1,251 @@
+//! Hostile input: the fuzzers' targets over the inputs that are kept, and over valid files, which are the fuzzers' seeds.
+
+#[allow(dead_code, unreachable_pub, clippy::print_stderr)] // what only the fuzzers use
+#[path = "../../../../fuzz/src/lib.rs"]
+mod targets;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::builder::{Float32Builder, ListBuilder, StringBuilder};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use longweave_formats::{Compression, Format, MdsIndices, Provenance, SequenceRecord, WriterOptions, open_writer};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use serde_json::json;
+
+use crate::Place;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Runs a target; says which input it was that broke a promise.
+fn run(name: &str, target: fn(&[u8]), input: &str, bytes: &[u8]) {
+    if catch_unwind(AssertUnwindSafe(|| target(bytes))).is_err() {
+        panic!("the target {name} breaks a promise over {input} ({} bytes)", bytes.len());
+    }
+}
+
+#[test]
+fn inputs_that_fuzzers_found_break_no_promise() {
+    let mut inputs = 0;
+    for (name, target) in targets::TARGETS {
+        for kept in ["corpus", "regressions"] {
+            let folder = repository().join("fuzz").join(kept).join(name);
+            for entry in fs::read_dir(&folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                run(name, *target, &path.display().to_string(), &fs::read(&path).unwrap());
+                inputs += 1;
+            }
+        }
+    }
+    assert!(inputs >= targets::TARGETS.len(), "only {inputs} inputs are kept");
+}
+
+/// Each seed by target and name, from valid files. With LONGWEAVE_SEEDS=DIR they are written to DIR/TARGET/NAME.
+#[test]
+fn valid_files_are_read_by_every_target() {
+    let directory = std::env::var_os("LONGWEAVE_SEEDS").map(PathBuf::from);
+    let seeds = seeds();
+    for (name, target) in targets::TARGETS {
+        let own: Vec<_> = seeds.iter().filter(|(of, ..)| of == name).collect();
+        assert!(!own.is_empty(), "{name} has no seed");
+        for (_, seed, bytes) in own {
+            run(name, *target, seed, bytes);
+            if let Some(directory) = &directory {
+                fs::create_dir_all(directory.join(name)).unwrap();
+                fs::write(directory.join(name).join(seed), bytes).unwrap();
+            }
+        }
+    }
+}
+
+type Seed = (&'static str, String, Vec<u8>);
+
+fn seeds() -> Vec<Seed> {
+    let mut seeds: Vec<Seed> = Vec::new();
+    corpora(&mut seeds);
+    outputs(&mut seeds);
+    runs(&mut seeds);
+    stores(&mut seeds);
+    seeds
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn corpora(seeds: &mut Vec<Seed>) {
+    let lines = concat!(
+        "\u{feff}{\"text\":\"one tw\\u00f6\\n\",\"id\":\"a\",\"q\":[\"who\",\"what\"],\"source\":\"s\"}\n\n",
+        "{\"id\":7,\"text\":\"three\",\"q\":null,\"source\":null,\"more\":{\"text\":[1.5e300,true,{}]}}\r\n \t\n",
+        "{\"text\":\" \",\"id\":-1}\n{\"text\":4}\nnonsense\n{\"text\":\"last\",\"id\":\"b\",\"q\":\"x\"}"
+    );
+    for (packing, bytes) in
+        [lines.into(), gzip(lines.as_bytes()), zstd::stream::encode_all(lines.as_bytes(), 3).unwrap()].iter().enumerate()
+    {
+        let bytes: &Vec<u8> = bytes;
+        seeds.push(("jsonl", format!("valid-{packing}"), [&[packing as u8, 3, 7], &bytes[..]].concat()));
+    }
+    let mut queries = ListBuilder::new(StringBuilder::new());
+    queries.append_value([Some("who"), None]);
+    queries.append_null();
+    queries.append_value([Some("what")]);
+    queries.append_value([Some("")]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("text", Arc::new(StringArray::from(vec![Some("one"), Some("two"), None, Some(" ")]))),
+        ("id", Arc::new(StringArray::from(vec![Some("a"), Some("b"), Some("c"), None]))),
+        ("q", Arc::new(queries.finish())),
+        ("source", Arc::new(StringArray::from(vec![Some("s"); 4]))),
+    ];
+    let plain: Vec<(&str, ArrayRef)> =
+        vec![("text", Arc::new(StringArray::from(vec!["one", "one", "two"]))), ("id", Arc::new(Int64Array::from(vec![1, 2, 3])))];
+    use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+    let (gzip, zstd) = (Compression::GZIP(GzipLevel::default()), Compression::ZSTD(ZstdLevel::default()));
+    for (i, (columns, fields, packing)) in
+        [(columns.clone(), 7, Compression::UNCOMPRESSED), (columns, 7, zstd), (plain.clone(), 1, gzip), (plain, 1, Compression::SNAPPY)]
+            .into_iter()
+            .enumerate()
+    {
+        seeds.push(("parquet_rows", format!("valid-{i}"), [vec![fields], table(columns, packing)].concat()));
+    }
+    let mut vectors = ListBuilder::new(Float32Builder::new());
+    vectors.append_value([Some(0.5), Some(1.0)]);
+    vectors.append_value([Some(0.0), Some(-1.0)]);
+    let columns: Vec<(&str, ArrayRef)> = vec![("id", Arc::new(StringArray::from(vec!["a", "b"]))), ("vector", Arc::new(vectors.finish()))];
+    seeds.push(("vector_rows", "valid".into(), table(columns, Compression::UNCOMPRESSED)));
+    let header = format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }");
+    let numbers: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    seeds.push(("npy", "valid".into(), [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes(), &numbers].concat()));
+}
+
+fn table(columns: Vec<(&str, ArrayRef)>, packing: parquet::basic::Compression) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+    let properties = WriterProperties::builder().set_compression(packing).set_max_row_group_row_count(Some(2)).build();
+    let mut file = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    file
+}
+
+fn outputs(seeds: &mut Vec<Seed>) {
+    let record = |i: u32| SequenceRecord {
+        input_ids: (i..i + 16).collect(),
+        n_tokens: 15,
+        doc_ids: vec!["a".into(), "b".into()],
+        doc_starts: vec![0, 9],
+        doc_lens: vec![9, 6],
+        doc_offsets: vec![0, i],
+        reasons: vec![Some("key word".into()), None],
+        groups: vec![0, i],
+    };
+    let directory = tempfile::tempdir().unwrap();
+    for (target, format, compression, head) in [
+        ("output_parquet", Format::Parquet, Compression::None, 2),
+        ("output_mds", Format::Mds, Compression::None, 2),
+        ("output_jsonl", Format::Jsonl, Compression::None, 2),
+        ("output_jsonl", Format::Jsonl, Compression::Zstd, 10),
+    ] {
+        let options = WriterOptions {
+            format,
+            length: 16,
+            method: "{}".into(),
+            domain: "quest".into(),
+            provenance: if format == Format::Mds { Provenance::None } else { Provenance::Full },
+            compression,
+            mds_indices: MdsIndices::Document,
+        };
+        let mut writer = open_writer(&options, directory.path(), 0).unwrap();
+        (0..2).for_each(|i| record(i).as_row(|row| writer.push(row)).unwrap());
+        let name = writer.finish().unwrap()[0].name.clone();
+        let bytes = fs::read(directory.path().join(&name)).unwrap();
+        seeds.push((target, format!("valid-{head}"), [vec![head], bytes].concat()));
+    }
+    let output = repository().join("crates/formats/tests/fixtures/jsonl");
+    let file = |name: &str| fs::read(output.join(name)).unwrap();
+    let whole = [targets::joined(&[&file("longweave.json"), &file("SHA256SUMS")]), file("00000.jsonl")].concat();
+    seeds.push(("manifest", "valid".into(), whole));
+}
+
+fn runs(seeds: &mut Vec<Seed>) {
+    let place = Place::with_documents(6);
+    // No seed names this machine's folders.
+    let neutral = |text: String| text.replace(&*place.directory.path().to_string_lossy(), "/place");
+    seeds.push(("options", "quest".into(), neutral(place.json(&[]).to_string()).into_bytes()));
+    let nextlong = json!({ "name": "nextlong", "pool": "all", "k": 8, "chunkChars": 64, "reuse": "run", "fill": "drop" });
+    seeds.push(("options", "nextlong".into(), neutral(place.json(&[("/method", nextlong)]).to_string()).into_bytes()));
+    place.prepare(&[]).unwrap();
+    let run = fs::read_to_string(place.path("out/run.json")).unwrap();
+    seeds.push(("run_json", "quest".into(), neutral(run).into_bytes()));
+    let plan = repository().join("crates/plan/tests/fixtures/plan-2");
+    let column = |name: &str| fs::read(plan.join(name)).unwrap()[32..].to_vec();
+    let header = fs::read(plan.join("plan.json")).unwrap();
+    let parts = [header, column("groups"), column("00000.sequences"), column("00001.sequences"), column("00001.pieces")];
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    seeds.push(("plan_file", "valid".into(), [targets::joined(&parts), column("00000.pieces")].concat()));
+    seeds.push(("tokenizer", "bpe".into(), crate::tokenizer().as_bytes().to_vec()));
+    let words = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": { "type": "NFKC" }, "post_processor": null, "decoder": null,
+        "added_tokens": [{ "id": 0, "content": "<|endoftext|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true }],
+        "pre_tokenizer": { "type": "Whitespace" },
+        "model": { "type": "WordLevel", "vocab": { "<|endoftext|>": 0, "<unk>": 1, "fox": 2 }, "unk_token": "<unk>" },
+    });
+    seeds.push(("tokenizer", "words".into(), words.to_string().into_bytes()));
+    let pieces = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null, "added_tokens": [],
+        "decoder": { "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true },
+        "pre_tokenizer": { "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true },
+        "model": { "type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["▁", -1.0], ["fox", -2.0], ["o", -3.0]], "byte_fallback": false },
+    });
+    seeds.push(("tokenizer", "unigram".into(), pieces.to_string().into_bytes()));
+}
+
+fn stores(seeds: &mut Vec<Seed>) {
+    let fixtures = repository().join("crates/storage/tests/fixtures");
+    for name in ["bytes.array", "keys.array", "longs.array", "shorts.array", "words.array", "empty.array"] {
+        seeds.push(("columns", name.into(), fs::read(fixtures.join(name)).unwrap()));
+    }
+    let done = json!({ "files": [{ "name": "column", "bytes": 0, "xxh3": "0000000000000000" }], "counts": { "rows": 3 } });
+    seeds.push(("columns", "done".into(), done.to_string().into_bytes()));
+    seeds.push(("strings", "ids.arrow".into(), fs::read(fixtures.join("ids.arrow")).unwrap()));
+    let ends: Vec<u8> = [2u64, 2, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let ids: Vec<u8> = [1u16, 2, 3, 4, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
+    seeds.push(("token_store", "two".into(), [targets::joined(&[&ends]), vec![1], ids].concat()));
+    let tokens = repository().join("crates/tokens/tests/fixtures");
+    let four =
+        [targets::joined(&[&fs::read(tokens.join("four.ends")).unwrap()[32..]]), vec![0], fs::read(tokens.join("four.ids")).unwrap()];
+    seeds.push(("token_store", "four".into(), four.concat()));
+}
+
+/// A directory that stands on its own: a name with `..` or of another place is no file of it.
+#[test]
+fn an_output_leads_nowhere_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let outside = directory.path().join("outside.jsonl");
+    File::create(&outside).unwrap().write_all(b"{\"input_ids\":[1],\"n_tokens\":1}\n").unwrap();
+    let output = directory.path().join("output");
+    fs::create_dir(&output).unwrap();
+    for name in ["../outside.jsonl", outside.to_str().unwrap(), "", "./x"] {
+        let manifest = json!({
+            "format": "jsonl", "length": 1, "sequences": 1, "provenance": "none",
+            "files": [{ "name": name, "bytes": 0, "sha256": "", "sequences": 1 }],
+        });
+        fs::write(output.join("longweave.json"), manifest.to_string()).unwrap();
+        fs::write(output.join("SHA256SUMS"), "").unwrap();
+        let refused = [longweave_formats::SequenceReader::open(&output).err(), longweave_formats::verify_output(&output).err()];
+        for error in refused {
+            let error = error.unwrap();
+            assert!(
+                error.code() == longweave_common::Code::FileCorrupt && error.message().contains("does not stand in"),
+                "{name}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! See `strings` in src/lib.rs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| longweave_fuzz::fuzz(longweave_fuzz::strings, data));

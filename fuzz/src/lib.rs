@@ -1,0 +1,398 @@
+//! What the fuzz targets do: each takes any bytes and panics where longweave breaks a promise. A reader of files gives rows or an error of
+//! longweave's own, whatever the bytes are: no panic, no allocation that only a header asks for, no end that never comes.
+//!
+//! The fuzzer and the tests on stable share this file (`crates/pipeline/tests/it/hostile.rs` replays `corpus/` and `regressions/`).
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use longweave_common::{Code, Ctx, DocId, Result};
+use longweave_corpus::{Content, CorpusOptions, Inventory, RowReader, VectorRows, count_rows, inventory};
+use longweave_formats::{SequenceReader, verify_output};
+use longweave_neighbours::{Npy, Vectors};
+use longweave_pipeline::{Job, RunOptions, Stage, tasks};
+use longweave_plan::PlanFile;
+use longweave_storage::{DoneRecord, Scalar, StringTable, read_array, read_strings, write_array};
+use longweave_tokens::TokenStore;
+use serde_json::{Value, json};
+
+/// A target by name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("jsonl", jsonl),
+    ("parquet_rows", parquet_rows),
+    ("vector_rows", vector_rows),
+    ("npy", npy),
+    ("output_jsonl", output_jsonl),
+    ("output_mds", output_mds),
+    ("output_parquet", output_parquet),
+    ("manifest", manifest),
+    ("options", options),
+    ("run_json", run_json),
+    ("plan_file", plan_file),
+    ("columns", columns),
+    ("strings", strings),
+    ("token_store", token_store),
+    ("tokenizer", tokenizer),
+];
+
+/// A folder of this thread, in memory where there is a file system in memory.
+fn place() -> PathBuf {
+    thread_local! {
+        static PLACE: tempfile::TempDir = {
+            let memory = Path::new("/dev/shm");
+            let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+            made.expect("a folder for the target's files can be made")
+        };
+    }
+    PLACE.with(|place| place.path().to_owned())
+}
+
+/// An empty folder below [`place`].
+fn folder(name: &str) -> PathBuf {
+    let folder = place().join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).expect("the target's own folder can be emptied");
+    }
+    fs::create_dir_all(&folder).expect("the target's own folder can be made");
+    folder
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).expect("the target's own files can be written");
+}
+
+fn ctx() -> &'static Ctx {
+    static CTX: OnceLock<Ctx> = OnceLock::new();
+    CTX.get_or_init(|| Ctx::new(1, 1 << 28).expect("one thread can be started"))
+}
+
+/// An error is one that a person can act on.
+fn told<T>(result: Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) => {
+            assert!(!matches!(error.code(), Code::Internal | Code::Panic), "{error}");
+            assert!(!error.message().is_empty());
+            None
+        }
+    }
+}
+
+/// The first part of `data`, of the length that its first two bytes say, and the rest.
+fn part<'a>(data: &mut &'a [u8]) -> &'a [u8] {
+    let Some((length, rest)) = data.split_first_chunk() else { return std::mem::take(data) };
+    let (part, rest) = rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len()));
+    *data = rest;
+    part
+}
+
+/// `parts` as [`part`] takes them, for seeds.
+pub fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.iter().flat_map(|part| [&(part.len() as u16).to_le_bytes(), *part].concat()).collect()
+}
+
+/// Options for one file; the lowest bits of `fields` say which fields are wanted.
+fn corpus_options(path: &Path, fields: u8) -> CorpusOptions {
+    let wanted = |bit: u8, name: &str| (fields >> bit & 1 == 1).then(|| name.to_owned());
+    CorpusOptions {
+        paths: vec![path.to_string_lossy().into_owned()],
+        root: None,
+        text_field: "text".into(),
+        id_field: wanted(0, "id"),
+        query_field: wanted(1, "q"),
+        source_field: wanted(2, "source"),
+        max_document_bytes: 256,
+        split_bytes: u64::MAX,
+        spool: None,
+    }
+}
+
+/// All rows of a corpus, each as a text that tells all of it.
+fn rows(options: &CorpusOptions) -> Result<Vec<String>> {
+    let inventory: Inventory = inventory(options)?;
+    let (mut all, mut file, mut first) = (Vec::new(), u32::MAX, 0);
+    for (split, part) in inventory.splits.iter().enumerate() {
+        if part.file != file {
+            (file, first) = (part.file, 0);
+        }
+        let mut reader = RowReader::open(ctx(), options, &inventory, split, first)?;
+        let before = first;
+        while let Some(row) = reader.next()? {
+            assert_eq!(row.number, first, "rows are numbered one after the other");
+            first += 1;
+            let content = match row.content {
+                Content::Document(d) => {
+                    assert!(d.text.len() <= 256 && !d.text.trim().is_empty() && !d.id.is_empty());
+                    format!("{:?}", (d.id, d.text, d.source, d.queries))
+                }
+                Content::Empty => "empty".to_owned(),
+                Content::Bad(bad) => format!("{} {}", bad.code.name(), bad.reason),
+            };
+            all.push(content);
+            if all.len() == 100_000 {
+                return Ok(all);
+            }
+        }
+        assert_eq!(count_rows(ctx(), options, &inventory, split)?, first - before, "scan counts the rows that are read");
+    }
+    Ok(all)
+}
+
+/// A JSONL file, plain or packed (bytes that say which, where it is divided, which fields are wanted; then the file): its rows are those of
+/// all its splits together, and packing changes none.
+pub fn jsonl(data: &[u8]) {
+    let Some((&[packing, parts, fields], content)) = data.split_first_chunk() else { return };
+    let folder = folder("jsonl");
+    let path = folder.join(["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"][usize::from(packing % 3)]);
+    write(&path, content);
+    let mut options = corpus_options(&path, fields);
+    let whole = told(rows(&options));
+    if packing % 3 != 0 {
+        return;
+    }
+    assert!(whole.is_some(), "a plain file can be read to its end");
+    options.split_bytes = (content.len() as u64 / (1 + u64::from(parts % 16))).max(1);
+    assert_eq!(told(rows(&options)), whole, "in splits of {} bytes", options.split_bytes);
+    let packed = folder.join("packed");
+    fs::create_dir(&packed).expect("the folder is new");
+    let path = if parts & 16 == 0 {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).expect("memory takes all");
+        write(&packed.join("a.jsonl.gz"), &encoder.finish().expect("memory takes all"));
+        packed.join("a.jsonl.gz")
+    } else {
+        write(&packed.join("a.jsonl.zst"), &zstd::stream::encode_all(content, 1).expect("memory takes all"));
+        packed.join("a.jsonl.zst")
+    };
+    assert_eq!(told(rows(&corpus_options(&path, fields))), whole, "packed");
+}
+
+/// A Parquet file as a corpus (a byte that says which columns are wanted, then the file): row groups alone give the rows of all together.
+pub fn parquet_rows(data: &[u8]) {
+    let Some((&fields, content)) = data.split_first() else { return };
+    let path = folder("parquet").join("a.parquet");
+    write(&path, content);
+    let mut options = corpus_options(&path, fields);
+    let whole = told(rows(&options));
+    options.split_bytes = 1;
+    if let (Some(whole), Some(parts)) = (whole, told(rows(&options))) {
+        assert_eq!(parts, whole, "in row groups");
+    }
+}
+
+/// A Parquet file of vectors by id.
+pub fn vector_rows(data: &[u8]) {
+    let path = folder("vectors").join("a.parquet");
+    write(&path, data);
+    let Some(mut rows) = told(VectorRows::open(&path)) else { return };
+    for _ in 0..10_000 {
+        let Some(Some(_)) = told(rows.next().map(|row| row.map(|(id, vector)| id.len() + vector.len()))) else { break };
+    }
+}
+
+/// A NumPy file, and the same bytes as vectors in fixed point.
+pub fn npy(data: &[u8]) {
+    let path = folder("npy").join("a.npy");
+    write(&path, data);
+    if let Some(mut file) = told(Npy::open(&path)) {
+        let (mut rows, mut total, mut out) = (file.rows(), 0, Vec::new());
+        rows = rows.min(1000);
+        while let Some(n) = told(file.read(7, &mut out)) {
+            assert_eq!(out.len(), n * file.dims());
+            total += n as u64;
+            if n == 0 || total >= rows {
+                break;
+            }
+        }
+    }
+    if let Some((&dims, rest)) = data.split_first() {
+        let numbers = rest.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
+        told(Vectors::from_data(usize::from(dims), numbers).map(|vectors| vectors.rows()));
+    }
+}
+
+/// The manifest of an output whose one file holds `sequences` sequences.
+fn manifest_of(format: &str, file: &str, sequences: u64, provenance: &str) -> Value {
+    json!({
+        "format": format, "length": 16, "sequences": sequences, "provenance": provenance,
+        "files": [{ "name": file, "bytes": 0, "sha256": "", "sequences": sequences }],
+    })
+}
+
+/// Reads all sequences of an output with one file, to and fro.
+fn output(format: &str, file: &str, sequences: u8, provenance: &str, content: &[u8]) {
+    let folder = folder(format);
+    let sequences = u64::from(sequences % 8);
+    write(&folder.join("longweave.json"), manifest_of(format, file, sequences, provenance).to_string().as_bytes());
+    write(&folder.join(file), content);
+    sequences_of(&folder);
+}
+
+fn sequences_of(folder: &Path) {
+    let Some(mut reader) = told(SequenceReader::open(folder)) else { return };
+    let n = reader.len().min(8);
+    for number in (0..n).chain((0..n).rev()).chain([n]) {
+        told(reader.get(number));
+    }
+}
+
+/// A JSONL file of an output (a byte: how many sequences it should have, and whether it is packed).
+pub fn output_jsonl(data: &[u8]) {
+    let Some((&head, content)) = data.split_first() else { return };
+    output("jsonl", if head & 8 == 0 { "00000.jsonl" } else { "00000.jsonl.zst" }, head, "full", content);
+}
+
+/// A shard of MDS.
+pub fn output_mds(data: &[u8]) {
+    let Some((&head, content)) = data.split_first() else { return };
+    output("mds", "shard.00000.mds", head, "none", content);
+}
+
+/// A Parquet file of an output.
+pub fn output_parquet(data: &[u8]) {
+    let Some((&head, content)) = data.split_first() else { return };
+    output("parquet", "00000.parquet", head, "full", content);
+}
+
+/// A whole output: `longweave.json`, `SHA256SUMS` and a JSONL file are read and verified.
+pub fn manifest(mut data: &[u8]) {
+    let folder = folder("manifest");
+    for name in ["longweave.json", "SHA256SUMS"] {
+        write(&folder.join(name), part(&mut data));
+    }
+    write(&folder.join("00000.jsonl"), data);
+    told(verify_output(&folder).map(|report| report.sequences));
+    sequences_of(&folder);
+}
+
+/// Resolved options: what parses is written and read again as the same.
+pub fn options(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some(options) = told(RunOptions::parse(text)) else { return };
+    let again = serde_json::to_string(&options).expect("options are JSON");
+    let again = RunOptions::parse(&again).expect("what was parsed parses again");
+    assert_eq!(json!(options), json!(again));
+    let _ = (options.plan_options(1), options.shape(1), options.shard_sequences(), options.corpus_options(), options.method_sentence());
+    for stage in Stage::ALL {
+        let _ = (options.has(stage), options.inputs(stage).count());
+    }
+}
+
+/// `run.json`. Its work directory is put back into the run's own: the target writes nowhere else.
+pub fn run_json(data: &[u8]) {
+    let out = folder("run");
+    match serde_json::from_slice::<Value>(data) {
+        Ok(mut value) => {
+            if let Some(work) = value.pointer_mut("/options/work") {
+                *work = Value::Null;
+            }
+            write(&out.join("run.json"), value.to_string().as_bytes());
+        }
+        Err(_) => write(&out.join("run.json"), data),
+    }
+    if let Some(job) = told(Job::open(&out)) {
+        told(tasks::list(&job).map(|stages| stages.len()));
+    }
+}
+
+/// `bytes` as a column at `path`; the odd end is left out.
+fn column<T: Scalar>(path: &Path, bytes: &[u8]) -> Vec<T> {
+    let elements: Vec<T> = bytes.chunks_exact(T::WIDTH).map(T::get).collect();
+    write_array(path, &elements).expect("the target's own files can be written");
+    elements
+}
+
+/// A plan: `plan.json`, and the elements of its columns.
+pub fn plan_file(mut data: &[u8]) {
+    let folder = folder("plan");
+    write(&folder.join("plan.json"), part(&mut data));
+    for name in ["groups", "00000.sequences", "00001.sequences", "00001.pieces"] {
+        column::<u32>(&folder.join(name), part(&mut data));
+    }
+    column::<u32>(&folder.join("00000.pieces"), data);
+    let Some(plan) = told(PlanFile::open(&folder)) else { return };
+    let n = plan.sequences();
+    let _ = (plan.shape(), plan.groups().len(), plan.stats());
+    for (first, count) in [(0, n.min(64)), (0, 1), (1, 1), (n / 2, 1), (n.saturating_sub(1), 1), (0, n), (u64::MAX, 1)] {
+        if let Some(sequences) = told(plan.read(first, count)) {
+            assert_eq!(sequences.len() as u64, count);
+        }
+    }
+}
+
+/// A column as it stands on the disk, of every width; a done record.
+pub fn columns(data: &[u8]) {
+    let path = folder("columns").join("column");
+    write(&path, data);
+    told(read_array::<u8>(&path).map(|c| c.len()));
+    told(read_array::<u16>(&path).map(|c| c.len()));
+    told(read_array::<u32>(&path).map(|c| c.len()));
+    told(read_array::<u64>(&path).map(|c| c.len()));
+    told(read_array::<u128>(&path).map(|c| c.len()));
+    told(DoneRecord::read(&path, path.parent().expect("it stands in a folder")).map(|record| record.is_some()));
+}
+
+/// A table of strings.
+pub fn strings(data: &[u8]) {
+    let path = folder("strings").join("ids.arrow");
+    write(&path, data);
+    if let Some(table) = told(read_strings(&path)) {
+        assert_eq!(table.iter().map(|row| row.len()).count(), table.len());
+        if let Some(last) = table.len().checked_sub(1) {
+            assert_eq!(Some(table.get(last)), table.iter().last());
+        }
+    }
+    for rows in [&[0][..], &[1, 2], &[4095, 4096], &[100_000]] {
+        told(StringTable::pick(&path, rows, |_, text| assert!(text.len() <= data.len())));
+    }
+}
+
+/// A token store of one split: where rows end, and ids of two or four bytes.
+pub fn token_store(mut data: &[u8]) {
+    let folder = folder("tokens");
+    let ends = column::<u64>(&folder.join("00000.tokens.ends"), part(&mut data));
+    let ids = folder.join("00000.tokens.ids");
+    match data.split_first() {
+        Some((0, rest)) => write(&ids, rest),
+        Some((1, rest)) => drop(column::<u16>(&ids, rest)),
+        _ => drop(column::<u32>(&ids, data)),
+    }
+    let Some(store) = told(TokenStore::open(vec![(0, folder.join("00000.tokens"))])) else { return };
+    assert_eq!(store.is_empty(), ends.is_empty());
+    let mut out = Vec::new();
+    for row in 0..ends.len().min(100) as u32 {
+        let len = store.len(DocId::new(row));
+        told(store.read_into(DocId::new(row), 0, len, &mut out));
+        told(store.read_into(DocId::new(row), len / 2, 1, &mut out));
+    }
+}
+
+/// A tokenizer.json, and a text with it.
+pub fn tokenizer(data: &[u8]) {
+    let path = folder("tokenizer").join("tokenizer.json");
+    write(&path, data);
+    let Some(loaded) = told(longweave_tokens::load(&path)) else { return };
+    let mut ids = Vec::new();
+    if told(loaded.encoder.encode("The quick  brown fox,\t1234567 ﷺ é\u{301}<|endoftext|>\n\n\0 x", &mut ids)).is_some() {
+        told(loaded.encoder.decode(&ids[..ids.len().min(100)]));
+    }
+}
+
+/// Runs a target as a fuzzer does: panics that longweave catches are silent, one that escapes is told and ends the process.
+pub fn fuzz(target: fn(&[u8]), data: &[u8]) {
+    use std::sync::{Mutex, Once, PoisonError};
+    static HOOK: Once = Once::new();
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    HOOK.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| *LAST.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string()));
+    });
+    if std::panic::catch_unwind(|| target(data)).is_err() {
+        eprintln!("{}", LAST.lock().unwrap_or_else(PoisonError::into_inner));
+        std::process::abort();
+    }
+}
