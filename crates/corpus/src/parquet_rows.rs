@@ -15,7 +15,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, Type as Physical};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{FileMetaData, ParquetMetaData};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 use crate::json::Fields;
@@ -82,11 +82,6 @@ pub(crate) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>>
 /// The file's own schema, not the one that its writer embedded: dictionaries come as plain strings.
 pub(crate) fn skipping() -> ArrowReaderOptions {
     ArrowReaderOptions::new().with_skip_arrow_metadata(true)
-}
-
-/// Rows that row groups say they have.
-fn rows_of(groups: &[RowGroupMetaData]) -> u64 {
-    groups.iter().fold(0, |sum, group| sum.saturating_add(group.num_rows().max(0) as u64))
 }
 
 /// The file's metadata with the wanted columns' strings as mere bytes.
@@ -187,7 +182,7 @@ impl ParquetRows {
         let row_bytes = groups.iter().map(of).max().unwrap_or(0).max(1);
         let batch_rows = (BATCH_BYTES / row_bytes).clamp(1, 4096) as usize;
         let gzip = all.iter().flat_map(|group| group.columns()).any(|column| matches!(column.compression(), Compression::GZIP(_)));
-        let claimed = groups.iter().fold(0, |sum: u64, &i| sum.saturating_add(rows_of(&all[i..=i])));
+        let claimed = groups.iter().fold(0, |sum: u64, &i| sum.saturating_add(all[i].num_rows().max(0) as u64));
 
         let metadata = unless_damaged(path, || {
             let bytes = Arc::new(as_bytes(builder.metadata(), &names)?);
