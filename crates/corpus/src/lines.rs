@@ -68,7 +68,7 @@ pub(crate) enum Line {
     Whole,
     /// It has more bytes than a row may have, and was passed over.
     TooLong,
-    /// It has more bytes than there is memory for; reading ends here.
+    /// It has more bytes than there is memory for; it was passed over.
     NoRoom,
 }
 
@@ -216,8 +216,10 @@ impl Begun {
             *line = Vec::new();
         } else if length > limits.wanted {
             self.more = true;
-        } else if length > limits.room {
-            (self.no_room, self.ended) = (true, true);
+        } else if self.no_room || length > limits.room {
+            // Whether it is longer than a row may be is told at its end.
+            self.no_room = true;
+            *line = Vec::new();
         } else {
             if line.capacity() - line.len() < part.len() {
                 // A quarter more each time: twice as much is a lot where lines are large.
