@@ -322,10 +322,12 @@ fn output_bytes(job: &Job, facts: &Facts) -> Result<f64> {
     // Larger vocabularies pack less well.
     let bits = f64::from(job.file.tokenizer.max_id.max(2)).log2();
     let packed = 1.5 * bits / 15.6;
-    let (token, piece) = match (output.format, output.compression) {
-        (OutputFormat::Parquet, _) | (OutputFormat::Jsonl, Compression::Zstd) => (packed, 16.0),
+    let width = if width_for(job.file.tokenizer.max_id) == Width::U16 { 2.0 } else { 4.0 };
+    let (token, piece) = match (output.format, output.compression()) {
+        (OutputFormat::Parquet | OutputFormat::Jsonl | OutputFormat::Mds, Compression::Zstd) => (packed, 16.0),
         (OutputFormat::Jsonl, Compression::None) => (2.0 + bits * 0.3, 60.0 + facts.id),
-        (OutputFormat::Mds, _) => (4.0, 16.0),
+        (OutputFormat::Parquet | OutputFormat::Mds, Compression::None) => (4.0, 16.0),
+        (OutputFormat::Megatron | OutputFormat::Datatrove, _) => (width, 16.0),
         (OutputFormat::Memory, _) => (0.0, 0.0),
     };
     let told = match output.provenance {
@@ -343,7 +345,8 @@ pub(crate) fn stage_seconds(job: &Job, stage: Stage, facts: &Facts) -> Result<Op
     let (gigabytes, million) = (facts.text_bytes / 1e9, facts.rows / 1e6);
     let pack = match options.output.format {
         OutputFormat::Jsonl => PACK_JSONL,
-        OutputFormat::Mds => PACK_MDS,
+        // Ids as they stand in memory, without compression.
+        OutputFormat::Mds | OutputFormat::Megatron | OutputFormat::Datatrove => PACK_MDS,
         OutputFormat::Parquet | OutputFormat::Memory => PACK_PARQUET,
     };
     let plan = planned(job, facts)?;

@@ -16,7 +16,7 @@ use arrow_ipc::Block;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use longweave_common::{Error, Result, ResultExt};
+use longweave_common::{Error, Result, ResultExt, caught};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::array::{corrupt, read_error};
@@ -206,8 +206,10 @@ impl Batches {
         if xxh3_64(&bytes) != self.sums[number] {
             return Err(corrupt(&self.path, "does not match its checksum"));
         }
-        let batch = self.decoder.read_record_batch(block, &Buffer::from_vec(bytes));
-        let batch = batch.map_err(|e| corrupt(&self.path, &format!("is no readable Arrow file ({e})")))?;
+        let bad = |what: &str| corrupt(&self.path, &format!("is no readable Arrow file ({what})"));
+        // The library panics on some damage that a checksum of it would fit.
+        let decode = || self.decoder.read_record_batch(block, &Buffer::from_vec(bytes)).map_err(|e| bad(&e.to_string()));
+        let batch = caught(decode, bad)?;
         let column = batch.as_ref().and_then(|b| b.columns().first()).and_then(|c| c.as_any().downcast_ref::<LargeStringArray>());
         column.cloned().ok_or_else(|| corrupt(&self.path, "has no LargeUtf8 column first"))
     }
@@ -300,51 +302,6 @@ impl StringTable {
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.batches.iter().flat_map(|b| (0..b.len()).map(|i| b.value(i)))
     }
-}
-
-fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    corrupt(path, &format!("is no readable Arrow file ({error})"))
-}
-
-/// A reader of a file whose footer names no place beyond its end: the library takes memory for whatever is named. It panics on some damage.
-fn reader(path: &Path) -> Result<FileReader<BufReader<File>>> {
-    let mut file = BufReader::new(File::open(path).at("open", path)?);
-    let open = || {
-        check_footer(&mut file).map_err(|e| unreadable(path, &e))?;
-        FileReader::try_new(file, None).map_err(|e| unreadable(path, &e))
-    };
-    caught(open, |what| unreadable(path, &what))
-}
-
-/// Reads footer and places of blocks. The last ten bytes are the footer's length and a magic word.
-fn check_footer(file: &mut BufReader<File>) -> io::Result<()> {
-    let length = file.get_ref().metadata()?.len();
-    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
-    let mut end = [0; 10];
-    file.seek(SeekFrom::Start(length.saturating_sub(10)))?;
-    file.read_exact(&mut end)?;
-    let footer_length = read_footer_length(end).map_err(io::Error::other)?;
-    let start = (length - 10).checked_sub(footer_length as u64).ok_or_else(|| wrong("its footer is longer than the file"))?;
-    let mut footer = vec![0; footer_length];
-    file.seek(SeekFrom::Start(start))?;
-    file.read_exact(&mut footer)?;
-    let footer = root_as_footer(&footer).map_err(|e| wrong(&e.to_string()))?;
-    for block in footer.recordBatches().into_iter().flatten().chain(footer.dictionaries().into_iter().flatten()) {
-        let parts = [block.offset(), i64::from(block.metaDataLength()), block.bodyLength()];
-        let inside = parts.iter().try_fold(0u64, |sum, &part| sum.checked_add(u64::try_from(part).ok()?)).is_some_and(|end| end <= length);
-        if !inside {
-            return Err(wrong("a block ends beyond the file"));
-        }
-    }
-    Ok(())
-}
-
-/// The first column of the next batch; `None` after the last.
-fn next_column(reader: &mut FileReader<BufReader<File>>, path: &Path) -> Result<Option<LargeStringArray>> {
-    let batch = caught(|| reader.next().transpose().map_err(|e| unreadable(path, &e)), |what| unreadable(path, &what))?;
-    let Some(batch) = batch else { return Ok(None) };
-    let column = batch.columns().first().and_then(|c| c.as_any().downcast_ref::<LargeStringArray>());
-    column.cloned().map(Some).ok_or_else(|| corrupt(path, "has no LargeUtf8 column first"))
 }
 
 /// Writes a whole table of one string column.

@@ -148,7 +148,7 @@ fn outputs(seeds: &mut Vec<Seed>) {
     };
     let directory = tempfile::tempdir().unwrap();
     for (target, format, compression, head) in [
-        ("output_parquet", Format::Parquet, Compression::None, 2),
+        ("output_parquet", Format::Parquet, Compression::Zstd, 2),
         ("output_mds", Format::Mds, Compression::None, 2),
         ("output_jsonl", Format::Jsonl, Compression::None, 2),
         ("output_jsonl", Format::Jsonl, Compression::Zstd, 10),
@@ -156,15 +156,18 @@ fn outputs(seeds: &mut Vec<Seed>) {
         let options = WriterOptions {
             format,
             length: 16,
+            max_id: 1 << 16,
+            tokenizer: "tokenizer.json".into(),
             method: "{}".into(),
             domain: "quest".into(),
             provenance: if format == Format::Mds { Provenance::None } else { Provenance::Full },
             compression,
             mds_indices: MdsIndices::Document,
+            mds_shard_bytes: None,
         };
         let mut writer = open_writer(&options, directory.path(), 0).unwrap();
         (0..2).for_each(|i| record(i).as_row(|row| writer.push(row)).unwrap());
-        let name = writer.finish().unwrap()[0].name.clone();
+        let name = writer.finish().unwrap()[0].record.name.clone();
         let bytes = fs::read(directory.path().join(&name)).unwrap();
         seeds.push((target, format!("valid-{head}"), [vec![head], bytes].concat()));
     }
