@@ -12,9 +12,7 @@ const documents = randomCorpus(3, 400, 60)
 const bytes = jsonl(documents)
 const out = (name: string) => join(directory, name)
 const methods: Record<string, WeaveOptions['method']> = { quest: { name: 'quest', fill: 'related', oversample: 2.5 }, standard: 'standard', knn: { name: 'knn', k: 6 }, nextlong: { name: 'nextlong', k: 9, chunkChars: 60 } }
-const outputs = [
-  { format: 'parquet' }, { format: 'mds' }, { format: 'mds', compression: 'zstd', mdsShardBytes: 2000 }, { format: 'megatron' }, { format: 'datatrove' }, { format: 'jsonl' },
-] as const satisfies WeaveOptions['output'][]
+type Output = NonNullable<WeaveOptions['output']>
 
 /** A file in a folder of its own, so that its path says nothing. */
 function corpusFile(folderName: string, name: string, content: Buffer): string {
@@ -25,13 +23,13 @@ function corpusFile(folderName: string, name: string, content: Buffer): string {
 const corpus = corpusFile('plain', 'a.jsonl', bytes)
 const base = { ...plain, corpus, tokenizer, length: 128, holdout: 0.1 } as const
 
-test.each(Object.keys(methods))('%s: 1, 2 and 7 threads give the same files, manifest and checksums too', async (method) => {
+/** Weaves with 1, 2 and 7 threads into outputs, and compares all files of each. */
+async function expectSameForAnyThreads(method: string, outputs: Output[]): Promise<void> {
   for (const [i, chosen] of outputs.entries()) {
     const made: Record<string, string>[] = []
     for (const threads of [1, 2, 7]) {
-      const to = out(`${method}-${i}-${threads}`)
-      const output = { ...chosen, directory: to, shardTokens: 128 * 11 }
-      await finished({ ...base, method: methods[method], threads, splitBytes: 7000, output })
+      const to = out(`${method}-${chosen.format}-${i}-${threads}`)
+      await finished({ ...base, method: methods[method], threads, splitBytes: 7000, output: { ...chosen, directory: to, shardTokens: 128 * 11 } })
       made.push(filesOf(to))
     }
     expect(Object.keys(made[0] ?? {})).toContain('holdout/longweave.json')
@@ -39,7 +37,13 @@ test.each(Object.keys(methods))('%s: 1, 2 and 7 threads give the same files, man
     expect(made[1]).toEqual(made[0])
     expect(made[2]).toEqual(made[0])
   }
-})
+}
+
+test.each(Object.keys(methods))('%s: 1, 2 and 7 threads give the same files, manifest and checksums too', (method) =>
+  expectSameForAnyThreads(method, [{ format: 'parquet' }, { format: 'mds' }, { format: 'jsonl' }]))
+
+test('so do they in the other formats and layouts', () =>
+  expectSameForAnyThreads('standard', [{ format: 'megatron' }, { format: 'datatrove' }, { format: 'mds', compression: 'zstd', mdsShardBytes: 2000 }]))
 
 test('the corpus may be plain, gzip, Zstandard or Parquet, in one piece or several, or be handed over: the same sequences', async () => {
   const queries = documents.map(({ query }) => query[0] ?? null)
