@@ -10,11 +10,9 @@ use longweave_storage::checksum_file;
 
 use crate::{FORMATS, options, seal, three, write};
 
-/// All formats.
-const FORMATS: [Format; 3] = [Format::Parquet, Format::Mds, Format::Jsonl];
-/// A new format does not compile before it stands above, and here.
+/// A new format does not compile before it stands in `FORMATS`, and here.
 const _: fn(Format) = |format| match format {
-    Format::Parquet | Format::Mds | Format::Jsonl => (),
+    Format::Parquet | Format::Mds | Format::Megatron | Format::Datatrove | Format::Jsonl => (),
 };
 
 /// A directory whose files cost no disk, where the system has such.
