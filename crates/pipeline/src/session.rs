@@ -15,7 +15,7 @@ use crate::memory::{MemoryBatch, MemorySource};
 use crate::options::OutputFormat;
 use crate::repair::repairing;
 use crate::spool::Spool;
-use crate::{Event, Events, Job, RunOptions, Stage, driver, summary, watch};
+use crate::{Event, Events, Job, RunOptions, Stage, driver, summary};
 
 /// How far a run is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,6 @@ fn run(
         None
     };
     let (job, _lock) = Job::prepare(ctx, options, &out)?;
-    watch::sweep(&out);
     job.log.begin(mode.name(), &job, ctx.pool.current_num_threads());
     let summary = drive(ctx, &job, mode, events);
     job.log.end(summary.as_ref(), events.seconds());

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use longweave_common::ProgressSink;
-use longweave_storage::host;
+use longweave_storage::{host, works};
 use serde::{Deserialize, Serialize};
 
 use crate::log::{parse_time, time_of};
@@ -208,8 +208,7 @@ impl ProgressFile {
     fn new(out: &Path) -> ProgressFile {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let host: String = host().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
-        ProgressFile { path: folder(out).join(format!("{host}-{}-{number}.json", std::process::id())) }
+        ProgressFile { path: folder(out).join(format!("{}-{}-{number}.json", host_in_names(), std::process::id())) }
     }
 
     fn replace(&self, progress: &Progress) {
@@ -227,6 +226,11 @@ impl Drop for ProgressFile {
     }
 }
 
+/// The name of this machine as it stands in names of files.
+fn host_in_names() -> String {
+    host().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect()
+}
+
 /// Where processes say how far they are.
 fn folder(out: &Path) -> PathBuf {
     out.join(".state/progress")
@@ -239,9 +243,16 @@ pub(crate) fn read(out: &Path) -> Vec<Progress> {
     files.filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).collect()
 }
 
-/// Removes what dead processes of this machine left.
+/// Removes what dead processes of this machine left, and what no process of any machine has touched for a minute.
 pub(crate) fn sweep(out: &Path) {
+    let own = format!("{}-", host_in_names());
     for entry in fs::read_dir(folder(out)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(&own).and_then(|rest| rest.split('-').next()).and_then(|process| process.parse().ok());
+        if process.is_some_and(|process| process != std::process::id() && !works(process)) {
+            let _ = fs::remove_file(entry.path());
+            continue;
+        }
         let fresh = entry.metadata().and_then(|m| m.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age < Duration::from_secs(60)));
         if !fresh {
             let _ = fs::remove_file(entry.path());

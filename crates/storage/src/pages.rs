@@ -26,8 +26,17 @@ pub struct Pages {
     /// Whether pages may be packed by gzip: the library unpacks these to their end, whatever their headers say.
     gzip: bool,
     room: Arc<Room>,
-    /// Pages that were looked at and not read: what each unpacks to, by the place of its header.
-    ahead: Arc<Mutex<BTreeMap<u64, u64>>>,
+    /// Pages that were looked at and not read, by the place of the header.
+    ahead: Arc<Mutex<BTreeMap<u64, Ahead>>>,
+}
+
+/// A page whose header was read.
+#[derive(Clone, Copy)]
+struct Ahead {
+    /// Bytes that it says it unpacks to.
+    unpacked: u64,
+    /// Where the header ends.
+    body: u64,
 }
 
 /// What pages may take, and have taken since it was last said to be free.
@@ -83,22 +92,25 @@ impl Length for Pages {
 impl ChunkReader for Pages {
     type T = BufReader<File>;
 
-    /// Called where a page's header stands.
+    /// Called where a page's header stands, or where its bytes do, when the header was read before.
     fn get_read(&self, start: u64) -> Result<BufReader<File>> {
+        let before = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).range(..start).next_back().map(|(_, &page)| page);
+        if before.is_some_and(|page| page.body == start) {
+            return self.file.get_read(start);
+        }
         let (mut head, mut length) = (Vec::new(), *LOOKED_AT.start());
         let left = self.file.len().saturating_sub(start);
-        while let Err(broken) = {
+        let header = loop {
             head.clear();
             self.file.get_read(start)?.take(length).read_to_end(&mut head)?;
-            walk(&head, left)
-        } {
-            if broken == Broken::Unsound || length >= left.min(*LOOKED_AT.end()) {
-                return Err(ParquetError::General("a page's header cannot be read".into()));
+            match walk(&head, left) {
+                Ok(header) => break header as u64,
+                Err(Broken::Short) if length < left.min(*LOOKED_AT.end()) => length *= 16,
+                Err(_) => return Err(ParquetError::General("a page's header cannot be read".into())),
             }
-            length *= 16;
-        }
+        };
         let unpacked = unpacked_size(&head).ok_or_else(|| ParquetError::General("a page's header cannot be read".into()))?;
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).insert(start, unpacked);
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).insert(start, Ahead { unpacked, body: start + header });
         self.file.get_read(start)
     }
 
@@ -108,7 +120,7 @@ impl ChunkReader for Pages {
             return Err(ParquetError::EOF("a page ends beyond the file".into()));
         }
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let header = ahead.range(..start).next_back().map(|(&at, &unpacked)| (at, unpacked));
+        let header = ahead.range(..start).next_back().map(|(&at, &page)| (at, page.unpacked));
         if let Some((at, unpacked)) = header {
             ahead.remove(&at);
             self.room.take(unpacked)?;

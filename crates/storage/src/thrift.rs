@@ -25,9 +25,11 @@ struct Walk<'a> {
     empty: usize,
 }
 
-/// Walks the struct that `bytes` begin with, whose file or page has `most` bytes after its beginning.
-pub(crate) fn walk(bytes: &[u8], most: u64) -> Result<(), Broken> {
-    Walk { bytes, at: 0, empty: usize::try_from(most).unwrap_or(usize::MAX) }.structure(most, DEEPEST)
+/// Walks the struct that `bytes` begin with, whose file or page has `most` bytes after its beginning; its length.
+pub(crate) fn walk(bytes: &[u8], most: u64) -> Result<usize, Broken> {
+    let mut walk = Walk { bytes, at: 0, empty: usize::try_from(most).unwrap_or(usize::MAX) };
+    walk.structure(most, DEEPEST)?;
+    Ok(walk.at)
 }
 
 impl Walk<'_> {
@@ -123,7 +125,7 @@ pub fn check_parquet_footer(file: &File) -> io::Result<()> {
     let Some(start) = before.checked_sub(footer).filter(|_| &end[4..] == b"PAR1") else { return Ok(()) };
     let mut bytes = vec![0; footer as usize];
     read_exact_at(file, &mut bytes, start)?;
-    walk(&bytes, footer).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its footer claims what cannot be"))
+    walk(&bytes, footer).map(drop).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its footer claims what cannot be"))
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ fn child() {
     let seen = read(&Ctx::new(1, MEMORY).unwrap(), &options).map_err(|e| (e.code().name(), e.message().to_owned()));
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    println!("SEEN {}", serde_json::json!({ "seen": seen.clone().ok(), "error": seen.err(), "peak": peak.unwrap_or(0) << 10 }));
+    let told = serde_json::json!({ "seen": seen.clone().ok(), "error": seen.err(), "peak": peak.unwrap_or(0) << 10 });
+    std::io::stdout().write_all(format!("SEEN {told}\n").as_bytes()).unwrap();
 }
 
 /// What a process of its own sees in a corpus, or its error's code and message. It takes no more memory than it may.
