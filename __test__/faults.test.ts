@@ -38,7 +38,7 @@ test.runIf(mounts)('a file system that is full, at whatever moment, is told, and
     mount -t tmpfs -o size=64k none '${disk}'
     for size in 64k 96k 160k 256k 400k 640k 1m 1600k 2500k 4m 6m 10m 16m 64m; do
       mount -o remount,size=$size '${disk}'
-      if ${command(join(disk, 'out'))} >'${out('told')}' 2>&1; then break; fi
+      if ${command(join(disk, 'out'))} --disk-check off >'${out('told')}' 2>&1; then break; fi
       cat '${out('told')}' >&2
     done
     find '${disk}' -name '*.part'
