@@ -257,13 +257,13 @@ def scaled(tokens, programs):
     made, _, _ = run([programs / "corpus", OUT / "texts.nul", int(tokens * 4.4), corpus])
     common = ["--corpus", corpus, "--id-field", "id", "--tokenizer", PYTHIA, "--length", 32768, "--memory", f"{SCALE_MEMORY}B", "--packing", "scatter"]
     start = time.perf_counter()
-    _, cpu, peak = run(["node", ROOT / "dist" / "cli" / "main.js", "run", *common, "--out", out, "--json"])
+    run(["node", ROOT / "dist" / "cli" / "main.js", "run", *common, "--out", out, "--json"])
     seconds = time.perf_counter() - start
     lines = [json.loads(line) for line in (out / ".state" / "log.jsonl").read_text().splitlines()]
     stages = [line for line in lines if line["event"] == "stage" and line["state"] == "done"]
     summary = json.loads((out / "longweave.json").read_text())
     subprocess.run(["rm", "-rf", folder], check=True)
-    return {**made, "tokens": summary["counts"]["corpus"]["tokens"], "seconds": seconds, "cpu": cpu, "peak": peak, "stages": stages}
+    return {**made, "tokens": summary["counts"]["corpus"]["tokens"], "seconds": seconds, "peak": max(stage["stagePeakBytes"] for stage in stages), "stages": stages}
 
 
 def scale(programs):
