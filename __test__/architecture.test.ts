@@ -10,7 +10,8 @@ const allowed: Record<string, string[]> = {
   common: [],
   storage: ['common'],
   keywords: ['common'],
-  corpus: ['common', 'storage'],
+  remote: ['common', 'storage'],
+  corpus: ['common', 'storage', 'remote'],
   tokens: ['common', 'storage'],
   inference: ['common', 'storage'],
   plan: ['common', 'storage'],
@@ -20,7 +21,7 @@ const allowed: Record<string, string[]> = {
   predict: ['common', 'storage', 'keywords', 'corpus'],
   index: ['common', 'storage', 'keywords', 'plan', 'neighbours'],
   pack: ['common', 'storage', 'tokens', 'plan', 'formats'],
-  pipeline: ['common', 'storage', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'inference', 'neighbours', 'predict', 'index', 'pack', 'report'],
+  pipeline: ['common', 'storage', 'remote', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'inference', 'neighbours', 'predict', 'index', 'pack', 'report'],
   node: ['common', 'pipeline'],
 }
 

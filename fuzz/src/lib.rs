@@ -114,7 +114,7 @@ fn corpus_options(path: &Path, fields: u8) -> CorpusOptions {
 
 /// All rows of a corpus, each as a text that tells all of it.
 fn rows(options: &CorpusOptions) -> Result<Vec<String>> {
-    let inventory: Inventory = inventory(options)?;
+    let inventory: Inventory = inventory(ctx(), options)?;
     let (mut all, mut file, mut first) = (Vec::new(), u32::MAX, 0);
     for (split, part) in inventory.splits.iter().enumerate() {
         if part.file != file {

@@ -57,7 +57,7 @@ export const verifyCommand: Command = {
   name: 'verify',
   summary: 'check a finished output: checksums, lengths, pieces',
   usage: 'longweave verify OUT',
-  details: 'Needs nothing but the directory, so a copy can be checked where it arrived. The held-out output in OUT/holdout is checked by itself.',
+  details: 'OUT is a directory, or the URL that an output was uploaded to. Nothing else is needed, so a copy can be checked where it arrived. The held-out output in OUT/holdout is checked by itself.',
   flags: { json: { type: 'boolean', description: 'as JSON' } },
   options: null,
   examples: ['longweave verify out'],

@@ -32,7 +32,7 @@ codes! {
     OptionsInvalid "OPTIONS_INVALID" "An option is unknown, missing, of the wrong type or out of range.",
     InputNotFound "INPUT_NOT_FOUND" "A corpus pattern, tokenizer or queries file matches nothing that exists.",
     InputUnsupported "INPUT_UNSUPPORTED" "A file's kind is none of those that can be read.",
-    InputChanged "INPUT_CHANGED" "An input file's size or modification time differs from when the run was prepared.",
+    InputChanged "INPUT_CHANGED" "An input file's size, modification time or etag differs from when the run was prepared.",
     InputTruncated "INPUT_TRUNCATED" "A .gz, .zst or Parquet file ends early or is damaged.",
     CorpusEmpty "CORPUS_EMPTY" "The corpus holds no document that can be used.",
     BadRow "BAD_ROW" "A row is no JSON object, or its text or id field is missing or of the wrong type.",
@@ -63,6 +63,9 @@ codes! {
     DiskSpace "DISK_SPACE" "What a run is going to write does not fit on the disk.",
     DiskFull "DISK_FULL" "The disk, or the user's quota, is full.",
     Io "IO" "The operating system failed to read or write.",
+    RemoteUnavailable "REMOTE_UNAVAILABLE" "A URL was given to a build without remote storage.",
+    RemoteDenied "REMOTE_DENIED" "A remote store refused its credentials, or what they may do.",
+    RemoteFailed "REMOTE_FAILED" "A remote store could not be reached, or failed again and again.",
     FileCorrupt "FILE_CORRUPT" "A file of ours has the wrong length, checksum or content.",
     VersionMismatch "VERSION_MISMATCH" "A work directory, run or output was made by another, incompatible version.",
     RunLocked "RUN_LOCKED" "Another process drives this run, or holds this task.",
@@ -78,10 +81,10 @@ codes! {
 }
 
 /// An error of longweave: a code, a message for people, details for programs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     code: Code,
     message: String,
@@ -101,8 +104,12 @@ impl Error {
         self
     }
 
-    /// An operating-system error while doing `action` ("write", "open" …) to `path`: the code follows from its kind.
+    /// An operating-system error while doing `action` ("write", "open" …) to `path`: the code follows from its kind. One of ours that
+    /// came through a reader is what it was.
     pub fn io(error: &io::Error, action: &str, path: &Path) -> Error {
+        if let Some(own) = Error::within(error) {
+            return own;
+        }
         use io::ErrorKind as Kind;
         let (code, remedy) = match error.kind() {
             Kind::StorageFull | Kind::QuotaExceeded => (Code::DiskFull, "; free some space and run again to go on where it stopped"),
@@ -114,6 +121,11 @@ impl Error {
             _ => (Code::Io, ""),
         };
         Error::new(code, format!("cannot {action} {}: {error}{remedy}", path.display())).with("file", path.display().to_string())
+    }
+
+    /// The error of ours that a reader wrapped as the system's ([`io::Error::other`]).
+    pub fn within(error: &io::Error) -> Option<Error> {
+        error.get_ref()?.downcast_ref::<Error>().cloned()
     }
 
     /// The code.
@@ -163,6 +175,14 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), CATALOGUE.len());
+    }
+
+    #[test]
+    fn an_error_of_ours_comes_out_of_a_reader_as_it_went_in() {
+        let wrapped = io::Error::other(Error::new(Code::InputChanged, "it changed").with("file", "x"));
+        let error = Error::io(&wrapped, "read", Path::new("y"));
+        assert_eq!((error.code(), error.message()), (Code::InputChanged, "it changed"));
+        assert_eq!(error.details()["file"], "x");
     }
 
     #[test]

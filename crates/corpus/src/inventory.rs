@@ -1,17 +1,18 @@
 //! Which files a corpus has, and how they are divided into splits.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use globset::{GlobBuilder, GlobMatcher};
-use longweave_common::{Code, Error, Result, ResultExt};
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_remote::is_remote;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use crate::CorpusOptions;
+use crate::source::CorpusFile;
 
 /// Bytes of text in a byte of a packed file, about: how many parts a large one is spooled into.
 const PACKED_RATIO: u64 = 4;
@@ -22,7 +23,7 @@ const MOST_PARTS: u32 = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Inventory {
-    /// The directory that files' paths start from.
+    /// The directory, or URL, that files' paths start from.
     pub root: String,
     /// Files in byte order of path.
     pub files: Vec<InputFile>,
@@ -40,8 +41,17 @@ pub struct InputFile {
     pub kind: Kind,
     /// Length in bytes.
     pub bytes: u64,
-    /// Modification time in nanoseconds since 1970.
+    /// Modification time in nanoseconds since 1970; 0 for a remote file.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub modified_ns: u64,
+    /// What a remote store tells it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// How a file is read.
@@ -130,9 +140,9 @@ impl Kind {
 }
 
 impl Inventory {
-    /// Where a file is.
+    /// Where a file is: a path, or a URL.
     pub fn path(&self, file: u32) -> PathBuf {
-        Path::new(&self.root).join(&self.files[file as usize].path)
+        crate::remote::place(&self.root, &self.files[file as usize].path)
     }
 
     /// The files that are spooled into parts, in order.
@@ -180,7 +190,19 @@ pub fn split_bytes(inventory: &Inventory, split: usize) -> u64 {
 ///
 /// Errors: `INPUT_NOT_FOUND` for a path or glob that matches nothing, `INPUT_UNSUPPORTED` for a file of an unknown kind that is named
 /// outright, `INPUT_TRUNCATED` for a damaged Parquet file. In directories, files of other kinds and hidden ones are passed over.
-pub fn inventory(options: &CorpusOptions) -> Result<Inventory> {
+pub fn inventory(ctx: &Ctx, options: &CorpusOptions) -> Result<Inventory> {
+    let (root, mut files) = match options.paths.iter().find(|path| is_remote(path)) {
+        Some(_) => crate::remote::files(&ctx.cancel, options)?,
+        None => local_files(options)?,
+    };
+    files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+    let mut inventory = Inventory { root, files, splits: Vec::new() };
+    inventory.splits = divide(ctx, &inventory, options.split_bytes)?;
+    Ok(inventory)
+}
+
+/// The root and the files of a corpus of local paths.
+fn local_files(options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
     let mut found: BTreeMap<PathBuf, Kind> = BTreeMap::new();
     let mut bases: Vec<PathBuf> = Vec::new();
     for path in &options.paths {
@@ -200,28 +222,38 @@ pub fn inventory(options: &CorpusOptions) -> Result<Inventory> {
         let relative =
             parts.ok_or_else(|| Error::new(Code::InputUnsupported, format!("the name of {} is not UTF-8; rename it", path.display())))?;
         let (bytes, modified_ns) = stamp(&path)?;
-        files.push(InputFile { path: relative.join("/"), kind, bytes, modified_ns });
+        files.push(InputFile { path: relative.join("/"), kind, bytes, modified_ns, etag: None });
     }
-    files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
     let named = root.to_str().map(str::to_owned);
     let root = named.ok_or_else(|| {
         let message = format!("the name of the corpus root {} is not UTF-8; rename it, or link to it", root.display());
         Error::new(Code::InputUnsupported, message).with("path", root.display().to_string())
     })?;
-    let mut inventory = Inventory { root, files, splits: Vec::new() };
-    inventory.splits = divide(&inventory, options.split_bytes)?;
-    Ok(inventory)
+    Ok((root, files))
+}
+
+/// A path or glob that matches nothing.
+pub(crate) fn nothing(path: &str) -> Error {
+    let message = format!("{path} matches no file that can be read (.jsonl, .ndjson, .json, each also .gz or .zst; .parquet; .txt, .md)");
+    Error::new(Code::InputNotFound, message).with("path", path)
+}
+
+/// A file of an unknown kind.
+pub(crate) fn unsupported(path: &str) -> Error {
+    let message = format!("{path} is of no kind that can be read: .jsonl, .ndjson, .json (each also .gz or .zst), .parquet, .txt, .md");
+    Error::new(Code::InputUnsupported, message).with("path", path)
+}
+
+/// A glob over paths with `/`; `path` is what the user gave.
+pub(crate) fn glob(pattern: &str, path: &str) -> Result<GlobMatcher> {
+    let bad =
+        |e: globset::Error| Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is no valid glob: {e}")).with("option", "corpus");
+    Ok(GlobBuilder::new(pattern).literal_separator(true).build().map_err(bad)?.compile_matcher())
 }
 
 /// Adds the files that `path` names to `found`; the directory that they start from.
 fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
-    let nothing = || {
-        Error::new(
-            Code::InputNotFound,
-            format!("{path} matches no file that can be read (.jsonl, .ndjson, .json, each also .gz or .zst; .parquet; .txt, .md)"),
-        )
-        .with("path", path)
-    };
+    let nothing = || nothing(path);
     if let Ok(metadata) = fs::metadata(path) {
         if metadata.is_dir() {
             let real = fs::canonicalize(path).at("open", Path::new(path))?;
@@ -229,11 +261,7 @@ fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
             walk(&real, None, found)?;
             return if found.len() > before || found.keys().any(|f| f.starts_with(&real)) { Ok(real) } else { Err(nothing()) };
         }
-        let kind = Kind::of(path).ok_or_else(|| {
-            let message =
-                format!("{path} is of no kind that can be read: .jsonl, .ndjson, .json (each also .gz or .zst), .parquet, .txt, .md");
-            Error::new(Code::InputUnsupported, message).with("path", path)
-        })?;
+        let kind = Kind::of(path).ok_or_else(|| unsupported(path))?;
         // A link keeps its own name: what it points to may be called anything.
         let name = Path::new(path).file_name().ok_or_else(nothing)?;
         let parent = Path::new(path).parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -249,9 +277,7 @@ fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
     let base = if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed };
     let base = fs::canonicalize(base).map_err(|_| nothing())?;
     let rest: PathBuf = Path::new(path).components().skip_while(|c| !has_wildcard(c)).collect();
-    let bad =
-        |e: globset::Error| Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is no valid glob: {e}")).with("option", "corpus");
-    let glob = GlobBuilder::new(&rest.to_string_lossy()).literal_separator(true).build().map_err(bad)?.compile_matcher();
+    let glob = glob(&rest.to_string_lossy(), path)?;
     let mut matched = BTreeMap::new();
     walk(&base, Some(&glob), &mut matched)?;
     if matched.is_empty() {
@@ -262,7 +288,12 @@ fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
 }
 
 fn has_wildcard(component: &Component<'_>) -> bool {
-    component.as_os_str().to_string_lossy().contains(['*', '?', '[', '{'])
+    is_wild(&component.as_os_str().to_string_lossy())
+}
+
+/// Whether a step of a path is a pattern.
+pub(crate) fn is_wild(step: &str) -> bool {
+    step.contains(['*', '?', '[', '{'])
 }
 
 fn walk(base: &Path, glob: Option<&GlobMatcher>, found: &mut BTreeMap<PathBuf, Kind>) -> Result<()> {
@@ -319,10 +350,13 @@ pub fn check_unchanged(inventory: &Inventory, split: usize) -> Result<()> {
     inventory.files_of(split).try_for_each(|file| check_file_unchanged(inventory, file))
 }
 
-/// Checks that a file is as it was listed.
+/// Checks that a file is as it was listed. A remote one is not asked after: each of its reads is on condition of the etag.
 ///
 /// Errors: `INPUT_CHANGED`, `INPUT_NOT_FOUND`.
 pub fn check_file_unchanged(inventory: &Inventory, file: u32) -> Result<()> {
+    if is_remote(&inventory.root) {
+        return Ok(());
+    }
     let path = inventory.path(file);
     let then = &inventory.files[file as usize];
     if stamp(&path)? != (then.bytes, then.modified_ns) {
@@ -333,7 +367,7 @@ pub fn check_file_unchanged(inventory: &Inventory, file: u32) -> Result<()> {
 }
 
 /// Splits of about `split_bytes`: large files are divided, small neighbours share one.
-fn divide(inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
+fn divide(ctx: &Ctx, inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
     let size = split_bytes.max(1);
     let mut splits: Vec<Split> = Vec::new();
     let mut shared = 0;
@@ -363,7 +397,7 @@ fn divide(inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
             }
             Kind::Parquet => {
                 let (mut start, mut bytes) = (0, 0);
-                let groups = row_group_bytes(&inventory.path(number))?;
+                let groups = crate::parquet_rows::group_bytes(&CorpusFile::open(ctx, &inventory.root, file)?)?;
                 for (i, group) in groups.iter().enumerate() {
                     bytes += group;
                     if bytes >= size || i + 1 == groups.len() {
@@ -376,11 +410,4 @@ fn divide(inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
         }
     }
     Ok(splits)
-}
-
-fn row_group_bytes(path: &Path) -> Result<Vec<u64>> {
-    let file = File::open(path).at("open", path)?;
-    crate::parquet_rows::unless_damaged(path, || longweave_storage::check_parquet_footer(&file))?;
-    let reader = crate::parquet_rows::unless_damaged(path, || SerializedFileReader::new(file))?;
-    Ok(reader.metadata().row_groups().iter().map(|g| g.compressed_size().max(0) as u64).collect())
 }

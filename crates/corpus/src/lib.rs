@@ -1,4 +1,4 @@
-//! The corpus: files → splits → rows. JSONL (plain, .gz, .zst), Parquet, trees of .txt and .md files.
+//! The corpus: files → splits → rows. JSONL (plain, .gz, .zst), Parquet, trees of .txt and .md files, on disks and behind URLs.
 //!
 //! An [`Inventory`] lists the files in byte order of their relative paths, and the splits that one task each reads alone. Packed files that
 //! are too large for one split are spooled into parts first. A [`RowReader`] lends the rows of one split. Rows that cannot be used are values, because a run may be told to skip them; files that
@@ -10,7 +10,9 @@ mod lines;
 mod options;
 mod parquet_rows;
 mod parts;
+mod remote;
 mod row;
+mod source;
 mod spool;
 mod vectors;
 

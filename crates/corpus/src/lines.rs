@@ -1,12 +1,12 @@
 //! Lines of a JSONL file, plain or packed, whole or a byte range. A line ends at "\n" alone; one that holds only white space is no row.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
 use memchr::memchr;
 
+use crate::source::CorpusFile;
 use crate::{Packing, Range};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -73,8 +73,8 @@ pub(crate) enum Line {
 }
 
 impl Lines {
-    pub(crate) fn open(ctx: &Ctx, path: &Path, packing: Packing, range: Range) -> Result<Lines> {
-        let mut file = File::open(path).at("open", path)?;
+    pub(crate) fn open(ctx: &Ctx, source: &CorpusFile, packing: Packing, range: Range) -> Result<Lines> {
+        let path = source.path();
         let (mut at, mut end) = (0, u64::MAX);
         let mut inside_line = false;
         let mut first = true;
@@ -83,13 +83,14 @@ impl Lines {
         }
         if let Range::Bytes { start, end: last } = range {
             (at, end) = (start, last);
-            if start > 0 {
-                first = false;
-                // Begin one byte earlier: whether a line starts at `start` is told by what stands before it.
-                let mut before = [0];
-                file.seek(SeekFrom::Start(start - 1)).and_then(|_| file.read_exact(&mut before)).at("read", path)?;
-                inside_line = before[0] != b'\n';
-            }
+        }
+        // Begin one byte earlier: whether a line starts at `start` is told by what stands before it.
+        let mut file = source.read_from(at.saturating_sub(1), end)?;
+        if at > 0 {
+            first = false;
+            let mut before = [0];
+            file.read_exact(&mut before).at("read", path)?;
+            inside_line = before[0] != b'\n';
         }
         let input = unpacked(ctx, BufReader::with_capacity(BUFFER, file), packing).at("read", path)?;
         let (path, cancel, window_log) = (path.to_owned(), ctx.cancel.clone(), window_log(ctx));
@@ -239,8 +240,11 @@ pub(crate) fn window_log(ctx: &Ctx) -> u32 {
     (ctx.budget.limit() / 16).max(1).ilog2().clamp(*WINDOW_LOGS.start(), *WINDOW_LOGS.end())
 }
 
-/// An error while reading a packed file is damage, or a window too large; of a plain one, the system's.
+/// An error while reading a packed file is damage, or a window too large, unless a remote store failed; of a plain one, the system's.
 pub(crate) fn unreadable(error: &io::Error, path: &Path, packing: Packing, window_log: u32) -> Error {
+    if let Some(own) = Error::within(error) {
+        return own;
+    }
     let name = match packing {
         Packing::Plain => return Error::io(error, "read", path),
         Packing::Gzip => "gzip",

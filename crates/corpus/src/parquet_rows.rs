@@ -1,7 +1,6 @@
 //! Rows of a Parquet file's row groups, columns by name. Strings are read as bytes and looked at row by row, so that one that is no UTF-8
 //! costs its row and not the file; they stay in the pages that they came in, so that a word of a dictionary is held once.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,17 +8,19 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
-use longweave_common::{Code, Ctx, Error, Result, ResultExt, caught};
+use longweave_common::{Code, Ctx, Error, Result, caught};
 use longweave_storage::{Pages, Room, check_parquet_footer};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, Type as Physical};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, ParquetMetaData};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 use crate::json::Fields;
 use crate::row::Bad;
+use crate::source::{CorpusFile, Positions};
 use crate::{CorpusOptions, Range};
 
 /// Bytes of rows read at once, about.
@@ -44,7 +45,8 @@ pub(crate) struct ParquetRows {
 
 /// What batches are read from, once more where the first reader takes too many rows at once.
 struct BatchSource {
-    pages: Pages,
+    pages: Pages<Positions>,
+    file: Positions,
     room: Arc<Room>,
     metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
@@ -58,7 +60,7 @@ impl BatchSource {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.pages.clone(), self.metadata.clone());
         let builder = builder.with_projection(self.mask.clone()).with_row_groups(self.groups.clone()).with_batch_size(self.batch_rows);
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        unless_damaged(path, || if skip > 0 { builder.with_offset(skip).build() } else { builder.build() })
+        unless_failed(path, &self.file, || if skip > 0 { builder.with_offset(skip).build() } else { builder.build() })
     }
 }
 
@@ -73,10 +75,22 @@ pub(crate) fn unless_damaged<T, E: std::fmt::Display>(path: &Path, work: impl Fn
     caught(|| work().map_err(|e| damaged(path, &e)), |what| damaged(path, &what))
 }
 
-pub(crate) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    let file = File::open(path).at("open", path)?;
-    unless_damaged(path, || check_parquet_footer(&file))?;
-    unless_damaged(path, || ParquetRecordBatchReaderBuilder::try_new_with_options(file, skipping()))
+/// As [`unless_damaged`]; an error of reading `file` is what it was.
+fn unless_failed<T, E: std::fmt::Display>(path: &Path, file: &Positions, work: impl FnOnce() -> std::result::Result<T, E>) -> Result<T> {
+    unless_damaged(path, work).map_err(|damage| file.failure().unwrap_or(damage))
+}
+
+pub(crate) fn open(path: &Path, file: &Positions) -> Result<ParquetRecordBatchReaderBuilder<Positions>> {
+    unless_failed(path, file, || check_parquet_footer(file))?;
+    unless_failed(path, file, || ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), skipping()))
+}
+
+/// Bytes of each row group, compressed.
+pub(crate) fn group_bytes(source: &CorpusFile) -> Result<Vec<u64>> {
+    let (path, file) = (source.path(), source.positions()?);
+    unless_failed(path, &file, || check_parquet_footer(&file))?;
+    let reader = unless_failed(path, &file, || SerializedFileReader::new(file.clone()))?;
+    Ok(reader.metadata().row_groups().iter().map(|g| g.compressed_size().max(0) as u64).collect())
 }
 
 /// The file's own schema, not the one that its writer embedded: dictionaries come as plain strings.
@@ -132,7 +146,7 @@ fn wanted(options: &CorpusOptions) -> Vec<(&'static str, &String)> {
     wanted
 }
 
-fn check_columns(path: &Path, builder: &ParquetRecordBatchReaderBuilder<File>, options: &CorpusOptions) -> Result<()> {
+fn check_columns(path: &Path, builder: &ParquetRecordBatchReaderBuilder<Positions>, options: &CorpusOptions) -> Result<()> {
     let schema = builder.schema();
     for (option, column) in wanted(options) {
         let Ok(field) = schema.field_with_name(column) else {
@@ -163,8 +177,9 @@ fn check_columns(path: &Path, builder: &ParquetRecordBatchReaderBuilder<File>, o
 }
 
 impl ParquetRows {
-    pub(crate) fn open(ctx: &Ctx, path: &Path, options: &CorpusOptions, range: Range) -> Result<ParquetRows> {
-        let builder = open(path)?;
+    pub(crate) fn open(ctx: &Ctx, source: &CorpusFile, options: &CorpusOptions, range: Range) -> Result<ParquetRows> {
+        let (path, file) = (source.path(), source.positions()?);
+        let builder = open(path, &file)?;
         check_columns(path, &builder, options)?;
         let names: Vec<&String> = wanted(options).into_iter().map(|(_, name)| name).collect();
         let is_wanted = |name: &str| names.iter().any(|wanted| *wanted == name);
@@ -192,8 +207,8 @@ impl ParquetRows {
             ArrowReaderMetadata::try_new(bytes, ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))))
         })?;
         let room = Room::new(ctx.budget.limit() / 4);
-        let pages = Pages::new(File::open(path).at("open", path)?, gzip, Arc::clone(&room));
-        let source = BatchSource { pages, room, metadata, mask, groups, batch_rows };
+        let pages = Pages::new(file.clone(), gzip, Arc::clone(&room));
+        let source = BatchSource { pages, file, room, metadata, mask, groups, batch_rows };
         Ok(ParquetRows {
             reader: source.reader(path, 0)?,
             source,
@@ -220,7 +235,7 @@ impl ParquetRows {
             self.before += self.batch.take().map_or(0, |b| b.num_rows() as u64);
             self.row = 0;
             self.source.room.free();
-            let read = unless_damaged(&self.path, || self.reader.next().transpose());
+            let read = unless_failed(&self.path, &self.source.file, || self.reader.next().transpose());
             match read {
                 Err(_) if self.source.room.was_exceeded() => {
                     if self.source.batch_rows == 1 {

@@ -4,7 +4,6 @@
 //! A part is what begins in its share of the packed file's bytes. Where that is cut decides nothing but the balance of tasks: rows keep
 //! their order and their numbers.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use crate::CorpusOptions;
 use crate::inventory::{Inventory, Kind, Packing};
 use crate::lines::{BUFFER, unpacked, unreadable, window_log};
 use crate::row::most_line_bytes;
+use crate::source::CorpusFile;
 
 /// Bytes of text that are packed as one frame: threads share the packing of a part.
 const FRAME_BYTES: usize = 4 << 20;
@@ -39,7 +39,7 @@ pub(crate) fn path(options: &CorpusOptions, file: u32, part: u32) -> Result<Path
 
 /// Counts the bytes that are read from the packed file.
 struct Counting {
-    file: File,
+    file: Box<dyn Read + Send>,
     bytes: Arc<AtomicU64>,
 }
 
@@ -63,7 +63,10 @@ pub fn spool_file(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, fil
     let frames = ctx.pool.current_num_threads().min((ctx.budget.limit() / 8) as usize / FRAME_BYTES).max(1);
     let _held = ctx.budget.reserve(2 * (frames * FRAME_BYTES) as u64, &ctx.cancel)?;
     let consumed = Arc::new(AtomicU64::new(0));
-    let counting = Counting { file: File::open(&source).at("open", &source)?, bytes: Arc::clone(&consumed) };
+    let counting = Counting {
+        file: CorpusFile::open(ctx, &inventory.root, &inventory.files[file as usize])?.read_from(0, u64::MAX)?,
+        bytes: Arc::clone(&consumed),
+    };
     let mut input = Cutter {
         cancel: &ctx.cancel,
         input: unpacked(ctx, BufReader::with_capacity(BUFFER, counting), packing).at("read", &source)?,

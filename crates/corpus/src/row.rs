@@ -1,15 +1,12 @@
 //! Rows of a split, whatever the kind of its file.
 
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::PathBuf;
-
-use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_common::{Code, Ctx, Error, Result};
 
 use crate::inventory::{InputFile, Inventory, Kind, Packing, Range, Split};
 use crate::json::{self, Fields};
 use crate::lines::{KEPT, Limits, Line, Lines};
 use crate::parquet_rows::ParquetRows;
+use crate::source::CorpusFile;
 use crate::{CorpusOptions, parts};
 
 /// Most bytes of an id or a source: thousands of them are held at once.
@@ -71,21 +68,23 @@ enum Source {
     Lines(Lines),
     Parquet(Box<ParquetRows>),
     /// A text file: its one row.
-    Text(PathBuf),
+    Text(CorpusFile),
     /// A text file whose row was read.
     Read,
 }
 
 impl Source {
-    /// Opens file number `file` of a corpus, or the range of it.
-    fn open(ctx: &Ctx, options: &CorpusOptions, path: PathBuf, file: u32, kind: Kind, range: Range) -> Result<Source> {
-        Ok(match (kind, range) {
+    /// Opens file number `number` of a corpus below `root`, or the range of it.
+    fn open(ctx: &Ctx, options: &CorpusOptions, root: &str, number: u32, file: &InputFile, range: Range) -> Result<Source> {
+        let listed = || CorpusFile::open(ctx, root, file);
+        Ok(match (file.kind, range) {
             (Kind::Jsonl(_), Range::Part { part, .. }) => {
-                Source::Lines(Lines::open(ctx, &parts::path(options, file, part)?, Packing::Zstd, range)?)
+                let spooled = CorpusFile::local(parts::path(options, number, part)?);
+                Source::Lines(Lines::open(ctx, &spooled, Packing::Zstd, range)?)
             }
-            (Kind::Jsonl(packing), _) => Source::Lines(Lines::open(ctx, &path, packing, range)?),
-            (Kind::Parquet, _) => Source::Parquet(Box::new(ParquetRows::open(ctx, &path, options, range)?)),
-            (Kind::Text, _) => Source::Text(path),
+            (Kind::Jsonl(packing), _) => Source::Lines(Lines::open(ctx, &listed()?, packing, range)?),
+            (Kind::Parquet, _) => Source::Parquet(Box::new(ParquetRows::open(ctx, &listed()?, options, range)?)),
+            (Kind::Text, _) => Source::Text(listed()?),
         })
     }
 }
@@ -99,7 +98,7 @@ pub(crate) fn most_line_bytes(options: &CorpusOptions) -> u64 {
 pub struct RowReader {
     ctx: Ctx,
     options: CorpusOptions,
-    root: PathBuf,
+    root: String,
     /// The files of the split, and the number of the first in the corpus.
     files: Vec<InputFile>,
     first_file: u32,
@@ -124,12 +123,12 @@ impl RowReader {
         Ok(RowReader {
             ctx: ctx.clone(),
             options: options.clone(),
-            root: inventory.root.clone().into(),
+            root: inventory.root.clone(),
             files: inventory.files_of(split).map(|f| inventory.files[f as usize].clone()).collect(),
             first_file: file,
             range,
             at: 0,
-            source: Source::open(ctx, options, inventory.path(file), file, inventory.files[file as usize].kind, range)?,
+            source: Source::open(ctx, options, &inventory.root, file, &inventory.files[file as usize], range)?,
             number: first,
             limits: Limits { max: most_line_bytes(options), room: ctx.budget.limit() / 4, wanted: u64::MAX },
             line: Vec::new(),
@@ -164,8 +163,8 @@ impl RowReader {
         let Some(next) = self.files.get(self.at + 1) else { return Ok(false) };
         self.at += 1;
         self.number = 0;
-        let (path, number) = (self.root.join(&next.path), self.first_file + self.at as u32);
-        self.source = Source::open(&self.ctx, &self.options, path, number, next.kind, self.range)?;
+        let number = self.first_file + self.at as u32;
+        self.source = Source::open(&self.ctx, &self.options, &self.root, number, next, self.range)?;
         Ok(true)
     }
 
@@ -219,8 +218,8 @@ impl RowReader {
                 }),
             }),
             Source::Parquet(rows) => rows.next(&mut self.fields),
-            Source::Text(path) => {
-                let bad = read_text(path, max, &mut self.fields)?;
+            Source::Text(file) => {
+                let bad = read_text(file, max, &mut self.fields)?;
                 self.source = Source::Read;
                 Ok(Some(bad))
             }
@@ -264,15 +263,15 @@ impl RowReader {
     }
 }
 
-fn read_text(path: &std::path::Path, max: u64, fields: &mut Fields) -> Result<Option<Bad>> {
+fn read_text(file: &CorpusFile, max: u64, fields: &mut Fields) -> Result<Option<Bad>> {
     fields.clear();
-    let length = fs::metadata(path).at("read", path)?.len();
-    if length > max {
-        return Ok(Some(Bad::new(Code::DocumentTooLarge, format!("the file has {length} bytes, more than `maxDocumentBytes` ({max})"))));
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
-    // No more than was listed: what the name leads to may have become something endless.
-    File::open(path).at("open", path)?.take(length).read_to_end(&mut bytes).at("read", path)?;
+    let bytes = match file.read_whole(max)? {
+        Ok(bytes) => bytes,
+        Err(length) => {
+            let reason = format!("the file has {length} bytes, more than `maxDocumentBytes` ({max})");
+            return Ok(Some(Bad::new(Code::DocumentTooLarge, reason)));
+        }
+    };
     match String::from_utf8(bytes) {
         Ok(text) => {
             fields.text = text;
@@ -318,7 +317,7 @@ pub fn count_rows(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, spl
     let range = inventory.splits[split].range;
     let mut rows = 0;
     for file in inventory.files_of(split) {
-        rows += match Source::open(ctx, options, inventory.path(file), file, inventory.files[file as usize].kind, range)? {
+        rows += match Source::open(ctx, options, &inventory.root, file, &inventory.files[file as usize], range)? {
             Source::Lines(lines) => count_lines(options, lines)?,
             Source::Parquet(rows) => rows.count(),
             Source::Text(_) | Source::Read => 1,

@@ -1,6 +1,5 @@
 //! Vectors by id from a Parquet file: columns `id` (strings) and `vector` (lists of floats, fixed or variable).
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,12 +7,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Code, Error, Result};
 use longweave_storage::{Pages, Room};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::parquet_rows::{open, skipping, unless_damaged};
+use crate::source::Positions;
 
 /// Bytes that the pages of some rows may unpack to.
 const ROOM: u64 = 1 << 30;
@@ -34,7 +34,8 @@ impl VectorRows {
     ///
     /// Errors: `VECTORS_INVALID` where it lacks a column or one is of another type; `INPUT_TRUNCATED`.
     pub fn open(path: &Path) -> Result<VectorRows> {
-        let builder = open(path)?;
+        let file = Positions::of(path)?;
+        let builder = open(path, &file)?;
         let columns: Vec<&str> = builder.schema().fields().iter().map(|f| f.name().as_str()).collect();
         let mut places = Vec::new();
         for name in ["id", "vector"] {
@@ -56,7 +57,7 @@ impl VectorRows {
         let mask = ProjectionMask::roots(builder.parquet_schema(), places);
         let (room, metadata) = (Room::new(ROOM), ArrowReaderMetadata::try_new(Arc::clone(builder.metadata()), skipping()));
         let metadata = unless_damaged(path, || metadata)?;
-        let pages = Pages::new(File::open(path).at("open", path)?, true, Arc::clone(&room));
+        let pages = Pages::new(file, true, Arc::clone(&room));
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata).with_projection(mask).with_batch_size(1024);
         let reader = unless_damaged(path, || builder.build())?;
         Ok(VectorRows { reader, room, path: path.to_owned(), batch: None, row: 0, id: String::new(), vector: Vec::new() })

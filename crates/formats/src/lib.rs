@@ -10,15 +10,17 @@ mod manifest;
 mod mds;
 mod megatron;
 mod parquet;
+mod place;
 mod provenance;
 mod reader;
 mod row;
 mod verify;
 
 pub use manifest::{ManifestFile, OutputManifest, write_sums};
+pub use place::{Directory, OutputFiles};
 pub use reader::SequenceReader;
 pub use row::{SequenceRecord, SequenceRow};
-pub use verify::{VerifyReport, verify_output};
+pub use verify::{VerifyReport, verify_files, verify_output};
 
 use std::path::Path;
 

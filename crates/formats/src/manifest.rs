@@ -7,7 +7,7 @@ use longweave_storage::{Sealed, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Format, Provenance};
+use crate::{Directory, Format, OutputFiles, Provenance};
 
 /// `longweave.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,9 +45,16 @@ impl OutputManifest {
     ///
     /// Errors: `VERIFY_FAILED` where there is none (the run is not finished), `FILE_CORRUPT`.
     pub fn read(directory: &Path) -> Result<OutputManifest> {
-        let path = directory.join("longweave.json");
+        OutputManifest::of(&mut Directory::new(directory))
+    }
+
+    /// The manifest of an output wherever it is.
+    ///
+    /// Errors: as [`OutputManifest::read`], and those of fetching.
+    pub fn of(files: &mut dyn OutputFiles) -> Result<OutputManifest> {
+        let path = files.local("longweave.json")?;
         if !path.exists() {
-            let message = format!("{} holds no longweave.json: it is no output, or its run has not finished", directory.display());
+            let message = format!("{} holds no longweave.json: it is no output, or its run has not finished", files.title());
             return Err(Error::new(Code::VerifyFailed, message).with("file", path.display().to_string()));
         }
         let text = std::fs::read(&path).at("read", &path)?;

@@ -7,11 +7,11 @@ use longweave_common::{Code, Error, Result};
 use crate::ids::corrupt;
 use crate::jsonl::JsonlReader;
 use crate::mds::ZippedReader;
-use crate::{Format, OutputManifest, Provenance, SequenceRecord, datatrove, mds, megatron, parquet, provenance};
+use crate::{Directory, Format, OutputFiles, OutputManifest, Provenance, SequenceRecord, datatrove, mds, megatron, parquet, provenance};
 
 /// Reads sequences by number; fastest in rising order.
 pub struct SequenceReader {
-    directory: PathBuf,
+    place: Box<dyn OutputFiles>,
     manifest: OutputManifest,
     /// Files with sequences, in order.
     files: Vec<DataFile>,
@@ -87,15 +87,19 @@ fn data_files(manifest: &OutputManifest) -> Vec<DataFile> {
 impl SequenceReader {
     /// Opens an output directory.
     pub fn open(directory: &Path) -> Result<SequenceReader> {
-        let manifest = OutputManifest::read(directory)?;
+        SequenceReader::over(Box::new(Directory::new(directory)))
+    }
+
+    /// Reads an output wherever it is.
+    pub fn over(mut place: Box<dyn OutputFiles>) -> Result<SequenceReader> {
+        let manifest = OutputManifest::of(&mut *place)?;
         let files = data_files(&manifest);
         let first = files.last().map_or(0, |last| last.first.saturating_add(last.sequences));
         if first != manifest.sequences {
-            let message =
-                format!("{} says {} sequences, its files hold {first}", directory.join("longweave.json").display(), manifest.sequences);
+            let message = format!("longweave.json of {} says {} sequences, its files hold {first}", place.title(), manifest.sequences);
             return Err(Error::new(Code::FileCorrupt, message).with("file", "longweave.json"));
         }
-        Ok(SequenceReader { directory: directory.to_owned(), manifest, files, held: None, open: None })
+        Ok(SequenceReader { place, manifest, files, held: None, open: None })
     }
 
     /// Number of sequences.
@@ -118,13 +122,12 @@ impl SequenceReader {
     /// Errors: `SEQUENCE_UNKNOWN`, `FILE_CORRUPT`.
     pub fn get(&mut self, number: u64) -> Result<SequenceRecord> {
         if number >= self.len() {
-            let message =
-                format!("{} has {} sequences, numbered from 0; there is no sequence {number}", self.directory.display(), self.len());
+            let message = format!("{} has {} sequences, numbered from 0; there is no sequence {number}", self.place.title(), self.len());
             return Err(Error::new(Code::SequenceUnknown, message).with("sequence", number));
         }
         let at = self.files.partition_point(|file| file.first <= number) - 1;
         let file = self.files[at].clone();
-        let (path, row) = (self.directory.join(&file.name), number - file.first);
+        let (path, row) = (self.place.local(&file.name)?, number - file.first);
         let length = self.manifest.length;
         let input_ids = match self.manifest.format {
             Format::Parquet => return self.parquet_row(&path, row),
@@ -137,7 +140,7 @@ impl SequenceReader {
         if self.manifest.provenance == Provenance::None {
             return Ok(SequenceRecord { n_tokens: input_ids.len() as u32, input_ids, ..SequenceRecord::default() });
         }
-        let beside = self.directory.join(provenance::name(file.shard));
+        let beside = self.place.local(&provenance::name(file.shard))?;
         let record = self.parquet_row(&beside, file.before.saturating_add(row))?;
         Ok(SequenceRecord { input_ids, ..record })
     }

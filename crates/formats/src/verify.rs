@@ -1,14 +1,14 @@
 //! Checks a finished output by itself: every file there and unchanged, every sequence of the right length, its pieces side by side.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::checksum_file;
 use serde::Serialize;
 
 use crate::manifest::{stands_below, sums_text};
-use crate::{OutputManifest, Provenance, SequenceReader, SequenceRecord};
+use crate::{Directory, OutputFiles, OutputManifest, Provenance, SequenceReader, SequenceRecord};
 
 /// What was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,35 +37,37 @@ fn fail(file: &str, message: impl Into<String>) -> Error {
 ///
 /// Errors: `VERIFY_FAILED`, naming the file and the difference; `FILE_CORRUPT`.
 pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
-    let manifest = OutputManifest::read(directory)?;
-    let sums = read_sums(directory)?;
+    verify_files(Box::new(Directory::new(directory)))
+}
+
+/// Checks an output wherever it is. What has to be fetched is fetched once: files with sequences are compared when these are read.
+///
+/// Errors: as [`verify_output`], and those of fetching.
+pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
+    let manifest = OutputManifest::of(&mut *files)?;
+    let sums = read_sums(&mut *files)?;
     let mut report = VerifyReport { files: 1, bytes: sums_text(&sums).len() as u64, sequences: 0, tokens: 0, pieces: 0, holdout: None };
     let mut named = BTreeSet::from(["SHA256SUMS".to_owned()]);
+    let mut later = BTreeMap::new();
     for (name, sha256) in &sums {
         if !stands_below(name) {
             return Err(fail("SHA256SUMS", format!("\"{name}\" is no file of the output directory")));
         }
-        let path = directory.join(name);
-        if !path.is_file() {
-            return Err(fail(name, "the file is missing"));
-        }
-        let (bytes, _, found) = checksum_file(&path)?;
-        if found != *sha256 {
-            return Err(fail(name, format!("its content differs: SHA-256 is {found}, SHA256SUMS says {sha256}")));
-        }
-        if let Some(listed) = manifest.files.iter().find(|f| f.name == *name)
-            && (listed.bytes, &listed.sha256) != (bytes, sha256)
-        {
-            return Err(fail(name, "longweave.json and SHA256SUMS disagree about it"));
-        }
         named.insert(name.clone());
+        let listed = manifest.files.iter().find(|f| f.name == *name);
+        if files.fetches() && listed.is_some_and(|f| f.sequences > 0) {
+            later.insert(name.clone(), sha256.clone());
+            continue;
+        }
+        let (bytes, found) = files.checksum(name)?.ok_or_else(|| fail(name, "the file is missing"))?;
+        compare(name, sha256, bytes, &found, &manifest)?;
         report.files += 1;
         report.bytes += bytes;
     }
     if let Some(missing) = manifest.files.iter().find(|f| !named.contains(&f.name)) {
         return Err(fail(&missing.name, "longweave.json names it, SHA256SUMS does not"));
     }
-    for name in files_below(directory, "")? {
+    for name in files.names()? {
         if !named.contains(&name) {
             return Err(fail(&name, "the file belongs to no finished run; remove it"));
         }
@@ -74,7 +76,10 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
     if total != manifest.sequences {
         return Err(fail("longweave.json", format!("it says {} sequences, its files hold {total}", manifest.sequences)));
     }
-    let mut reader = SequenceReader::open(directory)?;
+    report.files += later.len() as u64;
+    report.bytes += manifest.files.iter().filter(|f| later.contains_key(&f.name)).map(|f| f.bytes).sum::<u64>();
+    let holdout = files.holdout()?;
+    let mut reader = SequenceReader::over(Box::new(Compared { files, manifest: manifest.clone(), later }))?;
     for number in 0..manifest.sequences {
         let record = reader.get(number)?;
         check(&record, &manifest).map_err(|what| fail(&format!("sequence {number}"), what))?;
@@ -82,13 +87,12 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
         report.tokens += record.input_ids.len() as u64;
         report.pieces += record.doc_starts.len() as u64;
     }
-    let holdout = directory.join("holdout");
     let set_aside = manifest.rest.get("options").and_then(|o| o["holdout"].as_f64()).is_some_and(|share| share > 0.0);
-    if set_aside && manifest.rest.get("part").is_some_and(|part| part == "main") && !holdout.is_dir() {
+    if set_aside && manifest.rest.get("part").is_some_and(|part| part == "main") && holdout.is_none() {
         return Err(fail("holdout", "the output of the documents that were set aside is missing"));
     }
-    if holdout.is_dir() {
-        let inside = verify_output(&holdout).map_err(|e| fail("holdout", e.message()))?;
+    if let Some(holdout) = holdout {
+        let inside = verify_files(holdout).map_err(|e| fail("holdout", e.message()))?;
         report.holdout = Some(Box::new(inside));
     }
     Ok(report)
@@ -97,8 +101,8 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
 /// The lines of `SHA256SUMS`: names with their sums.
 ///
 /// Errors: `VERIFY_FAILED` for a file that is not, byte for byte, what is written for such lines.
-fn read_sums(directory: &Path) -> Result<Vec<(String, String)>> {
-    let path = directory.join("SHA256SUMS");
+fn read_sums(files: &mut dyn OutputFiles) -> Result<Vec<(String, String)>> {
+    let path = files.local("SHA256SUMS")?;
     if !path.exists() {
         return Err(fail("SHA256SUMS", "the file is missing"));
     }
@@ -113,22 +117,56 @@ fn read_sums(directory: &Path) -> Result<Vec<(String, String)>> {
     Ok(sums)
 }
 
-/// Files of an output: hidden ones, `run.json` and the folder of the held-out documents' output are not its own.
-fn files_below(directory: &Path, prefix: &str) -> Result<Vec<String>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).at("read", directory)? {
-        let entry = entry.at("read", directory)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') || (prefix.is_empty() && (name == "run.json" || name == "holdout")) {
-            continue;
-        }
-        if entry.path().is_dir() {
-            files.extend(files_below(&entry.path(), &format!("{prefix}{name}/"))?);
-        } else {
-            files.push(format!("{prefix}{name}"));
-        }
+/// Compares what a file is with what sums and manifest say.
+fn compare(name: &str, sha256: &str, bytes: u64, found: &str, manifest: &OutputManifest) -> Result<()> {
+    if found != sha256 {
+        return Err(fail(name, format!("its content differs: SHA-256 is {found}, SHA256SUMS says {sha256}")));
     }
-    Ok(files)
+    match manifest.files.iter().find(|f| f.name == name) {
+        Some(listed) if (listed.bytes, listed.sha256.as_str()) != (bytes, sha256) => {
+            Err(fail(name, "longweave.json and SHA256SUMS disagree about it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Files of which some are compared with their sums when they come.
+struct Compared {
+    files: Box<dyn OutputFiles>,
+    manifest: OutputManifest,
+    /// Sums of those that were not compared yet.
+    later: BTreeMap<String, String>,
+}
+
+impl OutputFiles for Compared {
+    fn title(&self) -> String {
+        self.files.title()
+    }
+
+    fn local(&mut self, name: &str) -> Result<PathBuf> {
+        let path = self.files.local(name)?;
+        if let Some(sha256) = self.later.remove(name) {
+            let (bytes, _, found) = checksum_file(&path)?;
+            compare(name, &sha256, bytes, &found, &self.manifest)?;
+        }
+        Ok(path)
+    }
+
+    fn fetches(&self) -> bool {
+        self.files.fetches()
+    }
+
+    fn checksum(&mut self, name: &str) -> Result<Option<(u64, String)>> {
+        self.files.checksum(name)
+    }
+
+    fn names(&mut self) -> Result<Vec<String>> {
+        self.files.names()
+    }
+
+    fn holdout(&mut self) -> Result<Option<Box<dyn OutputFiles>>> {
+        self.files.holdout()
+    }
 }
 
 fn check(record: &SequenceRecord, manifest: &OutputManifest) -> Result<(), String> {

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use longweave_common::{Code, Ctx, Error, Result};
+use longweave_common::{Cancel, Code, Ctx, Error, Result};
+use longweave_remote::is_remote;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::fetched::FetchedFiles;
 use crate::options::LEAST_MEMORY;
 use crate::{Events, Job, Stage, driver, repair, tasks as listing};
 
@@ -75,9 +77,23 @@ pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Res
     to_json(&list)
 }
 
-/// Checks an output directory.
+/// Checks an output: a directory, a URL, or the directory of a run that sent its output to one.
 pub fn verify(out: &Path) -> Result<String> {
-    to_json(&longweave_formats::verify_output(out)?)
+    let url = match out.to_str().filter(|path| is_remote(path)) {
+        Some(url) => Some(url.to_owned()),
+        None => uploaded(out),
+    };
+    to_json(&match url {
+        Some(url) => longweave_formats::verify_files(Box::new(FetchedFiles::open(&url, &Cancel::new())?))?,
+        None => longweave_formats::verify_output(out)?,
+    })
+}
+
+/// Where the run in `out` sent its output; `None` for one that stayed, and for a directory that is no run's.
+pub(crate) fn uploaded(out: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(out.join("run.json")).ok()?;
+    let run: serde_json::Value = serde_json::from_str(&text).ok()?;
+    run["options"]["output"]["upload"].as_str().map(str::to_owned)
 }
 
 /// The keywords with most documents, most first, ties in byte order.
@@ -119,7 +135,7 @@ pub fn train_tokenizer(options: &str) -> Result<String> {
         split_bytes: u64::MAX,
         spool: None,
     };
-    let inventory = longweave_corpus::inventory(&options)?;
+    let inventory = longweave_corpus::inventory(&ctx, &options)?;
     let mut texts = Vec::new();
     for split in 0..inventory.splits.len() {
         let mut reader = longweave_corpus::RowReader::open(&ctx, &options, &inventory, split, 0)?;

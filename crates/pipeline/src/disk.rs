@@ -6,7 +6,7 @@ use longweave_common::{Code, Ctx, Error, Result};
 use longweave_storage::{Space, space};
 use serde::Serialize;
 
-use crate::estimate::{Facts, facts, stage_bytes};
+use crate::estimate::{Facts, facts, shard_bytes, stage_bytes};
 use crate::options::DiskCheck;
 use crate::{Job, Stage};
 
@@ -67,7 +67,11 @@ pub(crate) fn need(ctx: &Ctx, job: &Job, last: Stage) -> Result<DiskNeed> {
     let facts = facts(ctx, job);
     if let Some(facts) = &facts {
         for stage in job.stages().filter(|&s| s <= last) {
-            let bytes = left(job, stage, facts)?;
+            let mut bytes = left(job, stage, facts)?;
+            if job.is_sent(stage) {
+                // A shard goes once it is sent: as many stand here as are packed side by side.
+                bytes = bytes.min(shard_bytes(job, facts)? * ctx.pool.current_num_threads() as f64);
+            }
             if job.directory(stage) == job.out() { output += bytes } else { work += bytes }
         }
     }

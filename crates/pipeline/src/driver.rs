@@ -14,6 +14,7 @@ use crate::log::{Entry, Progressing};
 use crate::repair::repairing;
 use crate::stages::ingest::IngestCounts;
 use crate::stages::scan::ScanCounts;
+use crate::uploads::Uploads;
 use crate::usage::Counters;
 use crate::watch::{StageProgress, TaskProgress, Watch};
 use crate::{Clean, Job, Stage, clean, disk, estimate};
@@ -30,6 +31,13 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
         let (tasks, open) = repairing(ctx, job, events, || {
             let tasks =
                 job.tasks(stage)?.ok_or_else(|| Error::new(Code::Internal, format!("stage {} began before its inputs", stage.name())))?;
+            if stage == Stage::Pack
+                && tasks > 0
+                && let Some(uploads) = Uploads::of(ctx, job)?
+            {
+                uploads.give_up_others(job)?;
+                uploads.recheck(job)?;
+            }
             Ok((tasks, open_tasks(job, stage, 0..tasks)?))
         })?;
         if tasks == 0 {

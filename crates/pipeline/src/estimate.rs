@@ -315,6 +315,12 @@ fn spooled_bytes(job: &Job) -> f64 {
 /// Numbers of an encoder's vector, of the usual size.
 const ONNX_DIMENSIONS: f64 = 768.0;
 
+/// Bytes of the data files of one output shard.
+pub(crate) fn shard_bytes(job: &Job, facts: &Facts) -> Result<f64> {
+    let sequences = planned(job, facts)?.sequences.max(1.0);
+    Ok(output_bytes(job, facts)? * (job.options().shard_sequences() as f64 / sequences).min(1.0))
+}
+
 /// Bytes of the output's data files.
 fn output_bytes(job: &Job, facts: &Facts) -> Result<f64> {
     let (output, plan) = (&job.options().output, planned(job, facts)?);

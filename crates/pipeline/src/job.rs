@@ -7,10 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
 use longweave_corpus::{Inventory, Range, Split};
 use longweave_inference::{Embedder, Runtime};
 use longweave_plan::{PLAN_FORMAT, Part, PlanFile};
+use longweave_remote::{Remote, is_remote};
 use longweave_storage::{Digest, DoneRecord, Lock, digest_of, failpoint, sweep, sweep_below, write_file};
 use longweave_tokens::TokenStore;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ use crate::stages::pack::PartSource;
 use crate::stages::predict::AnyPredictor;
 use crate::stages::route::Scattered;
 use crate::stages::scan::Rows;
+use crate::uploads::Uploads;
 use crate::{RunOptions, Stage};
 
 /// Changes when a stage's results change for equal options and inputs, or their files do.
@@ -95,6 +97,8 @@ pub struct Job {
     /// The records of stages whose results were cleaned away.
     cleaned: [OnceLock<Vec<DoneRecord>>; Stage::ALL.len()],
     routed: Once<()>,
+    /// Keeps connections to remote stores from one task to the next.
+    _connections: Option<Remote>,
 }
 
 impl Job {
@@ -110,6 +114,7 @@ impl Job {
         let lock = Self::lock(out)?;
         refuse_other_run(&file, out)?;
         let job = Self::assemble(file, out)?;
+        job.refuse_other_objects(ctx)?;
         write_file(&path, job.file.to_text()?.as_bytes())?;
         write_work_version(&job.work)?;
         crate::clean::register(&job.work, out)?;
@@ -124,14 +129,23 @@ impl Job {
         refuse_other_files(out, file.options.output.format)?;
         refuse_other_run(&file, out)?;
         let job = Self::assemble(file, out)?;
+        job.refuse_other_objects(ctx)?;
         check_work_version(&job.work).map(|_| job)
+    }
+
+    /// The place that finished files are sent to must be empty before the run sends any.
+    fn refuse_other_objects(&self, ctx: &Ctx) -> Result<()> {
+        match Uploads::of(ctx, self)? {
+            Some(uploads) if !self.state(Stage::Pack).exists() => uploads.refuse_other_objects(),
+            _ => Ok(()),
+        }
     }
 
     /// Finds the input and loads the tokenizer.
     fn resolve(ctx: &Ctx, options: RunOptions) -> Result<RunFile> {
         let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
         let corpus = Self::absolute_corpus(&options, &base);
-        let inventory = longweave_corpus::inventory(&corpus)?;
+        let inventory = longweave_corpus::inventory(ctx, &corpus)?;
         let resources = Resources::new(&options, &base);
         let tokenizer = resources.tokenizer_info(&options)?;
         let inputs = resources.inputs(&options)?;
@@ -223,6 +237,9 @@ impl Job {
         };
         let resources = Resources::new(&file.options, &file.base);
         let digests = digests(&file);
+        let remote = is_remote(&file.inventory.root) || file.options.output.upload.is_some();
+        // A build without remote storage can still list and show such a run.
+        let connections = if remote { Remote::open(&Cancel::new()).ok() } else { None };
         Ok(Job {
             file,
             out: out.to_owned(),
@@ -240,12 +257,13 @@ impl Job {
             sample: OnceLock::new(),
             cleaned: Default::default(),
             routed: Once::default(),
+            _connections: connections,
         })
     }
 
     pub(crate) fn absolute_corpus(options: &RunOptions, base: &Path) -> longweave_corpus::CorpusOptions {
         let mut corpus = options.corpus_options();
-        let absolute = |path: &String| base.join(path).to_string_lossy().into_owned();
+        let absolute = |path: &String| if is_remote(path) { path.clone() } else { base.join(path).to_string_lossy().into_owned() };
         corpus.paths = corpus.paths.iter().map(absolute).collect();
         corpus.root = corpus.root.as_ref().map(absolute);
         corpus
@@ -339,7 +357,7 @@ impl Job {
     }
 
     /// Where a stage keeps done records and leases.
-    fn state(&self, stage: Stage) -> PathBuf {
+    pub(crate) fn state(&self, stage: Stage) -> PathBuf {
         match stage {
             Stage::Pack | Stage::Seal => self.out.join(".state").join(format!("{}-{}", stage.name(), self.digest(stage))),
             _ => self.directory(stage),
@@ -372,10 +390,19 @@ impl Job {
         })
     }
 
-    /// The record of a finished task; `None` where it is not finished, or its files are gone.
+    /// Whether the files of a stage are sent away once they are whole, and do not stay.
+    pub(crate) fn is_sent(&self, stage: Stage) -> bool {
+        stage == Stage::Pack && self.options().output.upload.is_some()
+    }
+
+    /// The record of a finished task; `None` where it is not finished, or its files are gone. Of files that were uploaded the record alone
+    /// tells: it is written once the store has them whole.
     ///
     /// A finished run whose intermediates were cleaned away keeps their records, which count for as long as its output is whole.
     pub fn done(&self, stage: Stage, task: u32) -> Result<Option<DoneRecord>> {
+        if self.is_sent(stage) {
+            return DoneRecord::load(&self.record(stage, task));
+        }
         match DoneRecord::read(&self.record(stage, task), &self.directory(stage))? {
             Some(record) => Ok(Some(record)),
             None => Ok(self.cleaned(stage)?.and_then(|records| records.get(task as usize).cloned())),
@@ -488,7 +515,7 @@ impl Job {
         let _lease = self.lease(ctx, stage, task)?;
         let (path, directory) = (self.record(stage, task), self.directory(stage));
         let whole = match DoneRecord::load(&path) {
-            Ok(Some(record)) => record.files.iter().all(|f| f.check(&directory).is_ok()),
+            Ok(Some(record)) => self.is_sent(stage) || record.files.iter().all(|f| f.check(&directory).is_ok()),
             Ok(None) => return Ok(true),
             Err(_) => false,
         };
@@ -625,6 +652,7 @@ pub(crate) fn lasting(options: &RunOptions) -> Value {
     }
     if let Some(output) = value["output"].as_object_mut() {
         output.remove("directory");
+        output.remove("upload");
     }
     for section in ["queries", "vectors"] {
         if let Some(section) = value[section].as_object_mut() {
@@ -826,6 +854,11 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
             Stage::Pack | Stage::Seal => json!({
                 "output": lasting(o)["output"], "separator": file.tokenizer.separator, "bos": file.tokenizer.bos, "pad": file.tokenizer.pad,
             }),
+        };
+        // The bytes are the same wherever they go, but what is done for one place is not done for another.
+        let own = match (stage, &o.output.upload) {
+            (Stage::Pack | Stage::Seal, Some(upload)) => json!({ "own": own, "upload": upload }),
+            _ => own,
         };
         // How tokens come to the packer decides no byte of the output.
         let decides = |&input: &Stage| stage != Stage::Pack || !matches!(input, Stage::Route | Stage::Scatter);

@@ -8,6 +8,7 @@ pub mod driver;
 pub mod dry;
 mod estimate;
 mod events;
+mod fetched;
 mod ids;
 mod job;
 mod log;
@@ -27,6 +28,8 @@ mod stages;
 pub mod status;
 pub mod summary;
 pub mod tasks;
+mod temporary;
+mod uploads;
 mod usage;
 mod watch;
 

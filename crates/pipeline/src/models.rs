@@ -210,8 +210,9 @@ impl DocumentReader {
     pub fn new(options: &str) -> Result<DocumentReader> {
         // Whole files: a split in the middle of one would have to know the rows before it, and parts would have to be spooled.
         let options = CorpusOptions { split_bytes: u64::MAX, ..from_json("the options of a corpus", options)? };
-        let inventory = longweave_corpus::inventory(&options)?;
-        Ok(DocumentReader { ctx: Ctx::new(1, 1 << 30)?, options, inventory, split: 0, reader: None })
+        let ctx = Ctx::new(1, 1 << 30)?;
+        let inventory = longweave_corpus::inventory(&ctx, &options)?;
+        Ok(DocumentReader { ctx, options, inventory, split: 0, reader: None })
     }
 
     /// The next documents, at most `most`, as a JSON array of `{id, text}`; none after the last.

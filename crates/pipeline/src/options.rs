@@ -10,6 +10,7 @@ use longweave_plan::{
     Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, NextlongOptions, Overflow, PlanOptions,
     Policies, Pool, PoolOptions, QuestOptions, Reuse, Shape, SplitBy, StandardOptions,
 };
+use longweave_remote::{Location, Scheme, is_remote};
 use serde::{Deserialize, Serialize};
 
 use crate::Stage;
@@ -21,7 +22,7 @@ pub(crate) const LEAST_MEMORY: u64 = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunOptions {
-    /// Files, directories and globs; `None` where documents are pushed.
+    /// Files, directories, globs and URLs; `None` where documents are pushed.
     #[serde(deserialize_with = "Option::deserialize")]
     pub corpus: Option<Vec<String>>,
     /// The directory that relative paths of files are taken from.
@@ -530,6 +531,9 @@ pub struct OutputOptions {
     /// The output directory; `None` only for `memory`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub directory: Option<String>,
+    /// The URL that finished files are sent to; `None` where they stay in the directory.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub upload: Option<String>,
     /// The format.
     pub format: OutputFormat,
     /// What is told of each sequence's pieces.
@@ -632,6 +636,20 @@ impl RunOptions {
             return bad("output.directory", "`output.directory` must be given unless `output.format` is `memory`".into());
         }
         self.output.check()?;
+        for (option, path) in [("output.directory", &self.output.directory), ("work", &self.work)] {
+            if path.as_deref().is_some_and(is_remote) {
+                return bad(option, format!("`{option}` must be a local directory; `output.upload` sends finished files to a URL"));
+            }
+        }
+        if let Some(upload) = &self.output.upload {
+            if self.output.format == OutputFormat::Memory {
+                return bad("output.upload", "`output.upload` sends files, and `output.format: memory` writes none".into());
+            }
+            if !upload.starts_with(Scheme::S3.prefix()) {
+                return bad("output.upload", format!("`output.upload` must be s3://bucket/prefix, but is {upload}"));
+            }
+            Location::parse(upload).map_err(|e| e.with("option", "output.upload"))?;
+        }
         if self.corpus.as_ref().is_some_and(Vec::is_empty) {
             return bad("corpus", "`corpus` must name at least one file, directory or glob".into());
         }

@@ -2,24 +2,32 @@
 
 use std::path::Path;
 
-use longweave_common::Result;
+use longweave_common::{Cancel, Result};
 use longweave_formats::SequenceReader;
+use longweave_remote::is_remote;
 
+use crate::commands::uploaded;
+use crate::fetched::FetchedFiles;
 use crate::memory::{MemoryBatch, Pieces};
 
 /// Tokens of a batch, at most, unless a single sequence has more.
 const BATCH_TOKENS: usize = 4 << 20;
 
-/// A reader of an output directory.
+/// A reader of an output.
 pub struct OutputReader {
     reader: SequenceReader,
     next: u64,
 }
 
 impl OutputReader {
-    /// Opens an output directory.
-    pub fn open(directory: &Path) -> Result<OutputReader> {
-        Ok(OutputReader { reader: SequenceReader::open(directory)?, next: 0 })
+    /// Opens an output: a directory, a URL, or the directory of a run that sent its output to one.
+    pub fn open(out: &Path) -> Result<OutputReader> {
+        let url = out.to_str().filter(|path| is_remote(path)).map(str::to_owned).or_else(|| uploaded(out));
+        let reader = match url {
+            Some(url) => SequenceReader::over(Box::new(FetchedFiles::open(&url, &Cancel::new())?))?,
+            None => SequenceReader::open(out)?,
+        };
+        Ok(OutputReader { reader, next: 0 })
     }
 
     /// Number of sequences.

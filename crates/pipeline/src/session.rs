@@ -15,6 +15,7 @@ use crate::memory::{MemoryBatch, MemorySource};
 use crate::options::OutputFormat;
 use crate::repair::repairing;
 use crate::spool::Spool;
+use crate::temporary::TemporaryDirectory;
 use crate::{Event, Events, Job, RunOptions, Stage, driver, summary};
 
 /// How far a run is to go.
@@ -208,10 +209,13 @@ fn run(
     demands: &Receiver<Callback<Option<MemoryBatch>>>,
 ) -> Result<String> {
     let memory = options.output.format == OutputFormat::Memory;
-    let temporary = TemporaryDirectory::for_options(&options)?;
+    let temporary = match options.output.directory {
+        Some(_) => None,
+        None => Some(TemporaryDirectory::create()?),
+    };
     let out: PathBuf = match (&options.output.directory, &temporary) {
         (Some(directory), _) => directory.into(),
-        (None, Some(temporary)) => temporary.path.clone(),
+        (None, Some(temporary)) => temporary.path().to_owned(),
         (None, None) => return Err(Error::new(Code::OptionsInvalid, "`output.directory` must be given")),
     };
     let _spool = if options.corpus.is_none() {
@@ -287,32 +291,5 @@ fn spool(ctx: &Ctx, options: &mut RunOptions, out: &Path, inputs: &Receiver<Inpu
                 return failed.map_or(Ok(lock), Err);
             }
         }
-    }
-}
-
-/// A directory for a run that writes nothing, gone when dropped.
-struct TemporaryDirectory {
-    path: PathBuf,
-}
-
-impl TemporaryDirectory {
-    fn for_options(options: &RunOptions) -> Result<Option<TemporaryDirectory>> {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        if options.output.directory.is_some() {
-            return Ok(None);
-        }
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-        let path = std::env::temp_dir().join(format!("longweave-{}-{number}-{time}", std::process::id()));
-        std::fs::create_dir(&path).map_err(|e| Error::io(&e, "create", &path))?;
-        Ok(Some(TemporaryDirectory { path }))
-    }
-}
-
-impl Drop for TemporaryDirectory {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the system's own cleaning of temporary files.
-        let _ = std::fs::remove_dir_all(&self.path);
     }
 }

@@ -48,7 +48,7 @@ impl Precomputed {
         for field in ["queries", "query"] {
             missing.clear();
             let options = named(field);
-            let inventory = inventory(&options)?;
+            let inventory = inventory(ctx, &options)?;
             for split in 0..inventory.splits.len() {
                 let mut reader = match RowReader::open(ctx, &options, &inventory, split, 0) {
                     Err(e) if e.code() == Code::MissingColumn && field == "queries" => continue,

@@ -125,6 +125,7 @@ mod tests {
         assert_eq!(DoneRecord::read(&done, directory.path()).unwrap(), Some(record));
         fs::write(directory.path().join("a"), b"ab").unwrap();
         assert_eq!(DoneRecord::read(&done, directory.path()).unwrap(), None);
+        assert!(DoneRecord::load(&done).unwrap().is_some());
         fs::write(&done, b"{").unwrap();
         assert_eq!(DoneRecord::read(&done, directory.path()).unwrap_err().code(), Code::FileCorrupt);
         DoneRecord::remove(&done).unwrap();

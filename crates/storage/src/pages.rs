@@ -2,8 +2,7 @@
 //! goes through [`Pages`], which knows each page's header by the place that is read, and refuses what there is no room for.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,10 +18,9 @@ const LOOKED_AT: std::ops::RangeInclusive<u64> = 256..=16 << 20;
 /// A byte of a gzip stream unpacks to no more bytes.
 const GZIP_RATIO: u64 = 1032;
 
-/// A file whose pages are counted.
-#[derive(Clone)]
-pub struct Pages {
-    file: Arc<File>,
+/// A file whose pages are counted, wherever it is read from.
+pub struct Pages<R> {
+    file: Arc<R>,
     /// Whether pages may be packed by gzip: the library unpacks these to their end, whatever their headers say.
     gzip: bool,
     room: Arc<Room>,
@@ -76,24 +74,30 @@ impl Room {
     }
 }
 
-impl Pages {
+impl<R> Pages<R> {
     /// The pages of a file; `gzip`: whether some may be packed by gzip.
-    pub fn new(file: File, gzip: bool, room: Arc<Room>) -> Pages {
+    pub fn new(file: R, gzip: bool, room: Arc<Room>) -> Pages<R> {
         Pages { file: Arc::new(file), gzip, room, ahead: Arc::default() }
     }
 }
 
-impl Length for Pages {
+impl<R> Clone for Pages<R> {
+    fn clone(&self) -> Pages<R> {
+        Pages { file: Arc::clone(&self.file), gzip: self.gzip, room: Arc::clone(&self.room), ahead: Arc::clone(&self.ahead) }
+    }
+}
+
+impl<R: Length> Length for Pages<R> {
     fn len(&self) -> u64 {
         self.file.len()
     }
 }
 
-impl ChunkReader for Pages {
-    type T = BufReader<File>;
+impl<R: ChunkReader> ChunkReader for Pages<R> {
+    type T = R::T;
 
     /// Called where a page's header stands, or where its bytes do, when the header was read before.
-    fn get_read(&self, start: u64) -> Result<BufReader<File>> {
+    fn get_read(&self, start: u64) -> Result<R::T> {
         let before = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).range(..start).next_back().map(|(_, &page)| page);
         if before.is_some_and(|page| page.body == start) {
             return self.file.get_read(start);

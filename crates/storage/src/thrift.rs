@@ -1,10 +1,9 @@
 //! Thrift's compact protocol, walked without reading it: whether a struct ends where its bytes do, and asks for no more elements than it has bytes
 //! for. The library that reads Parquet believes the sizes of lists: it takes memory for them, and counts through elements of no bytes.
 
-use std::fs::File;
 use std::io;
 
-use crate::read_exact_at;
+use parquet::file::reader::ChunkReader;
 
 /// Structs and lists within each other.
 const DEEPEST: u32 = 64;
@@ -115,17 +114,15 @@ impl Walk<'_> {
 
 /// Checks the footer of a Parquet file before the library reads it.
 ///
-/// Errors: those of the operating system; `InvalidData` for a footer that is longer than the file, or claims what cannot be.
-pub fn check_parquet_footer(file: &File) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    let mut end = [0; 8];
-    let Some(before) = length.checked_sub(8) else { return Ok(()) }; // the library says what such a file is
-    read_exact_at(file, &mut end, before)?;
+/// Errors: those of reading; `InvalidData` for a footer that is longer than the file, or claims what cannot be.
+pub fn check_parquet_footer(file: &impl ChunkReader) -> io::Result<()> {
+    let read = |start, length| file.get_bytes(start, length).map_err(io::Error::other);
+    let Some(before) = file.len().checked_sub(8) else { return Ok(()) }; // the library says what such a file is
+    let end = read(before, 8)?;
     let footer = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]]));
     let Some(start) = before.checked_sub(footer).filter(|_| &end[4..] == b"PAR1") else { return Ok(()) };
-    let mut bytes = vec![0; footer as usize];
-    read_exact_at(file, &mut bytes, start)?;
-    walk(&bytes, footer).map(drop).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its footer claims what cannot be"))
+    let walked = walk(&read(start, footer as usize)?, footer).map(drop);
+    walked.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its footer claims what cannot be"))
 }
 
 #[cfg(test)]

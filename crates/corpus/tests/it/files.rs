@@ -16,7 +16,7 @@ fn put(root: &Path, files: &[(&str, &str)]) {
 }
 
 fn paths(options: &longweave_corpus::CorpusOptions) -> Vec<String> {
-    inventory(options).unwrap().files.into_iter().map(|f| f.path).collect()
+    inventory(crate::ctx(), options).unwrap().files.into_iter().map(|f| f.path).collect()
 }
 
 #[test]
@@ -79,11 +79,11 @@ fn globs_match_below_the_part_without_wildcards() {
         ("d/.h", "NONE"),
         ("d/[a.txt", "OPTIONS_INVALID"),
     ] {
-        assert_eq!(code(inventory(&options(&[&root.join(pattern)]))), expected, "{pattern}");
+        assert_eq!(code(inventory(crate::ctx(), &options(&[&root.join(pattern)]))), expected, "{pattern}");
     }
     put(root, &[("d/data.csv", ""), ("none/x.csv", "")]);
-    assert_eq!(code(inventory(&options(&[&root.join("d/data.csv")]))), "INPUT_UNSUPPORTED");
-    assert_eq!(code(inventory(&options(&[&root.join("none")]))), "INPUT_NOT_FOUND");
+    assert_eq!(code(inventory(crate::ctx(), &options(&[&root.join("d/data.csv")]))), "INPUT_UNSUPPORTED");
+    assert_eq!(code(inventory(crate::ctx(), &options(&[&root.join("none")]))), "INPUT_NOT_FOUND");
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn text_files_are_one_document_each_and_share_splits() {
     let expected =
         ["EMPTY", "BAD_UTF8 invalid UTF-8 at byte 0", "DOCUMENT_TOO_LARGE the file has 10 bytes, more than `maxDocumentBytes` (9)"];
     assert_eq!(reasons, expected);
-    assert_eq!(inventory(&options).unwrap().splits.len(), 1);
+    assert_eq!(inventory(crate::ctx(), &options).unwrap().splits.len(), 1);
     options.split_bytes = 12;
-    assert_eq!(inventory(&options).unwrap().splits.len(), 3);
+    assert_eq!(inventory(crate::ctx(), &options).unwrap().splits.len(), 3);
     assert_eq!(rows(&options).unwrap(), found);
     // An id field is for rows; a file is its own id.
     options.id_field = Some("id".into());
@@ -150,7 +150,7 @@ fn small_files_of_any_kind_share_splits_and_rows_keep_the_numbers_of_their_files
         options.split_bytes = split_bytes;
         let found = rows(&options).unwrap();
         assert_eq!(found.iter().map(|r| r.document().0.to_owned()).collect::<Vec<_>>(), expected, "{split_bytes} bytes");
-        numbers.push(inventory(&options).unwrap().splits.len());
+        numbers.push(inventory(crate::ctx(), &options).unwrap().splits.len());
     }
     assert!(numbers[0] == 1 && numbers.is_sorted() && numbers[2] < 60, "{numbers:?} splits");
 }
@@ -160,7 +160,7 @@ fn a_file_that_changes_or_goes_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     put(root, &[("a.txt", "one"), ("b.txt", "two")]);
-    let listed = inventory(&options(&[root])).unwrap();
+    let listed = inventory(crate::ctx(), &options(&[root])).unwrap();
     check_unchanged(&listed, 0).unwrap();
     fs::write(root.join("b.txt"), "other").unwrap();
     let error = check_unchanged(&listed, 0).unwrap_err();

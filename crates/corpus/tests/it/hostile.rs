@@ -23,7 +23,7 @@ const BESIDE: u64 = 32 << 20;
 
 /// Reads a corpus as scan and ingest do: documents, bad and empty rows, and the bytes of the documents.
 fn read(ctx: &Ctx, options: &CorpusOptions) -> Result<[u64; 4], Error> {
-    let list = inventory(options)?;
+    let list = inventory(ctx, options)?;
     let mut seen = [0; 4];
     for split in 0..list.splits.len() {
         let counted = count_rows(ctx, options, &list, split)?;
@@ -265,7 +265,7 @@ fn what_is_no_file_is_refused_before_it_is_opened() {
     symlink("/dev/zero", at("zero.txt")).unwrap();
     symlink("/dev/zero", at("zero.jsonl.gz")).unwrap();
     for name in ["pipe.jsonl", "zero.txt", "zero.jsonl.gz"] {
-        let error = inventory(&options(&[&at(name)])).unwrap_err();
+        let error = inventory(crate::ctx(), &options(&[&at(name)])).unwrap_err();
         assert!(error.code() == Code::InputUnsupported && error.message().contains("no regular file"), "{error}");
     }
     // In a directory they are passed over, as files of other kinds are.
@@ -273,13 +273,13 @@ fn what_is_no_file_is_refused_before_it_is_opened() {
     symlink(".", at("loop")).unwrap();
     assert_eq!(rows(&options(&[directory.path()])).unwrap().len(), 1);
     // A file that became a pipe since it was listed.
-    let listed = inventory(&options(&[&at("a.txt")])).unwrap();
+    let listed = inventory(crate::ctx(), &options(&[&at("a.txt")])).unwrap();
     fs::remove_file(at("a.txt")).unwrap();
     assert!(Command::new("mkfifo").arg(at("a.txt")).status().unwrap().success());
     assert_eq!(code(longweave_corpus::check_unchanged(&listed, 0)), "INPUT_UNSUPPORTED");
     let name = std::ffi::OsString::from_vec(b"\xff.txt".to_vec());
     fs::write(directory.path().join(name), "text").unwrap();
-    let error = inventory(&options(&[directory.path()])).unwrap_err();
+    let error = inventory(crate::ctx(), &options(&[directory.path()])).unwrap_err();
     assert!(error.code() == Code::InputUnsupported && error.message().contains("not UTF-8"), "{error}");
 }
 

@@ -65,7 +65,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 /// Spools what the corpus has to spool, below `directory`.
 fn spooled(mut options: CorpusOptions, directory: &Path) -> CorpusOptions {
     let spool = directory.join("spool");
-    let list = inventory(&options).unwrap();
+    let list = inventory(crate::ctx(), &options).unwrap();
     options.spool = Some(spool);
     for (file, parts) in list.spooled() {
         let written = spool_file(ctx(), &options, &list, file, parts).unwrap();
@@ -248,7 +248,7 @@ fn the_parts_of_a_packed_file_are_about_equal_and_keep_what_is_wrong_with_its_ro
     let packed = fs::metadata(&path).unwrap().len();
     let options = CorpusOptions { split_bytes: packed - 1, max_document_bytes: 1 << 20, ..options(&[&path]) };
     let options = spooled(options, directory.path());
-    let list = inventory(&options).unwrap();
+    let list = inventory(crate::ctx(), &options).unwrap();
     assert!(list.splits.iter().all(|s| matches!(s.range, Range::Part { .. })) && list.splits.len() == 5, "{:?}", list.splits);
     let found = rows(&options).unwrap();
     assert_eq!(found.len(), lines.len() + 2);
@@ -262,7 +262,7 @@ fn the_parts_of_a_packed_file_are_about_equal_and_keep_what_is_wrong_with_its_ro
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let options = CorpusOptions { split_bytes: packed / 4, ..options };
-    let list = inventory(&options).unwrap();
+    let list = inventory(crate::ctx(), &options).unwrap();
     let (file, parts) = list.spooled().next().unwrap();
     assert_eq!(code(spool_file(ctx(), &options, &list, file, parts)), "INPUT_TRUNCATED");
 }

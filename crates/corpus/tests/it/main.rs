@@ -71,7 +71,7 @@ fn rows_of(options: &CorpusOptions, inventory: &Inventory, split: usize, first: 
 
 /// All rows of a corpus, split by split, numbered as a run numbers them.
 fn rows(options: &CorpusOptions) -> Result<Vec<Seen>> {
-    let inventory = inventory(options)?;
+    let inventory = inventory(ctx(), options)?;
     let (mut all, mut file, mut first) = (Vec::new(), u32::MAX, 0);
     for (split, part) in inventory.splits.iter().enumerate() {
         if part.file != file {

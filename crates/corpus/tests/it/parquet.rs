@@ -74,7 +74,7 @@ fn row_groups_are_divided_among_splits_and_rows_keep_their_numbers() {
     whole.split_bytes = 1 << 30;
     let mut parts = whole.clone();
     parts.split_bytes = 1;
-    let splits = |o| inventory(o).unwrap().splits.into_iter().map(|s| s.range).collect::<Vec<_>>();
+    let splits = |o| inventory(crate::ctx(), o).unwrap().splits.into_iter().map(|s| s.range).collect::<Vec<_>>();
     assert_eq!(splits(&whole), [Range::Files { end: 1 }]);
     assert_eq!(splits(&parts).len(), 7);
     let found = rows(&parts).unwrap();
@@ -183,7 +183,7 @@ proptest! {
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] = value }
         fs::write(&path, bytes).unwrap();
-        let inventory = inventory(&with_id(&path));
+        let inventory = inventory(crate::ctx(), &with_id(&path));
         let found = inventory.and_then(|list| (0..list.splits.len()).try_for_each(|split| {
             let mut reader = longweave_corpus::RowReader::open(crate::ctx(), &with_id(&path), &list, split, 0)?;
             while reader.next()?.is_some() {}

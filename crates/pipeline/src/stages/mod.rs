@@ -54,7 +54,9 @@ pub(crate) fn sweep(job: &Job, stage: Stage) {
 
 /// What a task leaves to be cleared away once its record stands.
 pub(crate) fn after(job: &Job, stage: Stage, task: u32) {
-    if stage == Stage::Predict {
-        predict::after(job, task);
+    match stage {
+        Stage::Predict => predict::after(job, task),
+        Stage::Pack => crate::uploads::after(job, task),
+        _ => {}
     }
 }

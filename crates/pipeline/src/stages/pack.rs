@@ -1,6 +1,6 @@
 //! Pack: tokens of one output shard into the asked format. Shards of the main output come first, then those of the held-out documents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Ctx, Error, KeywordId, Result};
 use longweave_formats::{FileContent, SequenceRecord, WriterOptions, open_writer, writer_bytes};
@@ -16,6 +16,7 @@ use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
 use crate::ids::Ids;
 use crate::options::OutputFormat;
+use crate::uploads::Uploads;
 use crate::{Job, RunOptions, Stage};
 
 /// What a pack task leaves in its record.
@@ -62,11 +63,11 @@ pub(crate) fn sequences(job: &Job, tasks: &[u32]) -> Result<u64> {
     Ok(total)
 }
 
-/// The output directory of a part.
-pub(crate) fn output(job: &Job, part: Part) -> PathBuf {
+/// The output directory of a part, in that of the run.
+pub(crate) fn output(out: &Path, part: Part) -> PathBuf {
     match part {
-        Part::Main => job.out().to_owned(),
-        Part::HeldOut => job.out().join(folder(part)),
+        Part::Main => out.to_owned(),
+        Part::HeldOut => out.join(folder(part)),
     }
 }
 
@@ -173,11 +174,19 @@ impl PartSource {
 }
 
 pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
+    match Uploads::of(ctx, job)? {
+        Some(uploads) => uploads.pack(ctx, job, task),
+        None => write(ctx, job, task, job.out()),
+    }
+}
+
+/// Writes the shard of a task into `out`; the record's names are relative to it.
+pub(crate) fn write(ctx: &Ctx, job: &Job, task: u32, out: &Path) -> Result<DoneRecord> {
     let (part, shard, first, n) = place(job, task)?;
     let source = job.part(part)?;
     let sequences = source.plan.read(first, n)?;
     let options = writer_options(job).expect("memory runs have no pack stage");
-    let mut writer = open_writer(&options, &output(job, part), shard)?;
+    let mut writer = open_writer(&options, &output(out, part), shard)?;
     let held = writer_bytes(&options, n);
     let placement = job.scattered()?.map(|scattered| scattered.placement(task as usize));
     source.with_source(job.tokens()?, &sequences, |source| pack_shard(ctx, source, &mut *writer, held, placement))?;

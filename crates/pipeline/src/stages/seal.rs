@@ -16,24 +16,26 @@ use super::pack::{PackCounts, output, writer_options};
 use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
 use crate::session::Mode;
+use crate::uploads::{Uploads, objects};
 use crate::{Job, Stage, job, summary};
 
 pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let PlanCounts { main, holdout } = counts(&job.all_done(Stage::Plan)?[0])?;
     let mut files = Vec::new();
+    let uploads = Uploads::of(ctx, job)?;
     if let Some(holdout) = &holdout {
-        files.extend(seal_part(ctx, job, Part::HeldOut, holdout)?);
+        files.extend(seal_part(ctx, job, Part::HeldOut, holdout, uploads.as_ref())?);
     }
-    files.extend(seal_part(ctx, job, Part::Main, &main)?);
+    files.extend(seal_part(ctx, job, Part::Main, &main, uploads.as_ref())?);
     Ok(DoneRecord { files, counts: json!({}) })
 }
 
-fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<FileRecord>> {
-    let directory = output(job, part);
+fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats, uploads: Option<&Uploads>) -> Result<Vec<FileRecord>> {
+    let directory = output(job.out(), part);
     // All shards are done: what half-written files there are nobody will finish.
     job.sweep_stage(Stage::Pack);
     let prefix = if part == Part::Main { "" } else { "holdout/" };
-    let shards = shard_files(job, part, prefix)?;
+    let (shards, sent) = (shard_files(job, part, prefix)?, sent_sums(job, part, prefix)?);
     let mut sequences_of: BTreeMap<String, u64> = shards.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
     let packed: BTreeMap<&str, &FileRecord> = shards.iter().map(|f| (f.record.name.as_str(), &f.record)).collect();
     let options = writer_options(job).expect("memory runs have no seal stage");
@@ -52,6 +54,10 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     sequences_of.insert("README.md".into(), 0);
     let named: Vec<(&String, &u64)> = sequences_of.iter().collect();
     let checksum = |&(name, &sequences): &(&String, &u64)| -> Result<ManifestFile> {
+        if let (Some(sha256), Some(file)) = (sent.get(name), packed.get(name.as_str())) {
+            ctx.progress.advance(file.bytes);
+            return Ok(ManifestFile { name: name.clone(), bytes: file.bytes, sha256: sha256.clone(), sequences });
+        }
         let path = directory.join(name);
         let (bytes, xxh3, sha256) = checksum_with(&path, |bytes| {
             ctx.progress.advance(bytes);
@@ -78,6 +84,12 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats) -> Result<Vec<
     let sealed = write_file(&directory.join("longweave.json"), text.as_bytes())?;
     sums.push(("longweave.json".into(), checksum_file(&directory.join("longweave.json"))?.2));
     let sums = write_sums(&directory, &sums)?;
+    if let Some(uploads) = uploads {
+        // The manifest comes last: whoever finds it finds the whole output.
+        let small = sequences_of.keys().map(String::as_str).filter(|name| !packed.contains_key(name));
+        let names: Vec<String> = small.chain(["SHA256SUMS", "longweave.json"]).map(|name| format!("{prefix}{name}")).collect();
+        uploads.send(ctx, job.out(), &names)?;
+    }
     Ok(vec![FileRecord::new(format!("{prefix}longweave.json"), sealed), FileRecord::new(format!("{prefix}SHA256SUMS"), sums)])
 }
 
@@ -92,13 +104,33 @@ fn shard_files(job: &Job, part: Part, prefix: &str) -> Result<Vec<ShardFile>> {
     for record in job.all_done(Stage::Pack)? {
         let PackCounts { part: of, files: contents, .. } = counts(record)?;
         if of == folder(part) {
-            files.extend(record.files.iter().zip(contents).map(|(file, content)| {
-                let name = file.name.strip_prefix(prefix).unwrap_or(&file.name).to_owned();
-                ShardFile { record: FileRecord { name, ..file.clone() }, content }
-            }));
+            files.extend(
+                record
+                    .files
+                    .iter()
+                    .zip(contents)
+                    .map(|(file, content)| ShardFile { record: FileRecord { name: own_name(file, prefix), ..file.clone() }, content }),
+            );
         }
     }
     Ok(files)
+}
+
+/// SHA-256 of each file of a part's shards that was sent away, by name relative to the part's directory.
+fn sent_sums(job: &Job, part: Part, prefix: &str) -> Result<BTreeMap<String, String>> {
+    let mut sums = BTreeMap::new();
+    if job.is_sent(Stage::Pack) {
+        for record in job.all_done(Stage::Pack)? {
+            if counts::<PackCounts>(record)?.part == folder(part) {
+                sums.extend(record.files.iter().zip(objects(record)?).map(|(file, object)| (own_name(file, prefix), object.sha256)));
+            }
+        }
+    }
+    Ok(sums)
+}
+
+fn own_name(file: &FileRecord, prefix: &str) -> String {
+    file.name.strip_prefix(prefix).unwrap_or(&file.name).to_owned()
 }
 
 /// What the manifest says beside its files.

@@ -77,7 +77,7 @@ impl Place {
             "length": 64, "tokens": null, "seed": 0, "separator": "auto", "bos": "none", "bosToken": "auto", "padToken": "auto",
             "overflow": "split", "lastFill": "drop", "minTokens": 1, "maxTokens": null, "maxUses": null, "holdout": 0.0, "dedup": "none",
             "output": {
-                "directory": path("out"), "format": "jsonl", "provenance": "full", "shardTokens": 1024, "compression": "none",
+                "directory": path("out"), "upload": null, "format": "jsonl", "provenance": "full", "shardTokens": 1024, "compression": "none",
                 "mdsIndices": "sequence", "mdsShardBytes": null
             },
             "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20, "diskCheck": "refuse", "clean": "none"

@@ -47,6 +47,10 @@ fn values_out_of_range_are_named() {
     let place = Place::new();
     for (pointer, value, option) in [
         ("/output/directory", Value::Null, "output.directory"),
+        ("/output/directory", json!("s3://bucket/out"), "output.directory"),
+        ("/output/upload", json!("https://host/out"), "output.upload"),
+        ("/output/upload", json!("s3://"), "output.upload"),
+        ("/work", json!("s3://bucket/work"), "work"),
         ("/corpus", json!([]), "corpus"),
         ("/memory", json!((16 << 20) - 1), "memory"),
         ("/output/shardTokens", json!(0), "output.shardTokens"),

@@ -1,0 +1,139 @@
+//! The files of a corpus that stands behind URLs: single ones, prefixes that are taken as directories, globs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use longweave_common::{Cancel, Code, Error, Result};
+use longweave_remote::{Location, Remote, Scheme, Stat, is_remote};
+
+use crate::inventory::{glob, is_wild, nothing, unsupported};
+use crate::{CorpusOptions, InputFile, Kind};
+
+/// The URL of a file below a root. A root that is only a scheme holds buckets or servers.
+pub(crate) fn url(root: &str, path: &str) -> String {
+    let slash = if root.ends_with('/') { "" } else { "/" };
+    format!("{root}{slash}{path}")
+}
+
+/// Where a file below a root is: a path, or a URL.
+pub(crate) fn place(root: &str, path: &str) -> PathBuf {
+    if is_remote(root) { url(root, path).into() } else { Path::new(root).join(path) }
+}
+
+/// The root and the files, in any order.
+///
+/// Errors: as `inventory`; `OPTIONS_INVALID` where local and remote paths, or two kinds of remote ones, are mixed.
+pub(crate) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
+    let refuse = |option: &str, message: String| Err(Error::new(Code::OptionsInvalid, message).with("option", option));
+    if let Some(local) = options.paths.iter().find(|path| !is_remote(path)) {
+        return refuse("corpus", format!("`corpus` names URLs and the local path {local}; give either, or copy the files to one place"));
+    }
+    let remote = Remote::open(cancel)?;
+    let mut found: BTreeMap<Location, (Kind, Stat)> = BTreeMap::new();
+    let mut bases = Vec::new();
+    for path in &options.paths {
+        bases.push(find(&remote, path, &mut found)?);
+    }
+    if let Some(other) = bases.iter().find(|base| base.scheme() != bases[0].scheme()) {
+        return refuse("corpus", format!("`corpus` names {} and {other}; give URLs of one kind", bases[0]));
+    }
+    let root = match &options.root {
+        Some(root) => root.trim_end_matches('/').to_owned(),
+        None => common(&bases),
+    };
+    let mut files = Vec::with_capacity(found.len());
+    for (at, (kind, stat)) in found {
+        let whole = at.to_string();
+        let Some(path) = whole.strip_prefix(&root).map(|rest| rest.trim_start_matches('/')).filter(|path| url(&root, path) == whole) else {
+            return refuse("corpusRoot", format!("{whole} does not stand below the corpus root {root}; give another `corpusRoot`"));
+        };
+        files.push(InputFile { path: path.to_owned(), kind, bytes: stat.bytes, modified_ns: 0, etag: Some(stat.etag) });
+    }
+    Ok((root, files))
+}
+
+/// Adds the files that `path` names to `found`; the place that they start from.
+fn find(remote: &Remote, path: &str, found: &mut BTreeMap<Location, (Kind, Stat)>) -> Result<Location> {
+    let at = Location::parse(path)?;
+    let steps: Vec<&str> = at.key().split('/').collect();
+    let fixed = steps.iter().take_while(|step| !is_wild(step)).count();
+    let patterns = at.scheme() == Scheme::S3 && fixed < steps.len();
+    if !patterns && !path.ends_with('/') {
+        let kind = Kind::of(path);
+        match (kind, at.scheme()) {
+            // What looks like a file is one, unless it is not there.
+            (Some(kind), _) => match remote.stat(&at) {
+                Ok(stat) => {
+                    found.insert(at.clone(), (kind, stat));
+                    return Ok(at.parent());
+                }
+                Err(e) if e.code() == Code::InputNotFound && at.scheme() == Scheme::S3 => {}
+                Err(e) => return Err(e),
+            },
+            (None, Scheme::S3) => {}
+            (None, _) => return Err(unsupported(path)),
+        }
+    }
+    let base = if patterns { at.with_key(&steps[..fixed].join("/")) } else { at.clone() };
+    let glob = if patterns { Some(glob(&steps[fixed..].join("/"), path)?) } else { None };
+    let listed = remote.list(&base)?;
+    let mut matched = false;
+    for (file, stat) in listed {
+        let below = file.below(&base).unwrap_or_default();
+        let hidden = below.split('/').any(|step| step.starts_with('.'));
+        if hidden || below.is_empty() || glob.as_ref().is_some_and(|g| !g.is_match(below)) {
+            continue;
+        }
+        if let Some(kind) = Kind::of(below) {
+            matched = true;
+            found.insert(file, (kind, stat));
+        }
+    }
+    if matched {
+        return Ok(base);
+    }
+    if !patterns && Kind::of(path).is_none() && remote.stat(&at).is_ok() {
+        return Err(unsupported(path));
+    }
+    Err(nothing(path))
+}
+
+/// The longest URL that all of `bases` stand below or are; only the scheme where buckets differ.
+fn common(bases: &[Location]) -> String {
+    let Some(first) = bases.first() else { return String::new() };
+    if bases.iter().any(|base| base.host() != first.host()) {
+        return first.scheme().prefix().to_owned();
+    }
+    let mut root = first.clone();
+    while !bases.iter().all(|base| *base == root || base.below(&root).is_some()) {
+        root = root.parent();
+    }
+    root.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(urls: &[&str]) -> Vec<Location> {
+        urls.iter().map(|url| Location::parse(url).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_root_is_the_longest_common_place() {
+        for (bases, root) in [
+            (vec!["s3://b/x/y"], "s3://b/x/y"),
+            (vec!["s3://b/x/y", "s3://b/x/z"], "s3://b/x"),
+            (vec!["s3://b/x", "s3://b/xy"], "s3://b"),
+            (vec!["s3://b/x", "s3://c/x"], "s3://"),
+        ] {
+            assert_eq!(common(&places(&bases)), root, "{bases:?}");
+        }
+    }
+
+    #[test]
+    fn a_files_url_is_its_path_below_the_root() {
+        assert_eq!(url("s3://b/x", "y.jsonl"), "s3://b/x/y.jsonl");
+        assert_eq!(url("s3://", "b/y.jsonl"), "s3://b/y.jsonl");
+    }
+}
