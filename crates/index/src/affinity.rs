@@ -10,11 +10,18 @@
 //! (affinity falling, number of the cluster), join their clusters, each pair what its two have become, unless that is one already. The new clusters are numbered by their
 //! first member. Rounds end when no cluster has a neighbour.
 //!
-//! Costs: 8 bytes a distinct feature of a cluster, twice while clusters are merged, and in each round as much again and 8 more; time of a
-//! round: features · [`CHAMPIONS`]. The number of clusters falls by at least a quarter a round, almost.
+//! A feature that one cluster alone has connects nothing, then or later: it is kept as its part of the cluster's length.
+//!
+//! Costs in memory: 80 bytes a cluster, 8 a feature while first clusters are made, 24 a feature that several clusters have, and up to four columns
+//! of [`Space`]: the clusters' features (8 bytes each), those of the next round, champions, and the champions that a part of the clusters needs, or
+//! those to be chosen from. Time of a round: features · [`CHAMPIONS`]. The number of clusters falls by at least a quarter a round, almost.
 
 use longweave_common::{Ctx, DocId, Result};
 use rayon::prelude::*;
+
+use crate::features::Features;
+use crate::lists::{Lists, in_order};
+use crate::stored::{Space, Stored, Storing};
 
 /// Clusters of a feature that others can find there: what bounds the work on features that all have.
 pub(crate) const CHAMPIONS: usize = 64;
@@ -22,68 +29,8 @@ pub(crate) const CHAMPIONS: usize = 64;
 const UNIT_WEIGHT: f64 = 65_536.0;
 /// Length of a cluster's vector.
 const UNIT_LENGTH: f64 = 16_777_216.0;
-
-/// Lists of numbers behind each other.
-pub(crate) struct Lists<T> {
-    ends: Vec<usize>,
-    items: Vec<T>,
-}
-
-impl<T: Copy + Send + Sync> Lists<T> {
-    /// None.
-    pub(crate) fn new() -> Lists<T> {
-        Lists { ends: Vec::new(), items: Vec::new() }
-    }
-
-    /// Adds to the list that is last and not ended.
-    pub(crate) fn push(&mut self, item: T) {
-        self.items.push(item);
-    }
-
-    /// Ends the last list.
-    pub(crate) fn end(&mut self) {
-        self.ends.push(self.items.len());
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub(crate) fn get(&self, i: usize) -> &[T] {
-        &self.items[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
-    }
-
-    /// `number` lists made in parallel, without a vector for each to outlive its block.
-    fn build(number: usize, make: impl Fn(usize, &mut Vec<T>) + Sync) -> Lists<T> {
-        const BLOCK: usize = 1024;
-        let blocks: Vec<Lists<T>> = (0..number.div_ceil(BLOCK))
-            .into_par_iter()
-            .map(|block| {
-                let (mut ends, mut items) = (Vec::new(), Vec::new());
-                for i in block * BLOCK..number.min((block + 1) * BLOCK) {
-                    make(i, &mut items);
-                    ends.push(items.len());
-                }
-                Lists { ends, items }
-            })
-            .collect();
-        let mut all = Lists { ends: Vec::with_capacity(number), items: Vec::with_capacity(blocks.iter().map(|b| b.items.len()).sum()) };
-        for block in blocks {
-            let base = all.items.len();
-            all.ends.extend(block.ends.iter().map(|end| base + end));
-            all.items.extend_from_slice(&block.items);
-        }
-        all
-    }
-}
-
-/// What documents' features are.
-pub(crate) struct Features<'a> {
-    /// Appends a document's, each once.
-    pub(crate) of_document: &'a (dyn Fn(DocId, &mut Vec<u32>) + Sync),
-    /// Those below are phrases, the others words.
-    pub(crate) phrases: u32,
-}
+/// No number.
+const NONE: u32 = u32::MAX;
 
 /// Two clusters that join. Clusters that were given are numbered from 0, joined ones after them, in the order of joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,41 +40,33 @@ pub(crate) struct Join {
     pub(crate) smaller: u32,
 }
 
-/// (feature, documents of the cluster that have it), features rising.
-type Count = (u32, u32);
+/// Two numbers as one that sorts by the first: (feature, documents of the cluster that have it), or (cluster, value).
+fn packed(first: u32, second: u32) -> u64 {
+    u64::from(first) << 32 | u64::from(second)
+}
+
+fn unpacked(two: u64) -> (u32, u32) {
+    ((two >> 32) as u32, two as u32)
+}
 
 /// Joins clusters, given as lists of documents, as far as features connect them.
-pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, features: &Features<'_>) -> Result<Vec<Join>> {
-    let mut counts: Lists<Count> = Lists::build(clusters.len(), |c, out| {
-        let mut all = Vec::new();
-        for &document in clusters.get(c) {
-            (features.of_document)(document, &mut all);
-        }
-        all.sort_unstable();
-        out.extend(all.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u32)));
-    });
-    let mut documents = vec![0u32; counts.items.par_iter().map(|c| c.0 as usize + 1).max().unwrap_or(0)];
-    for &(feature, n) in &counts.items {
-        documents[feature as usize] += n;
-    }
-    let weights: Vec<u64> = documents
-        .par_iter()
-        .enumerate()
-        .map(|(feature, &n)| {
-            let weight = (UNIT_WEIGHT / f64::from(n.max(1)).sqrt()) as u64;
-            if (feature as u32) < features.phrases { 2 * weight } else { weight }
-        })
-        .collect();
+pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, features: &Features, space: Space<'_>) -> Result<Vec<Join>> {
+    let mut round = Round::first(ctx, clusters, features, space)?;
     let mut joining = Joining::new(clusters);
-    loop {
-        ctx.cancel.check()?;
-        let pairs = nearest(ctx, &counts, &weights)?;
+    for number in 1.. {
+        let pairs = round.nearest(ctx, space)?;
         if pairs.is_empty() {
-            return Ok(joining.joins);
+            break;
         }
         let members = joining.join(pairs);
-        counts = Lists::build(members.len(), |c, out| merge(members.get(c).iter().map(|&m| counts.get(m as usize)), out));
+        round = round.merged(ctx, &members, space.store(name_of(number)), space)?;
     }
+    Ok(joining.joins)
+}
+
+/// A round's column is made while that of the one before is read.
+fn name_of(round: usize) -> &'static str {
+    ["counts.even", "counts.odd"][round % 2]
 }
 
 /// Clusters that join, round after round.
@@ -192,24 +131,6 @@ fn find(first: &mut [u32], mut cluster: u32) -> u32 {
     cluster
 }
 
-fn merge<'a>(lists: impl Iterator<Item = &'a [Count]>, out: &mut Vec<Count>) {
-    let start = out.len();
-    for list in lists {
-        out.extend_from_slice(list);
-    }
-    out[start..].sort_unstable();
-    let mut end = start;
-    for i in start..out.len() {
-        if end > start && out[end - 1].0 == out[i].0 {
-            out[end - 1].1 += out[i].1;
-        } else {
-            out[end] = out[i];
-            end += 1;
-        }
-    }
-    out.truncate(end);
-}
-
 /// A cluster and the one that is nearest to it.
 pub(crate) struct Pair {
     pub(crate) cluster: u32,
@@ -217,83 +138,370 @@ pub(crate) struct Pair {
     pub(crate) affinity: u64,
 }
 
-/// The nearest cluster of each that has one.
-fn nearest(ctx: &Ctx, counts: &Lists<Count>, weights: &[u64]) -> Result<Vec<Pair>> {
-    let norms: Vec<f64> = (0..counts.len())
-        .into_par_iter()
-        .map(|c| {
-            let product = |&(feature, x): &Count| u128::from(u64::from(x) * weights[feature as usize]);
-            (counts.get(c).iter().map(|count| product(count) * product(count)).sum::<u128>() as f64).sqrt()
-        })
-        .collect();
-    // At most UNIT_LENGTH.
-    let value = |c: u32, (feature, x): Count| {
-        let product = u64::from(x) * weights[feature as usize];
-        (product as f64 * UNIT_LENGTH / norms[c as usize]) as u32
-    };
-    let champions = champions(counts, weights.len(), &value);
-    ctx.cancel.check()?;
-    const BLOCK: usize = 2048;
-    let blocks = (0..counts.len().div_ceil(BLOCK)).into_par_iter().map_init(
-        || vec![0u64; counts.len()],
-        |affinity, block| {
-            let mut touched: Vec<u32> = Vec::new();
-            let mut pairs = Vec::new();
-            for c in (block * BLOCK) as u32..counts.len().min((block + 1) * BLOCK) as u32 {
-                for &count in counts.get(c as usize) {
-                    let own = u64::from(value(c, count));
-                    for &(other, theirs) in champions.get(count.0 as usize) {
-                        let sum = &mut affinity[other as usize];
-                        if *sum == 0 {
-                            touched.push(other);
-                        }
-                        *sum += own * u64::from(theirs);
-                    }
-                }
-                let mut best = (0, 0);
-                for other in touched.drain(..) {
-                    let sum = std::mem::take(&mut affinity[other as usize]);
-                    if other != c && (sum > best.0 || (sum == best.0 && other < best.1)) {
-                        best = (sum, other);
-                    }
-                }
-                if best.0 > 0 {
-                    pairs.push(Pair { cluster: c, neighbour: best.1, affinity: best.0 });
-                }
-            }
-            pairs
-        },
-    );
-    Ok(blocks.collect::<Vec<_>>().into_iter().flatten().collect())
+/// (x·w)², of documents that have a feature and its weight.
+fn square(x: u32, weight: u32) -> u128 {
+    let product = u128::from(x) * u128::from(weight);
+    product * product
 }
 
-/// For each feature its champions, as (cluster, value). None where one cluster alone has it.
-fn champions(counts: &Lists<Count>, features: usize, value: &(impl Fn(u32, Count) -> u32 + Sync)) -> Lists<(u32, u32)> {
-    let mut ends = vec![0usize; features + 1];
-    for &(feature, _) in &counts.items {
-        ends[feature as usize + 1] += 1;
+/// The clusters of a round.
+struct Round {
+    /// Where each cluster's counts end.
+    ends: Vec<u64>,
+    /// (feature, documents of the cluster that have it), features rising: those that several clusters had one round before.
+    counts: Stored<u64>,
+    /// Of each cluster: the sum of (x·w)² of all others.
+    rest: Vec<u128>,
+    /// Of each feature: clusters that have it, among `counts`.
+    having: Vec<u32>,
+    weights: Vec<u32>,
+}
+
+impl Round {
+    /// Clusters as they were given.
+    fn first(ctx: &Ctx, clusters: &Lists<DocId>, features: &Features, space: Space<'_>) -> Result<Round> {
+        let make = |c: usize, out: &mut Vec<u64>| -> Result<()> {
+            let (mut all, mut buffer) = (Vec::new(), Vec::new());
+            clusters.get(c).iter().try_for_each(|&document| features.append(document, &mut buffer, &mut all))?;
+            all.sort_unstable();
+            out.extend(all.chunk_by(|a, b| a == b).map(|run| packed(run[0], run.len() as u32)));
+            Ok(())
+        };
+        let size = |c: usize| clusters.get(c).iter().map(|&document| features.len(document)).sum();
+        let (mut documents, mut having) = (vec![0u32; features.all], vec![0u32; features.all]);
+        in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |list| {
+            for (feature, x) in list.iter().copied().map(unpacked) {
+                documents[feature as usize] += x;
+                having[feature as usize] += 1;
+            }
+            Ok(())
+        })?;
+        let weight = |feature: u32, documents: u32| -> u32 {
+            let weight = (UNIT_WEIGHT / f64::from(documents.max(1)).sqrt()) as u32;
+            if feature < features.phrases { 2 * weight } else { weight }
+        };
+        // Features that several clusters have get numbers of their own, in the same order.
+        let (mut weights, mut clusters_having) = (Vec::new(), Vec::new());
+        for feature in 0..features.all {
+            if having[feature] < 2 {
+                having[feature] = NONE;
+            } else {
+                clusters_having.push(having[feature]);
+                having[feature] = weights.len() as u32;
+                weights.push(weight(feature as u32, documents[feature]));
+            }
+        }
+        let numbers = having;
+        let mut making = Making::new(space.store(name_of(0)), clusters.len());
+        in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |list| {
+            let mut rest = 0;
+            for (feature, x) in list.iter().copied().map(unpacked) {
+                match numbers[feature as usize] {
+                    NONE => rest += square(x, weight(feature, documents[feature as usize])),
+                    number => making.own.push(packed(number, x)),
+                }
+            }
+            making.end(rest)
+        })?;
+        making.finish(clusters_having, weights)
     }
-    for f in 0..features {
-        ends[f + 1] += ends[f];
+
+    fn clusters(&self) -> usize {
+        self.ends.len()
     }
-    let mut next = ends.clone();
-    let mut sorted: Vec<(u32, u32)> = vec![(0, 0); counts.items.len()];
-    for c in 0..counts.len() {
-        for &(feature, x) in counts.get(c) {
-            sorted[next[feature as usize]] = (c as u32, x);
-            next[feature as usize] += 1;
+
+    fn range(&self, cluster: usize) -> std::ops::Range<u64> {
+        let start = if cluster == 0 { 0 } else { self.ends[cluster - 1] };
+        start..self.ends[cluster]
+    }
+
+    /// Counts of a cluster, in `buffer` unless they are held.
+    fn get<'b>(&'b self, cluster: usize, buffer: &'b mut Vec<u64>) -> Result<&'b [u64]> {
+        self.counts.get(self.range(cluster), buffer)
+    }
+
+    /// The clusters that those of this round, given as lists, become.
+    fn merged(&self, ctx: &Ctx, members: &Lists<u32>, counts: Storing<u64>, space: Space<'_>) -> Result<Round> {
+        let size = |c: usize| members.get(c).iter().map(|&m| self.range(m as usize)).map(|range| (range.end - range.start) as usize).sum();
+        let make = |c: usize, out: &mut Vec<u64>| -> Result<()> {
+            let (mut buffer, start) = (Vec::new(), out.len());
+            for &m in members.get(c) {
+                out.extend_from_slice(self.get(m as usize, &mut buffer)?);
+            }
+            if members.get(c).len() > 1 {
+                add_up(out, start);
+            }
+            Ok(())
+        };
+        let mut making = Making::new(counts, members.len());
+        let mut having = vec![0u32; self.weights.len()];
+        let mut cluster = 0;
+        in_order(ctx, members.len(), space.most::<u64>(), size, make, |list| {
+            let mut rest = members.get(cluster).iter().map(|&m| self.rest[m as usize]).sum();
+            cluster += 1;
+            for &count in list {
+                let (feature, x) = unpacked(count);
+                if self.having[feature as usize] < 2 {
+                    rest += square(x, self.weights[feature as usize]);
+                } else {
+                    having[feature as usize] += 1;
+                    making.own.push(count);
+                }
+            }
+            making.end(rest)
+        })?;
+        making.finish(having, self.weights.clone())
+    }
+
+    /// The nearest cluster of each that has one.
+    fn nearest(&self, ctx: &Ctx, space: Space<'_>) -> Result<Vec<Pair>> {
+        let norm = |cluster: usize| -> Result<f64> {
+            let mut buffer = Vec::new();
+            let counts = self.get(cluster, &mut buffer)?.iter().copied().map(unpacked);
+            let sum = counts.map(|(feature, x)| square(x, self.weights[feature as usize])).sum::<u128>();
+            Ok(((sum + self.rest[cluster]) as f64).sqrt())
+        };
+        let norms: Vec<f64> = (0..self.clusters()).into_par_iter().map(norm).collect::<Result<_>>()?;
+        let champions = self.champions(ctx, &norms, space)?;
+        let mut pairs = Vec::new();
+        let mut lists = Chosen::new(&champions);
+        let mut first = 0;
+        while first < self.clusters() {
+            ctx.cancel.check()?;
+            let end = lists.choose(self, first, space.most::<u64>())?;
+            const BLOCK: usize = 512;
+            let blocks = (0..(end - first).div_ceil(BLOCK)).into_par_iter().map_init(
+                || vec![0u64; self.clusters()],
+                |affinity, block| -> Result<Vec<Pair>> {
+                    let mut buffer = Vec::new();
+                    let mut touched: Vec<u32> = Vec::new();
+                    let mut pairs = Vec::new();
+                    let start = first + block * BLOCK;
+                    for (c, &norm) in (start..).zip(&norms[start..end.min(start + BLOCK)]) {
+                        for (feature, x) in self.get(c, &mut buffer)?.iter().copied().map(unpacked) {
+                            let own = u64::from(self.value(x, feature, norm));
+                            for (other, theirs) in lists.get(feature).iter().copied().map(unpacked) {
+                                let sum = &mut affinity[other as usize];
+                                if *sum == 0 {
+                                    touched.push(other);
+                                }
+                                *sum += own * u64::from(theirs);
+                            }
+                        }
+                        let mut best = (0, 0);
+                        for other in touched.drain(..) {
+                            let sum = std::mem::take(&mut affinity[other as usize]);
+                            if other as usize != c && (sum > best.0 || (sum == best.0 && other < best.1)) {
+                                best = (sum, other);
+                            }
+                        }
+                        if best.0 > 0 {
+                            pairs.push(Pair { cluster: c as u32, neighbour: best.1, affinity: best.0 });
+                        }
+                    }
+                    Ok(pairs)
+                },
+            );
+            pairs.extend(blocks.collect::<Result<Vec<_>>>()?.into_iter().flatten());
+            first = end;
+        }
+        Ok(pairs)
+    }
+
+    /// The number in a vector; at most [`UNIT_LENGTH`].
+    fn value(&self, x: u32, feature: u32, norm: f64) -> u32 {
+        let product = u64::from(x) * u64::from(self.weights[feature as usize]);
+        (product as f64 * UNIT_LENGTH / norm) as u32
+    }
+
+    /// For each feature its champions, as (cluster, value). None where one cluster alone has it.
+    fn champions(&self, ctx: &Ctx, norms: &[f64], space: Space<'_>) -> Result<Champions> {
+        let having = |feature: usize| if self.having[feature] < 2 { 0 } else { self.having[feature] as usize };
+        let most = space.most::<u64>();
+        let mut champions = Champions { ends: Vec::with_capacity(self.weights.len()), items: Stored::Held(Vec::new()) };
+        let mut items = space.store("champions");
+        let mut low = 0;
+        while low < self.weights.len() {
+            ctx.cancel.check()?;
+            // Features of which all clusters fit.
+            let (mut high, mut ends) = (low + 1, vec![having(low)]);
+            let mut sum = having(low);
+            while high < self.weights.len() && sum.saturating_add(having(high)) <= most {
+                sum += having(high);
+                ends.push(sum);
+                high += 1;
+            }
+            let mut next: Vec<usize> = ends.iter().enumerate().map(|(at, &end)| end - having(low + at)).collect();
+            let mut sorted = vec![0u64; sum];
+            let mut buffer = Vec::new();
+            for c in 0..self.clusters() {
+                let counts = self.get(c, &mut buffer)?;
+                let from = if low == 0 { 0 } else { counts.partition_point(|&count| count < packed(low as u32, 0)) };
+                for (feature, x) in counts[from..].iter().copied().map(unpacked).take_while(|&(feature, _)| (feature as usize) < high) {
+                    if having(feature as usize) > 0 {
+                        let next = &mut next[feature as usize - low];
+                        sorted[*next] = packed(c as u32, x);
+                        *next += 1;
+                    }
+                }
+            }
+            let make = |at: usize, out: &mut Vec<u64>| -> Result<()> {
+                let start = out.len();
+                let feature = (low + at) as u32;
+                let value = |(c, x): (u32, u32)| packed(c, self.value(x, feature, norms[c as usize]));
+                out.extend(sorted[ends[at] - having(low + at)..ends[at]].iter().copied().map(unpacked).map(value));
+                if out.len() - start > CHAMPIONS {
+                    out[start..].select_nth_unstable_by_key(CHAMPIONS, |&two| {
+                        let (cluster, value) = unpacked(two);
+                        (std::cmp::Reverse(value), cluster)
+                    });
+                    out.truncate(start + CHAMPIONS);
+                }
+                Ok(())
+            };
+            in_order(
+                ctx,
+                high - low,
+                most,
+                |at| having(low + at),
+                make,
+                |list| {
+                    items.push(list)?;
+                    champions.ends.push(items.len());
+                    Ok(())
+                },
+            )?;
+            low = high;
+        }
+        champions.items = items.finish()?;
+        Ok(champions)
+    }
+}
+
+/// Sums up the counts of each feature, from `start` on.
+fn add_up(counts: &mut Vec<u64>, start: usize) {
+    counts[start..].sort_unstable();
+    let mut end = start;
+    for i in start..counts.len() {
+        let (feature, x) = unpacked(counts[i]);
+        if end > start && unpacked(counts[end - 1]).0 == feature {
+            counts[end - 1] += u64::from(x);
+        } else {
+            counts[end] = counts[i];
+            end += 1;
         }
     }
-    Lists::build(features, |f, out| {
-        let having = &sorted[ends[f]..ends[f + 1]];
-        if having.len() < 2 {
-            return;
+    counts.truncate(end);
+}
+
+/// A round that is being made, cluster after cluster.
+struct Making {
+    ends: Vec<u64>,
+    counts: Storing<u64>,
+    rest: Vec<u128>,
+    /// Counts of the cluster that is not ended.
+    own: Vec<u64>,
+}
+
+impl Making {
+    fn new(counts: Storing<u64>, clusters: usize) -> Making {
+        Making { ends: Vec::with_capacity(clusters), counts, rest: Vec::with_capacity(clusters), own: Vec::new() }
+    }
+
+    fn end(&mut self, rest: u128) -> Result<()> {
+        self.counts.push(&self.own)?;
+        self.own.clear();
+        self.ends.push(self.counts.len());
+        self.rest.push(rest);
+        Ok(())
+    }
+
+    fn finish(self, having: Vec<u32>, weights: Vec<u32>) -> Result<Round> {
+        Ok(Round { ends: self.ends, counts: self.counts.finish()?, rest: self.rest, having, weights })
+    }
+}
+
+/// Champions of all features.
+struct Champions {
+    ends: Vec<u64>,
+    items: Stored<u64>,
+}
+
+impl Champions {
+    fn range(&self, feature: u32) -> std::ops::Range<u64> {
+        let feature = feature as usize;
+        let start = if feature == 0 { 0 } else { self.ends[feature - 1] };
+        start..self.ends[feature]
+    }
+}
+
+/// Champions that are in memory: all, or those that some clusters need.
+struct Chosen<'a> {
+    all: &'a Champions,
+    /// By feature: its list among `lists`. Empty where all are held.
+    places: Vec<u32>,
+    /// Features that have a place.
+    features: Vec<u32>,
+    lists: Lists<u64>,
+}
+
+impl Chosen<'_> {
+    fn new(all: &Champions) -> Chosen<'_> {
+        let places = if matches!(all.items, Stored::File(_)) { vec![NONE; all.ends.len()] } else { Vec::new() };
+        Chosen { all, places, features: Vec::new(), lists: Lists::new() }
+    }
+
+    /// Gets the champions of the clusters from `first` on, of so many that about `most` are held; the first of the clusters that are left.
+    fn choose(&mut self, round: &Round, first: usize, most: usize) -> Result<usize> {
+        let Stored::File(file) = &self.all.items else { return Ok(round.clusters()) };
+        self.features.drain(..).for_each(|feature| self.places[feature as usize] = NONE);
+        let (mut end, mut sum, mut buffer) = (first, 0, Vec::new());
+        while end < round.clusters() {
+            let known = self.features.len();
+            for (feature, _) in round.get(end, &mut buffer)?.iter().copied().map(unpacked) {
+                let range = self.all.range(feature);
+                if self.places[feature as usize] == NONE && !range.is_empty() {
+                    self.places[feature as usize] = 0;
+                    self.features.push(feature);
+                    sum += (range.end - range.start) as usize;
+                }
+            }
+            if sum > most && end > first {
+                self.features.drain(known..).for_each(|feature| self.places[feature as usize] = NONE);
+                break;
+            }
+            end += 1;
         }
-        let start = out.len();
-        out.extend(having.iter().map(|&(c, x)| (c, value(c, (f as u32, x)))));
-        if having.len() > CHAMPIONS {
-            out[start..].select_nth_unstable_by_key(CHAMPIONS, |&(c, v)| (std::cmp::Reverse(v), c));
-            out.truncate(start + CHAMPIONS);
+        self.features.sort_unstable();
+        self.lists = Lists::new();
+        // Lists that are wanted lie close together: what is between them is read, too.
+        const WINDOW: u64 = 1 << 15;
+        let (mut window, mut start) = (Vec::new(), 0);
+        for (place, &feature) in self.features.iter().enumerate() {
+            let range = self.all.range(feature);
+            if range.end > start + window.len() as u64 {
+                window.clear();
+                start = range.start;
+                file.read_into(start, WINDOW.max(range.end - range.start).min(file.len() - start) as usize, &mut window)?;
+            }
+            self.lists.extend(&window[(range.start - start) as usize..(range.end - start) as usize]);
+            self.lists.end();
+            self.places[feature as usize] = place as u32;
         }
-    })
+        Ok(end)
+    }
+
+    /// The champions of a feature, if some of the chosen clusters have it.
+    fn get(&self, feature: u32) -> &[u64] {
+        match &self.all.items {
+            Stored::Held(items) => {
+                let range = self.all.range(feature);
+                &items[range.start as usize..range.end as usize]
+            }
+            Stored::File(_) => match self.places[feature as usize] {
+                NONE => &[],
+                place => self.lists.get(place as usize),
+            },
+        }
+    }
 }

@@ -2,22 +2,24 @@
 //! their lists and hierarchy. Whether phrases were numbered in memory ([`crate::numbering`]) or on the disk ([`crate::spill`]) changes nothing.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use hashbrown::HashMap;
 use longweave_common::random::{Key, below, draw};
 use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
 use longweave_keywords::NonInformative;
 use longweave_neighbours::Vectors;
 use rayon::prelude::*;
 
-use crate::affinity::{Features, Lists};
 use crate::candidates::{CandidateTable, sizes};
+use crate::features::Features;
 use crate::numbering::{Numbered, in_memory};
+use crate::spill::Scratch;
+use crate::stored::Space;
 use crate::{Hierarchy, Index, IndexOptions, Representative, affinity, hierarchy, nearness, spill};
 
 /// Documents that choose at once.
 const BLOCK: usize = 4096;
+/// Columns of the hierarchy take one of so many parts of the memory bound, each: there are up to four beside what else is held.
+const COLUMN_SHARE: u64 = 8;
 /// Bytes of an occurrence while phrases are numbered in memory, beside its text.
 const OCCURRENCE_BYTES: u64 = 36;
 
@@ -28,6 +30,13 @@ fn check_order(rows: usize, in_order: bool, keys: &[u128]) -> Result<()> {
     let message =
         format!("there are candidates of {rows} documents, but {} documents; delete the work directory and run again", keys.len());
     Err(Error::new(Code::FileCorrupt, message))
+}
+
+/// Whether tables, in order, are of all documents.
+fn check_tables(tables: &[CandidateTable], keys: &[u128]) -> Result<()> {
+    let rows: usize = tables.iter().map(CandidateTable::rows).sum();
+    let in_order = tables.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.rows()) == t.first as usize)).all(|fits| fits);
+    check_order(rows, in_order, keys)
 }
 
 /// Builds the index of the corpus whose documents have `keys` ([`Key`] of each id, by `DocId`), in memory. `vectors`, of each document, are
@@ -42,14 +51,14 @@ pub fn build(
     options: &IndexOptions,
     vectors: Option<&Vectors>,
 ) -> Result<Index> {
-    let rows: usize = tables.iter().map(CandidateTable::rows).sum();
-    let in_order = tables.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.rows()) == t.first as usize)).all(|fits| fits);
-    check_order(rows, in_order, keys)?;
-    ctx.pool.install(|| finish(ctx, &in_memory(ctx, tables, non_informative)?, keys, options, vectors))
+    check_tables(tables, keys)?;
+    let building = Building { ctx, keys, options, vectors, space: Space { most: u64::MAX, scratch: None } };
+    ctx.pool.install(|| building.finish(in_memory(ctx, tables, non_informative)?))
 }
 
 /// Builds the same index from the tables at `files`, each with the `DocId` of its first row. Where they would take more than half of the
-/// memory bound they are numbered on the disk, in `scratch`, which is emptied before and removed after.
+/// memory bound they are numbered on the disk, and so do the columns of the hierarchy stand there of which one would take more than an eighth: in
+/// `scratch`, which is emptied before and removed after.
 ///
 /// Errors: as [`build`], and those of reading and writing.
 pub fn build_from_files(
@@ -66,23 +75,87 @@ pub fn build_from_files(
         let (bytes, occurrences) = sizes(prefix)?;
         needed += bytes + occurrences * OCCURRENCE_BYTES;
     }
-    if needed <= ctx.budget.limit() / 2 {
-        let open = |(prefix, first): &(PathBuf, u32)| CandidateTable::open(prefix, *first);
-        let tables = files.iter().map(open).collect::<Result<Vec<_>>>()?;
-        return build(ctx, &tables, keys, non_informative, options, vectors);
-    }
-    let scratch = spill::Scratch::create(scratch)?;
+    let scratch = Scratch::create(scratch)?;
+    let space = Space { most: ctx.budget.limit() / COLUMN_SHARE, scratch: Some(&scratch) };
+    let building = Building { ctx, keys, options, vectors, space };
     ctx.pool.install(|| {
+        if needed <= ctx.budget.limit() / 2 {
+            let open = |(prefix, first): &(PathBuf, u32)| CandidateTable::open(prefix, *first);
+            let tables = files.iter().map(open).collect::<Result<Vec<_>>>()?;
+            check_tables(&tables, keys)?;
+            return building.finish(in_memory(ctx, &tables, non_informative)?);
+        }
         let numbered = spill::on_disk(ctx, files, non_informative, &scratch)?;
         check_order(numbered.rows(), true, keys)?;
-        finish(ctx, &numbered, keys, options, vectors)
+        building.finish(numbered)
     })
 }
 
-fn finish(ctx: &Ctx, numbered: &Numbered<'_>, keys: &[u128], options: &IndexOptions, vectors: Option<&Vectors>) -> Result<Index> {
-    let chosen = choose(ctx, numbered, keys, options)?;
-    ctx.cancel.check()?;
-    assemble(ctx, numbered, &chosen, options, vectors)
+/// What an index is built with, beside candidates.
+struct Building<'a> {
+    ctx: &'a Ctx,
+    keys: &'a [u128],
+    options: &'a IndexOptions,
+    vectors: Option<&'a Vectors>,
+    space: Space<'a>,
+}
+
+impl Building<'_> {
+    fn finish(&self, numbered: Numbered<'_>) -> Result<Index> {
+        let chosen = choose(self.ctx, &numbered, self.keys, self.options)?;
+        self.ctx.cancel.check()?;
+        self.assemble(numbered, &chosen)
+    }
+
+    fn assemble(&self, numbered: Numbered<'_>, chosen: &[u32]) -> Result<Index> {
+        let Building { ctx, options, vectors, space, .. } = *self;
+        let mut used: Vec<u32> = chosen.iter().copied().filter(|&n| n != u32::MAX).collect();
+        used.par_sort_unstable();
+        used.dedup();
+        let mut named: Vec<(String, u32)> = numbered.texts.of(&used)?.into_iter().zip(used).collect();
+        named.par_sort_unstable();
+        let mut keyword_of_phrase = vec![KeywordId::NONE; numbered.documents.len()];
+        for (keyword, &(_, number)) in named.iter().enumerate() {
+            keyword_of_phrase[number as usize] = KeywordId::new(keyword as u32);
+        }
+        let keyword_of: Vec<KeywordId> =
+            chosen.par_iter().map(|&n| if n == u32::MAX { KeywordId::NONE } else { keyword_of_phrase[n as usize] }).collect();
+        drop(keyword_of_phrase);
+        let phrases: Vec<String> = named.into_iter().map(|(text, _)| text).collect();
+        // Posting lists by counting sort.
+        let mut ends = vec![0u64; phrases.len()];
+        for keyword in keyword_of.iter().filter(|k| !k.is_none()) {
+            ends[keyword.index()] += 1;
+        }
+        let mut total = 0;
+        for end in &mut ends {
+            let count = std::mem::replace(end, total);
+            total += count;
+        }
+        let mut docs = vec![DocId::new(0); total as usize];
+        for (doc, keyword) in keyword_of.iter().enumerate().filter(|(_, k)| !k.is_none()) {
+            let at = &mut ends[keyword.index()];
+            docs[*at as usize] = DocId::new(doc as u32);
+            *at += 1;
+        }
+        let keywords: Vec<&str> = phrases.iter().map(String::as_str).collect();
+        let documents = |keyword: usize| &docs[if keyword == 0 { 0 } else { ends[keyword - 1] as usize }..ends[keyword] as usize];
+        let tree = match options.hierarchy {
+            Hierarchy::Suffix => hierarchy::suffix(&keywords, 1),
+            Hierarchy::Vectors => {
+                let vectors = vectors.filter(|v| v.rows() == keyword_of.len());
+                let vectors =
+                    vectors.ok_or_else(|| Error::new(Code::Internal, "the hierarchy of keywords needs a vector of each document"))?;
+                hierarchy::joined(&keywords, documents, |clusters| nearness::joins(ctx, clusters, vectors))?
+            }
+            Hierarchy::Affinity => {
+                let features = Features::of(ctx, &numbered, space)?;
+                drop(numbered);
+                hierarchy::joined(&keywords, documents, |clusters| affinity::joins(ctx, clusters, &features, space))?
+            }
+        };
+        Ok(Index::new(phrases, keyword_of, ends, docs, tree))
+    }
 }
 
 /// The number of the phrase that represents each document; `u32::MAX` for none.
@@ -127,100 +200,4 @@ fn choose(ctx: &Ctx, numbered: &Numbered<'_>, keys: &[u128], options: &IndexOpti
     };
     let blocks: Vec<Vec<u32>> = (0..numbered.rows().div_ceil(BLOCK)).into_par_iter().map(of_block).collect::<Result<_>>()?;
     Ok(blocks.concat())
-}
-
-fn assemble(ctx: &Ctx, numbered: &Numbered<'_>, chosen: &[u32], options: &IndexOptions, vectors: Option<&Vectors>) -> Result<Index> {
-    let mut used: Vec<u32> = chosen.iter().copied().filter(|&n| n != u32::MAX).collect();
-    used.par_sort_unstable();
-    used.dedup();
-    let mut named: Vec<(String, u32)> = numbered.texts.of(&used)?.into_iter().zip(used).collect();
-    named.par_sort_unstable();
-    let mut keyword_of_phrase = vec![KeywordId::NONE; numbered.documents.len()];
-    for (keyword, &(_, number)) in named.iter().enumerate() {
-        keyword_of_phrase[number as usize] = KeywordId::new(keyword as u32);
-    }
-    let keyword_of: Vec<KeywordId> =
-        chosen.par_iter().map(|&n| if n == u32::MAX { KeywordId::NONE } else { keyword_of_phrase[n as usize] }).collect();
-    drop(keyword_of_phrase);
-    let phrases: Vec<String> = named.into_iter().map(|(text, _)| text).collect();
-    // Posting lists by counting sort.
-    let mut ends = vec![0u64; phrases.len()];
-    for keyword in keyword_of.iter().filter(|k| !k.is_none()) {
-        ends[keyword.index()] += 1;
-    }
-    let mut total = 0;
-    for end in &mut ends {
-        let count = std::mem::replace(end, total);
-        total += count;
-    }
-    let mut docs = vec![DocId::new(0); total as usize];
-    for (doc, keyword) in keyword_of.iter().enumerate().filter(|(_, k)| !k.is_none()) {
-        let at = &mut ends[keyword.index()];
-        docs[*at as usize] = DocId::new(doc as u32);
-        *at += 1;
-    }
-    let keywords: Vec<&str> = phrases.iter().map(String::as_str).collect();
-    let documents = |keyword: usize| &docs[if keyword == 0 { 0 } else { ends[keyword - 1] as usize }..ends[keyword] as usize];
-    let tree = match options.hierarchy {
-        Hierarchy::Suffix => hierarchy::suffix(&keywords, 1),
-        Hierarchy::Vectors => {
-            let vectors = vectors.filter(|v| v.rows() == keyword_of.len());
-            let vectors = vectors.ok_or_else(|| Error::new(Code::Internal, "the hierarchy of keywords needs a vector of each document"))?;
-            hierarchy::joined(&keywords, documents, |clusters| nearness::joins(ctx, clusters, vectors))?
-        }
-        Hierarchy::Affinity => {
-            let words = words_of(numbered)?;
-            let failed = Mutex::new(None);
-            let of_document = |doc: DocId, out: &mut Vec<u32>| {
-                if let Err(error) = features(numbered, &words, doc, out) {
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                }
-            };
-            let features = Features { of_document: &of_document, phrases: numbered.documents.len() as u32 };
-            let tree = hierarchy::joined(&keywords, documents, |clusters| affinity::joins(ctx, clusters, &features))?;
-            match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                Some(error) => return Err(error),
-                None => tree,
-            }
-        }
-    };
-    Ok(Index::new(phrases, keyword_of, ends, docs, tree))
-}
-
-/// Appends what a document is about: its candidates that say something and their words, each once.
-fn features(numbered: &Numbered<'_>, words: &Lists<u32>, doc: DocId, out: &mut Vec<u32>) -> Result<()> {
-    let start = out.len();
-    let mut buffer = Vec::new();
-    for &number in numbered.numbers.get(numbered.range(doc.index()), &mut buffer)?.iter().filter(|&&n| numbered.informative[n as usize]) {
-        out.push(number);
-        out.extend_from_slice(words.get(number as usize));
-    }
-    out[start..].sort_unstable();
-    let mut last = None;
-    let mut end = start;
-    for i in start..out.len() {
-        if last != Some(out[i]) {
-            last = Some(out[i]);
-            out[end] = out[i];
-            end += 1;
-        }
-    }
-    out.truncate(end);
-    Ok(())
-}
-
-/// The words of each phrase, as features numbered after the phrases; none for a phrase that says nothing.
-fn words_of(numbered: &Numbered<'_>) -> Result<Lists<u32>> {
-    let all = numbered.documents.len() as u32;
-    let mut known: HashMap<u128, u32> = HashMap::new();
-    let mut words = Lists::new();
-    numbered.texts.each(all, |number, text| {
-        let text = if numbered.informative[number as usize] { text } else { "" };
-        for word in text.split(' ').filter(|w| !w.is_empty()) {
-            let next = all + known.len() as u32;
-            words.push(*known.entry(Key::of(word).0).or_insert(next));
-        }
-        words.end();
-    })?;
-    Ok(words)
 }

@@ -6,7 +6,8 @@ use longweave_common::random::Key;
 use longweave_common::{DocId, Result};
 use longweave_plan::Forest;
 
-use crate::affinity::{Join, Lists};
+use crate::affinity::Join;
+use crate::lists::Lists;
 
 /// A forest with the phrases of its nodes.
 pub(crate) struct Tree {

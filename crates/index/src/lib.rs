@@ -4,11 +4,14 @@
 mod affinity;
 mod build;
 mod candidates;
+mod features;
 mod hierarchy;
 mod index;
+mod lists;
 mod nearness;
 mod numbering;
 mod spill;
+mod stored;
 
 pub use build::{build, build_from_files};
 pub use candidates::{CandidateTable, CandidateWriter};

@@ -10,7 +10,8 @@ use longweave_common::{Ctx, DocId, Result};
 use longweave_neighbours::{Query, Search, Vectors, nearest};
 use rayon::prelude::*;
 
-use crate::affinity::{Join, Joining, Lists, Pair};
+use crate::affinity::{Join, Joining, Pair};
+use crate::lists::Lists;
 
 /// Clusters up to which each is compared with each.
 const MOST_EXACT: usize = 20_000;

@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use hashbrown::HashTable;
 use longweave_common::{Ctx, Result};
 use longweave_keywords::NonInformative;
-use longweave_storage::ArrayFile;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::candidates::CandidateTable;
 use crate::spill;
+use crate::stored::Stored;
 
 /// log2 of the number of partitions.
 const PARTITION_BITS: u32 = 8;
@@ -41,7 +41,7 @@ pub(crate) struct Numbered<'a> {
     /// Where each document's occurrences end among all.
     pub(crate) rows: Vec<u64>,
     /// The phrase of each occurrence.
-    pub(crate) numbers: Numbers,
+    pub(crate) numbers: Stored<u32>,
     /// By phrase: documents that have it.
     pub(crate) documents: Vec<u32>,
     /// By phrase: whether it says something.
@@ -61,28 +61,6 @@ impl Numbered<'_> {
     pub(crate) fn range(&self, row: usize) -> Range<u64> {
         let start = if row == 0 { 0 } else { self.rows[row - 1] };
         start..self.rows[row]
-    }
-}
-
-/// Numbers by occurrence.
-pub(crate) enum Numbers {
-    /// In memory, 4 bytes each.
-    Held(Vec<u32>),
-    /// Read as they are asked for.
-    File(ArrayFile<u32>),
-}
-
-impl Numbers {
-    /// Those of a range, in `buffer` unless they are held.
-    pub(crate) fn get<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<u32>) -> Result<&'b [u32]> {
-        match self {
-            Numbers::Held(numbers) => Ok(&numbers[range.start as usize..range.end as usize]),
-            Numbers::File(file) => {
-                buffer.clear();
-                file.read_into(range.start, (range.end - range.start) as usize, buffer)?;
-                Ok(buffer)
-            }
-        }
     }
 }
 
@@ -202,5 +180,5 @@ pub(crate) fn in_memory<'a>(ctx: &Ctx, tables: &'a [CandidateTable], non_informa
     let of_text = |&place: &Place| (!non_informative.contains(text(place)), words(text(place)));
     let (informative, words) = places.par_iter().map(of_text).unzip();
     let rows = tables.iter().zip(&begins).flat_map(|(t, &begin)| t.ends.iter().map(move |&end| begin as u64 + end)).collect();
-    Ok(Numbered { rows, numbers: Numbers::Held(numbers), documents, informative, words, texts: Texts::Tables { tables, places } })
+    Ok(Numbered { rows, numbers: Stored::Held(numbers), documents, informative, words, texts: Texts::Tables { tables, places } })
 }

@@ -4,10 +4,11 @@
 //! Costs in memory: one split's table a thread, two buffers of [`BUFFER`] bytes a partition, one partition's phrases and 12 bytes an
 //! occurrence of it a thread; 4 bytes an occurrence more where the numbers take no more than an eighth of the memory bound. On the disk: every
 //! occurrence's text and 5 bytes, and every distinct phrase. Files in the scratch folder: `NNN.texts` (u32 length and bytes of each
-//! occurrence), `NNN.phrases` (the same of each distinct phrase), `NNN.numbers` (u32), `partitions` (u8 by occurrence), `numbers` (a column of u32).
+//! occurrence), `NNN.phrases` (the same of each distinct phrase), `NNN.numbers` (u32), `partitions` (u8 by occurrence), `numbers` (a column of u32),
+//! `NNN.features` (u32: of each occurrence how many features it has, and their numbers), and the columns of the hierarchy.
 
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use hashbrown::HashTable;
@@ -18,7 +19,10 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::candidates::CandidateTable;
-use crate::numbering::{Numbered, Numbers, PARTITIONS, Texts, partition, words};
+use crate::features::{Words, distinct};
+use crate::lists::Lists;
+use crate::numbering::{Numbered, PARTITIONS, Texts, partition, words};
+use crate::stored::Stored;
 
 /// Bytes of a partition's buffer.
 const BUFFER: usize = 64 << 10;
@@ -38,6 +42,11 @@ impl Scratch {
 
     fn file(&self, partition: usize, kind: &str) -> PathBuf {
         self.0.join(format!("{partition:03}.{kind}"))
+    }
+
+    /// Where a column stands.
+    pub(crate) fn column(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 }
 
@@ -136,7 +145,7 @@ pub(crate) fn on_disk(
     let bases: Vec<u32> = parts.iter().scan(0, |at, part| Some(std::mem::replace(at, *at + part.documents.len() as u32))).collect();
     let occurrences = rows.last().copied().unwrap_or(0);
     let numbers = merge(ctx, &bases, occurrences, scratch)?;
-    let numbers = if occurrences * 4 <= ctx.budget.limit() / 8 { Numbers::Held(numbers.read_all()?) } else { Numbers::File(numbers) };
+    let numbers = if occurrences * 4 <= ctx.budget.limit() / 8 { Stored::Held(numbers.read_all()?) } else { Stored::File(numbers) };
     let (mut documents, mut informative, mut words) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         documents.extend(part.documents);
@@ -242,4 +251,60 @@ fn merge(ctx: &Ctx, bases: &[u32], occurrences: u64, scratch: &Scratch) -> Resul
     }
     writer.commit()?;
     ArrayFile::open(&path)
+}
+
+/// Hands on the features of document after document: those of all occurrences, partition by partition, merged back into the order of documents.
+pub(crate) fn features(
+    ctx: &Ctx,
+    phrases: &[PathBuf],
+    numbered: &Numbered<'_>,
+    all: &mut Words,
+    scratch: &Scratch,
+    mut take: impl FnMut(&[u32]) -> Result<()>,
+) -> Result<()> {
+    let (mut base, mut text) = (0, String::new());
+    for (p, phrases) in phrases.iter().enumerate() {
+        ctx.cancel.check()?;
+        // The features of each phrase of the partition, then of each of its occurrences.
+        let mut of_phrase: Lists<u32> = Lists::new();
+        let mut input = Input::open(phrases.clone())?;
+        while input.text(&mut text)? {
+            let number = base + of_phrase.len() as u32;
+            if numbered.informative[number as usize] {
+                of_phrase.push(number);
+                all.of(&text, |word| of_phrase.push(word));
+            }
+            of_phrase.end();
+        }
+        base += of_phrase.len() as u32;
+        let mut numbers = Input::open(scratch.file(p, "numbers"))?;
+        let mut output = Output::create(scratch.file(p, "features"))?;
+        while !numbers.file.fill_buf().at("read", &numbers.path)?.is_empty() {
+            let own = of_phrase.get(numbers.u32()? as usize);
+            output.put(&(own.len() as u32).to_le_bytes())?;
+            own.iter().try_for_each(|feature| output.put(&feature.to_le_bytes()))?;
+        }
+        output.finish()?;
+    }
+    let mut partitions = Input::open(scratch.0.join("partitions"))?;
+    let mut inputs = (0..PARTITIONS).map(|p| Input::open(scratch.file(p, "features"))).collect::<Result<Vec<_>>>()?;
+    let (mut row, mut of) = (Vec::new(), Vec::new());
+    for document in 0..numbered.rows() {
+        if document % BUFFER == 0 {
+            ctx.cancel.check()?;
+        }
+        let occurrences = numbered.range(document);
+        of.resize((occurrences.end - occurrences.start) as usize, 0);
+        partitions.file.read_exact(&mut of).at("read", &partitions.path)?;
+        row.clear();
+        for &p in &of {
+            let input = &mut inputs[usize::from(p)];
+            for _ in 0..input.u32()? {
+                row.push(input.u32()?);
+            }
+        }
+        distinct(&mut row);
+        take(&row)?;
+    }
+    Ok(())
 }

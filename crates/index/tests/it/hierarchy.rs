@@ -1,14 +1,14 @@
 //! The index, hierarchy and all, against the naive one; files whose checksums are right and that do not fit each other.
 
-use longweave_common::{Code, DocId, KeywordId};
-use longweave_index::{CandidateTable, CandidateWriter, Index, IndexOptions};
+use longweave_common::{Budget, Code, DocId, KeywordId};
+use longweave_index::{CandidateTable, CandidateWriter, Index, IndexOptions, build_from_files};
 use longweave_keywords::NonInformative;
 use longweave_plan::Forest;
 use longweave_storage::write_array;
 use proptest::prelude::*;
 
 use crate::naive::{self, Naive};
-use crate::{COMMON, Corpus, built, corpus, keys, options};
+use crate::{COMMON, Corpus, built, corpus, ctx, files, keys, options};
 
 /// Corpora large enough for features with more clusters than champions.
 fn large_corpora() -> impl Strategy<Value = Corpus> {
@@ -38,6 +38,17 @@ proptest! {
         let said = NonInformative::none().with(["warm kind"]);
         let expected = naive::index(&corpus, &keys(&corpus), "warm kind", &options);
         prop_assert_eq!(told(&built(&corpus, size, 2, &said, &options)), expected);
+    }
+
+    #[test]
+    fn whatever_memory_there_is_the_index_is_the_same(corpus in large_corpora(), options in options(), size in 1..200usize, memory in 1..100_000u64) {
+        let said = NonInformative::none().with(["warm kind"]);
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(&corpus, size, directory.path());
+        let mut ctx = ctx(2).clone();
+        ctx.budget = Budget::new(memory);
+        let index = build_from_files(&ctx, &files, &keys(&corpus), &said, &options, None, &directory.path().join("scratch")).unwrap();
+        prop_assert_eq!(told(&index), told(&built(&corpus, size, 2, &said, &options)));
     }
 }
 

@@ -1,0 +1,81 @@
+//! Lists of numbers behind each other, made in parallel.
+
+use longweave_common::{Ctx, Result};
+use rayon::prelude::*;
+
+/// Lists that are made at once.
+const WAVE: usize = 1 << 16;
+
+/// Lists of numbers behind each other.
+pub(crate) struct Lists<T> {
+    ends: Vec<usize>,
+    items: Vec<T>,
+}
+
+impl<T: Copy + Send + Sync> Lists<T> {
+    /// None.
+    pub(crate) fn new() -> Lists<T> {
+        Lists { ends: Vec::new(), items: Vec::new() }
+    }
+
+    /// Adds to the list that is last and not ended.
+    pub(crate) fn push(&mut self, item: T) {
+        self.items.push(item);
+    }
+
+    /// Adds to the list that is last and not ended.
+    pub(crate) fn extend(&mut self, items: &[T]) {
+        self.items.extend_from_slice(items);
+    }
+
+    /// Ends the last list.
+    pub(crate) fn end(&mut self) {
+        self.ends.push(self.items.len());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn get(&self, i: usize) -> &[T] {
+        &self.items[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
+    }
+}
+
+/// Makes `number` lists in parallel and hands them on in order, so many at once that they have about `most` elements by `size`.
+pub(crate) fn in_order<T: Copy + Send + Sync>(
+    ctx: &Ctx,
+    number: usize,
+    most: usize,
+    size: impl Fn(usize) -> usize,
+    make: impl Fn(usize, &mut Vec<T>) -> Result<()> + Sync,
+    mut take: impl FnMut(&[T]) -> Result<()>,
+) -> Result<()> {
+    let mut start = 0;
+    while start < number {
+        ctx.cancel.check()?;
+        let (mut end, mut sum) = (start + 1, size(start));
+        while end < number.min(start + WAVE) && sum.saturating_add(size(end)) <= most {
+            sum += size(end);
+            end += 1;
+        }
+        let block = (end - start).div_ceil(rayon::current_num_threads() * 8);
+        let blocks: Vec<Lists<T>> = (0..(end - start).div_ceil(block))
+            .into_par_iter()
+            .map(|number| {
+                let from = start + number * block;
+                let mut lists = Lists::new();
+                for i in from..end.min(from + block) {
+                    make(i, &mut lists.items)?;
+                    lists.end();
+                }
+                Ok(lists)
+            })
+            .collect::<Result<_>>()?;
+        for block in &blocks {
+            (0..block.len()).try_for_each(|i| take(block.get(i)))?;
+        }
+        start = end;
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Columns that are held in memory while they are small, and on the disk beyond that.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use longweave_common::Result;
+use longweave_storage::{ArrayFile, ArrayWriter, Scalar};
+
+use crate::spill::Scratch;
+
+/// Elements by position.
+pub(crate) enum Stored<T> {
+    /// In memory.
+    Held(Vec<T>),
+    /// Read as they are asked for.
+    File(ArrayFile<T>),
+}
+
+impl<T: Scalar> Stored<T> {
+    /// Those of a range, in `buffer` unless they are held.
+    pub(crate) fn get<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<T>) -> Result<&'b [T]> {
+        match self {
+            Stored::Held(items) => Ok(&items[range.start as usize..range.end as usize]),
+            Stored::File(file) => {
+                buffer.clear();
+                file.read_into(range.start, (range.end - range.start) as usize, buffer)?;
+                Ok(buffer)
+            }
+        }
+    }
+}
+
+/// Where columns that are not held stand, and how many bytes of one may be held.
+#[derive(Clone, Copy)]
+pub(crate) struct Space<'a> {
+    /// Bytes of one column.
+    pub(crate) most: u64,
+    /// Without it all columns are held.
+    pub(crate) scratch: Option<&'a Scratch>,
+}
+
+impl Space<'_> {
+    /// Elements of `T` that may be held; at least one.
+    pub(crate) fn most<T: Scalar>(&self) -> usize {
+        match self.scratch {
+            Some(_) => ((self.most / T::WIDTH as u64) as usize).max(1),
+            None => usize::MAX,
+        }
+    }
+
+    /// Begins a column. On the disk it takes the place of an earlier one of that name.
+    pub(crate) fn store<T: Scalar>(&self, name: &str) -> Storing<T> {
+        Storing { held: Vec::new(), most: self.most::<T>(), path: self.scratch.map(|scratch| scratch.column(name)), file: None }
+    }
+}
+
+/// A column that is being made.
+pub(crate) struct Storing<T> {
+    held: Vec<T>,
+    most: usize,
+    path: Option<PathBuf>,
+    file: Option<ArrayWriter<T>>,
+}
+
+impl<T: Scalar> Storing<T> {
+    /// Appends elements.
+    pub(crate) fn push(&mut self, items: &[T]) -> Result<()> {
+        if let Some(file) = &mut self.file {
+            return file.push(items);
+        }
+        match &self.path {
+            Some(path) if self.held.len() + items.len() > self.most => {
+                let mut file = ArrayWriter::create(path)?;
+                file.push(&std::mem::take(&mut self.held))?;
+                file.push(items)?;
+                self.file = Some(file);
+            }
+            _ => self.held.extend_from_slice(items),
+        }
+        Ok(())
+    }
+
+    /// Number of elements so far.
+    pub(crate) fn len(&self) -> u64 {
+        self.file.as_ref().map_or(self.held.len() as u64, ArrayWriter::len)
+    }
+
+    /// The column.
+    pub(crate) fn finish(self) -> Result<Stored<T>> {
+        match (self.file, self.path) {
+            (Some(file), Some(path)) => {
+                file.commit()?;
+                Ok(Stored::File(ArrayFile::open(&path)?))
+            }
+            _ => Ok(Stored::Held(self.held)),
+        }
+    }
+}
