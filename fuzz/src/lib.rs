@@ -8,15 +8,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use longweave_common::{Code, Ctx, DocId, Result};
+use longweave_common::{Budget, Code, Ctx, DocId, Result};
 use longweave_corpus::{Content, CorpusOptions, Inventory, RowReader, VectorRows, count_rows, inventory};
 use longweave_formats::{SequenceReader, verify_output};
+use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative};
+use longweave_keywords::NonInformative;
 use longweave_neighbours::{Npy, Vectors};
 use longweave_pipeline::{Job, RunOptions, Stage, tasks};
 use longweave_plan::PlanFile;
 use longweave_storage::{DoneRecord, Scalar, StringTable, read_array, read_strings, write_array};
-use longweave_tokens::TokenStore;
+use longweave_tokens::{Ids, RowRun, ScatteredTokens, TokenStore, scatter_split};
 use serde_json::{Value, json};
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// A target by name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -30,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     ("output_jsonl", output_jsonl),
     ("output_mds", output_mds),
     ("output_parquet", output_parquet),
+    ("output_megatron", output_megatron),
+    ("output_datatrove", output_datatrove),
     ("manifest", manifest),
     ("options", options),
     ("run_json", run_json),
@@ -37,6 +42,8 @@ pub const TARGETS: &[Target] = &[
     ("columns", columns),
     ("strings", strings),
     ("token_store", token_store),
+    ("scattered", scattered),
+    ("candidates", candidates),
     ("tokenizer", tokenizer),
 ];
 
@@ -259,6 +266,23 @@ pub fn output_parquet(data: &[u8]) {
     output("parquet", "00000.parquet", head, "full", content);
 }
 
+/// A pair of files of an IndexedDataset (a byte: how many sequences it should have; the index; then the ids).
+pub fn output_megatron(data: &[u8]) {
+    let Some((&head, mut content)) = data.split_first() else { return };
+    let folder = folder("megatron");
+    write(&folder.join("shard_00000.idx"), part(&mut content));
+    write(&folder.join("shard_00000.bin"), content);
+    let manifest = manifest_of("megatron", "shard_00000.bin", u64::from(head % 8), "none");
+    write(&folder.join("longweave.json"), manifest.to_string().as_bytes());
+    sequences_of(&folder);
+}
+
+/// A `.ds` file of datatrove.
+pub fn output_datatrove(data: &[u8]) {
+    let Some((&head, content)) = data.split_first() else { return };
+    output("datatrove", "00000.ds", head, "none", content);
+}
+
 /// A whole output: `longweave.json`, `SHA256SUMS` and a JSONL file are read and verified.
 pub fn manifest(mut data: &[u8]) {
     let folder = folder("manifest");
@@ -370,6 +394,83 @@ pub fn token_store(mut data: &[u8]) {
         told(store.read_into(DocId::new(row), 0, len, &mut out));
         told(store.read_into(DocId::new(row), len / 2, 1, &mut out));
     }
+}
+
+/// Scattered tokens of one split (a byte: how wide the ids are; sums; ids), read as two output shards would, and what scattering a sound split by any
+/// runs makes (u32 each: row, first token, tokens).
+pub fn scattered(mut data: &[u8]) {
+    let Some((&head, rest)) = data.split_first() else { return };
+    data = rest;
+    let folder = folder("scattered");
+    let prefix = folder.join("00000");
+    let sums = column::<u64>(&folder.join("00000.sums"), part(&mut data));
+    let path = folder.join("00000.ids");
+    let ids = part(&mut data);
+    match head % 3 {
+        0 => write(&path, ids),
+        1 => drop(column::<u16>(&path, ids)),
+        _ => drop(column::<u32>(&path, ids)),
+    }
+    let store = ScatteredTokens::new(vec![(0, prefix.clone())]);
+    for shard in 0..=sums.len().min(2) {
+        let (mut ids, mut hash) = (Ids::U16(Vec::new()), Xxh3Default::new());
+        if told(store.read(0, 3 * shard as u64, 1 + shard, &mut ids, &mut hash)).is_some() {
+            assert_eq!(ids.len(), 1 + shard);
+            told(store.check(0, shard, hash.digest()));
+        }
+    }
+    column::<u64>(&folder.join("tokens.ends"), &[3u64, 3, 8].map(u64::to_le_bytes).concat());
+    column::<u16>(&folder.join("tokens.ids"), &[0u16, 1, 2, 3, 4, 5, 6, 7].map(u16::to_le_bytes).concat());
+    let numbers: Vec<u32> = data.chunks_exact(4).map(u32::get).collect();
+    let runs: Vec<RowRun> = numbers.chunks_exact(3).map(|n| RowRun { row: n[0], start: n[1], len: n[2] }).collect();
+    let total: u64 = runs.iter().map(|run| u64::from(run.len)).sum();
+    if told(scatter_split(ctx(), &folder.join("tokens"), runs.iter().copied(), &[0, total / 2, total], &prefix)).is_some() {
+        let store = ScatteredTokens::new(vec![(0, prefix)]);
+        for (shard, range) in [0..total / 2, total / 2..total].into_iter().enumerate() {
+            let (mut ids, mut hash) = (Ids::U16(Vec::new()), Xxh3Default::new());
+            store.read(0, range.start, (range.end - range.start) as usize, &mut ids, &mut hash).expect("what was written is there");
+            store.check(0, shard, hash.digest()).expect("what was written has its checksum");
+        }
+    }
+}
+
+/// Candidates of one split (where rows end; a table of strings as it stands on the disk, or phrases, one a line): an index of them is the same on the
+/// disk as in memory.
+pub fn candidates(mut data: &[u8]) {
+    let folder = folder("candidates");
+    let prefix = folder.join("00000");
+    let ends = part(&mut data);
+    match data.split_first() {
+        Some((0, rest)) => {
+            column::<u64>(&folder.join("00000.ends"), ends);
+            write(&folder.join("00000.phrases.arrow"), rest);
+        }
+        _ => {
+            let text = String::from_utf8_lossy(data);
+            let mut lines = text.lines();
+            let mut writer = CandidateWriter::create(&prefix).expect("the target's own files can be written");
+            for &row in ends {
+                writer.push(lines.by_ref().take(usize::from(row % 8))).expect("the target's own files can be written");
+            }
+            writer.commit().expect("the target's own files can be written");
+        }
+    }
+    let Some(table) = told(CandidateTable::open(&prefix, 0)) else { return };
+    let keys: Vec<u128> = (0..table.rows() as u128).collect();
+    if keys.len() > 1000 {
+        return;
+    }
+    let options =
+        IndexOptions { seed: 1, representative: Representative::Common, common_cap: 0.5, common_floor: 2, hierarchy: Hierarchy::Affinity };
+    let said = NonInformative::none();
+    let tables = [table];
+    let held = told(longweave_index::build(ctx(), &tables, &keys, &said, &options, None)).expect("a table that opens makes an index");
+    let mut small = ctx().clone();
+    small.budget = Budget::new(64);
+    let spilled = longweave_index::build_from_files(&small, &[(prefix, 0)], &keys, &said, &options, None, &folder.join("scratch"));
+    let spilled = told(spilled).expect("a table that opens makes an index");
+    assert_eq!(held.keyword_of(), spilled.keyword_of());
+    assert_eq!(held.forest(), spilled.forest());
 }
 
 /// A tokenizer.json, and a text with it.

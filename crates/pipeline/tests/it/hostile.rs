@@ -150,6 +150,8 @@ fn outputs(seeds: &mut Vec<Seed>) {
     for (target, format, compression, head) in [
         ("output_parquet", Format::Parquet, Compression::Zstd, 2),
         ("output_mds", Format::Mds, Compression::None, 2),
+        ("output_megatron", Format::Megatron, Compression::None, 2),
+        ("output_datatrove", Format::Datatrove, Compression::None, 2),
         ("output_jsonl", Format::Jsonl, Compression::None, 2),
         ("output_jsonl", Format::Jsonl, Compression::Zstd, 10),
     ] {
@@ -160,16 +162,17 @@ fn outputs(seeds: &mut Vec<Seed>) {
             tokenizer: "tokenizer.json".into(),
             method: "{}".into(),
             domain: "quest".into(),
-            provenance: if format == Format::Mds { Provenance::None } else { Provenance::Full },
+            provenance: if matches!(format, Format::Parquet | Format::Jsonl) { Provenance::Full } else { Provenance::None },
             compression,
             mds_indices: MdsIndices::Document,
             mds_shard_bytes: None,
         };
         let mut writer = open_writer(&options, directory.path(), 0).unwrap();
         (0..2).for_each(|i| record(i).as_row(|row| writer.push(row)).unwrap());
-        let name = writer.finish().unwrap()[0].record.name.clone();
-        let bytes = fs::read(directory.path().join(&name)).unwrap();
-        seeds.push((target, format!("valid-{head}"), [vec![head], bytes].concat()));
+        let files = writer.finish().unwrap();
+        let bytes = |file: usize| fs::read(directory.path().join(&files[file].record.name)).unwrap();
+        let index = if format == Format::Megatron { targets::joined(&[&bytes(1)]) } else { Vec::new() };
+        seeds.push((target, format!("valid-{head}"), [vec![head], index, bytes(0)].concat()));
     }
     let output = repository().join("crates/formats/tests/fixtures/jsonl");
     let file = |name: &str| fs::read(output.join(name)).unwrap();
@@ -220,7 +223,14 @@ fn stores(seeds: &mut Vec<Seed>) {
     seeds.push(("strings", "ids.arrow".into(), fs::read(fixtures.join("ids.arrow")).unwrap()));
     let ends: Vec<u8> = [2u64, 2, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
     let ids: Vec<u8> = [1u16, 2, 3, 4, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
-    seeds.push(("token_store", "two".into(), [targets::joined(&[&ends]), vec![1], ids].concat()));
+    seeds.push(("token_store", "two".into(), [targets::joined(&[&ends]), vec![1], ids.clone()].concat()));
+    let runs: Vec<u8> = [[2u32, 1, 3], [0, 0, 3], [2, 4, 1]].as_flattened().iter().flat_map(|n| n.to_le_bytes()).collect();
+    seeds.push(("scattered", "runs".into(), [vec![1], targets::joined(&[&[7; 16], &ids]), runs].concat()));
+    let phrases = "oak tree\nash tree\nash\noak\ntall oak tree\noak tree\nchess board";
+    seeds.push(("candidates", "phrases".into(), [targets::joined(&[&[2, 0, 3, 1, 1]]), vec![b' '], phrases.into()].concat()));
+    let rows: Vec<u8> = [1u64, 1, 3].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let table = fs::read(fixtures.join("ids.arrow")).unwrap();
+    seeds.push(("candidates", "table".into(), [targets::joined(&[&rows]), vec![0], table].concat()));
     let tokens = repository().join("crates/tokens/tests/fixtures");
     let four =
         [targets::joined(&[&fs::read(tokens.join("four.ends")).unwrap()[32..]]), vec![0], fs::read(tokens.join("four.ids")).unwrap()];
