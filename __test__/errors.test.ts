@@ -151,6 +151,7 @@ const rows: Row[] = [
   ['TOKEN_UNKNOWN', 'the tokenizer has no end of text', () => run({ tokenizer: file('bare.json', readFileSync(tokenizer, 'utf8').replaceAll('<|endoftext|>', 'w100')) }), ['`separator`', 'token:TEXT', 'token:<pad>']],
   ['TOKEN_UNKNOWN', 'padding is needed and there is none', () => run({ lastFill: 'pad', tokenizer: file('padless.json', readFileSync(tokenizer, 'utf8').replaceAll('<pad>', 'w101')) }), ['`padToken`']],
   ['QUERIES_INVALID', 'a row of the queries has no id', () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q1.jsonl', '{"id":"doc-0","query":"red car"}\n{"query":"x"}\n') } }), ['q1.jsonl row 1', '`id`'], { row: 1 }],
+  ['QUERIES_INVALID', 'queries of the corpus are numbers', () => run({ corpus: file('q3.jsonl', '{"id":"a","text":"w1","query":"x"}\n{"id":"b","text":"w2","query":7}\n') }), ['q3.jsonl row 1', '"query"', 'onBadRow: skip'], { row: 1 }],
   ['QUERIES_INVALID', 'the file holds no query', () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q2.jsonl', '{"id":"doc-0"}\n') } }), ['q2.jsonl', '`query`']],
   ['VECTORS_INVALID', 'a file of vectors has fewer rows than the corpus', () => neighbours(writeNpy(fresh('.npy'), [new Float32Array([1, 2])])), ['.npy', '1 vectors', `${documents.length} rows`], { found: 1, expected: documents.length }],
   ['VECTORS_INVALID', 'a file of vectors is cut short', () => {

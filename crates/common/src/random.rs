@@ -38,6 +38,16 @@ pub fn chance(draw: u64, p: f64) -> bool {
     p >= 1.0 || (p > 0.0 && draw < (p * 18_446_744_073_709_551_616.0) as u64)
 }
 
+/// Those of the `number` lowest draws, lowest first; equal draws in the order of what they are about.
+pub fn lowest<T: Ord>(mut draws: Vec<(u64, T)>, number: usize) -> Vec<T> {
+    if number < draws.len() {
+        draws.select_nth_unstable(number);
+        draws.truncate(number);
+    }
+    draws.sort_unstable();
+    draws.into_iter().map(|(_, about)| about).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +69,13 @@ mod tests {
             seen[below(draw(1, "test", Key(i), 0), 7) as usize] += 1;
         }
         assert!(seen.iter().all(|&n| (9_500..10_500).contains(&n)), "{seen:?}");
+    }
+
+    #[test]
+    fn the_lowest_come_in_order() {
+        let draws = vec![(7, 'a'), (3, 'c'), (9, 'd'), (3, 'b')];
+        assert_eq!(lowest(draws.clone(), 2), ['b', 'c']);
+        assert_eq!(lowest(draws, 9), ['b', 'c', 'a', 'd']);
     }
 
     #[test]

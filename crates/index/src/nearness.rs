@@ -7,14 +7,11 @@
 //! Costs: 10 bytes a component of each cluster's centroid; time of a round as of a search among so many vectors.
 
 use longweave_common::{Ctx, DocId, Result};
-use longweave_neighbours::{Query, Search, Vectors, nearest};
+use longweave_neighbours::{MOST_EXACT, Query, Search, Vectors, nearest};
 use rayon::prelude::*;
 
 use crate::affinity::{Join, Joining, Pair};
 use crate::lists::Lists;
-
-/// Clusters up to which each is compared with each.
-const MOST_EXACT: usize = 20_000;
 
 /// Joins clusters, given as lists of documents, as far as vectors connect them.
 pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, vectors: &Vectors) -> Result<Vec<Join>> {

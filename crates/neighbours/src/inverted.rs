@@ -5,7 +5,7 @@
 //! until nothing moves, each row of the sample goes to the centroid of greatest similarity, ties to the lowest, and each centroid
 //! becomes the unit vector of its rows' sum; one without rows, or whose rows sum to nothing, stays.
 
-use longweave_common::random::{Key, draw};
+use longweave_common::random::{self, Key, draw};
 use longweave_common::{Ctx, Result};
 use rayon::prelude::*;
 
@@ -117,14 +117,8 @@ fn centroids(ctx: &Ctx, query: &Query<'_>, rows: &[u32], lists: usize) -> Result
 
 /// The `number` of `rows` with the lowest draws for this purpose, lowest first; equal ones by number.
 pub(crate) fn lowest(ctx: &Ctx, seed: u64, purpose: &str, rows: &[u32], number: usize) -> Vec<u32> {
-    let mut drawn: Vec<(u64, u32)> =
-        ctx.pool.install(|| rows.par_iter().map(|&row| (draw(seed, purpose, Key(u128::from(row)), 0), row)).collect());
-    if number < drawn.len() {
-        drawn.select_nth_unstable(number);
-        drawn.truncate(number);
-    }
-    drawn.sort_unstable();
-    drawn.into_iter().map(|(_, row)| row).collect()
+    let drawn = ctx.pool.install(|| rows.par_iter().map(|&row| (draw(seed, purpose, Key(u128::from(row)), 0), row)).collect());
+    random::lowest(drawn, number)
 }
 
 /// For each row the `number` centroids of greatest similarity, ties to the lowest; the nearest first.

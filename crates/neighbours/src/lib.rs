@@ -16,7 +16,7 @@ mod vectors;
 pub use lsa::{Counts, Projection, Weights};
 pub use npy::Npy;
 pub use recall::{Recall, recall};
-pub use search::{DEFAULT_PROBES, Lists, Query, Search, nearest};
+pub use search::{DEFAULT_PROBES, Lists, MOST_EXACT, Query, Search, nearest};
 pub use terms::{FEATURES, TermCounter};
 pub use vectors::{Vectors, similarity};
 

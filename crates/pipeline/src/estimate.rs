@@ -10,11 +10,11 @@ use std::path::Path;
 use longweave_common::{Code, Ctx, Result};
 use longweave_corpus::{Content, Inventory, Kind, Packing, Range, RowReader, Split, count_rows, split_bytes};
 use longweave_formats::{Compression, Provenance};
-use longweave_tokens::{Width, width_for};
+use longweave_tokens::width_for;
 use serde::Serialize;
 
 use crate::counts::counts;
-use crate::options::{MOST_EXACT, OutputFormat, PredictorName, SearchName, VectorSource};
+use crate::options::{OutputFormat, PredictorName, SearchName, VectorSource};
 use crate::stages::documents::DocumentCounts;
 use crate::stages::ingest::IngestCounts;
 use crate::stages::plan::PlanCounts;
@@ -251,7 +251,7 @@ fn planned(job: &Job, facts: &Facts) -> Result<Planned> {
 pub(crate) fn stage_bytes(job: &Job, stage: Stage, facts: &Facts) -> Result<f64> {
     let options = job.options();
     let Facts { rows, tokens, id, .. } = *facts;
-    let width = if width_for(job.file.tokenizer.max_id) == Width::U16 { 2.0 } else { 4.0 };
+    let width = width_for(job.file.tokenizer.max_id).bytes() as f64;
     let segments = rows + tokens / f64::from(options.queries.segment_tokens);
     let units = options.chunk_chars().map_or(rows, |chars| (facts.text_bytes / f64::from(chars)).max(rows));
     let source = if options.source_field.is_some() { 24.0 } else { 0.0 };
@@ -302,7 +302,7 @@ fn scatters(job: &Job, facts: &Facts) -> Result<bool> {
     if let Some(record) = job.done(Stage::Route, 0)? {
         return crate::stages::route::scatters(&record);
     }
-    let width = if width_for(job.file.tokenizer.max_id) == Width::U16 { 2.0 } else { 4.0 };
+    let width = width_for(job.file.tokenizer.max_id).bytes() as f64;
     Ok(crate::stages::route::foreseen(job, (facts.tokens * width) as u64, planned(job, facts)?.pieces as u64))
 }
 
@@ -328,7 +328,7 @@ fn output_bytes(job: &Job, facts: &Facts) -> Result<f64> {
     // Larger vocabularies pack less well.
     let bits = f64::from(job.file.tokenizer.max_id.max(2)).log2();
     let packed = 1.5 * bits / 15.6;
-    let width = if width_for(job.file.tokenizer.max_id) == Width::U16 { 2.0 } else { 4.0 };
+    let width = width_for(job.file.tokenizer.max_id).bytes() as f64;
     let (token, piece) = match (output.format, output.compression()) {
         (OutputFormat::Parquet | OutputFormat::Jsonl | OutputFormat::Mds, Compression::Zstd) => (packed, 16.0),
         (OutputFormat::Jsonl, Compression::None) => (2.0 + bits * 0.3, 60.0 + facts.id),
@@ -368,7 +368,9 @@ pub(crate) fn stage_seconds(job: &Job, stage: Stage, facts: &Facts) -> Result<Op
         Stage::Vectors => (options.vectors.source != VectorSource::Onnx)
             .then_some(f64::from(options.vectors.sample) / 8192.0 * PROJECTION + million * VECTORS),
         Stage::Index => Some(million * INDEX),
-        Stage::Neighbours if options.neighbours.search == SearchName::Inverted || facts.rows > MOST_EXACT as f64 => None,
+        Stage::Neighbours if options.neighbours.search == SearchName::Inverted || facts.rows > longweave_neighbours::MOST_EXACT as f64 => {
+            None
+        }
         Stage::Neighbours => Some(million * million * NEIGHBOURS * f64::from(options.vectors.dimensions) / 256.0),
         Stage::Plan => (options.neighbour_depth().is_none()).then_some(million * PLAN),
         Stage::Report => Some(REPORT),

@@ -31,7 +31,7 @@ use crate::uploads::Uploads;
 use crate::{RunOptions, Stage};
 
 /// Changes when a stage's results change for equal options and inputs, or their files do.
-const WORK_FORMAT: u32 = 2;
+const WORK_FORMAT: u32 = 3;
 /// Changes when `run.json` does.
 const RUN_FORMAT: u32 = 2;
 
@@ -269,8 +269,14 @@ impl Job {
         corpus
     }
 
-    /// The corpus' options with absolute paths, and where its parts are spooled.
+    /// The corpus' options with absolute paths, and where its parts are spooled. Queries are not read: which rows are documents does not depend
+    /// on them, so that methods with queries and without have the same.
     pub(crate) fn corpus(&self) -> longweave_corpus::CorpusOptions {
+        longweave_corpus::CorpusOptions { query_field: None, ..self.corpus_with_queries() }
+    }
+
+    /// The same, with the queries that stand beside documents.
+    pub(crate) fn corpus_with_queries(&self) -> longweave_corpus::CorpusOptions {
         let spool = self.file.has(Stage::Spool).then(|| self.directory(Stage::Spool));
         longweave_corpus::CorpusOptions { spool, ..Self::absolute_corpus(&self.file.options, &self.file.base) }
     }

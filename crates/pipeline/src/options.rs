@@ -406,16 +406,13 @@ pub struct NeighbourOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SearchName {
-    /// `exact` up to [`MOST_EXACT`] vectors, else `inverted`.
+    /// `exact` up to [`longweave_neighbours::MOST_EXACT`] vectors, else `inverted`.
     Auto,
     /// All pairs.
     Exact,
     /// Inverted lists.
     Inverted,
 }
-
-/// Vectors up to which `auto` compares all pairs.
-pub(crate) const MOST_EXACT: usize = 20_000;
 
 /// The method and its own options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_storage::DoneRecord;
 
-use crate::driver::guarded;
-use crate::{Event, Events, Job, Stage};
+use crate::driver::{guarded, warn};
+use crate::{Events, Job, Stage};
 
 /// Calls `work` until it meets no damaged file that a task can make again; each file is given one chance. A warning tells of each.
 ///
@@ -33,7 +33,7 @@ fn mend(ctx: &Ctx, job: &Job, events: &Arc<Events>, error: Error, met: &mut BTre
     let Some((stage, task)) = maker(job, &file) else { return Err(error) };
     if job.forget(ctx, stage, task)? {
         let message = format!("{} was damaged; task {task} of stage {} is done again", file.display(), stage.name());
-        events.send(Event::Warning { message });
+        warn(job, events, &message);
         repairing(ctx, job, events, || guarded(|| job.run_task(ctx, stage, task)))?;
     }
     Ok(())

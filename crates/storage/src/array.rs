@@ -16,6 +16,8 @@ const MAGIC: &[u8; 8] = b"lwarray1";
 const HEADER: usize = 32;
 /// Elements are converted through buffers of this many bytes.
 const CHUNK: usize = 64 << 10;
+/// Bytes of elements that are hashed at once.
+const HASHED: usize = 16 << 10;
 /// Bytes that are read at once to compare a checksum.
 const CHECK_BYTES: usize = 1 << 20;
 
@@ -196,14 +198,19 @@ impl<T: Scalar> ArrayFile<T> {
         let mut out = Vec::new();
         self.read_into(0, count, &mut out)?;
         let mut hash = Xxh3Default::new();
-        let mut bytes = vec![0u8; CHUNK];
-        for chunk in out.chunks(CHUNK / T::WIDTH) {
-            let bytes = &mut bytes[..chunk.len() * T::WIDTH];
-            chunk.iter().zip(bytes.chunks_exact_mut(T::WIDTH)).for_each(|(element, b)| element.put(b));
-            hash.update(bytes);
-        }
+        hash_elements(&out, &mut hash);
         self.compare(hash.digest())?;
         Ok(out)
+    }
+}
+
+/// Adds the bytes of elements, as they are on disk, to a checksum.
+pub fn hash_elements<T: Scalar>(elements: &[T], hash: &mut Xxh3Default) {
+    let mut bytes = [0u8; HASHED];
+    for chunk in elements.chunks(HASHED / T::WIDTH) {
+        let bytes = &mut bytes[..chunk.len() * T::WIDTH];
+        chunk.iter().zip(bytes.chunks_exact_mut(T::WIDTH)).for_each(|(element, b)| element.put(b));
+        hash.update(bytes);
     }
 }
 

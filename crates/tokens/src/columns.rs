@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use longweave_common::Result;
-use longweave_storage::{ArrayFile, Scalar};
+use longweave_storage::{ArrayFile, hash_elements};
 use xxhash_rust::xxh3::Xxh3Default;
 
 /// Files of ids that are held open: well below the 256 to 1,024 that systems allow a process.
@@ -173,19 +173,8 @@ impl Ids {
     /// Adds the bytes of a range, as they are on disk, to a checksum.
     pub(crate) fn hash(&self, range: Range<usize>, hash: &mut Xxh3Default) {
         match self {
-            Ids::U16(ids) => hash_of(&ids[range], hash),
-            Ids::U32(ids) => hash_of(&ids[range], hash),
+            Ids::U16(ids) => hash_elements(&ids[range], hash),
+            Ids::U32(ids) => hash_elements(&ids[range], hash),
         }
-    }
-}
-
-/// Adds the bytes of `ids`, as they are on disk, to a checksum.
-pub(crate) fn hash_of<T: Scalar>(ids: &[T], hash: &mut Xxh3Default) {
-    const CHUNK: usize = 16 << 10;
-    let mut bytes = [0u8; CHUNK];
-    for chunk in ids.chunks(CHUNK / T::WIDTH) {
-        let bytes = &mut bytes[..chunk.len() * T::WIDTH];
-        chunk.iter().zip(bytes.chunks_exact_mut(T::WIDTH)).for_each(|(id, bytes)| id.put(bytes));
-        hash.update(bytes);
     }
 }

@@ -14,5 +14,5 @@ pub use columns::Ids;
 pub use encoder::{Encoder, Loaded, load, load_exact, load_fast};
 pub use scattered::{RowRun, ScatteredTokens, scatter_split};
 pub use special::{SpecialOptions, SpecialTokens};
-pub use store::{TokenStore, TokenWriter, Width, width_for};
+pub use store::{TokenStore, TokenWriter, Width, split_of, width_for};
 pub use train::{TrainOptions, train_bpe};

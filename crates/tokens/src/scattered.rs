@@ -7,10 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Ctx, DocId, Error, Result};
-use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, Scalar, read_array, write_array};
+use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, Scalar, hash_elements, read_array, write_array};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::columns::{Column, Columns, Ids, hash_of};
+use crate::columns::{Column, Columns, Ids};
 use crate::store::{split_of, with_suffix};
 
 /// A run of one row's own tokens.
@@ -127,7 +127,7 @@ impl Sums<'_> {
             self.close();
             let end = self.shards.get(self.sums.len() + 1).copied().unwrap_or(u64::MAX);
             let n = (end - self.at).min(ids.len() as u64) as usize;
-            hash_of(&ids[..n], &mut self.hash);
+            hash_elements(&ids[..n], &mut self.hash);
             self.at += n as u64;
             ids = &ids[n..];
         }

@@ -20,6 +20,16 @@ pub enum Width {
     U32,
 }
 
+impl Width {
+    /// Bytes of an id.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Width::U16 => 2,
+            Width::U32 => 4,
+        }
+    }
+}
+
 /// The width for ids up to `max_id`.
 pub fn width_for(max_id: u32) -> Width {
     if max_id <= u32::from(u16::MAX) { Width::U16 } else { Width::U32 }
@@ -91,8 +101,8 @@ impl TokenWriter {
     }
 }
 
-/// The last split that begins at or before the document: empty splits begin where the next does.
-pub(crate) fn split_of(first: &[u32], doc: DocId) -> usize {
+/// The split of a document, by the `DocId` of the first row of each: the last one that begins at or before it, as empty splits begin where the next does.
+pub fn split_of(first: &[u32], doc: DocId) -> usize {
     first.partition_point(|&first| first <= doc.get()) - 1
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use longweave_common::random::Key;
-use longweave_common::{Code, Ctx, Error, Result};
+use longweave_common::{Code, Ctx, DocId, Error, Result};
 use longweave_corpus::RowReader;
 use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array, write_strings};
 use rayon::prelude::*;
@@ -121,15 +121,10 @@ impl Splits<'_> {
         read_strings(&Names::of(self.ingest, split as u32).ids)
     }
 
-    /// Split and row in it of a document.
-    fn place(&self, doc: u32) -> (usize, u32) {
-        let split = self.rows.first.partition_point(|&first| first <= doc) - 1;
-        (split, doc - self.rows.first[split])
-    }
-
     /// The ids of rising documents; each split's table is read once.
     fn ids_of(&self, documents: impl Iterator<Item = u32>) -> Result<Vec<String>> {
-        let places: Vec<(usize, usize)> = documents.map(|doc| self.place(doc)).map(|(split, row)| (split, row as usize)).collect();
+        let places: Vec<(usize, usize)> =
+            documents.map(|doc| self.rows.place(DocId::new(doc))).map(|(split, row)| (split, row as usize)).collect();
         let mut ids = Vec::with_capacity(places.len());
         for same in places.chunk_by(|a, b| a.0 == b.0) {
             let rows: Vec<usize> = same.iter().map(|(_, row)| *row).collect();
@@ -153,7 +148,7 @@ fn duplicates(keys: &[u128], lens: &[u32]) -> Vec<Vec<u32>> {
 fn duplicate_error(ctx: &Ctx, job: &Job, splits: &Splits<'_>, group: &[u32]) -> Result<Error> {
     let id = splits.ids_of(group[..1].iter().copied())?.concat();
     let place = |doc: u32| -> Result<String> {
-        let (split, row) = splits.place(doc);
+        let (split, row) = splits.rows.place(DocId::new(doc));
         let mut reader = RowReader::open(ctx, &job.corpus(), &job.file.inventory, split, splits.rows.first_in_file[split])?;
         for _ in 0..row {
             ctx.cancel.check()?;

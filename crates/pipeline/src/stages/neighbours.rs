@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{embed, vectors};
-use crate::options::{MOST_EXACT, SearchName};
+use crate::options::SearchName;
 use crate::{Job, Stage};
 
 /// Neighbours do not depend on the run's seed, so that runs with other seeds share them.
@@ -51,7 +51,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let chunks = chunks(job)?;
     let present = (0..vectors.rows()).filter(|&row| !vectors.is_none(row)).count();
     let given = &options.neighbours;
-    let exact = given.search == SearchName::Exact || (given.search == SearchName::Auto && present <= MOST_EXACT);
+    let exact = given.search == SearchName::Exact || (given.search == SearchName::Auto && present <= longweave_neighbours::MOST_EXACT);
     let search = if exact { Search::Exact } else { Search::Inverted { lists: given.lists, probes: given.probes } };
     let k = options.neighbour_depth().unwrap_or(1);
     let query = Query { vectors: &vectors, owners: chunks.as_ref().map(Chunks::owners), k: k as usize, search, seed: SEED };

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use longweave_common::random::{Key, draw};
+use longweave_common::random::{Key, draw, lowest};
 use longweave_common::{Ctx, DocId, Result};
 use longweave_formats::SequenceRecord;
 use longweave_neighbours::{FEATURES, TermCounter, Weights};
@@ -93,20 +93,16 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 fn weights(ctx: &Ctx, job: &Job, encoder: &dyn Encoder, documents: &Documents) -> Result<Weights> {
     let mut draws: Vec<(u64, u32)> = documents.keys.iter().zip(0..).map(|(&key, doc)| (draw(SEED, "report", Key(key), 0), doc)).collect();
     draws.retain(|&(_, doc)| documents.lens[doc as usize] > 0);
-    let number = CORPUS.min(draws.len());
-    if number < draws.len() {
-        draws.select_nth_unstable(number);
-    }
-    draws.truncate(number);
+    let documents = lowest(draws, CORPUS);
     let tokens = job.tokens()?;
-    let read = |counter: &mut TermCounter, &(_, doc): &(u64, u32)| -> Result<Vec<(u32, u32)>> {
+    let read = |counter: &mut TermCounter, &doc: &u32| -> Result<Vec<(u32, u32)>> {
         let (doc, mut ids, mut row) = (DocId::new(doc), Vec::new(), Vec::new());
         tokens.read_into(doc, 0, tokens.len(doc).min(CORPUS_TOKENS), &mut ids)?;
         counter.count(&encoder.decode(&ids)?, &mut row);
         Ok(row)
     };
     let rows: Vec<Vec<(u32, u32)>> =
-        ctx.pool.install(|| draws.par_iter().with_min_len(64).map_init(TermCounter::default, read).collect::<Result<_>>())?;
+        ctx.pool.install(|| documents.par_iter().with_min_len(64).map_init(TermCounter::default, read).collect::<Result<_>>())?;
     let mut having = vec![0; FEATURES];
     rows.iter().flatten().for_each(|&(feature, _)| having[feature as usize] += 1);
     Ok(Weights::new(&having, rows.len() as u64))
@@ -235,9 +231,7 @@ impl World<'_> {
 
 /// Numbers of the sequences that are looked at: those of the lowest draws, in order of their draws.
 fn sample(sequences: u64, number: u64) -> Vec<u64> {
-    let mut draws: Vec<(u64, u64)> = (0..sequences).map(|n| (draw(SEED, "report", Key(u128::from(n)), 1), n)).collect();
-    draws.sort_unstable();
-    draws.into_iter().take(number as usize).map(|(_, n)| n).collect()
+    lowest((0..sequences).map(|n| (draw(SEED, "report", Key(u128::from(n)), 1), n)).collect(), number as usize)
 }
 
 fn spread(spread: &Spread, sequences: u64) -> Value {

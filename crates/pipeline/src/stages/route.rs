@@ -5,13 +5,13 @@
 //! memory while they are dealt to splits.
 //!
 //! Files: `pieces` (u32, three for each piece: row of the split, first own token, own tokens; split after split), `ends` (u64, one a
-//! split, in pieces), `starts` (u64: for each output shard, those of the main output first, and once more for the end, one number a split: tokens in front of it).
+//! split, in pieces), `starts` (u64: for each split, the tokens in front of each output shard, those of the main output first, and once more: all).
 
 use longweave_common::{Ctx, Result};
 use longweave_pack::Placement;
 use longweave_plan::{Part, PlanFile};
 use longweave_storage::{ArrayFile, DoneRecord, FileRecord, read_array, write_array};
-use longweave_tokens::{RowRun, ScatteredTokens, Width, width_for};
+use longweave_tokens::{RowRun, ScatteredTokens, width_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -53,7 +53,7 @@ fn parts(job: &Job) -> impl Iterator<Item = Part> {
 pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let plans: Vec<PlanFile> = parts(job).map(|part| job.plan(part)).collect::<Result<_>>()?;
     let tokens = counts::<DocumentCounts>(&job.all_done(Stage::Documents)?[0])?.tokens;
-    let width = if width_for(job.file.tokenizer.max_id) == Width::U16 { 2 } else { 4 };
+    let width = width_for(job.file.tokenizer.max_id).bytes();
     let mut decided = RouteCounts {
         packing: job.options().packing,
         store_bytes: tokens * width,
@@ -96,15 +96,14 @@ fn page_cache(memory: u64) -> Option<u64> {
 }
 
 fn write(ctx: &Ctx, job: &Job, plans: &[PlanFile], pieces: u64) -> Result<Vec<FileRecord>> {
-    let first = &job.rows()?.first;
-    let splits = first.len() - 1;
+    let rows = job.rows()?;
+    let splits = rows.first.len() - 1;
     let tokens = job.tokens()?;
     let shard_sequences = job.options().shard_sequences();
     // Dealt by counting: how many pieces each split has is known after a first pass.
     let mut ends = vec![0u64; splits];
     let mut starts: Vec<u64> = Vec::new();
     let mut sums = vec![0u64; splits];
-    let split_of = |doc: u32| first[..splits].partition_point(|&first| first <= doc) - 1;
     let each = |visit: &mut dyn FnMut(usize, [u32; 3]), shard: &mut dyn FnMut()| -> Result<()> {
         for plan in plans {
             let shape = plan.shape();
@@ -117,8 +116,8 @@ fn write(ctx: &Ctx, job: &Job, plans: &[PlanFile], pieces: u64) -> Result<Vec<Fi
                         let len = tokens.len(piece.doc);
                         let (_, own, _) = shape.parts(piece, len);
                         if own > 0 {
-                            let split = split_of(piece.doc.get());
-                            visit(split, [piece.doc.get() - first[split], piece.start.saturating_sub(shape.lead).min(len), own]);
+                            let (split, row) = rows.place(piece.doc);
+                            visit(split, [row, piece.start.saturating_sub(shape.lead).min(len), own]);
                         }
                     }
                 }
@@ -137,6 +136,7 @@ fn write(ctx: &Ctx, job: &Job, plans: &[PlanFile], pieces: u64) -> Result<Vec<Fi
         )?;
     }
     starts.extend_from_slice(&sums);
+    let starts: Vec<u64> = (0..splits).flat_map(|split| starts.iter().skip(split).step_by(splits).copied()).collect();
     let mut next: Vec<u64> = ends.iter().scan(0, |at, &n| Some(std::mem::replace(at, *at + n))).collect();
     let mut dealt: Vec<[u32; 3]> = vec![[0; 3]; pieces as usize];
     each(
@@ -163,11 +163,14 @@ pub(crate) fn runs_of(job: &Job, split: usize) -> Result<(Vec<RowRun>, Vec<u64>)
     let start = if split == 0 { 0 } else { ends[split - 1] };
     let mut flat = Vec::new();
     let pieces = ArrayFile::<u32>::open(&directory.join("pieces"))?;
-    job.route_checked(|| pieces.check())?;
     pieces.read_into(start * 3, (ends[split] - start) as usize * 3, &mut flat)?;
-    let starts: Vec<u64> = read_array(&directory.join("starts"))?;
+    let starts = ArrayFile::<u64>::open(&directory.join("starts"))?;
+    job.route_checked(|| pieces.check().and_then(|()| starts.check()))?;
+    let shards = starts.len() / ends.len() as u64;
+    let mut own = Vec::new();
+    starts.read_into(split as u64 * shards, shards as usize, &mut own)?;
     let runs = flat.chunks_exact(3).map(|run| RowRun { row: run[0], start: run[1], len: run[2] }).collect();
-    Ok((runs, starts.chunks_exact(ends.len()).map(|shard| shard[split]).collect()))
+    Ok((runs, own))
 }
 
 /// Tokens in the order of the plan, for the tasks of `pack`.
@@ -190,8 +193,8 @@ impl Scattered {
 
     /// Where the tokens of an output shard stand, by its number among those of all parts.
     pub(crate) fn placement(&self, shard: usize) -> Placement<'_> {
-        let splits = self.store.splits();
-        Placement { store: &self.store, shard, starts: self.starts[shard * splits..(shard + 1) * splits].to_vec() }
+        let shards = self.starts.len() / self.store.splits();
+        Placement { store: &self.store, shard, starts: self.starts.iter().skip(shard).step_by(shards).copied().collect() }
     }
 }
 

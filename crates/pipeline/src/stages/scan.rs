@@ -1,7 +1,8 @@
 //! Scan: counts the rows of a split, so that every split knows the number of its first row.
 
-use longweave_common::{Code, Ctx, Error, Result};
+use longweave_common::{Code, Ctx, DocId, Error, Result};
 use longweave_storage::DoneRecord;
+use longweave_tokens::split_of;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -58,6 +59,12 @@ impl Rows {
             first.push(end);
         }
         Ok(Rows { first, first_in_file })
+    }
+
+    /// Split and row in it of a document.
+    pub(crate) fn place(&self, doc: DocId) -> (usize, u32) {
+        let split = split_of(&self.first, doc);
+        (split, doc.get() - self.first[split])
     }
 
     /// Rows of a split.

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use longweave_common::random::{Key, draw};
+use longweave_common::random::{Key, draw, lowest};
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_corpus::VectorRows;
 use longweave_neighbours::{Counts, Npy, Projection, Vectors, Weights};
@@ -92,7 +92,7 @@ fn project(ctx: &Ctx, job: &Job, column: &mut Column) -> Result<usize> {
     let all = splits.iter().map(|s| s.units() as u64).sum();
     let weights = Weights::new(&having, all);
     let mut sample = Counts::default();
-    for (split, units) in sampled(ctx, job, &splits, options.sample as usize)? {
+    for (split, units) in sampled(job, &splits, options.sample as usize)? {
         for unit in units {
             sample.push(&splits[split].read(unit..unit + 1)?[0]);
         }
@@ -127,19 +127,20 @@ fn project(ctx: &Ctx, job: &Job, column: &mut Column) -> Result<usize> {
 }
 
 /// Units of the sample by split, rising: those of the lowest draws, keyed by the document and the unit's place in it.
-fn sampled(ctx: &Ctx, job: &Job, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec<usize>)>> {
+fn sampled(job: &Job, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec<usize>)>> {
     let documents = Documents::read(job, false)?;
     let counts = if job.options().chunk_chars().is_some() { Some(chunks(job)?.0) } else { None };
     let mut draws: Vec<(u64, u32)> = Vec::new();
+    let mut unit = 0;
     for (doc, (&key, &len)) in documents.keys.iter().zip(&documents.lens).enumerate() {
         let own = counts.as_ref().map_or(1, |counts| counts[doc]);
         // A document without a token has no say, but keeps its place.
-        draws.extend((0..own).map(|unit| (if len == 0 { u64::MAX } else { draw(SEED, "sample", Key(key), u64::from(unit)) }, 0)));
+        if len > 0 {
+            draws.extend((0..own).map(|n| (draw(SEED, "sample", Key(key), u64::from(n)), unit + n)));
+        }
+        unit += own;
     }
-    draws.iter_mut().enumerate().for_each(|(unit, draw)| draw.1 = unit as u32);
-    ctx.pool.install(|| draws.par_sort_unstable());
-    draws.truncate(number);
-    let mut chosen: Vec<u32> = draws.into_iter().filter(|draw| draw.0 < u64::MAX).map(|draw| draw.1).collect();
+    let mut chosen = lowest(draws, number);
     chosen.sort_unstable();
     let mut first = 0;
     let mut sample = Vec::new();

@@ -146,6 +146,25 @@ fn the_driver_stops_at_the_first_error_and_keeps_what_is_finished() {
 }
 
 #[test]
+fn queries_that_cannot_be_read_make_no_other_documents() {
+    let place = Place::with_documents(60);
+    let rows = fs::read_to_string(place.path("corpus.jsonl")).unwrap() + "{\"id\":\"odd\",\"text\":\"the red fox\",\"q\":7}\n";
+    fs::write(place.path("corpus.jsonl"), rows).unwrap();
+    let error = place.run_in("fails", &[]).err().unwrap();
+    assert_eq!((error.code(), error.details()["row"].as_u64()), (Code::QueriesInvalid, Some(60)), "{error}");
+    assert!(error.message().contains("corpus.jsonl row 60") && error.message().contains("\"q\""), "{error}");
+    let skip = ("/onBadRow", json!("skip"));
+    let quest = place.run_in("quest", std::slice::from_ref(&skip)).unwrap();
+    let counts = quest.done(Stage::Documents, 0).unwrap().unwrap().counts;
+    assert_eq!((&counts["accepted"], &counts["rejected"]), (&json!(61), &json!(0)));
+    // A run that reads no queries shares what does not depend on them.
+    let work = ("/work", json!(place.path("quest/.work").to_str().unwrap()));
+    let other = place.run_in("other", &[skip, work, ("/queryField", json!("text"))]).unwrap();
+    assert_eq!(other.digest(Stage::Ingest), quest.digest(Stage::Ingest));
+    assert_ne!(other.digest(Stage::Predict), quest.digest(Stage::Predict));
+}
+
+#[test]
 fn a_panic_becomes_an_error() {
     let error = driver::guarded::<()>(|| panic!("numbers {} and {}", 1, 2)).unwrap_err();
     assert!(error.code() == Code::Panic && error.message().contains("numbers 1 and 2"), "{error}");

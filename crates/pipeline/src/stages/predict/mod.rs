@@ -8,7 +8,7 @@ use longweave_storage::{DoneRecord, read_array};
 use serde_json::json;
 
 use super::ingest::{ACCEPTED, Names};
-use crate::options::PredictorName;
+use crate::options::{OnBadRow, PredictorName};
 use crate::{Job, Stage};
 
 mod checkpoint;
@@ -81,7 +81,8 @@ pub(crate) fn sweep(job: &Job) {
     }
 }
 
-/// A document as it was read.
+/// A document as it was read; without anything where its queries cannot be, which then are all that is asked for.
+#[derive(Default)]
 struct Document {
     row: u32,
     id: String,
@@ -92,6 +93,8 @@ struct Document {
 /// The documents of a split that ingest accepted.
 struct Documents {
     reader: RowReader,
+    /// What becomes of a document whose own queries cannot be read; `None` where they are not.
+    bad_queries: Option<OnBadRow>,
     status: Vec<u8>,
     /// The next row.
     row: u32,
@@ -103,8 +106,10 @@ impl Documents {
         let inventory = &job.file.inventory;
         job.check_split(split)?;
         let status = read_array::<u8>(&Names::of(&job.directory(Stage::Ingest), task).status)?;
-        let reader = RowReader::open(ctx, &job.corpus(), inventory, split, job.rows()?.first_in_file[split])?;
-        Ok(Documents { reader, status, row: 0 })
+        let reader = RowReader::open(ctx, &job.corpus_with_queries(), inventory, split, job.rows()?.first_in_file[split])?;
+        let options = job.options();
+        let bad_queries = options.reads_query_field().then_some(options.on_bad_row);
+        Ok(Documents { reader, bad_queries, status, row: 0 })
     }
 
     /// The next row: its number, and the document where it is one that was accepted; `None` after the last.
@@ -116,6 +121,16 @@ impl Documents {
             return Ok(Some((row, None)));
         }
         let Content::Document(document) = &next.content else {
+            if let (Content::Bad(bad), Some(policy)) = (&next.content, self.bad_queries) {
+                if policy == OnBadRow::Skip {
+                    return Ok(Some((row, Some(Document { row, ..Document::default() }))));
+                }
+                let message = format!(
+                    "{} row {}: {}; mend its queries, or say `onBadRow: skip` to leave such queries out",
+                    next.file, next.number, bad.reason
+                );
+                return Err(Error::new(Code::QueriesInvalid, message).with("file", next.file).with("row", next.number));
+            }
             let message =
                 format!("{} row {} was a document when it was ingested and is none now; the file changed", next.file, next.number);
             return Err(Error::new(Code::InputChanged, message).with("file", next.file).with("row", next.number));
