@@ -153,7 +153,7 @@ const shape = {
   idField: text.nullable().default(null).describe('field or column of the id; else path:row'),
   queryField: text.nullable().default(null).describe('field or column of precomputed queries'),
   sourceField: text.nullable().default(null).describe('field or column of the source'),
-  onBadRow: z.enum(['fail', 'skip']).default('fail').describe('a row that cannot be used: an error, or a line of rejects.jsonl'),
+  onBadRow: z.enum(['fail', 'skip']).default('fail').describe('a row that cannot be used: an error, or a line of rejects.jsonl; its queryField that cannot be read: an error, or no query'),
   onDuplicateId: z.enum(['fail', 'suffix']).default('fail').describe('an id that comes again: an error, or id#2'),
   maxDocumentBytes: size(1).default(64 * MiB).describe('a larger document is a bad row'),
   splitBytes: size(1).default(64 * MiB).describe('part of the corpus that one task reads'),
