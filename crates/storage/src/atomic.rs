@@ -81,6 +81,15 @@ impl AtomicFile {
         self.write_all(bytes).map_err(|e| self.error(&e))
     }
 
+    /// What was written, to be read and never put in place.
+    ///
+    /// Errors: those of writing.
+    pub fn set_aside(mut self) -> Result<Aside> {
+        let writer = self.writer.take().expect("the writer is taken only by what consumes the file");
+        let attempt = writer.into_inner().map_err(|e| self.error(e.error()))?;
+        Ok(Aside { file: attempt.file, bytes: self.bytes, attempt: std::mem::take(&mut self.attempt) })
+    }
+
     /// Flushes, fsyncs, renames into place, and fsyncs the directory.
     pub fn commit(self) -> Result<Sealed> {
         self.finish(None)
@@ -94,7 +103,7 @@ impl AtomicFile {
     fn finish(mut self, header: Option<(&[u8], u64)>) -> Result<Sealed> {
         let target = self.target.clone();
         let mut sealed = Sealed { bytes: self.bytes, xxh3: self.hash.digest() };
-        let writer = self.writer.take().expect("the writer is taken only here");
+        let writer = self.writer.take().expect("the writer is taken only by what consumes the file");
         let done = (|| {
             let mut attempt = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
             if let Some((header, xxh3)) = header {
@@ -111,6 +120,33 @@ impl AtomicFile {
         done.at("write", &target)?;
         sync_directory(target.parent().unwrap_or(Path::new(".")))?;
         Ok(sealed)
+    }
+}
+
+/// A file for what does not fit into memory: nobody else sees it, and it is removed when dropped; those of killed processes are swept as attempts are.
+pub struct Aside {
+    file: File,
+    bytes: u64,
+    attempt: PathBuf,
+}
+
+impl Aside {
+    /// Its length in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Fills `buffer` from `offset`. Threads can share the file.
+    ///
+    /// Errors: those of reading.
+    pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        read_exact_at(&self.file, buffer, offset).at("read", &self.attempt)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.attempt);
     }
 }
 
@@ -131,6 +167,9 @@ impl Write for AtomicFile {
 impl Drop for AtomicFile {
     fn drop(&mut self) {
         self.writer = None;
+        if self.attempt.as_os_str().is_empty() {
+            return;
+        }
         // After a commit the attempt's name is gone; a failure to remove leaves a hidden file that nobody reads.
         let _ = fs::remove_file(&self.attempt);
     }
@@ -141,7 +180,7 @@ fn begin(directory: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     loop {
         let number = ATTEMPT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!(".{name}.{}-{number}.part", std::process::id()));
-        let file = File::create(&path)?;
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
         match file.try_lock() {
             // Between the two lines above a sweep took it for one that is left behind.
             Err(TryLockError::WouldBlock) => {}

@@ -37,7 +37,10 @@ impl AnyPredictor {
                 AnyPredictor::Rows(Box::new(Extractive::new(ExtractiveOptions { segment_tokens: queries.segment_tokens })))
             }
             PredictorName::Precomputed => AnyPredictor::Rows(match &queries.file {
-                Some(file) => Box::new(Precomputed::from_file(ctx, &job.resources.path(file))?),
+                Some(file) => {
+                    let beside = job.directory(Stage::Predict).join("queries");
+                    Box::new(Precomputed::from_file(ctx, &job.resources.path(file), &beside)?)
+                }
                 None => Box::new(Precomputed::from_column()),
             }),
             PredictorName::Onnx => {
