@@ -170,8 +170,19 @@ pub(crate) fn is_complete(job: &Job) -> bool {
     complete_file(job).exists()
 }
 
+/// Where it is written down what was cleaned away.
+fn memory(job: &Job) -> PathBuf {
+    job.out().join(".state/cleaned")
+}
+
 fn complete_file(job: &Job) -> PathBuf {
-    job.out().join(".state/cleaned/complete")
+    memory(job).join("complete")
+}
+
+/// Removes what killed processes left half written here.
+pub(crate) fn sweep(job: &Job) {
+    longweave_storage::sweep(&registry(job.work()));
+    longweave_storage::sweep(&memory(job));
 }
 
 fn put_aside(work: &Path, name: &str) -> Result<PathBuf> {
@@ -247,5 +258,5 @@ fn found(work: &Path) -> Result<BTreeSet<String>> {
 
 /// Where the records of a stage stand once its results were taken away.
 pub(crate) fn records_file(job: &Job, stage: Stage) -> PathBuf {
-    job.out().join(format!(".state/cleaned/{}-{}.json", stage.name(), job.digest(stage)))
+    memory(job).join(format!("{}-{}.json", stage.name(), job.digest(stage)))
 }

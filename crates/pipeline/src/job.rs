@@ -534,6 +534,7 @@ impl Job {
     /// Removes what killed attempts left half written, in the directories of all stages. Files that a living process writes stay.
     pub(crate) fn sweep(&self) {
         crate::watch::sweep(&self.out);
+        crate::clean::sweep(self);
         sweep(&self.out);
         sweep(&self.work);
         self.stages().for_each(|stage| self.sweep_stage(stage));
