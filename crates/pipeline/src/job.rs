@@ -531,6 +531,13 @@ impl Job {
         Ok(!whole)
     }
 
+    /// Lets go of what is held open of the results that a task has just made anew: a reader that was stopped may have opened them before.
+    pub(crate) fn reopen(&self, stage: Stage, task: u32) {
+        if let (Stage::Scatter, Some(Some(scattered))) = (stage, self.scattered.made()) {
+            scattered.forget(task as usize);
+        }
+    }
+
     /// Removes what killed attempts left half written, in the directories of all stages. Files that a living process writes stay.
     pub(crate) fn sweep(&self) {
         crate::watch::sweep(&self.out);

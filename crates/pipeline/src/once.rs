@@ -17,6 +17,11 @@ impl<T> Default for Once<T> {
 }
 
 impl<T> Once<T> {
+    /// The value, if it was made.
+    pub(crate) fn made(&self) -> Option<&T> {
+        self.value.get()
+    }
+
     /// The value; `make` is called until it once succeeds.
     pub(crate) fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
         if let Some(value) = self.value.get() {

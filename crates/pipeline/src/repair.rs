@@ -35,6 +35,7 @@ fn mend(ctx: &Ctx, job: &Job, events: &Arc<Events>, error: Error, met: &mut BTre
         let message = format!("{} was damaged; task {task} of stage {} is done again", file.display(), stage.name());
         warn(job, events, &message);
         repairing(ctx, job, events, || guarded(|| job.run_task(ctx, stage, task)))?;
+        job.reopen(stage, task);
     }
     Ok(())
 }

@@ -183,6 +183,11 @@ impl ScatteredTokens {
         Ok(())
     }
 
+    /// Opens the file of a split anew when it is next asked for: it was made again.
+    pub fn forget(&self, split: usize) {
+        self.columns.forget(split);
+    }
+
     /// Compares the checksum of what an output shard read of a split with what was written for it.
     ///
     /// Errors: `FILE_CORRUPT`.
@@ -198,5 +203,39 @@ impl ScatteredTokens {
         let message =
             format!("{} does not match its checksum; delete it and run again, and the task that made it is done again", path.display());
         Err(Error::new(Code::FileCorrupt, message).with("file", path.display().to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TokenWriter, Width};
+
+    #[test]
+    fn tokens_that_were_made_again_are_read_once_the_old_are_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ctx, prefix) = (Ctx::new(1, 1 << 20).unwrap(), directory.path().join("00000"));
+        let make = |tokens: &[u32]| {
+            let store = directory.path().join("tokens");
+            let mut writer = TokenWriter::create(&store, Width::U16).unwrap();
+            writer.push(tokens).unwrap();
+            writer.commit().unwrap();
+            scatter_split(&ctx, &store, [RowRun { row: 0, start: 0, len: 3 }].into_iter(), &[0, 3], &prefix).unwrap();
+        };
+        make(&[1, 2, 4]);
+        let store = ScatteredTokens::new(vec![(0, prefix.clone())]);
+        let read = || {
+            let (mut ids, mut hash, mut out) = (Ids::U16(Vec::new()), Xxh3Default::new(), Vec::new());
+            store.read(0, 0, 3, &mut ids, &mut hash).unwrap();
+            ids.copy(0..3, &mut out);
+            (out, hash.digest())
+        };
+        assert_eq!(read().0, [1, 2, 4]);
+        make(&[1, 2, 3]);
+        // The file that is open is the old one; its checksum is not that of the new sums.
+        store.forget(0);
+        let (ids, sum) = read();
+        assert_eq!(ids, [1, 2, 3]);
+        store.check(0, 0, sum).unwrap();
     }
 }

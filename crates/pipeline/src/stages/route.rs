@@ -191,6 +191,11 @@ impl Scattered {
         Ok(Some(Scattered { store, starts: read_array(&job.directory(Stage::Route).join("starts"))? }))
     }
 
+    /// Opens the tokens of a split anew when they are next asked for.
+    pub(crate) fn forget(&self, split: usize) {
+        self.store.forget(split);
+    }
+
     /// Where the tokens of an output shard stand, by its number among those of all parts.
     pub(crate) fn placement(&self, shard: usize) -> Placement<'_> {
         let shards = self.starts.len() / self.store.splits();
