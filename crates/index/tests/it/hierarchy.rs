@@ -8,7 +8,7 @@ use longweave_storage::write_array;
 use proptest::prelude::*;
 
 use crate::naive::{self, Naive};
-use crate::{COMMON, Corpus, built, corpus, ctx, files, keys, options};
+use crate::{COMMON, Corpus, built, corpus, ctx, files, folder, keys, options};
 
 /// Corpora large enough for features with more clusters than champions.
 fn large_corpora() -> impl Strategy<Value = Corpus> {
@@ -43,7 +43,7 @@ proptest! {
     #[test]
     fn whatever_memory_there_is_the_index_is_the_same(corpus in large_corpora(), options in options(), size in 1..200usize, memory in 1..100_000u64) {
         let said = NonInformative::none().with(["warm kind"]);
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         let files = files(&corpus, size, directory.path());
         let mut ctx = ctx(2).clone();
         ctx.budget = Budget::new(memory);

@@ -47,6 +47,12 @@ fn keys(corpus: &Corpus) -> Vec<u128> {
     (0..corpus.len()).map(|i| Key::of(&format!("document {i}")).0).collect()
 }
 
+/// A folder in memory where there is a file system in memory: what is numbered on the disk makes hundreds of small files.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
 /// Writes tables of `split` documents each below `directory`; where each is, with its first document.
 fn files(corpus: &Corpus, split: usize, directory: &Path) -> Vec<(PathBuf, u32)> {
     let mut first = 0;
@@ -138,7 +144,7 @@ proptest! {
     #[test]
     fn an_index_that_is_numbered_on_the_disk_is_the_one_that_is_numbered_in_memory(corpus in corpora(), options in options(), split in 1usize..12, held in any::<bool>()) {
         let said = NonInformative::none().with(["bridge", "old bridge"]);
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         let files = files(&corpus, split, directory.path());
         let mut small = ctx(2).clone();
         // Too little for the tables either way; enough to hold the numbers, or not.
