@@ -17,11 +17,12 @@
 //! those to be chosen from. Time of a round: features · [`CHAMPIONS`]. The number of clusters falls by at least a quarter a round, almost.
 
 use longweave_common::{Ctx, DocId, Result};
+use longweave_storage::Stored;
 use rayon::prelude::*;
 
 use crate::features::Features;
 use crate::lists::{Lists, in_order};
-use crate::stored::{Space, Stored, Storing};
+use crate::stored::{Space, Storing};
 
 /// Clusters of a feature that others can find there: what bounds the work on features that all have.
 pub(crate) const CHAMPIONS: usize = 64;

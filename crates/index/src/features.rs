@@ -7,11 +7,12 @@
 use hashbrown::HashMap;
 use longweave_common::random::Key;
 use longweave_common::{Ctx, DocId, Result};
+use longweave_storage::Stored;
 
 use crate::lists::{Lists, in_order};
 use crate::numbering::{Numbered, Texts};
 use crate::spill;
-use crate::stored::{Space, Stored, Storing};
+use crate::stored::{Space, Storing};
 
 /// The features of all documents, of each in rising order, each once.
 pub(crate) struct Features {

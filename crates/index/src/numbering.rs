@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use hashbrown::HashTable;
 use longweave_common::{Ctx, Result};
 use longweave_keywords::NonInformative;
+use longweave_storage::Stored;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::candidates::CandidateTable;
 use crate::spill;
-use crate::stored::Stored;
 
 /// log2 of the number of partitions.
 const PARTITION_BITS: u32 = 8;

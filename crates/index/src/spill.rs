@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use hashbrown::HashTable;
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_keywords::NonInformative;
-use longweave_storage::{ArrayFile, ArrayWriter};
+use longweave_storage::{ArrayFile, ArrayWriter, Stored};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -22,7 +22,6 @@ use crate::candidates::CandidateTable;
 use crate::features::{Words, distinct};
 use crate::lists::Lists;
 use crate::numbering::{Numbered, PARTITIONS, Texts, partition, words};
-use crate::stored::Stored;
 
 /// Bytes of a partition's buffer.
 const BUFFER: usize = 64 << 10;

@@ -1,34 +1,11 @@
 //! Columns that are held in memory while they are small, and on the disk beyond that.
 
-use std::ops::Range;
 use std::path::PathBuf;
 
 use longweave_common::Result;
-use longweave_storage::{ArrayFile, ArrayWriter, Scalar};
+use longweave_storage::{ArrayFile, ArrayWriter, Scalar, Stored};
 
 use crate::spill::Scratch;
-
-/// Elements by position.
-pub(crate) enum Stored<T> {
-    /// In memory.
-    Held(Vec<T>),
-    /// Read as they are asked for.
-    File(ArrayFile<T>),
-}
-
-impl<T: Scalar> Stored<T> {
-    /// Those of a range, in `buffer` unless they are held.
-    pub(crate) fn get<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<T>) -> Result<&'b [T]> {
-        match self {
-            Stored::Held(items) => Ok(&items[range.start as usize..range.end as usize]),
-            Stored::File(file) => {
-                buffer.clear();
-                file.read_into(range.start, (range.end - range.start) as usize, buffer)?;
-                Ok(buffer)
-            }
-        }
-    }
-}
 
 /// Where columns that are not held stand, and how many bytes of one may be held.
 #[derive(Clone, Copy)]

@@ -59,7 +59,7 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
         events.send(Event::Stage { stage, state: StageState::Started, tasks, seconds: events.seconds() });
         let began = Instant::now();
         ran = true;
-        let (number, mut first) = (open.len(), Some(open.clone()));
+        let mut first = Some(open.clone());
         repairing(ctx, job, events, || {
             let left = match first.take() {
                 Some(all) => all,
@@ -67,7 +67,7 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
             };
             run_tasks(ctx, job, events, stage, &left)
         })?;
-        pace.add(began.elapsed(), estimate::seconds(ctx, job, stage, facts.as_ref(), Some(number))?);
+        pace.add(began.elapsed(), estimate::seconds(ctx, job, stage, facts.as_ref(), Some(open.len()))?);
         events.send(Event::Stage { stage, state: StageState::Done, tasks, seconds: events.seconds() });
     }
     if last == Stage::Seal && job.options().clean == Clean::Sealed && (ran || !clean::is_complete(job)) {

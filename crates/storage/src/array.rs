@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
@@ -201,6 +202,30 @@ impl<T: Scalar> ArrayFile<T> {
         hash_elements(&out, &mut hash);
         self.compare(hash.digest())?;
         Ok(out)
+    }
+}
+
+/// A column that is held in memory, or read by position from the disk.
+pub enum Stored<T> {
+    /// In memory.
+    Held(Vec<T>),
+    /// Read as they are asked for.
+    File(ArrayFile<T>),
+}
+
+impl<T: Scalar> Stored<T> {
+    /// The elements of a range, in `buffer` unless they are held; panics beyond the end of a held one, as a slice does.
+    ///
+    /// Errors: as [`ArrayFile::read_into`].
+    pub fn get<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<T>) -> Result<&'b [T]> {
+        match self {
+            Stored::Held(items) => Ok(&items[range.start as usize..range.end as usize]),
+            Stored::File(file) => {
+                buffer.clear();
+                file.read_into(range.start, (range.end - range.start) as usize, buffer)?;
+                Ok(buffer)
+            }
+        }
     }
 }
 

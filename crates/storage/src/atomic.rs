@@ -87,7 +87,7 @@ impl AtomicFile {
     pub fn set_aside(mut self) -> Result<Aside> {
         let writer = self.writer.take().expect("the writer is taken only by what consumes the file");
         let attempt = writer.into_inner().map_err(|e| self.error(e.error()))?;
-        Ok(Aside { file: attempt.file, bytes: self.bytes, attempt: std::mem::take(&mut self.attempt) })
+        Ok(Aside { file: attempt.file, attempt: std::mem::take(&mut self.attempt) })
     }
 
     /// Flushes, fsyncs, renames into place, and fsyncs the directory.
@@ -126,16 +126,10 @@ impl AtomicFile {
 /// A file for what does not fit into memory: nobody else sees it, and it is removed when dropped; those of killed processes are swept as attempts are.
 pub struct Aside {
     file: File,
-    bytes: u64,
     attempt: PathBuf,
 }
 
 impl Aside {
-    /// Its length in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Fills `buffer` from `offset`. Threads can share the file.
     ///
     /// Errors: those of reading.

@@ -13,7 +13,7 @@ mod space;
 mod strings;
 mod thrift;
 
-pub use array::{ArrayFile, ArrayWriter, Scalar, hash_elements, read_array, write_array};
+pub use array::{ArrayFile, ArrayWriter, Scalar, Stored, hash_elements, read_array, write_array};
 pub use atomic::{Aside, AtomicFile, Sealed, read_exact_at, sweep, sweep_below, sync_directory, write_file};
 pub use digest::{Digest, checksum_file, checksum_with, digest_of};
 pub use done::{DoneRecord, FileRecord};

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Ctx, DocId, Error, Result};
-use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, Scalar, hash_elements, read_array, write_array};
+use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, Scalar, Stored, hash_elements, read_array, write_array};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::columns::{Column, Columns, Ids};
@@ -30,32 +30,13 @@ fn named(prefix: &Path, suffix: &str) -> (PathBuf, String) {
     (path, name)
 }
 
-/// A split's ids: in memory where the budget allows it, else read by position.
-enum Source<T> {
-    Held(Vec<T>),
-    File(ArrayFile<T>),
-}
-
-impl<T: Scalar> Source<T> {
-    fn open(file: ArrayFile<T>, hold: bool) -> Result<Source<T>> {
-        if hold {
-            return file.read_all().map(Source::Held);
-        }
-        file.check()?;
-        Ok(Source::File(file))
+/// A split's ids, compared with their checksum.
+fn source<T: Scalar>(file: ArrayFile<T>, hold: bool) -> Result<Stored<T>> {
+    if hold {
+        return file.read_all().map(Stored::Held);
     }
-
-    /// The ids of a range, in `buffer` unless they are held.
-    fn get<'a>(&'a self, range: std::ops::Range<u64>, buffer: &'a mut Vec<T>) -> Result<&'a [T]> {
-        match self {
-            Source::Held(ids) => Ok(&ids[range.start as usize..range.end as usize]),
-            Source::File(file) => {
-                buffer.clear();
-                file.read_into(range.start, (range.end - range.start) as usize, buffer)?;
-                Ok(buffer)
-            }
-        }
-    }
+    file.check()?;
+    Ok(Stored::File(file))
 }
 
 /// Writes the tokens of a split, whose store is at `store`, in the order of `runs` to `PREFIX.ids`. `shards` are the numbers of tokens in front of
@@ -87,7 +68,7 @@ fn scatter<T: Scalar>(
     let bytes = file.len().saturating_mul(T::WIDTH as u64);
     let hold = bytes <= ctx.budget.limit() / 4;
     let _held = ctx.budget.reserve(if hold { bytes } else { 0 }, &ctx.cancel)?;
-    let source = Source::open(file, hold)?;
+    let source = source(file, hold)?;
     let (ids, ids_name) = named(prefix, ".ids");
     let mut writer: ArrayWriter<T> = ArrayWriter::create(&ids)?;
     let mut sums = Sums { hash: Xxh3Default::new(), shards, at: 0, sums: Vec::with_capacity(shards.len().saturating_sub(1)) };
