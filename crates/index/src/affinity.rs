@@ -54,20 +54,14 @@ fn unpacked(two: u64) -> (u32, u32) {
 pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, features: &Features, space: Space<'_>) -> Result<Vec<Join>> {
     let mut round = Round::first(ctx, clusters, features, space)?;
     let mut joining = Joining::new(clusters);
-    for number in 1.. {
+    loop {
         let pairs = round.nearest(ctx, space)?;
         if pairs.is_empty() {
-            break;
+            return Ok(joining.joins);
         }
         let members = joining.join(pairs);
-        round = round.merged(ctx, &members, space.store(name_of(number)), space)?;
+        round = round.merged(ctx, &members, space.store("counts"), space)?;
     }
-    Ok(joining.joins)
-}
-
-/// A round's column is made while that of the one before is read.
-fn name_of(round: usize) -> &'static str {
-    ["counts.even", "counts.odd"][round % 2]
 }
 
 /// Clusters that join, round after round.
@@ -193,7 +187,7 @@ impl Round {
             }
         }
         let numbers = having;
-        let mut making = Making::new(space.store(name_of(0)), clusters.len());
+        let mut making = Making::new(space.store("counts"), clusters.len());
         in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |list| {
             let mut rest = 0;
             for (feature, x) in list.iter().copied().map(unpacked) {

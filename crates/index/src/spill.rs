@@ -4,8 +4,9 @@
 //! Costs in memory: one split's table a thread, two buffers of [`BUFFER`] bytes a partition, one partition's phrases and 12 bytes an
 //! occurrence of it a thread; 4 bytes an occurrence more where the numbers take no more than an eighth of the memory bound. On the disk: every
 //! occurrence's text and 5 bytes, and every distinct phrase. Files in the scratch folder: `NNN.texts` (u32 length and bytes of each
-//! occurrence), `NNN.phrases` (the same of each distinct phrase), `NNN.numbers` (u32), `partitions` (u8 by occurrence), `numbers` (a column of u32),
-//! `NNN.features` (u32: of each occurrence how many features it has, and their numbers), and the columns of the hierarchy.
+//! occurrence), `NNN.phrases` (the same of each distinct phrase), `NNN.numbers` (u32), `partitions` (u8 by occurrence) and
+//! `NNN.features` (u32: of each occurrence how many features it has, and their numbers); columns of all occurrences' numbers and of the hierarchy
+//! are set aside there.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -233,8 +234,7 @@ fn number_partition(ctx: &Ctx, p: usize, non_informative: &NonInformative, scrat
 fn merge(ctx: &Ctx, bases: &[u32], occurrences: u64, scratch: &Scratch) -> Result<ArrayFile<u32>> {
     let mut partitions = Input::open(scratch.0.join("partitions"))?;
     let mut inputs = (0..PARTITIONS).map(|p| Input::open(scratch.file(p, "numbers"))).collect::<Result<Vec<_>>>()?;
-    let path = scratch.0.join("numbers");
-    let mut writer = ArrayWriter::create(&path)?;
+    let mut writer = ArrayWriter::create(&scratch.column("numbers"))?;
     let (mut of, mut numbers) = (vec![0u8; BUFFER], Vec::with_capacity(BUFFER));
     let mut left = occurrences;
     while left > 0 {
@@ -248,8 +248,7 @@ fn merge(ctx: &Ctx, bases: &[u32], occurrences: u64, scratch: &Scratch) -> Resul
         writer.push(&numbers)?;
         left -= of.len() as u64;
     }
-    writer.commit()?;
-    ArrayFile::open(&path)
+    writer.set_aside()
 }
 
 /// Hands on the features of document after document: those of all occurrences, partition by partition, merged back into the order of documents.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use longweave_common::Result;
-use longweave_storage::{ArrayFile, ArrayWriter, Scalar, Stored};
+use longweave_storage::{ArrayWriter, Scalar, Stored};
 
 use crate::spill::Scratch;
 
@@ -25,7 +25,7 @@ impl Space<'_> {
         }
     }
 
-    /// Begins a column. On the disk it takes the place of an earlier one of that name.
+    /// Begins a column. On the disk it has no name once it is made, and is gone when it is dropped.
     pub(crate) fn store<T: Scalar>(&self, name: &str) -> Storing<T> {
         Storing { held: Vec::new(), most: self.most::<T>(), path: self.scratch.map(|scratch| scratch.column(name)), file: None }
     }
@@ -64,12 +64,9 @@ impl<T: Scalar> Storing<T> {
 
     /// The column.
     pub(crate) fn finish(self) -> Result<Stored<T>> {
-        match (self.file, self.path) {
-            (Some(file), Some(path)) => {
-                file.commit()?;
-                Ok(Stored::File(ArrayFile::open(&path)?))
-            }
-            _ => Ok(Stored::Held(self.held)),
+        match self.file {
+            Some(file) => file.set_aside().map(Stored::File),
+            None => Ok(Stored::Held(self.held)),
         }
     }
 }

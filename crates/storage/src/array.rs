@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Code, Error, Result, ResultExt};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use crate::atomic::{AtomicFile, Sealed, read_exact_at};
+use crate::atomic::{Aside, AtomicFile, Sealed, read_exact_at};
 use crate::failpoint;
 
 const MAGIC: &[u8; 8] = b"lwarray1";
@@ -101,6 +101,12 @@ impl<T: Scalar> ArrayWriter<T> {
     pub fn commit(self) -> Result<Sealed> {
         let header = header(T::WIDTH, self.count, self.body.digest());
         self.file.commit_with_header(&header, xxh3_64(&header))
+    }
+
+    /// The column, to be read as long as it is open and never put in its place.
+    pub fn set_aside(self) -> Result<ArrayFile<T>> {
+        let Aside { file, path } = self.file.set_aside()?;
+        Ok(ArrayFile { file, path, count: self.count, xxh3: self.body.digest(), element: PhantomData })
     }
 }
 
@@ -309,6 +315,22 @@ mod tests {
         expected.extend_from_slice(&xxh3_64(&[1, 0, 3, 2]).to_le_bytes());
         expected.extend_from_slice(&[1, 0, 3, 2]);
         assert_eq!(std::fs::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_column_that_is_set_aside_is_read_and_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArrayWriter::create(&directory.path().join("x")).unwrap();
+        let elements: Vec<u32> = (0..100_000).collect();
+        elements.chunks(7).for_each(|chunk| writer.push(chunk).unwrap());
+        let column = writer.set_aside().unwrap();
+        assert_eq!(column.read_all().unwrap(), elements);
+        let mut some = vec![];
+        column.read_into(99_998, 2, &mut some).unwrap();
+        assert_eq!(some, [99_998, 99_999]);
+        assert_eq!(column.read_into(99_999, 2, &mut some).unwrap_err().code(), Code::FileCorrupt);
+        drop(column);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -81,13 +81,14 @@ impl AtomicFile {
         self.write_all(bytes).map_err(|e| self.error(&e))
     }
 
-    /// What was written, to be read and never put in place.
+    /// What was written, to be read and never put in place: a file without a name, for what does not fit into memory. Where an open file keeps its
+    /// name, it is swept as attempts are.
     ///
     /// Errors: those of writing.
     pub fn set_aside(mut self) -> Result<Aside> {
         let writer = self.writer.take().expect("the writer is taken only by what consumes the file");
         let attempt = writer.into_inner().map_err(|e| self.error(e.error()))?;
-        Ok(Aside { file: attempt.file, attempt: std::mem::take(&mut self.attempt) })
+        Ok(Aside { file: attempt.file, path: self.target.clone() })
     }
 
     /// Flushes, fsyncs, renames into place, and fsyncs the directory.
@@ -123,10 +124,11 @@ impl AtomicFile {
     }
 }
 
-/// A file for what does not fit into memory: nobody else sees it, and it is removed when dropped; those of killed processes are swept as attempts are.
+/// A file that was set aside.
 pub struct Aside {
-    file: File,
-    attempt: PathBuf,
+    pub(crate) file: File,
+    /// Where it would have stood.
+    pub(crate) path: PathBuf,
 }
 
 impl Aside {
@@ -134,13 +136,7 @@ impl Aside {
     ///
     /// Errors: those of reading.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        read_exact_at(&self.file, buffer, offset).at("read", &self.attempt)
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.attempt);
+        read_exact_at(&self.file, buffer, offset).at("read", &self.path)
     }
 }
 
