@@ -249,44 +249,55 @@ def limits():
 SCALE_MEMORY = 512 << 20
 
 
+def stages_of(out):
+    """What the log of a run tells of each stage that it did."""
+    lines = [json.loads(line) for line in (out / ".state" / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == "stage" and line["state"] == "done"]
+
+
 def scaled(tokens, programs):
-    """A whole run over a made corpus of about so many tokens; (tokens, what each stage took, what the whole took)."""
+    """Whole runs of quest and knn over a made corpus of about so many tokens, knn with the tokens of quest; what is known of them."""
     folder = OUT / "scale"
     subprocess.run(["rm", "-rf", folder], check=True)
     corpus, out = folder / "corpus", folder / "out"
     made, _, _ = run([programs / "corpus", OUT / "texts.nul", int(tokens * 4.4), corpus])
-    common = ["--corpus", corpus, "--id-field", "id", "--tokenizer", PYTHIA, "--length", 32768, "--memory", f"{SCALE_MEMORY}B", "--packing", "scatter"]
-    start = time.perf_counter()
-    run(["node", ROOT / "dist" / "cli" / "main.js", "run", *common, "--out", out, "--json"])
-    seconds = time.perf_counter() - start
-    lines = [json.loads(line) for line in (out / ".state" / "log.jsonl").read_text().splitlines()]
-    stages = [line for line in lines if line["event"] == "stage" and line["state"] == "done"]
-    summary = json.loads((out / "longweave.json").read_text())
+    common = ["--corpus", corpus, "--id-field", "id", "--tokenizer", PYTHIA, "--length", 32768, "--memory", f"{SCALE_MEMORY}B", "--packing", "scatter", "--work", folder / "work"]
+    found = {}
+    for method in ("quest", "knn"):
+        start = time.perf_counter()
+        run(["node", ROOT / "dist" / "cli" / "main.js", "run", *common, "--method", method, "--out", out, "--json"])
+        found[method] = {"seconds": time.perf_counter() - start, "stages": stages_of(out)}
+        tokens = json.loads((out / "longweave.json").read_text())["counts"]["corpus"]["tokens"]
+        subprocess.run(["rm", "-rf", out], check=True)
     subprocess.run(["rm", "-rf", folder], check=True)
-    return {**made, "tokens": summary["counts"]["corpus"]["tokens"], "seconds": seconds, "peak": max(stage["stagePeakBytes"] for stage in stages), "stages": stages}
+    return {**made, "tokens": tokens, **found}
 
 
 def scale(programs):
     """Whole runs over ten million, a hundred million and a billion tokens."""
     write, read, copy = limits()
-    lines = []
-    totals = []
+    whole, similar, totals = [], [], []
     for tokens in (10**7, 10**8, 10**9):
         of = scaled(tokens, programs)
-        gb = lambda bytes: "" if bytes is None else f"{bytes / 1e9:.2f} GB"
-        rate = lambda seconds: f"{of['tokens'] / max(seconds, 1e-9) / 1e6:,.1f} M"
         name = f"{of['tokens'] / 1e6:,.0f} M tokens"
-        total = lambda key: sum(stage.get(key) or 0 for stage in of["stages"])
-        lines.append([f"**{name}**", f"{of['seconds']:.1f} s", rate(of["seconds"]), mb(of["peak"]), gb(total("readBytes")), gb(total("writtenBytes"))])
-        for stage in of["stages"]:
-            lines.append([stage["stage"], f"{stage['seconds']:.1f} s", rate(stage["seconds"]), mb(stage["stagePeakBytes"]), gb(stage["readBytes"]), gb(stage["writtenBytes"])])
+        gb = lambda bytes: "" if bytes is None else f"{bytes / 1e9:.2f} GB"
+        row = lambda name, seconds, peak, read, written: [name, f"{seconds:.1f} s", f"{of['tokens'] / max(seconds, 1e-9) / 1e6:,.1f} M", mb(peak), gb(read), gb(written)]
+        single = lambda stage: row(stage["stage"], stage["seconds"], stage["stagePeakBytes"], stage["readBytes"], stage["writtenBytes"])
+        stages = of["quest"]["stages"]
+        total = lambda key: sum(stage.get(key) or 0 for stage in stages)
+        whole.append(row(f"**{name}**", of["quest"]["seconds"], max(stage["stagePeakBytes"] for stage in stages), total("readBytes"), total("writtenBytes")))
+        whole += map(single, stages)
+        similar.append([f"**{name}**", "", "", "", "", ""])
+        similar += [single(stage) for stage in of["knn"]["stages"] if stage["stage"] in ("embed", "vectors", "neighbours", "plan")]
         totals.append(f"{name} of {of['documents']:,} documents ({of['bytes'] / 1e9:.2f} GB)")
     head = (
         f"Quest over {', '.join(totals)} made by `benches/rust/src/bin/corpus.rs`, into Parquet sequences of 32,768; Pythia's vocabulary, `--memory {SCALE_MEMORY >> 20}MiB --packing scatter`, {CORES} threads. "
         "Tokens are those of the corpus, per second of the stage; memory is resident, Node's included; bytes are those that reads and writes asked for, from the page cache or the disk. "
         f"In the same run the disk took {write / 1e9:.2f} GB/s, fsync included, and gave {read / 1e9:.2f} GB/s; memcpy copied {copy / 1e9:.1f} GB/s."
     )
-    return head, table(["stage", "time", "tokens/s", "peak memory", "read", "written"], lines)
+    columns = ["stage", "time", "tokens/s", "peak memory", "read", "written"]
+    between = "KNN over the same documents, with the tokens that Quest's run left: what it does in place of predict, extract and index. All vectors (512 bytes a document) and lists of 20 neighbours are held beside `memory`."
+    return head, "\n\n".join((table(columns, whole), between, table(columns, similar)))
 
 
 def main():

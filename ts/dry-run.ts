@@ -37,6 +37,7 @@ export interface DryRun {
   facts: { rows: number; textBytes: number; tokens: number; counted: boolean } | null
   stages: StagePlan[]
   disk: DiskNeed | null
+  /** What tokenizing, predicting and packing may hold, and what is held beside it, about: metadata, vectors. */
   memory: { budgetBytes: number; metadataBytes: number | null }
   /** Seconds of the whole, from rates measured on another machine. */
   seconds: number | null

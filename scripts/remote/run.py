@@ -312,6 +312,27 @@ def faults_of_the_network_change_nothing(world):
         check(done.returncode == 0, done.stderr)
 
 
+@test
+def a_large_packed_object_is_spooled_in_spite_of_the_network(world):
+    draw, words, folder = random.Random(5), [f"w{i}" for i in range(100)], world.fresh()
+    folder.mkdir()
+    text = "".join(json.dumps({"id": f"d{i}", "text": " ".join(draw.choices(words, k=2000))}) + "\n" for i in range(6000)).encode()
+    for name, packed in (("a.jsonl.zst", zstandard.compress(text)), ("b.jsonl.gz", gzip.compress(text, 1, mtime=0))):
+        (folder / name).write_bytes(packed)
+        world.s3.put_object(Bucket="corpus", Key="large/" + name, Body=packed)
+    flags = ["--split-bytes", str(8 << 20), "--length", "4096"]
+    local = world.weave(folder, *flags)
+    world.proxy.reset(often(9, ["drop", "truncate", BROKEN], 0.5))
+    out = world.weave("s3://corpus/large", *flags, proxied=True)
+    for name in ("a.jsonl.zst", "b.jsonl.gz"):
+        gets = sum(r.method == "GET" and name in r.path for r in world.proxy.seen)
+        check(gets > 3, f"{gets} requests for {name}")
+    check(world.proxy.faults >= 3, f"only {world.proxy.faults} faults among {len(world.proxy.seen)} requests")
+    ranges = [split["range"] for split in json.loads((out / "run.json").read_text())["inventory"]["splits"]]
+    check(len(ranges) > 8 and all("part" in range for range in ranges), f"splits {ranges}")
+    equal(sequences(out), sequences(local), "sequences")
+
+
 def killed_when(world, arguments, moment):
     """A run that is killed at a moment, a function that is asked again and again; whether it was."""
     process = world.command(*arguments, proxied=True, wait=False)

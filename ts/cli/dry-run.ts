@@ -34,7 +34,7 @@ function diskLines({ work, output, shared, fits }: DiskNeed, refused: boolean): 
 /** What a run would do, as a person reads it. */
 export function describeDryRun(run: DryRun): string {
   const { options, memory, disk } = run
-  const metadata = memory.metadataBytes === null ? '' : `, about ${bytes(memory.metadataBytes)} of metadata for planning`
+  const metadata = memory.metadataBytes === null ? '' : `, about ${bytes(memory.metadataBytes)} of ${run.stages.some(({ stage }) => stage === 'vectors') ? 'vectors and metadata' : 'metadata'} beside`
   const lines = [
     `method      ${options.method.name}, ${options.length.toLocaleString('en')} tokens a sequence, seed ${options.seed}, as ${options.output.format}`,
     ...corpusLines(run),

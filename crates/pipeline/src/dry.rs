@@ -6,7 +6,7 @@ use longweave_common::{Ctx, Result};
 use serde::Serialize;
 
 use crate::disk::{self, DiskNeed};
-use crate::estimate::{Facts, facts, seconds, stage_bytes};
+use crate::estimate::{Facts, facts, held_bytes, seconds, stage_bytes};
 use crate::{Job, RunOptions, Stage};
 
 /// What a run would do.
@@ -73,12 +73,9 @@ pub struct StagePlan {
 pub struct MemoryPlan {
     /// Bytes that tokenizing, predicting and packing may hold together: `memory`.
     pub budget_bytes: u64,
-    /// Bytes of metadata that numbering, the index and planning hold beside, about.
+    /// Bytes that numbering, the index, the search for neighbours and planning hold beside, about: metadata and vectors.
     pub metadata_bytes: Option<u64>,
 }
-
-/// Bytes of metadata for a document: lengths, keys, hashes, keywords, lists, pieces.
-const METADATA: f64 = 140.0;
 
 /// What a run with these options would do.
 ///
@@ -131,7 +128,7 @@ pub fn dry_run(options: RunOptions) -> Result<DryRun> {
             encoder: job.file.tokenizer.encoder.clone(),
         }),
         disk: out.as_ref().map(|_| disk::need(&ctx, &job, Stage::Seal)).transpose()?,
-        memory: MemoryPlan { budget_bytes, metadata_bytes: facts.map(|f| (f.rows * METADATA) as u64) },
+        memory: MemoryPlan { budget_bytes, metadata_bytes: facts.map(|f| held_bytes(&job, &f) as u64) },
         seconds: stages.iter().map(|s| s.seconds).sum(),
         facts,
         stages,

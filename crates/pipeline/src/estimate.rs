@@ -10,6 +10,7 @@ use std::path::Path;
 use longweave_common::{Code, Ctx, Result};
 use longweave_corpus::{Content, Inventory, Kind, Packing, Range, RowReader, Split, count_rows, split_bytes};
 use longweave_formats::{Compression, Provenance};
+use longweave_neighbours::{DEFAULT_PROBES, MOST_EXACT};
 use longweave_tokens::width_for;
 use serde::Serialize;
 
@@ -247,13 +248,35 @@ fn planned(job: &Job, facts: &Facts) -> Result<Planned> {
     Ok(Planned { sequences, pieces, groups: facts.rows * again })
 }
 
+/// Documents or chunks that have vectors.
+fn units(job: &Job, facts: &Facts) -> f64 {
+    job.options().chunk_chars().map_or(facts.rows, |chars| (facts.text_bytes / f64::from(chars)).max(facts.rows))
+}
+
+fn vector_bytes(job: &Job) -> f64 {
+    let options = &job.options().vectors;
+    2.0 * if options.source == VectorSource::Tfidf { f64::from(options.dimensions) } else { ONNX_DIMENSIONS }
+}
+
+/// Bytes that are held beside `memory`, at most at once: of documents lengths, keys, hashes, keywords, lists, pieces; and all vectors with their
+/// lists of neighbours.
+pub(crate) fn held_bytes(job: &Job, facts: &Facts) -> f64 {
+    const DOCUMENT: f64 = 140.0;
+    const SEARCHED: f64 = 16.0;
+    let options = job.options();
+    let probes = f64::from(options.neighbours.probes.unwrap_or(DEFAULT_PROBES));
+    let depth = options.neighbour_depth().map_or(0.0, |k| 8.0 * f64::from(k));
+    let unit = if options.needs_vectors() { vector_bytes(job) + SEARCHED + 4.0 * probes + depth } else { 0.0 };
+    facts.rows * DOCUMENT + units(job, facts) * unit
+}
+
 /// Bytes that a stage leaves when all its tasks are done.
 pub(crate) fn stage_bytes(job: &Job, stage: Stage, facts: &Facts) -> Result<f64> {
     let options = job.options();
     let Facts { rows, tokens, id, .. } = *facts;
     let width = width_for(job.file.tokenizer.max_id).bytes() as f64;
     let segments = rows + tokens / f64::from(options.queries.segment_tokens);
-    let units = options.chunk_chars().map_or(rows, |chars| (facts.text_bytes / f64::from(chars)).max(rows));
+    let units = units(job, facts);
     let source = if options.source_field.is_some() { 24.0 } else { 0.0 };
     let splits = job.file.inventory.splits.len() as f64;
     let files = match stage {
@@ -273,11 +296,7 @@ pub(crate) fn stage_bytes(job: &Job, stage: Stage, facts: &Facts) -> Result<f64>
             VectorSource::Onnx => units * 2.0 * ONNX_DIMENSIONS,
             VectorSource::File => units * 8.0,
         },
-        Stage::Vectors => {
-            units
-                * 2.0
-                * if options.vectors.source == VectorSource::Tfidf { f64::from(options.vectors.dimensions) } else { ONNX_DIMENSIONS }
-        }
+        Stage::Vectors => units * vector_bytes(job),
         Stage::Index => rows * 42.0,
         Stage::Neighbours => {
             units * 8.0 * f64::from(options.neighbour_depth().unwrap_or(0)) + if options.needs_heads() { rows * 110.0 } else { 0.0 }
@@ -368,9 +387,7 @@ pub(crate) fn stage_seconds(job: &Job, stage: Stage, facts: &Facts) -> Result<Op
         Stage::Vectors => (options.vectors.source != VectorSource::Onnx)
             .then_some(f64::from(options.vectors.sample) / 8192.0 * PROJECTION + million * VECTORS),
         Stage::Index => Some(million * INDEX),
-        Stage::Neighbours if options.neighbours.search == SearchName::Inverted || facts.rows > longweave_neighbours::MOST_EXACT as f64 => {
-            None
-        }
+        Stage::Neighbours if options.neighbours.search == SearchName::Inverted || facts.rows > MOST_EXACT as f64 => None,
         Stage::Neighbours => Some(million * million * NEIGHBOURS * f64::from(options.vectors.dimensions) / 256.0),
         Stage::Plan => (options.neighbour_depth().is_none()).then_some(million * PLAN),
         Stage::Report => Some(REPORT),

@@ -105,6 +105,8 @@ fn process(role: &str, options: &Value, failpoint: &str, log: Option<&Path>) -> 
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "crash::child", "--ignored", "--nocapture"]).env("CRASH_ROLE", role).env("CRASH_OPTIONS", options.to_string());
     command.env_remove("LONGWEAVE_FAILPOINT").env_remove("LONGWEAVE_FAILPOINT_LOG").stdin(Stdio::null());
+    // An error that a child ends with is expected: finding names for its backtrace takes longer than the run.
+    command.env("RUST_BACKTRACE", "0");
     if !failpoint.is_empty() {
         command.env("LONGWEAVE_FAILPOINT", failpoint);
     }
@@ -390,15 +392,19 @@ impl Finished {
         }
     }
 
-    /// Whether a record says something else after it: the last digit of a fraction may change and its value not.
+    /// Whether a reader can see it: the last digit of a fraction in a record may change and its value not; and of scattered tokens and their
+    /// sums each shard reads its own, not the header's sum of them all.
     fn damage(&self, stage: Stage, name: &str, at: usize) -> bool {
         let path = self.directory(stage).join(name);
         let good = fs::read(&path).unwrap();
-        let mut bad = good.clone();
-        bad[at % good.len()] ^= 1;
+        let (mut bad, at) = (good.clone(), at % good.len());
+        bad[at] ^= 1;
         fs::write(path, &bad).unwrap();
         let said = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
-        !name.starts_with("done/") || said(&good) != said(&bad)
+        match name.starts_with("done/") {
+            true => said(&good) != said(&bad),
+            false => stage != Stage::Scatter || !(24..32).contains(&at),
+        }
     }
 
     /// When each task's record was written.
@@ -514,9 +520,7 @@ fn thousands_of_changed_bytes_are_found() {
     for name in NAMES {
         let (of, flips) = damage_all(name, 60);
         tell(&format!("{name}: {flips} bytes changed, {} times found", of.values().sum::<usize>()));
-        // Of the sums of scattered tokens each shard reads its own, not the header's sum of them all.
-        let all = |(kind, &times): (&String, &usize)| times == 0 || times == 60 || kind == "scatter .sums";
-        assert!(of.iter().all(all), "a file that is read is read whole: {of:?}");
+        assert!(of.values().all(|&times| times == 0 || times == 60), "a file that is read is read whole: {of:?}");
         of.into_iter().for_each(|(kind, times)| *found.entry(kind).or_insert(0) += times);
     }
     assert_eq!(unread(&found), UNREAD);
