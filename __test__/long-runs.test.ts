@@ -78,6 +78,17 @@ describe('status', () => {
     expect((await cli(['status', out])).out.split('\n').filter((line) => line.startsWith('✓')).length).toBe(listed.length)
   })
 
+  test.each([{ name: 'knn' }, { name: 'nextlong', chunkChars: 40 }] as const)('of $name counts vectors, in the stages that make and compare them', async (method) => {
+    const made = options({ method })
+    const { events } = await finished(made)
+    const run = await status(outOf(made))
+    for (const { unitsDone, unitsTotal } of run.stages) expect(unitsDone).toBe(unitsTotal)
+    const total = stageOf(run, 'neighbours')?.unitsTotal ?? 0
+    expect(run.stages.filter(({ unit }) => unit === 'vectors').map(({ stage, unitsTotal }) => [stage, unitsTotal])).toEqual([['vectors', total], ['neighbours', total]])
+    expect(method.name === 'knn' ? total === 300 : total > 300, `${total} vectors`).toBe(true)
+    for (const event of events) if (event.type === 'progress') expect(event.done).toBeLessThanOrEqual(event.total)
+  })
+
   test('from another process while a driver works: its process, running tasks, units, and nothing is disturbed', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000, threads: 1 })
     const out = outOf(made)

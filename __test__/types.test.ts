@@ -50,7 +50,7 @@ test('a run is events, a summary, and sequences', () => {
 test('events are told apart by their type', () => {
   const event = { type: 'progress', stage: 'pack', done: 1, total: 2, unit: 'sequences', seconds: 1, etaSeconds: 1, runEtaSeconds: null } as RunEvent
   if (event.type === 'stage') expectTypeOf(event.state).toEqualTypeOf<'started' | 'reused' | 'done'>()
-  if (event.type === 'progress') expectTypeOf(event.unit).toEqualTypeOf<'bytes' | 'tokens' | 'documents' | 'sequences' | 'tasks'>()
+  if (event.type === 'progress') expectTypeOf(event.unit).toEqualTypeOf<'bytes' | 'tokens' | 'documents' | 'vectors' | 'sequences' | 'tasks'>()
   if (event.type === 'progress') expectTypeOf(event.runEtaSeconds).toEqualTypeOf<number | null>()
   if (event.type === 'warning') expectTypeOf(event).toHaveProperty('message')
 })

@@ -21,7 +21,7 @@ export interface ProgressEvent {
   stage: Stage
   done: number
   total: number
-  unit: 'bytes' | 'tokens' | 'documents' | 'sequences' | 'tasks'
+  unit: 'bytes' | 'tokens' | 'documents' | 'vectors' | 'sequences' | 'tasks'
   /** Seconds since the run began. */
   seconds: number
   /** Seconds left of the stage at the rate so far; null while too little is known. Of a run that goes on, only what is left counts. */

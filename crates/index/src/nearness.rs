@@ -6,7 +6,9 @@
 //!
 //! Costs: 10 bytes a component of each cluster's centroid; time of a round as of a search among so many vectors.
 
-use longweave_common::{Ctx, DocId, Result};
+use std::sync::Arc;
+
+use longweave_common::{Ctx, DocId, NoProgress, Result};
 use longweave_neighbours::{MOST_EXACT, Query, Search, Vectors, nearest};
 use rayon::prelude::*;
 
@@ -26,6 +28,8 @@ pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, vectors: &Vectors) -> Re
         })
         .collect();
     let mut joining = Joining::new(clusters);
+    // The progress of a search is that of one round.
+    let ctx = &ctx.with_progress(Arc::new(NoProgress));
     loop {
         ctx.cancel.check()?;
         let mut centroids = Vectors::with_capacity(vectors.dims(), sums.len());

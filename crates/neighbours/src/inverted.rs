@@ -5,8 +5,11 @@
 //! until nothing moves, each row of the sample goes to the centroid of greatest similarity, ties to the lowest, and each centroid
 //! becomes the unit vector of its rows' sum; one without rows, or whose rows sum to nothing, stays.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use longweave_common::random::{self, Key, draw};
-use longweave_common::{Ctx, Result};
+use longweave_common::{Ctx, NoProgress, ProgressSink, Result};
 use rayon::prelude::*;
 
 use crate::Vectors;
@@ -23,16 +26,21 @@ const TILE: usize = 2048;
 pub(crate) fn nearest(ctx: &Ctx, query: &Query<'_>, lists: Option<u32>, probes: Option<u32>) -> Result<Lists> {
     let mut found = Lists::empty(query.vectors.rows(), query.k);
     let (rows, without): (Vec<u32>, Vec<u32>) = (0..query.vectors.rows() as u32).partition(|&row| !query.vectors.is_none(row as usize));
+    ctx.progress.advance(without.len() as u64);
     if rows.is_empty() {
         return Ok(found);
     }
     let lists = lists.map_or_else(|| (4.0 * (rows.len() as f64).sqrt()).round() as usize, |lists| lists as usize).clamp(1, rows.len());
     let probes = (probes.unwrap_or(DEFAULT_PROBES) as usize).clamp(1, lists);
-    let centroids = centroids(ctx, query, &rows, lists)?;
+    let centroids = centroids(&ctx.with_progress(Arc::new(NoProgress)), query, &rows, lists)?;
+    // Of a row it is compared with all centroids, then with its share of the rows.
+    let compared = (probes * rows.len() / lists) as u64;
+    let progress = Compared { rows: Arc::clone(&ctx.progress), of_row: lists as u64 + compared, done: AtomicU64::new(0) };
+    let ctx = &ctx.with_progress(Arc::new(progress));
     let nearest = assign(ctx, Rows { vectors: query.vectors, numbers: &rows }, &centroids, probes)?;
     let divided = Divided::by(lists, nearest.chunks(probes).map(|nearest| nearest[0]));
     let mut ordered: Vec<u32> = divided.items.iter().map(|&item| rows[item as usize]).collect();
-    look(ctx, query, &Parts { nearest: &nearest, probes, divided: &divided, ordered: &ordered }, &mut found)?;
+    look(ctx, query, &Parts { nearest: &nearest, probes, divided: &divided, ordered: &ordered, compared }, &mut found)?;
     ordered.extend(without);
     restore(&mut ordered, query.k, &mut found);
     Ok(found)
@@ -46,6 +54,22 @@ struct Parts<'a> {
     divided: &'a Divided,
     /// The row of each of `divided`'s items, in their order.
     ordered: &'a [u32],
+    /// Rows that one is compared with, on average.
+    compared: u64,
+}
+
+/// Takes comparisons, and tells of the rows that they come to.
+struct Compared {
+    rows: Arc<dyn ProgressSink>,
+    of_row: u64,
+    done: AtomicU64,
+}
+
+impl ProgressSink for Compared {
+    fn advance(&self, comparisons: u64) {
+        let before = self.done.fetch_add(comparisons, Ordering::Relaxed);
+        self.rows.advance((before + comparisons) / self.of_row - before / self.of_row);
+    }
 }
 
 /// Looks for the neighbours of each row in the lists nearest to it; in `found` they stand in the order of `ordered`.
@@ -72,6 +96,7 @@ fn look(ctx: &Ctx, query: &Query<'_>, parts: &Parts<'_>, found: &mut Lists) -> R
                     tile.compare(ctx, Rows { vectors, numbers }, places, list, |row, other| query.apart(row, other))?;
                 }
                 tile.write(ids, similarities);
+                ctx.progress.advance(numbers.len() as u64 * parts.compared);
                 Ok(())
             },
         )
@@ -133,6 +158,7 @@ fn assign(ctx: &Ctx, rows: Rows<'_>, centroids: &Vectors, number: usize) -> Resu
                 tile.start(numbers.len());
                 tile.compare(ctx, Rows { numbers, ..rows }, &all[..numbers.len()], base, |_, _| false)?;
                 tile.write_numbers(nearest);
+                ctx.progress.advance((numbers.len() * centroids.rows()) as u64);
                 Ok(())
             },
         )

@@ -1,6 +1,8 @@
 //! How many of the neighbours that there are a search found, on a sample of rows.
 
-use longweave_common::{Ctx, Result};
+use std::sync::Arc;
+
+use longweave_common::{Ctx, NoProgress, Result};
 
 use crate::inverted::lowest;
 use crate::search::{Lists, Query, exact};
@@ -25,7 +27,7 @@ pub fn recall(ctx: &Ctx, query: &Query<'_>, lists: &Lists, sample: usize) -> Res
     let rows = lowest(ctx, query.seed, "recall", &rows, sample);
     let mut recall = Recall { sampled: rows.len() as u64, found: 0, expected: 0 };
     if query.k > 0 {
-        let exact = exact(ctx, query, &rows)?;
+        let exact = exact(&ctx.with_progress(Arc::new(NoProgress)), query, &rows)?;
         for (i, &row) in rows.iter().enumerate() {
             let found: Vec<u32> = lists.get(row as usize).map(|(id, _)| id).collect();
             recall.expected += exact.get(i).count() as u64;

@@ -85,7 +85,7 @@ impl Lists {
 /// it is compared with.
 ///
 /// A row that stands for no vector has no neighbours and is none. Memory beside the lists: [`Search::Exact`] none to speak of; for
-/// [`Search::Inverted`] 16 + 4 · probes bytes a row, 32 kB · k a thread, and the centroids.
+/// [`Search::Inverted`] 16 + 4 · probes bytes a row, 32 kB · k a thread, and the centroids. Progress is told in rows.
 ///
 /// Errors: `CANCELLED`; `PLAN_TOO_LARGE` for more than 2³²−1 rows.
 pub fn nearest(ctx: &Ctx, query: &Query<'_>) -> Result<Lists> {
@@ -96,6 +96,7 @@ pub fn nearest(ctx: &Ctx, query: &Query<'_>) -> Result<Lists> {
     }
     assert!(query.owners.is_none_or(|owners| owners.len() == rows), "each row has an owner, or none has");
     if query.k == 0 {
+        ctx.progress.advance(rows as u64);
         return Ok(Lists::empty(rows, 0));
     }
     match query.search {
@@ -118,6 +119,7 @@ pub(crate) fn exact(ctx: &Ctx, query: &Query<'_>, rows: &[u32]) -> Result<Lists>
                 let rows = Rows { vectors: query.vectors, numbers };
                 tile.compare(ctx, rows, &all[..numbers.len()], base, |row, id| query.apart(row, id))?;
                 tile.write(ids, similarities);
+                ctx.progress.advance(numbers.len() as u64);
                 Ok(())
             },
         )

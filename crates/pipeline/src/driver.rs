@@ -178,6 +178,9 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// Units of progress in tasks of a stage.
 pub(crate) fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
+    if tasks.is_empty() {
+        return Ok(0);
+    }
     Ok(match stage {
         Stage::Spool => {
             let files: Vec<u32> = job.file.inventory.spooled().map(|(file, _)| file).collect();
@@ -203,7 +206,9 @@ pub(crate) fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
         }
         Stage::Pack => crate::stages::pack::sequences(job, tasks)?,
         Stage::Documents => u64::from(job.rows()?.total()),
-        Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report | Stage::Route => tasks.len() as u64,
+        Stage::Vectors => crate::stages::vectors::units(job)?,
+        Stage::Neighbours => crate::stages::vectors::made(job)?,
+        Stage::Index | Stage::Plan | Stage::Report | Stage::Route => tasks.len() as u64,
         Stage::Seal => job.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum(),
     })
 }

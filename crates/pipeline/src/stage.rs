@@ -101,7 +101,8 @@ impl Stage {
             Stage::Ingest | Stage::Documents | Stage::Predict | Stage::Extract | Stage::Embed => "documents",
             Stage::Scatter => "tokens",
             Stage::Pack => "sequences",
-            Stage::Vectors | Stage::Index | Stage::Neighbours | Stage::Plan | Stage::Report | Stage::Route => "tasks",
+            Stage::Vectors | Stage::Neighbours => "vectors",
+            Stage::Index | Stage::Plan | Stage::Report | Stage::Route => "tasks",
         }
     }
 

@@ -1,4 +1,7 @@
-use longweave_common::Code;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use longweave_common::{Code, ProgressSink};
 use longweave_neighbours::{Lists, Query, Search, Vectors, nearest, recall, similarity};
 use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -44,6 +47,31 @@ fn inputs() -> impl Strategy<Value = (usize, Vec<Vec<f64>>, Option<Vec<u32>>)> {
         let row = prop_oneof![1 => Just(vec![0.0; dims]), 8 => prop::collection::vec(value.clone(), dims)];
         (Just(dims), prop::collection::vec(row, rows), prop::option::of(prop::collection::vec(0u32..6, rows)))
     })
+}
+
+/// Counts what it is told.
+#[derive(Default)]
+struct Told(AtomicU64);
+
+impl ProgressSink for Told {
+    fn advance(&self, units: u64) {
+        self.0.fetch_add(units, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn progress_comes_to_the_number_of_rows() {
+    let vectors = clustered(3000, 8, 40);
+    let given = |lists, probes| Search::Inverted { lists, probes };
+    for (search, k) in [(Search::Exact, 3), (INVERTED, 3), (given(Some(7), Some(3)), 3), (given(Some(1), None), 1), (INVERTED, 0)] {
+        let told = Arc::new(Told::default());
+        let ctx = ctx(2).with_progress(Arc::clone(&told) as Arc<dyn ProgressSink>);
+        let query = Query { vectors: &vectors, owners: None, k, search, seed: 0 };
+        let lists = nearest(&ctx, &query).unwrap();
+        assert_eq!(told.0.load(Ordering::Relaxed), 3000, "{search:?}");
+        recall(&ctx, &query, &lists, 20).unwrap();
+        assert_eq!(told.0.load(Ordering::Relaxed), 3000, "{search:?}");
+    }
 }
 
 proptest! {

@@ -78,7 +78,6 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     if options.needs_heads() {
         files.push(FileRecord::new("heads.arrow", write_heads(ctx, job)?));
     }
-    ctx.progress.advance(1);
     Ok(DoneRecord { files, counts: json!(counts) })
 }
 

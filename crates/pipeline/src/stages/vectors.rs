@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use longweave_common::random::{Key, draw, lowest};
-use longweave_common::{Code, Ctx, Error, Result};
+use longweave_common::{Code, Ctx, Error, ProgressSink, Result};
 use longweave_corpus::VectorRows;
 use longweave_neighbours::{Counts, Npy, Projection, Vectors, Weights};
 use longweave_storage::{ArrayWriter, DoneRecord, FileRecord, read_array};
@@ -26,21 +26,20 @@ const BLOCK: usize = 8192;
 const SEED: u64 = 0;
 
 pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let mut column = Column::create(job)?;
+    let mut column = Column::create(ctx, job)?;
     let dims = match job.options().vectors.source {
         VectorSource::Tfidf => project(ctx, job, &mut column)?,
         VectorSource::Onnx => gather(job, &mut column)?,
         VectorSource::File => read(ctx, job, &mut column)?,
     };
     let expected = units(job)?;
-    let Column { writer, none } = column;
+    let Column { writer, none, .. } = column;
     let rows = writer.len() / dims.max(1) as u64;
     if rows != expected {
         let message = format!("there are {rows} vectors for {expected} documents or chunks; delete the work directory and run again");
         return Err(Error::new(Code::FileCorrupt, message));
     }
     let sealed = writer.commit()?;
-    ctx.progress.advance(1);
     Ok(DoneRecord {
         files: vec![FileRecord::new("vectors", sealed)],
         counts: json!({ "vectors": rows - none, "without": none, "dimensions": dims }),
@@ -48,27 +47,36 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 }
 
 /// Documents, or chunks of documents.
-fn units(job: &Job) -> Result<u64> {
+pub(crate) fn units(job: &Job) -> Result<u64> {
     match job.options().chunk_chars() {
-        Some(_) => Ok(chunks(job)?.1.len() as u64),
+        Some(_) => Ok(job.all_done(Stage::Embed)?.iter().filter_map(|record| record.counts["units"].as_u64()).sum()),
         None => Ok(u64::from(job.rows()?.total())),
     }
 }
 
-struct Column {
+/// Rows of the finished stage.
+pub(crate) fn made(job: &Job) -> Result<u64> {
+    let counts = &job.all_done(Stage::Vectors)?[0].counts;
+    Ok(["vectors", "without"].iter().filter_map(|name| counts[name].as_u64()).sum())
+}
+
+struct Column<'a> {
     writer: ArrayWriter<i16>,
     /// Rows without a vector.
     none: u64,
+    progress: &'a dyn ProgressSink,
 }
 
-impl Column {
-    fn create(job: &Job) -> Result<Column> {
-        Ok(Column { writer: ArrayWriter::create(&path(job))?, none: 0 })
+impl Column<'_> {
+    fn create<'a>(ctx: &'a Ctx, job: &Job) -> Result<Column<'a>> {
+        Ok(Column { writer: ArrayWriter::create(&path(job))?, none: 0, progress: &*ctx.progress })
     }
 
     fn push(&mut self, rows: &[i16], dims: usize) -> Result<()> {
         self.none += rows.chunks_exact(dims).filter(|row| row.iter().all(|&x| x == 0)).count() as u64;
-        self.writer.push(rows)
+        self.writer.push(rows)?;
+        self.progress.advance((rows.len() / dims) as u64);
+        Ok(())
     }
 }
 
@@ -82,7 +90,7 @@ pub(crate) fn open(job: &Job) -> Result<Vectors> {
     Vectors::from_data(dims, read_array(&path(job))?)
 }
 
-fn project(ctx: &Ctx, job: &Job, column: &mut Column) -> Result<usize> {
+fn project(ctx: &Ctx, job: &Job, column: &mut Column<'_>) -> Result<usize> {
     let options = &job.options().vectors;
     let splits = (0..job.all_done(Stage::Embed)?.len() as u32).map(|task| Terms::open(job, task)).collect::<Result<Vec<_>>>()?;
     let mut having = vec![0u32; splits.first().map_or(0, |s| s.having.len())];
@@ -153,7 +161,7 @@ fn sampled(job: &Job, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec
     Ok(sample)
 }
 
-fn gather(job: &Job, column: &mut Column) -> Result<usize> {
+fn gather(job: &Job, column: &mut Column<'_>) -> Result<usize> {
     let mut dims = 0;
     for (task, record) in job.all_done(Stage::Embed)?.iter().enumerate() {
         let own = record.counts["dimensions"].as_u64().unwrap_or(0) as usize;
@@ -169,7 +177,7 @@ fn gather(job: &Job, column: &mut Column) -> Result<usize> {
     Ok(dims)
 }
 
-fn read(ctx: &Ctx, job: &Job, column: &mut Column) -> Result<usize> {
+fn read(ctx: &Ctx, job: &Job, column: &mut Column<'_>) -> Result<usize> {
     let Some(file) = &job.options().vectors.file else { return Err(Error::new(Code::Internal, "`vectors.file` is not given")) };
     let path = job.resources.path(file);
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
@@ -179,7 +187,7 @@ fn read(ctx: &Ctx, job: &Job, column: &mut Column) -> Result<usize> {
     }
 }
 
-fn read_npy(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column) -> Result<usize> {
+fn read_npy(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column<'_>) -> Result<usize> {
     let mut file = Npy::open(&path)?;
     let (dims, expected) = (file.dims(), units(job)?);
     if file.rows() != expected {
@@ -206,7 +214,7 @@ fn read_npy(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column) -> Result<
 }
 
 /// Vectors by id. All are held, 2 bytes a number, because the file's order need not be the corpus'.
-fn read_parquet(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column) -> Result<usize> {
+fn read_parquet(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column<'_>) -> Result<usize> {
     let invalid =
         |what: String| Error::new(Code::VectorsInvalid, format!("{}: {what}", path.display())).with("file", path.display().to_string());
     if job.options().chunk_chars().is_some() {
