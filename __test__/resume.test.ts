@@ -173,7 +173,7 @@ test.runIf(full)('killed 20 times at any moment, a large run comes to the same b
   const options = huge()
   await finished({ ...options, output: { ...options.output, directory: out('huge') } })
   // So little memory that the index is made on the disk, and every way round through it.
-  writeFileSync(out('huge.json'), JSON.stringify({ ...options, memory: 64 << 20, packing: 'scatter' }))
+  writeFileSync(out('huge.json'), JSON.stringify({ ...options, memory: 48 << 20, packing: 'scatter' }))
   const hit = await killed('huge-killed', out('huge.json'), filesOf(out('huge')), 20, 12)
   expect(hit.size).toBeGreaterThan(2)
   console.log('killed in', Object.fromEntries(hit))
