@@ -2,6 +2,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { clean, dryRun, plan, prepare, readSequences, show, status, topKeywords, verify } from '../ts/index.ts'
 import type { Cleaned, DryRun, ProgressEvent, RunStatus, Stage, WeaveOptions } from '../ts/index.ts'
@@ -323,6 +324,16 @@ describe('a dry run', () => {
     const other = await dryRun({ ...made, length: 128, work: join(out, '.work'), output: { directory: fresh() } })
     expect(other.stages.find(({ stage }) => stage === 'index')).toMatchObject({ tasks: 1, done: 1 })
     expect(other.stages.find(({ stage }) => stage === 'plan')).toMatchObject({ done: 0 })
+  })
+
+  test.each(['plain', 'gzip'])('knows about how much there is of documents so large that their lines are not kept, and of such that are too large (%s)', async (packing) => {
+    const text = 'w7 '.repeat(2 << 20)
+    const path = writeJsonl(`${fresh()}.jsonl`, Array.from({ length: 8 }, (_, i) => ({ id: `${i}`, text: i % 2 === 0 ? text : `${text}${text}` })))
+    if (packing === 'gzip') writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 1 }))
+    const dry = await dryRun(options({ corpus: [packing === 'gzip' ? `${path}.gz` : path], splitBytes: 64 << 20, maxDocumentBytes: 8 << 20, onBadRow: 'skip' }))
+    const { rows, textBytes } = dry.facts ?? { rows: 0, textBytes: 0 }
+    expect(rows > 3 && rows < 20, `${rows} rows`).toBe(true)
+    expect(textBytes > 2 * text.length && textBytes < 24 * text.length, `${textBytes} bytes`).toBe(true)
   })
 
   test('is refused as the run would be, but not for want of room, which it tells', async () => {

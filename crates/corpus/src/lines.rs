@@ -26,6 +26,8 @@ pub(crate) struct Lines {
     packing: Packing,
     /// Bytes of the unpacked file before the next line.
     at: u64,
+    /// Of these, those that were read for rows.
+    taken: u64,
     /// Lines that begin here or later are another split's.
     end: u64,
     /// Whether the next line is the file's first.
@@ -94,11 +96,17 @@ impl Lines {
         }
         let input = unpacked(ctx, BufReader::with_capacity(BUFFER, file), packing).at("read", path)?;
         let (path, cancel, window_log) = (path.to_owned(), ctx.cancel.clone(), window_log(ctx));
-        let mut lines = Lines { input, path, packing, at, end, first, begun: None, cancel, window_log };
+        let mut lines = Lines { input, path, packing, at, end, taken: 0, first, begun: None, cancel, window_log };
         if inside_line {
             lines.skip_line()?;
+            lines.taken = 0;
         }
         Ok(lines)
+    }
+
+    /// Bytes of the unpacked file that were read for rows, as far as they are read now.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Reads the next row's line into `line`, without its end; `None` after the last.
@@ -187,6 +195,7 @@ impl Lines {
     fn take(&mut self, n: usize) {
         self.input.consume(n);
         self.at += n as u64;
+        self.taken += n as u64;
     }
 }
 

@@ -109,6 +109,8 @@ pub struct RowReader {
     /// Number in the file of the next row.
     number: u64,
     limits: Limits,
+    /// Bytes of the unpacked JSONL files before the open one.
+    unpacked: u64,
     line: Vec<u8>,
     fields: Fields,
 }
@@ -131,6 +133,7 @@ impl RowReader {
             source: Source::open(ctx, options, &inventory.root, file, &inventory.files[file as usize], range)?,
             number: first,
             limits: Limits { max: most_line_bytes(options), room: ctx.budget.limit() / 4, wanted: u64::MAX },
+            unpacked: 0,
             line: Vec::new(),
             fields: Fields::default(),
         })
@@ -161,6 +164,7 @@ impl RowReader {
     /// Opens the split's next file; whether there is one.
     fn open_next(&mut self) -> Result<bool> {
         let Some(next) = self.files.get(self.at + 1) else { return Ok(false) };
+        self.unpacked = self.unpacked_bytes();
         self.at += 1;
         self.number = 0;
         let number = self.first_file + self.at as u32;
@@ -227,9 +231,14 @@ impl RowReader {
         }
     }
 
-    /// The last row as it stands in an unpacked JSONL file, without its line end; empty for other kinds.
+    /// The last row as it stands in an unpacked JSONL file, without its line end; empty for other kinds, and for a line so long that it is not kept.
     pub fn line(&self) -> &[u8] {
         &self.line
+    }
+
+    /// Bytes that the rows so far take up in unpacked JSONL files, blank lines and line ends counted; 0 for other kinds.
+    pub fn unpacked_bytes(&self) -> u64 {
+        self.unpacked + if let Source::Lines(lines) = &self.source { lines.taken() } else { 0 }
     }
 
     /// What is wrong with fields that were read.

@@ -131,7 +131,8 @@ fn look(ctx: &Ctx, job: &Job, split: usize, places: u64, sums: &mut Sums) -> Res
     let mut reader = RowReader::open(ctx, &corpus, inventory, split, 0)?;
     let (mut raw, mut bytes, mut of_split) = (Vec::new(), 0, Sums::default());
     let mut ids = Vec::new();
-    while bytes < SAMPLE_BYTES / places {
+    while bytes + reader.unpacked_bytes() < SAMPLE_BYTES / places {
+        let before = raw.len();
         let Some(row) = reader.next()? else { break };
         of_split.rows += 1.0;
         if let Content::Document(document) = &row.content {
@@ -139,22 +140,25 @@ fn look(ctx: &Ctx, job: &Job, split: usize, places: u64, sums: &mut Sums) -> Res
             of_split.id += document.id.len() as f64;
             of_split.queries += document.queries.iter().map(|q| q.len() as f64 + 12.0).sum::<f64>();
             bytes += document.text.len() as u64;
+            raw.extend_from_slice(head(document.text, TOKENIZED_BYTES as usize).as_bytes());
             if of_split.tokenized < (TOKENIZED_BYTES / places) as f64 {
                 encoder.encode(head(document.text, TOKENIZED_BYTES as usize), &mut ids)?;
                 of_split.tokenized += head(document.text, TOKENIZED_BYTES as usize).len() as f64;
             }
         }
         let line = reader.line();
-        bytes += line.len() as u64;
-        raw.extend_from_slice(line);
-        raw.push(b'\n');
+        if !line.is_empty() {
+            raw.truncate(before);
+            raw.extend_from_slice(line);
+            raw.push(b'\n');
+        }
     }
     of_split.tokens = ids.len() as f64;
     of_split.stored = match kind {
-        Kind::Jsonl(Packing::Plain) => raw.len() as f64,
+        Kind::Jsonl(Packing::Plain) => reader.unpacked_bytes() as f64,
         Kind::Jsonl(packing) => {
             let file = &inventory.files[inventory.splits[split].file as usize];
-            raw.len() as f64 / ratio(&inventory.path(inventory.splits[split].file), packing, file.bytes, &raw)
+            reader.unpacked_bytes() as f64 / ratio(&inventory.path(inventory.splits[split].file), packing, file.bytes, &raw)
         }
         Kind::Parquet => {
             // Of its row groups a split does not know the bytes, only those of the file.
