@@ -206,8 +206,7 @@ pub(crate) fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
         }
         Stage::Pack => crate::stages::pack::sequences(job, tasks)?,
         Stage::Documents => u64::from(job.rows()?.total()),
-        Stage::Vectors => crate::stages::vectors::units(job)?,
-        Stage::Neighbours => crate::stages::vectors::made(job)?,
+        Stage::Vectors | Stage::Neighbours => crate::stages::vectors::units(job)?,
         Stage::Index | Stage::Plan | Stage::Report | Stage::Route => tasks.len() as u64,
         Stage::Seal => job.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum(),
     })

@@ -54,12 +54,6 @@ pub(crate) fn units(job: &Job) -> Result<u64> {
     }
 }
 
-/// Rows of the finished stage.
-pub(crate) fn made(job: &Job) -> Result<u64> {
-    let counts = &job.all_done(Stage::Vectors)?[0].counts;
-    Ok(["vectors", "without"].iter().filter_map(|name| counts[name].as_u64()).sum())
-}
-
 struct Column<'a> {
     writer: ArrayWriter<i16>,
     /// Rows without a vector.
