@@ -1,4 +1,7 @@
 //! See `output_datatrove` in src/lib.rs.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| longweave_fuzz::fuzz(longweave_fuzz::output_datatrove, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| longweave_fuzz::fuzz(
+    longweave_fuzz::output_datatrove,
+    data
+));

@@ -1,4 +1,7 @@
 //! See `output_megatron` in src/lib.rs.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| longweave_fuzz::fuzz(longweave_fuzz::output_megatron, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| longweave_fuzz::fuzz(
+    longweave_fuzz::output_megatron,
+    data
+));

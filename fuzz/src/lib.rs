@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use longweave_common::{Budget, Code, Ctx, DocId, Result};
-use longweave_corpus::{Content, CorpusOptions, Inventory, RowReader, VectorRows, count_rows, inventory};
+use longweave_corpus::{
+    Content, CorpusOptions, Inventory, RowReader, VectorRows, count_rows, inventory,
+};
 use longweave_formats::{SequenceReader, verify_output};
 use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative};
 use longweave_keywords::NonInformative;
@@ -145,7 +147,11 @@ fn rows(options: &CorpusOptions) -> Result<Vec<String>> {
                 return Ok(all);
             }
         }
-        assert_eq!(count_rows(ctx(), options, &inventory, split)?, first - before, "scan counts the rows that are read");
+        assert_eq!(
+            count_rows(ctx(), options, &inventory, split)?,
+            first - before,
+            "scan counts the rows that are read"
+        );
     }
     Ok(all)
 }
@@ -173,7 +179,10 @@ pub fn jsonl(data: &[u8]) {
         write(&packed.join("a.jsonl.gz"), &encoder.finish().expect("memory takes all"));
         packed.join("a.jsonl.gz")
     } else {
-        write(&packed.join("a.jsonl.zst"), &zstd::stream::encode_all(content, 1).expect("memory takes all"));
+        write(
+            &packed.join("a.jsonl.zst"),
+            &zstd::stream::encode_all(content, 1).expect("memory takes all"),
+        );
         packed.join("a.jsonl.zst")
     };
     assert_eq!(told(rows(&corpus_options(&path, fields))), whole, "packed");
@@ -198,7 +207,11 @@ pub fn vector_rows(data: &[u8]) {
     write(&path, data);
     let Some(mut rows) = told(VectorRows::open(&path)) else { return };
     for _ in 0..10_000 {
-        let Some(Some(_)) = told(rows.next().map(|row| row.map(|(id, vector)| id.len() + vector.len()))) else { break };
+        let Some(Some(_)) =
+            told(rows.next().map(|row| row.map(|(id, vector)| id.len() + vector.len())))
+        else {
+            break;
+        };
     }
 }
 
@@ -235,7 +248,10 @@ fn manifest_of(format: &str, file: &str, sequences: u64, provenance: &str) -> Va
 fn output(format: &str, file: &str, sequences: u8, provenance: &str, content: &[u8]) {
     let folder = folder(format);
     let sequences = u64::from(sequences % 8);
-    write(&folder.join("longweave.json"), manifest_of(format, file, sequences, provenance).to_string().as_bytes());
+    write(
+        &folder.join("longweave.json"),
+        manifest_of(format, file, sequences, provenance).to_string().as_bytes(),
+    );
     write(&folder.join(file), content);
     sequences_of(&folder);
 }
@@ -251,7 +267,13 @@ fn sequences_of(folder: &Path) {
 /// A JSONL file of an output (a byte: how many sequences it should have, and whether it is packed).
 pub fn output_jsonl(data: &[u8]) {
     let Some((&head, content)) = data.split_first() else { return };
-    output("jsonl", if head & 8 == 0 { "00000.jsonl" } else { "00000.jsonl.zst" }, head, "full", content);
+    output(
+        "jsonl",
+        if head & 8 == 0 { "00000.jsonl" } else { "00000.jsonl.zst" },
+        head,
+        "full",
+        content,
+    );
 }
 
 /// A shard of MDS.
@@ -301,7 +323,13 @@ pub fn options(data: &[u8]) {
     let again = serde_json::to_string(&options).expect("options are JSON");
     let again = RunOptions::parse(&again).expect("what was parsed parses again");
     assert_eq!(json!(options), json!(again));
-    let _ = (options.plan_options(1), options.shape(1), options.shard_sequences(), options.corpus_options(), options.method_sentence());
+    let _ = (
+        options.plan_options(1),
+        options.shape(1),
+        options.shard_sequences(),
+        options.corpus_options(),
+        options.method_sentence(),
+    );
     for stage in Stage::ALL {
         let _ = (options.has(stage), options.inputs(stage).count());
     }
@@ -342,7 +370,15 @@ pub fn plan_file(mut data: &[u8]) {
     let Some(plan) = told(PlanFile::open(&folder)) else { return };
     let n = plan.sequences();
     let _ = (plan.shape(), plan.groups().len(), plan.stats());
-    for (first, count) in [(0, n.min(64)), (0, 1), (1, 1), (n / 2, 1), (n.saturating_sub(1), 1), (0, n), (u64::MAX, 1)] {
+    for (first, count) in [
+        (0, n.min(64)),
+        (0, 1),
+        (1, 1),
+        (n / 2, 1),
+        (n.saturating_sub(1), 1),
+        (0, n),
+        (u64::MAX, 1),
+    ] {
         if let Some(sequences) = told(plan.read(first, count)) {
             assert_eq!(sequences.len() as u64, count);
         }
@@ -358,7 +394,10 @@ pub fn columns(data: &[u8]) {
     told(read_array::<u32>(&path).map(|c| c.len()));
     told(read_array::<u64>(&path).map(|c| c.len()));
     told(read_array::<u128>(&path).map(|c| c.len()));
-    told(DoneRecord::read(&path, path.parent().expect("it stands in a folder")).map(|record| record.is_some()));
+    told(
+        DoneRecord::read(&path, path.parent().expect("it stands in a folder"))
+            .map(|record| record.is_some()),
+    );
 }
 
 /// A table of strings.
@@ -386,7 +425,9 @@ pub fn token_store(mut data: &[u8]) {
         Some((1, rest)) => drop(column::<u16>(&ids, rest)),
         _ => drop(column::<u32>(&ids, data)),
     }
-    let Some(store) = told(TokenStore::open(vec![(0, folder.join("00000.tokens"))])) else { return };
+    let Some(store) = told(TokenStore::open(vec![(0, folder.join("00000.tokens"))])) else {
+        return;
+    };
     assert_eq!(store.is_empty(), ends.is_empty());
     let mut out = Vec::new();
     for row in 0..ends.len().min(100) as u32 {
@@ -420,15 +461,29 @@ pub fn scattered(mut data: &[u8]) {
         }
     }
     column::<u64>(&folder.join("tokens.ends"), &[3u64, 3, 8].map(u64::to_le_bytes).concat());
-    column::<u16>(&folder.join("tokens.ids"), &[0u16, 1, 2, 3, 4, 5, 6, 7].map(u16::to_le_bytes).concat());
+    column::<u16>(
+        &folder.join("tokens.ids"),
+        &[0u16, 1, 2, 3, 4, 5, 6, 7].map(u16::to_le_bytes).concat(),
+    );
     let numbers: Vec<u32> = data.chunks_exact(4).map(u32::get).collect();
-    let runs: Vec<RowRun> = numbers.chunks_exact(3).map(|n| RowRun { row: n[0], start: n[1], len: n[2] }).collect();
+    let runs: Vec<RowRun> =
+        numbers.chunks_exact(3).map(|n| RowRun { row: n[0], start: n[1], len: n[2] }).collect();
     let total: u64 = runs.iter().map(|run| u64::from(run.len)).sum();
-    if told(scatter_split(ctx(), &folder.join("tokens"), runs.iter().copied(), &[0, total / 2, total], &prefix)).is_some() {
+    if told(scatter_split(
+        ctx(),
+        &folder.join("tokens"),
+        runs.iter().copied(),
+        &[0, total / 2, total],
+        &prefix,
+    ))
+    .is_some()
+    {
         let store = ScatteredTokens::new(vec![(0, prefix)]);
         for (shard, range) in [0..total / 2, total / 2..total].into_iter().enumerate() {
             let (mut ids, mut hash) = (Ids::U16(Vec::new()), Xxh3Default::new());
-            store.read(0, range.start, (range.end - range.start) as usize, &mut ids, &mut hash).expect("what was written is there");
+            store
+                .read(0, range.start, (range.end - range.start) as usize, &mut ids, &mut hash)
+                .expect("what was written is there");
             store.check(0, shard, hash.digest()).expect("what was written has its checksum");
         }
     }
@@ -448,9 +503,12 @@ pub fn candidates(mut data: &[u8]) {
         _ => {
             let text = String::from_utf8_lossy(data);
             let mut lines = text.lines();
-            let mut writer = CandidateWriter::create(&prefix).expect("the target's own files can be written");
+            let mut writer =
+                CandidateWriter::create(&prefix).expect("the target's own files can be written");
             for &row in ends {
-                writer.push(lines.by_ref().take(usize::from(row % 8))).expect("the target's own files can be written");
+                writer
+                    .push(lines.by_ref().take(usize::from(row % 8)))
+                    .expect("the target's own files can be written");
             }
             writer.commit().expect("the target's own files can be written");
         }
@@ -460,14 +518,28 @@ pub fn candidates(mut data: &[u8]) {
     if keys.len() > 1000 {
         return;
     }
-    let options =
-        IndexOptions { seed: 1, representative: Representative::Common, common_cap: 0.5, common_floor: 2, hierarchy: Hierarchy::Affinity };
+    let options = IndexOptions {
+        seed: 1,
+        representative: Representative::Common,
+        common_cap: 0.5,
+        common_floor: 2,
+        hierarchy: Hierarchy::Affinity,
+    };
     let said = NonInformative::none();
     let tables = [table];
-    let held = told(longweave_index::build(ctx(), &tables, &keys, &said, &options, None)).expect("a table that opens makes an index");
+    let held = told(longweave_index::build(ctx(), &tables, &keys, &said, &options, None))
+        .expect("a table that opens makes an index");
     let mut small = ctx().clone();
     small.budget = Budget::new(64);
-    let spilled = longweave_index::build_from_files(&small, &[(prefix, 0)], &keys, &said, &options, None, &folder.join("scratch"));
+    let spilled = longweave_index::build_from_files(
+        &small,
+        &[(prefix, 0)],
+        &keys,
+        &said,
+        &options,
+        None,
+        &folder.join("scratch"),
+    );
     let spilled = told(spilled).expect("a table that opens makes an index");
     assert_eq!(held.keyword_of(), spilled.keyword_of());
     assert_eq!(held.forest(), spilled.forest());
@@ -479,7 +551,13 @@ pub fn tokenizer(data: &[u8]) {
     write(&path, data);
     let Some(loaded) = told(longweave_tokens::load(&path)) else { return };
     let mut ids = Vec::new();
-    if told(loaded.encoder.encode("The quick  brown fox,\t1234567 ﷺ é\u{301}<|endoftext|>\n\n\0 x", &mut ids)).is_some() {
+    if told(
+        loaded
+            .encoder
+            .encode("The quick  brown fox,\t1234567 ﷺ é\u{301}<|endoftext|>\n\n\0 x", &mut ids),
+    )
+    .is_some()
+    {
         told(loaded.encoder.decode(&ids[..ids.len().min(100)]));
     }
 }
@@ -490,7 +568,9 @@ pub fn fuzz(target: fn(&[u8]), data: &[u8]) {
     static HOOK: Once = Once::new();
     static LAST: Mutex<String> = Mutex::new(String::new());
     HOOK.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| *LAST.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string()));
+        std::panic::set_hook(Box::new(|panic| {
+            *LAST.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string()
+        }));
     });
     if std::panic::catch_unwind(|| target(data)).is_err() {
         eprintln!("{}", LAST.lock().unwrap_or_else(PoisonError::into_inner));

@@ -42,14 +42,22 @@ impl Budget {
         if bytes > self.shared.limit {
             return Err(Error::new(
                 Code::MemoryBudget,
-                format!("a single buffer needs {bytes} bytes, but `memory` allows {} in all; give a larger `memory`", self.shared.limit),
+                format!(
+                    "a single buffer needs {bytes} bytes, but `memory` allows {} in all; give a larger `memory`",
+                    self.shared.limit
+                ),
             ));
         }
         let mut used = self.shared.used.lock().unwrap_or_else(PoisonError::into_inner);
         while *used + bytes > self.shared.limit {
             cancel.check()?;
             let wait = std::time::Duration::from_millis(50);
-            used = self.shared.freed.wait_timeout(used, wait).unwrap_or_else(PoisonError::into_inner).0;
+            used = self
+                .shared
+                .freed
+                .wait_timeout(used, wait)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         *used += bytes;
         Ok(Guard { shared: Arc::clone(&self.shared), bytes })

@@ -7,7 +7,10 @@ use crate::{Error, Result};
 /// Runs `work`; a panic becomes the error that `error` makes of its message. What `work` was using must not be used again.
 pub fn caught<T>(work: impl FnOnce() -> Result<T>, error: impl FnOnce(&str) -> Error) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let what = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let what = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         Err(error(what.unwrap_or("unknown panic")))
     })
 }

@@ -30,13 +30,17 @@ impl Cancel {
 
     /// Whether the flag is raised.
     pub fn is_cancelled(&self) -> bool {
-        self.own.load(Ordering::Acquire) || self.parent.as_ref().is_some_and(|p| p.load(Ordering::Acquire))
+        self.own.load(Ordering::Acquire)
+            || self.parent.as_ref().is_some_and(|p| p.load(Ordering::Acquire))
     }
 
     /// `Err(CANCELLED)` once the flag is raised. Work calls it at least every few milliseconds.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() {
-            return Err(Error::new(Code::Cancelled, "the run was cancelled; run it again to go on where it stopped"));
+            return Err(Error::new(
+                Code::Cancelled,
+                "the run was cancelled; run it again to go on where it stopped",
+            ));
         }
         Ok(())
     }
@@ -77,8 +81,15 @@ impl Ctx {
             .num_threads(threads)
             .thread_name(|i| format!("longweave-{i}"))
             .build()
-            .map_err(|e| Error::new(Code::Internal, format!("cannot start {threads} threads: {e}")))?;
-        Ok(Ctx { budget: Budget::new(memory), pool: Arc::new(pool), cancel: Cancel::new(), progress: Arc::new(NoProgress) })
+            .map_err(|e| {
+                Error::new(Code::Internal, format!("cannot start {threads} threads: {e}"))
+            })?;
+        Ok(Ctx {
+            budget: Budget::new(memory),
+            pool: Arc::new(pool),
+            cancel: Cancel::new(),
+            progress: Arc::new(NoProgress),
+        })
     }
 
     /// The same context with a cancel flag of its own, which also follows this one's.

@@ -112,15 +112,23 @@ impl Error {
         }
         use io::ErrorKind as Kind;
         let (code, remedy) = match error.kind() {
-            Kind::StorageFull | Kind::QuotaExceeded => (Code::DiskFull, "; free some space and run again to go on where it stopped"),
-            Kind::ReadOnlyFilesystem | Kind::PermissionDenied if action != "read" && action != "open" => {
+            Kind::StorageFull | Kind::QuotaExceeded => {
+                (Code::DiskFull, "; free some space and run again to go on where it stopped")
+            }
+            Kind::ReadOnlyFilesystem | Kind::PermissionDenied
+                if action != "read" && action != "open" =>
+            {
                 (Code::OutputDenied, "; choose a directory that you may write to")
             }
-            Kind::FileTooLarge => (Code::Io, "; the system allows no file of this size: raise the limit (`ulimit -f`) and run again"),
+            Kind::FileTooLarge => (
+                Code::Io,
+                "; the system allows no file of this size: raise the limit (`ulimit -f`) and run again",
+            ),
             Kind::NotFound => (Code::InputNotFound, ""),
             _ => (Code::Io, ""),
         };
-        Error::new(code, format!("cannot {action} {}: {error}{remedy}", path.display())).with("file", path.display().to_string())
+        Error::new(code, format!("cannot {action} {}: {error}{remedy}", path.display()))
+            .with("file", path.display().to_string())
     }
 
     /// The error of ours that a reader wrapped as the system's ([`io::Error::other`]).
@@ -171,7 +179,11 @@ mod tests {
     #[test]
     fn code_names_are_distinct_and_screaming() {
         let mut names: Vec<_> = CATALOGUE.iter().map(|(code, _)| code.name()).collect();
-        assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')));
+        assert!(
+            names.iter().all(|n| n
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'))
+        );
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), CATALOGUE.len());
@@ -179,7 +191,8 @@ mod tests {
 
     #[test]
     fn an_error_of_ours_comes_out_of_a_reader_as_it_went_in() {
-        let wrapped = io::Error::other(Error::new(Code::InputChanged, "it changed").with("file", "x"));
+        let wrapped =
+            io::Error::other(Error::new(Code::InputChanged, "it changed").with("file", "x"));
         let error = Error::io(&wrapped, "read", Path::new("y"));
         assert_eq!((error.code(), error.message()), (Code::InputChanged, "it changed"));
         assert_eq!(error.details()["file"], "x");
@@ -187,10 +200,15 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_from_a_denied_one() {
-        let full = Error::io(&io::Error::from(io::ErrorKind::StorageFull), "write", Path::new("out/x"));
+        let full =
+            Error::io(&io::Error::from(io::ErrorKind::StorageFull), "write", Path::new("out/x"));
         assert_eq!(full.code(), Code::DiskFull);
         assert!(full.message().contains("out/x"));
-        let denied = Error::io(&io::Error::from(io::ErrorKind::PermissionDenied), "create", Path::new("out"));
+        let denied = Error::io(
+            &io::Error::from(io::ErrorKind::PermissionDenied),
+            "create",
+            Path::new("out"),
+        );
         assert_eq!(denied.code(), Code::OutputDenied);
     }
 }

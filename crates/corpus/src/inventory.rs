@@ -155,16 +155,26 @@ impl Inventory {
 
     /// Whether splits name files that there are, and files stand below the root: what is read from a file may say anything.
     pub fn is_sound(&self) -> bool {
-        let below = |path: &str| Path::new(path).components().all(|c| matches!(c, Component::Normal(_))) && !path.is_empty();
+        let below = |path: &str| {
+            Path::new(path).components().all(|c| matches!(c, Component::Normal(_)))
+                && !path.is_empty()
+        };
         let rises = |range: Range| match range {
             Range::Bytes { start, end } => start <= end,
             Range::RowGroups { start, end } => start <= end,
             _ => true,
         };
-        let exist = |split: &Split| u64::from(split.file) < self.files.len() as u64 && rises(split.range);
-        let within = |files: std::ops::Range<u32>| !files.is_empty() && u64::from(files.end) <= self.files.len() as u64;
+        let exist =
+            |split: &Split| u64::from(split.file) < self.files.len() as u64 && rises(split.range);
+        let within = |files: std::ops::Range<u32>| {
+            !files.is_empty() && u64::from(files.end) <= self.files.len() as u64
+        };
         self.files.iter().all(|file| below(&file.path))
-            && self.splits.iter().enumerate().all(|(i, split)| exist(split) && within(self.files_of(i)))
+            && self
+                .splits
+                .iter()
+                .enumerate()
+                .all(|(i, split)| exist(split) && within(self.files_of(i)))
     }
 
     /// The files of a split.
@@ -181,7 +191,9 @@ impl Inventory {
 pub fn split_bytes(inventory: &Inventory, split: usize) -> u64 {
     match inventory.splits[split].range {
         Range::Bytes { start, end } => end - start,
-        Range::Part { of, .. } => inventory.files[inventory.splits[split].file as usize].bytes / u64::from(of.max(1)),
+        Range::Part { of, .. } => {
+            inventory.files[inventory.splits[split].file as usize].bytes / u64::from(of.max(1))
+        }
         _ => inventory.files_of(split).map(|f| inventory.files[f as usize].bytes).sum(),
     }
 }
@@ -215,18 +227,30 @@ fn local_files(options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
     let mut files = Vec::with_capacity(found.len());
     for (path, kind) in found {
         let relative = path.strip_prefix(&root).map_err(|_| {
-            let message = format!("{} does not stand below the corpus root {}; give another `corpusRoot`", path.display(), root.display());
+            let message = format!(
+                "{} does not stand below the corpus root {}; give another `corpusRoot`",
+                path.display(),
+                root.display()
+            );
             Error::new(Code::OptionsInvalid, message).with("option", "corpusRoot")
         })?;
-        let parts: Option<Vec<&str>> = relative.components().map(|c| c.as_os_str().to_str()).collect();
-        let relative =
-            parts.ok_or_else(|| Error::new(Code::InputUnsupported, format!("the name of {} is not UTF-8; rename it", path.display())))?;
+        let parts: Option<Vec<&str>> =
+            relative.components().map(|c| c.as_os_str().to_str()).collect();
+        let relative = parts.ok_or_else(|| {
+            Error::new(
+                Code::InputUnsupported,
+                format!("the name of {} is not UTF-8; rename it", path.display()),
+            )
+        })?;
         let (bytes, modified_ns) = stamp(&path)?;
         files.push(InputFile { path: relative.join("/"), kind, bytes, modified_ns, etag: None });
     }
     let named = root.to_str().map(str::to_owned);
     let root = named.ok_or_else(|| {
-        let message = format!("the name of the corpus root {} is not UTF-8; rename it, or link to it", root.display());
+        let message = format!(
+            "the name of the corpus root {} is not UTF-8; rename it, or link to it",
+            root.display()
+        );
         Error::new(Code::InputUnsupported, message).with("path", root.display().to_string())
     })?;
     Ok((root, files))
@@ -234,20 +258,26 @@ fn local_files(options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
 
 /// A path or glob that matches nothing.
 pub(crate) fn nothing(path: &str) -> Error {
-    let message = format!("{path} matches no file that can be read (.jsonl, .ndjson, .json, each also .gz or .zst; .parquet; .txt, .md)");
+    let message = format!(
+        "{path} matches no file that can be read (.jsonl, .ndjson, .json, each also .gz or .zst; .parquet; .txt, .md)"
+    );
     Error::new(Code::InputNotFound, message).with("path", path)
 }
 
 /// A file of an unknown kind.
 pub(crate) fn unsupported(path: &str) -> Error {
-    let message = format!("{path} is of no kind that can be read: .jsonl, .ndjson, .json (each also .gz or .zst), .parquet, .txt, .md");
+    let message = format!(
+        "{path} is of no kind that can be read: .jsonl, .ndjson, .json (each also .gz or .zst), .parquet, .txt, .md"
+    );
     Error::new(Code::InputUnsupported, message).with("path", path)
 }
 
 /// A glob over paths with `/`; `path` is what the user gave.
 pub(crate) fn glob(pattern: &str, path: &str) -> Result<GlobMatcher> {
-    let bad =
-        |e: globset::Error| Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is no valid glob: {e}")).with("option", "corpus");
+    let bad = |e: globset::Error| {
+        Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is no valid glob: {e}"))
+            .with("option", "corpus")
+    };
     Ok(GlobBuilder::new(pattern).literal_separator(true).build().map_err(bad)?.compile_matcher())
 }
 
@@ -259,12 +289,19 @@ fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
             let real = fs::canonicalize(path).at("open", Path::new(path))?;
             let before = found.len();
             walk(&real, None, found)?;
-            return if found.len() > before || found.keys().any(|f| f.starts_with(&real)) { Ok(real) } else { Err(nothing()) };
+            return if found.len() > before || found.keys().any(|f| f.starts_with(&real)) {
+                Ok(real)
+            } else {
+                Err(nothing())
+            };
         }
         let kind = Kind::of(path).ok_or_else(|| unsupported(path))?;
         // A link keeps its own name: what it points to may be called anything.
         let name = Path::new(path).file_name().ok_or_else(nothing)?;
-        let parent = Path::new(path).parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = Path::new(path)
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let parent = fs::canonicalize(parent).at("open", parent)?;
         found.insert(parent.join(name), kind);
         return Ok(parent);
@@ -296,15 +333,22 @@ pub(crate) fn is_wild(step: &str) -> bool {
     step.contains(['*', '?', '[', '{'])
 }
 
-fn walk(base: &Path, glob: Option<&GlobMatcher>, found: &mut BTreeMap<PathBuf, Kind>) -> Result<()> {
-    let hidden = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
+fn walk(
+    base: &Path,
+    glob: Option<&GlobMatcher>,
+    found: &mut BTreeMap<PathBuf, Kind>,
+) -> Result<()> {
+    let hidden = |entry: &walkdir::DirEntry| {
+        entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.')
+    };
     for entry in WalkDir::new(base).follow_links(true).into_iter().filter_entry(|e| !hidden(e)) {
         let entry = match entry {
             Ok(entry) => entry,
             Err(e) if e.loop_ancestor().is_some() => continue,
             Err(e) => {
                 let path = e.path().unwrap_or(base).to_owned();
-                return Err(Error::new(Code::Io, format!("cannot read {}: {e}", path.display())).with("file", path.display().to_string()));
+                return Err(Error::new(Code::Io, format!("cannot read {}: {e}", path.display()))
+                    .with("file", path.display().to_string()));
             }
         };
         let relative = entry.path().strip_prefix(base).unwrap_or(entry.path());
@@ -335,9 +379,13 @@ fn common(bases: &[PathBuf]) -> PathBuf {
 fn stamp(path: &Path) -> Result<(u64, u64)> {
     let metadata = fs::metadata(path).at("read", path)?;
     if !metadata.is_file() {
-        let message =
-            format!("{} is no regular file but a directory, pipe, socket or device; copy what it holds into a file", path.display());
-        return Err(Error::new(Code::InputUnsupported, message).with("path", path.display().to_string()));
+        let message = format!(
+            "{} is no regular file but a directory, pipe, socket or device; copy what it holds into a file",
+            path.display()
+        );
+        return Err(
+            Error::new(Code::InputUnsupported, message).with("path", path.display().to_string())
+        );
     }
     let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     Ok((metadata.len(), modified.map_or(0, |d| d.as_nanos() as u64)))
@@ -360,7 +408,10 @@ pub fn check_file_unchanged(inventory: &Inventory, file: u32) -> Result<()> {
     let path = inventory.path(file);
     let then = &inventory.files[file as usize];
     if stamp(&path)? != (then.bytes, then.modified_ns) {
-        let message = format!("{} has changed since the run was prepared; begin again in another output directory", path.display());
+        let message = format!(
+            "{} has changed since the run was prepared; begin again in another output directory",
+            path.display()
+        );
         return Err(Error::new(Code::InputChanged, message).with("file", then.path.as_str()));
     }
     Ok(())
@@ -372,11 +423,14 @@ fn divide(ctx: &Ctx, inventory: &Inventory, split_bytes: u64) -> Result<Vec<Spli
     let mut splits: Vec<Split> = Vec::new();
     let mut shared = 0;
     for (number, file) in inventory.files.iter().enumerate() {
-        let number = u32::try_from(number).map_err(|_| Error::new(Code::TooManyRows, "the corpus has more than 2³²−1 files"))?;
+        let number = u32::try_from(number)
+            .map_err(|_| Error::new(Code::TooManyRows, "the corpus has more than 2³²−1 files"))?;
         let split = |range: Range| Split { file: number, range };
         match file.kind {
             _ if file.bytes <= size => match splits.last_mut() {
-                Some(Split { range: Range::Files { end }, .. }) if *end == number && shared + file.bytes <= size => {
+                Some(Split { range: Range::Files { end }, .. })
+                    if *end == number && shared + file.bytes <= size =>
+                {
                     *end = number + 1;
                     shared += file.bytes;
                 }
@@ -388,16 +442,25 @@ fn divide(ctx: &Ctx, inventory: &Inventory, split_bytes: u64) -> Result<Vec<Spli
             Kind::Text => splits.push(split(Range::Files { end: number + 1 })),
             Kind::Jsonl(Packing::Plain) => {
                 let parts = file.bytes.div_ceil(size);
-                let at = |i: u64| (u128::from(file.bytes) * u128::from(i) / u128::from(parts)) as u64;
-                splits.extend((0..parts).map(|i| split(Range::Bytes { start: at(i), end: at(i + 1) })));
+                let at =
+                    |i: u64| (u128::from(file.bytes) * u128::from(i) / u128::from(parts)) as u64;
+                splits.extend(
+                    (0..parts).map(|i| split(Range::Bytes { start: at(i), end: at(i + 1) })),
+                );
             }
             Kind::Jsonl(_) => {
-                let of = u32::try_from(file.bytes.div_ceil((size / PACKED_RATIO).max(1))).unwrap_or(u32::MAX).min(MOST_PARTS);
+                let of = u32::try_from(file.bytes.div_ceil((size / PACKED_RATIO).max(1)))
+                    .unwrap_or(u32::MAX)
+                    .min(MOST_PARTS);
                 splits.extend((0..of).map(|part| split(Range::Part { part, of })));
             }
             Kind::Parquet => {
                 let (mut start, mut bytes) = (0, 0);
-                let groups = crate::parquet_rows::group_bytes(&CorpusFile::open(ctx, &inventory.root, file)?)?;
+                let groups = crate::parquet_rows::group_bytes(&CorpusFile::open(
+                    ctx,
+                    &inventory.root,
+                    file,
+                )?)?;
                 for (i, group) in groups.iter().enumerate() {
                     bytes += group;
                     if bytes >= size || i + 1 == groups.len() {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::CorpusOptions;
 use crate::lines::KEPT;
@@ -35,7 +37,11 @@ impl Fields {
 }
 
 /// Parses one line. `Err` says in words what is wrong.
-pub(crate) fn parse(line: &str, options: &CorpusOptions, fields: &mut Fields) -> Result<(), String> {
+pub(crate) fn parse(
+    line: &str,
+    options: &CorpusOptions,
+    fields: &mut Fields,
+) -> Result<(), String> {
     fields.clear();
     let mut deserializer = serde_json::Deserializer::from_str(line);
     let row = Row { options, fields };
@@ -45,7 +51,11 @@ pub(crate) fn parse(line: &str, options: &CorpusOptions, fields: &mut Fields) ->
         let (what, column) = text.rsplit_once(" at line 1 column ").unwrap_or((&text, ""));
         let told = &what[..what.floor_char_boundary(LONGEST_REASON)];
         let more = if told.len() < what.len() { "…" } else { "" };
-        if column.is_empty() { format!("{told}{more}") } else { format!("{told}{more} at column {column}") }
+        if column.is_empty() {
+            format!("{told}{more}")
+        } else {
+            format!("{told}{more} at column {column}")
+        }
     })
 }
 
@@ -74,7 +84,8 @@ impl<'de> Visitor<'de> for Row<'_> {
         let is = |key: &str, field: &Option<String>| field.as_deref() == Some(key);
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
             let (is_text, is_id) = (key == options.text_field, is(&key, &options.id_field));
-            let (is_source, is_query) = (is(&key, &options.source_field), is(&key, &options.query_field));
+            let (is_source, is_query) =
+                (is(&key, &options.source_field), is(&key, &options.query_field));
             // A field may serve more than once (text and id, say): its first role reads it, the others copy.
             if is_text {
                 fields.text.clear();
@@ -90,7 +101,8 @@ impl<'de> Visitor<'de> for Row<'_> {
                 fields.has_id = true;
             } else if is_source {
                 fields.source.clear();
-                fields.has_source = map.next_value_seed(Optional { out: &mut fields.source, what: &key })?;
+                fields.has_source =
+                    map.next_value_seed(Optional { out: &mut fields.source, what: &key })?;
             } else if is_query {
                 fields.queries.clear();
                 map.next_value_seed(Queries { out: &mut fields.queries, what: &key })?;
@@ -137,7 +149,12 @@ impl<'de> Visitor<'de> for Text<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a string{} in the field \"{}\"", if self.numbers { " or an integer" } else { "" }, self.what)
+        write!(
+            f,
+            "a string{} in the field \"{}\"",
+            if self.numbers { " or an integer" } else { "" },
+            self.what
+        )
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
@@ -224,8 +241,9 @@ impl<'de> Visitor<'de> for Queries<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(query) =
-            list.next_element::<String>().map_err(|e| A::Error::custom(format!("{e} in the field \"{}\"", self.what)))?
+        while let Some(query) = list
+            .next_element::<String>()
+            .map_err(|e| A::Error::custom(format!("{e} in the field \"{}\"", self.what)))?
         {
             self.out.push(query);
         }

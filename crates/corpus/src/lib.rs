@@ -16,7 +16,10 @@ mod source;
 mod spool;
 mod vectors;
 
-pub use inventory::{InputFile, Inventory, Kind, Packing, Range, Split, check_file_unchanged, check_unchanged, inventory, split_bytes};
+pub use inventory::{
+    InputFile, Inventory, Kind, Packing, Range, Split, check_file_unchanged, check_unchanged,
+    inventory, split_bytes,
+};
 pub use options::CorpusOptions;
 pub use parts::spool_file;
 pub use row::{Bad, Content, Document, Row, RowReader, count_rows, default_id};

@@ -75,7 +75,12 @@ pub(crate) enum Line {
 }
 
 impl Lines {
-    pub(crate) fn open(ctx: &Ctx, source: &CorpusFile, packing: Packing, range: Range) -> Result<Lines> {
+    pub(crate) fn open(
+        ctx: &Ctx,
+        source: &CorpusFile,
+        packing: Packing,
+        range: Range,
+    ) -> Result<Lines> {
         let path = source.path();
         let (mut at, mut end) = (0, u64::MAX);
         let mut inside_line = false;
@@ -94,9 +99,21 @@ impl Lines {
             file.read_exact(&mut before).at("read", path)?;
             inside_line = before[0] != b'\n';
         }
-        let input = unpacked(ctx, BufReader::with_capacity(BUFFER, file), packing).at("read", path)?;
+        let input =
+            unpacked(ctx, BufReader::with_capacity(BUFFER, file), packing).at("read", path)?;
         let (path, cancel, window_log) = (path.to_owned(), ctx.cancel.clone(), window_log(ctx));
-        let mut lines = Lines { input, path, packing, at, end, taken: 0, first, begun: None, cancel, window_log };
+        let mut lines = Lines {
+            input,
+            path,
+            packing,
+            at,
+            end,
+            taken: 0,
+            first,
+            begun: None,
+            cancel,
+            window_log,
+        };
         if inside_line {
             lines.skip_line()?;
             lines.taken = 0;
@@ -125,7 +142,12 @@ impl Lines {
 
     /// Whether the next row's line has more than `bytes` bytes, as far as `limits` let it be kept, and whether there is none; it is read into `line`
     /// no further than that takes.
-    pub(crate) fn is_longer(&mut self, line: &mut Vec<u8>, limits: Limits, bytes: u64) -> Result<(bool, bool)> {
+    pub(crate) fn is_longer(
+        &mut self,
+        line: &mut Vec<u8>,
+        limits: Limits,
+        bytes: u64,
+    ) -> Result<(bool, bool)> {
         self.read_on(line, limits, bytes)?;
         Ok((self.begun.as_ref().is_some_and(|begun| !begun.ended), self.begun.is_none()))
     }
@@ -156,10 +178,12 @@ impl Lines {
                 let taken = part.len() + usize::from(end.is_some());
                 self.take(taken);
             }
-            if begun.ended && std::mem::take(&mut begun.first) && line.starts_with(BYTE_ORDER_MARK) {
+            if begun.ended && std::mem::take(&mut begun.first) && line.starts_with(BYTE_ORDER_MARK)
+            {
                 line.drain(..BYTE_ORDER_MARK.len());
             }
-            let row = !begun.ended || begun.too_long || begun.no_room || begun.more || !is_blank(line);
+            let row =
+                !begun.ended || begun.too_long || begun.no_room || begun.more || !is_blank(line);
             if row {
                 self.begun = Some(begun);
                 return Ok(());
@@ -200,10 +224,16 @@ impl Lines {
 }
 
 /// What a packed file holds.
-pub(crate) fn unpacked(ctx: &Ctx, packed: impl BufRead + Send + 'static, packing: Packing) -> io::Result<Box<dyn BufRead + Send>> {
+pub(crate) fn unpacked(
+    ctx: &Ctx,
+    packed: impl BufRead + Send + 'static,
+    packing: Packing,
+) -> io::Result<Box<dyn BufRead + Send>> {
     Ok(match packing {
         Packing::Plain => Box::new(packed),
-        Packing::Gzip => Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(packed))),
+        Packing::Gzip => {
+            Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(packed)))
+        }
         Packing::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
             decoder.window_log_max(window_log(ctx))?;
@@ -250,7 +280,12 @@ pub(crate) fn window_log(ctx: &Ctx) -> u32 {
 }
 
 /// An error while reading a packed file is damage, or a window too large, unless a remote store failed; of a plain one, the system's.
-pub(crate) fn unreadable(error: &io::Error, path: &Path, packing: Packing, window_log: u32) -> Error {
+pub(crate) fn unreadable(
+    error: &io::Error,
+    path: &Path,
+    packing: Packing,
+    window_log: u32,
+) -> Error {
     if let Some(own) = Error::within(error) {
         return own;
     }

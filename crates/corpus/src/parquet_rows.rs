@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::types::{
+    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 use longweave_common::{Code, Ctx, Error, Result, caught};
 use longweave_storage::{Pages, Room, check_parquet_footer};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
 use parquet::basic::{Compression, Type as Physical};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, ParquetMetaData};
@@ -57,32 +62,55 @@ struct BatchSource {
 impl BatchSource {
     /// A reader of all but the first `skip` rows.
     fn reader(&self, path: &Path, skip: u64) -> Result<ParquetRecordBatchReader> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.pages.clone(), self.metadata.clone());
-        let builder = builder.with_projection(self.mask.clone()).with_row_groups(self.groups.clone()).with_batch_size(self.batch_rows);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            self.pages.clone(),
+            self.metadata.clone(),
+        );
+        let builder = builder
+            .with_projection(self.mask.clone())
+            .with_row_groups(self.groups.clone())
+            .with_batch_size(self.batch_rows);
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        unless_failed(path, &self.file, || if skip > 0 { builder.with_offset(skip).build() } else { builder.build() })
+        unless_failed(path, &self.file, || {
+            if skip > 0 { builder.with_offset(skip).build() } else { builder.build() }
+        })
     }
 }
 
 /// A Parquet file that cannot be read on.
 pub(crate) fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    let message = format!("{} is truncated, damaged or no Parquet file ({error}); fetch or write it again", path.display());
+    let message = format!(
+        "{} is truncated, damaged or no Parquet file ({error}); fetch or write it again",
+        path.display()
+    );
     Error::new(Code::InputTruncated, message).with("file", path.display().to_string())
 }
 
 /// Runs `work` of the library, which panics on some damage.
-pub(crate) fn unless_damaged<T, E: std::fmt::Display>(path: &Path, work: impl FnOnce() -> std::result::Result<T, E>) -> Result<T> {
+pub(crate) fn unless_damaged<T, E: std::fmt::Display>(
+    path: &Path,
+    work: impl FnOnce() -> std::result::Result<T, E>,
+) -> Result<T> {
     caught(|| work().map_err(|e| damaged(path, &e)), |what| damaged(path, &what))
 }
 
 /// As [`unless_damaged`]; an error of reading `file` is what it was.
-fn unless_failed<T, E: std::fmt::Display>(path: &Path, file: &Positions, work: impl FnOnce() -> std::result::Result<T, E>) -> Result<T> {
+fn unless_failed<T, E: std::fmt::Display>(
+    path: &Path,
+    file: &Positions,
+    work: impl FnOnce() -> std::result::Result<T, E>,
+) -> Result<T> {
     unless_damaged(path, work).map_err(|damage| file.failure().unwrap_or(damage))
 }
 
-pub(crate) fn open(path: &Path, file: &Positions) -> Result<ParquetRecordBatchReaderBuilder<Positions>> {
+pub(crate) fn open(
+    path: &Path,
+    file: &Positions,
+) -> Result<ParquetRecordBatchReaderBuilder<Positions>> {
     unless_failed(path, file, || check_parquet_footer(file))?;
-    unless_failed(path, file, || ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), skipping()))
+    unless_failed(path, file, || {
+        ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), skipping())
+    })
 }
 
 /// Bytes of each row group, compressed.
@@ -99,13 +127,31 @@ pub(crate) fn skipping() -> ArrowReaderOptions {
 }
 
 /// The file's metadata with the wanted columns' strings as mere bytes.
-fn as_bytes(metadata: &ParquetMetaData, wanted: &[&String]) -> Result<ParquetMetaData, ParquetError> {
+fn as_bytes(
+    metadata: &ParquetMetaData,
+    wanted: &[&String],
+) -> Result<ParquetMetaData, ParquetError> {
     let file = metadata.file_metadata();
     let root = file.schema_descr().root_schema();
-    let field = |field: &TypePtr| if wanted.iter().any(|name| *name == field.name()) { bare(field) } else { Ok(Arc::clone(field)) };
+    let field = |field: &TypePtr| {
+        if wanted.iter().any(|name| *name == field.name()) {
+            bare(field)
+        } else {
+            Ok(Arc::clone(field))
+        }
+    };
     let fields = root.get_fields().iter().map(field).collect::<Result<Vec<_>, _>>()?;
-    let schema = SchemaDescriptor::new(Arc::new(Type::group_type_builder(root.name()).with_fields(fields).build()?));
-    let file = FileMetaData::new(file.version(), file.num_rows(), file.created_by().map(str::to_owned), None, Arc::new(schema), None);
+    let schema = SchemaDescriptor::new(Arc::new(
+        Type::group_type_builder(root.name()).with_fields(fields).build()?,
+    ));
+    let file = FileMetaData::new(
+        file.version(),
+        file.num_rows(),
+        file.created_by().map(str::to_owned),
+        None,
+        Arc::new(schema),
+        None,
+    );
     Ok(ParquetMetaData::new(file, metadata.row_groups().to_vec()))
 }
 
@@ -122,7 +168,9 @@ fn bare(column: &TypePtr) -> Result<TypePtr, ParquetError> {
             .with_fields(fields)
             .build()?
     } else if column.get_physical_type() == Physical::BYTE_ARRAY {
-        Type::primitive_type_builder(info.name(), Physical::BYTE_ARRAY).with_repetition(repetition).build()?
+        Type::primitive_type_builder(info.name(), Physical::BYTE_ARRAY)
+            .with_repetition(repetition)
+            .build()?
     } else {
         return Ok(Arc::clone(column));
     };
@@ -140,18 +188,31 @@ fn viewed(field: &FieldRef) -> FieldRef {
 }
 
 fn wanted(options: &CorpusOptions) -> Vec<(&'static str, &String)> {
-    let optional = [("idField", &options.id_field), ("sourceField", &options.source_field), ("queryField", &options.query_field)];
+    let optional = [
+        ("idField", &options.id_field),
+        ("sourceField", &options.source_field),
+        ("queryField", &options.query_field),
+    ];
     let mut wanted = vec![("textField", &options.text_field)];
-    wanted.extend(optional.into_iter().filter_map(|(name, field)| field.as_ref().map(|f| (name, f))));
+    wanted
+        .extend(optional.into_iter().filter_map(|(name, field)| field.as_ref().map(|f| (name, f))));
     wanted
 }
 
-fn check_columns(path: &Path, builder: &ParquetRecordBatchReaderBuilder<Positions>, options: &CorpusOptions) -> Result<()> {
+fn check_columns(
+    path: &Path,
+    builder: &ParquetRecordBatchReaderBuilder<Positions>,
+    options: &CorpusOptions,
+) -> Result<()> {
     let schema = builder.schema();
     for (option, column) in wanted(options) {
         let Ok(field) = schema.field_with_name(column) else {
             let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-            let message = format!("{} has no column \"{column}\" (`{option}`); it has {}", path.display(), columns.join(", "));
+            let message = format!(
+                "{} has no column \"{column}\" (`{option}`); it has {}",
+                path.display(),
+                columns.join(", ")
+            );
             return Err(Error::new(Code::MissingColumn, message)
                 .with("file", path.display().to_string())
                 .with("column", column.as_str())
@@ -169,21 +230,38 @@ fn check_columns(path: &Path, builder: &ParquetRecordBatchReaderBuilder<Position
                 "queryField" => "strings or lists of strings",
                 _ => "strings",
             };
-            let message = format!("the column \"{column}\" (`{option}`) of {} holds {}, not {expected}", path.display(), field.data_type());
-            return Err(Error::new(Code::MissingColumn, message).with("file", path.display().to_string()).with("column", column.as_str()));
+            let message = format!(
+                "the column \"{column}\" (`{option}`) of {} holds {}, not {expected}",
+                path.display(),
+                field.data_type()
+            );
+            return Err(Error::new(Code::MissingColumn, message)
+                .with("file", path.display().to_string())
+                .with("column", column.as_str()));
         }
     }
     Ok(())
 }
 
 impl ParquetRows {
-    pub(crate) fn open(ctx: &Ctx, source: &CorpusFile, options: &CorpusOptions, range: Range) -> Result<ParquetRows> {
+    pub(crate) fn open(
+        ctx: &Ctx,
+        source: &CorpusFile,
+        options: &CorpusOptions,
+        range: Range,
+    ) -> Result<ParquetRows> {
         let (path, file) = (source.path(), source.positions()?);
         let builder = open(path, &file)?;
         check_columns(path, &builder, options)?;
         let names: Vec<&String> = wanted(options).into_iter().map(|(_, name)| name).collect();
         let is_wanted = |name: &str| names.iter().any(|wanted| *wanted == name);
-        let columns = builder.schema().fields().iter().enumerate().filter(|(_, f)| is_wanted(f.name())).map(|(i, _)| i);
+        let columns = builder
+            .schema()
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| is_wanted(f.name()))
+            .map(|(i, _)| i);
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
         let all = builder.metadata().row_groups();
         let groups: Vec<usize> = match range {
@@ -196,15 +274,25 @@ impl ParquetRows {
         let of = |&i: &usize| all[i].total_byte_size().max(0) / all[i].num_rows().max(1);
         let row_bytes = groups.iter().map(of).max().unwrap_or(0).max(1);
         let batch_rows = (BATCH_BYTES / row_bytes).clamp(1, 4096) as usize;
-        let gzip = all.iter().flat_map(|group| group.columns()).any(|column| matches!(column.compression(), Compression::GZIP(_)));
-        let claimed = groups.iter().fold(0, |sum: u64, &i| sum.saturating_add(all[i].num_rows().max(0) as u64));
+        let gzip = all
+            .iter()
+            .flat_map(|group| group.columns())
+            .any(|column| matches!(column.compression(), Compression::GZIP(_)));
+        let claimed = groups
+            .iter()
+            .fold(0, |sum: u64, &i| sum.saturating_add(all[i].num_rows().max(0) as u64));
 
         let metadata = unless_damaged(path, || {
             let bytes = Arc::new(as_bytes(builder.metadata(), &names)?);
             let plain = ArrowReaderMetadata::try_new(Arc::clone(&bytes), skipping())?;
-            let field = |field: &FieldRef| if is_wanted(field.name()) { viewed(field) } else { Arc::clone(field) };
+            let field = |field: &FieldRef| {
+                if is_wanted(field.name()) { viewed(field) } else { Arc::clone(field) }
+            };
             let fields: Vec<FieldRef> = plain.schema().fields().iter().map(field).collect();
-            ArrowReaderMetadata::try_new(bytes, ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))))
+            ArrowReaderMetadata::try_new(
+                bytes,
+                ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))),
+            )
         })?;
         let room = Room::new(ctx.budget.limit() / 4);
         let pages = Pages::new(file.clone(), gzip, Arc::clone(&room));
@@ -235,7 +323,8 @@ impl ParquetRows {
             self.before += self.batch.take().map_or(0, |b| b.num_rows() as u64);
             self.row = 0;
             self.source.room.free();
-            let read = unless_failed(&self.path, &self.source.file, || self.reader.next().transpose());
+            let read =
+                unless_failed(&self.path, &self.source.file, || self.reader.next().transpose());
             match read {
                 Err(_) if self.source.room.was_exceeded() => {
                     if self.source.batch_rows == 1 {
@@ -247,7 +336,10 @@ impl ParquetRows {
                 }
                 Err(e) => return Err(e),
                 Ok(None) if self.before < self.claimed => {
-                    let what = format!("its row groups are said to have {} rows, but hold {}", self.claimed, self.before);
+                    let what = format!(
+                        "its row groups are said to have {} rows, but hold {}",
+                        self.claimed, self.before
+                    );
                     return Err(damaged(&self.path, &what));
                 }
                 Ok(None) => return Ok(false),
@@ -274,8 +366,12 @@ impl ParquetRows {
         let names = [Some(&self.text), self.id.as_ref(), self.source_column.as_ref()];
         let column = |name: &String| self.batch.as_ref()?.column_by_name(name);
         let columns = names.into_iter().flatten().filter_map(column);
-        let length =
-            |column: &ArrayRef| column.as_binary_view_opt().filter(|c| !c.is_null(self.row)).map_or(0, |c| c.value(self.row).len() as u64);
+        let length = |column: &ArrayRef| {
+            column
+                .as_binary_view_opt()
+                .filter(|c| !c.is_null(self.row))
+                .map_or(0, |c| c.value(self.row).len() as u64)
+        };
         Ok((columns.map(length).sum::<u64>() > bytes, false))
     }
 
@@ -288,13 +384,23 @@ impl ParquetRows {
         let row = self.row;
         self.row += 1;
         fields.clear();
-        let column = |name: &Option<String>| name.as_ref().and_then(|n| self.batch.as_ref()?.column_by_name(n)).filter(|c| !c.is_null(row));
+        let column = |name: &Option<String>| {
+            name.as_ref()
+                .and_then(|n| self.batch.as_ref()?.column_by_name(n))
+                .filter(|c| !c.is_null(row))
+        };
         let Some(text) = column(&Some(self.text.clone())) else {
-            return Ok(Some(Some(Bad::new(Code::BadRow, format!("the column \"{}\" (`textField`) is null", self.text)))));
+            return Ok(Some(Some(Bad::new(
+                Code::BadRow,
+                format!("the column \"{}\" (`textField`) is null", self.text),
+            ))));
         };
         let not_utf8 = |what: Invalid, name: &Option<String>| {
             let column = name.as_ref().unwrap_or(&self.text);
-            Some(Bad::new(Code::BadUtf8, format!("invalid UTF-8 at byte {} of the column \"{column}\"", what.0)))
+            Some(Bad::new(
+                Code::BadUtf8,
+                format!("invalid UTF-8 at byte {} of the column \"{column}\"", what.0),
+            ))
         };
         fields.has_text = true;
         if let Err(what) = string(text, row, &mut fields.text) {

@@ -33,7 +33,10 @@ fn name(file: u32, part: u32) -> String {
 pub(crate) fn path(options: &CorpusOptions, file: u32, part: u32) -> Result<PathBuf> {
     match &options.spool {
         Some(spool) => Ok(spool.join(name(file, part))),
-        None => Err(Error::new(Code::Internal, "a part of a packed file is asked for where none are spooled")),
+        None => Err(Error::new(
+            Code::Internal,
+            "a part of a packed file is asked for where none are spooled",
+        )),
     }
 }
 
@@ -55,21 +58,32 @@ impl Read for Counting {
 /// thread, packed and not.
 ///
 /// Errors: `INPUT_TRUNCATED`, `INPUT_NOT_FOUND`, `CANCELLED`, those of writing.
-pub fn spool_file(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, file: u32, parts: u32) -> Result<Vec<FileRecord>> {
+pub fn spool_file(
+    ctx: &Ctx,
+    options: &CorpusOptions,
+    inventory: &Inventory,
+    file: u32,
+    parts: u32,
+) -> Result<Vec<FileRecord>> {
     let source = inventory.path(file);
-    let Kind::Jsonl(packing @ (Packing::Gzip | Packing::Zstd)) = inventory.files[file as usize].kind else {
+    let Kind::Jsonl(packing @ (Packing::Gzip | Packing::Zstd)) =
+        inventory.files[file as usize].kind
+    else {
         return Err(Error::new(Code::Internal, format!("{} is not packed", source.display())));
     };
-    let frames = ctx.pool.current_num_threads().min((ctx.budget.limit() / 8) as usize / FRAME_BYTES).max(1);
+    let frames =
+        ctx.pool.current_num_threads().min((ctx.budget.limit() / 8) as usize / FRAME_BYTES).max(1);
     let _held = ctx.budget.reserve(2 * (frames * FRAME_BYTES) as u64, &ctx.cancel)?;
     let consumed = Arc::new(AtomicU64::new(0));
     let counting = Counting {
-        file: CorpusFile::open(ctx, &inventory.root, &inventory.files[file as usize])?.read_from(0, u64::MAX)?,
+        file: CorpusFile::open(ctx, &inventory.root, &inventory.files[file as usize])?
+            .read_from(0, u64::MAX)?,
         bytes: Arc::clone(&consumed),
     };
     let mut input = Cutter {
         cancel: &ctx.cancel,
-        input: unpacked(ctx, BufReader::with_capacity(BUFFER, counting), packing).at("read", &source)?,
+        input: unpacked(ctx, BufReader::with_capacity(BUFFER, counting), packing)
+            .at("read", &source)?,
         path: &source,
         packing,
         window_log: window_log(ctx),
@@ -82,7 +96,11 @@ pub fn spool_file(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, fil
     for part in 0..parts {
         let target = path(options, file, part)?;
         let mut output = AtomicFile::create(&target)?;
-        let limit = if part + 1 == parts { u64::MAX } else { (u128::from(bytes) * u128::from(part + 1) / u128::from(parts)) as u64 };
+        let limit = if part + 1 == parts {
+            u64::MAX
+        } else {
+            (u128::from(bytes) * u128::from(part + 1) / u128::from(parts)) as u64
+        };
         // A part in which no line begins is an empty frame.
         output.put(&zstd::bulk::compress(&[], LEVEL).at("write", &target)?)?;
         let mut open = true;
@@ -97,7 +115,10 @@ pub fn spool_file(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, fil
                 }
             }
             let pack = |text: &Vec<u8>| zstd::bulk::compress(text, LEVEL);
-            let packed: Vec<Vec<u8>> = ctx.pool.install(|| texts.par_iter().map(pack).collect::<io::Result<_>>()).at("write", &target)?;
+            let packed: Vec<Vec<u8>> = ctx
+                .pool
+                .install(|| texts.par_iter().map(pack).collect::<io::Result<_>>())
+                .at("write", &target)?;
             for frame in &packed {
                 output.put(frame)?;
             }
@@ -129,7 +150,10 @@ impl Cutter<'_> {
     fn fill(&mut self, text: &mut Vec<u8>, more: impl Fn() -> bool) -> Result<bool> {
         while text.len() < FRAME_BYTES {
             self.cancel.check()?;
-            let available = self.input.fill_buf().map_err(|e| unreadable(&e, self.path, self.packing, self.window_log))?;
+            let available = self
+                .input
+                .fill_buf()
+                .map_err(|e| unreadable(&e, self.path, self.packing, self.window_log))?;
             if available.is_empty() {
                 return Ok(false);
             }
@@ -137,7 +161,8 @@ impl Cutter<'_> {
             let end = memchr(b'\n', room);
             let taken = end.map_or(room.len(), |at| at + 1);
             // One byte more than may be, so that readers see that it is too long.
-            let kept = (self.most + 1).saturating_sub(self.line).min(end.unwrap_or(taken) as u64) as usize;
+            let kept =
+                (self.most + 1).saturating_sub(self.line).min(end.unwrap_or(taken) as u64) as usize;
             text.extend_from_slice(&room[..kept]);
             self.line += kept as u64;
             if end.is_some() {

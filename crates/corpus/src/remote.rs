@@ -24,9 +24,16 @@ pub(crate) fn place(root: &str, path: &str) -> PathBuf {
 ///
 /// Errors: as `inventory`; `OPTIONS_INVALID` where local and remote paths, or two kinds of remote ones, are mixed.
 pub(crate) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
-    let refuse = |option: &str, message: String| Err(Error::new(Code::OptionsInvalid, message).with("option", option));
+    let refuse = |option: &str, message: String| {
+        Err(Error::new(Code::OptionsInvalid, message).with("option", option))
+    };
     if let Some(local) = options.paths.iter().find(|path| !is_remote(path)) {
-        return refuse("corpus", format!("`corpus` names URLs and the local path {local}; give either, or copy the files to one place"));
+        return refuse(
+            "corpus",
+            format!(
+                "`corpus` names URLs and the local path {local}; give either, or copy the files to one place"
+            ),
+        );
     }
     let remote = Remote::open(cancel)?;
     let mut found: BTreeMap<Location, (Kind, Stat)> = BTreeMap::new();
@@ -35,7 +42,10 @@ pub(crate) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String,
         bases.push(find(&remote, path, &mut found)?);
     }
     if let Some(other) = bases.iter().find(|base| base.scheme() != bases[0].scheme()) {
-        return refuse("corpus", format!("`corpus` names {} and {other}; give URLs of one kind", bases[0]));
+        return refuse(
+            "corpus",
+            format!("`corpus` names {} and {other}; give URLs of one kind", bases[0]),
+        );
     }
     let root = match &options.root {
         Some(root) => root.trim_end_matches('/').to_owned(),
@@ -44,16 +54,35 @@ pub(crate) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String,
     let mut files = Vec::with_capacity(found.len());
     for (at, (kind, stat)) in found {
         let whole = at.to_string();
-        let Some(path) = whole.strip_prefix(&root).map(|rest| rest.trim_start_matches('/')).filter(|path| url(&root, path) == whole) else {
-            return refuse("corpusRoot", format!("{whole} does not stand below the corpus root {root}; give another `corpusRoot`"));
+        let Some(path) = whole
+            .strip_prefix(&root)
+            .map(|rest| rest.trim_start_matches('/'))
+            .filter(|path| url(&root, path) == whole)
+        else {
+            return refuse(
+                "corpusRoot",
+                format!(
+                    "{whole} does not stand below the corpus root {root}; give another `corpusRoot`"
+                ),
+            );
         };
-        files.push(InputFile { path: path.to_owned(), kind, bytes: stat.bytes, modified_ns: 0, etag: Some(stat.etag) });
+        files.push(InputFile {
+            path: path.to_owned(),
+            kind,
+            bytes: stat.bytes,
+            modified_ns: 0,
+            etag: Some(stat.etag),
+        });
     }
     Ok((root, files))
 }
 
 /// Adds the files that `path` names to `found`; the place that they start from.
-fn find(remote: &Remote, path: &str, found: &mut BTreeMap<Location, (Kind, Stat)>) -> Result<Location> {
+fn find(
+    remote: &Remote,
+    path: &str,
+    found: &mut BTreeMap<Location, (Kind, Stat)>,
+) -> Result<Location> {
     let at = Location::parse(path)?;
     let steps: Vec<&str> = at.key().split('/').collect();
     let fixed = steps.iter().take_while(|step| !is_wild(step)).count();

@@ -75,15 +75,26 @@ enum Source {
 
 impl Source {
     /// Opens file number `number` of a corpus below `root`, or the range of it.
-    fn open(ctx: &Ctx, options: &CorpusOptions, root: &str, number: u32, file: &InputFile, range: Range) -> Result<Source> {
+    fn open(
+        ctx: &Ctx,
+        options: &CorpusOptions,
+        root: &str,
+        number: u32,
+        file: &InputFile,
+        range: Range,
+    ) -> Result<Source> {
         let listed = || CorpusFile::open(ctx, root, file);
         Ok(match (file.kind, range) {
             (Kind::Jsonl(_), Range::Part { part, .. }) => {
                 let spooled = CorpusFile::local(parts::path(options, number, part)?);
                 Source::Lines(Lines::open(ctx, &spooled, Packing::Zstd, range)?)
             }
-            (Kind::Jsonl(packing), _) => Source::Lines(Lines::open(ctx, &listed()?, packing, range)?),
-            (Kind::Parquet, _) => Source::Parquet(Box::new(ParquetRows::open(ctx, &listed()?, options, range)?)),
+            (Kind::Jsonl(packing), _) => {
+                Source::Lines(Lines::open(ctx, &listed()?, packing, range)?)
+            }
+            (Kind::Parquet, _) => {
+                Source::Parquet(Box::new(ParquetRows::open(ctx, &listed()?, options, range)?))
+            }
             (Kind::Text, _) => Source::Text(listed()?),
         })
     }
@@ -119,7 +130,13 @@ impl RowReader {
     /// Opens a split whose first row has the number `first` in its file.
     ///
     /// Errors: `INPUT_NOT_FOUND`, `INPUT_TRUNCATED`, `MISSING_COLUMN`, `IO`.
-    pub fn open(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, split: usize, first: u64) -> Result<RowReader> {
+    pub fn open(
+        ctx: &Ctx,
+        options: &CorpusOptions,
+        inventory: &Inventory,
+        split: usize,
+        first: u64,
+    ) -> Result<RowReader> {
         ctx.cancel.check()?;
         let Split { file, range } = inventory.splits[split];
         Ok(RowReader {
@@ -130,9 +147,20 @@ impl RowReader {
             first_file: file,
             range,
             at: 0,
-            source: Source::open(ctx, options, &inventory.root, file, &inventory.files[file as usize], range)?,
+            source: Source::open(
+                ctx,
+                options,
+                &inventory.root,
+                file,
+                &inventory.files[file as usize],
+                range,
+            )?,
             number: first,
-            limits: Limits { max: most_line_bytes(options), room: ctx.budget.limit() / 4, wanted: u64::MAX },
+            limits: Limits {
+                max: most_line_bytes(options),
+                room: ctx.budget.limit() / 4,
+                wanted: u64::MAX,
+            },
             unpacked: 0,
             line: Vec::new(),
             fields: Fields::default(),
@@ -199,7 +227,12 @@ impl RowReader {
                     self.fields.id = default_id(file, number);
                 }
                 let Fields { text, id, source, has_source, queries, .. } = &self.fields;
-                Content::Document(Document { id, text, source: has_source.then_some(source.as_str()), queries })
+                Content::Document(Document {
+                    id,
+                    text,
+                    source: has_source.then_some(source.as_str()),
+                    queries,
+                })
             }
         };
         Ok(Some(Row { file: &file.path, number, content }))
@@ -212,13 +245,21 @@ impl RowReader {
         match &mut self.source {
             Source::Lines(lines) => Ok(match lines.next(&mut self.line, self.limits)? {
                 None => None,
-                Some(Line::NoRoom) => return Err(no_room(&self.files[self.at].path, self.number, self.limits.room)),
-                Some(Line::TooLong) => {
-                    Some(Some(Bad::new(Code::DocumentTooLarge, format!("the line is longer than a document of {max} bytes can be"))))
+                Some(Line::NoRoom) => {
+                    return Err(no_room(&self.files[self.at].path, self.number, self.limits.room));
                 }
+                Some(Line::TooLong) => Some(Some(Bad::new(
+                    Code::DocumentTooLarge,
+                    format!("the line is longer than a document of {max} bytes can be"),
+                ))),
                 Some(Line::Whole) => Some(match std::str::from_utf8(&self.line) {
-                    Err(e) => Some(Bad::new(Code::BadUtf8, format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))),
-                    Ok(line) => json::parse(line, &self.options, &mut self.fields).err().map(|reason| Bad::new(Code::BadRow, reason)),
+                    Err(e) => Some(Bad::new(
+                        Code::BadUtf8,
+                        format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()),
+                    )),
+                    Ok(line) => json::parse(line, &self.options, &mut self.fields)
+                        .err()
+                        .map(|reason| Bad::new(Code::BadRow, reason)),
                 }),
             }),
             Source::Parquet(rows) => rows.next(&mut self.fields),
@@ -248,25 +289,39 @@ impl RowReader {
             return None;
         }
         if !self.fields.has_text {
-            return Some(Bad::new(Code::BadRow, format!("there is no field \"{}\" (`textField`)", self.options.text_field)));
+            return Some(Bad::new(
+                Code::BadRow,
+                format!("there is no field \"{}\" (`textField`)", self.options.text_field),
+            ));
         }
         if self.fields.text.len() as u64 > max {
-            let reason = format!("the text has {} bytes, more than `maxDocumentBytes` ({max})", self.fields.text.len());
+            let reason = format!(
+                "the text has {} bytes, more than `maxDocumentBytes` ({max})",
+                self.fields.text.len()
+            );
             return Some(Bad::new(Code::DocumentTooLarge, reason));
         }
-        for (option, field, value) in
-            [("idField", &self.options.id_field, &self.fields.id), ("sourceField", &self.options.source_field, &self.fields.source)]
-        {
+        for (option, field, value) in [
+            ("idField", &self.options.id_field, &self.fields.id),
+            ("sourceField", &self.options.source_field, &self.fields.source),
+        ] {
             if let Some(field) = field
                 && value.len() > LONGEST_ID
             {
-                let reason = format!("the field \"{field}\" (`{option}`) has {} bytes, more than {LONGEST_ID}", value.len());
+                let reason = format!(
+                    "the field \"{field}\" (`{option}`) has {} bytes, more than {LONGEST_ID}",
+                    value.len()
+                );
                 return Some(Bad::new(Code::BadRow, reason));
             }
         }
         match &self.options.id_field {
-            Some(field) if !self.fields.has_id => Some(Bad::new(Code::BadRow, format!("there is no field \"{field}\" (`idField`)"))),
-            Some(field) if self.fields.id.is_empty() => Some(Bad::new(Code::BadRow, format!("the field \"{field}\" (`idField`) is empty"))),
+            Some(field) if !self.fields.has_id => {
+                Some(Bad::new(Code::BadRow, format!("there is no field \"{field}\" (`idField`)")))
+            }
+            Some(field) if self.fields.id.is_empty() => {
+                Some(Bad::new(Code::BadRow, format!("the field \"{field}\" (`idField`) is empty")))
+            }
             _ => None,
         }
     }
@@ -277,7 +332,8 @@ fn read_text(file: &CorpusFile, max: u64, fields: &mut Fields) -> Result<Option<
     let bytes = match file.read_whole(max)? {
         Ok(bytes) => bytes,
         Err(length) => {
-            let reason = format!("the file has {length} bytes, more than `maxDocumentBytes` ({max})");
+            let reason =
+                format!("the file has {length} bytes, more than `maxDocumentBytes` ({max})");
             return Ok(Some(Bad::new(Code::DocumentTooLarge, reason)));
         }
     };
@@ -289,7 +345,10 @@ fn read_text(file: &CorpusFile, max: u64, fields: &mut Fields) -> Result<Option<
             }
             Ok(None)
         }
-        Err(e) => Ok(Some(Bad::new(Code::BadUtf8, format!("invalid UTF-8 at byte {}", e.utf8_error().valid_up_to())))),
+        Err(e) => Ok(Some(Bad::new(
+            Code::BadUtf8,
+            format!("invalid UTF-8 at byte {}", e.utf8_error().valid_up_to()),
+        ))),
     }
 }
 
@@ -322,11 +381,23 @@ fn without<'a>(path: &'a str, suffix: &str) -> &'a str {
 /// Counts the rows of a split, good or bad.
 ///
 /// Errors: as [`RowReader::open`] and [`RowReader::next`].
-pub fn count_rows(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, split: usize) -> Result<u64> {
+pub fn count_rows(
+    ctx: &Ctx,
+    options: &CorpusOptions,
+    inventory: &Inventory,
+    split: usize,
+) -> Result<u64> {
     let range = inventory.splits[split].range;
     let mut rows = 0;
     for file in inventory.files_of(split) {
-        rows += match Source::open(ctx, options, &inventory.root, file, &inventory.files[file as usize], range)? {
+        rows += match Source::open(
+            ctx,
+            options,
+            &inventory.root,
+            file,
+            &inventory.files[file as usize],
+            range,
+        )? {
             Source::Lines(lines) => count_lines(options, lines)?,
             Source::Parquet(rows) => rows.count(),
             Source::Text(_) | Source::Read => 1,
@@ -338,7 +409,10 @@ pub fn count_rows(ctx: &Ctx, options: &CorpusOptions, inventory: &Inventory, spl
 
 fn count_lines(options: &CorpusOptions, mut lines: Lines) -> Result<u64> {
     let (mut line, mut rows) = (Vec::new(), 0u64);
-    while lines.next(&mut line, Limits { max: most_line_bytes(options), room: u64::MAX, wanted: COUNTED })?.is_some() {
+    while lines
+        .next(&mut line, Limits { max: most_line_bytes(options), room: u64::MAX, wanted: COUNTED })?
+        .is_some()
+    {
         rows += 1;
     }
     Ok(rows)

@@ -85,9 +85,13 @@ impl CorpusFile {
     pub(crate) fn positions(&self) -> Result<Positions> {
         let place = match &self.place {
             Place::Local => By::File(Arc::new(File::open(&self.path).at("open", &self.path)?)),
-            Place::Remote { ctx, remote, at, stat } => {
-                By::Blocks(Arc::new(BlockReader::new(remote, at, stat, &ctx.budget, ctx.pool.current_num_threads())))
-            }
+            Place::Remote { ctx, remote, at, stat } => By::Blocks(Arc::new(BlockReader::new(
+                remote,
+                at,
+                stat,
+                &ctx.budget,
+                ctx.pool.current_num_threads(),
+            ))),
         };
         Ok(Positions { by: place, failed: Arc::default() })
     }
@@ -110,7 +114,10 @@ enum By {
 impl Positions {
     /// A local file that is no part of a corpus.
     pub(crate) fn of(path: &Path) -> Result<Positions> {
-        Ok(Positions { by: By::File(Arc::new(File::open(path).at("open", path)?)), failed: Arc::default() })
+        Ok(Positions {
+            by: By::File(Arc::new(File::open(path).at("open", path)?)),
+            failed: Arc::default(),
+        })
     }
 
     /// What failed to be read, other than by what the file holds.
@@ -143,7 +150,9 @@ impl ChunkReader for Positions {
                 let reader: BufReader<File> = file.get_read(start)?;
                 Box::new(reader)
             }
-            By::Blocks(_) => Box::new(Onwards { positions: self.clone(), at: start, current: Bytes::new() }),
+            By::Blocks(_) => {
+                Box::new(Onwards { positions: self.clone(), at: start, current: Bytes::new() })
+            }
         })
     }
 
@@ -155,7 +164,10 @@ impl ChunkReader for Positions {
                 if bytes.len() == length {
                     return Ok(bytes);
                 }
-                Err(ParquetError::EOF(format!("{length} bytes are expected at {start}, {} are there", bytes.len())))
+                Err(ParquetError::EOF(format!(
+                    "{length} bytes are expected at {start}, {} are there",
+                    bytes.len()
+                )))
             }
         }
     }
@@ -172,7 +184,9 @@ impl Read for Onwards {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let By::Blocks(blocks) = &self.positions.by else { return Ok(0) };
         if self.current.is_empty() {
-            self.current = blocks.read_on(self.at).map_err(|e| io::Error::other(self.positions.remember(e)))?;
+            self.current = blocks
+                .read_on(self.at)
+                .map_err(|e| io::Error::other(self.positions.remember(e)))?;
         }
         let n = buffer.len().min(self.current.len());
         buffer[..n].copy_from_slice(&self.current.split_to(n));

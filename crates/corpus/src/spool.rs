@@ -36,11 +36,23 @@ impl SpoolWriter {
     /// Begins in `directory`, which is created.
     pub fn create(directory: &Path) -> Result<SpoolWriter> {
         std::fs::create_dir_all(directory).at("create", directory)?;
-        Ok(SpoolWriter { directory: directory.to_owned(), files: Vec::new(), open: None, bytes: 0, documents: 0 })
+        Ok(SpoolWriter {
+            directory: directory.to_owned(),
+            files: Vec::new(),
+            open: None,
+            bytes: 0,
+            documents: 0,
+        })
     }
 
     /// Appends a document.
-    pub fn push(&mut self, id: Option<&str>, text: &str, source: Option<&str>, queries: &[&str]) -> Result<()> {
+    pub fn push(
+        &mut self,
+        id: Option<&str>,
+        text: &str,
+        source: Option<&str>,
+        queries: &[&str],
+    ) -> Result<()> {
         if self.open.is_none() {
             let path = self.directory.join(format!("{:05}.jsonl.zst", self.files.len()));
             let file = AtomicFile::create(&path)?;
@@ -49,7 +61,8 @@ impl SpoolWriter {
         }
         let number = self.documents.to_string();
         let line = Line { id: id.unwrap_or(&number), text, source, queries };
-        let mut bytes = serde_json::to_vec(&line).map_err(|e| Error::new(Code::Internal, format!("a document as JSON: {e}")))?;
+        let mut bytes = serde_json::to_vec(&line)
+            .map_err(|e| Error::new(Code::Internal, format!("a document as JSON: {e}")))?;
         bytes.push(b'\n');
         let encoder = self.open.as_mut().expect("opened just above");
         encoder.write_all(&bytes).at("write", &self.directory)?;

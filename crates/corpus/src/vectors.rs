@@ -10,7 +10,9 @@ use arrow_schema::DataType;
 use longweave_common::{Code, Error, Result};
 use longweave_storage::{Pages, Room};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 
 use crate::parquet_rows::{open, skipping, unless_damaged};
 use crate::source::Positions;
@@ -36,14 +38,22 @@ impl VectorRows {
     pub fn open(path: &Path) -> Result<VectorRows> {
         let file = Positions::of(path)?;
         let builder = open(path, &file)?;
-        let columns: Vec<&str> = builder.schema().fields().iter().map(|f| f.name().as_str()).collect();
+        let columns: Vec<&str> =
+            builder.schema().fields().iter().map(|f| f.name().as_str()).collect();
         let mut places = Vec::new();
         for name in ["id", "vector"] {
             places.push(columns.iter().position(|column| *column == name).ok_or_else(|| {
-                invalid(path, &format!("it has no column \"{name}\"; it has {}", columns.join(", "))).with("columns", columns.clone())
+                invalid(
+                    path,
+                    &format!("it has no column \"{name}\"; it has {}", columns.join(", ")),
+                )
+                .with("columns", columns.clone())
             })?);
         }
-        let types = places.iter().map(|&place| builder.schema().field(place).data_type()).collect::<Vec<_>>();
+        let types = places
+            .iter()
+            .map(|&place| builder.schema().field(place).data_type())
+            .collect::<Vec<_>>();
         let strings = matches!(types[0], DataType::Utf8 | DataType::LargeUtf8);
         let floats = match types[1] {
             DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
@@ -52,15 +62,34 @@ impl VectorRows {
             _ => false,
         };
         if !strings || !floats {
-            return Err(invalid(path, &format!("its columns are {} and {}, not strings and lists of floats", types[0], types[1])));
+            return Err(invalid(
+                path,
+                &format!(
+                    "its columns are {} and {}, not strings and lists of floats",
+                    types[0], types[1]
+                ),
+            ));
         }
         let mask = ProjectionMask::roots(builder.parquet_schema(), places);
-        let (room, metadata) = (Room::new(ROOM), ArrowReaderMetadata::try_new(Arc::clone(builder.metadata()), skipping()));
+        let (room, metadata) = (
+            Room::new(ROOM),
+            ArrowReaderMetadata::try_new(Arc::clone(builder.metadata()), skipping()),
+        );
         let metadata = unless_damaged(path, || metadata)?;
         let pages = Pages::new(file, true, Arc::clone(&room));
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata).with_projection(mask).with_batch_size(1024);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata)
+            .with_projection(mask)
+            .with_batch_size(1024);
         let reader = unless_damaged(path, || builder.build())?;
-        Ok(VectorRows { reader, room, path: path.to_owned(), batch: None, row: 0, id: String::new(), vector: Vec::new() })
+        Ok(VectorRows {
+            reader,
+            room,
+            path: path.to_owned(),
+            batch: None,
+            row: 0,
+            id: String::new(),
+            vector: Vec::new(),
+        })
     }
 
     /// The next id and its vector; `None` after the last.
@@ -71,13 +100,19 @@ impl VectorRows {
         while self.batch.as_ref().is_none_or(|batch| self.row == batch.num_rows()) {
             let reader = &mut self.reader;
             self.room.free();
-            let Some(batch) = unless_damaged(&self.path, || reader.next().transpose())? else { return Ok(None) };
+            let Some(batch) = unless_damaged(&self.path, || reader.next().transpose())? else {
+                return Ok(None);
+            };
             (self.batch, self.row) = (Some(batch), 0);
         }
         let Some(batch) = &self.batch else { return Ok(None) };
-        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| invalid(&self.path, "a column is missing"));
+        let column = |name: &str| {
+            batch.column_by_name(name).ok_or_else(|| invalid(&self.path, "a column is missing"))
+        };
         let (ids, vectors) = (column("id")?, column("vector")?);
-        let (row, null) = (self.row, || invalid(&self.path, "a row has no id, no vector, or a vector that lacks a number"));
+        let (row, null) = (self.row, || {
+            invalid(&self.path, "a row has no id, no vector, or a vector that lacks a number")
+        });
         if ids.is_null(row) || vectors.is_null(row) {
             return Err(null());
         }

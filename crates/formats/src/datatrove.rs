@@ -33,7 +33,11 @@ pub(crate) struct DatatroveWriter {
 }
 
 impl DatatroveWriter {
-    pub(crate) fn create(options: &WriterOptions, directory: &Path, shard: u32) -> Result<DatatroveWriter> {
+    pub(crate) fn create(
+        options: &WriterOptions,
+        directory: &Path,
+        shard: u32,
+    ) -> Result<DatatroveWriter> {
         let name = format!("{shard:05}.ds");
         Ok(DatatroveWriter {
             ids: AtomicFile::create(&directory.join(&name))?,
@@ -64,10 +68,24 @@ impl SequenceWriter for DatatroveWriter {
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
-        let DatatroveWriter { ids, ends, metadata, name, width, tokenizer, sequences, tokens, provenance, .. } = *self;
+        let DatatroveWriter {
+            ids,
+            ends,
+            metadata,
+            name,
+            width,
+            tokenizer,
+            sequences,
+            tokens,
+            provenance,
+            ..
+        } = *self;
         let text = format!("{tokenizer}|{}\n{tokens}\n{}", width.bytes(), metric(tokens));
         let (index, beside) = (format!("{name}.index"), format!("{name}.metadata"));
-        let mut files = vec![ShardFile::new(name, ids.commit()?, sequences), ShardFile::new(index, ends.commit()?, 0)];
+        let mut files = vec![
+            ShardFile::new(name, ids.commit()?, sequences),
+            ShardFile::new(index, ends.commit()?, 0),
+        ];
         files.push(ShardFile::new(beside, write_file(&metadata, text.as_bytes())?, 0));
         files.extend(provenance.finish()?);
         Ok(files)
@@ -76,20 +94,35 @@ impl SequenceWriter for DatatroveWriter {
 
 /// A number of tokens with three digits and a metric prefix, as datatrove prints it: `67.1 MT`.
 fn metric(tokens: u64) -> String {
-    let text = |exponent: usize| format!("{:.*}", 2 - exponent % 3, tokens as f64 / 10f64.powi((exponent / 3 * 3) as i32));
+    let text = |exponent: usize| {
+        format!("{:.*}", 2 - exponent % 3, tokens as f64 / 10f64.powi((exponent / 3 * 3) as i32))
+    };
     let exponent = tokens.checked_ilog10().unwrap_or(0) as usize;
     // Rounding may give one digit more, as 9.999 becomes 10.00.
-    let exponent = exponent + usize::from(text(exponent).bytes().filter(u8::is_ascii_digit).count() > 3);
+    let exponent =
+        exponent + usize::from(text(exponent).bytes().filter(u8::is_ascii_digit).count() > 3);
     format!("{} {}T", text(exponent), ["", "k", "M", "G", "T", "P", "E"][exponent / 3])
 }
 
 /// The token ids of a sequence of a file that holds `sequences` of them, `length` tokens each.
-pub(crate) fn read_ids(path: &Path, sequence: u64, sequences: u64, length: u32) -> Result<Vec<u32>> {
+pub(crate) fn read_ids(
+    path: &Path,
+    sequence: u64,
+    sequences: u64,
+    length: u32,
+) -> Result<Vec<u32>> {
     let bytes = std::fs::metadata(path).at("read", path)?.len();
     // The file does not say how wide its ids are; its length does.
-    let of = |width: Width| sequences.saturating_mul(u64::from(length)).saturating_mul(width.bytes());
-    let Some(width) = [Width::Two, Width::Four].into_iter().find(|&width| of(width) == bytes) else {
-        return Err(corrupt(path, &format!("it has {bytes} bytes, which are not {sequences} sequences of {length} tokens")));
+    let of =
+        |width: Width| sequences.saturating_mul(u64::from(length)).saturating_mul(width.bytes());
+    let Some(width) = [Width::Two, Width::Four].into_iter().find(|&width| of(width) == bytes)
+    else {
+        return Err(corrupt(
+            path,
+            &format!(
+                "it has {bytes} bytes, which are not {sequences} sequences of {length} tokens"
+            ),
+        ));
     };
     let offset = sequence.saturating_mul(u64::from(length)).saturating_mul(width.bytes());
     width.read(path, offset, u64::from(length))

@@ -29,7 +29,9 @@ impl Width {
         match self {
             Width::Two => {
                 for &id in ids {
-                    let id = u16::try_from(id).map_err(|_| Error::new(Code::Internal, format!("id {id} does not fit two bytes")))?;
+                    let id = u16::try_from(id).map_err(|_| {
+                        Error::new(Code::Internal, format!("id {id} does not fit two bytes"))
+                    })?;
                     out.extend_from_slice(&id.to_le_bytes());
                 }
             }
@@ -40,8 +42,13 @@ impl Width {
 
     fn decode(self, bytes: &[u8]) -> Vec<u32> {
         match self {
-            Width::Two => bytes.chunks_exact(2).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))).collect(),
-            Width::Four => bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            Width::Two => {
+                bytes.chunks_exact(2).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))).collect()
+            }
+            Width::Four => bytes
+                .chunks_exact(4)
+                .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
         }
     }
 
@@ -59,7 +66,10 @@ impl Width {
 pub(crate) fn read_part(file: &File, path: &Path, offset: u64, n: u64) -> Result<Vec<u8>> {
     let length = file.metadata().at("read", path)?.len();
     if offset.checked_add(n).is_none_or(|end| end > length) {
-        return Err(corrupt(path, &format!("it has {length} bytes, and {n} are to stand at {offset}")));
+        return Err(corrupt(
+            path,
+            &format!("it has {length} bytes, and {n} are to stand at {offset}"),
+        ));
     }
     let mut bytes = vec![0u8; n as usize];
     read_exact_at(file, &mut bytes, offset).map_err(|e| corrupt(path, &e))?;
@@ -68,7 +78,8 @@ pub(crate) fn read_part(file: &File, path: &Path, offset: u64, n: u64) -> Result
 
 /// `FILE_CORRUPT` for a file of an output.
 pub(crate) fn corrupt(path: &Path, what: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::FileCorrupt, format!("{} cannot be read: {what}", path.display())).with("file", path.display().to_string())
+    Error::new(Code::FileCorrupt, format!("{} cannot be read: {what}", path.display()))
+        .with("file", path.display().to_string())
 }
 
 #[cfg(test)]
@@ -83,7 +94,10 @@ mod tests {
         assert_eq!(Width::Two.decode(&bytes), [0, 258, 65_535]);
         assert_eq!(Width::Two.encode(&[65_536], &mut bytes).unwrap_err().code(), Code::Internal);
         Width::Four.encode(&[70_000], &mut bytes).unwrap();
-        assert_eq!((bytes.as_slice(), Width::Four.decode(&bytes)), (&[0x70, 0x11, 1, 0][..], vec![70_000]));
+        assert_eq!(
+            (bytes.as_slice(), Width::Four.decode(&bytes)),
+            (&[0x70, 0x11, 1, 0][..], vec![70_000])
+        );
     }
 
     #[test]
@@ -93,7 +107,11 @@ mod tests {
         std::fs::write(&path, [1, 0, 2, 0]).unwrap();
         assert_eq!(Width::Two.read(&path, 2, 1).unwrap(), [2]);
         for (offset, n) in [(2, 2), (5, 0), (0, u64::MAX), (u64::MAX, 1)] {
-            assert_eq!(Width::Two.read(&path, offset, n).unwrap_err().code(), Code::FileCorrupt, "{offset} {n}");
+            assert_eq!(
+                Width::Two.read(&path, offset, n).unwrap_err().code(),
+                Code::FileCorrupt,
+                "{offset} {n}"
+            );
         }
     }
 }

@@ -9,7 +9,9 @@ use longweave_storage::AtomicFile;
 use serde::Serialize;
 
 use crate::ids::corrupt;
-use crate::{Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, ShardFile, WriterOptions};
+use crate::{
+    Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, ShardFile, WriterOptions,
+};
 
 /// zstd's level, its default.
 const LEVEL: i32 = 3;
@@ -51,22 +53,44 @@ pub(crate) struct JsonlWriter {
 }
 
 impl JsonlWriter {
-    pub(crate) fn create(options: &WriterOptions, directory: &Path, shard: u32) -> Result<JsonlWriter> {
+    pub(crate) fn create(
+        options: &WriterOptions,
+        directory: &Path,
+        shard: u32,
+    ) -> Result<JsonlWriter> {
         let suffix = if options.compression == Compression::Zstd { ".zst" } else { "" };
         let name = format!("{shard:05}.jsonl{suffix}");
         let path = directory.join(&name);
         let file = AtomicFile::create(&path)?;
         let output = match options.compression {
             Compression::None => Output::Plain(file),
-            Compression::Zstd => Output::Zstd(zstd::stream::write::Encoder::new(file, LEVEL).at("write", &path)?),
+            Compression::Zstd => {
+                Output::Zstd(zstd::stream::write::Encoder::new(file, LEVEL).at("write", &path)?)
+            }
         };
-        Ok(JsonlWriter { output, provenance: options.provenance, name, path, sequences: 0, line: Vec::new() })
+        Ok(JsonlWriter {
+            output,
+            provenance: options.provenance,
+            name,
+            path,
+            sequences: 0,
+            line: Vec::new(),
+        })
     }
 }
 
 impl SequenceWriter for JsonlWriter {
     fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
-        let &SequenceRow { input_ids, n_tokens, doc_ids, doc_starts, doc_lens, doc_offsets, reasons, groups } = row;
+        let &SequenceRow {
+            input_ids,
+            n_tokens,
+            doc_ids,
+            doc_starts,
+            doc_lens,
+            doc_offsets,
+            reasons,
+            groups,
+        } = row;
         let full = Full { doc_starts, doc_lens, doc_offsets, reasons, groups };
         let line = Line {
             input_ids,
@@ -75,7 +99,8 @@ impl SequenceWriter for JsonlWriter {
             full: (self.provenance == Provenance::Full).then_some(full),
         };
         self.line.clear();
-        serde_json::to_writer(&mut self.line, &line).map_err(|e| Error::new(Code::Internal, format!("a sequence as JSON: {e}")))?;
+        serde_json::to_writer(&mut self.line, &line)
+            .map_err(|e| Error::new(Code::Internal, format!("a sequence as JSON: {e}")))?;
         self.line.push(b'\n');
         self.sequences += 1;
         match &mut self.output {
@@ -105,7 +130,10 @@ impl JsonlReader {
     pub(crate) fn open(path: &Path) -> Result<JsonlReader> {
         let file = BufReader::with_capacity(1 << 20, File::open(path).at("open", path)?);
         let input: Box<dyn BufRead + Send> = if path.extension().is_some_and(|e| e == "zst") {
-            Box::new(BufReader::with_capacity(1 << 20, zstd::stream::read::Decoder::with_buffer(file).at("read", path)?))
+            Box::new(BufReader::with_capacity(
+                1 << 20,
+                zstd::stream::read::Decoder::with_buffer(file).at("read", path)?,
+            ))
         } else {
             Box::new(file)
         };
@@ -116,9 +144,13 @@ impl JsonlReader {
     pub(crate) fn skip(&mut self) -> Result<bool> {
         self.line.clear();
         let bad = |e: std::io::Error| corrupt(&self.path, &e);
-        let n = (&mut self.input).take(LONGEST_LINE).read_until(b'\n', &mut self.line).map_err(bad)?;
+        let n =
+            (&mut self.input).take(LONGEST_LINE).read_until(b'\n', &mut self.line).map_err(bad)?;
         if n as u64 == LONGEST_LINE && !self.line.ends_with(b"\n") {
-            return Err(corrupt(&self.path, &format!("a line is longer than {LONGEST_LINE} bytes")));
+            return Err(corrupt(
+                &self.path,
+                &format!("a line is longer than {LONGEST_LINE} bytes"),
+            ));
         }
         Ok(n > 0)
     }

@@ -132,7 +132,10 @@ pub struct RawFile {
 
 impl ShardFile {
     pub(crate) fn new(name: String, sealed: Sealed, sequences: u64) -> ShardFile {
-        ShardFile { record: FileRecord::new(name, sealed), content: FileContent { sequences, raw: None } }
+        ShardFile {
+            record: FileRecord::new(name, sealed),
+            content: FileContent { sequences, raw: None },
+        }
     }
 }
 
@@ -145,7 +148,11 @@ pub trait SequenceWriter: Send {
 }
 
 /// A writer of shard `shard` in `directory`.
-pub fn open_writer(options: &WriterOptions, directory: &Path, shard: u32) -> Result<Box<dyn SequenceWriter>> {
+pub fn open_writer(
+    options: &WriterOptions,
+    directory: &Path,
+    shard: u32,
+) -> Result<Box<dyn SequenceWriter>> {
     Ok(match options.format {
         Format::Parquet => {
             let name = format!("{shard:05}.parquet");
@@ -153,7 +160,9 @@ pub fn open_writer(options: &WriterOptions, directory: &Path, shard: u32) -> Res
         }
         Format::Mds => Box::new(mds::MdsWriter::create(options, directory, shard)?),
         Format::Megatron => Box::new(megatron::MegatronWriter::create(options, directory, shard)?),
-        Format::Datatrove => Box::new(datatrove::DatatroveWriter::create(options, directory, shard)?),
+        Format::Datatrove => {
+            Box::new(datatrove::DatatroveWriter::create(options, directory, shard)?)
+        }
         Format::Jsonl => Box::new(jsonl::JsonlWriter::create(options, directory, shard)?),
     })
 }
@@ -174,7 +183,9 @@ pub fn writer_bytes(options: &WriterOptions, sequences: u64) -> u64 {
         Format::Parquet => group * ids + 2 * parquet::BATCH_BYTES.max(ids),
         // A sample's offset stands before all samples of its file.
         Format::Mds => {
-            let sample = mds::SAMPLE_BYTES + ids + if options.mds_indices == MdsIndices::Document { ids / 4 } else { 0 };
+            let sample = mds::SAMPLE_BYTES
+                + ids
+                + if options.mds_indices == MdsIndices::Document { ids / 4 } else { 0 };
             let file = options.mds_shard_bytes.map_or(u64::MAX, |most| most.max(sample));
             (sequences * sample).min(file) + zstd + provenance
         }

@@ -54,16 +54,26 @@ impl OutputManifest {
     pub fn of(files: &mut dyn OutputFiles) -> Result<OutputManifest> {
         let path = files.local("longweave.json")?;
         if !path.exists() {
-            let message = format!("{} holds no longweave.json: it is no output, or its run has not finished", files.title());
-            return Err(Error::new(Code::VerifyFailed, message).with("file", path.display().to_string()));
+            let message = format!(
+                "{} holds no longweave.json: it is no output, or its run has not finished",
+                files.title()
+            );
+            return Err(
+                Error::new(Code::VerifyFailed, message).with("file", path.display().to_string())
+            );
         }
         let text = std::fs::read(&path).at("read", &path)?;
         let bad = |what: &str| {
-            Error::new(Code::FileCorrupt, format!("{} is no manifest: {what}", path.display())).with("file", path.display().to_string())
+            Error::new(Code::FileCorrupt, format!("{} is no manifest: {what}", path.display()))
+                .with("file", path.display().to_string())
         };
-        let manifest: OutputManifest = serde_json::from_slice(&text).map_err(|e| bad(&e.to_string()))?;
+        let manifest: OutputManifest =
+            serde_json::from_slice(&text).map_err(|e| bad(&e.to_string()))?;
         match manifest.files.iter().find(|f| !stands_below(&f.name)) {
-            Some(file) => Err(bad(&format!("the file \"{}\" does not stand in the output directory", file.name))),
+            Some(file) => Err(bad(&format!(
+                "the file \"{}\" does not stand in the output directory",
+                file.name
+            ))),
             None => Ok(manifest),
         }
     }

@@ -16,7 +16,9 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::ids::{corrupt, read_part};
 use crate::provenance::ProvenanceWriter;
-use crate::{Compression, MdsIndices, RawFile, SequenceRow, SequenceWriter, ShardFile, WriterOptions};
+use crate::{
+    Compression, MdsIndices, RawFile, SequenceRow, SequenceWriter, ShardFile, WriterOptions,
+};
 
 /// Bytes of a sample beside its ids and the second and further pairs of indices, about.
 pub(crate) const SAMPLE_BYTES: u64 = 128;
@@ -33,7 +35,8 @@ const MOST_FILES: usize = 100_000;
 /// checksums.
 fn configuration(options: &WriterOptions) -> Value {
     let compression = (options.compression == Compression::Zstd).then_some(ZIPPED);
-    let hashes: &[&str] = if compression.is_some() || options.mds_shard_bytes.is_some() { &[HASH] } else { &[] };
+    let hashes: &[&str] =
+        if compression.is_some() || options.mds_shard_bytes.is_some() { &[HASH] } else { &[] };
     json!({
         "column_encodings": ["str", "ndarray:uint32", "ndarray:uint32", "int"],
         "column_names": ["domain", "indices", "input_ids", "length"],
@@ -60,7 +63,11 @@ pub(crate) struct MdsWriter {
 }
 
 impl MdsWriter {
-    pub(crate) fn create(options: &WriterOptions, directory: &Path, shard: u32) -> Result<MdsWriter> {
+    pub(crate) fn create(
+        options: &WriterOptions,
+        directory: &Path,
+        shard: u32,
+    ) -> Result<MdsWriter> {
         let configuration = configuration(options).to_string();
         Ok(MdsWriter {
             directory: directory.to_owned(),
@@ -115,10 +122,16 @@ impl MdsWriter {
         };
         if self.bytes > u64::from(u32::MAX) {
             let remedy = "give a smaller `output.shardTokens`, or `output.mdsShardBytes`";
-            return too(&format!("would have more than 4 GiB, the most an MDS file can have; {remedy}"), "output.shardTokens");
+            return too(
+                &format!("would have more than 4 GiB, the most an MDS file can have; {remedy}"),
+                "output.shardTokens",
+            );
         }
         if part == MOST_FILES {
-            return too("would be one file too many of its shard; give a larger `output.mdsShardBytes`", "output.mdsShardBytes");
+            return too(
+                "would be one file too many of its shard; give a larger `output.mdsShardBytes`",
+                "output.mdsShardBytes",
+            );
         }
         let samples = std::mem::take(&mut self.samples);
         let head = self.head(&samples);
@@ -165,7 +178,11 @@ fn empty(configuration: &str) -> u64 {
 }
 
 /// Writes parts of `bytes` bytes together as one zstd frame; the file, and the xxh3-64 of what it unpacks to.
-fn zip<'a>(path: &Path, bytes: u64, mut parts: impl Iterator<Item = &'a [u8]>) -> Result<(Sealed, u64)> {
+fn zip<'a>(
+    path: &Path,
+    bytes: u64,
+    mut parts: impl Iterator<Item = &'a [u8]>,
+) -> Result<(Sealed, u64)> {
     let file = AtomicFile::create(path)?;
     let mut hash = Xxh3Default::new();
     let written = || -> io::Result<AtomicFile> {
@@ -229,7 +246,9 @@ pub(crate) fn index(options: &WriterOptions, files: &[ShardFile]) -> Vec<u8> {
         json!({ "basename": name, "bytes": bytes, "hashes": hashes })
     };
     let mut shards = Vec::new();
-    for ShardFile { record, content } in files.iter().filter(|file| file.record.name.starts_with("shard.")) {
+    for ShardFile { record, content } in
+        files.iter().filter(|file| file.record.name.starts_with("shard."))
+    {
         let own = info(&record.name, record.bytes, &record.xxh3);
         let suffix = format!(".{ZIPPED}");
         let (raw, zip) = match (&content.raw, record.name.strip_suffix(&suffix)) {
@@ -270,10 +289,14 @@ pub(crate) fn read_ids(path: &Path, sample: u64) -> Result<Vec<u32>> {
     let ends_early = || corrupt(path, &"a sample ends early");
     let samples = number(&part(0, 4)?, 0).ok_or_else(ends_early)?;
     if sample >= u64::from(samples) {
-        return Err(corrupt(path, &format!("it has {samples} samples, there is no sample {sample}")));
+        return Err(corrupt(
+            path,
+            &format!("it has {samples} samples, there is no sample {sample}"),
+        ));
     }
     let offsets = part(4 * (sample + 1), 8)?;
-    let (start, end) = (number(&offsets, 0).ok_or_else(ends_early)?, number(&offsets, 4).ok_or_else(ends_early)?);
+    let (start, end) =
+        (number(&offsets, 0).ok_or_else(ends_early)?, number(&offsets, 4).ok_or_else(ends_early)?);
     let length = end.checked_sub(start).ok_or_else(|| corrupt(path, &"offsets fall"))?;
     ids_in(&part(u64::from(start), u64::from(length))?).ok_or_else(ends_early)
 }
@@ -297,24 +320,34 @@ impl ZippedReader {
         let mut input = zstd::stream::read::Decoder::new(file).map_err(|e| corrupt(path, &e))?;
         let mut head = [0u8; 8];
         input.read_exact(&mut head).map_err(|e| corrupt(path, &e))?;
-        let [samples, first] = [0, 4].map(|at| u32::from_le_bytes(std::array::from_fn(|i| head[at + i])));
+        let [samples, first] =
+            [0, 4].map(|at| u32::from_le_bytes(std::array::from_fn(|i| head[at + i])));
         let mut reader = ZippedReader { input, path: path.to_owned(), left: samples };
-        reader.pass(u64::from(first).checked_sub(8).ok_or_else(|| corrupt(path, &"its samples begin in its head"))?)?;
+        reader.pass(
+            u64::from(first)
+                .checked_sub(8)
+                .ok_or_else(|| corrupt(path, &"its samples begin in its head"))?,
+        )?;
         Ok(reader)
     }
 
     /// Leaves out `n` bytes.
     fn pass(&mut self, n: u64) -> Result<()> {
-        let passed = io::copy(&mut (&mut self.input).take(n), &mut io::sink()).map_err(|e| corrupt(&self.path, &e))?;
+        let passed = io::copy(&mut (&mut self.input).take(n), &mut io::sink())
+            .map_err(|e| corrupt(&self.path, &e))?;
         if passed == n { Ok(()) } else { Err(corrupt(&self.path, &"a sample ends early")) }
     }
 
     /// Sizes of the domain and the indices together, and of the ids.
     fn begin(&mut self) -> Result<(u64, u64)> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| corrupt(&self.path, &"it has fewer samples than the manifest says"))?;
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or_else(|| corrupt(&self.path, &"it has fewer samples than the manifest says"))?;
         let mut sizes = [0u8; 12];
         self.input.read_exact(&mut sizes).map_err(|e| corrupt(&self.path, &e))?;
-        let [domain, indices, ids] = [0, 4, 8].map(|at| u64::from(u32::from_le_bytes(std::array::from_fn(|i| sizes[at + i]))));
+        let [domain, indices, ids] = [0, 4, 8]
+            .map(|at| u64::from(u32::from_le_bytes(std::array::from_fn(|i| sizes[at + i]))));
         Ok((domain + indices, ids))
     }
 
@@ -329,12 +362,20 @@ impl ZippedReader {
         let (before, ids) = self.begin()?;
         // A damaged size is not to be believed: an array of so many ids has a head of two to five bytes.
         if ids > 4 * u64::from(length) + 5 {
-            return Err(corrupt(&self.path, &format!("a sample has {ids} bytes of ids, not {length} ids")));
+            return Err(corrupt(
+                &self.path,
+                &format!("a sample has {ids} bytes of ids, not {length} ids"),
+            ));
         }
         self.pass(before)?;
         let mut array = Vec::new();
-        let read = (&mut self.input).take(ids).read_to_end(&mut array).map_err(|e| corrupt(&self.path, &e))?;
+        let read = (&mut self.input)
+            .take(ids)
+            .read_to_end(&mut array)
+            .map_err(|e| corrupt(&self.path, &e))?;
         self.pass(8)?;
-        ids_of(&array).filter(|_| read as u64 == ids).ok_or_else(|| corrupt(&self.path, &"a sample ends early"))
+        ids_of(&array)
+            .filter(|_| read as u64 == ids)
+            .ok_or_else(|| corrupt(&self.path, &"a sample ends early"))
     }
 }

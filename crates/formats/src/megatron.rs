@@ -37,7 +37,11 @@ pub(crate) struct MegatronWriter {
 }
 
 impl MegatronWriter {
-    pub(crate) fn create(options: &WriterOptions, directory: &Path, shard: u32) -> Result<MegatronWriter> {
+    pub(crate) fn create(
+        options: &WriterOptions,
+        directory: &Path,
+        shard: u32,
+    ) -> Result<MegatronWriter> {
         let names = ["bin", "idx"].map(|kind| format!("shard_{shard:05}.{kind}"));
         Ok(MegatronWriter {
             ids: AtomicFile::create(&directory.join(&names[0]))?,
@@ -61,7 +65,16 @@ impl SequenceWriter for MegatronWriter {
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
-        let MegatronWriter { ids, index, names: [ids_name, index_name], width, length, entries, provenance, .. } = *self;
+        let MegatronWriter {
+            ids,
+            index,
+            names: [ids_name, index_name],
+            width,
+            length,
+            entries,
+            provenance,
+            ..
+        } = *self;
         let ids = ids.commit()?;
         let mut file = AtomicFile::create(&index)?;
         file.put(&MAGIC)?;
@@ -74,7 +87,10 @@ impl SequenceWriter for MegatronWriter {
         let stride = u64::from(length) * width.bytes();
         (0..entries).try_for_each(|entry| file.put(&(entry * stride).to_le_bytes()))?;
         (0..=entries).try_for_each(|entry| file.put(&entry.to_le_bytes()))?;
-        let mut files = vec![ShardFile::new(ids_name, ids, entries), ShardFile::new(index_name, file.commit()?, 0)];
+        let mut files = vec![
+            ShardFile::new(ids_name, ids, entries),
+            ShardFile::new(index_name, file.commit()?, 0),
+        ];
         files.extend(provenance.finish()?);
         Ok(files)
     }
@@ -93,19 +109,32 @@ pub(crate) fn read_ids(path: &Path, entry: u64) -> Result<Vec<u32>> {
     let width = match head[17] {
         8 => Width::Two,
         4 => Width::Four,
-        other => return Err(corrupt(&index, &format!("its ids are of type {other}, neither u16 (8) nor i32 (4)"))),
+        other => {
+            return Err(corrupt(
+                &index,
+                &format!("its ids are of type {other}, neither u16 (8) nor i32 (4)"),
+            ));
+        }
     };
     let entries = number(18);
     if entry >= entries {
-        return Err(corrupt(&index, &format!("it has {entries} entries, there is no entry {entry}")));
+        return Err(corrupt(
+            &index,
+            &format!("it has {entries} entries, there is no entry {entry}"),
+        ));
     }
-    let at = |width: u64, before: u64| HEAD.saturating_add(before).saturating_add(entry.saturating_mul(width));
+    let at = |width: u64, before: u64| {
+        HEAD.saturating_add(before).saturating_add(entry.saturating_mul(width))
+    };
     let tokens = part(at(4, 0), 4)?;
     let offset = part(at(8, entries.saturating_mul(4)), 8)?;
     let tokens = i32::from_le_bytes(std::array::from_fn(|i| tokens[i]));
     let offset = i64::from_le_bytes(std::array::from_fn(|i| offset[i]));
     let (Ok(tokens), Ok(offset)) = (u64::try_from(tokens), u64::try_from(offset)) else {
-        return Err(corrupt(&index, &format!("entry {entry} has {tokens} tokens at byte {offset}")));
+        return Err(corrupt(
+            &index,
+            &format!("entry {entry} has {tokens} tokens at byte {offset}"),
+        ));
     };
     width.read(path, offset, tokens)
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
-use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use ::parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use ::parquet::basic::{self, ZstdLevel};
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
@@ -18,7 +20,9 @@ use longweave_common::{Code, Error, Result, ResultExt, caught};
 use longweave_storage::{AtomicFile, Pages, Room, check_parquet_footer};
 
 use crate::ids::corrupt;
-use crate::{Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, ShardFile, WriterOptions};
+use crate::{
+    Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, ShardFile, WriterOptions,
+};
 
 /// Bytes of token ids in a row group.
 const ROW_GROUP_BYTES: u64 = 64 << 20;
@@ -70,10 +74,14 @@ struct Columns {
 
 impl Columns {
     fn new() -> Columns {
-        let strings = |nullable| ListBuilder::new(StringBuilder::new()).with_field(element(DataType::Utf8, nullable));
-        let numbers = || ListBuilder::new(UInt32Builder::new()).with_field(element(DataType::UInt32, false));
+        let strings = |nullable| {
+            ListBuilder::new(StringBuilder::new()).with_field(element(DataType::Utf8, nullable))
+        };
+        let numbers =
+            || ListBuilder::new(UInt32Builder::new()).with_field(element(DataType::UInt32, false));
         Columns {
-            input_ids: ListBuilder::new(Int32Builder::new()).with_field(element(DataType::Int32, false)),
+            input_ids: ListBuilder::new(Int32Builder::new())
+                .with_field(element(DataType::Int32, false)),
             n_tokens: Int32Builder::new(),
             doc_ids: strings(false),
             numbers: [numbers(), numbers(), numbers(), numbers()],
@@ -98,7 +106,12 @@ pub(crate) struct ParquetWriter {
 }
 
 impl ParquetWriter {
-    pub(crate) fn create(options: &WriterOptions, directory: &Path, name: String, with_ids: bool) -> Result<ParquetWriter> {
+    pub(crate) fn create(
+        options: &WriterOptions,
+        directory: &Path,
+        name: String,
+        with_ids: bool,
+    ) -> Result<ParquetWriter> {
         let path = directory.join(&name);
         let schema = schema(options.provenance, with_ids);
         let group_rows = group_rows_for(options.length);
@@ -119,9 +132,21 @@ impl ParquetWriter {
             .set_key_value_metadata(Some(metadata))
             .build();
         let file = AtomicFile::create(&path)?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(|e| failed(&path, &e))?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
+            .map_err(|e| failed(&path, &e))?;
         let provenance = options.provenance;
-        Ok(ParquetWriter { writer, columns: Columns::new(), schema, provenance, with_ids, rows: 0, written: 0, batch_rows, name, path })
+        Ok(ParquetWriter {
+            writer,
+            columns: Columns::new(),
+            schema,
+            provenance,
+            with_ids,
+            rows: 0,
+            written: 0,
+            batch_rows,
+            name,
+            path,
+        })
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -145,8 +170,9 @@ impl ParquetWriter {
             arrays.push(Arc::new(columns.reasons.finish()));
             arrays.push(Arc::new(groups.finish()));
         }
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
-            .map_err(|e| Error::new(Code::Internal, format!("columns of {}: {e}", self.path.display())))?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|e| {
+            Error::new(Code::Internal, format!("columns of {}: {e}", self.path.display()))
+        })?;
         self.writer.write(&batch).map_err(|e| failed(&self.path, &e))?;
         self.written += std::mem::take(&mut self.rows);
         Ok(())
@@ -167,7 +193,12 @@ impl SequenceWriter for ParquetWriter {
             columns.doc_ids.append(true);
         }
         if self.provenance == Provenance::Full {
-            for (column, values) in columns.numbers.iter_mut().zip([row.doc_starts, row.doc_lens, row.doc_offsets, row.groups]) {
+            for (column, values) in columns.numbers.iter_mut().zip([
+                row.doc_starts,
+                row.doc_lens,
+                row.doc_offsets,
+                row.groups,
+            ]) {
                 column.values().append_slice(values);
                 column.append(true);
             }
@@ -205,21 +236,36 @@ pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord
 fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     let (file, room) = (File::open(path).at("open", path)?, Room::new(ROOM));
     let metadata = metadata(&file, path)?;
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Pages::new(file, true, Arc::clone(&room)), metadata);
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+        Pages::new(file, true, Arc::clone(&room)),
+        metadata,
+    );
     for field in builder.schema().fields() {
         let known = schema(Provenance::Full, true);
-        if known.field_with_name(field.name()).is_ok_and(|known| known.data_type() != field.data_type()) {
-            return Err(corrupt(path, &format!("its column {} holds {}", field.name(), field.data_type())));
+        if known
+            .field_with_name(field.name())
+            .is_ok_and(|known| known.data_type() != field.data_type())
+        {
+            return Err(corrupt(
+                path,
+                &format!("its column {} holds {}", field.name(), field.data_type()),
+            ));
         }
     }
-    let reader = builder.with_row_groups(vec![group]).with_batch_size(1024).build().map_err(|e| corrupt(path, &e))?;
+    let reader = builder
+        .with_row_groups(vec![group])
+        .with_batch_size(1024)
+        .build()
+        .map_err(|e| corrupt(path, &e))?;
     let mut records = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|e| corrupt(path, &e))?;
         room.free();
         let column = |name: &str| batch.column_by_name(name);
         let u32s = |name: &str, row: usize| -> Vec<u32> {
-            column(name).map_or_else(Vec::new, |c| c.as_list::<i32>().value(row).as_primitive::<UInt32Type>().values().to_vec())
+            column(name).map_or_else(Vec::new, |c| {
+                c.as_list::<i32>().value(row).as_primitive::<UInt32Type>().values().to_vec()
+            })
         };
         let strings = |name: &str, row: usize| -> Vec<Option<String>> {
             column(name).map_or_else(Vec::new, |c| {
@@ -233,7 +279,8 @@ fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
                     let list = c.as_list::<i32>().value(row);
                     list.as_primitive::<Int32Type>().values().iter().map(|&id| id as u32).collect()
                 }),
-                n_tokens: column("n_tokens").map_or(0, |c| c.as_primitive::<Int32Type>().value(row) as u32),
+                n_tokens: column("n_tokens")
+                    .map_or(0, |c| c.as_primitive::<Int32Type>().value(row) as u32),
                 doc_ids: strings("doc_ids", row).into_iter().flatten().collect(),
                 doc_starts: u32s("doc_starts", row),
                 doc_lens: u32s("doc_lens", row),

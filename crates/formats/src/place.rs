@@ -69,7 +69,8 @@ fn files_below(directory: &Path, prefix: &str) -> Result<Vec<String>> {
     for entry in std::fs::read_dir(directory).at("read", directory)? {
         let entry = entry.at("read", directory)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') || (prefix.is_empty() && (name == "run.json" || name == "holdout")) {
+        if name.starts_with('.') || (prefix.is_empty() && (name == "run.json" || name == "holdout"))
+        {
             continue;
         }
         if entry.path().is_dir() {

@@ -11,11 +11,20 @@ use crate::{Provenance, SequenceRow, SequenceWriter, ShardFile, WriterOptions};
 pub(crate) struct ProvenanceWriter(Option<Box<ParquetWriter>>);
 
 impl ProvenanceWriter {
-    pub(crate) fn create(options: &WriterOptions, directory: &Path, shard: u32) -> Result<ProvenanceWriter> {
+    pub(crate) fn create(
+        options: &WriterOptions,
+        directory: &Path,
+        shard: u32,
+    ) -> Result<ProvenanceWriter> {
         if options.provenance == Provenance::None {
             return Ok(ProvenanceWriter(None));
         }
-        Ok(ProvenanceWriter(Some(Box::new(ParquetWriter::create(options, directory, name(u64::from(shard)), false)?))))
+        Ok(ProvenanceWriter(Some(Box::new(ParquetWriter::create(
+            options,
+            directory,
+            name(u64::from(shard)),
+            false,
+        )?))))
     }
 
     pub(crate) fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {

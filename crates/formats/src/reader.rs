@@ -7,7 +7,10 @@ use longweave_common::{Code, Error, Result};
 use crate::ids::corrupt;
 use crate::jsonl::JsonlReader;
 use crate::mds::ZippedReader;
-use crate::{Directory, Format, OutputFiles, OutputManifest, Provenance, SequenceRecord, datatrove, mds, megatron, parquet, provenance};
+use crate::{
+    Directory, Format, OutputFiles, OutputManifest, Provenance, SequenceRecord, datatrove, mds,
+    megatron, parquet, provenance,
+};
 
 /// Reads sequences by number; fastest in rising order.
 pub struct SequenceReader {
@@ -42,7 +45,11 @@ enum Sequential {
 
 impl Sequential {
     fn open(path: &Path) -> Result<Sequential> {
-        if mds::is_zipped(path) { ZippedReader::open(path).map(Sequential::Mds) } else { JsonlReader::open(path).map(Sequential::Jsonl) }
+        if mds::is_zipped(path) {
+            ZippedReader::open(path).map(Sequential::Mds)
+        } else {
+            JsonlReader::open(path).map(Sequential::Jsonl)
+        }
     }
 
     /// Leaves out a sequence; whether there was one.
@@ -57,14 +64,17 @@ impl Sequential {
     fn next(&mut self, length: u32) -> Result<Option<SequenceRecord>> {
         match self {
             Sequential::Jsonl(reader) => reader.next(),
-            Sequential::Mds(reader) => reader.next(length).map(|input_ids| Some(SequenceRecord { input_ids, ..SequenceRecord::default() })),
+            Sequential::Mds(reader) => reader
+                .next(length)
+                .map(|input_ids| Some(SequenceRecord { input_ids, ..SequenceRecord::default() })),
         }
     }
 }
 
 /// The numbers in a file's name: of its shard, and of the file among those of the shard.
 fn numbers(name: &str) -> (u64, u64) {
-    let mut numbers = name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
+    let mut numbers =
+        name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
@@ -76,10 +86,17 @@ fn data_files(manifest: &OutputManifest) -> Vec<DataFile> {
     for file in listed {
         let shard = numbers(&file.name).0;
         let (first, before) = files.last().map_or((0, 0), |last| {
-            let before = if last.shard == shard { last.before.saturating_add(last.sequences) } else { 0 };
+            let before =
+                if last.shard == shard { last.before.saturating_add(last.sequences) } else { 0 };
             (last.first.saturating_add(last.sequences), before)
         });
-        files.push(DataFile { name: file.name.clone(), first, sequences: file.sequences, shard, before });
+        files.push(DataFile {
+            name: file.name.clone(),
+            first,
+            sequences: file.sequences,
+            shard,
+            before,
+        });
     }
     files
 }
@@ -96,7 +113,11 @@ impl SequenceReader {
         let files = data_files(&manifest);
         let first = files.last().map_or(0, |last| last.first.saturating_add(last.sequences));
         if first != manifest.sequences {
-            let message = format!("longweave.json of {} says {} sequences, its files hold {first}", place.title(), manifest.sequences);
+            let message = format!(
+                "longweave.json of {} says {} sequences, its files hold {first}",
+                place.title(),
+                manifest.sequences
+            );
             return Err(Error::new(Code::FileCorrupt, message).with("file", "longweave.json"));
         }
         Ok(SequenceReader { place, manifest, files, held: None, open: None })
@@ -122,7 +143,11 @@ impl SequenceReader {
     /// Errors: `SEQUENCE_UNKNOWN`, `FILE_CORRUPT`.
     pub fn get(&mut self, number: u64) -> Result<SequenceRecord> {
         if number >= self.len() {
-            let message = format!("{} has {} sequences, numbered from 0; there is no sequence {number}", self.place.title(), self.len());
+            let message = format!(
+                "{} has {} sequences, numbered from 0; there is no sequence {number}",
+                self.place.title(),
+                self.len()
+            );
             return Err(Error::new(Code::SequenceUnknown, message).with("sequence", number));
         }
         let at = self.files.partition_point(|file| file.first <= number) - 1;
@@ -138,7 +163,11 @@ impl SequenceReader {
             Format::Datatrove => datatrove::read_ids(&path, row, file.sequences, length)?,
         };
         if self.manifest.provenance == Provenance::None {
-            return Ok(SequenceRecord { n_tokens: input_ids.len() as u32, input_ids, ..SequenceRecord::default() });
+            return Ok(SequenceRecord {
+                n_tokens: input_ids.len() as u32,
+                input_ids,
+                ..SequenceRecord::default()
+            });
         }
         let beside = self.place.local(&provenance::name(file.shard))?;
         let record = self.parquet_row(&beside, file.before.saturating_add(row))?;
@@ -147,7 +176,10 @@ impl SequenceReader {
 
     fn parquet_row(&mut self, path: &Path, row: u64) -> Result<SequenceRecord> {
         if let Some((held, first, records)) = &self.held
-            && let Some(record) = row.checked_sub(*first).and_then(|i| records.get(i as usize)).filter(|_| held == path)
+            && let Some(record) = row
+                .checked_sub(*first)
+                .and_then(|i| records.get(i as usize))
+                .filter(|_| held == path)
         {
             return Ok(record.clone());
         }
@@ -155,7 +187,8 @@ impl SequenceReader {
         for (group, rows) in parquet::group_rows(path)?.into_iter().enumerate() {
             if row < first + rows {
                 let records = parquet::read_group(path, group)?;
-                let record = records.get((row - first) as usize).cloned().ok_or_else(|| short(path))?;
+                let record =
+                    records.get((row - first) as usize).cloned().ok_or_else(|| short(path))?;
                 self.held = Some((path.to_owned(), first, records));
                 return Ok(record);
             }

@@ -46,12 +46,22 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
 pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
     let manifest = OutputManifest::of(&mut *files)?;
     let sums = read_sums(&mut *files)?;
-    let mut report = VerifyReport { files: 1, bytes: sums_text(&sums).len() as u64, sequences: 0, tokens: 0, pieces: 0, holdout: None };
+    let mut report = VerifyReport {
+        files: 1,
+        bytes: sums_text(&sums).len() as u64,
+        sequences: 0,
+        tokens: 0,
+        pieces: 0,
+        holdout: None,
+    };
     let mut named = BTreeSet::from(["SHA256SUMS".to_owned()]);
     let mut later = BTreeMap::new();
     for (name, sha256) in &sums {
         if !stands_below(name) {
-            return Err(fail("SHA256SUMS", format!("\"{name}\" is no file of the output directory")));
+            return Err(fail(
+                "SHA256SUMS",
+                format!("\"{name}\" is no file of the output directory"),
+            ));
         }
         named.insert(name.clone());
         let listed = manifest.files.iter().find(|f| f.name == *name);
@@ -59,7 +69,8 @@ pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
             later.insert(name.clone(), sha256.clone());
             continue;
         }
-        let (bytes, found) = files.checksum(name)?.ok_or_else(|| fail(name, "the file is missing"))?;
+        let (bytes, found) =
+            files.checksum(name)?.ok_or_else(|| fail(name, "the file is missing"))?;
         compare(name, sha256, bytes, &found, &manifest)?;
         report.files += 1;
         report.bytes += bytes;
@@ -74,12 +85,17 @@ pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
     }
     let total = manifest.files.iter().fold(0u64, |sum, f| sum.saturating_add(f.sequences));
     if total != manifest.sequences {
-        return Err(fail("longweave.json", format!("it says {} sequences, its files hold {total}", manifest.sequences)));
+        return Err(fail(
+            "longweave.json",
+            format!("it says {} sequences, its files hold {total}", manifest.sequences),
+        ));
     }
     report.files += later.len() as u64;
-    report.bytes += manifest.files.iter().filter(|f| later.contains_key(&f.name)).map(|f| f.bytes).sum::<u64>();
+    report.bytes +=
+        manifest.files.iter().filter(|f| later.contains_key(&f.name)).map(|f| f.bytes).sum::<u64>();
     let holdout = files.holdout()?;
-    let mut reader = SequenceReader::over(Box::new(Compared { files, manifest: manifest.clone(), later }))?;
+    let mut reader =
+        SequenceReader::over(Box::new(Compared { files, manifest: manifest.clone(), later }))?;
     for number in 0..manifest.sequences {
         let record = reader.get(number)?;
         check(&record, &manifest).map_err(|what| fail(&format!("sequence {number}"), what))?;
@@ -87,8 +103,15 @@ pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
         report.tokens += record.input_ids.len() as u64;
         report.pieces += record.doc_starts.len() as u64;
     }
-    let set_aside = manifest.rest.get("options").and_then(|o| o["holdout"].as_f64()).is_some_and(|share| share > 0.0);
-    if set_aside && manifest.rest.get("part").is_some_and(|part| part == "main") && holdout.is_none() {
+    let set_aside = manifest
+        .rest
+        .get("options")
+        .and_then(|o| o["holdout"].as_f64())
+        .is_some_and(|share| share > 0.0);
+    if set_aside
+        && manifest.rest.get("part").is_some_and(|part| part == "main")
+        && holdout.is_none()
+    {
         return Err(fail("holdout", "the output of the documents that were set aside is missing"));
     }
     if let Some(holdout) = holdout {
@@ -108,7 +131,9 @@ fn read_sums(files: &mut dyn OutputFiles) -> Result<Vec<(String, String)>> {
     }
     let bytes = std::fs::read(&path).at("read", &path)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| fail("SHA256SUMS", "it is no text"))?;
-    let line = |line: &str| line.split_once("  ").map(|(sha256, name)| (name.to_owned(), sha256.to_owned()));
+    let line = |line: &str| {
+        line.split_once("  ").map(|(sha256, name)| (name.to_owned(), sha256.to_owned()))
+    };
     let sums: Option<Vec<_>> = text.lines().map(line).collect();
     let sums = sums.ok_or_else(|| fail("SHA256SUMS", "a line is no checksum and name"))?;
     if sums_text(&sums) != text {
@@ -118,9 +143,18 @@ fn read_sums(files: &mut dyn OutputFiles) -> Result<Vec<(String, String)>> {
 }
 
 /// Compares what a file is with what sums and manifest say.
-fn compare(name: &str, sha256: &str, bytes: u64, found: &str, manifest: &OutputManifest) -> Result<()> {
+fn compare(
+    name: &str,
+    sha256: &str,
+    bytes: u64,
+    found: &str,
+    manifest: &OutputManifest,
+) -> Result<()> {
     if found != sha256 {
-        return Err(fail(name, format!("its content differs: SHA-256 is {found}, SHA256SUMS says {sha256}")));
+        return Err(fail(
+            name,
+            format!("its content differs: SHA-256 is {found}, SHA256SUMS says {sha256}"),
+        ));
     }
     match manifest.files.iter().find(|f| f.name == name) {
         Some(listed) if (listed.bytes, listed.sha256.as_str()) != (bytes, sha256) => {
@@ -181,9 +215,17 @@ fn check(record: &SequenceRecord, manifest: &OutputManifest) -> Result<(), Strin
         return Ok(());
     }
     let pieces = record.doc_ids.len();
-    let columns = [record.doc_starts.len(), record.doc_lens.len(), record.doc_offsets.len(), record.reasons.len(), record.groups.len()];
+    let columns = [
+        record.doc_starts.len(),
+        record.doc_lens.len(),
+        record.doc_offsets.len(),
+        record.reasons.len(),
+        record.groups.len(),
+    ];
     if pieces == 0 || columns.iter().any(|&n| n != pieces) {
-        return Err(format!("it has {pieces} documents' ids, but {columns:?} starts, lengths, offsets, reasons and groups"));
+        return Err(format!(
+            "it has {pieces} documents' ids, but {columns:?} starts, lengths, offsets, reasons and groups"
+        ));
     }
     // A begin token of the sequence stands before the first piece.
     let mut at = record.doc_starts[0];
@@ -192,7 +234,9 @@ fn check(record: &SequenceRecord, manifest: &OutputManifest) -> Result<(), Strin
     }
     for (start, len) in record.doc_starts.iter().zip(&record.doc_lens) {
         if *start != at || *len == 0 {
-            return Err(format!("a piece of {len} tokens begins at {start} where {at} is expected"));
+            return Err(format!(
+                "a piece of {len} tokens begins at {start} where {at} is expected"
+            ));
         }
         at = at.checked_add(*len).ok_or_else(|| format!("a piece has {len} tokens"))?;
     }

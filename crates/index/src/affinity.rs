@@ -51,7 +51,12 @@ fn unpacked(two: u64) -> (u32, u32) {
 }
 
 /// Joins clusters, given as lists of documents, as far as features connect them.
-pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, features: &Features, space: Space<'_>) -> Result<Vec<Join>> {
+pub(crate) fn joins(
+    ctx: &Ctx,
+    clusters: &Lists<DocId>,
+    features: &Features,
+    space: Space<'_>,
+) -> Result<Vec<Join>> {
     let mut round = Round::first(ctx, clusters, features, space)?;
     let mut joining = Joining::new(clusters);
     loop {
@@ -77,7 +82,12 @@ pub(crate) struct Joining {
 impl Joining {
     pub(crate) fn new(clusters: &Lists<DocId>) -> Joining {
         let sizes = (0..clusters.len()).map(|c| clusters.get(c).len() as u64).collect();
-        Joining { names: (0..clusters.len() as u32).collect(), sizes, all: clusters.len() as u32, joins: Vec::new() }
+        Joining {
+            names: (0..clusters.len() as u32).collect(),
+            sizes,
+            all: clusters.len() as u32,
+            joins: Vec::new(),
+        }
     }
 
     /// Joins the better half of the pairs; the clusters that each new one is made of. New ones are numbered by their first member.
@@ -93,8 +103,11 @@ impl Joining {
             }
             let (low, high) = (a.min(b), a.max(b));
             let (l, h) = (low as usize, high as usize);
-            let (larger, smaller) =
-                if self.sizes[h] > self.sizes[l] { (self.names[h], self.names[l]) } else { (self.names[l], self.names[h]) };
+            let (larger, smaller) = if self.sizes[h] > self.sizes[l] {
+                (self.names[h], self.names[l])
+            } else {
+                (self.names[l], self.names[h])
+            };
             self.names[l] = self.all;
             self.all += 1;
             self.joins.push(Join { larger, smaller });
@@ -154,10 +167,18 @@ struct Round {
 
 impl Round {
     /// Clusters as they were given.
-    fn first(ctx: &Ctx, clusters: &Lists<DocId>, features: &Features, space: Space<'_>) -> Result<Round> {
+    fn first(
+        ctx: &Ctx,
+        clusters: &Lists<DocId>,
+        features: &Features,
+        space: Space<'_>,
+    ) -> Result<Round> {
         let make = |c: usize, out: &mut Vec<u64>| -> Result<()> {
             let (mut all, mut buffer) = (Vec::new(), Vec::new());
-            clusters.get(c).iter().try_for_each(|&document| features.append(document, &mut buffer, &mut all))?;
+            clusters
+                .get(c)
+                .iter()
+                .try_for_each(|&document| features.append(document, &mut buffer, &mut all))?;
             all.sort_unstable();
             out.extend(all.chunk_by(|a, b| a == b).map(|run| packed(run[0], run.len() as u32)));
             Ok(())
@@ -216,8 +237,21 @@ impl Round {
     }
 
     /// The clusters that those of this round, given as lists, become.
-    fn merged(&self, ctx: &Ctx, members: &Lists<u32>, counts: Storing<u64>, space: Space<'_>) -> Result<Round> {
-        let size = |c: usize| members.get(c).iter().map(|&m| self.range(m as usize)).map(|range| (range.end - range.start) as usize).sum();
+    fn merged(
+        &self,
+        ctx: &Ctx,
+        members: &Lists<u32>,
+        counts: Storing<u64>,
+        space: Space<'_>,
+    ) -> Result<Round> {
+        let size = |c: usize| {
+            members
+                .get(c)
+                .iter()
+                .map(|&m| self.range(m as usize))
+                .map(|range| (range.end - range.start) as usize)
+                .sum()
+        };
         let make = |c: usize, out: &mut Vec<u64>| -> Result<()> {
             let (mut buffer, start) = (Vec::new(), out.len());
             for &m in members.get(c) {
@@ -253,10 +287,12 @@ impl Round {
         let norm = |cluster: usize| -> Result<f64> {
             let mut buffer = Vec::new();
             let counts = self.get(cluster, &mut buffer)?.iter().copied().map(unpacked);
-            let sum = counts.map(|(feature, x)| square(x, self.weights[feature as usize])).sum::<u128>();
+            let sum =
+                counts.map(|(feature, x)| square(x, self.weights[feature as usize])).sum::<u128>();
             Ok(((sum + self.rest[cluster]) as f64).sqrt())
         };
-        let norms: Vec<f64> = (0..self.clusters()).into_par_iter().map(norm).collect::<Result<_>>()?;
+        let norms: Vec<f64> =
+            (0..self.clusters()).into_par_iter().map(norm).collect::<Result<_>>()?;
         let champions = self.champions(ctx, &norms, space)?;
         let mut pairs = Vec::new();
         let mut lists = Chosen::new(&champions);
@@ -273,9 +309,11 @@ impl Round {
                     let mut pairs = Vec::new();
                     let start = first + block * BLOCK;
                     for (c, &norm) in (start..).zip(&norms[start..end.min(start + BLOCK)]) {
-                        for (feature, x) in self.get(c, &mut buffer)?.iter().copied().map(unpacked) {
+                        for (feature, x) in self.get(c, &mut buffer)?.iter().copied().map(unpacked)
+                        {
                             let own = u64::from(self.value(x, feature, norm));
-                            for (other, theirs) in lists.get(feature).iter().copied().map(unpacked) {
+                            for (other, theirs) in lists.get(feature).iter().copied().map(unpacked)
+                            {
                                 let sum = &mut affinity[other as usize];
                                 if *sum == 0 {
                                     touched.push(other);
@@ -286,12 +324,18 @@ impl Round {
                         let mut best = (0, 0);
                         for other in touched.drain(..) {
                             let sum = std::mem::take(&mut affinity[other as usize]);
-                            if other as usize != c && (sum > best.0 || (sum == best.0 && other < best.1)) {
+                            if other as usize != c
+                                && (sum > best.0 || (sum == best.0 && other < best.1))
+                            {
                                 best = (sum, other);
                             }
                         }
                         if best.0 > 0 {
-                            pairs.push(Pair { cluster: c as u32, neighbour: best.1, affinity: best.0 });
+                            pairs.push(Pair {
+                                cluster: c as u32,
+                                neighbour: best.1,
+                                affinity: best.0,
+                            });
                         }
                     }
                     Ok(pairs)
@@ -311,9 +355,14 @@ impl Round {
 
     /// For each feature its champions, as (cluster, value). None where one cluster alone has it.
     fn champions(&self, ctx: &Ctx, norms: &[f64], space: Space<'_>) -> Result<Champions> {
-        let having = |feature: usize| if self.having[feature] < 2 { 0 } else { self.having[feature] as usize };
+        let having = |feature: usize| {
+            if self.having[feature] < 2 { 0 } else { self.having[feature] as usize }
+        };
         let most = space.most::<u64>();
-        let mut champions = Champions { ends: Vec::with_capacity(self.weights.len()), items: Stored::Held(Vec::new()) };
+        let mut champions = Champions {
+            ends: Vec::with_capacity(self.weights.len()),
+            items: Stored::Held(Vec::new()),
+        };
         let mut items = space.store("champions");
         let mut low = 0;
         while low < self.weights.len() {
@@ -326,13 +375,23 @@ impl Round {
                 ends.push(sum);
                 high += 1;
             }
-            let mut next: Vec<usize> = ends.iter().enumerate().map(|(at, &end)| end - having(low + at)).collect();
+            let mut next: Vec<usize> =
+                ends.iter().enumerate().map(|(at, &end)| end - having(low + at)).collect();
             let mut sorted = vec![0u64; sum];
             let mut buffer = Vec::new();
             for c in 0..self.clusters() {
                 let counts = self.get(c, &mut buffer)?;
-                let from = if low == 0 { 0 } else { counts.partition_point(|&count| count < packed(low as u32, 0)) };
-                for (feature, x) in counts[from..].iter().copied().map(unpacked).take_while(|&(feature, _)| (feature as usize) < high) {
+                let from = if low == 0 {
+                    0
+                } else {
+                    counts.partition_point(|&count| count < packed(low as u32, 0))
+                };
+                for (feature, x) in counts[from..]
+                    .iter()
+                    .copied()
+                    .map(unpacked)
+                    .take_while(|&(feature, _)| (feature as usize) < high)
+                {
                     if having(feature as usize) > 0 {
                         let next = &mut next[feature as usize - low];
                         sorted[*next] = packed(c as u32, x);
@@ -343,8 +402,15 @@ impl Round {
             let make = |at: usize, out: &mut Vec<u64>| -> Result<()> {
                 let start = out.len();
                 let feature = (low + at) as u32;
-                let value = |(c, x): (u32, u32)| packed(c, self.value(x, feature, norms[c as usize]));
-                out.extend(sorted[ends[at] - having(low + at)..ends[at]].iter().copied().map(unpacked).map(value));
+                let value =
+                    |(c, x): (u32, u32)| packed(c, self.value(x, feature, norms[c as usize]));
+                out.extend(
+                    sorted[ends[at] - having(low + at)..ends[at]]
+                        .iter()
+                        .copied()
+                        .map(unpacked)
+                        .map(value),
+                );
                 if out.len() - start > CHAMPIONS {
                     out[start..].select_nth_unstable_by_key(CHAMPIONS, |&two| {
                         let (cluster, value) = unpacked(two);
@@ -400,7 +466,12 @@ struct Making {
 
 impl Making {
     fn new(counts: Storing<u64>, clusters: usize) -> Making {
-        Making { ends: Vec::with_capacity(clusters), counts, rest: Vec::with_capacity(clusters), own: Vec::new() }
+        Making {
+            ends: Vec::with_capacity(clusters),
+            counts,
+            rest: Vec::with_capacity(clusters),
+            own: Vec::new(),
+        }
     }
 
     fn end(&mut self, rest: u128) -> Result<()> {
@@ -412,7 +483,13 @@ impl Making {
     }
 
     fn finish(self, having: Vec<u32>, weights: Vec<u32>) -> Result<Round> {
-        Ok(Round { ends: self.ends, counts: self.counts.finish()?, rest: self.rest, having, weights })
+        Ok(Round {
+            ends: self.ends,
+            counts: self.counts.finish()?,
+            rest: self.rest,
+            having,
+            weights,
+        })
     }
 }
 
@@ -442,7 +519,11 @@ struct Chosen<'a> {
 
 impl Chosen<'_> {
     fn new(all: &Champions) -> Chosen<'_> {
-        let places = if matches!(all.items, Stored::File(_)) { vec![NONE; all.ends.len()] } else { Vec::new() };
+        let places = if matches!(all.items, Stored::File(_)) {
+            vec![NONE; all.ends.len()]
+        } else {
+            Vec::new()
+        };
         Chosen { all, places, features: Vec::new(), lists: Lists::new() }
     }
 
@@ -462,7 +543,9 @@ impl Chosen<'_> {
                 }
             }
             if sum > most && end > first {
-                self.features.drain(known..).for_each(|feature| self.places[feature as usize] = NONE);
+                self.features
+                    .drain(known..)
+                    .for_each(|feature| self.places[feature as usize] = NONE);
                 break;
             }
             end += 1;
@@ -477,9 +560,14 @@ impl Chosen<'_> {
             if range.end > start + window.len() as u64 {
                 window.clear();
                 start = range.start;
-                file.read_into(start, WINDOW.max(range.end - range.start).min(file.len() - start) as usize, &mut window)?;
+                file.read_into(
+                    start,
+                    WINDOW.max(range.end - range.start).min(file.len() - start) as usize,
+                    &mut window,
+                )?;
             }
-            self.lists.extend(&window[(range.start - start) as usize..(range.end - start) as usize]);
+            self.lists
+                .extend(&window[(range.start - start) as usize..(range.end - start) as usize]);
             self.lists.end();
             self.places[feature as usize] = place as u32;
         }

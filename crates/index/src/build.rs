@@ -27,15 +27,20 @@ fn check_order(rows: usize, in_order: bool, keys: &[u128]) -> Result<()> {
     if rows == keys.len() && in_order {
         return Ok(());
     }
-    let message =
-        format!("there are candidates of {rows} documents, but {} documents; delete the work directory and run again", keys.len());
+    let message = format!(
+        "there are candidates of {rows} documents, but {} documents; delete the work directory and run again",
+        keys.len()
+    );
     Err(Error::new(Code::FileCorrupt, message))
 }
 
 /// Whether tables, in order, are of all documents.
 fn check_tables(tables: &[CandidateTable], keys: &[u128]) -> Result<()> {
     let rows: usize = tables.iter().map(CandidateTable::rows).sum();
-    let in_order = tables.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.rows()) == t.first as usize)).all(|fits| fits);
+    let in_order = tables
+        .iter()
+        .scan(0, |at, t| Some(std::mem::replace(at, *at + t.rows()) == t.first as usize))
+        .all(|fits| fits);
     check_order(rows, in_order, keys)
 }
 
@@ -52,7 +57,8 @@ pub fn build(
     vectors: Option<&Vectors>,
 ) -> Result<Index> {
     check_tables(tables, keys)?;
-    let building = Building { ctx, keys, options, vectors, space: Space { most: u64::MAX, scratch: None } };
+    let building =
+        Building { ctx, keys, options, vectors, space: Space { most: u64::MAX, scratch: None } };
     ctx.pool.install(|| building.finish(in_memory(ctx, tables, non_informative)?))
 }
 
@@ -112,14 +118,17 @@ impl Building<'_> {
         let mut used: Vec<u32> = chosen.iter().copied().filter(|&n| n != u32::MAX).collect();
         used.par_sort_unstable();
         used.dedup();
-        let mut named: Vec<(String, u32)> = numbered.texts.of(&used)?.into_iter().zip(used).collect();
+        let mut named: Vec<(String, u32)> =
+            numbered.texts.of(&used)?.into_iter().zip(used).collect();
         named.par_sort_unstable();
         let mut keyword_of_phrase = vec![KeywordId::NONE; numbered.documents.len()];
         for (keyword, &(_, number)) in named.iter().enumerate() {
             keyword_of_phrase[number as usize] = KeywordId::new(keyword as u32);
         }
-        let keyword_of: Vec<KeywordId> =
-            chosen.par_iter().map(|&n| if n == u32::MAX { KeywordId::NONE } else { keyword_of_phrase[n as usize] }).collect();
+        let keyword_of: Vec<KeywordId> = chosen
+            .par_iter()
+            .map(|&n| if n == u32::MAX { KeywordId::NONE } else { keyword_of_phrase[n as usize] })
+            .collect();
         drop(keyword_of_phrase);
         let phrases: Vec<String> = named.into_iter().map(|(text, _)| text).collect();
         // Posting lists by counting sort.
@@ -139,19 +148,29 @@ impl Building<'_> {
             *at += 1;
         }
         let keywords: Vec<&str> = phrases.iter().map(String::as_str).collect();
-        let documents = |keyword: usize| &docs[if keyword == 0 { 0 } else { ends[keyword - 1] as usize }..ends[keyword] as usize];
+        let documents = |keyword: usize| {
+            &docs[if keyword == 0 { 0 } else { ends[keyword - 1] as usize }..ends[keyword] as usize]
+        };
         let tree = match options.hierarchy {
             Hierarchy::Suffix => hierarchy::suffix(&keywords, 1),
             Hierarchy::Vectors => {
                 let vectors = vectors.filter(|v| v.rows() == keyword_of.len());
-                let vectors =
-                    vectors.ok_or_else(|| Error::new(Code::Internal, "the hierarchy of keywords needs a vector of each document"))?;
-                hierarchy::joined(&keywords, documents, |clusters| nearness::joins(ctx, clusters, vectors))?
+                let vectors = vectors.ok_or_else(|| {
+                    Error::new(
+                        Code::Internal,
+                        "the hierarchy of keywords needs a vector of each document",
+                    )
+                })?;
+                hierarchy::joined(&keywords, documents, |clusters| {
+                    nearness::joins(ctx, clusters, vectors)
+                })?
             }
             Hierarchy::Affinity => {
                 let features = Features::of(ctx, &numbered, space)?;
                 drop(numbered);
-                hierarchy::joined(&keywords, documents, |clusters| affinity::joins(ctx, clusters, &features, space))?
+                hierarchy::joined(&keywords, documents, |clusters| {
+                    affinity::joins(ctx, clusters, &features, space)
+                })?
             }
         };
         Ok(Index::new(phrases, keyword_of, ends, docs, tree))
@@ -159,10 +178,17 @@ impl Building<'_> {
 }
 
 /// The number of the phrase that represents each document; `u32::MAX` for none.
-fn choose(ctx: &Ctx, numbered: &Numbered<'_>, keys: &[u128], options: &IndexOptions) -> Result<Vec<u32>> {
-    let with_candidate = (0..numbered.rows()).into_par_iter().filter(|&row| !numbered.range(row).is_empty()).count();
+fn choose(
+    ctx: &Ctx,
+    numbered: &Numbered<'_>,
+    keys: &[u128],
+    options: &IndexOptions,
+) -> Result<Vec<u32>> {
+    let with_candidate =
+        (0..numbered.rows()).into_par_iter().filter(|&row| !numbered.range(row).is_empty()).count();
     // A product of a count and a share, floored: the same on every machine.
-    let cap = ((options.common_cap * with_candidate as f64) as u32).max(options.common_floor).max(1);
+    let cap =
+        ((options.common_cap * with_candidate as f64) as u32).max(options.common_floor).max(1);
     let of_row = |doc: usize, numbers: &[u32]| -> u32 {
         let candidates = numbers.iter().copied().filter(|&n| numbered.informative[n as usize]);
         match options.representative {
@@ -170,7 +196,12 @@ fn choose(ctx: &Ctx, numbered: &Numbered<'_>, keys: &[u128], options: &IndexOpti
                 let candidates: Vec<u32> = candidates.collect();
                 match candidates.len() {
                     0 => u32::MAX,
-                    n => candidates[below(draw(options.seed, "representative", Key(keys[doc]), 0), n as u64) as usize],
+                    n => {
+                        candidates[below(
+                            draw(options.seed, "representative", Key(keys[doc]), 0),
+                            n as u64,
+                        ) as usize]
+                    }
                 }
             }
             Representative::Common => {
@@ -195,9 +226,14 @@ fn choose(ctx: &Ctx, numbered: &Numbered<'_>, keys: &[u128], options: &IndexOpti
         let mut buffer = Vec::new();
         let start = numbered.range(rows.start).start;
         let numbers = numbered.numbers.get(start..numbered.range(rows.end - 1).end, &mut buffer)?;
-        let own = |row: usize| (numbered.range(row).start - start) as usize..(numbered.range(row).end - start) as usize;
+        let own = |row: usize| {
+            (numbered.range(row).start - start) as usize..(numbered.range(row).end - start) as usize
+        };
         Ok(rows.map(|row| of_row(row, &numbers[own(row)])).collect())
     };
-    let blocks: Vec<Vec<u32>> = (0..numbered.rows().div_ceil(BLOCK)).into_par_iter().map(of_block).collect::<Result<_>>()?;
+    let blocks: Vec<Vec<u32>> = (0..numbered.rows().div_ceil(BLOCK))
+        .into_par_iter()
+        .map(of_block)
+        .collect::<Result<_>>()?;
     Ok(blocks.concat())
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::{ArrayFile, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
+use longweave_storage::{
+    ArrayFile, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
+};
 
 fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     let mut name = prefix.as_os_str().to_owned();
@@ -36,10 +38,19 @@ impl CandidateWriter {
 
     /// Puts the files in place.
     pub fn commit(self) -> Result<Vec<FileRecord>> {
-        let name = |suffix| with_suffix(&self.prefix, suffix).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = |suffix| {
+            with_suffix(&self.prefix, suffix)
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
         let (phrases, ends) = (name(".phrases.arrow"), name(".ends"));
         let sealed = self.phrases.commit()?;
-        Ok(vec![FileRecord::new(phrases, sealed), FileRecord::new(ends, write_array(&with_suffix(&self.prefix, ".ends"), &self.ends)?)])
+        Ok(vec![
+            FileRecord::new(phrases, sealed),
+            FileRecord::new(ends, write_array(&with_suffix(&self.prefix, ".ends"), &self.ends)?),
+        ])
     }
 }
 

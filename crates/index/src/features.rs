@@ -28,9 +28,12 @@ impl Features {
     /// Those of the documents that are numbered.
     pub(crate) fn of(ctx: &Ctx, numbered: &Numbered<'_>, space: Space<'_>) -> Result<Features> {
         let mut words = Words::after(numbered.documents.len() as u32);
-        let mut making = Making { ends: Vec::with_capacity(numbered.rows()), items: space.store("features") };
+        let mut making =
+            Making { ends: Vec::with_capacity(numbered.rows()), items: space.store("features") };
         match (&numbered.texts, space.scratch) {
-            (Texts::Files(files), Some(scratch)) => spill::features(ctx, files, numbered, &mut words, scratch, |row| making.push(row))?,
+            (Texts::Files(files), Some(scratch)) => {
+                spill::features(ctx, files, numbered, &mut words, scratch, |row| making.push(row))?
+            }
             _ => held(ctx, numbered, &mut words, space, |row| making.push(row))?,
         }
         Ok(Features {
@@ -53,7 +56,12 @@ impl Features {
     }
 
     /// Appends those of a document.
-    pub(crate) fn append(&self, doc: DocId, buffer: &mut Vec<u32>, out: &mut Vec<u32>) -> Result<()> {
+    pub(crate) fn append(
+        &self,
+        doc: DocId,
+        buffer: &mut Vec<u32>,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
         out.extend_from_slice(self.items.get(self.range(doc), buffer)?);
         Ok(())
     }
@@ -100,7 +108,13 @@ pub(crate) fn distinct(features: &mut Vec<u32>) {
 }
 
 /// Hands on the features of document after document, by the words of all phrases in memory.
-fn held(ctx: &Ctx, numbered: &Numbered<'_>, words: &mut Words, space: Space<'_>, take: impl FnMut(&[u32]) -> Result<()>) -> Result<()> {
+fn held(
+    ctx: &Ctx,
+    numbered: &Numbered<'_>,
+    words: &mut Words,
+    space: Space<'_>,
+    take: impl FnMut(&[u32]) -> Result<()>,
+) -> Result<()> {
     let mut of_phrase = Lists::new();
     numbered.texts.each(numbered.documents.len() as u32, |number, text| {
         if numbered.informative[number as usize] {
@@ -111,7 +125,12 @@ fn held(ctx: &Ctx, numbered: &Numbered<'_>, words: &mut Words, space: Space<'_>,
     let occurrences = |row: usize| (numbered.range(row).end - numbered.range(row).start) as usize;
     let make = |row: usize, out: &mut Vec<u32>| -> Result<()> {
         let (mut own, mut buffer) = (Vec::new(), Vec::new());
-        for &number in numbered.numbers.get(numbered.range(row), &mut buffer)?.iter().filter(|&&n| numbered.informative[n as usize]) {
+        for &number in numbered
+            .numbers
+            .get(numbered.range(row), &mut buffer)?
+            .iter()
+            .filter(|&&n| numbered.informative[n as usize])
+        {
             own.push(number);
             own.extend_from_slice(of_phrase.get(number as usize));
         }

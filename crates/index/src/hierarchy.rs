@@ -17,7 +17,10 @@ pub(crate) struct Tree {
 
 /// The phrase without its first word, if that leaves `least` words.
 fn shorter(phrase: &str, least: usize) -> Option<&str> {
-    phrase.split_once(' ').map(|(_, end)| end).filter(|end| least < 2 || end.split(' ').count() >= least)
+    phrase
+        .split_once(' ')
+        .map(|(_, end)| end)
+        .filter(|end| least < 2 || end.split(' ').count() >= least)
 }
 
 /// Keywords, which are in byte order, and those of their ends at which several meet; each below the longest end that is a node.
@@ -37,7 +40,8 @@ pub(crate) fn suffix(keywords: &[&str], least: usize) -> Tree {
         }
     }
     let is_keyword = |phrase: &str| keywords.binary_search(&phrase).is_ok();
-    let nodes: Vec<&str> = children.iter().filter(|&(p, &n)| n > 1 || is_keyword(p)).map(|(&p, _)| p).collect();
+    let nodes: Vec<&str> =
+        children.iter().filter(|&(p, &n)| n > 1 || is_keyword(p)).map(|(&p, _)| p).collect();
     let number = |phrase: &str| nodes.binary_search(&phrase).ok().map(|n| n as u32);
     let parent = |phrase: &str| {
         let mut end = shorter(phrase, least);
@@ -71,8 +75,10 @@ pub(crate) fn joined<'a>(
         }
         node
     };
-    let roots: Vec<u32> = (0..forest.len() as u32).filter(|&n| forest.parent[n as usize] == Forest::NONE).collect();
-    let mut by_root: Vec<(u32, usize)> = forest.node_of_keyword.iter().map(|&node| root(node)).zip(0..).collect();
+    let roots: Vec<u32> =
+        (0..forest.len() as u32).filter(|&n| forest.parent[n as usize] == Forest::NONE).collect();
+    let mut by_root: Vec<(u32, usize)> =
+        forest.node_of_keyword.iter().map(|&node| root(node)).zip(0..).collect();
     by_root.sort_unstable();
     let mut clusters = Lists::new();
     for keywords in by_root.chunk_by(|a, b| a.0 == b.0) {
@@ -85,7 +91,8 @@ pub(crate) fn joined<'a>(
     let mut text: Vec<u32> = (0..forest.len() as u32).collect();
     for join in &joins {
         let node = forest.parent.len() as u32;
-        let (larger, smaller) = (cluster_node[join.larger as usize], cluster_node[join.smaller as usize]);
+        let (larger, smaller) =
+            (cluster_node[join.larger as usize], cluster_node[join.smaller as usize]);
         forest.parent[larger as usize] = node;
         forest.parent[smaller as usize] = node;
         forest.parent.push(Forest::NONE);

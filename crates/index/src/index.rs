@@ -22,7 +22,13 @@ pub struct Index {
 }
 
 impl Index {
-    pub(crate) fn new(phrases: Vec<String>, keyword_of: Vec<KeywordId>, ends: Vec<u64>, docs: Vec<DocId>, tree: Tree) -> Index {
+    pub(crate) fn new(
+        phrases: Vec<String>,
+        keyword_of: Vec<KeywordId>,
+        ends: Vec<u64>,
+        docs: Vec<DocId>,
+        tree: Tree,
+    ) -> Index {
         let keys = phrases.iter().map(|p| Key::of(p).0).collect();
         Index { phrases, keys, keyword_of, ends, docs, forest: tree.forest, nodes: tree.phrases }
     }
@@ -70,8 +76,11 @@ impl Index {
 
     /// The `n` keywords with most documents, most first, ties in byte order.
     pub fn top(&self, n: usize) -> Vec<(&str, u64)> {
-        let mut all: Vec<(&str, u64)> =
-            (0..self.len() as u32).map(|k| (self.phrase(KeywordId::new(k)), self.postings(KeywordId::new(k)).len() as u64)).collect();
+        let mut all: Vec<(&str, u64)> = (0..self.len() as u32)
+            .map(|k| {
+                (self.phrase(KeywordId::new(k)), self.postings(KeywordId::new(k)).len() as u64)
+            })
+            .collect();
         all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         all.truncate(n);
         all
@@ -83,15 +92,24 @@ impl Index {
         let keyword_of: Vec<u32> = self.keyword_of.iter().map(|k| k.get()).collect();
         let docs: Vec<u32> = self.docs.iter().map(|d| d.get()).collect();
         Ok(vec![
-            FileRecord::new("phrases.arrow", write_strings(&at("phrases.arrow"), "phrase", &self.phrases)?),
+            FileRecord::new(
+                "phrases.arrow",
+                write_strings(&at("phrases.arrow"), "phrase", &self.phrases)?,
+            ),
             FileRecord::new("keywords", write_array(&at("keywords"), &keyword_of)?),
             FileRecord::new("ends", write_array(&at("ends"), &self.ends)?),
             FileRecord::new("docs", write_array(&at("docs"), &docs)?),
             FileRecord::new("keys", write_array(&at("keys"), &self.keys)?),
-            FileRecord::new("nodes.arrow", write_strings(&at("nodes.arrow"), "phrase", &self.nodes)?),
+            FileRecord::new(
+                "nodes.arrow",
+                write_strings(&at("nodes.arrow"), "phrase", &self.nodes)?,
+            ),
             FileRecord::new("node_parent", write_array(&at("node_parent"), &self.forest.parent)?),
             FileRecord::new("node_key", write_array(&at("node_key"), &self.forest.key)?),
-            FileRecord::new("node_of_keyword", write_array(&at("node_of_keyword"), &self.forest.node_of_keyword)?),
+            FileRecord::new(
+                "node_of_keyword",
+                write_array(&at("node_of_keyword"), &self.forest.node_of_keyword)?,
+            ),
         ])
     }
 
@@ -100,11 +118,16 @@ impl Index {
     /// Errors: `FILE_CORRUPT` when a file is damaged, or files disagree. The hierarchy's own shape is checked where it is climbed.
     pub fn open(directory: &Path) -> Result<Index> {
         let at = |name: &str| directory.join(name);
-        let strings = |name: &str| -> Result<Vec<String>> { Ok(read_strings(&at(name))?.iter().map(str::to_owned).collect()) };
+        let strings = |name: &str| -> Result<Vec<String>> {
+            Ok(read_strings(&at(name))?.iter().map(str::to_owned).collect())
+        };
         let index = Index {
             phrases: strings("phrases.arrow")?,
             keys: read_array(&at("keys"))?,
-            keyword_of: read_array::<u32>(&at("keywords"))?.into_iter().map(KeywordId::new).collect(),
+            keyword_of: read_array::<u32>(&at("keywords"))?
+                .into_iter()
+                .map(KeywordId::new)
+                .collect(),
             ends: read_array(&at("ends"))?,
             docs: read_array::<u32>(&at("docs"))?.into_iter().map(DocId::new).collect(),
             forest: Forest {
@@ -116,7 +139,10 @@ impl Index {
         };
         match index.disagreement() {
             Some(what) => {
-                let message = format!("the index in {} has {what}; delete this folder and run again", directory.display());
+                let message = format!(
+                    "the index in {} has {what}; delete this folder and run again",
+                    directory.display()
+                );
                 Err(Error::new(Code::FileCorrupt, message))
             }
             None => Ok(index),
@@ -131,7 +157,9 @@ impl Index {
         if counts.iter().any(|&n| n != keywords) || nodes.iter().any(|&n| n != self.nodes.len()) {
             return Some("columns of unequal length");
         }
-        if !self.ends.is_sorted() || self.ends.last().copied().unwrap_or(0) != self.docs.len() as u64 {
+        if !self.ends.is_sorted()
+            || self.ends.last().copied().unwrap_or(0) != self.docs.len() as u64
+        {
             return Some("lists that do not fit their documents");
         }
         if self.docs.iter().any(|d| d.index() >= self.keyword_of.len())

@@ -22,7 +22,9 @@ pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, vectors: &Vectors) -> Re
         .map(|c| {
             let mut sum = vec![0i64; vectors.dims()];
             for document in clusters.get(c) {
-                sum.iter_mut().zip(vectors.row(document.index())).for_each(|(sum, &x)| *sum += i64::from(x));
+                sum.iter_mut()
+                    .zip(vectors.row(document.index()))
+                    .for_each(|(sum, &x)| *sum += i64::from(x));
             }
             sum
         })
@@ -36,8 +38,13 @@ pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, vectors: &Vectors) -> Re
         for sum in &sums {
             centroids.push_f64(&sum.iter().map(|&x| x as f64).collect::<Vec<_>>());
         }
-        let search = if sums.len() <= MOST_EXACT { Search::Exact } else { Search::Inverted { lists: None, probes: None } };
-        let lists = nearest(ctx, &Query { vectors: &centroids, owners: None, k: 1, search, seed: 0 })?;
+        let search = if sums.len() <= MOST_EXACT {
+            Search::Exact
+        } else {
+            Search::Inverted { lists: None, probes: None }
+        };
+        let lists =
+            nearest(ctx, &Query { vectors: &centroids, owners: None, k: 1, search, seed: 0 })?;
         let pair = |cluster: usize| {
             let (neighbour, similarity) = lists.get(cluster).next()?;
             Some(Pair { cluster: cluster as u32, neighbour, affinity: similarity as u64 })
@@ -66,7 +73,14 @@ mod tests {
     fn clusters_join_by_nearness_and_those_without_a_vector_stay_alone() {
         let ctx = Ctx::new(2, 1 << 20).unwrap();
         // Two directions, a little apart within each; one cluster without a vector, and one opposite to all.
-        let rows: [[f32; 3]; 6] = [[1.0, 0.05, 0.0], [1.0, 0.0, 0.05], [0.05, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0; 3], [-1.0, -1.0, -1.0]];
+        let rows: [[f32; 3]; 6] = [
+            [1.0, 0.05, 0.0],
+            [1.0, 0.0, 0.05],
+            [0.05, 1.0, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0; 3],
+            [-1.0, -1.0, -1.0],
+        ];
         let mut vectors = Vectors::with_capacity(3, 6);
         rows.iter().for_each(|row| vectors.push(row));
         let mut clusters = Lists::new();

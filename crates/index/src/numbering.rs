@@ -110,9 +110,15 @@ impl Texts<'_> {
 }
 
 /// Numbers the phrases of tables that are in memory.
-pub(crate) fn in_memory<'a>(ctx: &Ctx, tables: &'a [CandidateTable], non_informative: &NonInformative) -> Result<Numbered<'a>> {
-    let hashes: Vec<Vec<u64>> =
-        tables.par_iter().map(|t| (0..t.phrases.len()).map(|row| xxh3_64(t.phrases.get(row).as_bytes())).collect()).collect();
+pub(crate) fn in_memory<'a>(
+    ctx: &Ctx,
+    tables: &'a [CandidateTable],
+    non_informative: &NonInformative,
+) -> Result<Numbered<'a>> {
+    let hashes: Vec<Vec<u64>> = tables
+        .par_iter()
+        .map(|t| (0..t.phrases.len()).map(|row| xxh3_64(t.phrases.get(row).as_bytes())).collect())
+        .collect();
     ctx.cancel.check()?;
     // Counting sort of all occurrences by partition, tables and rows in order within each.
     let partitions = PARTITIONS;
@@ -143,12 +149,19 @@ pub(crate) fn in_memory<'a>(ctx: &Ctx, tables: &'a [CandidateTable], non_informa
         .into_par_iter()
         .map(|p| {
             let mine = &sorted[ends[p]..ends[p + 1]];
-            let mut part = Part { places: Vec::new(), documents: Vec::new(), numbers: Vec::with_capacity(mine.len()) };
+            let mut part = Part {
+                places: Vec::new(),
+                documents: Vec::new(),
+                numbers: Vec::with_capacity(mine.len()),
+            };
             let mut known: HashTable<u32> = HashTable::with_capacity(mine.len() / 2);
             let hash_of = |(table, row): Place| hashes[table as usize][row as usize];
             for &place in mine {
                 let hash = hash_of(place);
-                let same = |&n: &u32| hash_of(part.places[n as usize]) == hash && text(part.places[n as usize]) == text(place);
+                let same = |&n: &u32| {
+                    hash_of(part.places[n as usize]) == hash
+                        && text(part.places[n as usize]) == text(place)
+                };
                 let number = match known.find(hash, same) {
                     Some(&number) => number,
                     None => {
@@ -166,7 +179,8 @@ pub(crate) fn in_memory<'a>(ctx: &Ctx, tables: &'a [CandidateTable], non_informa
         })
         .collect();
     // Where each table's occurrences begin among all.
-    let begins: Vec<usize> = tables.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.phrases.len()))).collect();
+    let begins: Vec<usize> =
+        tables.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.phrases.len()))).collect();
     let mut numbers = vec![0u32; ends[partitions]];
     let (mut places, mut documents) = (Vec::new(), Vec::new());
     for (p, part) in parts.into_iter().enumerate() {
@@ -179,6 +193,17 @@ pub(crate) fn in_memory<'a>(ctx: &Ctx, tables: &'a [CandidateTable], non_informa
     }
     let of_text = |&place: &Place| (!non_informative.contains(text(place)), words(text(place)));
     let (informative, words) = places.par_iter().map(of_text).unzip();
-    let rows = tables.iter().zip(&begins).flat_map(|(t, &begin)| t.ends.iter().map(move |&end| begin as u64 + end)).collect();
-    Ok(Numbered { rows, numbers: Stored::Held(numbers), documents, informative, words, texts: Texts::Tables { tables, places } })
+    let rows = tables
+        .iter()
+        .zip(&begins)
+        .flat_map(|(t, &begin)| t.ends.iter().map(move |&end| begin as u64 + end))
+        .collect();
+    Ok(Numbered {
+        rows,
+        numbers: Stored::Held(numbers),
+        documents,
+        informative,
+        words,
+        texts: Texts::Tables { tables, places },
+    })
 }

@@ -74,7 +74,8 @@ impl Output {
     }
 
     fn text(&mut self, text: &str) -> Result<()> {
-        let len = u32::try_from(text.len()).map_err(|_| Error::new(Code::Internal, "a phrase has more than 4 GiB"))?;
+        let len = u32::try_from(text.len())
+            .map_err(|_| Error::new(Code::Internal, "a phrase has more than 4 GiB"))?;
         self.put(&len.to_le_bytes())?;
         self.put(text.as_bytes())
     }
@@ -111,9 +112,13 @@ impl Input {
             _ => self.file.read_exact(&mut bytes[1..]).at("read", &self.path)?,
         }
         let len = u32::from_le_bytes(bytes);
-        let read = (&mut self.file).take(u64::from(len)).read_to_string(text).at("read", &self.path)?;
+        let read =
+            (&mut self.file).take(u64::from(len)).read_to_string(text).at("read", &self.path)?;
         if read < len as usize {
-            return Err(Error::new(Code::FileCorrupt, format!("{} ends in the middle of a phrase", self.path.display())));
+            return Err(Error::new(
+                Code::FileCorrupt,
+                format!("{} ends in the middle of a phrase", self.path.display()),
+            ));
         }
         Ok(true)
     }
@@ -140,12 +145,21 @@ pub(crate) fn on_disk(
     scratch: &Scratch,
 ) -> Result<Numbered<'static>> {
     let rows = deal(ctx, files, scratch)?;
-    let parts: Vec<Part> =
-        (0..PARTITIONS).into_par_iter().map(|p| number_partition(ctx, p, non_informative, scratch)).collect::<Result<_>>()?;
-    let bases: Vec<u32> = parts.iter().scan(0, |at, part| Some(std::mem::replace(at, *at + part.documents.len() as u32))).collect();
+    let parts: Vec<Part> = (0..PARTITIONS)
+        .into_par_iter()
+        .map(|p| number_partition(ctx, p, non_informative, scratch))
+        .collect::<Result<_>>()?;
+    let bases: Vec<u32> = parts
+        .iter()
+        .scan(0, |at, part| Some(std::mem::replace(at, *at + part.documents.len() as u32)))
+        .collect();
     let occurrences = rows.last().copied().unwrap_or(0);
     let numbers = merge(ctx, &bases, occurrences, scratch)?;
-    let numbers = if occurrences * 4 <= ctx.budget.limit() / 8 { Stored::Held(numbers.read_all()?) } else { Stored::File(numbers) };
+    let numbers = if occurrences * 4 <= ctx.budget.limit() / 8 {
+        Stored::Held(numbers.read_all()?)
+    } else {
+        Stored::File(numbers)
+    };
     let (mut documents, mut informative, mut words) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         documents.extend(part.documents);
@@ -158,20 +172,33 @@ pub(crate) fn on_disk(
 
 /// Deals all occurrences to partitions; where each document's occurrences end.
 fn deal(ctx: &Ctx, files: &[(PathBuf, u32)], scratch: &Scratch) -> Result<Vec<u64>> {
-    let mut outputs = (0..PARTITIONS).map(|p| Output::create(scratch.file(p, "texts"))).collect::<Result<Vec<_>>>()?;
+    let mut outputs = (0..PARTITIONS)
+        .map(|p| Output::create(scratch.file(p, "texts")))
+        .collect::<Result<Vec<_>>>()?;
     let mut partitions = Output::create(scratch.0.join("partitions"))?;
     let (mut rows, mut occurrences) = (Vec::new(), 0u64);
     for files in files.chunks(ctx.pool.current_num_threads()) {
         ctx.cancel.check()?;
         let open = |(prefix, first): &(PathBuf, u32)| -> Result<(CandidateTable, Vec<u8>)> {
             let table = CandidateTable::open(prefix, *first)?;
-            let partitions = table.phrases.iter().map(|text| partition(xxh3_64(text.as_bytes())) as u8).collect();
+            let partitions = table
+                .phrases
+                .iter()
+                .map(|text| partition(xxh3_64(text.as_bytes())) as u8)
+                .collect();
             Ok((table, partitions))
         };
         for (table, of) in files.par_iter().map(open).collect::<Result<Vec<_>>>()? {
             if table.first as usize != rows.len() {
-                let message = format!("the candidates of document {} follow those of {} documents", table.first, rows.len());
-                return Err(Error::new(Code::FileCorrupt, message + "; delete the work directory and run again"));
+                let message = format!(
+                    "the candidates of document {} follow those of {} documents",
+                    table.first,
+                    rows.len()
+                );
+                return Err(Error::new(
+                    Code::FileCorrupt,
+                    message + "; delete the work directory and run again",
+                ));
             }
             for (text, &p) in table.phrases.iter().zip(&of) {
                 outputs[usize::from(p)].text(text)?;
@@ -193,14 +220,20 @@ struct Part {
     words: Vec<u16>,
 }
 
-fn number_partition(ctx: &Ctx, p: usize, non_informative: &NonInformative, scratch: &Scratch) -> Result<Part> {
+fn number_partition(
+    ctx: &Ctx,
+    p: usize,
+    non_informative: &NonInformative,
+    scratch: &Scratch,
+) -> Result<Part> {
     ctx.cancel.check()?;
     let mut input = Input::open(scratch.file(p, "texts"))?;
     let mut numbers = Output::create(scratch.file(p, "numbers"))?;
     let mut phrases = Output::create(scratch.file(p, "phrases"))?;
     let mut part = Part { documents: Vec::new(), informative: Vec::new(), words: Vec::new() };
     // The distinct phrases end to end.
-    let (mut held, mut ends, mut hashes): (String, Vec<usize>, Vec<u64>) = (String::new(), Vec::new(), Vec::new());
+    let (mut held, mut ends, mut hashes): (String, Vec<usize>, Vec<u64>) =
+        (String::new(), Vec::new(), Vec::new());
     let mut known: HashTable<u32> = HashTable::new();
     let mut text = String::new();
     while input.text(&mut text)? {
@@ -233,7 +266,9 @@ fn number_partition(ctx: &Ctx, p: usize, non_informative: &NonInformative, scrat
 /// Merges the partitions' numbers into the order of occurrences.
 fn merge(ctx: &Ctx, bases: &[u32], occurrences: u64, scratch: &Scratch) -> Result<ArrayFile<u32>> {
     let mut partitions = Input::open(scratch.0.join("partitions"))?;
-    let mut inputs = (0..PARTITIONS).map(|p| Input::open(scratch.file(p, "numbers"))).collect::<Result<Vec<_>>>()?;
+    let mut inputs = (0..PARTITIONS)
+        .map(|p| Input::open(scratch.file(p, "numbers")))
+        .collect::<Result<Vec<_>>>()?;
     let mut writer = ArrayWriter::create(&scratch.column("numbers"))?;
     let (mut of, mut numbers) = (vec![0u8; BUFFER], Vec::with_capacity(BUFFER));
     let mut left = occurrences;
@@ -285,7 +320,9 @@ pub(crate) fn features(
         output.finish()?;
     }
     let mut partitions = Input::open(scratch.0.join("partitions"))?;
-    let mut inputs = (0..PARTITIONS).map(|p| Input::open(scratch.file(p, "features"))).collect::<Result<Vec<_>>>()?;
+    let mut inputs = (0..PARTITIONS)
+        .map(|p| Input::open(scratch.file(p, "features")))
+        .collect::<Result<Vec<_>>>()?;
     let (mut row, mut of) = (Vec::new(), Vec::new());
     for document in 0..numbered.rows() {
         if document % BUFFER == 0 {

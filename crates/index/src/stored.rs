@@ -27,7 +27,12 @@ impl Space<'_> {
 
     /// Begins a column. On the disk it has no name once it is made, and is gone when it is dropped.
     pub(crate) fn store<T: Scalar>(&self, name: &str) -> Storing<T> {
-        Storing { held: Vec::new(), most: self.most::<T>(), path: self.scratch.map(|scratch| scratch.column(name)), file: None }
+        Storing {
+            held: Vec::new(),
+            most: self.most::<T>(),
+            path: self.scratch.map(|scratch| scratch.column(name)),
+            file: None,
+        }
     }
 }
 

@@ -65,7 +65,10 @@ pub fn batches(lengths: &[u32], options: &BatchOptions) -> Vec<Batch> {
         .map(|segments| {
             let width = lengths[segments[0]] as usize;
             let rows = (options.batch_tokens / width.max(1)).max(1);
-            let parts = (0..segments.len()).step_by(rows).map(|start| start..(start + rows).min(segments.len())).collect();
+            let parts = (0..segments.len())
+                .step_by(rows)
+                .map(|start| start..(start + rows).min(segments.len()))
+                .collect();
             Batch { segments: segments.to_vec(), width, parts }
         })
         .collect()
@@ -78,13 +81,24 @@ mod tests {
     #[test]
     fn every_segment_is_in_one_part_of_one_batch_and_budgets_hold() {
         let lengths: Vec<u32> = (0..1_000u32).map(|i| i * 7_919 % 300 + 1).collect();
-        for (batch_tokens, decode_rows, rows_per_segment) in [(1, 1, 1), (512, 64, 1), (4_096, 64, 3), (100_000, 7, 9)] {
-            let made = batches(&lengths, &BatchOptions { batch_tokens, decode_rows, rows_per_segment });
+        for (batch_tokens, decode_rows, rows_per_segment) in
+            [(1, 1, 1), (512, 64, 1), (4_096, 64, 3), (100_000, 7, 9)]
+        {
+            let made =
+                batches(&lengths, &BatchOptions { batch_tokens, decode_rows, rows_per_segment });
             let mut seen = vec![0; lengths.len()];
             for batch in &made {
-                assert!(batch.segments.len() * rows_per_segment <= decode_rows || batch.segments.len() == 1);
+                assert!(
+                    batch.segments.len() * rows_per_segment <= decode_rows
+                        || batch.segments.len() == 1
+                );
                 assert!(batch.segments.iter().all(|&s| lengths[s] as usize <= batch.width));
-                assert!(batch.parts.iter().all(|p| p.len() * batch.width <= batch_tokens || p.len() == 1));
+                assert!(
+                    batch
+                        .parts
+                        .iter()
+                        .all(|p| p.len() * batch.width <= batch_tokens || p.len() == 1)
+                );
                 let covered: Vec<usize> = batch.parts.iter().cloned().flatten().collect();
                 assert_eq!(covered, (0..batch.segments.len()).collect::<Vec<_>>());
                 batch.segments.iter().for_each(|&s| seen[s] += 1);
@@ -92,13 +106,19 @@ mod tests {
             assert!(seen.iter().all(|&n| n == 1));
             assert!(made.windows(2).all(|w| w[0].width >= w[1].width));
         }
-        assert!(batches(&[], &BatchOptions { batch_tokens: 1, decode_rows: 1, rows_per_segment: 1 }).is_empty());
+        assert!(
+            batches(&[], &BatchOptions { batch_tokens: 1, decode_rows: 1, rows_per_segment: 1 })
+                .is_empty()
+        );
     }
 
     #[test]
     fn a_group_is_as_wide_as_its_own_longest_row() {
         let made = groups(&[3, 90, 80, 2, 4], 100);
-        assert_eq!(made.iter().map(|g| (g.rows.clone(), g.width)).collect::<Vec<_>>(), [(vec![1], 90), (vec![2], 80), (vec![4, 0, 3], 4)]);
+        assert_eq!(
+            made.iter().map(|g| (g.rows.clone(), g.width)).collect::<Vec<_>>(),
+            [(vec![1], 90), (vec![2], 80), (vec![4, 0, 3], 4)]
+        );
         assert_eq!(groups(&[7, 7], 1).len(), 2);
         assert!(groups(&[], 100).is_empty());
     }

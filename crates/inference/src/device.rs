@@ -36,7 +36,8 @@ impl Device {
             ("auto", _) => Ok(Device::Auto),
             (_, Some(n)) => Ok(Device::Cuda(i32::from(n))),
             _ => {
-                let message = format!("a device must be cpu, cuda, cuda:N or auto, but is {text:?}");
+                let message =
+                    format!("a device must be cpu, cuda, cuda:N or auto, but is {text:?}");
                 Err(Error::new(Code::OptionsInvalid, message).with("option", "queries.device"))
             }
         }
@@ -69,7 +70,9 @@ impl Provider {
     /// What a person should know of the choice.
     pub fn warning(&self) -> Option<String> {
         match self {
-            Provider::Cpu(Some(why)) => Some(format!("`device: auto` took the processor, because the GPU cannot be used: {why}")),
+            Provider::Cpu(Some(why)) => Some(format!(
+                "`device: auto` took the processor, because the GPU cannot be used: {why}"
+            )),
             _ => None,
         }
     }
@@ -129,17 +132,23 @@ impl Sessions {
     fn builder(&self) -> Result<SessionBuilder, String> {
         let said = |e: &dyn fmt::Display| reason(&e.to_string());
         let builder = SessionBuilder::new(&self.runtime.environment).map_err(|e| said(&e))?;
-        let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| said(&e))?;
+        let builder =
+            builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| said(&e))?;
         let builder = builder.with_log_level(LogLevel::Fatal).map_err(|e| said(&e))?;
         match self.provider {
             Provider::Cpu(_) => {
-                let builder = builder.with_intra_threads(self.options.threads.max(1)).map_err(|e| said(&e))?;
+                let builder = builder
+                    .with_intra_threads(self.options.threads.max(1))
+                    .map_err(|e| said(&e))?;
                 // Lengths change from batch to batch: a pattern of allocations would be kept for each.
                 builder.with_memory_pattern(false).map_err(|e| said(&e))
             }
             Provider::Cuda(n) => {
                 if !ep::CUDA::is_available().unwrap_or(false) {
-                    return Err(format!("{} was built without the CUDA provider", self.runtime.path().display()));
+                    return Err(format!(
+                        "{} was built without the CUDA provider",
+                        self.runtime.path().display()
+                    ));
                 }
                 let mut cuda = ep::CUDA::default()
                     .with_device_id(n)
@@ -148,7 +157,9 @@ impl Sessions {
                 if let Some(bytes) = self.options.memory {
                     cuda = cuda.with_memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
                 }
-                builder.with_execution_providers([cuda.build().error_on_failure()]).map_err(|e| said(&e))
+                builder
+                    .with_execution_providers([cuda.build().error_on_failure()])
+                    .map_err(|e| said(&e))
             }
         }
     }
@@ -161,11 +172,15 @@ impl Sessions {
         builder.commit_from_file(path).map_err(|e| {
             let text = reason(&e.to_string());
             let file = path.display().to_string();
-            if self.provider != Provider::Cpu(None) && (text.contains("CUDA") || text.contains("cuda") || text.contains("cuDNN")) {
+            if self.provider != Provider::Cpu(None)
+                && (text.contains("CUDA") || text.contains("cuda") || text.contains("cuDNN"))
+            {
                 let message = format!("{file} cannot be prepared on {}: {text}", self.provider);
                 return Error::new(Code::DeviceUnavailable, message).with("file", file);
             }
-            let message = format!("{file} is no model that ONNX Runtime can load: {text}; export or copy it again");
+            let message = format!(
+                "{file} is no model that ONNX Runtime can load: {text}; export or copy it again"
+            );
             Error::new(Code::ModelInvalid, message).with("file", file)
         })
     }
@@ -173,13 +188,18 @@ impl Sessions {
     /// A session over a graph made here.
     pub(crate) fn build(&self, model: ort::editor::Model) -> Result<Session> {
         let builder = self.any_builder()?;
-        model
-            .into_session(&builder)
-            .map_err(|e| Error::new(Code::InferenceFailed, format!("a graph of longweave's own does not load: {e}")))
+        model.into_session(&builder).map_err(|e| {
+            Error::new(
+                Code::InferenceFailed,
+                format!("a graph of longweave's own does not load: {e}"),
+            )
+        })
     }
 
     fn any_builder(&self) -> Result<SessionBuilder> {
-        self.builder().map_err(|e| Error::new(Code::DeviceUnavailable, format!("{} cannot be used: {e}", self.provider)))
+        self.builder().map_err(|e| {
+            Error::new(Code::DeviceUnavailable, format!("{} cannot be used: {e}", self.provider))
+        })
     }
 
     /// Where values stay between two runs.
@@ -188,7 +208,8 @@ impl Sessions {
             Provider::Cpu(_) => (AllocationDevice::CPU, 0),
             Provider::Cuda(n) => (AllocationDevice::CUDA, n),
         };
-        MemoryInfo::new(device, n, AllocatorType::Device, MemoryType::Default).map_err(|e| runtime_error("describe a device's memory", &e))
+        MemoryInfo::new(device, n, AllocatorType::Device, MemoryType::Default)
+            .map_err(|e| runtime_error("describe a device's memory", &e))
     }
 
     /// Where results are read.
@@ -207,7 +228,10 @@ fn reason(text: &str) -> String {
 /// ONNX Runtime's error while doing something that should work.
 pub(crate) fn runtime_error(action: &str, error: &dyn fmt::Display) -> Error {
     let text = reason(&error.to_string());
-    let remedy = if text.contains("allocate") || text.contains("out of memory") || text.contains("bad_alloc") {
+    let remedy = if text.contains("allocate")
+        || text.contains("out of memory")
+        || text.contains("bad_alloc")
+    {
         "; memory is short: lower `batchTokens` and `decodeRows`"
     } else {
         ""

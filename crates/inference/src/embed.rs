@@ -80,12 +80,15 @@ impl Embedder {
         exists(directory)?;
         let path = required(directory, "model.onnx", "an exported encoder model")?;
         let config = read_json(&required(directory, "config.json", "an exported encoder model")?)?;
-        let tokenizer = TextTokenizer::open(directory, config["vocab_size"].as_u64().map(|n| n as usize))?;
+        let tokenizer =
+            TextTokenizer::open(directory, config["vocab_size"].as_u64().map(|n| n as usize))?;
         let bound = max_tokens(directory, &config)?;
         let max_tokens = options.max_tokens.map_or(bound, |n| (n as usize).min(bound));
         let around = tokenizer.encode("", true)?.len();
         if max_tokens <= around {
-            let message = format!("`maxTokens` must be above the {around} special tokens of a text, but is {max_tokens}");
+            let message = format!(
+                "`maxTokens` must be above the {around} special tokens of a text, but is {max_tokens}"
+            );
             return Err(Error::new(Code::OptionsInvalid, message).with("option", "maxTokens"));
         }
         let pooling = match options.pooling {
@@ -94,9 +97,13 @@ impl Embedder {
         };
         let sessions = Sessions::new(runtime, options.device)?;
         let provider = sessions.provider.clone();
-        let (normalize, pad) = (options.normalize, config["pad_token_id"].as_u64().unwrap_or(0) as u32);
-        let worker = Worker::start("longweave-model", move || Encoder::open(&sessions, &path, pad, pooling, normalize))?;
-        let dimensions = worker.ask(|encoder| encoder.embed(&[&[encoder.pad]], 1).map(|v| v.len())).wait()?;
+        let (normalize, pad) =
+            (options.normalize, config["pad_token_id"].as_u64().unwrap_or(0) as u32);
+        let worker = Worker::start("longweave-model", move || {
+            Encoder::open(&sessions, &path, pad, pooling, normalize)
+        })?;
+        let dimensions =
+            worker.ask(|encoder| encoder.embed(&[&[encoder.pad]], 1).map(|v| v.len())).wait()?;
         let (prefix, batch_tokens) = (options.prefix.clone(), options.batch_tokens as usize);
         Ok(Embedder { tokenizer, worker, provider, max_tokens, prefix, batch_tokens, dimensions })
     }
@@ -120,17 +127,21 @@ impl Embedder {
     ///
     /// Errors: `CANCELLED`, `MODEL_NOT_FINITE`, `INFERENCE_FAILED`.
     pub fn embed(&self, cancel: &Cancel, texts: &[&str]) -> Result<Vec<f32>> {
-        let mut rows: Vec<Vec<u32>> = texts.iter().map(|text| self.ids(text)).collect::<Result<_>>()?;
+        let mut rows: Vec<Vec<u32>> =
+            texts.iter().map(|text| self.ids(text)).collect::<Result<_>>()?;
         let lengths: Vec<u32> = rows.iter().map(|r| r.len() as u32).collect();
         let made = groups(&lengths, self.batch_tokens);
         let pending: Vec<_> = made
             .iter()
             .map(|group| {
-                let ids: Vec<Vec<u32>> = group.rows.iter().map(|&i| std::mem::take(&mut rows[i])).collect();
+                let ids: Vec<Vec<u32>> =
+                    group.rows.iter().map(|&i| std::mem::take(&mut rows[i])).collect();
                 let (width, cancel) = (group.width, cancel.clone());
                 self.worker.ask(move |encoder| {
                     let stop = encoder.stop.clone();
-                    stop.watching(&cancel, || encoder.embed(&ids.iter().map(Vec::as_slice).collect::<Vec<_>>(), width))
+                    stop.watching(&cancel, || {
+                        encoder.embed(&ids.iter().map(Vec::as_slice).collect::<Vec<_>>(), width)
+                    })
                 })
             })
             .collect();
@@ -174,14 +185,23 @@ fn own_pooling(directory: &Path) -> Result<Pooling> {
 }
 
 impl Encoder {
-    fn open(sessions: &Sessions, path: &Path, pad: u32, pooling: Pooling, normalize: bool) -> Result<Encoder> {
+    fn open(
+        sessions: &Sessions,
+        path: &Path,
+        pad: u32,
+        pooling: Pooling,
+        normalize: bool,
+    ) -> Result<Encoder> {
         let graph = Graph::open(sessions, path)?;
         let (inputs, outputs) = (graph.inputs(), graph.outputs());
         let has_types = inputs.contains(&"token_type_ids");
         let mut expected = vec!["input_ids".to_owned(), "attention_mask".to_owned()];
         expected.extend(has_types.then(|| "token_type_ids".to_owned()));
-        let output =
-            ["last_hidden_state", "token_embeddings"].into_iter().find(|n| outputs.contains(n)).unwrap_or("last_hidden_state").to_owned();
+        let output = ["last_hidden_state", "token_embeddings"]
+            .into_iter()
+            .find(|n| outputs.contains(n))
+            .unwrap_or("last_hidden_state")
+            .to_owned();
         graph.require(&expected, std::slice::from_ref(&output))?;
         let (_, shape) = graph.output_type(&output)?;
         if shape.len() != 3 {
@@ -189,23 +209,41 @@ impl Encoder {
                 "{}: the output `{output}` has the shape {shape:?}, where [texts, tokens, dimensions] was expected",
                 path.display()
             );
-            return Err(Error::new(Code::ModelMismatch, message).with("file", path.display().to_string()));
+            return Err(
+                Error::new(Code::ModelMismatch, message).with("file", path.display().to_string())
+            );
         }
         let (ids, _) = graph.input_type("input_ids")?;
         let types = if has_types { Some(graph.input_type("token_type_ids")?.0) } else { None };
-        Ok(Encoder { stop: sessions.stop.clone(), graph, output, ids, types, pad, pooling, normalize, host: Sessions::host()? })
+        Ok(Encoder {
+            stop: sessions.stop.clone(),
+            graph,
+            output,
+            ids,
+            types,
+            pad,
+            pooling,
+            normalize,
+            host: Sessions::host()?,
+        })
     }
 
     fn embed(&mut self, rows: &[&[u32]], width: usize) -> Result<Vec<f32>> {
         let shape = [rows.len(), width];
         let lengths: Vec<u32> = rows.iter().map(|r| r.len() as u32).collect();
-        self.graph.input("input_ids", &integers(self.ids, &shape, padded(rows, width, self.pad))?)?;
+        self.graph
+            .input("input_ids", &integers(self.ids, &shape, padded(rows, width, self.pad))?)?;
         self.graph.input("attention_mask", &integers(self.ids, &shape, mask(&lengths, width))?)?;
         if let Some(types) = self.types {
-            self.graph.input("token_type_ids", &integers(types, &shape, std::iter::repeat_n(0, rows.len() * width))?)?;
+            self.graph.input(
+                "token_type_ids",
+                &integers(types, &shape, std::iter::repeat_n(0, rows.len() * width))?,
+            )?;
         }
         let mut values = self.graph.run([(self.output.as_str(), &self.host)])?;
-        let hidden = values.pop().ok_or_else(|| Error::new(Code::Internal, "an encoder gave no hidden states"))?;
+        let hidden = values
+            .pop()
+            .ok_or_else(|| Error::new(Code::Internal, "an encoder gave no hidden states"))?;
         let hidden = floats(&hidden)?;
         let dimensions = hidden.len() / (rows.len() * width);
         let mut vectors = Vec::with_capacity(rows.len() * dimensions);

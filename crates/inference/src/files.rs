@@ -100,12 +100,19 @@ pub(crate) fn required(directory: &Path, name: &str, kind: &str) -> Result<PathB
         .filter_map(|entry| entry.ok().map(|e| e.file_name().to_string_lossy().into_owned()))
         .collect();
     found.sort();
-    let message = format!("{} holds no {name}, which {kind} needs; it holds {}", directory.display(), found.join(", "));
-    Err(Error::new(Code::ModelMissing, message).with("file", path.display().to_string()).with("found", found))
+    let message = format!(
+        "{} holds no {name}, which {kind} needs; it holds {}",
+        directory.display(),
+        found.join(", ")
+    );
+    Err(Error::new(Code::ModelMissing, message)
+        .with("file", path.display().to_string())
+        .with("found", found))
 }
 
 fn invalid(path: &Path, what: &str) -> Error {
-    Error::new(Code::ModelInvalid, format!("{} {what}", path.display())).with("file", path.display().to_string())
+    Error::new(Code::ModelInvalid, format!("{} {what}", path.display()))
+        .with("file", path.display().to_string())
 }
 
 /// A JSON file of a model.
@@ -116,8 +123,8 @@ pub(crate) fn read_json(path: &Path) -> Result<Value> {
 
 fn read_own(directory: &Path) -> Result<(ModelConfig, Layout)> {
     let path = directory.join(OWN);
-    let own: OwnLayout =
-        serde_json::from_value(read_json(&path)?).map_err(|e| invalid(&path, &format!("lacks what it should hold: {e}")))?;
+    let own: OwnLayout = serde_json::from_value(read_json(&path)?)
+        .map_err(|e| invalid(&path, &format!("lacks what it should hold: {e}")))?;
     if own.format != "longweave-seq2seq" || own.version != 1 {
         let what = format!(
             "is of format {} version {}, but longweave-seq2seq version 1 is needed; export the model again",
@@ -129,8 +136,10 @@ fn read_own(directory: &Path) -> Result<(ModelConfig, Layout)> {
         let file = required(directory, name, "the two-graph layout")?;
         let bytes = file.metadata().at("read", &file)?.len();
         if bytes != entry.bytes {
-            let what =
-                format!("has {bytes} bytes, but {OWN} says {}; it was cut short or belongs to another export: copy it again", entry.bytes);
+            let what = format!(
+                "has {bytes} bytes, but {OWN} says {}; it was cut short or belongs to another export: copy it again",
+                entry.bytes
+            );
             return Err(invalid(&file, &what).with("expected", entry.bytes).with("found", bytes));
         }
     }
@@ -161,18 +170,33 @@ fn read_optimum(directory: &Path) -> Result<(ModelConfig, Layout)> {
     let config = read_json(&path)?;
     let generation = directory.join("generation_config.json");
     let generation = if generation.is_file() { read_json(&generation)? } else { Value::Null };
-    let field = |name: &str| [&generation[name], &config[name]].into_iter().find(|v| !v.is_null()).cloned().unwrap_or_default();
+    let field = |name: &str| {
+        [&generation[name], &config[name]]
+            .into_iter()
+            .find(|v| !v.is_null())
+            .cloned()
+            .unwrap_or_default()
+    };
     let number = |name: &str| match field(name) {
-        Value::Array(list) => list.iter().filter_map(Value::as_u64).map(|n| n as u32).collect::<Vec<_>>(),
+        Value::Array(list) => {
+            list.iter().filter_map(Value::as_u64).map(|n| n as u32).collect::<Vec<_>>()
+        }
         value => value.as_u64().map(|n| n as u32).into_iter().collect(),
     };
-    let one = |name: &str| number(name).first().copied().ok_or_else(|| invalid(&path, &format!("says no `{name}`")));
+    let one = |name: &str| {
+        number(name).first().copied().ok_or_else(|| invalid(&path, &format!("says no `{name}`")))
+    };
     let pad = one("pad_token_id")?;
     let config = ModelConfig {
         start: number("decoder_start_token_id").first().copied().unwrap_or(pad),
-        ends: vec![one("eos_token_id")?].into_iter().chain(number("eos_token_id").into_iter().skip(1)).collect(),
+        ends: vec![one("eos_token_id")?]
+            .into_iter()
+            .chain(number("eos_token_id").into_iter().skip(1))
+            .collect(),
         pad,
-        vocabulary: config["vocab_size"].as_u64().ok_or_else(|| invalid(&path, "says no `vocab_size`"))? as usize,
+        vocabulary: config["vocab_size"]
+            .as_u64()
+            .ok_or_else(|| invalid(&path, "says no `vocab_size`"))? as usize,
         prefix: String::new(),
         max_input: config["n_positions"].as_u64().map_or_else(default_max_input, |n| n as usize),
     };
@@ -191,7 +215,9 @@ pub fn model_digest(directory: &Path) -> Result<String> {
         .at("list", directory)?;
     names.retain(|path| {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        path.is_file() && !name.starts_with('.') && [".onnx", ".bin", ".json", "_data", ".data"].iter().any(|end| name.ends_with(end))
+        path.is_file()
+            && !name.starts_with('.')
+            && [".onnx", ".bin", ".json", "_data", ".data"].iter().any(|end| name.ends_with(end))
     });
     names.sort();
     let mut digests = Vec::new();

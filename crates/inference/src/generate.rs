@@ -88,12 +88,16 @@ impl Generator {
         let mut made: Vec<Generated> = request
             .places
             .iter()
-            .flat_map(|&segment| (0..queries).map(move |query| Generated { segment, query, ids: Vec::new() }))
+            .flat_map(|&segment| {
+                (0..queries).map(move |query| Generated { segment, query, ids: Vec::new() })
+            })
             .collect();
         let keys: Vec<RowKey> = request
             .keys
             .iter()
-            .flat_map(|&(document, segment)| (0..queries).map(move |query| RowKey { document, segment, query }))
+            .flat_map(|&(document, segment)| {
+                (0..queries).map(move |query| RowKey { document, segment, query })
+            })
             .collect();
         // The query that each row of the batch makes, and whether it goes on.
         let mut live: Vec<(usize, bool)> = (0..made.len()).map(|i| (i, true)).collect();
@@ -101,14 +105,21 @@ impl Generator {
         for step in 0..self.max_query_tokens {
             request.cancel.check()?;
             let (model, top) = (&mut self.model, self.decoding.top());
-            let candidates = timed(&mut self.timing.decode, || model.step(&mut state, &tokens, top))?;
+            let candidates =
+                timed(&mut self.timing.decode, || model.step(&mut state, &tokens, top))?;
             self.timing.steps += 1;
             self.timing.stepped_rows += live.len() as u64;
             let start = Instant::now();
-            for (((at, goes_on), token), mut row) in
-                live.iter_mut().zip(&mut tokens).zip(candidates).filter(|(((_, goes_on), _), _)| *goes_on)
+            for (((at, goes_on), token), mut row) in live
+                .iter_mut()
+                .zip(&mut tokens)
+                .zip(candidates)
+                .filter(|(((_, goes_on), _), _)| *goes_on)
             {
-                let next = self.decoding.next(&mut row, keys[*at], step).ok_or_else(|| not_finite(keys[*at].segment, step))?;
+                let next = self
+                    .decoding
+                    .next(&mut row, keys[*at], step)
+                    .ok_or_else(|| not_finite(keys[*at].segment, step))?;
                 *token = next;
                 if self.config.ends.contains(&next) {
                     *goes_on = false;
@@ -137,7 +148,8 @@ impl Generator {
             parts.push(timed(&mut self.timing.encode, || model.encode(&rows, request.width))?);
         }
         let queries = self.queries_per_segment as usize;
-        let expanded: Vec<usize> = (0..request.ids.len()).flat_map(|i| std::iter::repeat_n(i, queries)).collect();
+        let expanded: Vec<usize> =
+            (0..request.ids.len()).flat_map(|i| std::iter::repeat_n(i, queries)).collect();
         let rows = &mut self.rows;
         let encoded = timed(&mut self.timing.rows, || {
             let joined = rows.join(parts)?;
@@ -148,8 +160,18 @@ impl Generator {
     }
 
     /// Leaves finished rows out of the batch.
-    fn leave(&mut self, state: &mut State, live: &mut Vec<(usize, bool)>, tokens: &mut Vec<u32>) -> Result<()> {
-        let kept: Vec<usize> = live.iter().enumerate().filter(|(_, (_, goes_on))| *goes_on).map(|(row, _)| row).collect();
+    fn leave(
+        &mut self,
+        state: &mut State,
+        live: &mut Vec<(usize, bool)>,
+        tokens: &mut Vec<u32>,
+    ) -> Result<()> {
+        let kept: Vec<usize> = live
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, goes_on))| *goes_on)
+            .map(|(row, _)| row)
+            .collect();
         let rows = &mut self.rows;
         state.values = timed(&mut self.timing.rows, || rows.choose(&state.values, &kept))?;
         state.lengths = kept.iter().map(|&row| state.lengths[row]).collect();

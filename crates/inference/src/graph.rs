@@ -22,13 +22,19 @@ const WATCH: Duration = Duration::from_millis(20);
 
 impl Stop {
     pub(crate) fn new() -> Result<Stop> {
-        Ok(Stop(Arc::new(RunOptions::new().map_err(|e| runtime_error("make options of a run", &e))?)))
+        Ok(Stop(Arc::new(
+            RunOptions::new().map_err(|e| runtime_error("make options of a run", &e))?,
+        )))
     }
 
     /// Does work with graphs that were opened with this, and has it end early when `cancel` is raised.
     ///
     /// Errors: `CANCELLED`, and those of the work.
-    pub(crate) fn watching<T>(&self, cancel: &Cancel, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn watching<T>(
+        &self,
+        cancel: &Cancel,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         cancel.check()?;
         let (ended, end) = channel::<()>();
         let result = std::thread::scope(|scope| {
@@ -134,14 +140,17 @@ impl Graph {
             Some(ValueType::Tensor { ty, shape, .. }) => Ok((*ty, shape.to_vec())),
             _ => {
                 let message = format!("{} has no tensor `{name}`", self.file.display());
-                Err(Error::new(Code::ModelMismatch, message).with("file", self.file.display().to_string()))
+                Err(Error::new(Code::ModelMismatch, message)
+                    .with("file", self.file.display().to_string()))
             }
         }
     }
 
     /// Binds an input for the next run.
     pub(crate) fn input(&mut self, name: &str, value: &DynValue) -> Result<()> {
-        self.binding.bind_input(name, value).map_err(|e| runtime_error(&format!("bind the input `{name}`"), &e))
+        self.binding
+            .bind_input(name, value)
+            .map_err(|e| runtime_error(&format!("bind the input `{name}`"), &e))
     }
 
     /// Runs; the outputs are made anew in the memory named beside each.
@@ -154,9 +163,15 @@ impl Graph {
         for (name, memory) in outputs.clone() {
             self.binding.bind_output_to_device(name, memory).map_err(failed)?;
         }
-        let mut values = self.session.run_binding_with_options(&self.binding, &self.stop.0).map_err(failed)?;
+        let mut values =
+            self.session.run_binding_with_options(&self.binding, &self.stop.0).map_err(failed)?;
         let taken = outputs.into_iter().map(|(name, _)| {
-            values.remove(name).ok_or_else(|| Error::new(Code::InferenceFailed, format!("{} gave no `{name}`", self.file.display())))
+            values.remove(name).ok_or_else(|| {
+                Error::new(
+                    Code::InferenceFailed,
+                    format!("{} gave no `{name}`", self.file.display()),
+                )
+            })
         });
         let taken: Result<Vec<DynValue>> = taken.collect();
         drop(values);
@@ -170,5 +185,9 @@ impl Graph {
 fn brief(names: &[&str]) -> String {
     let shown: Vec<String> = names.iter().take(6).map(|n| format!("`{n}`")).collect();
     let more = names.len().saturating_sub(6);
-    format!("{}{}", shown.join(", "), if more > 0 { format!(" and {more} more") } else { String::new() })
+    format!(
+        "{}{}",
+        shown.join(", "),
+        if more > 0 { format!(" and {more} more") } else { String::new() }
+    )
 }

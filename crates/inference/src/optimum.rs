@@ -39,19 +39,38 @@ enum Decoder {
 }
 
 impl Optimum {
-    pub(crate) fn open(sessions: &Sessions, directory: &Path, config: &ModelConfig, layout: &Layout) -> Result<Optimum> {
+    pub(crate) fn open(
+        sessions: &Sessions,
+        directory: &Path,
+        config: &ModelConfig,
+        layout: &Layout,
+    ) -> Result<Optimum> {
         let strings = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
         let encoder = Graph::open(sessions, &directory.join("encoder_model.onnx"))?;
-        encoder.require(&strings(&["input_ids", "attention_mask"]), &strings(&["last_hidden_state"]))?;
+        encoder.require(
+            &strings(&["input_ids", "attention_mask"]),
+            &strings(&["last_hidden_state"]),
+        )?;
         let names = |graph: &Graph| {
-            let layers = (0..).take_while(|l| graph.outputs().contains(&format!("present.{l}.decoder.key").as_str())).count().max(1);
+            let layers = (0..)
+                .take_while(|l| {
+                    graph.outputs().contains(&format!("present.{l}.decoder.key").as_str())
+                })
+                .count()
+                .max(1);
             let of = |part: &str| -> Vec<String> {
-                (0..layers).flat_map(|l| [format!("{l}.{part}.key"), format!("{l}.{part}.value")]).collect()
+                (0..layers)
+                    .flat_map(|l| [format!("{l}.{part}.key"), format!("{l}.{part}.value")])
+                    .collect()
             };
             (of("decoder"), of("encoder"))
         };
         let with = |prefix: &str, lists: &[&[String]], more: &[&str]| -> Vec<String> {
-            lists.iter().flat_map(|l| l.iter().map(|n| format!("{prefix}.{n}"))).chain(strings(more)).collect()
+            lists
+                .iter()
+                .flat_map(|l| l.iter().map(|n| format!("{prefix}.{n}")))
+                .chain(strings(more))
+                .collect()
         };
         let (decoder, own, cross) = match layout {
             Layout::Merged(path) => {
@@ -65,24 +84,52 @@ impl Optimum {
                 let sizes = match shape[..] {
                     [_, heads, _, size] if heads > 0 && size > 0 => (ty, heads, size),
                     _ => {
-                        let message = format!("{}: the caches do not say their heads: their shape is {shape:?}", path.display());
-                        return Err(Error::new(Code::ModelMismatch, message).with("file", path.display().to_string()));
+                        let message = format!(
+                            "{}: the caches do not say their heads: their shape is {shape:?}",
+                            path.display()
+                        );
+                        return Err(Error::new(Code::ModelMismatch, message)
+                            .with("file", path.display().to_string()));
                     }
                 };
                 (Decoder::Merged(Box::new(graph), sizes), own, cross)
             }
             Layout::Split { first, with_past } => {
-                let (first, next) = (Graph::open(sessions, first)?, Graph::open(sessions, with_past)?);
+                let (first, next) =
+                    (Graph::open(sessions, first)?, Graph::open(sessions, with_past)?);
                 let (own, cross) = names(&first);
-                first.require(&strings(&[TOKEN, MASK, HIDDEN]), &with("present", &[&own, &cross], &["logits"]))?;
+                first.require(
+                    &strings(&[TOKEN, MASK, HIDDEN]),
+                    &with("present", &[&own, &cross], &["logits"]),
+                )?;
                 // Newer exports leave the hidden states out, since the caches hold all that is needed of them.
-                let more: &[&str] = if next.inputs().contains(&HIDDEN) { &[TOKEN, MASK, HIDDEN] } else { &[TOKEN, MASK] };
-                next.require(&with("past_key_values", &[&own, &cross], more), &with("present", &[&own], &["logits"]))?;
+                let more: &[&str] = if next.inputs().contains(&HIDDEN) {
+                    &[TOKEN, MASK, HIDDEN]
+                } else {
+                    &[TOKEN, MASK]
+                };
+                next.require(
+                    &with("past_key_values", &[&own, &cross], more),
+                    &with("present", &[&own], &["logits"]),
+                )?;
                 (Decoder::Split { first: Box::new(first), next: Box::new(next) }, own, cross)
             }
-            Layout::Own(_) => return Err(Error::new(Code::Internal, "a layout of longweave's own was opened as optimum's")),
+            Layout::Own(_) => {
+                return Err(Error::new(
+                    Code::Internal,
+                    "a layout of longweave's own was opened as optimum's",
+                ));
+            }
         };
-        Ok(Optimum { encoder, decoder, own, cross, pad: config.pad, device: sessions.memory()?, host: Sessions::host()? })
+        Ok(Optimum {
+            encoder,
+            decoder,
+            own,
+            cross,
+            pad: config.pad,
+            device: sessions.memory()?,
+            host: Sessions::host()?,
+        })
     }
 
     /// The caches of no token, for the branch that does not read them.
@@ -95,8 +142,14 @@ impl Optimum {
 impl Seq2Seq for Optimum {
     fn encode(&mut self, rows: &[&[u32]], width: usize) -> Result<Vec<DynValue>> {
         let lengths: Vec<u32> = rows.iter().map(|r| r.len() as u32).collect();
-        self.encoder.input("input_ids", &integers(I64, &[rows.len(), width], padded(rows, width, self.pad))?)?;
-        self.encoder.input("attention_mask", &integers(I64, &[rows.len(), width], mask(&lengths, width))?)?;
+        self.encoder.input(
+            "input_ids",
+            &integers(I64, &[rows.len(), width], padded(rows, width, self.pad))?,
+        )?;
+        self.encoder.input(
+            "attention_mask",
+            &integers(I64, &[rows.len(), width], mask(&lengths, width))?,
+        )?;
         self.encoder.run([("last_hidden_state", &self.device)])
     }
 
@@ -105,7 +158,12 @@ impl Seq2Seq for Optimum {
     }
 
     /// Values of the state: hidden states, then the decoder's own caches, then those over the input.
-    fn step(&mut self, state: &mut State, tokens: &[u32], top: Option<usize>) -> Result<Vec<Candidates>> {
+    fn step(
+        &mut self,
+        state: &mut State,
+        tokens: &[u32],
+        top: Option<usize>,
+    ) -> Result<Vec<Candidates>> {
         let rows = tokens.len();
         let begins = state.steps == 0;
         let (graph, merged) = match &mut self.decoder {
@@ -114,12 +172,16 @@ impl Seq2Seq for Optimum {
             Decoder::Split { next, .. } => (next, None),
         };
         graph.input(TOKEN, &integers(I64, &[rows, 1], tokens.iter().map(|&t| i64::from(t)))?)?;
-        graph.input(MASK, &integers(I64, &[rows, state.width], mask(&state.lengths, state.width))?)?;
+        graph.input(
+            MASK,
+            &integers(I64, &[rows, state.width], mask(&state.lengths, state.width))?,
+        )?;
         if graph.inputs().contains(&HIDDEN) {
             graph.input(HIDDEN, &state.values[0])?;
         }
         if merged.is_some() {
-            let switch = Tensor::from_array(([1usize], vec![!begins])).map_err(|e| runtime_error("make a tensor", &e))?;
+            let switch = Tensor::from_array(([1usize], vec![!begins]))
+                .map_err(|e| runtime_error("make a tensor", &e))?;
             graph.input(SWITCH, &switch.into_dyn())?;
         }
         let caches = self.own.iter().chain(&self.cross);
@@ -133,10 +195,17 @@ impl Seq2Seq for Optimum {
                 graph.input(&format!("past_key_values.{name}"), &unused)?;
             }
         }
-        let kept: Vec<String> = self.own.iter().chain(self.cross.iter().filter(|_| begins)).map(|n| format!("present.{n}")).collect();
-        let outputs = kept.iter().map(|n| (n.as_str(), &self.device)).chain([("logits", &self.host)]);
+        let kept: Vec<String> = self
+            .own
+            .iter()
+            .chain(self.cross.iter().filter(|_| begins))
+            .map(|n| format!("present.{n}"))
+            .collect();
+        let outputs =
+            kept.iter().map(|n| (n.as_str(), &self.device)).chain([("logits", &self.host)]);
         let mut values = graph.run(outputs)?;
-        let logits = values.pop().ok_or_else(|| Error::new(Code::Internal, "a decoder gave no logits"))?;
+        let logits =
+            values.pop().ok_or_else(|| Error::new(Code::Internal, "a decoder gave no logits"))?;
         let after = if begins { state.values.len() } else { 1 + self.own.len() };
         state.values.splice(1..after, values);
         state.steps += 1;

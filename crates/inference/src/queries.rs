@@ -46,7 +46,9 @@ impl QueryModelOptions {
     /// Errors: `OPTIONS_INVALID`.
     pub fn check(&self) -> Result<()> {
         self.decoding.check()?;
-        let bad = |option: &str, text: String| Err(Error::new(Code::OptionsInvalid, text).with("option", format!("queries.{option}")));
+        let bad = |option: &str, text: String| {
+            Err(Error::new(Code::OptionsInvalid, text).with("option", format!("queries.{option}")))
+        };
         if self.queries_per_segment > 1 && self.decoding == Decoding::Greedy {
             return bad(
                 "queriesPerSegment",
@@ -122,7 +124,8 @@ impl QueryModel {
         let (config, layout) = files::read(&directory)?;
         let tokenizer = TextTokenizer::open(&directory, Some(config.vocabulary))?;
         let prefix = options.prefix.clone().unwrap_or_else(|| config.prefix.clone());
-        let segments = Segments::new(tokenizer, prefix, options.segment_tokens as usize, config.max_input)?;
+        let segments =
+            Segments::new(tokenizer, prefix, options.segment_tokens as usize, config.max_input)?;
         let sessions = Sessions::new(runtime, options.device)?;
         let provider = sessions.provider.clone();
         let said = match &layout {
@@ -139,7 +142,16 @@ impl QueryModel {
             };
             let stop = sessions.stop.clone();
             let rows = Rows::new(sessions)?;
-            Ok(Generator { model, rows, stop, config, decoding, queries_per_segment, max_query_tokens, timing: Timing::default() })
+            Ok(Generator {
+                model,
+                rows,
+                stop,
+                config,
+                decoding,
+                queries_per_segment,
+                max_query_tokens,
+                timing: Timing::default(),
+            })
         })?;
         let batches = BatchOptions {
             batch_tokens: options.batch_tokens as usize,
@@ -188,7 +200,11 @@ impl QueryModel {
     ///
     /// Errors: as [`PendingBatch::wait`].
     pub fn generate(&self, cancel: &Cancel, segments: &[Segment]) -> Result<Vec<Generated>> {
-        let pending: Vec<PendingBatch> = self.batches(segments).iter().map(|batch| self.submit(cancel, segments, batch)).collect();
+        let pending: Vec<PendingBatch> = self
+            .batches(segments)
+            .iter()
+            .map(|batch| self.submit(cancel, segments, batch))
+            .collect();
         let mut made = Vec::new();
         for batch in pending {
             made.extend(batch.wait()?);
@@ -209,12 +225,19 @@ impl QueryModel {
 }
 
 impl Segments {
-    fn new(tokenizer: TextTokenizer, prefix: String, segment_tokens: usize, max_input: usize) -> Result<Segments> {
+    fn new(
+        tokenizer: TextTokenizer,
+        prefix: String,
+        segment_tokens: usize,
+        max_input: usize,
+    ) -> Result<Segments> {
         let suffix = tokenizer.encode("", true)?;
         let prefix_ids = tokenizer.encode(prefix.trim_end(), false)?;
         let room = max_input.saturating_sub(suffix.len() + prefix_ids.len());
         if room == 0 {
-            let message = format!("the prefix {prefix:?} leaves no room in the {max_input} tokens that the model reads");
+            let message = format!(
+                "the prefix {prefix:?} leaves no room in the {max_input} tokens that the model reads"
+            );
             return Err(Error::new(Code::OptionsInvalid, message).with("option", "prefix"));
         }
         Ok(Segments { tokenizer, prefix, prefix_ids, suffix, most: segment_tokens.min(room) })

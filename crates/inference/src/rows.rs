@@ -7,7 +7,9 @@ use longweave_common::Result;
 use ort::editor::{Graph as EditorGraph, Model, Node, ONNX_DOMAIN, Opset};
 use ort::memory::MemoryInfo;
 use ort::operator::Attribute;
-use ort::value::{DynValue, Outlet, Shape, SymbolicDimensions, Tensor, TensorElementType, ValueType};
+use ort::value::{
+    DynValue, Outlet, Shape, SymbolicDimensions, Tensor, TensorElementType, ValueType,
+};
 
 use crate::device::{Sessions, runtime_error};
 use crate::graph::Graph;
@@ -33,7 +35,9 @@ impl Rows {
     /// Of each value, these rows in this order; a row may come more than once.
     pub(crate) fn choose(&mut self, values: &[DynValue], rows: &[usize]) -> Result<Vec<DynValue>> {
         let index: Vec<i64> = rows.iter().map(|&r| r as i64).collect();
-        let index = Tensor::from_array(([index.len()], index)).map_err(|e| runtime_error("make a tensor", &e))?.into_dyn();
+        let index = Tensor::from_array(([index.len()], index))
+            .map_err(|e| runtime_error("make a tensor", &e))?
+            .into_dyn();
         let kinds = kinds(values);
         let graph = self.graph(&kinds, 0)?;
         graph.input("rows", &index)?;
@@ -72,8 +76,10 @@ impl Rows {
         let at = match found {
             Some(at) => at,
             None => {
-                let model = build(kinds, parts).map_err(|e| runtime_error("make a graph of rows", &e))?;
-                let graph = Graph::of(&self.sessions, self.sessions.build(model)?, Path::new("rows"))?;
+                let model =
+                    build(kinds, parts).map_err(|e| runtime_error("make a graph of rows", &e))?;
+                let graph =
+                    Graph::of(&self.sessions, self.sessions.build(model)?, Path::new("rows"))?;
                 self.graphs.push(((kinds.clone(), parts), graph));
                 self.graphs.len() - 1
             }
@@ -93,7 +99,10 @@ fn kinds(values: &[DynValue]) -> Kinds {
 fn build(kinds: &Kinds, parts: usize) -> ort::Result<Model> {
     let outlet = |name: &str, ty: TensorElementType, rank: usize| {
         let shape = Shape::new(std::iter::repeat_n(-1, rank));
-        Outlet::new(name, ValueType::Tensor { ty, shape, dimension_symbols: SymbolicDimensions::empty(rank) })
+        Outlet::new(
+            name,
+            ValueType::Tensor { ty, shape, dimension_symbols: SymbolicDimensions::empty(rank) },
+        )
     };
     let (mut inputs, mut outputs, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
     if parts == 0 {
@@ -106,7 +115,14 @@ fn build(kinds: &Kinds, parts: usize) -> ort::Result<Model> {
         outputs.push(outlet(&out, ty, rank));
         let axis = Attribute::new("axis", 0i64)?;
         nodes.push(match parts {
-            0 => Node::new("Gather", ONNX_DOMAIN, &out, [names[0].as_str(), "rows"], [out.as_str()], [axis])?,
+            0 => Node::new(
+                "Gather",
+                ONNX_DOMAIN,
+                &out,
+                [names[0].as_str(), "rows"],
+                [out.as_str()],
+                [axis],
+            )?,
             _ => Node::new("Concat", ONNX_DOMAIN, &out, names, vec![out.clone()], [axis])?,
         });
     }

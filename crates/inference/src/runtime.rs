@@ -47,7 +47,8 @@ const PLACES: &[&str] = &[
     "/opt/onnxruntime/lib/libonnxruntime.so",
 ];
 #[cfg(target_os = "macos")]
-const PLACES: &[&str] = &["/opt/homebrew/lib/libonnxruntime.dylib", "/usr/local/lib/libonnxruntime.dylib"];
+const PLACES: &[&str] =
+    &["/opt/homebrew/lib/libonnxruntime.dylib", "/usr/local/lib/libonnxruntime.dylib"];
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 const PLACES: &[&str] = &["C:\\Program Files\\onnxruntime\\lib\\onnxruntime.dll"];
 
@@ -71,7 +72,8 @@ impl Runtime {
                         path.display(),
                         runtime.path.display()
                     );
-                    Err(Error::new(Code::OnnxRuntimeUnsuitable, message).with("file", path.display().to_string()))
+                    Err(Error::new(Code::OnnxRuntimeUnsuitable, message)
+                        .with("file", path.display().to_string()))
                 }
                 _ => Ok(runtime),
             };
@@ -116,7 +118,8 @@ fn search(packaged: Option<&Path>) -> Result<PathBuf> {
         return Ok(found);
     }
     let looked: Vec<String> = places().map(|p| p.display().to_string()).collect();
-    let package = if packaged.is_none() { " (no package onnxruntime-node that can be resolved)" } else { "" };
+    let package =
+        if packaged.is_none() { " (no package onnxruntime-node that can be resolved)" } else { "" };
     let message = format!(
         "ONNX Runtime was not found: the option `onnxRuntime` and the variable {VARIABLE} are not set, and none of these is there: {}{package}; {INSTALL}",
         looked.join(", ")
@@ -138,9 +141,14 @@ fn open(path: PathBuf) -> Result<Runtime> {
         };
         Error::new(code, format!("{what}; {INSTALL}")).with("file", file.as_str())
     })?;
-    let environment = builder.with_name("longweave").with_telemetry(false).build().map_err(|e| {
-        Error::new(Code::OnnxRuntimeMissing, format!("{file} loads but does not start ({e}); {INSTALL}")).with("file", file.as_str())
-    })?;
+    let environment =
+        builder.with_name("longweave").with_telemetry(false).build().map_err(|e| {
+            Error::new(
+                Code::OnnxRuntimeMissing,
+                format!("{file} loads but does not start ({e}); {INSTALL}"),
+            )
+            .with("file", file.as_str())
+        })?;
     // What goes wrong comes back as an error; the library's own lines on stderr would say it twice.
     environment.set_log_level(LogLevel::Fatal);
     Ok(Runtime { environment, path })

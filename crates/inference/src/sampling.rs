@@ -8,7 +8,12 @@ use serde::{Deserialize, Serialize};
 
 /// How tokens are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(
+    tag = "name",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 pub enum Decoding {
     /// The token of the largest logit, the smallest id among equals.
     Greedy,
@@ -40,19 +45,33 @@ impl Decoding {
     /// Errors: `OPTIONS_INVALID`.
     pub fn check(&self) -> Result<()> {
         if let Decoding::Sample { temperature, top_p, .. } = self {
-            let bad = |option: &str, text: String| Err(Error::new(Code::OptionsInvalid, text).with("option", format!("queries.{option}")));
+            let bad = |option: &str, text: String| {
+                Err(Error::new(Code::OptionsInvalid, text)
+                    .with("option", format!("queries.{option}")))
+            };
             if !(*temperature > 0.0 && temperature.is_finite()) {
-                return bad("temperature", format!("`temperature` must be a number above 0, but is {temperature}"));
+                return bad(
+                    "temperature",
+                    format!("`temperature` must be a number above 0, but is {temperature}"),
+                );
             }
             if !(*top_p > 0.0 && *top_p <= 1.0) {
-                return bad("topP", format!("`topP` must be above 0 and at most 1, but is {top_p}"));
+                return bad(
+                    "topP",
+                    format!("`topP` must be above 0 and at most 1, but is {top_p}"),
+                );
             }
         }
         Ok(())
     }
 
     /// The next token of a row, from candidates (logit, id) in any order. `None` where a logit is not finite or there is none.
-    pub(crate) fn next(&self, candidates: &mut Vec<(f32, u32)>, row: RowKey, step: usize) -> Option<u32> {
+    pub(crate) fn next(
+        &self,
+        candidates: &mut Vec<(f32, u32)>,
+        row: RowKey,
+        step: usize,
+    ) -> Option<u32> {
         // Minus infinity is how a graph forbids a token; anything else that is not finite is an error of the model.
         if candidates.iter().any(|&(logit, _)| logit.is_nan() || logit == f32::INFINITY) {
             return None;
@@ -62,7 +81,8 @@ impl Decoding {
             let best = candidates.iter().min_by(|a, b| falling(a, b))?;
             return best.0.is_finite().then_some(best.1);
         };
-        let keep = if top_k == 0 { candidates.len() } else { (top_k as usize).min(candidates.len()) };
+        let keep =
+            if top_k == 0 { candidates.len() } else { (top_k as usize).min(candidates.len()) };
         if keep < candidates.len() {
             candidates.select_nth_unstable_by(keep, falling);
             candidates.truncate(keep);
@@ -72,7 +92,10 @@ impl Decoding {
         if !largest.is_finite() {
             return None;
         }
-        let weights: Vec<f64> = candidates.iter().map(|&(logit, _)| ((f64::from(logit) - largest) / temperature).exp()).collect();
+        let weights: Vec<f64> = candidates
+            .iter()
+            .map(|&(logit, _)| ((f64::from(logit) - largest) / temperature).exp())
+            .collect();
         let all: f64 = weights.iter().sum();
         let mut reached = 0.0;
         let kept = weights.iter().take_while(|&&w| {
@@ -105,7 +128,9 @@ pub(crate) struct RowKey {
 impl RowKey {
     /// 32 bits of the segment, 16 of the query, 16 of the step: no two draws of a document share one.
     fn counter(self, step: usize) -> u64 {
-        u64::from(self.segment) << 32 | u64::from(self.query & 0xffff) << 16 | (step as u64 & 0xffff)
+        u64::from(self.segment) << 32
+            | u64::from(self.query & 0xffff) << 16
+            | (step as u64 & 0xffff)
     }
 }
 
@@ -125,7 +150,8 @@ mod tests {
     fn shares(decoding: &Decoding) -> [f64; 4] {
         let mut counts = [0.0; 4];
         for i in 0..40_000 {
-            let mut logits: Vec<(f32, u32)> = (0..4).map(|j| (f64::from(j + 1).ln() as f32, 10 + j)).collect();
+            let mut logits: Vec<(f32, u32)> =
+                (0..4).map(|j| (f64::from(j + 1).ln() as f32, 10 + j)).collect();
             let token = decoding.next(&mut logits, row(&i.to_string(), 3), 5).unwrap();
             counts[token as usize - 10] += 1.0 / 40_000.0;
         }
@@ -160,24 +186,37 @@ mod tests {
     #[test]
     fn a_draw_depends_on_its_key_alone() {
         let decoding = sample(1.0, 0, 1.0);
-        let once = |key: RowKey, step| decoding.next(&mut (0..500).map(|i| (0.0, i)).collect(), key, step).unwrap();
+        let once = |key: RowKey, step| {
+            decoding.next(&mut (0..500).map(|i| (0.0, i)).collect(), key, step).unwrap()
+        };
         let base = once(row("a", 0), 0);
         assert_eq!(once(row("a", 0), 0), base);
-        let reversed = decoding.next(&mut (0..500).rev().map(|i| (0.0, i)).collect(), row("a", 0), 0);
+        let reversed =
+            decoding.next(&mut (0..500).rev().map(|i| (0.0, i)).collect(), row("a", 0), 0);
         assert_eq!(reversed, Some(base));
-        let others = [once(row("b", 0), 0), once(row("a", 1), 0), once(row("a", 0), 1), once(RowKey { query: 1, ..row("a", 0) }, 0)];
+        let others = [
+            once(row("b", 0), 0),
+            once(row("a", 1), 0),
+            once(row("a", 0), 1),
+            once(RowKey { query: 1, ..row("a", 0) }, 0),
+        ];
         assert!(others.iter().filter(|&&t| t == base).count() <= 1, "{base} {others:?}");
     }
 
     #[test]
     fn ties_go_to_the_smallest_id_and_numbers_that_are_not_finite_are_refused() {
-        let next = |logits: &[f32]| Decoding::Greedy.next(&mut logits.iter().copied().zip(0..).collect(), row("a", 0), 0);
+        let next = |logits: &[f32]| {
+            Decoding::Greedy.next(&mut logits.iter().copied().zip(0..).collect(), row("a", 0), 0)
+        };
         assert_eq!(next(&[1.0, 3.0, 3.0]), Some(1));
         assert_eq!(next(&[f32::NEG_INFINITY, 0.0]), Some(1));
         assert_eq!(next(&[1.0, f32::NAN]), None);
         assert_eq!(next(&[1.0, f32::INFINITY]), None);
         assert_eq!(next(&[f32::NEG_INFINITY]), None);
         assert_eq!(next(&[]), None);
-        assert_eq!(sample(1.0, 0, 1.0).next(&mut vec![(f32::NEG_INFINITY, 0)], row("a", 0), 0), None);
+        assert_eq!(
+            sample(1.0, 0, 1.0).next(&mut vec![(f32::NEG_INFINITY, 0)], row("a", 0), 0),
+            None
+        );
     }
 }

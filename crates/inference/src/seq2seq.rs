@@ -29,7 +29,12 @@ pub(crate) trait Seq2Seq: Send {
     fn begin(&mut self, encoded: Vec<DynValue>, lengths: Vec<u32>, width: usize) -> Result<State>;
 
     /// One step: the last token of each row in, candidates out, the `top` largest or, with `None`, all.
-    fn step(&mut self, state: &mut State, tokens: &[u32], top: Option<usize>) -> Result<Vec<Candidates>>;
+    fn step(
+        &mut self,
+        state: &mut State,
+        tokens: &[u32],
+        top: Option<usize>,
+    ) -> Result<Vec<Candidates>>;
 }
 
 fn made<T>(result: ort::Result<T>) -> Result<T> {
@@ -37,17 +42,30 @@ fn made<T>(result: ort::Result<T>) -> Result<T> {
 }
 
 /// A tensor of whole numbers of the type that a graph wants.
-pub(crate) fn integers(ty: TensorElementType, shape: &[usize], data: impl Iterator<Item = i64>) -> Result<DynValue> {
+pub(crate) fn integers(
+    ty: TensorElementType,
+    shape: &[usize],
+    data: impl Iterator<Item = i64>,
+) -> Result<DynValue> {
     let shape = shape.to_vec();
     Ok(match ty {
-        TensorElementType::Int32 => made(Tensor::from_array((shape, data.map(|n| n as i32).collect::<Vec<_>>())))?.into_dyn(),
+        TensorElementType::Int32 => {
+            made(Tensor::from_array((shape, data.map(|n| n as i32).collect::<Vec<_>>())))?
+                .into_dyn()
+        }
         _ => made(Tensor::from_array((shape, data.collect::<Vec<_>>())))?.into_dyn(),
     })
 }
 
 /// Rows one after the other, each filled up with `pad` to `width`.
-pub(crate) fn padded<'a>(rows: &'a [&[u32]], width: usize, pad: u32) -> impl Iterator<Item = i64> + 'a {
-    rows.iter().flat_map(move |row| row.iter().map(|&id| i64::from(id)).chain(std::iter::repeat(i64::from(pad))).take(width))
+pub(crate) fn padded<'a>(
+    rows: &'a [&[u32]],
+    width: usize,
+    pad: u32,
+) -> impl Iterator<Item = i64> + 'a {
+    rows.iter().flat_map(move |row| {
+        row.iter().map(|&id| i64::from(id)).chain(std::iter::repeat(i64::from(pad))).take(width)
+    })
 }
 
 /// 1 where a row has a token, 0 where it is padded.
@@ -60,13 +78,15 @@ pub(crate) fn floats(value: &DynValue) -> Result<std::borrow::Cow<'_, [f32]>> {
     if let Ok((_, data)) = value.try_extract_tensor::<f16>() {
         return Ok(data.iter().map(|x| x.to_f32()).collect::<Vec<_>>().into());
     }
-    let (_, data) = value.try_extract_tensor::<f32>().map_err(|e| runtime_error("read a result", &e))?;
+    let (_, data) =
+        value.try_extract_tensor::<f32>().map_err(|e| runtime_error("read a result", &e))?;
     Ok(data.into())
 }
 
 /// A value's whole numbers.
 pub(crate) fn ids(value: &DynValue) -> Result<&[i64]> {
-    let (_, data) = value.try_extract_tensor::<i64>().map_err(|e| runtime_error("read a result", &e))?;
+    let (_, data) =
+        value.try_extract_tensor::<i64>().map_err(|e| runtime_error("read a result", &e))?;
     Ok(data)
 }
 
@@ -90,7 +110,9 @@ pub(crate) fn largest(logits: &[f32], top: Option<usize>) -> Candidates {
         }
         Some(k) if k < logits.len() => {
             let mut candidates: Candidates = all().collect();
-            let falling = |a: &(f32, u32), b: &(f32, u32)| b.0.is_nan().cmp(&a.0.is_nan()).then(b.0.total_cmp(&a.0)).then(a.1.cmp(&b.1));
+            let falling = |a: &(f32, u32), b: &(f32, u32)| {
+                b.0.is_nan().cmp(&a.0.is_nan()).then(b.0.total_cmp(&a.0)).then(a.1.cmp(&b.1))
+            };
             candidates.select_nth_unstable_by(k, falling);
             candidates.truncate(k);
             candidates
@@ -120,7 +142,10 @@ mod tests {
             let mut logits = [0.5, 2.0, -1.0, 2.0, 1.0];
             logits[at] = f32::NAN;
             for top in [Some(1), Some(2), None] {
-                assert!(largest(&logits, top).iter().any(|(logit, _)| logit.is_nan()), "{at} {top:?}");
+                assert!(
+                    largest(&logits, top).iter().any(|(logit, _)| logit.is_nan()),
+                    "{at} {top:?}"
+                );
             }
         }
     }

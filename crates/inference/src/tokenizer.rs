@@ -19,11 +19,13 @@ impl TextTokenizer {
         let path = directory.join("tokenizer.json");
         let file = path.display().to_string();
         if !path.is_file() {
-            let message = format!("{file} is not there; a model directory must hold its tokenizer.json");
+            let message =
+                format!("{file} is not there; a model directory must hold its tokenizer.json");
             return Err(Error::new(Code::ModelMissing, message).with("file", file));
         }
         let invalid = |e: &dyn std::fmt::Display| {
-            Error::new(Code::ModelInvalid, format!("{file} is no tokenizer that can be read: {e}")).with("file", file.as_str())
+            Error::new(Code::ModelInvalid, format!("{file} is no tokenizer that can be read: {e}"))
+                .with("file", file.as_str())
         };
         let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| invalid(&e))?;
         tokenizer.with_truncation(None).map_err(|e| invalid(&e))?;
@@ -33,7 +35,9 @@ impl TextTokenizer {
             let message = format!(
                 "{file} has tokens up to id {largest}, but the model knows ids below {vocabulary}; the tokenizer belongs to another model"
             );
-            return Err(Error::new(Code::ModelTokenizer, message).with("expected", vocabulary).with("found", largest + 1));
+            return Err(Error::new(Code::ModelTokenizer, message)
+                .with("expected", vocabulary)
+                .with("found", largest + 1));
         }
         Ok(TextTokenizer { tokenizer })
     }
@@ -41,13 +45,18 @@ impl TextTokenizer {
     /// Ids of a text; `special`: with those that the model expects around it.
     pub(crate) fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
         let encoding = self.tokenizer.encode_fast(text, special);
-        let encoding = encoding.map_err(|e| Error::new(Code::ModelInvalid, format!("the model's tokenizer refuses a text: {e}")))?;
+        let encoding = encoding.map_err(|e| {
+            Error::new(Code::ModelInvalid, format!("the model's tokenizer refuses a text: {e}"))
+        })?;
         Ok(encoding.get_ids().to_vec())
     }
 
     /// Text of ids, special tokens left out.
     pub(crate) fn decode(&self, ids: &[u32]) -> Result<String> {
-        let text = self.tokenizer.decode(ids, true).map_err(|e| Error::new(Code::ModelInvalid, format!("ids cannot be decoded: {e}")))?;
+        let text = self
+            .tokenizer
+            .decode(ids, true)
+            .map_err(|e| Error::new(Code::ModelInvalid, format!("ids cannot be decoded: {e}")))?;
         Ok(text.trim().to_owned())
     }
 }

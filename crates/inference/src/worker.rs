@@ -31,7 +31,10 @@ impl<T: 'static> Worker<T> {
     /// Starts the thread and makes the model on it.
     ///
     /// Errors: those of `make`; `INTERNAL` when the thread cannot be started.
-    pub(crate) fn start(name: &str, make: impl FnOnce() -> Result<T> + Send + 'static) -> Result<Worker<T>> {
+    pub(crate) fn start(
+        name: &str,
+        make: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<Worker<T>> {
         let (sender, receiver) = channel::<Work<T>>();
         let (ready, made) = channel();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -51,13 +54,18 @@ impl<T: 'static> Worker<T> {
                 work(&mut model);
             }
         });
-        let thread = thread.map_err(|e| Error::new(Code::Internal, format!("cannot start the thread of a model: {e}")))?;
+        let thread = thread.map_err(|e| {
+            Error::new(Code::Internal, format!("cannot start the thread of a model: {e}"))
+        })?;
         made.recv().unwrap_or_else(|_| Err(gone()))?;
         Ok(Worker { sender: Some(sender), thread: Some(thread) })
     }
 
     /// Queues work; a panic in it is an error of this work alone.
-    pub(crate) fn ask<R: Send + 'static>(&self, work: impl FnOnce(&mut T) -> Result<R> + Send + 'static) -> Pending<R> {
+    pub(crate) fn ask<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut T) -> Result<R> + Send + 'static,
+    ) -> Pending<R> {
         let (answer, pending) = channel();
         if let Some(sender) = &self.sender {
             // Where the thread has ended, `answer` is dropped with the work, and waiting says so. Who no longer waits loses nothing.
@@ -70,7 +78,12 @@ impl<T: 'static> Worker<T> {
 }
 
 fn guarded<R>(work: impl FnOnce() -> Result<R>) -> Result<R> {
-    caught(work, |what| Error::new(Code::Panic, format!("a bug in longweave, in the thread of a model: {what}; please report this")))
+    caught(work, |what| {
+        Error::new(
+            Code::Panic,
+            format!("a bug in longweave, in the thread of a model: {what}; please report this"),
+        )
+    })
 }
 
 impl<T> Drop for Worker<T> {

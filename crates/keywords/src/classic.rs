@@ -30,7 +30,8 @@ pub fn classic(text: &str, stop: &StopList) -> Classic {
     let mut keywords: Vec<(String, f64)> = Vec::new();
     for phrase in &phrases {
         if keywords.iter().all(|(known, _)| known != phrase) {
-            let score = words(phrase).map(|w| f64::from(counts[w].0) / f64::from(counts[w].1)).sum();
+            let score =
+                words(phrase).map(|w| f64::from(counts[w].0) / f64::from(counts[w].1)).sum();
             keywords.push((phrase.clone(), score));
         }
     }
@@ -41,9 +42,25 @@ pub fn classic(text: &str, stop: &StopList) -> Classic {
 fn sentences(text: &str, mut take: impl FnMut(&str)) {
     let chars: Vec<(usize, char)> = text.char_indices().collect();
     let mut start = 0;
-    let space = |i: Option<usize>| i.and_then(|i| chars.get(i)).is_some_and(|(_, c)| c.is_whitespace());
+    let space =
+        |i: Option<usize>| i.and_then(|i| chars.get(i)).is_some_and(|(_, c)| c.is_whitespace());
     for (i, &(at, c)) in chars.iter().enumerate() {
-        let mark = matches!(c, '.' | '!' | '?' | ',' | ';' | ':' | '\t' | '\\' | '"' | '(' | ')' | '\'' | '\u{2019}' | '\u{2013}');
+        let mark = matches!(
+            c,
+            '.' | '!'
+                | '?'
+                | ','
+                | ';'
+                | ':'
+                | '\t'
+                | '\\'
+                | '"'
+                | '('
+                | ')'
+                | '\''
+                | '\u{2019}'
+                | '\u{2013}'
+        );
         let dash = c == '-' && space(i.checked_sub(1)) && space(Some(i + 1));
         if mark || dash {
             take(&text[start..at]);
@@ -75,10 +92,12 @@ fn pieces(sentence: &str, stop: &StopList, out: &mut Vec<String>) {
 }
 
 fn words(phrase: &str) -> impl Iterator<Item = &str> {
-    phrase.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '/'))).filter(|w| {
-        let digits = w.strip_prefix(['+', '-']).unwrap_or(w);
-        !w.is_empty() && (digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()))
-    })
+    phrase
+        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '/')))
+        .filter(|w| {
+            let digits = w.strip_prefix(['+', '-']).unwrap_or(w);
+            !w.is_empty() && (digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()))
+        })
 }
 
 #[cfg(test)]
@@ -88,7 +107,11 @@ mod tests {
     #[test]
     fn a_stop_word_before_a_hyphen_stays() {
         let stop = StopList::smart();
-        let found: Vec<_> = classic("the on-line system's 12 users", &stop).keywords.into_iter().map(|(p, _)| p).collect();
+        let found: Vec<_> = classic("the on-line system's 12 users", &stop)
+            .keywords
+            .into_iter()
+            .map(|(p, _)| p)
+            .collect();
         assert_eq!(found, ["on-line system", "12 users"]);
     }
 }

@@ -36,7 +36,13 @@ impl StopList {
 
     /// A list of the given words, normalised.
     pub fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> StopList {
-        StopList(Arc::new(words.into_iter().map(|w| normalise(w).into_boxed_str()).filter(|w| !w.is_empty()).collect()))
+        StopList(Arc::new(
+            words
+                .into_iter()
+                .map(|w| normalise(w).into_boxed_str())
+                .filter(|w| !w.is_empty())
+                .collect(),
+        ))
     }
 
     /// Whether a normalised word ends a phrase.

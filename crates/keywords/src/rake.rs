@@ -112,7 +112,12 @@ impl Rake {
             if words.len() > self.options.max_words {
                 continue;
             }
-            let score: f64 = words.iter().map(|&w| f64::from(scratch.degree[w as usize]) / f64::from(scratch.frequency[w as usize])).sum();
+            let score: f64 = words
+                .iter()
+                .map(|&w| {
+                    f64::from(scratch.degree[w as usize]) / f64::from(scratch.frequency[w as usize])
+                })
+                .sum();
             if score < self.options.min_score {
                 continue;
             }
@@ -133,7 +138,9 @@ impl Rake {
     /// Keywords of `text`, by falling score, then in byte order.
     pub fn keywords(&self, text: &str) -> Vec<Keyword> {
         let mut found = Vec::new();
-        self.extract(&mut self.scratch(), text, |phrase, score| found.push(Keyword { phrase: phrase.to_owned(), score }));
+        self.extract(&mut self.scratch(), text, |phrase, score| {
+            found.push(Keyword { phrase: phrase.to_owned(), score })
+        });
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.phrase.cmp(&b.phrase)));
         found
     }
@@ -150,7 +157,9 @@ impl Rake {
                 end_phrase(scratch, &mut phrase_start);
             }
             let word = &text[start..end];
-            if self.stop.contains(word) || (word.contains('’') && self.stop.contains(&word.replace('’', "'"))) {
+            if self.stop.contains(word)
+                || (word.contains('’') && self.stop.contains(&word.replace('’', "'")))
+            {
                 end_phrase(scratch, &mut phrase_start);
             } else {
                 let word = strip_possessive(word);
@@ -176,7 +185,8 @@ pub fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
 
 /// A normalised word without its possessive `'s`, once.
 pub fn strip_possessive(word: &str) -> &str {
-    let bare = word.strip_suffix('s').and_then(|w| w.strip_suffix('\'').or_else(|| w.strip_suffix('’')));
+    let bare =
+        word.strip_suffix('s').and_then(|w| w.strip_suffix('\'').or_else(|| w.strip_suffix('’')));
     bare.filter(|b| !b.is_empty()).unwrap_or(word)
 }
 
@@ -202,7 +212,10 @@ fn next_word(text: &str, at: usize) -> Option<Range<usize>> {
     }
     let mut end = start;
     loop {
-        end += bytes[end..].iter().take_while(|&&byte| byte.is_ascii() && WORD[usize::from(byte)]).count();
+        end += bytes[end..]
+            .iter()
+            .take_while(|&&byte| byte.is_ascii() && WORD[usize::from(byte)])
+            .count();
         let Some(c) = char_at(end) else { break };
         let after = end + c.len_utf8();
         if is_word(c) {
@@ -281,7 +294,11 @@ fn end_phrase(scratch: &mut Scratch, start: &mut usize) {
 }
 
 /// A document's candidates for its keyword: the distinct keywords of its queries, each query taken by itself, in byte order.
-pub fn candidates<'a>(rake: &Rake, scratch: &mut Scratch, queries: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+pub fn candidates<'a>(
+    rake: &Rake,
+    scratch: &mut Scratch,
+    queries: impl IntoIterator<Item = &'a str>,
+) -> Vec<String> {
     let mut found = Vec::new();
     for query in queries {
         rake.extract(scratch, query, |phrase, _| found.push(phrase.to_owned()));
@@ -306,14 +323,20 @@ mod tests {
     #[test]
     fn phrases_end_at_stop_words_and_punctuation() {
         for (text, expected) in [
-            ("What is the capital city of Northern Ireland?", &["capital city", "northern ireland"][..]),
+            (
+                "What is the capital city of Northern Ireland?",
+                &["capital city", "northern ireland"][..],
+            ),
             ("grand piano\n\nblack keys\nwhite keys", &["grand piano", "black keys white keys"]),
             ("red apples, green pears; blue plums", &["red apples", "green pears", "blue plums"]),
             ("red apples red apples", &["red apples red apples"]),
             ("red apples and red apples", &["red apples"]),
             ("Google's privacy policy isn't clear", &["google privacy policy", "clear"]),
             ("the well-known state-of-the-art model", &["well-known state-of-the-art model"]),
-            ("windows 95 drivers cost 3.50 dollars in 1996", &["windows 95 drivers cost 3.50 dollars"]),
+            (
+                "windows 95 drivers cost 3.50 dollars in 1996",
+                &["windows 95 drivers cost 3.50 dollars"],
+            ),
             ("C++ and C# compilers", &["c++", "c# compilers"]),
             ("столица Франции — Париж", &["столица франции", "париж"]),
             ("東京都の人口", &["東京都の人口"]),
@@ -328,21 +351,37 @@ mod tests {
     #[test]
     fn a_phrase_of_n_words_that_do_not_repeat_scores_n_squared() {
         let rake = Rake::new(StopList::smart(), RakeOptions::default());
-        let scores: Vec<_> = rake.keywords("deep blue sea and grand piano of quiet").into_iter().map(|k| (k.phrase, k.score)).collect();
-        assert_eq!(scores, [("deep blue sea".into(), 9.0), ("grand piano".into(), 4.0), ("quiet".into(), 1.0)]);
+        let scores: Vec<_> = rake
+            .keywords("deep blue sea and grand piano of quiet")
+            .into_iter()
+            .map(|k| (k.phrase, k.score))
+            .collect();
+        assert_eq!(
+            scores,
+            [("deep blue sea".into(), 9.0), ("grand piano".into(), 4.0), ("quiet".into(), 1.0)]
+        );
     }
 
     #[test]
     fn keywords_below_the_least_score_or_above_the_most_words_are_left_out() {
         let rake = Rake::new(StopList::smart(), RakeOptions { min_score: 3.0, max_words: 2 });
-        let found: Vec<_> = rake.keywords("tall building, house, very large green garden").into_iter().map(|k| k.phrase).collect();
+        let found: Vec<_> = rake
+            .keywords("tall building, house, very large green garden")
+            .into_iter()
+            .map(|k| k.phrase)
+            .collect();
         assert_eq!(found, ["tall building"]);
     }
 
     #[test]
     fn candidates_are_distinct_and_in_byte_order() {
-        let rake = Rake::new(StopList::smart(), RakeOptions { min_score: 3.0, ..RakeOptions::default() });
-        let found = candidates(&rake, &mut rake.scratch(), ["zebra crossing", "apple pie and zebra crossing", "word"]);
+        let rake =
+            Rake::new(StopList::smart(), RakeOptions { min_score: 3.0, ..RakeOptions::default() });
+        let found = candidates(
+            &rake,
+            &mut rake.scratch(),
+            ["zebra crossing", "apple pie and zebra crossing", "word"],
+        );
         assert_eq!(found, ["apple pie", "zebra crossing"]);
     }
 

@@ -3,8 +3,9 @@
 //! makes vector instructions too; sums of whole numbers, so they are equal.
 
 use std::arch::x86_64::{
-    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32, _mm256_castsi256_si128, _mm256_extracti128_si256,
-    _mm256_load_si256, _mm256_madd_epi16, _mm256_setzero_si256,
+    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32,
+    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_load_si256, _mm256_madd_epi16,
+    _mm256_setzero_si256,
 };
 
 /// Rows that are laid side by side on the left and on the right.
@@ -31,7 +32,13 @@ pub(crate) struct Products {
 impl Products {
     /// None where the processor has no AVX2.
     pub(crate) fn new(dims: usize) -> Option<Products> {
-        let products = Products { dims, queries: 0, left: Vec::new(), right: Vec::new(), out: Default::default() };
+        let products = Products {
+            dims,
+            queries: 0,
+            left: Vec::new(),
+            right: Vec::new(),
+            out: Default::default(),
+        };
         is_x86_feature_detected!("avx2").then_some(products)
     }
 
@@ -40,7 +47,11 @@ impl Products {
         lay(rows, self.dims, &mut self.left);
     }
 
-    pub(crate) fn with<'a>(&mut self, base: impl ExactSizeIterator<Item = &'a [i16]>, mut each: impl FnMut(usize, &[i32])) {
+    pub(crate) fn with<'a>(
+        &mut self,
+        base: impl ExactSizeIterator<Item = &'a [i16]>,
+        mut each: impl FnMut(usize, &[i32]),
+    ) {
         let width = base.len();
         lay(base, self.dims, &mut self.right);
         self.out.iter_mut().for_each(|out| out.resize(width.next_multiple_of(RIGHT), 0));
@@ -63,7 +74,11 @@ fn runs(dims: usize) -> usize {
 }
 
 /// Lays rows out `N` side by side; the last group is filled up with zeros.
-fn lay<'a, const N: usize>(rows: impl ExactSizeIterator<Item = &'a [i16]>, dims: usize, out: &mut Vec<Runs<N>>) {
+fn lay<'a, const N: usize>(
+    rows: impl ExactSizeIterator<Item = &'a [i16]>,
+    dims: usize,
+    out: &mut Vec<Runs<N>>,
+) {
     out.clear();
     out.resize(rows.len().div_ceil(N) * runs(dims), [Run([0; 16]); N]);
     for (i, row) in rows.enumerate() {

@@ -64,7 +64,10 @@ impl Best {
     /// The best, as (similarity, number), from the best on.
     pub(crate) fn sorted(&mut self) -> impl Iterator<Item = (i32, u32)> + '_ {
         self.keys.sort_unstable_by(|a, b| b.cmp(a));
-        self.keys.iter().take(self.k).map(|&key| (((key >> 32) as u32 ^ 1 << 31) as i32, !(key as u32)))
+        self.keys
+            .iter()
+            .take(self.k)
+            .map(|&key| (((key >> 32) as u32 ^ 1 << 31) as i32, !(key as u32)))
     }
 }
 

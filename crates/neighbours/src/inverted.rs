@@ -23,24 +23,41 @@ const ROUNDS: usize = 4;
 const TILE: usize = 2048;
 
 /// The lists of all rows. `k` is not 0.
-pub(crate) fn nearest(ctx: &Ctx, query: &Query<'_>, lists: Option<u32>, probes: Option<u32>) -> Result<Lists> {
+pub(crate) fn nearest(
+    ctx: &Ctx,
+    query: &Query<'_>,
+    lists: Option<u32>,
+    probes: Option<u32>,
+) -> Result<Lists> {
     let mut found = Lists::empty(query.vectors.rows(), query.k);
-    let (rows, without): (Vec<u32>, Vec<u32>) = (0..query.vectors.rows() as u32).partition(|&row| !query.vectors.is_none(row as usize));
+    let (rows, without): (Vec<u32>, Vec<u32>) =
+        (0..query.vectors.rows() as u32).partition(|&row| !query.vectors.is_none(row as usize));
     ctx.progress.advance(without.len() as u64);
     if rows.is_empty() {
         return Ok(found);
     }
-    let lists = lists.map_or_else(|| (4.0 * (rows.len() as f64).sqrt()).round() as usize, |lists| lists as usize).clamp(1, rows.len());
+    let lists = lists
+        .map_or_else(|| (4.0 * (rows.len() as f64).sqrt()).round() as usize, |lists| lists as usize)
+        .clamp(1, rows.len());
     let probes = (probes.unwrap_or(DEFAULT_PROBES) as usize).clamp(1, lists);
     let centroids = centroids(&ctx.with_progress(Arc::new(NoProgress)), query, &rows, lists)?;
     // Of a row it is compared with all centroids, then with its share of the rows.
     let compared = (probes * rows.len() / lists) as u64;
-    let progress = Compared { rows: Arc::clone(&ctx.progress), of_row: lists as u64 + compared, done: AtomicU64::new(0) };
+    let progress = Compared {
+        rows: Arc::clone(&ctx.progress),
+        of_row: lists as u64 + compared,
+        done: AtomicU64::new(0),
+    };
     let ctx = &ctx.with_progress(Arc::new(progress));
     let nearest = assign(ctx, Rows { vectors: query.vectors, numbers: &rows }, &centroids, probes)?;
     let divided = Divided::by(lists, nearest.chunks(probes).map(|nearest| nearest[0]));
     let mut ordered: Vec<u32> = divided.items.iter().map(|&item| rows[item as usize]).collect();
-    look(ctx, query, &Parts { nearest: &nearest, probes, divided: &divided, ordered: &ordered, compared }, &mut found)?;
+    look(
+        ctx,
+        query,
+        &Parts { nearest: &nearest, probes, divided: &divided, ordered: &ordered, compared },
+        &mut found,
+    )?;
     ordered.extend(without);
     restore(&mut ordered, query.k, &mut found);
     Ok(found)
@@ -76,24 +93,34 @@ impl ProgressSink for Compared {
 fn look(ctx: &Ctx, query: &Query<'_>, parts: &Parts<'_>, found: &mut Lists) -> Result<()> {
     let Query { vectors, k, .. } = *query;
     // Enough tiles for all threads; what is found does not depend on it.
-    let size = (parts.ordered.len() / (8 * ctx.pool.current_num_threads())).clamp(search::TILE, TILE);
-    let places = found.ids.par_chunks_mut(size * k).zip(found.similarities.par_chunks_mut(size * k));
-    let tiles = parts.ordered.par_chunks(size).zip(parts.divided.items.par_chunks(size)).zip(places);
+    let size =
+        (parts.ordered.len() / (8 * ctx.pool.current_num_threads())).clamp(search::TILE, TILE);
+    let places =
+        found.ids.par_chunks_mut(size * k).zip(found.similarities.par_chunks_mut(size * k));
+    let tiles =
+        parts.ordered.par_chunks(size).zip(parts.divided.items.par_chunks(size)).zip(places);
     ctx.pool.install(|| {
         tiles.try_for_each_init(
             || (Tile::new(vectors.dims(), k, 1), Vec::new(), Vec::new()),
             |(tile, visits, places), ((numbers, items), (ids, similarities))| {
                 visits.clear();
                 for (place, &item) in (0u32..).zip(items) {
-                    visits.extend(parts.nearest[item as usize * parts.probes..][..parts.probes].iter().map(|&list| (list, place)));
+                    visits.extend(
+                        parts.nearest[item as usize * parts.probes..][..parts.probes]
+                            .iter()
+                            .map(|&list| (list, place)),
+                    );
                 }
                 visits.sort_unstable();
                 tile.start(numbers.len());
                 for visits in visits.chunk_by(|a, b| a.0 == b.0) {
                     places.clear();
                     places.extend(visits.iter().map(|&(_, place)| place));
-                    let list = Rows { vectors, numbers: &parts.ordered[parts.divided.range(visits[0].0)] };
-                    tile.compare(ctx, Rows { vectors, numbers }, places, list, |row, other| query.apart(row, other))?;
+                    let list =
+                        Rows { vectors, numbers: &parts.ordered[parts.divided.range(visits[0].0)] };
+                    tile.compare(ctx, Rows { vectors, numbers }, places, list, |row, other| {
+                        query.apart(row, other)
+                    })?;
                 }
                 tile.write(ids, similarities);
                 ctx.progress.advance(numbers.len() as u64 * parts.compared);
@@ -111,7 +138,8 @@ fn centroids(ctx: &Ctx, query: &Query<'_>, rows: &[u32], lists: usize) -> Result
     sample[..lists].iter().for_each(|&row| centroids.push_fixed(query.vectors.row(row as usize)));
     let mut before = Vec::new();
     for _ in 0..ROUNDS {
-        let nearest = assign(ctx, Rows { vectors: query.vectors, numbers: &sample }, &centroids, 1)?;
+        let nearest =
+            assign(ctx, Rows { vectors: query.vectors, numbers: &sample }, &centroids, 1)?;
         if nearest == before {
             break;
         }
@@ -142,7 +170,9 @@ fn centroids(ctx: &Ctx, query: &Query<'_>, rows: &[u32], lists: usize) -> Result
 
 /// The `number` of `rows` with the lowest draws for this purpose, lowest first; equal ones by number.
 pub(crate) fn lowest(ctx: &Ctx, seed: u64, purpose: &str, rows: &[u32], number: usize) -> Vec<u32> {
-    let drawn = ctx.pool.install(|| rows.par_iter().map(|&row| (draw(seed, purpose, Key(u128::from(row)), 0), row)).collect());
+    let drawn = ctx.pool.install(|| {
+        rows.par_iter().map(|&row| (draw(seed, purpose, Key(u128::from(row)), 0), row)).collect()
+    });
     random::lowest(drawn, number)
 }
 
@@ -152,16 +182,25 @@ fn assign(ctx: &Ctx, rows: Rows<'_>, centroids: &Vectors, number: usize) -> Resu
     let base = Rows { vectors: centroids, numbers: &all[..centroids.rows()] };
     let mut nearest = vec![0; rows.numbers.len() * number];
     ctx.pool.install(|| {
-        rows.numbers.par_chunks(search::TILE).zip(nearest.par_chunks_mut(search::TILE * number)).try_for_each_init(
-            || Tile::new(centroids.dims(), number, i32::MIN),
-            |tile, (numbers, nearest)| {
-                tile.start(numbers.len());
-                tile.compare(ctx, Rows { numbers, ..rows }, &all[..numbers.len()], base, |_, _| false)?;
-                tile.write_numbers(nearest);
-                ctx.progress.advance((numbers.len() * centroids.rows()) as u64);
-                Ok(())
-            },
-        )
+        rows.numbers
+            .par_chunks(search::TILE)
+            .zip(nearest.par_chunks_mut(search::TILE * number))
+            .try_for_each_init(
+                || Tile::new(centroids.dims(), number, i32::MIN),
+                |tile, (numbers, nearest)| {
+                    tile.start(numbers.len());
+                    tile.compare(
+                        ctx,
+                        Rows { numbers, ..rows },
+                        &all[..numbers.len()],
+                        base,
+                        |_, _| false,
+                    )?;
+                    tile.write_numbers(nearest);
+                    ctx.progress.advance((numbers.len() * centroids.rows()) as u64);
+                    Ok(())
+                },
+            )
     })?;
     Ok(nearest)
 }

@@ -52,7 +52,9 @@ impl Weights {
     /// having), or 0 where at most one document has it: that says nothing about which are alike. log is log₂ made of straight lines between
     /// powers of two.
     pub fn new(having: &[u32], all: u64) -> Weights {
-        let rarity = |&having: &u32| if having > 1 { log2(all as f64 / f64::from(having)).max(0.0) } else { 0.0 };
+        let rarity = |&having: &u32| {
+            if having > 1 { log2(all as f64 / f64::from(having)).max(0.0) } else { 0.0 }
+        };
         Weights { rarity: having.iter().map(rarity).collect() }
     }
 
@@ -68,7 +70,8 @@ impl Weights {
 
     /// A row's features that weigh something, with their weights, the row's length being 1.
     pub fn unit<'a>(&'a self, row: &'a [(u32, u32)]) -> impl Iterator<Item = (u32, f32)> + 'a {
-        let weights = row.iter().map(|&pair| (pair.0, self.weight(pair))).filter(|&(_, weight)| weight > 0.0);
+        let weights =
+            row.iter().map(|&pair| (pair.0, self.weight(pair))).filter(|&(_, weight)| weight > 0.0);
         let norm = weights.clone().fold(0.0, |sum, (_, weight)| sum + weight * weight).sqrt();
         weights.map(move |(feature, weight)| (feature, (weight / norm) as f32))
     }
@@ -98,22 +101,35 @@ impl Projection {
     /// Memory beside the result: 16 bytes a pair of the sample; 12 · dims bytes a feature that the sample has and a document of it.
     ///
     /// Errors: `CANCELLED`.
-    pub fn fit(ctx: &Ctx, sample: &Counts, weights: &Weights, dims: usize, iterations: usize, seed: u64) -> Result<Projection> {
+    pub fn fit(
+        ctx: &Ctx,
+        sample: &Counts,
+        weights: &Weights,
+        dims: usize,
+        iterations: usize,
+        seed: u64,
+    ) -> Result<Projection> {
         assert!(dims > 0, "vectors have components");
         let mut has = vec![false; weights.features()];
         for i in 0..sample.rows() {
             weights.unit(sample.row(i)).for_each(|(feature, _)| has[feature as usize] = true);
         }
-        let features: Vec<u32> = (0..weights.features() as u32).filter(|&f| has[f as usize]).collect();
+        let features: Vec<u32> =
+            (0..weights.features() as u32).filter(|&f| has[f as usize]).collect();
         let mut place = vec![0u32; weights.features()];
         (0..).zip(&features).for_each(|(i, &feature)| place[feature as usize] = i);
         let mut documents = Sparse::default();
         for i in 0..sample.rows() {
-            documents.push(weights.unit(sample.row(i)).map(|(feature, weight)| (place[feature as usize], weight)));
+            documents.push(
+                weights
+                    .unit(sample.row(i))
+                    .map(|(feature, weight)| (place[feature as usize], weight)),
+            );
         }
         let words = documents.transposed(features.len());
 
-        let mut basis: Vec<f32> = features.iter().flat_map(|&feature| signs(seed, feature, dims)).collect();
+        let mut basis: Vec<f32> =
+            features.iter().flat_map(|&feature| signs(seed, feature, dims)).collect();
         for _ in 0..iterations {
             let mut image = documents.times(ctx, &basis, dims)?;
             orthonormalise(ctx, &mut image, dims)?;
@@ -132,8 +148,13 @@ impl Projection {
     /// Errors: `FILE_CORRUPT` when these are no whole rows.
     pub fn from_matrix(dims: usize, matrix: Vec<f32>) -> Result<Projection> {
         if dims == 0 || !matrix.len().is_multiple_of(dims) {
-            let message = format!("{} numbers are no whole rows of a projection to {dims} columns; make it again", matrix.len());
-            return Err(Error::new(Code::FileCorrupt, message).with("expected", dims).with("found", matrix.len()));
+            let message = format!(
+                "{} numbers are no whole rows of a projection to {dims} columns; make it again",
+                matrix.len()
+            );
+            return Err(Error::new(Code::FileCorrupt, message)
+                .with("expected", dims)
+                .with("found", matrix.len()));
         }
         Ok(Projection { dims, matrix })
     }
@@ -212,11 +233,13 @@ impl Sparse {
     fn times(&self, ctx: &Ctx, dense: &[f32], dims: usize) -> Result<Vec<f32>> {
         let mut product = vec![0.0; self.ends.len() * dims];
         ctx.pool.install(|| {
-            product.par_chunks_mut(dims).zip(self.rows()).with_min_len(16).try_for_each(|(out, row)| {
-                ctx.cancel.check()?;
-                row.iter().for_each(|&(i, x)| add(out, &dense[i as usize * dims..][..dims], x));
-                Ok(())
-            })
+            product.par_chunks_mut(dims).zip(self.rows()).with_min_len(16).try_for_each(
+                |(out, row)| {
+                    ctx.cancel.check()?;
+                    row.iter().for_each(|&(i, x)| add(out, &dense[i as usize * dims..][..dims], x));
+                    Ok(())
+                },
+            )
         })?;
         Ok(product)
     }
@@ -230,7 +253,8 @@ fn orthonormalise(ctx: &Ctx, matrix: &mut [f32], dims: usize) -> Result<()> {
         return Ok(());
     }
     let mut columns = transposed(ctx, matrix, dims);
-    let before: Vec<f64> = columns.chunks_exact(rows).map(|column| dot(column, column).sqrt()).collect();
+    let before: Vec<f64> =
+        columns.chunks_exact(rows).map(|column| dot(column, column).sqrt()).collect();
     for start in (0..dims).step_by(PANEL) {
         ctx.cancel.check()?;
         let end = dims.min(start + PANEL);
@@ -249,7 +273,11 @@ fn orthonormalise(ctx: &Ctx, matrix: &mut [f32], dims: usize) -> Result<()> {
             }
         }
         let panel = &*panel;
-        ctx.pool.install(|| later.par_chunks_mut(rows).for_each(|column| panel.chunks_exact(rows).for_each(|other| remove(column, other))));
+        ctx.pool.install(|| {
+            later
+                .par_chunks_mut(rows)
+                .for_each(|column| panel.chunks_exact(rows).for_each(|other| remove(column, other)))
+        });
     }
     matrix.copy_from_slice(&transposed(ctx, &columns, rows));
     Ok(())

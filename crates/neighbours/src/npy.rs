@@ -51,13 +51,28 @@ impl Npy {
         let mut file = BufReader::with_capacity(1 << 18, file);
         let (header, start) = header(&mut file, size, path)?;
         let Header { kind, rows, dims } = parse(&header).map_err(|wrong| wrong.at(path))?;
-        let expected = rows.checked_mul(dims).and_then(|n| n.checked_mul(kind.bytes() as u64)).and_then(|n| n.checked_add(start));
+        let expected = rows
+            .checked_mul(dims)
+            .and_then(|n| n.checked_mul(kind.bytes() as u64))
+            .and_then(|n| n.checked_add(start));
         if expected != Some(size) {
             let expected = expected.map_or_else(|| "more than 2⁶⁴".to_owned(), |n| n.to_string());
             let found = format!("{size} bytes");
-            return Err(Wrong { found, expected: format!("{expected} bytes for {rows} rows of {dims} numbers") }.at(path));
+            return Err(Wrong {
+                found,
+                expected: format!("{expected} bytes for {rows} rows of {dims} numbers"),
+            }
+            .at(path));
         }
-        Ok(Npy { path: path.to_owned(), file, kind, rows, dims: dims as usize, left: rows, bytes: Vec::new() })
+        Ok(Npy {
+            path: path.to_owned(),
+            file,
+            kind,
+            rows,
+            dims: dims as usize,
+            left: rows,
+            bytes: Vec::new(),
+        })
     }
 
     /// Number of rows in the file.
@@ -78,17 +93,24 @@ impl Npy {
         let width = self.kind.bytes();
         self.bytes.resize(rows * self.dims * width, 0);
         self.file.read_exact(&mut self.bytes).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => {
-                Wrong { found: "an earlier end".to_owned(), expected: format!("{} rows as when it was opened", self.rows) }.at(&self.path)
+            std::io::ErrorKind::UnexpectedEof => Wrong {
+                found: "an earlier end".to_owned(),
+                expected: format!("{} rows as when it was opened", self.rows),
             }
+            .at(&self.path),
             _ => Error::io(&error, "read", &self.path),
         })?;
         self.left -= rows as u64;
         out.clear();
         match self.kind {
-            Kind::Half => out.extend(self.bytes.as_chunks().0.iter().map(|&b| half(u16::from_le_bytes(b)))),
-            Kind::Single => out.extend(self.bytes.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b)))),
-            Kind::Double => out.extend(self.bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b))),
+            Kind::Half => {
+                out.extend(self.bytes.as_chunks().0.iter().map(|&b| half(u16::from_le_bytes(b))))
+            }
+            Kind::Single => out
+                .extend(self.bytes.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b)))),
+            Kind::Double => {
+                out.extend(self.bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)))
+            }
         }
         Ok(rows)
     }
@@ -131,10 +153,14 @@ impl Wrong {
 
 /// The header's text, and where the numbers begin.
 fn header(file: &mut impl Read, size: u64, path: &Path) -> Result<(String, u64)> {
-    let wrong = |found: &str, expected: &str| Wrong { found: found.to_owned(), expected: expected.to_owned() }.at(path);
+    let wrong = |found: &str, expected: &str| {
+        Wrong { found: found.to_owned(), expected: expected.to_owned() }.at(path)
+    };
     let mut read = |bytes: &mut [u8], what: &str| {
         file.read_exact(bytes).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => wrong(&format!("a file of {size} bytes that ends in its {what}"), "a .npy file"),
+            std::io::ErrorKind::UnexpectedEof => {
+                wrong(&format!("a file of {size} bytes that ends in its {what}"), "a .npy file")
+            }
             _ => Error::io(&error, "read", path),
         })
     };
@@ -154,10 +180,15 @@ fn header(file: &mut impl Read, size: u64, path: &Path) -> Result<(String, u64)>
             read(&mut length, "header")?;
             (u64::from(u32::from_le_bytes(length)), 12)
         }
-        version => return Err(wrong(&format!("version {version} of the format"), "version 1, 2 or 3")),
+        version => {
+            return Err(wrong(&format!("version {version} of the format"), "version 1, 2 or 3"));
+        }
     };
     if length > LONGEST_HEADER {
-        return Err(wrong(&format!("a header of {length} bytes"), &format!("at most {LONGEST_HEADER}")));
+        return Err(wrong(
+            &format!("a header of {length} bytes"),
+            &format!("at most {LONGEST_HEADER}"),
+        ));
     }
     let mut text = vec![0; length as usize];
     read(&mut text, "header")?;
@@ -175,25 +206,43 @@ struct Header {
 fn parse(header: &str) -> Result<Header, Wrong> {
     let value = |key: &str| {
         let quoted = |quote: char| header.split_once(&format!("{quote}{key}{quote}"));
-        let after = quoted('\'').or_else(|| quoted('"')).and_then(|(_, after)| after.trim_start().strip_prefix(':'));
-        after
-            .map(str::trim_start)
-            .ok_or_else(|| Wrong { found: format!("a header without `{key}`"), expected: "that of a .npy file".to_owned() })
+        let after = quoted('\'')
+            .or_else(|| quoted('"'))
+            .and_then(|(_, after)| after.trim_start().strip_prefix(':'));
+        after.map(str::trim_start).ok_or_else(|| Wrong {
+            found: format!("a header without `{key}`"),
+            expected: "that of a .npy file".to_owned(),
+        })
     };
     let kind = match value("descr")?.split([',', '}']).next().unwrap_or_default().trim() {
         "'<f2'" | "\"<f2\"" => Kind::Half,
         "'<f4'" | "\"<f4\"" => Kind::Single,
         "'<f8'" | "\"<f8\"" => Kind::Double,
-        other => return Err(Wrong { found: format!("numbers of type {other}"), expected: "'<f2', '<f4' or '<f8'".to_owned() }),
+        other => {
+            return Err(Wrong {
+                found: format!("numbers of type {other}"),
+                expected: "'<f2', '<f4' or '<f8'".to_owned(),
+            });
+        }
     };
     let shape = value("shape")?;
-    let shape = shape.strip_prefix('(').and_then(|shape| shape.split_once(')')).map_or(shape, |(shape, _)| shape);
+    let shape = shape
+        .strip_prefix('(')
+        .and_then(|shape| shape.split_once(')'))
+        .map_or(shape, |(shape, _)| shape);
     let mut axes = shape.split(',').map(str::trim).collect::<Vec<_>>();
     axes.pop_if(|last| last.is_empty());
-    let (rows, dims) = match axes.iter().map(|axis| axis.parse::<u64>()).collect::<Result<Vec<_>, _>>().as_deref() {
-        Ok(&[rows, dims]) if dims > 0 => (rows, dims),
-        _ => return Err(Wrong { found: format!("shape ({shape})"), expected: "(rows, numbers of a row)".to_owned() }),
-    };
+    let (rows, dims) =
+        match axes.iter().map(|axis| axis.parse::<u64>()).collect::<Result<Vec<_>, _>>().as_deref()
+        {
+            Ok(&[rows, dims]) if dims > 0 => (rows, dims),
+            _ => {
+                return Err(Wrong {
+                    found: format!("shape ({shape})"),
+                    expected: "(rows, numbers of a row)".to_owned(),
+                });
+            }
+        };
     if !value("fortran_order")?.starts_with("False") {
         return Err(Wrong {
             found: "the numbers column by column".to_owned(),

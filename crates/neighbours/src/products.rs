@@ -32,7 +32,11 @@ impl Products {
     }
 
     /// Gives for each row of the left side, by its number, the similarities with the rows of `base`, in order.
-    pub(crate) fn with<'a>(&mut self, base: impl ExactSizeIterator<Item = &'a [i16]> + Clone, each: impl FnMut(usize, &[i32])) {
+    pub(crate) fn with<'a>(
+        &mut self,
+        base: impl ExactSizeIterator<Item = &'a [i16]> + Clone,
+        each: impl FnMut(usize, &[i32]),
+    ) {
         match self {
             #[cfg(target_arch = "x86_64")]
             Products::Avx2(products) => products.with(base, each),
@@ -58,7 +62,11 @@ impl Plain {
         rows.for_each(|row| self.left.extend_from_slice(row));
     }
 
-    fn with<'a>(&mut self, base: impl Iterator<Item = &'a [i16]> + Clone, mut each: impl FnMut(usize, &[i32])) {
+    fn with<'a>(
+        &mut self,
+        base: impl Iterator<Item = &'a [i16]> + Clone,
+        mut each: impl FnMut(usize, &[i32]),
+    ) {
         for (query, left) in self.left.chunks_exact(self.dims).enumerate() {
             self.out.clear();
             self.out.extend(base.clone().map(|right| similarity(left, right)));

@@ -23,7 +23,9 @@ pub struct Recall {
 ///
 /// Errors: `CANCELLED`.
 pub fn recall(ctx: &Ctx, query: &Query<'_>, lists: &Lists, sample: usize) -> Result<Recall> {
-    let rows: Vec<u32> = (0..query.vectors.rows() as u32).filter(|&row| !query.vectors.is_none(row as usize)).collect();
+    let rows: Vec<u32> = (0..query.vectors.rows() as u32)
+        .filter(|&row| !query.vectors.is_none(row as usize))
+        .collect();
     let rows = lowest(ctx, query.seed, "recall", &rows, sample);
     let mut recall = Recall { sampled: rows.len() as u64, found: 0, expected: 0 };
     if query.k > 0 {

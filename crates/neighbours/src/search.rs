@@ -77,7 +77,11 @@ impl Lists {
     /// The neighbours of a row with their similarities, nearest first.
     pub fn get(&self, row: usize) -> impl Iterator<Item = (u32, i32)> + '_ {
         let places = row * self.k..(row + 1) * self.k;
-        self.ids[places.clone()].iter().copied().zip(self.similarities[places].iter().copied()).take_while(|&(id, _)| id != u32::MAX)
+        self.ids[places.clone()]
+            .iter()
+            .copied()
+            .zip(self.similarities[places].iter().copied())
+            .take_while(|&(id, _)| id != u32::MAX)
     }
 }
 
@@ -91,10 +95,15 @@ impl Lists {
 pub fn nearest(ctx: &Ctx, query: &Query<'_>) -> Result<Lists> {
     let rows = query.vectors.rows();
     if rows > u32::MAX as usize {
-        let message = format!("{rows} vectors are more than 2³²−1; plan a part of the corpus, or cut documents into larger chunks");
+        let message = format!(
+            "{rows} vectors are more than 2³²−1; plan a part of the corpus, or cut documents into larger chunks"
+        );
         return Err(Error::new(Code::PlanTooLarge, message).with("found", rows));
     }
-    assert!(query.owners.is_none_or(|owners| owners.len() == rows), "each row has an owner, or none has");
+    assert!(
+        query.owners.is_none_or(|owners| owners.len() == rows),
+        "each row has an owner, or none has"
+    );
     if query.k == 0 {
         ctx.progress.advance(rows as u64);
         return Ok(Lists::empty(rows, 0));
@@ -110,14 +119,19 @@ pub(crate) fn exact(ctx: &Ctx, query: &Query<'_>, rows: &[u32]) -> Result<Lists>
     let mut lists = Lists::empty(rows.len(), query.k);
     let all: Vec<u32> = (0..query.vectors.rows() as u32).collect();
     let base = Rows { vectors: query.vectors, numbers: &all };
-    let places = lists.ids.par_chunks_mut(TILE * query.k).zip(lists.similarities.par_chunks_mut(TILE * query.k));
+    let places = lists
+        .ids
+        .par_chunks_mut(TILE * query.k)
+        .zip(lists.similarities.par_chunks_mut(TILE * query.k));
     ctx.pool.install(|| {
         rows.par_chunks(TILE).zip(places).try_for_each_init(
             || Tile::new(query.vectors.dims(), query.k, 1),
             |tile, (numbers, (ids, similarities))| {
                 tile.start(numbers.len());
                 let rows = Rows { vectors: query.vectors, numbers };
-                tile.compare(ctx, rows, &all[..numbers.len()], base, |row, id| query.apart(row, id))?;
+                tile.compare(ctx, rows, &all[..numbers.len()], base, |row, id| {
+                    query.apart(row, id)
+                })?;
                 tile.write(ids, similarities);
                 ctx.progress.advance(numbers.len() as u64);
                 Ok(())
@@ -173,18 +187,25 @@ impl Tile {
         self.products.queries(places.iter().map(|&place| rows.row(place as usize)));
         for numbers in base.numbers.chunks((BLOCK_BYTES / 2 / base.vectors.dims()).clamp(4, 64)) {
             ctx.cancel.check()?;
-            self.products.with(numbers.iter().map(|&number| base.vectors.row(number as usize)), |query, similarities| {
-                let place = places[query] as usize;
-                let row = rows.numbers[place];
-                self.best[place].offer(similarities, |i| Some(numbers[i]).filter(|&number| !apart(row, number)));
-            });
+            self.products.with(
+                numbers.iter().map(|&number| base.vectors.row(number as usize)),
+                |query, similarities| {
+                    let place = places[query] as usize;
+                    let row = rows.numbers[place];
+                    self.best[place].offer(similarities, |i| {
+                        Some(numbers[i]).filter(|&number| !apart(row, number))
+                    });
+                },
+            );
         }
         Ok(())
     }
 
     /// Writes the numbers of the best of each row to its `k` places in `ids`, from the best on, and their similarities.
     pub(crate) fn write(&mut self, ids: &mut [u32], similarities: &mut [i32]) {
-        for ((ids, similarities), best) in ids.chunks_mut(self.k).zip(similarities.chunks_mut(self.k)).zip(&mut self.best) {
+        for ((ids, similarities), best) in
+            ids.chunks_mut(self.k).zip(similarities.chunks_mut(self.k)).zip(&mut self.best)
+        {
             for ((id, similarity), found) in ids.iter_mut().zip(similarities).zip(best.sorted()) {
                 (*similarity, *id) = found;
             }

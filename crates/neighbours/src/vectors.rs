@@ -25,11 +25,17 @@ impl Vectors {
     /// Errors: `FILE_CORRUPT` when these are no whole rows, or a row is longer than a unit vector can be.
     pub fn from_data(dims: usize, data: Vec<i16>) -> Result<Vectors> {
         if dims == 0 || !data.len().is_multiple_of(dims) {
-            let message = format!("{} numbers are no whole vectors of {dims} components; make the vectors again", data.len());
-            return Err(Error::new(Code::FileCorrupt, message).with("expected", dims).with("found", data.len()));
+            let message = format!(
+                "{} numbers are no whole vectors of {dims} components; make the vectors again",
+                data.len()
+            );
+            return Err(Error::new(Code::FileCorrupt, message)
+                .with("expected", dims)
+                .with("found", data.len()));
         }
         if let Some(row) = data.chunks_exact(dims).position(|row| !fits(row)) {
-            let message = format!("vector {row} is longer than a unit vector; make the vectors again");
+            let message =
+                format!("vector {row} is longer than a unit vector; make the vectors again");
             return Err(Error::new(Code::FileCorrupt, message).with("row", row));
         }
         Ok(Vectors { dims, data })
@@ -37,14 +43,22 @@ impl Vectors {
 
     /// Adds the vector of these components.
     pub fn push(&mut self, vector: &[f32]) {
-        assert_eq!(vector.len(), self.dims, "vectors of one set have the same number of components");
+        assert_eq!(
+            vector.len(),
+            self.dims,
+            "vectors of one set have the same number of components"
+        );
         push_unit(vector.iter().map(|&x| f64::from(x)), &mut self.data);
     }
 
     /// Adds the vector of these components: each becomes round(x / √Σx² · 2¹⁴), halves away from zero, Σ from the first component on. It counts
     /// as none where Σx² is zero, subnormal (below 2⁻¹⁰²²) or not finite.
     pub fn push_f64(&mut self, vector: &[f64]) {
-        assert_eq!(vector.len(), self.dims, "vectors of one set have the same number of components");
+        assert_eq!(
+            vector.len(),
+            self.dims,
+            "vectors of one set have the same number of components"
+        );
         push_unit(vector.iter().copied(), &mut self.data);
     }
 
@@ -105,7 +119,9 @@ fn fits(row: &[i16]) -> bool {
 pub fn similarity(a: &[i16], b: &[i16]) -> i32 {
     debug_assert_eq!(a.len(), b.len());
     // Wrapping, though nothing wraps: with overflow checks the loop would not become vector instructions.
-    a.iter().zip(b).fold(0, |sum: i32, (&a, &b)| sum.wrapping_add(i32::from(a).wrapping_mul(i32::from(b))))
+    a.iter()
+        .zip(b)
+        .fold(0, |sum: i32, (&a, &b)| sum.wrapping_add(i32::from(a).wrapping_mul(i32::from(b))))
 }
 
 #[cfg(test)]
@@ -150,7 +166,8 @@ mod tests {
 
     #[test]
     fn data_that_is_no_vectors_is_refused() {
-        let code = |dims, data: &[i16]| Vectors::from_data(dims, data.to_vec()).map_err(|e| e.code());
+        let code =
+            |dims, data: &[i16]| Vectors::from_data(dims, data.to_vec()).map_err(|e| e.code());
         assert_eq!(code(0, &[]).unwrap_err(), Code::FileCorrupt);
         assert_eq!(code(2, &[1, 2, 3]).unwrap_err(), Code::FileCorrupt);
         assert_eq!(code(2, &[0, 16_384, -32_768, -32_768]).unwrap_err(), Code::FileCorrupt);

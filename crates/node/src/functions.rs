@@ -21,7 +21,10 @@ pub fn version() -> String {
 /// Every error code with its description, as a JSON array.
 #[napi(catch_unwind)]
 pub fn error_catalogue() -> String {
-    let codes: Vec<_> = CATALOGUE.iter().map(|(code, text)| json!({ "code": code.name(), "description": text })).collect();
+    let codes: Vec<_> = CATALOGUE
+        .iter()
+        .map(|(code, text)| json!({ "code": code.name(), "description": text }))
+        .collect();
     json!(codes).to_string()
 }
 
@@ -60,13 +63,24 @@ pub fn clean<'env>(env: &'env Env, work: String, options: String) -> napi::Resul
 
 /// Runs tasks of a stage; resolves with their records as JSON. Cancelled only by ending the process: what is finished is kept.
 #[napi(ts_return_type = "Promise<string>", catch_unwind)]
-pub fn run_stage<'env>(env: &'env Env, directory: String, stage: String, tasks: String, options: String) -> napi::Result<Object<'env>> {
+pub fn run_stage<'env>(
+    env: &'env Env,
+    directory: String,
+    stage: String,
+    tasks: String,
+    options: String,
+) -> napi::Result<Object<'env>> {
     on_thread(env, move || commands::run_stage(&PathBuf::from(directory), &stage, &tasks, &options))
 }
 
 /// A sequence as a person reads it, as JSON.
 #[napi(ts_return_type = "Promise<string>", catch_unwind)]
-pub fn show<'env>(env: &'env Env, directory: String, sequence: f64, options: String) -> napi::Result<Object<'env>> {
+pub fn show<'env>(
+    env: &'env Env,
+    directory: String,
+    sequence: f64,
+    options: String,
+) -> napi::Result<Object<'env>> {
     on_thread(env, move || commands::show(&PathBuf::from(directory), sequence as u64, &options))
 }
 

@@ -75,7 +75,12 @@ impl Predictor {
 
     /// Queries of documents, a JSON array of `{id, text}`; resolves with a JSON array of `{queries, tokenIds}`.
     #[napi(ts_return_type = "Promise<string>", catch_unwind)]
-    pub fn predict<'env>(&self, env: &'env Env, documents: String, cancellation: &Cancellation) -> napi::Result<Object<'env>> {
+    pub fn predict<'env>(
+        &self,
+        env: &'env Env,
+        documents: String,
+        cancellation: &Cancellation,
+    ) -> napi::Result<Object<'env>> {
         let (maker, cancel) = (Arc::clone(&self.maker), cancellation.flag.clone());
         on_thread(env, move || maker.predict(&documents, &cancel))
     }
@@ -109,7 +114,12 @@ impl EmbeddingModel {
 
     /// Vectors of texts, end to end.
     #[napi(ts_return_type = "Promise<Float32Array>", catch_unwind)]
-    pub fn embed<'env>(&self, env: &'env Env, texts: Vec<String>, cancellation: &Cancellation) -> napi::Result<Object<'env>> {
+    pub fn embed<'env>(
+        &self,
+        env: &'env Env,
+        texts: Vec<String>,
+        cancellation: &Cancellation,
+    ) -> napi::Result<Object<'env>> {
         let (vectors, cancel) = (Arc::clone(&self.vectors), cancellation.flag.clone());
         on_thread(env, move || vectors.embed(&texts, &cancel).map(Float32Array::new))
     }
@@ -133,6 +143,8 @@ impl Documents {
     #[napi(ts_return_type = "Promise<string | null>", catch_unwind)]
     pub fn next<'env>(&self, env: &'env Env, most: u32) -> napi::Result<Object<'env>> {
         let reader = Arc::clone(&self.reader);
-        on_thread(env, move || reader.lock().unwrap_or_else(PoisonError::into_inner).next(most as usize))
+        on_thread(env, move || {
+            reader.lock().unwrap_or_else(PoisonError::into_inner).next(most as usize)
+        })
     }
 }

@@ -14,7 +14,9 @@ type Resolver<T> = Box<dyn FnOnce(Env) -> napi::Result<T> + Send>;
 pub(crate) struct Settle<T: ToNapiValue + 'static>(JsDeferred<T, Resolver<T>>);
 
 /// A promise and what settles it.
-pub(crate) fn promise<'env, T: ToNapiValue + Send + 'static>(env: &'env Env) -> napi::Result<(Settle<T>, Object<'env>)> {
+pub(crate) fn promise<'env, T: ToNapiValue + Send + 'static>(
+    env: &'env Env,
+) -> napi::Result<(Settle<T>, Object<'env>)> {
     let (deferred, promise) = env.create_deferred::<T, Resolver<T>>()?;
     Ok((Settle(deferred), promise))
 }

@@ -41,6 +41,10 @@ impl Rake {
     }
 
     fn keywords(&mut self, text: &str) -> Vec<Keyword> {
-        self.extractor.extract(text).into_iter().map(|(phrase, score)| Keyword { phrase, score }).collect()
+        self.extractor
+            .extract(text)
+            .into_iter()
+            .map(|(phrase, score)| Keyword { phrase, score })
+            .collect()
     }
 }

@@ -42,13 +42,22 @@ pub struct Run {
 impl Run {
     /// Starts a run with resolved options as JSON; `mode` is `run`, `prepare` or `plan`.
     #[napi(factory, catch_unwind)]
-    pub fn start(env: &Env, options: String, #[napi(ts_arg_type = "'run' | 'prepare' | 'plan'")] mode: String) -> napi::Result<Run> {
+    pub fn start(
+        env: &Env,
+        options: String,
+        #[napi(ts_arg_type = "'run' | 'prepare' | 'plan'")] mode: String,
+    ) -> napi::Result<Run> {
         let session = call(|| {
             let mode = match mode.as_str() {
                 "run" => Mode::Run,
                 "prepare" => Mode::Prepare,
                 "plan" => Mode::Plan,
-                other => return Err(Error::new(Code::OptionsInvalid, format!("mode must be run, prepare or plan, but is {other}"))),
+                other => {
+                    return Err(Error::new(
+                        Code::OptionsInvalid,
+                        format!("mode must be run, prepare or plan, but is {other}"),
+                    ));
+                }
             };
             Session::start(&options, mode).map(Arc::new)
         })?;
@@ -63,7 +72,9 @@ impl Run {
         let (settle, promise) = promise::<Option<String>>(env)?;
         self.session.next_event(move |event| {
             let text = event.map(|e| serde_json::to_string(&e)).transpose();
-            settle.settle(text.map_err(|e| Error::new(Code::Internal, format!("an event as JSON: {e}"))));
+            settle.settle(
+                text.map_err(|e| Error::new(Code::Internal, format!("an event as JSON: {e}"))),
+            );
         });
         Ok(promise)
     }
@@ -75,8 +86,9 @@ impl Run {
         match serde_json::from_str::<Vec<PushedDocument>>(&documents) {
             Ok(documents) => self.session.push(documents, move |result| settle.settle(result)),
             Err(e) => {
-                let message =
-                    format!("pushed documents must be objects with a string `text` and optional `id`, `source` and `queries`: {e}");
+                let message = format!(
+                    "pushed documents must be objects with a string `text` and optional `id`, `source` and `queries`: {e}"
+                );
                 settle.settle(Err(Error::new(Code::BadRow, message)));
             }
         }

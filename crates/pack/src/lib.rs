@@ -36,14 +36,28 @@ impl TokenSource for TokenStore {
 /// Where a piece's own tokens come from, as sequences are assembled.
 trait OwnTokens: Sync {
     /// Appends `len` tokens of the piece at `place` among the source's pieces, which begin at token `start` of `doc`.
-    fn append(&self, place: usize, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()>;
+    fn append(
+        &self,
+        place: usize,
+        doc: DocId,
+        start: u32,
+        len: u32,
+        out: &mut Vec<u32>,
+    ) -> Result<()>;
 }
 
 /// From where documents stand.
 struct Gather<'a>(&'a dyn TokenSource);
 
 impl OwnTokens for Gather<'_> {
-    fn append(&self, _place: usize, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
+    fn append(
+        &self,
+        _place: usize,
+        doc: DocId,
+        start: u32,
+        len: u32,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
         self.0.read_into(doc, start, len, out)
     }
 }
@@ -71,11 +85,20 @@ pub struct PackSource<'a> {
 }
 
 /// Assembles one sequence, the `i`-th of the source.
-fn sequence(source: &PackSource<'_>, i: usize, own_tokens: &dyn OwnTokens) -> Result<SequenceRecord> {
+fn sequence(
+    source: &PackSource<'_>,
+    i: usize,
+    own_tokens: &dyn OwnTokens,
+) -> Result<SequenceRecord> {
     let planned = source.sequences.get(i);
     let shape = source.shape;
-    let missing = |what: &str| Error::new(Code::Internal, format!("the plan needs a {what}, but none is known"));
-    let mut record = SequenceRecord { input_ids: Vec::with_capacity(shape.length as usize), ..SequenceRecord::default() };
+    let missing = |what: &str| {
+        Error::new(Code::Internal, format!("the plan needs a {what}, but none is known"))
+    };
+    let mut record = SequenceRecord {
+        input_ids: Vec::with_capacity(shape.length as usize),
+        ..SequenceRecord::default()
+    };
     if shape.sequence_bos {
         record.input_ids.push(source.bos.ok_or_else(|| missing("begin token"))?);
     }
@@ -90,31 +113,47 @@ fn sequence(source: &PackSource<'_>, i: usize, own_tokens: &dyn OwnTokens) -> Re
         }
         own_tokens.append(place, piece.doc, offset.min(len), own, &mut record.input_ids)?;
         let first = (offset.saturating_sub(len)) as usize;
-        let separator = source.separator.get(first..first + separators as usize).ok_or_else(|| missing("separator"))?;
+        let separator = source
+            .separator
+            .get(first..first + separators as usize)
+            .ok_or_else(|| missing("separator"))?;
         record.input_ids.extend_from_slice(separator);
         let group = piece.group.index();
         record.doc_ids.push((source.id)(piece.doc).to_owned());
         record.doc_starts.push(at as u32);
         record.doc_lens.push(piece.len);
         record.doc_offsets.push(offset);
-        let anchor = Some(source.groups.anchors[group]).filter(|&anchor| !anchor.is_none() && anchor != piece.doc);
-        let reason = anchor.map_or_else(|| (source.phrase)(source.groups.keywords[group]), |anchor| Some((source.id)(anchor)));
+        let anchor = Some(source.groups.anchors[group])
+            .filter(|&anchor| !anchor.is_none() && anchor != piece.doc);
+        let reason = anchor.map_or_else(
+            || (source.phrase)(source.groups.keywords[group]),
+            |anchor| Some((source.id)(anchor)),
+        );
         record.reasons.push(reason.map(str::to_owned));
         record.groups.push(piece.group.get());
     }
     record.n_tokens = record.input_ids.len() as u32;
     if record.n_tokens < shape.length {
-        record.input_ids.resize(shape.length as usize, source.pad.ok_or_else(|| missing("padding token"))?);
+        record
+            .input_ids
+            .resize(shape.length as usize, source.pad.ok_or_else(|| missing("padding token"))?);
     }
     if record.input_ids.len() != shape.length as usize || record.n_tokens != planned.n_tokens {
-        let message = format!("sequence {} came to {} tokens where {} were planned", planned.number, record.n_tokens, planned.n_tokens);
+        let message = format!(
+            "sequence {} came to {} tokens where {} were planned",
+            planned.number, record.n_tokens, planned.n_tokens
+        );
         return Err(Error::new(Code::Internal, message));
     }
     Ok(record)
 }
 
 /// Sequences `range` of the source, in memory.
-pub fn assemble(ctx: &Ctx, source: &PackSource<'_>, range: std::ops::Range<usize>) -> Result<Vec<SequenceRecord>> {
+pub fn assemble(
+    ctx: &Ctx,
+    source: &PackSource<'_>,
+    range: std::ops::Range<usize>,
+) -> Result<Vec<SequenceRecord>> {
     assemble_from(ctx, source, range, &Gather(source.tokens))
 }
 
@@ -144,8 +183,11 @@ pub fn pack_shard(
     let batch = (limit / 8 / bytes).clamp(1, ctx.pool.current_num_threads() as u64 * 16);
     let all = source.sequences.len();
     let band = if placement.is_some() { place::band_sequences(source, limit / 8) } else { all };
-    let least = batch * bytes + if placement.is_some() { place::band_bytes(source, band) } else { 0 };
-    let _held = ctx.budget.reserve(least.saturating_add(writer_bytes).min(limit.max(least)), &ctx.cancel)?;
+    let least =
+        batch * bytes + if placement.is_some() { place::band_bytes(source, band) } else { 0 };
+    let _held = ctx
+        .budget
+        .reserve(least.saturating_add(writer_bytes).min(limit.max(least)), &ctx.cancel)?;
     let mut write = |range: std::ops::Range<usize>, own_tokens: &dyn OwnTokens| -> Result<()> {
         for start in range.clone().step_by(batch as usize) {
             ctx.cancel.check()?;

@@ -35,7 +35,8 @@ pub(crate) fn band_bytes(source: &PackSource<'_>, sequences: usize) -> u64 {
 
 impl<'a> Placement<'a> {
     pub(crate) fn reader(self) -> Reader<'a> {
-        let sums = self.starts.iter().map(|_| Sum { hash: Xxh3Default::new(), tokens: 0 }).collect();
+        let sums =
+            self.starts.iter().map(|_| Sum { hash: Xxh3Default::new(), tokens: 0 }).collect();
         Reader { placement: self, sums }
     }
 }
@@ -61,7 +62,14 @@ pub(crate) struct Band {
 }
 
 impl OwnTokens for Band {
-    fn append(&self, place: usize, _doc: DocId, _start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
+    fn append(
+        &self,
+        place: usize,
+        _doc: DocId,
+        _start: u32,
+        len: u32,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
         let start = self.starts[place - self.first] as usize;
         self.ids.copy(start..start + len as usize, out);
         Ok(())
@@ -72,7 +80,8 @@ impl Reader<'_> {
     /// The band of sequences `range`, which follow those of the band before.
     pub(crate) fn band(&mut self, source: &PackSource<'_>, range: Range<usize>) -> Result<Band> {
         let Placement { store, starts, .. } = &self.placement;
-        let places = source.sequences.range(range.start).start..source.sequences.range(range.end - 1).end;
+        let places =
+            source.sequences.range(range.start).start..source.sequences.range(range.end - 1).end;
         let pieces = &source.sequences.pieces()[places.clone()];
         // First where each piece begins among its split's, then where the split's begin.
         let mut tokens = vec![0u64; starts.len()];
@@ -88,7 +97,13 @@ impl Reader<'_> {
         for (split, (sum, &n)) in self.sums.iter_mut().zip(&tokens).enumerate() {
             bases.push(ids.len() as u64);
             if n > 0 {
-                store.read(split, starts[split] + sum.tokens, n as usize, &mut ids, &mut sum.hash)?;
+                store.read(
+                    split,
+                    starts[split] + sum.tokens,
+                    n as usize,
+                    &mut ids,
+                    &mut sum.hash,
+                )?;
                 sum.tokens += n;
             }
         }

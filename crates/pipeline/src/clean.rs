@@ -83,7 +83,8 @@ pub(crate) fn register(work: &Path, out: &Path) -> Result<()> {
     let run = std::path::absolute(out).at("find", out)?;
     let _lock = lock(work)?;
     let path = registry(work).join(format!("{}.json", digest_of(&json!(run))));
-    let text = serde_json::to_string(&Registration { run }).map_err(|e| Error::new(Code::Internal, format!("a registration: {e}")))?;
+    let text = serde_json::to_string(&Registration { run })
+        .map_err(|e| Error::new(Code::Internal, format!("a registration: {e}")))?;
     if fs::read_to_string(&path).is_ok_and(|found| found == text) {
         return Ok(());
     }
@@ -95,10 +96,16 @@ fn registered(work: &Path) -> Result<Vec<Job>> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(registry(work)).at("open", work)? {
         let path = entry.at("read", work)?.path();
-        let Some(Registration { run }) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) else { continue };
+        let Some(Registration { run }) =
+            fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok())
+        else {
+            continue;
+        };
         match Job::look(&run) {
             Ok(job) => runs.push(job),
-            Err(e) if e.code() == Code::RunNotPrepared => fs::remove_file(&path).at("remove", &path)?,
+            Err(e) if e.code() == Code::RunNotPrepared => {
+                fs::remove_file(&path).at("remove", &path)?
+            }
             // Another version's run: it cannot be told what it uses, and this version cannot be driving it.
             Err(_) => {}
         }
@@ -108,12 +115,16 @@ fn registered(work: &Path) -> Result<Vec<Job>> {
 
 /// Names of the directories in which a run's stages keep their results.
 fn names(job: &Job) -> impl Iterator<Item = String> + '_ {
-    job.stages().map(|stage| job.directory(stage)).filter(|d| d != job.out()).filter_map(|d| Some(d.file_name()?.to_str()?.to_owned()))
+    job.stages()
+        .map(|stage| job.directory(stage))
+        .filter(|d| d != job.out())
+        .filter_map(|d| Some(d.file_name()?.to_str()?.to_owned()))
 }
 
 /// Whether a process drives the run, or holds a task of it.
 fn in_use(job: &Job) -> bool {
-    Lock::is_held(&Job::driver_file(job.out())) || job.stages().any(|stage| any_held(&job.lease_folder(stage)))
+    Lock::is_held(&Job::driver_file(job.out()))
+        || job.stages().any(|stage| any_held(&job.lease_folder(stage)))
 }
 
 fn any_held(folder: &Path) -> bool {
@@ -126,7 +137,9 @@ fn any_held(folder: &Path) -> bool {
 fn used(work: &Path, own: Option<&Path>) -> Result<BTreeMap<String, String>> {
     let own = own.map(std::path::absolute).transpose().at("find", work)?;
     let mut used = BTreeMap::new();
-    for job in registered(work)?.iter().filter(|job| own.as_deref() != Some(job.out()) && in_use(job)) {
+    for job in
+        registered(work)?.iter().filter(|job| own.as_deref() != Some(job.out()) && in_use(job))
+    {
         used.extend(names(job).map(|name| (name, job.out().display().to_string())));
     }
     Ok(used)
@@ -146,7 +159,10 @@ pub(crate) fn after_seal(job: &Job) -> Result<Vec<String>> {
                 continue;
             }
             if let Some(run) = used.get(&name) {
-                kept.push(format!("{} stays: the run in {run} is working with it", directory.display()));
+                kept.push(format!(
+                    "{} stays: the run in {run} is working with it",
+                    directory.display()
+                ));
             } else if any_held(&job.lease_folder(stage)) {
                 kept.push(format!("{} stays: a process is working in it", directory.display()));
             } else {
@@ -205,9 +221,13 @@ fn remove(path: &Path) -> Result<()> {
 /// Errors: `INPUT_NOT_FOUND` for what is no work directory, `RUN_NOT_PREPARED` for what is no run, `VERSION_MISMATCH`.
 pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
     if !crate::job::check_work_version(work)? {
-        let message =
-            format!("{} is no work directory: it holds no file VERSION; a run without `--work` has it in OUT/.work", work.display());
-        return Err(Error::new(Code::InputNotFound, message).with("file", work.display().to_string()));
+        let message = format!(
+            "{} is no work directory: it holds no file VERSION; a run without `--work` has it in OUT/.work",
+            work.display()
+        );
+        return Err(
+            Error::new(Code::InputNotFound, message).with("file", work.display().to_string())
+        );
     }
     let mut wanted: BTreeMap<String, String> = BTreeMap::new();
     for run in &options.keep {
@@ -224,7 +244,11 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
         for name in found(work)? {
             let path = work.join(&name);
             let busy = used.get(&name).cloned().or_else(|| {
-                let held = if name == "spool" { Lock::is_held(&work.join(".spool.lock")) } else { any_held(&path.join("lease")) };
+                let held = if name == "spool" {
+                    Lock::is_held(&work.join(".spool.lock"))
+                } else {
+                    any_held(&path.join("lease"))
+                };
                 held.then(|| "a run that is not on the list".to_owned())
             });
             let kept_for = busy.clone().or_else(|| wanted.get(&name).cloned());
@@ -232,12 +256,24 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
             if kept_for.is_none() && !options.dry_run {
                 going.push(if name.starts_with(GOING) { path } else { put_aside(work, &name)? });
             }
-            directories.push(CleanedDirectory { name, bytes, removed: kept_for.is_none(), kept_for, in_use: busy.is_some() });
+            directories.push(CleanedDirectory {
+                name,
+                bytes,
+                removed: kept_for.is_none(),
+                kept_for,
+                in_use: busy.is_some(),
+            });
         }
     }
     going.iter().try_for_each(|path| remove(path))?;
-    let sum = |removed: bool| directories.iter().filter(|d| d.removed == removed).map(|d| d.bytes).sum();
-    Ok(Cleaned { work: work.display().to_string(), removed_bytes: sum(true), kept_bytes: sum(false), directories })
+    let sum =
+        |removed: bool| directories.iter().filter(|d| d.removed == removed).map(|d| d.bytes).sum();
+    Ok(Cleaned {
+        work: work.display().to_string(),
+        removed_bytes: sum(true),
+        kept_bytes: sum(false),
+        directories,
+    })
 }
 
 /// Directories of results in a work directory: `<stage>-<digest>`, `spool`, and what was put aside and not removed.
@@ -247,7 +283,9 @@ fn found(work: &Path) -> Result<BTreeSet<String>> {
         let entry = entry.at("read", work)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let of_stage = name.split_once('-').is_some_and(|(stage, digest)| {
-            stage.bytes().all(|b| b.is_ascii_lowercase()) && digest.len() == 16 && digest.bytes().all(|b| b.is_ascii_hexdigit())
+            stage.bytes().all(|b| b.is_ascii_lowercase())
+                && digest.len() == 16
+                && digest.bytes().all(|b| b.is_ascii_hexdigit())
         });
         if entry.path().is_dir() && (of_stage || name == "spool" || name.starts_with(GOING)) {
             found.insert(name);

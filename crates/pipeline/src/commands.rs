@@ -13,11 +13,14 @@ use crate::options::LEAST_MEMORY;
 use crate::{Events, Job, Stage, driver, repair, tasks as listing};
 
 fn to_json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::new(Code::Internal, format!("a result as JSON: {e}")))
+    serde_json::to_string(value)
+        .map_err(|e| Error::new(Code::Internal, format!("a result as JSON: {e}")))
 }
 
 pub(crate) fn from_json<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Result<T> {
-    serde_json::from_str(json).map_err(|e| Error::new(Code::OptionsInvalid, format!("{what} do not have the expected shape: {e}")))
+    serde_json::from_str(json).map_err(|e| {
+        Error::new(Code::OptionsInvalid, format!("{what} do not have the expected shape: {e}"))
+    })
 }
 
 /// The stages of the run in `out`.
@@ -84,7 +87,9 @@ pub fn verify(out: &Path) -> Result<String> {
         None => uploaded(out),
     };
     to_json(&match url {
-        Some(url) => longweave_formats::verify_files(Box::new(FetchedFiles::open(&url, &Cancel::new())?))?,
+        Some(url) => {
+            longweave_formats::verify_files(Box::new(FetchedFiles::open(&url, &Cancel::new())?))?
+        }
         None => longweave_formats::verify_output(out)?,
     })
 }
@@ -100,12 +105,22 @@ pub(crate) fn uploaded(out: &Path) -> Option<String> {
 pub fn top_keywords(out: &Path, n: usize) -> Result<String> {
     let job = Job::open(out)?;
     if !job.options().needs_keywords() {
-        let message = format!("the run in {} has no keywords: its method is {}", out.display(), job.options().method_name());
+        let message = format!(
+            "the run in {} has no keywords: its method is {}",
+            out.display(),
+            job.options().method_name()
+        );
         return Err(Error::new(Code::StageUnknown, message));
     }
     job.require(Stage::Index)?;
     let index = longweave_index::Index::open(&job.directory(Stage::Index))?;
-    to_json(&index.top(n).into_iter().map(|(phrase, documents)| json!({ "keyword": phrase, "documents": documents })).collect::<Vec<_>>())
+    to_json(
+        &index
+            .top(n)
+            .into_iter()
+            .map(|(phrase, documents)| json!({ "keyword": phrase, "documents": documents }))
+            .collect::<Vec<_>>(),
+    )
 }
 
 #[derive(Deserialize)]
@@ -121,7 +136,8 @@ struct TrainOptions {
 
 /// Trains a byte-level BPE tokenizer on a corpus and writes its tokenizer.json.
 pub fn train_tokenizer(options: &str) -> Result<String> {
-    let TrainOptions { corpus, text_field, vocab_size, min_frequency, special_tokens, out } = from_json("the training options", options)?;
+    let TrainOptions { corpus, text_field, vocab_size, min_frequency, special_tokens, out } =
+        from_json("the training options", options)?;
     let ctx = Ctx::new(0, 2 << 30)?;
     let options = longweave_corpus::CorpusOptions {
         paths: corpus,

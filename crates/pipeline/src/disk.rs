@@ -89,7 +89,11 @@ pub(crate) fn need(ctx: &Ctx, job: &Job, last: Stage) -> Result<DiskNeed> {
 fn fits(work: &Need, output: &Need, shared: Option<bool>) -> Option<bool> {
     let (bytes, free) = (work.bytes?, work.free_bytes?);
     let (out_bytes, out_free) = (output.bytes?, output.free_bytes?);
-    Some(if shared? { bytes + out_bytes <= free.min(out_free) } else { bytes <= free && out_bytes <= out_free })
+    Some(if shared? {
+        bytes + out_bytes <= free.min(out_free)
+    } else {
+        bytes <= free && out_bytes <= out_free
+    })
 }
 
 /// Refuses, or gives a warning, where what is still to be written does not fit.
@@ -113,7 +117,9 @@ pub(crate) fn check(ctx: &Ctx, job: &Job, last: Stage) -> Result<Option<String>>
          `output.compression`, `output.provenance`, `tokens`), remove what no run needs (`longweave clean`), or go on all the same with \
          `diskCheck: warn`"
     );
-    let error = Error::new(Code::DiskSpace, message).with("option", "diskCheck").with("directory", need.work.directory);
+    let error = Error::new(Code::DiskSpace, message)
+        .with("option", "diskCheck")
+        .with("directory", need.work.directory);
     let number = |n: Option<u64>| n.map_or(serde_json::Value::Null, Into::into);
     Err(error
         .with("workBytes", number(need.work.bytes))
@@ -163,7 +169,8 @@ mod tests {
 
     #[test]
     fn room_is_shared_or_each_has_its_own_and_what_is_unknown_refuses_nothing() {
-        let need = |bytes: Option<u64>, free_bytes| Need { directory: "d".into(), bytes, free_bytes };
+        let need =
+            |bytes: Option<u64>, free_bytes| Need { directory: "d".into(), bytes, free_bytes };
         for (work, output, shared, expected) in [
             ((Some(6), Some(10)), (Some(5), Some(10)), Some(true), Some(false)),
             ((Some(5), Some(10)), (Some(5), Some(10)), Some(true), Some(true)),
@@ -172,8 +179,15 @@ mod tests {
             ((None, Some(10)), (None, Some(4)), Some(false), None),
             ((Some(6), None), (Some(5), None), None, None),
         ] {
-            assert_eq!(fits(&need(work.0, work.1), &need(output.0, output.1), shared), expected, "{work:?} {output:?} {shared:?}");
+            assert_eq!(
+                fits(&need(work.0, work.1), &need(output.0, output.1), shared),
+                expected,
+                "{work:?} {output:?} {shared:?}"
+            );
         }
-        assert_eq!((human(999).as_str(), human(1500).as_str(), human(2_340_000_000_000).as_str()), ("999 bytes", "1.5 kB", "2.3 TB"));
+        assert_eq!(
+            (human(999).as_str(), human(1500).as_str(), human(2_340_000_000_000).as_str()),
+            ("999 bytes", "1.5 kB", "2.3 TB")
+        );
     }
 }

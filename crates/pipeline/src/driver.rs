@@ -29,8 +29,12 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
     for stage in job.stages().filter(|&s| s <= last) {
         ctx.cancel.check()?;
         let (tasks, open) = repairing(ctx, job, events, || {
-            let tasks =
-                job.tasks(stage)?.ok_or_else(|| Error::new(Code::Internal, format!("stage {} began before its inputs", stage.name())))?;
+            let tasks = job.tasks(stage)?.ok_or_else(|| {
+                Error::new(
+                    Code::Internal,
+                    format!("stage {} began before its inputs", stage.name()),
+                )
+            })?;
             if stage == Stage::Pack
                 && tasks > 0
                 && let Some(uploads) = Uploads::of(ctx, job)?
@@ -44,8 +48,19 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
             continue;
         }
         if open.is_empty() {
-            job.log.write(&Entry::Stage { stage, state: Progressing::Reused, tasks, seconds: None, used: None });
-            events.send(Event::Stage { stage, state: StageState::Reused, tasks, seconds: events.seconds() });
+            job.log.write(&Entry::Stage {
+                stage,
+                state: Progressing::Reused,
+                tasks,
+                seconds: None,
+                used: None,
+            });
+            events.send(Event::Stage {
+                stage,
+                state: StageState::Reused,
+                tasks,
+                seconds: events.seconds(),
+            });
             continue;
         }
         let knows = (job.done(Stage::Documents, 0)?.is_some(), job.done(Stage::Plan, 0)?.is_some());
@@ -56,7 +71,12 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
         }
         let facts = estimate::facts(ctx, job);
         events.set_after(pace.after(ctx, job, facts.as_ref(), stage, last)?);
-        events.send(Event::Stage { stage, state: StageState::Started, tasks, seconds: events.seconds() });
+        events.send(Event::Stage {
+            stage,
+            state: StageState::Started,
+            tasks,
+            seconds: events.seconds(),
+        });
         let began = Instant::now();
         ran = true;
         let mut first = Some(open.clone());
@@ -67,10 +87,21 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
             };
             run_tasks(ctx, job, events, stage, &left)
         })?;
-        pace.add(began.elapsed(), estimate::seconds(ctx, job, stage, facts.as_ref(), Some(open.len()))?);
-        events.send(Event::Stage { stage, state: StageState::Done, tasks, seconds: events.seconds() });
+        pace.add(
+            began.elapsed(),
+            estimate::seconds(ctx, job, stage, facts.as_ref(), Some(open.len()))?,
+        );
+        events.send(Event::Stage {
+            stage,
+            state: StageState::Done,
+            tasks,
+            seconds: events.seconds(),
+        });
     }
-    if last == Stage::Seal && job.options().clean == Clean::Sealed && (ran || !clean::is_complete(job)) {
+    if last == Stage::Seal
+        && job.options().clean == Clean::Sealed
+        && (ran || !clean::is_complete(job))
+    {
         clean::after_seal(job)?.iter().for_each(|kept| warn(job, events, kept));
     }
     Ok(())
@@ -98,10 +129,19 @@ impl Pace {
     }
 
     /// Seconds that the stages after `stage` need; `None` where nothing fair can be said.
-    fn after(&self, ctx: &Ctx, job: &Job, facts: Option<&Facts>, stage: Stage, last: Stage) -> Result<Option<f64>> {
+    fn after(
+        &self,
+        ctx: &Ctx,
+        job: &Job,
+        facts: Option<&Facts>,
+        stage: Stage,
+        last: Stage,
+    ) -> Result<Option<f64>> {
         let mut total = 0.0;
         for later in job.stages().filter(|&s| s > stage && s <= last) {
-            let Some(seconds) = estimate::seconds(ctx, job, later, facts, None)? else { return Ok(None) };
+            let Some(seconds) = estimate::seconds(ctx, job, later, facts, None)? else {
+                return Ok(None);
+            };
             total += seconds;
         }
         // The shortest stages tell nothing: a file system's whims are longer.
@@ -122,10 +162,22 @@ fn open_tasks(job: &Job, stage: Stage, tasks: impl Iterator<Item = u32>) -> Resu
 }
 
 /// Runs the given tasks of a stage side by side, as many as the run has threads; the log tells what that took.
-pub fn run_tasks(ctx: &Ctx, job: &Job, events: &Arc<Events>, stage: Stage, tasks: &[u32]) -> Result<Vec<DoneRecord>> {
+pub fn run_tasks(
+    ctx: &Ctx,
+    job: &Job,
+    events: &Arc<Events>,
+    stage: Stage,
+    tasks: &[u32],
+) -> Result<Vec<DoneRecord>> {
     let progress = Arc::new(StageProgress::new(events, stage, units(job, stage, tasks)?));
     let (before, watch) = (Counters::now(), Watch::start(&progress, job.out()));
-    let line = |state, seconds, used| Entry::Stage { stage, state, tasks: tasks.len() as u32, seconds, used };
+    let line = |state, seconds, used| Entry::Stage {
+        stage,
+        state,
+        tasks: tasks.len() as u32,
+        seconds,
+        used,
+    };
     job.log.write(&line(Progressing::Started, None, None));
     let result = side_by_side(ctx, job, &progress, tasks);
     let used = before.until_now(watch.end());
@@ -134,7 +186,12 @@ pub fn run_tasks(ctx: &Ctx, job: &Job, events: &Arc<Events>, stage: Stage, tasks
     result
 }
 
-fn side_by_side(ctx: &Ctx, job: &Job, progress: &Arc<StageProgress>, tasks: &[u32]) -> Result<Vec<DoneRecord>> {
+fn side_by_side(
+    ctx: &Ctx,
+    job: &Job,
+    progress: &Arc<StageProgress>,
+    tasks: &[u32],
+) -> Result<Vec<DoneRecord>> {
     let ctx = ctx.with_child_cancel();
     let next = AtomicU32::new(0);
     let first_error: Mutex<Option<Error>> = Mutex::new(None);
@@ -146,7 +203,9 @@ fn side_by_side(ctx: &Ctx, job: &Job, progress: &Arc<StageProgress>, tasks: &[u3
             }
             let ctx = ctx.with_progress(Arc::new(TaskProgress::new(progress)));
             match guarded(|| job.run_task(&ctx, progress.stage, task)) {
-                Ok(record) => records.lock().unwrap_or_else(PoisonError::into_inner).push((task, record)),
+                Ok(record) => {
+                    records.lock().unwrap_or_else(PoisonError::into_inner).push((task, record))
+                }
                 Err(error) => {
                     first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     ctx.cancel.cancel();
@@ -173,7 +232,12 @@ fn side_by_side(ctx: &Ctx, job: &Job, progress: &Arc<StageProgress>, tasks: &[u3
 /// Runs `work`; a panic becomes an error.
 pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panicking task held is thrown away with it: files without a commit, buffers, its lease.
-    caught(work, |what| Error::new(Code::Panic, format!("a bug in longweave: {what}; what was finished is kept, please report this")))
+    caught(work, |what| {
+        Error::new(
+            Code::Panic,
+            format!("a bug in longweave: {what}; what was finished is kept, please report this"),
+        )
+    })
 }
 
 /// Units of progress in tasks of a stage.
@@ -186,7 +250,10 @@ pub(crate) fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
             let files: Vec<u32> = job.file.inventory.spooled().map(|(file, _)| file).collect();
             tasks.iter().map(|&t| job.file.inventory.files[files[t as usize] as usize].bytes).sum()
         }
-        Stage::Scan => tasks.iter().map(|&t| longweave_corpus::split_bytes(&job.file.inventory, t as usize)).sum(),
+        Stage::Scan => tasks
+            .iter()
+            .map(|&t| longweave_corpus::split_bytes(&job.file.inventory, t as usize))
+            .sum(),
         Stage::Ingest | Stage::Predict | Stage::Extract | Stage::Embed => {
             let mut rows = 0;
             for &task in tasks {
@@ -208,6 +275,8 @@ pub(crate) fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
         Stage::Documents => u64::from(job.rows()?.total()),
         Stage::Vectors | Stage::Neighbours => crate::stages::vectors::units(job)?,
         Stage::Index | Stage::Plan | Stage::Report | Stage::Route => tasks.len() as u64,
-        Stage::Seal => job.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum(),
+        Stage::Seal => {
+            job.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum()
+        }
     })
 }

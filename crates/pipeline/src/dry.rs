@@ -100,7 +100,8 @@ pub fn dry_run(options: RunOptions) -> Result<DryRun> {
         for task in 0..tasks.unwrap_or(0) {
             done += u32::from(job.done(stage, task)?.is_some());
         }
-        let bytes = facts.map(|f| stage_bytes(&job, stage, &f)).transpose()?.map(|b| b.ceil() as u64);
+        let bytes =
+            facts.map(|f| stage_bytes(&job, stage, &f)).transpose()?.map(|b| b.ceil() as u64);
         let seconds = seconds(&ctx, &job, stage, facts.as_ref(), None)?;
         let directory = out.as_ref().map(|_| job.directory(stage).display().to_string());
         stages.push(StagePlan { stage, tasks, done, directory, bytes, seconds });
@@ -115,7 +116,10 @@ pub fn dry_run(options: RunOptions) -> Result<DryRun> {
         Some(_) => {}
     }
     for stage in stages.iter().filter(|s| s.seconds.is_none() && facts.is_some()) {
-        unknown.push(format!("how long {} takes: that depends on a model, or on the data", stage.stage.name()));
+        unknown.push(format!(
+            "how long {} takes: that depends on a model, or on the data",
+            stage.stage.name()
+        ));
     }
     Ok(DryRun {
         directory: out.as_ref().map(|o| o.display().to_string()),
@@ -128,7 +132,10 @@ pub fn dry_run(options: RunOptions) -> Result<DryRun> {
             encoder: job.file.tokenizer.encoder.clone(),
         }),
         disk: out.as_ref().map(|_| disk::need(&ctx, &job, Stage::Seal)).transpose()?,
-        memory: MemoryPlan { budget_bytes, metadata_bytes: facts.map(|f| held_bytes(&job, &f) as u64) },
+        memory: MemoryPlan {
+            budget_bytes,
+            metadata_bytes: facts.map(|f| held_bytes(&job, &f) as u64),
+        },
         seconds: stages.iter().map(|s| s.seconds).sum(),
         facts,
         stages,

@@ -8,7 +8,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use longweave_common::{Code, Ctx, Result};
-use longweave_corpus::{Content, Inventory, Kind, Packing, Range, RowReader, Split, count_rows, split_bytes};
+use longweave_corpus::{
+    Content, Inventory, Kind, Packing, Range, RowReader, Split, count_rows, split_bytes,
+};
 use longweave_formats::{Compression, Provenance};
 use longweave_neighbours::{DEFAULT_PROBES, MOST_EXACT};
 use longweave_tokens::width_for;
@@ -75,17 +77,30 @@ pub(crate) fn counted(job: &Job) -> Result<Option<Facts>> {
         Err(e) if e.code() == Code::StageNotReady => return Ok(None),
         other => other?,
     };
-    let mut sum = DocumentCounts { rows: u64::from(job.rows()?.total()), ..DocumentCounts::default() };
+    let mut sum =
+        DocumentCounts { rows: u64::from(job.rows()?.total()), ..DocumentCounts::default() };
     let mut ids = 0;
     for record in records {
         let IngestCounts { bytes, tokens, .. } = counts(record)?;
         sum.bytes += bytes;
         sum.tokens += tokens;
-        ids += record.files.iter().filter(|f| f.name.ends_with("ids.arrow")).map(|f| f.bytes).sum::<u64>();
+        ids += record
+            .files
+            .iter()
+            .filter(|f| f.name.ends_with("ids.arrow"))
+            .map(|f| f.bytes)
+            .sum::<u64>();
     }
     let rows = sum.rows as f64;
     let id = (ids as f64 / rows.max(1.0) - 8.0).max(0.0);
-    Ok(Some(Facts { rows, text_bytes: sum.bytes as f64, tokens: sum.tokens as f64, counted: true, id, queries: 80.0 }))
+    Ok(Some(Facts {
+        rows,
+        text_bytes: sum.bytes as f64,
+        tokens: sum.tokens as f64,
+        counted: true,
+        id,
+        queries: 80.0,
+    }))
 }
 
 fn sample(ctx: &Ctx, job: &Job) -> Option<Facts> {
@@ -124,7 +139,11 @@ fn look(ctx: &Ctx, job: &Job, split: usize, places: u64, sums: &mut Sums) -> Res
     if let Split { file, range: Range::Part { .. } } = inventory.splits[split] {
         // Parts are not there before they are spooled: of their file the beginning is looked at.
         let whole = Split { file: 0, range: Range::Files { end: 1 } };
-        alone = Inventory { root: inventory.root.clone(), files: vec![inventory.files[file as usize].clone()], splits: vec![whole] };
+        alone = Inventory {
+            root: inventory.root.clone(),
+            files: vec![inventory.files[file as usize].clone()],
+            splits: vec![whole],
+        };
         (inventory, split) = (&alone, 0);
     }
     let kind = inventory.files[inventory.splits[split].file as usize].kind;
@@ -158,11 +177,13 @@ fn look(ctx: &Ctx, job: &Job, split: usize, places: u64, sums: &mut Sums) -> Res
         Kind::Jsonl(Packing::Plain) => reader.unpacked_bytes() as f64,
         Kind::Jsonl(packing) => {
             let file = &inventory.files[inventory.splits[split].file as usize];
-            reader.unpacked_bytes() as f64 / ratio(&inventory.path(inventory.splits[split].file), packing, file.bytes, &raw)
+            reader.unpacked_bytes() as f64
+                / ratio(&inventory.path(inventory.splits[split].file), packing, file.bytes, &raw)
         }
         Kind::Parquet => {
             // Of its row groups a split does not know the bytes, only those of the file.
-            let of_file = inventory.splits.iter().filter(|s| s.file == inventory.splits[split].file).count();
+            let of_file =
+                inventory.splits.iter().filter(|s| s.file == inventory.splits[split].file).count();
             let rows = count_rows(ctx, &corpus, inventory, split)?.max(1);
             split_bytes(inventory, split) as f64 / of_file as f64 * of_split.rows / rows as f64
         }
@@ -184,12 +205,15 @@ fn look(ctx: &Ctx, job: &Job, split: usize, places: u64, sums: &mut Sums) -> Res
 
 /// How many times as large a packed file is unpacked: where the file itself tells, from what it tells, else as the sample packs.
 fn ratio(path: &Path, packing: Packing, bytes: u64, raw: &[u8]) -> f64 {
-    let told = told_size(path, packing).filter(|&size| size > bytes).map(|size| size as f64 / bytes as f64);
+    let told = told_size(path, packing)
+        .filter(|&size| size > bytes)
+        .map(|size| size as f64 / bytes as f64);
     told.unwrap_or_else(|| {
         // zlib at its usual level packs texts about as well as Zstandard's first; higher levels and longer windows do better than a short
         // sample by a fifth or two.
         let (level, better) = if packing == Packing::Gzip { (1, 1.0) } else { (3, 1.2) };
-        zstd::bulk::compress(raw, level).map_or(1.0, |packed| better * raw.len() as f64 / packed.len().max(1) as f64)
+        zstd::bulk::compress(raw, level)
+            .map_or(1.0, |packed| better * raw.len() as f64 / packed.len().max(1) as f64)
     })
 }
 
@@ -238,7 +262,8 @@ fn planned(job: &Job, facts: &Facts) -> Result<Planned> {
     }
     let options = job.options();
     let length = f64::from(options.length);
-    let special = job.file.tokenizer.separator.len() as f64 + if options.bos == Bos::Document { 1.0 } else { 0.0 };
+    let special = job.file.tokenizer.separator.len() as f64
+        + if options.bos == Bos::Document { 1.0 } else { 0.0 };
     // Of an epoch of quest, the short set comes again: about a tenth of the tokens.
     let again = match &options.method {
         MethodOptions::Quest(quest) => 1.0 + 0.1 * (quest.oversample - 1.0).min(4.0),
@@ -254,12 +279,18 @@ fn planned(job: &Job, facts: &Facts) -> Result<Planned> {
 
 /// Documents or chunks that have vectors.
 fn units(job: &Job, facts: &Facts) -> f64 {
-    job.options().chunk_chars().map_or(facts.rows, |chars| (facts.text_bytes / f64::from(chars)).max(facts.rows))
+    job.options()
+        .chunk_chars()
+        .map_or(facts.rows, |chars| (facts.text_bytes / f64::from(chars)).max(facts.rows))
 }
 
 fn vector_bytes(job: &Job) -> f64 {
     let options = &job.options().vectors;
-    2.0 * if options.source == VectorSource::Tfidf { f64::from(options.dimensions) } else { ONNX_DIMENSIONS }
+    2.0 * if options.source == VectorSource::Tfidf {
+        f64::from(options.dimensions)
+    } else {
+        ONNX_DIMENSIONS
+    }
 }
 
 /// Bytes that are held beside `memory`, at most at once: of documents lengths, keys, hashes, keywords, lists, pieces; and all vectors with their
@@ -270,7 +301,11 @@ pub(crate) fn held_bytes(job: &Job, facts: &Facts) -> f64 {
     let options = job.options();
     let probes = f64::from(options.neighbours.probes.unwrap_or(DEFAULT_PROBES));
     let depth = options.neighbour_depth().map_or(0.0, |k| 8.0 * f64::from(k));
-    let unit = if options.needs_vectors() { vector_bytes(job) + SEARCHED + 4.0 * probes + depth } else { 0.0 };
+    let unit = if options.needs_vectors() {
+        vector_bytes(job) + SEARCHED + 4.0 * probes + depth
+    } else {
+        0.0
+    };
     facts.rows * DOCUMENT + units(job, facts) * unit
 }
 
@@ -292,7 +327,9 @@ pub(crate) fn stage_bytes(job: &Job, stage: Stage, facts: &Facts) -> Result<f64>
         Stage::Predict => match options.queries.predictor {
             PredictorName::Extractive => segments * 75.0 + rows * 8.0,
             PredictorName::Precomputed => rows * (facts.queries + 8.0),
-            PredictorName::Onnx => segments * f64::from(options.queries.queries_per_segment) * 80.0 + rows * 8.0,
+            PredictorName::Onnx => {
+                segments * f64::from(options.queries.queries_per_segment) * 80.0 + rows * 8.0
+            }
         },
         Stage::Extract => segments * 90.0,
         Stage::Embed => match options.vectors.source {
@@ -303,15 +340,20 @@ pub(crate) fn stage_bytes(job: &Job, stage: Stage, facts: &Facts) -> Result<f64>
         Stage::Vectors => units * vector_bytes(job),
         Stage::Index => rows * 42.0,
         Stage::Neighbours => {
-            units * 8.0 * f64::from(options.neighbour_depth().unwrap_or(0)) + if options.needs_heads() { rows * 110.0 } else { 0.0 }
+            units * 8.0 * f64::from(options.neighbour_depth().unwrap_or(0))
+                + if options.needs_heads() { rows * 110.0 } else { 0.0 }
         }
         Stage::Plan => {
             let plan = planned(job, facts)?;
             24.0 * plan.sequences + 16.0 * (plan.pieces + plan.groups)
         }
-        Stage::Report => (planned(job, facts)?.sequences.min(256.0) * f64::from(options.length) * 0.6).min(3.6e6),
+        Stage::Report => {
+            (planned(job, facts)?.sequences.min(256.0) * f64::from(options.length) * 0.6).min(3.6e6)
+        }
         Stage::Route if scatters(job, facts)? => planned(job, facts)?.pieces * 12.0,
-        Stage::Scatter if scatters(job, facts)? => planned(job, facts)?.sequences * f64::from(options.length) * width,
+        Stage::Scatter if scatters(job, facts)? => {
+            planned(job, facts)?.sequences * f64::from(options.length) * width
+        }
         Stage::Route | Stage::Scatter => 0.0,
         Stage::Pack => output_bytes(job, facts)?,
         // A copy of the report, manifests, a card, rejected rows.
@@ -326,7 +368,11 @@ fn scatters(job: &Job, facts: &Facts) -> Result<bool> {
         return crate::stages::route::scatters(&record);
     }
     let width = width_for(job.file.tokenizer.max_id).bytes() as f64;
-    Ok(crate::stages::route::foreseen(job, (facts.tokens * width) as u64, planned(job, facts)?.pieces as u64))
+    Ok(crate::stages::route::foreseen(
+        job,
+        (facts.tokens * width) as u64,
+        planned(job, facts)?.pieces as u64,
+    ))
 }
 
 /// Bytes of the files that are spooled.
@@ -353,7 +399,9 @@ fn output_bytes(job: &Job, facts: &Facts) -> Result<f64> {
     let packed = 1.5 * bits / 15.6;
     let width = width_for(job.file.tokenizer.max_id).bytes() as f64;
     let (token, piece) = match (output.format, output.compression()) {
-        (OutputFormat::Parquet | OutputFormat::Jsonl | OutputFormat::Mds, Compression::Zstd) => (packed, 16.0),
+        (OutputFormat::Parquet | OutputFormat::Jsonl | OutputFormat::Mds, Compression::Zstd) => {
+            (packed, 16.0)
+        }
         (OutputFormat::Jsonl, Compression::None) => (2.0 + bits * 0.3, 60.0 + facts.id),
         (OutputFormat::Parquet | OutputFormat::Mds, Compression::None) => (4.0, 16.0),
         (OutputFormat::Megatron | OutputFormat::Datatrove, _) => (width, 16.0),
@@ -385,14 +433,25 @@ pub(crate) fn stage_seconds(job: &Job, stage: Stage, facts: &Facts) -> Result<Op
         Stage::Scan => Some(gigabytes * SCAN),
         Stage::Ingest => Some(gigabytes * INGEST),
         Stage::Documents => Some(million * DOCUMENTS),
-        Stage::Predict => (options.queries.predictor == PredictorName::Extractive).then_some(gigabytes * PREDICT),
+        Stage::Predict => {
+            (options.queries.predictor == PredictorName::Extractive).then_some(gigabytes * PREDICT)
+        }
         Stage::Extract => Some(million * EXTRACT),
-        Stage::Embed => (options.vectors.source == VectorSource::Tfidf).then_some(gigabytes * EMBED),
+        Stage::Embed => {
+            (options.vectors.source == VectorSource::Tfidf).then_some(gigabytes * EMBED)
+        }
         Stage::Vectors => (options.vectors.source != VectorSource::Onnx)
             .then_some(f64::from(options.vectors.sample) / 8192.0 * PROJECTION + million * VECTORS),
         Stage::Index => Some(million * INDEX),
-        Stage::Neighbours if options.neighbours.search == SearchName::Inverted || facts.rows > MOST_EXACT as f64 => None,
-        Stage::Neighbours => Some(million * million * NEIGHBOURS * f64::from(options.vectors.dimensions) / 256.0),
+        Stage::Neighbours
+            if options.neighbours.search == SearchName::Inverted
+                || facts.rows > MOST_EXACT as f64 =>
+        {
+            None
+        }
+        Stage::Neighbours => {
+            Some(million * million * NEIGHBOURS * f64::from(options.vectors.dimensions) / 256.0)
+        }
         Stage::Plan => (options.neighbour_depth().is_none()).then_some(million * PLAN),
         Stage::Report => Some(REPORT),
         Stage::Route | Stage::Scatter if !scatters(job, facts)? => Some(0.0),
@@ -404,7 +463,13 @@ pub(crate) fn stage_seconds(job: &Job, stage: Stage, facts: &Facts) -> Result<Op
 }
 
 /// Seconds that the tasks of a stage that are open need with the run's threads, or of so many; `None` as in [`stage_seconds`].
-pub(crate) fn seconds(ctx: &Ctx, job: &Job, stage: Stage, facts: Option<&Facts>, these: Option<usize>) -> Result<Option<f64>> {
+pub(crate) fn seconds(
+    ctx: &Ctx,
+    job: &Job,
+    stage: Stage,
+    facts: Option<&Facts>,
+    these: Option<usize>,
+) -> Result<Option<f64>> {
     let (mut tasks, mut open) = (1, 1);
     if let Some(known) = crate::disk::known_tasks(job, stage)? {
         tasks = known.max(1);
@@ -419,8 +484,12 @@ pub(crate) fn seconds(ctx: &Ctx, job: &Job, stage: Stage, facts: Option<&Facts>,
     }
     let Some(facts) = facts else { return Ok(None) };
     // A stage whose tasks work alone cannot use more threads than it has tasks.
-    let alone = matches!(stage, Stage::Spool | Stage::Scan | Stage::Scatter | Stage::Predict | Stage::Extract | Stage::Pack);
-    let threads = ctx.pool.current_num_threads().min(if alone { tasks as usize } else { usize::MAX }) as f64;
+    let alone = matches!(
+        stage,
+        Stage::Spool | Stage::Scan | Stage::Scatter | Stage::Predict | Stage::Extract | Stage::Pack
+    );
+    let threads =
+        ctx.pool.current_num_threads().min(if alone { tasks as usize } else { usize::MAX }) as f64;
     Ok(stage_seconds(job, stage, facts)?.map(|s| s / threads * open as f64 / f64::from(tasks)))
 }
 

@@ -81,7 +81,12 @@ pub struct Events {
 impl Default for Events {
     fn default() -> Events {
         let start = Instant::now();
-        let queue = Queue { events: VecDeque::new(), waiters: VecDeque::new(), progress_given: start, ended: false };
+        let queue = Queue {
+            events: VecDeque::new(),
+            waiters: VecDeque::new(),
+            progress_given: start,
+            ended: false,
+        };
         Events { queue: Mutex::new(queue), start, after: Mutex::new(None) }
     }
 }
@@ -104,7 +109,8 @@ impl Events {
     /// Adds an event.
     pub fn send(&self, event: Event) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Event::Progress { stage: new, .. }, Some(Event::Progress { stage: last, .. })) = (&event, queue.events.back())
+        if let (Event::Progress { stage: new, .. }, Some(Event::Progress { stage: last, .. })) =
+            (&event, queue.events.back())
             && new == last
         {
             queue.events.pop_back();
@@ -130,7 +136,8 @@ impl Events {
     fn settle(&self, mut queue: std::sync::MutexGuard<'_, Queue>) {
         let mut settled = Vec::new();
         while !queue.waiters.is_empty() {
-            let lone_progress = queue.events.len() == 1 && matches!(queue.events[0], Event::Progress { .. });
+            let lone_progress =
+                queue.events.len() == 1 && matches!(queue.events[0], Event::Progress { .. });
             if lone_progress && !queue.ended && queue.progress_given.elapsed() < INTERVAL {
                 break;
             }
@@ -159,7 +166,15 @@ mod tests {
     use std::sync::mpsc;
 
     fn progress(done: u64) -> Event {
-        Event::Progress { stage: Stage::Ingest, done, total: 10, unit: "documents", seconds: 0.0, eta_seconds: None, run_eta_seconds: None }
+        Event::Progress {
+            stage: Stage::Ingest,
+            done,
+            total: 10,
+            unit: "documents",
+            seconds: 0.0,
+            eta_seconds: None,
+            run_eta_seconds: None,
+        }
     }
 
     fn take(events: &Events) -> Option<Option<Event>> {

@@ -33,13 +33,25 @@ impl FetchedFiles {
     /// Errors: `VERIFY_FAILED` where there is none, `REMOTE_UNAVAILABLE`, `REMOTE_DENIED`, `REMOTE_FAILED`.
     pub(crate) fn open(url: &str, cancel: &Cancel) -> Result<FetchedFiles> {
         let (remote, at) = (Remote::open(cancel)?, Location::parse(url)?);
-        let listed: BTreeMap<String, Stat> =
-            remote.list(&at)?.into_iter().filter_map(|(file, stat)| Some((file.below(&at)?.to_owned(), stat))).collect();
+        let listed: BTreeMap<String, Stat> = remote
+            .list(&at)?
+            .into_iter()
+            .filter_map(|(file, stat)| Some((file.below(&at)?.to_owned(), stat)))
+            .collect();
         if !listed.contains_key("longweave.json") {
-            let message = format!("{at} holds no longweave.json: it is no output, or its run has not finished");
-            return Err(Error::new(Code::VerifyFailed, message).with("file", at.join("longweave.json").to_string()));
+            let message = format!(
+                "{at} holds no longweave.json: it is no output, or its run has not finished"
+            );
+            return Err(Error::new(Code::VerifyFailed, message)
+                .with("file", at.join("longweave.json").to_string()));
         }
-        Ok(FetchedFiles { remote, at, listed, cache: TemporaryDirectory::create()?, kept: VecDeque::new() })
+        Ok(FetchedFiles {
+            remote,
+            at,
+            listed,
+            cache: TemporaryDirectory::create()?,
+            kept: VecDeque::new(),
+        })
     }
 
     fn fetch(&mut self, name: &str, stat: &Stat) -> Result<()> {
@@ -47,7 +59,8 @@ impl FetchedFiles {
             self.kept.remove(place);
         } else {
             let (at, path) = (self.at.join(name), self.cache.path().join(name));
-            let mut reader = ObjectReader::new(&self.remote, &at, stat, 0, u64::MAX, &Budget::new(MEMORY), 1);
+            let mut reader =
+                ObjectReader::new(&self.remote, &at, stat, 0, u64::MAX, &Budget::new(MEMORY), 1);
             let mut file = AtomicFile::create(&path)?;
             let mut buffer = vec![0; 1 << 20];
             loop {
@@ -84,8 +97,12 @@ impl OutputFiles for FetchedFiles {
             let other = Path::new(other);
             other.parent() == path.parent() && other.file_stem() == path.file_stem()
         };
-        let wanted: Vec<(String, Stat)> =
-            self.listed.iter().filter(|(other, _)| beside(other)).map(|(other, stat)| (other.clone(), stat.clone())).collect();
+        let wanted: Vec<(String, Stat)> = self
+            .listed
+            .iter()
+            .filter(|(other, _)| beside(other))
+            .map(|(other, stat)| (other.clone(), stat.clone()))
+            .collect();
         for (file, stat) in wanted {
             self.fetch(&file, &stat)?;
         }
@@ -110,6 +127,7 @@ impl OutputFiles for FetchedFiles {
         if !self.listed.keys().any(|name| name.starts_with("holdout/")) {
             return Ok(None);
         }
-        FetchedFiles::open(&self.at.join("holdout").to_string(), &Cancel::new()).map(|files| Some(Box::new(files) as Box<dyn OutputFiles>))
+        FetchedFiles::open(&self.at.join("holdout").to_string(), &Cancel::new())
+            .map(|files| Some(Box::new(files) as Box<dyn OutputFiles>))
     }
 }

@@ -27,7 +27,8 @@ impl Ids {
         let mut documents: Vec<DocId> = documents.collect();
         documents.sort_unstable();
         documents.dedup();
-        let mut some = SomeIds { text: String::new(), places: HashMap::with_capacity(documents.len()) };
+        let mut some =
+            SomeIds { text: String::new(), places: HashMap::with_capacity(documents.len()) };
         let rows: Vec<usize> = documents.iter().map(|d| d.index()).collect();
         StringTable::pick(&self.path, &rows, |at, id| {
             some.places.insert(documents[at], (some.text.len(), id.len()));

@@ -12,7 +12,9 @@ use longweave_corpus::{Inventory, Range, Split};
 use longweave_inference::{Embedder, Runtime};
 use longweave_plan::{PLAN_FORMAT, Part, PlanFile};
 use longweave_remote::{Remote, is_remote};
-use longweave_storage::{Digest, DoneRecord, Lock, digest_of, failpoint, sweep, sweep_below, write_file};
+use longweave_storage::{
+    Digest, DoneRecord, Lock, digest_of, failpoint, sweep, sweep_below, write_file,
+};
 use longweave_tokens::TokenStore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -68,7 +70,8 @@ impl RunFile {
 
     /// Whether the run has a stage.
     fn has(&self, stage: Stage) -> bool {
-        self.options.has(stage) && (stage != Stage::Spool || self.inventory.spooled().next().is_some())
+        self.options.has(stage)
+            && (stage != Stage::Spool || self.inventory.spooled().next().is_some())
     }
 
     /// The stages of the run that `stage` reads.
@@ -150,7 +153,15 @@ impl Job {
         let tokenizer = resources.tokenizer_info(&options)?;
         let inputs = resources.inputs(&options)?;
         ctx.cancel.check()?;
-        Ok(RunFile { format: RUN_FORMAT, version: env!("CARGO_PKG_VERSION").into(), base, options, inventory, tokenizer, inputs })
+        Ok(RunFile {
+            format: RUN_FORMAT,
+            version: env!("CARGO_PKG_VERSION").into(),
+            base,
+            options,
+            inventory,
+            tokenizer,
+            inputs,
+        })
     }
 
     /// What is known of the corpus from a sample, taken when first needed; `make` gives nothing where there is nothing to be known.
@@ -184,9 +195,14 @@ impl Job {
     pub(crate) fn look(out: &Path) -> Result<Job> {
         let path = out.join("run.json");
         if !path.exists() {
-            let message =
-                format!("{} holds no run.json; prepare the run with `longweave run --prepare --out {}`", out.display(), out.display());
-            return Err(Error::new(Code::RunNotPrepared, message).with("file", path.display().to_string()));
+            let message = format!(
+                "{} holds no run.json; prepare the run with `longweave run --prepare --out {}`",
+                out.display(),
+                out.display()
+            );
+            return Err(
+                Error::new(Code::RunNotPrepared, message).with("file", path.display().to_string())
+            );
         }
         Self::assemble(Self::read(&path)?, out)
     }
@@ -200,7 +216,13 @@ impl Job {
         if now != self.file.tokenizer.digest {
             return Err(changed(&options.tokenizer, &self.out));
         }
-        match self.resources.inputs(options)?.iter().zip(&self.file.inputs).find(|(now, then)| now != then) {
+        match self
+            .resources
+            .inputs(options)?
+            .iter()
+            .zip(&self.file.inputs)
+            .find(|(now, then)| now != then)
+        {
             Some((now, _)) => Err(changed(&now.path, &self.out)),
             None => Ok(()),
         }
@@ -209,20 +231,28 @@ impl Job {
     fn read(path: &Path) -> Result<RunFile> {
         let text = fs::read_to_string(path).at("read", path)?;
         let refuse = |code, what: String| {
-            let message = format!("{} {what}; choose another output directory, or delete this one", path.display());
+            let message = format!(
+                "{} {what}; choose another output directory, or delete this one",
+                path.display()
+            );
             Error::new(code, message).with("file", path.display().to_string())
         };
-        let mut value: Value = serde_json::from_str(&text).map_err(|e| refuse(Code::FileCorrupt, format!("is no JSON ({e})")))?;
+        let mut value: Value = serde_json::from_str(&text)
+            .map_err(|e| refuse(Code::FileCorrupt, format!("is no JSON ({e})")))?;
         if value["format"] != json!(RUN_FORMAT) {
             let found = value["version"].as_str().unwrap_or("unknown");
-            return Err(refuse(Code::VersionMismatch, format!("was written by longweave {found}, which this version cannot go on with")));
+            return Err(refuse(
+                Code::VersionMismatch,
+                format!("was written by longweave {found}, which this version cannot go on with"),
+            ));
         }
         let digest = value.as_object_mut().and_then(|map| map.remove("digest"));
         if digest != Some(json!(digest_of(&value))) {
             return Err(refuse(Code::FileCorrupt, "does not match its checksum".into()));
         }
-        let file: RunFile =
-            serde_json::from_value(value).map_err(|e| refuse(Code::FileCorrupt, format!("does not have the expected shape ({e})")))?;
+        let file: RunFile = serde_json::from_value(value).map_err(|e| {
+            refuse(Code::FileCorrupt, format!("does not have the expected shape ({e})"))
+        })?;
         file.options.check()?;
         match file.inventory.is_sound() {
             true => Ok(file),
@@ -261,9 +291,18 @@ impl Job {
         })
     }
 
-    pub(crate) fn absolute_corpus(options: &RunOptions, base: &Path) -> longweave_corpus::CorpusOptions {
+    pub(crate) fn absolute_corpus(
+        options: &RunOptions,
+        base: &Path,
+    ) -> longweave_corpus::CorpusOptions {
         let mut corpus = options.corpus_options();
-        let absolute = |path: &String| if is_remote(path) { path.clone() } else { base.join(path).to_string_lossy().into_owned() };
+        let absolute = |path: &String| {
+            if is_remote(path) {
+                path.clone()
+            } else {
+                base.join(path).to_string_lossy().into_owned()
+            }
+        };
         corpus.paths = corpus.paths.iter().map(absolute).collect();
         corpus.root = corpus.root.as_ref().map(absolute);
         corpus
@@ -278,7 +317,10 @@ impl Job {
     /// The same, with the queries that stand beside documents.
     pub(crate) fn corpus_with_queries(&self) -> longweave_corpus::CorpusOptions {
         let spool = self.file.has(Stage::Spool).then(|| self.directory(Stage::Spool));
-        longweave_corpus::CorpusOptions { spool, ..Self::absolute_corpus(&self.file.options, &self.file.base) }
+        longweave_corpus::CorpusOptions {
+            spool,
+            ..Self::absolute_corpus(&self.file.options, &self.file.base)
+        }
     }
 
     /// The predictor, made when first needed.
@@ -291,7 +333,10 @@ impl Job {
         self.embedder.get(|| {
             let (vectors, base) = (&self.options().vectors, self.resources.base());
             let runtime = Runtime::load(&vectors.runtime_options(base))?;
-            Embedder::load(runtime, &vectors.embedder_options(ctx.pool.current_num_threads(), base)?)
+            Embedder::load(
+                runtime,
+                &vectors.embedder_options(ctx.pool.current_num_threads(), base)?,
+            )
         })
     }
 
@@ -310,7 +355,11 @@ impl Job {
         self.tokens.get(|| {
             let (ingest, first) = (self.directory(Stage::Ingest), &self.rows()?.first);
             let splits = first[..first.len() - 1].iter().enumerate();
-            TokenStore::open(splits.map(|(split, &first)| (first, Names::of(&ingest, split as u32).tokens)).collect())
+            TokenStore::open(
+                splits
+                    .map(|(split, &first)| (first, Names::of(&ingest, split as u32).tokens))
+                    .collect(),
+            )
         })
     }
 
@@ -365,7 +414,9 @@ impl Job {
     /// Where a stage keeps done records and leases.
     pub(crate) fn state(&self, stage: Stage) -> PathBuf {
         match stage {
-            Stage::Pack | Stage::Seal => self.out.join(".state").join(format!("{}-{}", stage.name(), self.digest(stage))),
+            Stage::Pack | Stage::Seal => {
+                self.out.join(".state").join(format!("{}-{}", stage.name(), self.digest(stage)))
+            }
             _ => self.directory(stage),
         }
     }
@@ -373,7 +424,9 @@ impl Job {
     /// Number of a stage's tasks; `None` while its inputs are not complete.
     pub fn tasks(&self, stage: Stage) -> Result<Option<u32>> {
         Ok(match stage {
-            Stage::Scan | Stage::Ingest | Stage::Predict | Stage::Extract | Stage::Embed => Some(self.file.inventory.splits.len() as u32),
+            Stage::Scan | Stage::Ingest | Stage::Predict | Stage::Extract | Stage::Embed => {
+                Some(self.file.inventory.splits.len() as u32)
+            }
             Stage::Spool => Some(self.file.inventory.spooled().count() as u32),
             Stage::Documents
             | Stage::Vectors
@@ -384,7 +437,11 @@ impl Job {
             | Stage::Route
             | Stage::Seal => Some(1),
             Stage::Scatter => match self.all_done(Stage::Route) {
-                Ok(records) => Some(if crate::stages::route::scatters(&records[0])? { self.file.inventory.splits.len() as u32 } else { 0 }),
+                Ok(records) => Some(if crate::stages::route::scatters(&records[0])? {
+                    self.file.inventory.splits.len() as u32
+                } else {
+                    0
+                }),
                 Err(e) if e.code() == Code::StageNotReady => None,
                 Err(e) => return Err(e),
             },
@@ -411,7 +468,9 @@ impl Job {
         }
         match DoneRecord::read(&self.record(stage, task), &self.directory(stage))? {
             Some(record) => Ok(Some(record)),
-            None => Ok(self.cleaned(stage)?.and_then(|records| records.get(task as usize).cloned())),
+            None => {
+                Ok(self.cleaned(stage)?.and_then(|records| records.get(task as usize).cloned()))
+            }
         }
     }
 
@@ -457,7 +516,8 @@ impl Job {
 
     /// Keeps the records of a stage whose results are to go.
     pub(crate) fn keep_records(&self, stage: Stage) -> Result<()> {
-        let text = serde_json::to_vec(self.all_done(stage)?).map_err(|e| Error::new(Code::Internal, format!("records as JSON: {e}")))?;
+        let text = serde_json::to_vec(self.all_done(stage)?)
+            .map_err(|e| Error::new(Code::Internal, format!("records as JSON: {e}")))?;
         write_file(&crate::clean::records_file(self, stage), &text).map(drop)
     }
 
@@ -480,7 +540,10 @@ impl Job {
     /// Whether the corpus is the work directory's spool.
     pub(crate) fn is_spooled(&self) -> bool {
         let spool = self.work.join("spool");
-        self.options().corpus.as_ref().is_some_and(|paths| paths.iter().any(|path| self.file.base.join(path) == spool))
+        self.options()
+            .corpus
+            .as_ref()
+            .is_some_and(|paths| paths.iter().any(|path| self.file.base.join(path) == spool))
     }
 
     /// Compares a result of a stage that is done once with what its record says: for files that hold no checksum of their own.
@@ -488,7 +551,11 @@ impl Job {
     /// Errors: `FILE_CORRUPT`.
     pub(crate) fn check(&self, stage: Stage, name: &str) -> Result<()> {
         let directory = self.directory(stage);
-        self.all_done(stage)?.iter().flat_map(|r| &r.files).filter(|f| f.name == name).try_for_each(|f| f.check(&directory))
+        self.all_done(stage)?
+            .iter()
+            .flat_map(|r| &r.files)
+            .filter(|f| f.name == name)
+            .try_for_each(|f| f.check(&directory))
     }
 
     /// The plan of a part.
@@ -510,9 +577,13 @@ impl Job {
     /// Errors: `INPUT_CHANGED`, `FILE_CORRUPT`.
     pub(crate) fn check_split(&self, split: usize) -> Result<()> {
         longweave_corpus::check_unchanged(&self.file.inventory, split)?;
-        let Split { file, range: Range::Part { part, .. } } = self.file.inventory.splits[split] else { return Ok(()) };
+        let Split { file, range: Range::Part { part, .. } } = self.file.inventory.splits[split]
+        else {
+            return Ok(());
+        };
         let task = self.file.inventory.spooled().position(|(spooled, _)| spooled == file);
-        let record = task.and_then(|task| self.all_done(Stage::Spool).ok()?.get(task)?.files.get(part as usize));
+        let record = task
+            .and_then(|task| self.all_done(Stage::Spool).ok()?.get(task)?.files.get(part as usize));
         record.map_or(Ok(()), |record| record.check(&self.directory(Stage::Spool)))
     }
 
@@ -521,7 +592,9 @@ impl Job {
         let _lease = self.lease(ctx, stage, task)?;
         let (path, directory) = (self.record(stage, task), self.directory(stage));
         let whole = match DoneRecord::load(&path) {
-            Ok(Some(record)) => self.is_sent(stage) || record.files.iter().all(|f| f.check(&directory).is_ok()),
+            Ok(Some(record)) => {
+                self.is_sent(stage) || record.files.iter().all(|f| f.check(&directory).is_ok())
+            }
             Ok(None) => return Ok(true),
             Err(_) => false,
         };
@@ -556,8 +629,10 @@ impl Job {
             Stage::Pack | Stage::Seal => {
                 sweep(&self.out);
                 let folders = fs::read_dir(&self.out).into_iter().flatten().flatten();
-                let folders =
-                    folders.filter(|e| !e.file_name().to_string_lossy().starts_with('.') && e.file_type().is_ok_and(|t| t.is_dir()));
+                let folders = folders.filter(|e| {
+                    !e.file_name().to_string_lossy().starts_with('.')
+                        && e.file_type().is_ok_and(|t| t.is_dir())
+                });
                 folders.for_each(|folder| _ = sweep_below(&folder.path()));
             }
             _ => _ = sweep_below(&self.directory(stage)),
@@ -573,12 +648,22 @@ impl Job {
 
     fn read_all_done(&self, stage: Stage) -> Result<Vec<DoneRecord>> {
         let not_ready = |what: String| {
-            let message = format!("{what}; run `longweave stage {} --run {}` first", stage.name(), self.out.display());
+            let message = format!(
+                "{what}; run `longweave stage {} --run {}` first",
+                stage.name(),
+                self.out.display()
+            );
             Error::new(Code::StageNotReady, message).with("stage", stage.name())
         };
-        let tasks = self.tasks(stage)?.ok_or_else(|| not_ready(format!("the inputs of stage {} are not complete", stage.name())))?;
+        let tasks = self.tasks(stage)?.ok_or_else(|| {
+            not_ready(format!("the inputs of stage {} are not complete", stage.name()))
+        })?;
         (0..tasks)
-            .map(|task| self.done(stage, task)?.ok_or_else(|| not_ready(format!("task {task} of stage {} is not done", stage.name()))))
+            .map(|task| {
+                self.done(stage, task)?.ok_or_else(|| {
+                    not_ready(format!("task {task} of stage {} is not done", stage.name()))
+                })
+            })
             .collect()
     }
 
@@ -591,8 +676,13 @@ impl Job {
         }
         let tasks = self.tasks(stage)?.unwrap_or(0);
         if task >= tasks {
-            let message = format!("stage {} has {tasks} tasks, numbered from 0; there is no task {task}", stage.name());
-            return Err(Error::new(Code::StageUnknown, message).with("stage", stage.name()).with("task", task));
+            let message = format!(
+                "stage {} has {tasks} tasks, numbered from 0; there is no task {task}",
+                stage.name()
+            );
+            return Err(Error::new(Code::StageUnknown, message)
+                .with("stage", stage.name())
+                .with("task", task));
         }
         if let Some(record) = self.done(stage, task)? {
             return Ok(record);
@@ -742,7 +832,12 @@ fn differences(prefix: &str, a: &Value, b: &Value, names: &mut Vec<String>) {
             let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             for key in keys {
                 let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                differences(&name, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), names);
+                differences(
+                    &name,
+                    a.get(key).unwrap_or(&Value::Null),
+                    b.get(key).unwrap_or(&Value::Null),
+                    names,
+                );
             }
         }
         _ if a != b => names.push(format!("{prefix}: {a} → {b}")),
@@ -762,9 +857,14 @@ fn refuse_other_files(out: &Path, format: OutputFormat) -> Result<()> {
     for entry in entries {
         let name = entry.at("read", out)?.file_name();
         if format != OutputFormat::Memory && !name.to_string_lossy().starts_with('.') {
-            let message =
-                format!("{} holds files that are not this run's ({}); choose an empty or new directory", out.display(), name.display());
-            return Err(Error::new(Code::OutputExists, message).with("file", out.display().to_string()));
+            let message = format!(
+                "{} holds files that are not this run's ({}); choose an empty or new directory",
+                out.display(),
+                name.display()
+            );
+            return Err(
+                Error::new(Code::OutputExists, message).with("file", out.display().to_string())
+            );
         }
     }
     Ok(())
@@ -804,7 +904,8 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
     let o = &file.options;
     let plan = o.plan_options(file.tokenizer.separator.len() as u32);
     let input = |name: &str| file.inputs.iter().find(|i| i.name == name).map(|i| i.digest.clone());
-    let seed_of_choice = (o.keywords.representative == longweave_index::Representative::Random).then_some(o.seed);
+    let seed_of_choice =
+        (o.keywords.representative == longweave_index::Representative::Random).then_some(o.seed);
     let mut made: Vec<Digest> = Vec::with_capacity(Stage::ALL.len());
     for stage in Stage::ALL {
         let own = match stage {
@@ -812,13 +913,17 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
                 "files": file.inventory.spooled().map(|(f, parts)| (&file.inventory.files[f as usize], parts)).collect::<Vec<_>>(),
                 "maxDocumentBytes": o.max_document_bytes,
             }),
-            Stage::Scan => json!({ "files": file.inventory.files, "splits": file.inventory.splits }),
+            Stage::Scan => {
+                json!({ "files": file.inventory.files, "splits": file.inventory.splits })
+            }
             Stage::Ingest => json!({
                 "tokenizer": file.tokenizer.digest, "encoder": file.tokenizer.encoder, "maxId": file.tokenizer.max_id,
                 "textField": o.text_field, "idField": o.id_field, "sourceField": o.source_field,
                 "onBadRow": o.on_bad_row, "maxDocumentBytes": o.max_document_bytes,
             }),
-            Stage::Documents => json!({ "onDuplicateId": o.on_duplicate_id, "sources": o.source_field.is_some() }),
+            Stage::Documents => {
+                json!({ "onDuplicateId": o.on_duplicate_id, "sources": o.source_field.is_some() })
+            }
             Stage::Predict => match o.queries.predictor {
                 PredictorName::Extractive => json!({
                     "predictor": o.queries.predictor, "segmentTokens": o.queries.segment_tokens, "version": longweave_predict::VERSION,
@@ -847,7 +952,9 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
                 }),
             },
             Stage::Vectors => match o.vectors.source {
-                VectorSource::Tfidf => json!({ "dimensions": o.vectors.dimensions, "sample": o.vectors.sample }),
+                VectorSource::Tfidf => {
+                    json!({ "dimensions": o.vectors.dimensions, "sample": o.vectors.sample })
+                }
                 VectorSource::Onnx => json!({}),
                 VectorSource::File => json!({ "file": input("vectors") }),
             },
@@ -855,13 +962,17 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
                 "k": o.neighbour_depth(), "search": o.neighbours.search, "lists": o.neighbours.lists, "probes": o.neighbours.probes,
                 "recallSample": o.neighbours.recall_sample, "heads": o.needs_heads(), "version": longweave_neighbours::VERSION,
             }),
-            Stage::Extract => json!({ "stopWords": o.keywords.stop_words, "list": input("stopWords"), "minScore": o.keywords.min_score }),
+            Stage::Extract => {
+                json!({ "stopWords": o.keywords.stop_words, "list": input("stopWords"), "minScore": o.keywords.min_score })
+            }
             Stage::Index => json!({
                 "nonInformative": o.keywords.non_informative, "extra": o.keywords.extra_non_informative,
                 "representative": o.keywords.representative, "cap": o.keywords.common_cap, "floor": o.keywords.common_floor,
                 "hierarchy": o.keywords.hierarchy, "seed": seed_of_choice,
             }),
-            Stage::Plan => json!({ "options": plan, "shard": o.shard_sequences(), "format": PLAN_FORMAT }),
+            Stage::Plan => {
+                json!({ "options": plan, "shard": o.shard_sequences(), "format": PLAN_FORMAT })
+            }
             Stage::Report => json!({ "version": longweave_report::VERSION, "method": o.method }),
             Stage::Route => json!({ "packing": o.packing }),
             Stage::Scatter => json!({}),
@@ -875,9 +986,14 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
             _ => own,
         };
         // How tokens come to the packer decides no byte of the output.
-        let decides = |&input: &Stage| stage != Stage::Pack || !matches!(input, Stage::Route | Stage::Scatter);
-        let inputs: Vec<&Digest> = file.inputs(stage).filter(decides).map(|s| &made[s as usize]).collect();
-        let digest = digest_of(&json!({ "stage": stage.name(), "format": WORK_FORMAT, "own": own, "inputs": inputs }));
+        let decides = |&input: &Stage| {
+            stage != Stage::Pack || !matches!(input, Stage::Route | Stage::Scatter)
+        };
+        let inputs: Vec<&Digest> =
+            file.inputs(stage).filter(decides).map(|s| &made[s as usize]).collect();
+        let digest = digest_of(
+            &json!({ "stage": stage.name(), "format": WORK_FORMAT, "own": own, "inputs": inputs }),
+        );
         made.push(digest);
     }
     made.try_into().unwrap_or_else(|_| unreachable!("one digest is made for each stage"))

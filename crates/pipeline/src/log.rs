@@ -163,7 +163,9 @@ impl Log {
 
     /// Only one process puts a log aside, and none that another has just begun.
     fn put_aside(&self) {
-        let Ok(_lock) = Lock::take(&self.path.with_file_name("log.lock"), "the log") else { return };
+        let Ok(_lock) = Lock::take(&self.path.with_file_name("log.lock"), "the log") else {
+            return;
+        };
         if fs::metadata(&self.path).is_ok_and(|m| m.len() > MOST_BYTES) {
             let _ = fs::rename(&self.path, self.older());
         }
@@ -171,20 +173,35 @@ impl Log {
 
     /// All lines that can be read, oldest first.
     pub(crate) fn read(&self) -> Vec<Told> {
-        let text = [self.older(), self.path.clone()].map(|path| fs::read(path).unwrap_or_default()).concat();
+        let text = [self.older(), self.path.clone()]
+            .map(|path| fs::read(path).unwrap_or_default())
+            .concat();
         text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }
 
     /// Runs a task between the lines that tell of it.
-    pub(crate) fn task(&self, stage: Stage, task: u32, work: impl FnOnce() -> Result<DoneRecord>) -> Result<DoneRecord> {
-        let of = |state, seconds, bytes, code| Entry::Task { stage, task, state, seconds, bytes, code };
+    pub(crate) fn task(
+        &self,
+        stage: Stage,
+        task: u32,
+        work: impl FnOnce() -> Result<DoneRecord>,
+    ) -> Result<DoneRecord> {
+        let of =
+            |state, seconds, bytes, code| Entry::Task { stage, task, state, seconds, bytes, code };
         self.write(&of(Progressing::Started, None, None, None));
         let start = Instant::now();
         let result = work();
         let seconds = Some(start.elapsed().as_secs_f64());
         match &result {
-            Ok(record) => self.write(&of(Progressing::Done, seconds, Some(record.files.iter().map(|f| f.bytes).sum()), None)),
-            Err(error) => self.write(&of(Progressing::Failed, seconds, None, Some(error.code().name()))),
+            Ok(record) => self.write(&of(
+                Progressing::Done,
+                seconds,
+                Some(record.files.iter().map(|f| f.bytes).sum()),
+                None,
+            )),
+            Err(error) => {
+                self.write(&of(Progressing::Failed, seconds, None, Some(error.code().name())))
+            }
         }
         result
     }
@@ -192,7 +209,13 @@ impl Log {
     /// Tells that a process begins to work on the run.
     pub(crate) fn begin(&self, mode: &str, job: &Job, threads: usize) {
         let (options, version) = (digest_of(&lasting(job.options())), env!("CARGO_PKG_VERSION"));
-        self.write(&Entry::Run { version, mode, options: options.as_str(), threads, memory: job.options().memory });
+        self.write(&Entry::Run {
+            version,
+            mode,
+            options: options.as_str(),
+            threads,
+            memory: job.options().memory,
+        });
     }
 
     /// Tells of a warning.
@@ -206,7 +229,10 @@ impl Log {
             Ok(_) => Outcome::Done,
             Err(error) if error.code() == Code::Cancelled => Outcome::Cancelled,
             Err(error) => {
-                self.write(&Entry::Error { code: error.code().name(), message: &fit(error.message()) });
+                self.write(&Entry::Error {
+                    code: error.code().name(),
+                    message: &fit(error.message()),
+                });
                 Outcome::Failed
             }
         };
@@ -228,7 +254,9 @@ fn fit(message: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, address) = rest.split_at(at + 3);
         text.push_str(before);
-        let end = address.find(|c: char| c.is_whitespace() || matches!(c, '"' | '`' | ')' | '>')).unwrap_or(address.len());
+        let end = address
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '`' | ')' | '>'))
+            .unwrap_or(address.len());
         let (address, after) = address.split_at(end);
         let address = address.split('?').next().unwrap_or(address);
         let host = address.find('/').unwrap_or(address.len());
@@ -248,7 +276,10 @@ pub(crate) fn time_of(time: SystemTime) -> String {
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = date_of(days as i64);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
+    format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+        since.subsec_millis()
+    )
 }
 
 /// Seconds since 1970 of a text as [`time_of`] makes it.
@@ -257,7 +288,9 @@ pub(crate) fn parse_time(text: &str) -> Option<f64> {
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     // Days are counted on from the first of March, so that a leap day is a year's last.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 719_469;
+    let days =
+        365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day
+            - 719_469;
     let seconds = days * 86_400 + number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?;
     Some(seconds as f64 + number(20..23)? as f64 / 1000.0)
 }
@@ -296,7 +329,10 @@ mod tests {
             (1_767_225_599, "2025-12-31T23:59:59.250Z"),
             (4_107_542_400, "2100-03-01T00:00:00.250Z"),
         ] {
-            assert_eq!(time_of(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(250)), text);
+            assert_eq!(
+                time_of(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(250)),
+                text
+            );
             assert_eq!(parse_time(text), Some(seconds as f64 + 0.25));
         }
         assert_eq!(parse_time("yesterday"), None);
@@ -307,11 +343,18 @@ mod tests {
         let (_directory, log) = made();
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| (0..50).for_each(|i| log.warning(&format!("{i} {}", "x".repeat(1000)))));
+                scope.spawn(|| {
+                    (0..50).for_each(|i| log.warning(&format!("{i} {}", "x".repeat(1000))))
+                });
             }
         });
         assert_eq!(log.read().len(), 400);
-        OpenOptions::new().append(true).open(&log.path).unwrap().write_all(b"{\"time\":\"2026").unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(&log.path)
+            .unwrap()
+            .write_all(b"{\"time\":\"2026")
+            .unwrap();
         log.warning("after");
         let lines = log.read();
         assert_eq!((lines.len(), lines[400].message.as_deref()), (401, Some("after")));
@@ -321,17 +364,30 @@ mod tests {
     fn a_log_that_has_grown_is_put_aside_once() {
         let (directory, log) = made();
         log.warning("first");
-        OpenOptions::new().append(true).open(&log.path).unwrap().write_all(&vec![b'\n'; MOST_BYTES as usize]).unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(&log.path)
+            .unwrap()
+            .write_all(&vec![b'\n'; MOST_BYTES as usize])
+            .unwrap();
         std::thread::scope(|scope| (0..8).for_each(|_| _ = scope.spawn(|| log.warning("later"))));
         assert_eq!(log.read().iter().filter(|l| l.message.as_deref() == Some("later")).count(), 8);
         assert_eq!(log.read()[0].message.as_deref(), Some("first"));
-        assert!(fs::metadata(directory.path().join(".state/log.jsonl")).unwrap().len() < MOST_BYTES);
+        assert!(
+            fs::metadata(directory.path().join(".state/log.jsonl")).unwrap().len() < MOST_BYTES
+        );
     }
 
     #[test]
     fn messages_are_bounded_and_addresses_lose_their_credentials() {
-        assert_eq!(fit("cannot read s3://key:secret@bucket/a?X-Amz-Signature=1 now"), "cannot read s3://bucket/a now");
-        assert_eq!(fit("`https://a.example/x@y` and http://b"), "`https://a.example/x@y` and http://b");
+        assert_eq!(
+            fit("cannot read s3://key:secret@bucket/a?X-Amz-Signature=1 now"),
+            "cannot read s3://bucket/a now"
+        );
+        assert_eq!(
+            fit("`https://a.example/x@y` and http://b"),
+            "`https://a.example/x@y` and http://b"
+        );
         assert_eq!(fit(&"é".repeat(3000)).chars().count(), MOST_CHARACTERS + 1);
     }
 }

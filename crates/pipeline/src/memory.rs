@@ -26,11 +26,16 @@ pub struct MemoryBatch {
 
 impl MemoryBatch {
     /// A batch of the given sequences; `None` for none.
-    pub(crate) fn new(input_ids: Vec<u32>, length: u32, pieces: Vec<Pieces>) -> Result<Option<MemoryBatch>> {
+    pub(crate) fn new(
+        input_ids: Vec<u32>,
+        length: u32,
+        pieces: Vec<Pieces>,
+    ) -> Result<Option<MemoryBatch>> {
         if pieces.is_empty() {
             return Ok(None);
         }
-        let text = serde_json::to_string(&pieces).map_err(|e| Error::new(Code::Internal, format!("provenance as JSON: {e}")))?;
+        let text = serde_json::to_string(&pieces)
+            .map_err(|e| Error::new(Code::Internal, format!("provenance as JSON: {e}")))?;
         Ok(Some(MemoryBatch { input_ids, length, sequences: pieces.len() as u32, pieces: text }))
     }
 }

@@ -5,7 +5,10 @@ use std::path::Path;
 use longweave_common::random::Key;
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
 use longweave_corpus::{Content, CorpusOptions, Inventory, RowReader};
-use longweave_inference::{Device, DeviceOptions, Embedder, EmbedderOptions, Pooling, QueryModel, Runtime, RuntimeOptions, Segment};
+use longweave_inference::{
+    Device, DeviceOptions, Embedder, EmbedderOptions, Pooling, QueryModel, Runtime, RuntimeOptions,
+    Segment,
+};
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -57,17 +60,27 @@ impl QueryMaker {
     ///
     /// Errors: as `QueryModel::load` and `Runtime::load`; `OPTIONS_INVALID` for `precomputed`.
     pub fn new(options: &str) -> Result<QueryMaker> {
-        let MakerOptions { queries, seed, threads } = from_json("the options of QueryPredictor", options)?;
+        let MakerOptions { queries, seed, threads } =
+            from_json("the options of QueryPredictor", options)?;
         let ctx = Ctx::new(threads, 1 << 30)?;
         let base = Path::new("");
         let maker = match queries.predictor {
-            PredictorName::Extractive => Maker::Extractive(Extractive::new(ExtractiveOptions { segment_tokens: queries.segment_tokens })),
+            PredictorName::Extractive => Maker::Extractive(Extractive::new(ExtractiveOptions {
+                segment_tokens: queries.segment_tokens,
+            })),
             PredictorName::Precomputed => {
-                return Err(Error::new(Code::OptionsInvalid, "`predictor: precomputed` predicts nothing").with("option", "predictor"));
+                return Err(Error::new(
+                    Code::OptionsInvalid,
+                    "`predictor: precomputed` predicts nothing",
+                )
+                .with("option", "predictor"));
             }
             PredictorName::Onnx => {
                 let model = queries.model_options(seed, ctx.pool.current_num_threads(), base)?;
-                Maker::Model(Box::new(QueryModel::load(Runtime::load(&queries.runtime_options(base))?, &model)?))
+                Maker::Model(Box::new(QueryModel::load(
+                    Runtime::load(&queries.runtime_options(base))?,
+                    &model,
+                )?))
             }
         };
         Ok(QueryMaker { maker, ctx })
@@ -86,9 +99,9 @@ impl QueryMaker {
     pub fn timing(&self) -> Result<String> {
         let Maker::Model(model) = &self.maker else { return Ok("null".into()) };
         let t = model.timing()?;
-        let [encode, decode, rows, choose] = [t.encode, t.decode, t.rows, t.choose].map(|d| d.as_secs_f64());
-        let timing =
-            json!({ "encode": encode, "decode": decode, "rows": rows, "choose": choose, "steps": t.steps, "steppedRows": t.stepped_rows });
+        let [encode, decode, rows, choose] =
+            [t.encode, t.decode, t.rows, t.choose].map(|d| d.as_secs_f64());
+        let timing = json!({ "encode": encode, "decode": decode, "rows": rows, "choose": choose, "steps": t.steps, "steppedRows": t.stepped_rows });
         Ok(timing.to_string())
     }
 
@@ -107,18 +120,33 @@ impl QueryMaker {
     fn extract(&self, extractive: &Extractive, documents: &[MakerDocument]) -> Result<Vec<Made>> {
         let one = |d: &MakerDocument| {
             let mut out = Queries::default();
-            extractive.predict(&self.ctx, &[DocumentRef { id: &d.id, text: &d.text, queries: &[] }], &mut out)?;
-            Ok(Made { queries: out.of(0).map(|(_, query)| query.to_owned()).collect(), token_ids: Vec::new() })
+            extractive.predict(
+                &self.ctx,
+                &[DocumentRef { id: &d.id, text: &d.text, queries: &[] }],
+                &mut out,
+            )?;
+            Ok(Made {
+                queries: out.of(0).map(|(_, query)| query.to_owned()).collect(),
+                token_ids: Vec::new(),
+            })
         };
         self.ctx.pool.install(|| documents.par_iter().map(one).collect())
     }
 
-    fn generate(&self, model: &QueryModel, documents: &[MakerDocument], cancel: &Cancel) -> Result<Vec<Made>> {
+    fn generate(
+        &self,
+        model: &QueryModel,
+        documents: &[MakerDocument],
+        cancel: &Cancel,
+    ) -> Result<Vec<Made>> {
         let cut = |d: &MakerDocument| model.segments().of(Key::of(&d.id), &d.text);
-        let cut: Vec<Vec<Segment>> = self.ctx.pool.install(|| documents.par_iter().map(cut).collect::<Result<_>>())?;
-        let place: Vec<usize> = cut.iter().enumerate().flat_map(|(i, own)| std::iter::repeat_n(i, own.len())).collect();
+        let cut: Vec<Vec<Segment>> =
+            self.ctx.pool.install(|| documents.par_iter().map(cut).collect::<Result<_>>())?;
+        let place: Vec<usize> =
+            cut.iter().enumerate().flat_map(|(i, own)| std::iter::repeat_n(i, own.len())).collect();
         let segments: Vec<Segment> = cut.into_iter().flatten().collect();
-        let mut made: Vec<Made> = documents.iter().map(|_| Made { queries: Vec::new(), token_ids: Vec::new() }).collect();
+        let mut made: Vec<Made> =
+            documents.iter().map(|_| Made { queries: Vec::new(), token_ids: Vec::new() }).collect();
         for generated in model.generate(cancel, &segments)? {
             let own = &mut made[place[generated.segment]];
             own.queries.push(model.text(&generated.ids)?);
@@ -158,8 +186,17 @@ impl Vectors {
     /// Errors: as `Embedder::load` and `Runtime::load`.
     pub fn new(options: &str) -> Result<Vectors> {
         let o: EmbedOptions = from_json("the options of Embedder", options)?;
-        let threads = if o.threads == 0 { std::thread::available_parallelism().map_or(1, |n| n.get()) } else { o.threads };
-        let device = DeviceOptions { device: Device::parse(&o.device)?, threads, memory: o.device_memory, tf32: o.tf32 };
+        let threads = if o.threads == 0 {
+            std::thread::available_parallelism().map_or(1, |n| n.get())
+        } else {
+            o.threads
+        };
+        let device = DeviceOptions {
+            device: Device::parse(&o.device)?,
+            threads,
+            memory: o.device_memory,
+            tf32: o.tf32,
+        };
         let runtime = Runtime::load(&RuntimeOptions { library: o.onnx_runtime.map(Into::into) })?;
         let embedder = Embedder::load(
             runtime,
@@ -209,7 +246,10 @@ impl DocumentReader {
     /// Errors: `INPUT_NOT_FOUND`, `INPUT_UNSUPPORTED`.
     pub fn new(options: &str) -> Result<DocumentReader> {
         // Whole files: a split in the middle of one would have to know the rows before it, and parts would have to be spooled.
-        let options = CorpusOptions { split_bytes: u64::MAX, ..from_json("the options of a corpus", options)? };
+        let options = CorpusOptions {
+            split_bytes: u64::MAX,
+            ..from_json("the options of a corpus", options)?
+        };
         let ctx = Ctx::new(1, 1 << 30)?;
         let inventory = longweave_corpus::inventory(&ctx, &options)?;
         Ok(DocumentReader { ctx, options, inventory, split: 0, reader: None })
@@ -223,7 +263,13 @@ impl DocumentReader {
         while documents.len() < most && self.split < self.inventory.splits.len() {
             let reader = match &mut self.reader {
                 Some(reader) => reader,
-                none => none.insert(RowReader::open(&self.ctx, &self.options, &self.inventory, self.split, 0)?),
+                none => none.insert(RowReader::open(
+                    &self.ctx,
+                    &self.options,
+                    &self.inventory,
+                    self.split,
+                    0,
+                )?),
             };
             match reader.next()? {
                 None => {
@@ -231,7 +277,9 @@ impl DocumentReader {
                     self.split += 1;
                 }
                 Some(row) => match row.content {
-                    Content::Document(document) => documents.push(json!({ "id": document.id, "text": document.text })),
+                    Content::Document(document) => {
+                        documents.push(json!({ "id": document.id, "text": document.text }))
+                    }
                     Content::Empty => {}
                     Content::Bad(bad) => {
                         let message = format!("{} row {}: {}", row.file, row.number, bad.reason);

@@ -52,7 +52,9 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(20));
             Ok(made.fetch_add(1, Ordering::Relaxed))
         };
-        std::thread::scope(|scope| (0..4).for_each(|_| _ = scope.spawn(|| assert_eq!(*once.get(make).unwrap(), 0))));
+        std::thread::scope(|scope| {
+            (0..4).for_each(|_| _ = scope.spawn(|| assert_eq!(*once.get(make).unwrap(), 0)))
+        });
         assert_eq!(made.into_inner(), 1);
     }
 }

@@ -5,10 +5,13 @@ use std::path::Path;
 use longweave_common::{Code, Error, Result};
 use longweave_corpus::CorpusOptions;
 use longweave_index::Hierarchy;
-use longweave_inference::{Decoding, Device, DeviceOptions, EmbedderOptions, Pooling, QueryModelOptions, RuntimeOptions};
+use longweave_inference::{
+    Decoding, Device, DeviceOptions, EmbedderOptions, Pooling, QueryModelOptions, RuntimeOptions,
+};
 use longweave_plan::{
-    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, NextlongOptions, Overflow, PlanOptions,
-    Policies, Pool, PoolOptions, QuestOptions, Reuse, Shape, SplitBy, StandardOptions,
+    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method,
+    NextlongOptions, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse,
+    Shape, SplitBy, StandardOptions,
 };
 use longweave_remote::{Location, Scheme, is_remote};
 use serde::{Deserialize, Serialize};
@@ -235,19 +238,34 @@ impl QueryOptions {
     pub(crate) fn decoding(&self, seed: u64) -> Decoding {
         match self.decoding {
             DecodingName::Greedy => Decoding::Greedy,
-            DecodingName::Sample => Decoding::Sample { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed },
+            DecodingName::Sample => Decoding::Sample {
+                temperature: self.temperature,
+                top_k: self.top_k,
+                top_p: self.top_p,
+                seed,
+            },
         }
     }
 
     /// The model's options; relative paths start from `base`.
     ///
     /// Errors: `OPTIONS_INVALID` where no model is named or the device is none.
-    pub(crate) fn model_options(&self, seed: u64, threads: usize, base: &Path) -> Result<QueryModelOptions> {
+    pub(crate) fn model_options(
+        &self,
+        seed: u64,
+        threads: usize,
+        base: &Path,
+    ) -> Result<QueryModelOptions> {
         let model = self.model.as_ref().ok_or_else(|| {
             Error::new(Code::OptionsInvalid, "`queries.predictor: onnx` needs `queries.model`, the directory of an exported model")
                 .with("option", "queries.model")
         })?;
-        let device = DeviceOptions { device: Device::parse(&self.device)?, threads, memory: self.device_memory, tf32: self.tf32 };
+        let device = DeviceOptions {
+            device: Device::parse(&self.device)?,
+            threads,
+            memory: self.device_memory,
+            tf32: self.tf32,
+        };
         Ok(QueryModelOptions {
             model: base.join(model),
             device,
@@ -371,7 +389,12 @@ impl VectorOptions {
         })?;
         Ok(EmbedderOptions {
             model: base.join(model),
-            device: DeviceOptions { device: Device::parse(&self.device)?, threads, memory: self.device_memory, tf32: self.tf32 },
+            device: DeviceOptions {
+                device: Device::parse(&self.device)?,
+                threads,
+                memory: self.device_memory,
+                tf32: self.tf32,
+            },
             pooling: self.pooling,
             normalize: true,
             max_tokens: self.max_tokens,
@@ -562,20 +585,28 @@ impl OutputOptions {
     /// What `auto` means for the format.
     pub(crate) fn compression(&self) -> longweave_formats::Compression {
         match (self.compression, self.format) {
-            (CompressionName::Zstd, _) | (CompressionName::Auto, OutputFormat::Parquet | OutputFormat::Jsonl) => {
+            (CompressionName::Zstd, _)
+            | (CompressionName::Auto, OutputFormat::Parquet | OutputFormat::Jsonl) => {
                 longweave_formats::Compression::Zstd
             }
-            (CompressionName::None | CompressionName::Auto, _) => longweave_formats::Compression::None,
+            (CompressionName::None | CompressionName::Auto, _) => {
+                longweave_formats::Compression::None
+            }
         }
     }
 
     /// Refuses what the format cannot do.
     fn check(&self) -> Result<()> {
-        let bad = |option: &str, message: &str| Err(Error::new(Code::OptionsInvalid, message).with("option", option));
+        let bad = |option: &str, message: &str| {
+            Err(Error::new(Code::OptionsInvalid, message).with("option", option))
+        };
         let plain = match self.format {
             OutputFormat::Megatron => Some("megatron"),
             OutputFormat::Datatrove => Some("datatrove"),
-            OutputFormat::Parquet | OutputFormat::Mds | OutputFormat::Jsonl | OutputFormat::Memory => None,
+            OutputFormat::Parquet
+            | OutputFormat::Mds
+            | OutputFormat::Jsonl
+            | OutputFormat::Memory => None,
         };
         if let (CompressionName::Zstd, Some(name)) = (self.compression, plain) {
             let message = format!(
@@ -585,11 +616,20 @@ impl OutputOptions {
             return bad("output.compression", &message);
         }
         match (self.mds_shard_bytes, self.format) {
-            (Some(0), _) => bad("output.mdsShardBytes", "`output.mdsShardBytes` must be at least 1"),
-            (Some(bytes), _) if bytes > u64::from(u32::MAX) => {
-                bad("output.mdsShardBytes", "`output.mdsShardBytes` must be below 4 GiB, because MDS counts bytes in 32 bits")
+            (Some(0), _) => {
+                bad("output.mdsShardBytes", "`output.mdsShardBytes` must be at least 1")
             }
-            (Some(_), OutputFormat::Parquet | OutputFormat::Megatron | OutputFormat::Datatrove | OutputFormat::Jsonl) => {
+            (Some(bytes), _) if bytes > u64::from(u32::MAX) => bad(
+                "output.mdsShardBytes",
+                "`output.mdsShardBytes` must be below 4 GiB, because MDS counts bytes in 32 bits",
+            ),
+            (
+                Some(_),
+                OutputFormat::Parquet
+                | OutputFormat::Megatron
+                | OutputFormat::Datatrove
+                | OutputFormat::Jsonl,
+            ) => {
                 let message = "`output.mdsShardBytes` is for `output.format: mds`; `output.shardTokens` bounds the shards of every format";
                 bad("output.mdsShardBytes", message)
             }
@@ -621,29 +661,49 @@ impl RunOptions {
     ///
     /// Errors: `OPTIONS_INVALID`, with what the parser says.
     pub fn parse(json: &str) -> Result<RunOptions> {
-        let options: RunOptions = serde_json::from_str(json)
-            .map_err(|e| Error::new(Code::OptionsInvalid, format!("the resolved options do not have the expected shape: {e}")))?;
+        let options: RunOptions = serde_json::from_str(json).map_err(|e| {
+            Error::new(
+                Code::OptionsInvalid,
+                format!("the resolved options do not have the expected shape: {e}"),
+            )
+        })?;
         options.check()?;
         Ok(options)
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        let bad = |option: &str, message: String| Err(Error::new(Code::OptionsInvalid, message).with("option", option));
+        let bad = |option: &str, message: String| {
+            Err(Error::new(Code::OptionsInvalid, message).with("option", option))
+        };
         if self.output.directory.is_none() && self.output.format != OutputFormat::Memory {
-            return bad("output.directory", "`output.directory` must be given unless `output.format` is `memory`".into());
+            return bad(
+                "output.directory",
+                "`output.directory` must be given unless `output.format` is `memory`".into(),
+            );
         }
         self.output.check()?;
         for (option, path) in [("output.directory", &self.output.directory), ("work", &self.work)] {
             if path.as_deref().is_some_and(is_remote) {
-                return bad(option, format!("`{option}` must be a local directory; `output.upload` sends finished files to a URL"));
+                return bad(
+                    option,
+                    format!(
+                        "`{option}` must be a local directory; `output.upload` sends finished files to a URL"
+                    ),
+                );
             }
         }
         if let Some(upload) = &self.output.upload {
             if self.output.format == OutputFormat::Memory {
-                return bad("output.upload", "`output.upload` sends files, and `output.format: memory` writes none".into());
+                return bad(
+                    "output.upload",
+                    "`output.upload` sends files, and `output.format: memory` writes none".into(),
+                );
             }
             if !upload.starts_with(Scheme::S3.prefix()) {
-                return bad("output.upload", format!("`output.upload` must be s3://bucket/prefix, but is {upload}"));
+                return bad(
+                    "output.upload",
+                    format!("`output.upload` must be s3://bucket/prefix, but is {upload}"),
+                );
             }
             Location::parse(upload).map_err(|e| e.with("option", "output.upload"))?;
         }
@@ -651,20 +711,34 @@ impl RunOptions {
             return bad("corpus", "`corpus` must name at least one file, directory or glob".into());
         }
         if self.memory < LEAST_MEMORY {
-            return bad("memory", format!("`memory` must be at least 16 MiB, but is {} bytes", self.memory));
+            return bad(
+                "memory",
+                format!("`memory` must be at least 16 MiB, but is {} bytes", self.memory),
+            );
         }
         if self.output.shard_tokens == 0 || self.split_bytes == 0 || self.max_document_bytes == 0 {
-            return bad("output.shardTokens", "`output.shardTokens`, `splitBytes` and `maxDocumentBytes` must be at least 1".into());
+            return bad(
+                "output.shardTokens",
+                "`output.shardTokens`, `splitBytes` and `maxDocumentBytes` must be at least 1"
+                    .into(),
+            );
         }
-        if self.queries.predictor == PredictorName::Precomputed && self.queries.file.is_none() && self.query_field.is_none() {
+        if self.queries.predictor == PredictorName::Precomputed
+            && self.queries.file.is_none()
+            && self.query_field.is_none()
+        {
             let message = "`queries.predictor: precomputed` needs `queryField`, or `queries.file`";
             return bad("queries.predictor", message.into());
         }
         if self.queries.predictor == PredictorName::Onnx {
             self.queries.model_options(self.seed, 1, Path::new(""))?.check()?;
         }
-        if !(self.queries.checkpoint_seconds >= 0.0 && self.queries.checkpoint_seconds.is_finite()) {
-            return bad("queries.checkpointSeconds", "`queries.checkpointSeconds` must be a number of at least 0".into());
+        if !(self.queries.checkpoint_seconds >= 0.0 && self.queries.checkpoint_seconds.is_finite())
+        {
+            return bad(
+                "queries.checkpointSeconds",
+                "`queries.checkpointSeconds` must be a number of at least 0".into(),
+            );
         }
         match self.vectors.source {
             VectorSource::Onnx => drop(self.vectors.embedder_options(1, Path::new(""))?),
@@ -673,22 +747,40 @@ impl RunOptions {
             }
             _ => {}
         }
-        if self.vectors.dimensions == 0 || self.vectors.sample == 0 || self.neighbour_depth() == Some(0) {
-            return bad("vectors.dimensions", "`vectors.dimensions`, `vectors.sample` and `method.k` must be at least 1".into());
+        if self.vectors.dimensions == 0
+            || self.vectors.sample == 0
+            || self.neighbour_depth() == Some(0)
+        {
+            return bad(
+                "vectors.dimensions",
+                "`vectors.dimensions`, `vectors.sample` and `method.k` must be at least 1".into(),
+            );
         }
         if self.neighbours.lists == Some(0) || self.neighbours.probes == Some(0) {
-            return bad("neighbours.lists", "`neighbours.lists` and `neighbours.probes` must be at least 1".into());
+            return bad(
+                "neighbours.lists",
+                "`neighbours.lists` and `neighbours.probes` must be at least 1".into(),
+            );
         }
-        if self.chunk_chars().is_some() && self.needs_keywords() && self.keywords.hierarchy == Hierarchy::Vectors {
+        if self.chunk_chars().is_some()
+            && self.needs_keywords()
+            && self.keywords.hierarchy == Hierarchy::Vectors
+        {
             let message = "`keywords.hierarchy: vectors` needs vectors of documents, `method: nextlong` has them of chunks; say `affinity`";
             return bad("keywords.hierarchy", message.into());
         }
         if self.queries.segment_tokens == 0 {
-            return bad("queries.segmentTokens", "`queries.segmentTokens` must be at least 1".into());
+            return bad(
+                "queries.segmentTokens",
+                "`queries.segmentTokens` must be at least 1".into(),
+            );
         }
         let common_cap = self.keywords.common_cap;
         if !(common_cap > 0.0 && common_cap <= 1.0) {
-            return bad("keywords.commonCap", format!("`keywords.commonCap` must be above 0 and at most 1, but is {common_cap}"));
+            return bad(
+                "keywords.commonCap",
+                format!("`keywords.commonCap` must be above 0 and at most 1, but is {common_cap}"),
+            );
         }
         if !self.keywords.min_score.is_finite() {
             return bad("keywords.minScore", "`keywords.minScore` must be a number".into());
@@ -698,7 +790,8 @@ impl RunOptions {
 
     /// Whether documents need a keyword: the method groups by it, or its pool asks for it.
     pub fn needs_keywords(&self) -> bool {
-        matches!(self.method, MethodOptions::Quest(_)) || self.plan_options(0).method.pool() == Pool::Keyworded
+        matches!(self.method, MethodOptions::Quest(_))
+            || self.plan_options(0).method.pool() == Pool::Keyworded
     }
 
     /// Neighbours of each document or chunk that the method asks for; `None` where it asks for none.
@@ -728,10 +821,15 @@ impl RunOptions {
     pub fn has(&self, stage: Stage) -> bool {
         match stage {
             Stage::Predict | Stage::Extract | Stage::Index => self.needs_keywords(),
-            Stage::Embed => self.needs_vectors() && (self.vectors.source != VectorSource::File || self.chunk_chars().is_some()),
+            Stage::Embed => {
+                self.needs_vectors()
+                    && (self.vectors.source != VectorSource::File || self.chunk_chars().is_some())
+            }
             Stage::Vectors => self.needs_vectors(),
             Stage::Neighbours => self.neighbour_depth().is_some(),
-            Stage::Report | Stage::Route | Stage::Scatter | Stage::Pack | Stage::Seal => self.output.format != OutputFormat::Memory,
+            Stage::Report | Stage::Route | Stage::Scatter | Stage::Pack | Stage::Seal => {
+                self.output.format != OutputFormat::Memory
+            }
             Stage::Spool | Stage::Scan | Stage::Ingest | Stage::Documents | Stage::Plan => true,
         }
     }
@@ -739,13 +837,18 @@ impl RunOptions {
     /// The stages of the run that `stage` reads.
     pub fn inputs(&self, stage: Stage) -> impl Iterator<Item = Stage> + '_ {
         // The index looks at vectors only to build its hierarchy from them.
-        let read = move |input: Stage| input != Stage::Vectors || stage != Stage::Index || self.keywords.hierarchy == Hierarchy::Vectors;
+        let read = move |input: Stage| {
+            input != Stage::Vectors
+                || stage != Stage::Index
+                || self.keywords.hierarchy == Hierarchy::Vectors
+        };
         stage.inputs().iter().copied().filter(move |&input| self.has(input) && read(input))
     }
 
     /// Whether documents need vectors.
     pub fn needs_vectors(&self) -> bool {
-        self.neighbour_depth().is_some() || (self.needs_keywords() && self.keywords.hierarchy == Hierarchy::Vectors)
+        self.neighbour_depth().is_some()
+            || (self.needs_keywords() && self.keywords.hierarchy == Hierarchy::Vectors)
     }
 
     /// The method's name.
@@ -763,11 +866,19 @@ impl RunOptions {
     /// What the method puts together, as a sentence.
     pub fn method_sentence(&self) -> &'static str {
         match &self.method {
-            MethodOptions::Quest(_) => "Documents that share a predicted keyword stand together (Quest, arXiv 2405.19846).",
+            MethodOptions::Quest(_) => {
+                "Documents that share a predicted keyword stand together (Quest, arXiv 2405.19846)."
+            }
             MethodOptions::Standard(_) => "Documents stand in random order.",
-            MethodOptions::Knn(_) => "Documents stand with their nearest neighbours, nearest first; documents may repeat across sequences.",
-            MethodOptions::Iclm(_) => "Documents stand on a path from neighbour to neighbour (In-Context Pretraining, arXiv 2310.10638).",
-            MethodOptions::Long(_) => "Long documents stand in random order, alone or as a larger share (Fu et al., arXiv 2402.10171).",
+            MethodOptions::Knn(_) => {
+                "Documents stand with their nearest neighbours, nearest first; documents may repeat across sequences."
+            }
+            MethodOptions::Iclm(_) => {
+                "Documents stand on a path from neighbour to neighbour (In-Context Pretraining, arXiv 2310.10638)."
+            }
+            MethodOptions::Long(_) => {
+                "Long documents stand in random order, alone or as a larger share (Fu et al., arXiv 2402.10171)."
+            }
             MethodOptions::Nextlong(_) => {
                 "Chunks of a document stand in order, each followed by its nearest chunks of others (NExtLong, arXiv 2501.12766)."
             }
@@ -798,21 +909,50 @@ impl RunOptions {
     pub fn plan_options(&self, separator: u32) -> PlanOptions {
         let (method, fill) = match &self.method {
             MethodOptions::Quest(m) => {
-                let QuestMethod { pool, split_ratio, split_by, oversample, short_share, min_group, fill } = *m;
-                (Method::Quest(QuestOptions { pool, split_ratio, split_by, oversample, short_share, min_group }), fill)
+                let QuestMethod {
+                    pool,
+                    split_ratio,
+                    split_by,
+                    oversample,
+                    short_share,
+                    min_group,
+                    fill,
+                } = *m;
+                (
+                    Method::Quest(QuestOptions {
+                        pool,
+                        split_ratio,
+                        split_by,
+                        oversample,
+                        short_share,
+                        min_group,
+                    }),
+                    fill,
+                )
             }
-            MethodOptions::Standard(m) => (Method::Standard(StandardOptions { pool: m.pool }), m.fill),
+            MethodOptions::Standard(m) => {
+                (Method::Standard(StandardOptions { pool: m.pool }), m.fill)
+            }
             MethodOptions::Knn(m) => (Method::Knn(KnnOptions { pool: m.pool }), m.fill),
-            MethodOptions::Iclm(m) => (Method::Iclm(IclmOptions { pool: m.pool, variant: m.variant }), m.fill),
+            MethodOptions::Iclm(m) => {
+                (Method::Iclm(IclmOptions { pool: m.pool, variant: m.variant }), m.fill)
+            }
             MethodOptions::Long(m) => {
                 let LongMethod { pool, threshold, mode, long_share, fill } = *m;
                 (Method::Long(LongOptions { pool, threshold, mode, long_share }), fill)
             }
-            MethodOptions::Nextlong(m) => (Method::Nextlong(NextlongOptions { pool: m.pool, reuse: m.reuse }), m.fill),
+            MethodOptions::Nextlong(m) => {
+                (Method::Nextlong(NextlongOptions { pool: m.pool, reuse: m.reuse }), m.fill)
+            }
         };
         PlanOptions {
             method,
-            pool: PoolOptions { min_tokens: self.min_tokens, max_tokens: self.max_tokens, holdout: self.holdout, dedup: self.dedup },
+            pool: PoolOptions {
+                min_tokens: self.min_tokens,
+                max_tokens: self.max_tokens,
+                holdout: self.holdout,
+                dedup: self.dedup,
+            },
             policies: Policies {
                 length: self.length,
                 lead: u32::from(self.bos == Bos::Document),
@@ -831,7 +971,9 @@ impl RunOptions {
     /// Whether padding can occur in an output.
     pub fn may_pad(&self) -> bool {
         let policies = self.plan_options(0).policies;
-        policies.fill == Fill::Pad || policies.last_fill == LastFill::Pad || policies.overflow == Overflow::Whole
+        policies.fill == Fill::Pad
+            || policies.last_fill == LastFill::Pad
+            || policies.overflow == Overflow::Whole
     }
 
     /// Sequences of an output shard.

@@ -22,7 +22,11 @@ pub struct OutputReader {
 impl OutputReader {
     /// Opens an output: a directory, a URL, or the directory of a run that sent its output to one.
     pub fn open(out: &Path) -> Result<OutputReader> {
-        let url = out.to_str().filter(|path| is_remote(path)).map(str::to_owned).or_else(|| uploaded(out));
+        let url = out
+            .to_str()
+            .filter(|path| is_remote(path))
+            .map(str::to_owned)
+            .or_else(|| uploaded(out));
         let reader = match url {
             Some(url) => SequenceReader::over(Box::new(FetchedFiles::open(&url, &Cancel::new())?))?,
             None => SequenceReader::open(out)?,
@@ -48,7 +52,10 @@ impl OutputReader {
     /// The next sequences, at most `max` and at least one; `None` after the last.
     pub fn next(&mut self, max: usize) -> Result<Option<MemoryBatch>> {
         let (mut input_ids, mut pieces, mut length) = (Vec::new(), Vec::new(), 0);
-        while self.next < self.reader.len() && pieces.len() < max.max(1) && input_ids.len() + length <= BATCH_TOKENS.max(length) {
+        while self.next < self.reader.len()
+            && pieces.len() < max.max(1)
+            && input_ids.len() + length <= BATCH_TOKENS.max(length)
+        {
             let record = self.reader.get(self.next)?;
             length = record.input_ids.len();
             input_ids.extend_from_slice(&record.input_ids);

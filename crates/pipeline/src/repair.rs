@@ -15,7 +15,12 @@ use crate::{Events, Job, Stage};
 /// Calls `work` until it meets no damaged file that a task can make again; each file is given one chance. A warning tells of each.
 ///
 /// Errors: the first of `work`, or of a task that is done again, that is of another kind.
-pub(crate) fn repairing<T>(ctx: &Ctx, job: &Job, events: &Arc<Events>, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn repairing<T>(
+    ctx: &Ctx,
+    job: &Job,
+    events: &Arc<Events>,
+    mut work: impl FnMut() -> Result<T>,
+) -> Result<T> {
     let mut met = BTreeSet::new();
     loop {
         match work() {
@@ -28,11 +33,23 @@ pub(crate) fn repairing<T>(ctx: &Ctx, job: &Job, events: &Arc<Events>, mut work:
 /// Does the task again that made the file which an error says is damaged, unless the file is one of those `met` before.
 ///
 /// Errors: the same error where there is no such task.
-fn mend(ctx: &Ctx, job: &Job, events: &Arc<Events>, error: Error, met: &mut BTreeSet<PathBuf>) -> Result<()> {
-    let Some(file) = damaged(&error).filter(|file| met.insert(file.clone())) else { return Err(error) };
+fn mend(
+    ctx: &Ctx,
+    job: &Job,
+    events: &Arc<Events>,
+    error: Error,
+    met: &mut BTreeSet<PathBuf>,
+) -> Result<()> {
+    let Some(file) = damaged(&error).filter(|file| met.insert(file.clone())) else {
+        return Err(error);
+    };
     let Some((stage, task)) = maker(job, &file) else { return Err(error) };
     if job.forget(ctx, stage, task)? {
-        let message = format!("{} was damaged; task {task} of stage {} is done again", file.display(), stage.name());
+        let message = format!(
+            "{} was damaged; task {task} of stage {} is done again",
+            file.display(),
+            stage.name()
+        );
         warn(job, events, &message);
         repairing(ctx, job, events, || guarded(|| job.run_task(ctx, stage, task)))?;
         job.reopen(stage, task);
@@ -56,7 +73,10 @@ pub(crate) fn explain(ctx: &Ctx, job: &Job, error: Error) -> Error {
                 stage.name(),
                 job.out().display()
             );
-            Error::new(Code::FileCorrupt, message).with("file", file.display().to_string()).with("stage", stage.name()).with("task", task)
+            Error::new(Code::FileCorrupt, message)
+                .with("file", file.display().to_string())
+                .with("stage", stage.name())
+                .with("task", task)
         }
     }
 }
@@ -70,13 +90,19 @@ fn damaged(error: &Error) -> Option<PathBuf> {
 /// The task whose record is, or names, the file.
 fn maker(job: &Job, file: &Path) -> Option<(Stage, u32)> {
     job.stages().find_map(|stage| {
-        let inside = file.strip_prefix(job.directory(stage)).ok().map(|name| name.to_string_lossy().replace('\\', "/"));
+        let inside = file
+            .strip_prefix(job.directory(stage))
+            .ok()
+            .map(|name| name.to_string_lossy().replace('\\', "/"));
         // A stage whose tasks cannot be counted yet has no results.
         let tasks = job.tasks(stage).ok().flatten()?;
         (0..tasks).map(|task| (task, job.record(stage, task))).find_map(|(task, record)| {
             let made = file == record
                 || inside.as_ref().is_some_and(|name| {
-                    DoneRecord::load(&record).ok().flatten().is_some_and(|record| record.files.iter().any(|f| f.name == *name))
+                    DoneRecord::load(&record)
+                        .ok()
+                        .flatten()
+                        .is_some_and(|record| record.files.iter().any(|f| f.name == *name))
                 });
             made.then_some((stage, task))
         })

@@ -53,7 +53,12 @@ pub(crate) struct Resources {
 impl Resources {
     pub(crate) fn new(options: &RunOptions, base: &Path) -> Resources {
         let tokenizer = base.join(&options.tokenizer);
-        Resources { tokenizer, base: base.to_owned(), loaded: Once::default(), stop_words: Once::default() }
+        Resources {
+            tokenizer,
+            base: base.to_owned(),
+            loaded: Once::default(),
+            stop_words: Once::default(),
+        }
     }
 
     fn loaded(&self) -> Result<&Loaded> {
@@ -73,8 +78,11 @@ impl Resources {
     pub(crate) fn tokenizer_info(&self, options: &RunOptions) -> Result<TokenizerInfo> {
         let loaded = self.loaded()?;
         let encoder = &*loaded.encoder;
-        let special =
-            SpecialOptions { separator: options.separator.clone(), pad: options.pad_token.clone(), bos: options.bos_token.clone() };
+        let special = SpecialOptions {
+            separator: options.separator.clone(),
+            pad: options.pad_token.clone(),
+            bos: options.bos_token.clone(),
+        };
         let found = SpecialTokens::resolve(encoder, &special)?;
         if options.bos != Bos::None {
             found.require_bos(encoder)?;
@@ -83,7 +91,8 @@ impl Resources {
             found.require_pad(encoder)?;
         }
         let bos = found.bos.filter(|_| options.bos != Bos::None);
-        let largest = found.separator.iter().copied().chain(bos).chain(found.pad).max().unwrap_or(0);
+        let largest =
+            found.separator.iter().copied().chain(bos).chain(found.pad).max().unwrap_or(0);
         Ok(TokenizerInfo {
             digest: self.tokenizer_digest(options)?,
             encoder: encoder.name().to_owned(),
@@ -107,7 +116,11 @@ impl Resources {
                 (VectorSource::File, Some(file), _) => inputs.push(of_file("vectors", file)?),
                 (VectorSource::Onnx, _, Some(model)) => {
                     let digest = longweave_inference::model_digest(&self.base.join(model))?;
-                    inputs.push(InputDigest { name: "encoder".into(), path: model.clone(), digest });
+                    inputs.push(InputDigest {
+                        name: "encoder".into(),
+                        path: model.clone(),
+                        digest,
+                    });
                 }
                 _ => {}
             }
@@ -115,10 +128,14 @@ impl Resources {
         if !options.needs_keywords() {
             return Ok(inputs);
         }
-        if let (PredictorName::Precomputed, Some(file)) = (options.queries.predictor, &options.queries.file) {
+        if let (PredictorName::Precomputed, Some(file)) =
+            (options.queries.predictor, &options.queries.file)
+        {
             inputs.push(of_file("queries", file)?);
         }
-        if let (PredictorName::Onnx, Some(model)) = (options.queries.predictor, &options.queries.model) {
+        if let (PredictorName::Onnx, Some(model)) =
+            (options.queries.predictor, &options.queries.model)
+        {
             let digest = longweave_inference::model_digest(&self.base.join(model))?;
             inputs.push(InputDigest { name: "model".into(), path: model.clone(), digest });
         }
@@ -140,8 +157,14 @@ impl Resources {
 
     /// The keyword extractor.
     pub(crate) fn rake(&self, options: &RunOptions) -> Result<Rake> {
-        let list = self.stop_words.get(|| load_stop_words(&options.keywords.stop_words, &self.base))?.clone();
-        Ok(Rake::new(list, RakeOptions { min_score: options.keywords.min_score, ..RakeOptions::default() }))
+        let list = self
+            .stop_words
+            .get(|| load_stop_words(&options.keywords.stop_words, &self.base))?
+            .clone();
+        Ok(Rake::new(
+            list,
+            RakeOptions { min_score: options.keywords.min_score, ..RakeOptions::default() },
+        ))
     }
 
     /// The phrases that say nothing.
@@ -162,10 +185,17 @@ pub(crate) fn load_stop_words(name: &str, base: &Path) -> Result<StopList> {
     let path = base.join(name);
     let text = match std::fs::read_to_string(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let message = format!("`keywords.stopWords` is neither `smart` nor `fox`, and there is no file {}", path.display());
-            return Err(Error::new(Code::InputNotFound, message).with("file", path.display().to_string()));
+            let message = format!(
+                "`keywords.stopWords` is neither `smart` nor `fox`, and there is no file {}",
+                path.display()
+            );
+            return Err(
+                Error::new(Code::InputNotFound, message).with("file", path.display().to_string())
+            );
         }
         other => other.at("read", &path)?,
     };
-    Ok(StopList::from_words(text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'))))
+    Ok(StopList::from_words(
+        text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')),
+    ))
 }

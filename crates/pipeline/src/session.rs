@@ -98,7 +98,9 @@ impl Session {
         let thread = {
             let (events, finish) = (Arc::clone(&events), Arc::clone(&finish));
             let body = move || {
-                let outcome = driver::guarded(|| run(&ctx, options, mode, &events, &inputs, &demands)).map_err(Arc::new);
+                let outcome =
+                    driver::guarded(|| run(&ctx, options, mode, &events, &inputs, &demands))
+                        .map_err(Arc::new);
                 // Whoever still pushes or pulls is told by the channels' closing.
                 drop((inputs, demands));
                 events.end();
@@ -130,7 +132,11 @@ impl Session {
     }
 
     /// Hands over documents; calls back once they are spooled.
-    pub fn push(&self, documents: Vec<PushedDocument>, callback: impl FnOnce(Result<()>) + Send + 'static) {
+    pub fn push(
+        &self,
+        documents: Vec<PushedDocument>,
+        callback: impl FnOnce(Result<()>) + Send + 'static,
+    ) {
         self.send(|done| Input::Documents(documents, done), Box::new(callback));
     }
 
@@ -143,7 +149,10 @@ impl Session {
         let guard = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = guard.as_ref() else {
             drop(guard);
-            return callback(Err(Error::new(Code::OptionsInvalid, "documents can be pushed only into a run whose `corpus` is null")));
+            return callback(Err(Error::new(
+                Code::OptionsInvalid,
+                "documents can be pushed only into a run whose `corpus` is null",
+            )));
         };
         let refused = sender.send(make(callback)).err();
         drop(guard);
@@ -169,7 +178,10 @@ impl Session {
     }
 
     /// Calls back with the summary as JSON once the run has ended.
-    pub fn finished(&self, callback: impl FnOnce(std::result::Result<String, Arc<Error>>) + Send + 'static) {
+    pub fn finished(
+        &self,
+        callback: impl FnOnce(std::result::Result<String, Arc<Error>>) + Send + 'static,
+    ) {
         let mut finish = self.finish.lock().unwrap_or_else(PoisonError::into_inner);
         match finish.outcome.clone() {
             Some(outcome) => {
@@ -216,7 +228,9 @@ fn run(
     let out: PathBuf = match (&options.output.directory, &temporary) {
         (Some(directory), _) => directory.into(),
         (None, Some(temporary)) => temporary.path().to_owned(),
-        (None, None) => return Err(Error::new(Code::OptionsInvalid, "`output.directory` must be given")),
+        (None, None) => {
+            return Err(Error::new(Code::OptionsInvalid, "`output.directory` must be given"));
+        }
     };
     let _spool = if options.corpus.is_none() {
         Job::check_before_input(&options, &out)?;
@@ -240,7 +254,8 @@ fn run(
             }
         }
     }
-    serde_json::to_string(&summary).map_err(|e| Error::new(Code::Internal, format!("the summary as JSON: {e}")))
+    serde_json::to_string(&summary)
+        .map_err(|e| Error::new(Code::Internal, format!("the summary as JSON: {e}")))
 }
 
 /// Runs the stages that the mode asks for, telling warnings before and after.
@@ -271,7 +286,12 @@ fn wait<T>(ctx: &Ctx, receiver: &Receiver<T>) -> Result<Option<T>> {
 }
 
 /// Spools what is pushed and makes it the run's corpus; the lock keeps other runs over the same work directory from replacing it.
-fn spool(ctx: &Ctx, options: &mut RunOptions, out: &Path, inputs: &Receiver<Input>) -> Result<Lock> {
+fn spool(
+    ctx: &Ctx,
+    options: &mut RunOptions,
+    out: &Path,
+    inputs: &Receiver<Input>,
+) -> Result<Lock> {
     let lock = Spool::lock(options, out)?;
     let mut spool = Spool::create(options, out)?;
     loop {

@@ -100,12 +100,16 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
     let mut reader = SequenceReader::open(out)?;
     let sequences = reader.len();
     if sequence >= sequences {
-        let message = format!("{} has {sequences} sequences, numbered from 0; there is no sequence {sequence}", out.display());
+        let message = format!(
+            "{} has {sequences} sequences, numbered from 0; there is no sequence {sequence}",
+            out.display()
+        );
         return Err(Error::new(Code::SequenceUnknown, message).with("sequence", sequence));
     }
     let record = reader.get(sequence)?;
     // The held-out documents' output is a folder of its own inside the run's.
-    let holdout = out.file_name().is_some_and(|n| n == folder(Part::HeldOut)) && !out.join("run.json").exists();
+    let holdout = out.file_name().is_some_and(|n| n == folder(Part::HeldOut))
+        && !out.join("run.json").exists();
     let run = if holdout { out.parent().unwrap_or(out) } else { out };
     let job = Job::open(run);
     let encoder = match (&options.tokenizer, &job) {
@@ -118,7 +122,13 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
     for (i, ((&start, &len), &offset)) in places.enumerate() {
         let end = start.saturating_add(len.min(options.words)) as usize;
         let ids = record.input_ids.get(start as usize..end).ok_or_else(|| {
-            Error::new(Code::FileCorrupt, format!("sequence {sequence} has a piece beyond its end; check {} with `verify`", out.display()))
+            Error::new(
+                Code::FileCorrupt,
+                format!(
+                    "sequence {sequence} has a piece beyond its end; check {} with `verify`",
+                    out.display()
+                ),
+            )
         })?;
         let text = encoder.as_ref().map(|e| e.decode(ids)).transpose()?;
         pieces.push(ShownPiece {
@@ -132,7 +142,14 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
             pass: None,
         });
     }
-    let mut shown = Shown { sequence, sequences, length: record.input_ids.len() as u32, n_tokens: record.n_tokens, pieces, why: None };
+    let mut shown = Shown {
+        sequence,
+        sequences,
+        length: record.input_ids.len() as u32,
+        n_tokens: record.n_tokens,
+        pieces,
+        why: None,
+    };
     if options.why {
         let part = if holdout { Part::HeldOut } else { Part::Main };
         why(&job?, part, sequence, &mut shown)?;
@@ -150,10 +167,13 @@ fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
     for (piece, shown) in planned.pieces.iter().zip(&mut shown.pieces) {
         let group = piece.group.index();
         let keyword = groups.keywords[group];
-        let documents = index.as_ref().filter(|_| !keyword.is_none()).map(|i| i.postings(keyword).len() as u64);
-        shown.pass = Some(Pass { epoch: groups.epochs[group], round: groups.rounds[group], documents });
+        let documents =
+            index.as_ref().filter(|_| !keyword.is_none()).map(|i| i.postings(keyword).len() as u64);
+        shown.pass =
+            Some(Pass { epoch: groups.epochs[group], round: groups.rounds[group], documents });
     }
-    let phrase = planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));
+    let phrase =
+        planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));
     let text = match planned.rule {
         Rule::Group => format!("one group filled the sequence. {}", job.options().method_sentence()),
         Rule::Next => {
@@ -163,6 +183,13 @@ fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
         Rule::Pad => "one group's rest, padded (fill: pad)".to_owned(),
         Rule::Last => "what was open at the end of the epoch, padded (lastFill: pad)".to_owned(),
     };
-    shown.why = Some(Why { rule: planned.rule, text, phrase, epoch: planned.epoch, round: planned.round, seed: job.options().seed });
+    shown.why = Some(Why {
+        rule: planned.rule,
+        text,
+        phrase,
+        epoch: planned.epoch,
+        round: planned.round,
+        seed: job.options().seed,
+    });
     Ok(())
 }

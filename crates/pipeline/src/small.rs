@@ -26,7 +26,10 @@ impl KeywordExtractor {
     /// From `{stopWords, minScore}` as JSON.
     pub fn new(options: &str) -> Result<KeywordExtractor> {
         let ExtractorOptions { stop_words, min_score } = from_json("the options of Rake", options)?;
-        let rake = Rake::new(load_stop_words(&stop_words, Path::new(""))?, RakeOptions { min_score, ..RakeOptions::default() });
+        let rake = Rake::new(
+            load_stop_words(&stop_words, Path::new(""))?,
+            RakeOptions { min_score, ..RakeOptions::default() },
+        );
         let scratch = rake.scratch();
         Ok(KeywordExtractor { rake, scratch })
     }
@@ -34,7 +37,9 @@ impl KeywordExtractor {
     /// Normalised phrases with their scores, best first, ties in byte order.
     pub fn extract(&mut self, text: &str) -> Vec<(String, f64)> {
         let mut found = Vec::new();
-        self.rake.extract(&mut self.scratch, text, |phrase, score| found.push((phrase.to_owned(), score)));
+        self.rake.extract(&mut self.scratch, text, |phrase, score| {
+            found.push((phrase.to_owned(), score))
+        });
         found.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         found
     }

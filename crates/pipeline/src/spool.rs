@@ -41,7 +41,12 @@ impl Spool {
 
     pub(crate) fn push(&mut self, document: &PushedDocument) -> Result<()> {
         let queries: Vec<&str> = document.queries.iter().map(String::as_str).collect();
-        self.writer.push(document.id.as_deref(), &document.text, document.source.as_deref(), &queries)
+        self.writer.push(
+            document.id.as_deref(),
+            &document.text,
+            document.source.as_deref(),
+            &queries,
+        )
     }
 
     /// Puts the files in place and makes them the corpus of `options`. Their times follow from their content, so that the same
@@ -49,8 +54,14 @@ impl Spool {
     pub(crate) fn finish(self, options: &mut RunOptions) -> Result<()> {
         for path in self.writer.finish()? {
             let (_, xxh3, _) = checksum_file(&path)?;
-            let time = UNIX_EPOCH + Duration::from_secs(1_000_000_000 + (xxh3 >> 36)) + Duration::from_nanos(xxh3 & 0x1fff_ffff);
-            File::options().append(true).open(&path).and_then(|f| f.set_modified(time)).at("write", &path)?;
+            let time = UNIX_EPOCH
+                + Duration::from_secs(1_000_000_000 + (xxh3 >> 36))
+                + Duration::from_nanos(xxh3 & 0x1fff_ffff);
+            File::options()
+                .append(true)
+                .open(&path)
+                .and_then(|f| f.set_modified(time))
+                .at("write", &path)?;
         }
         options.corpus = Some(vec![self.directory.to_string_lossy().into_owned()]);
         options.corpus_root = None;

@@ -90,7 +90,11 @@ impl Stage {
     pub fn parse(name: &str) -> Result<Stage> {
         Stage::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| {
             let names = Stage::ALL.map(Stage::name).join(", ");
-            Error::new(Code::StageUnknown, format!("there is no stage `{name}`; the stages are {names}")).with("stage", name)
+            Error::new(
+                Code::StageUnknown,
+                format!("there is no stage `{name}`; the stages are {names}"),
+            )
+            .with("stage", name)
         })
     }
 
@@ -98,7 +102,9 @@ impl Stage {
     pub const fn unit(self) -> &'static str {
         match self {
             Stage::Spool | Stage::Scan | Stage::Seal => "bytes",
-            Stage::Ingest | Stage::Documents | Stage::Predict | Stage::Extract | Stage::Embed => "documents",
+            Stage::Ingest | Stage::Documents | Stage::Predict | Stage::Extract | Stage::Embed => {
+                "documents"
+            }
             Stage::Scatter => "tokens",
             Stage::Pack => "sequences",
             Stage::Vectors | Stage::Neighbours => "vectors",
@@ -122,7 +128,14 @@ impl Stage {
             Stage::Plan => &[Stage::Documents, Stage::Embed, Stage::Index, Stage::Neighbours],
             Stage::Route => &[Stage::Ingest, Stage::Documents, Stage::Plan],
             Stage::Scatter => &[Stage::Ingest, Stage::Route],
-            Stage::Pack => &[Stage::Ingest, Stage::Documents, Stage::Index, Stage::Plan, Stage::Route, Stage::Scatter],
+            Stage::Pack => &[
+                Stage::Ingest,
+                Stage::Documents,
+                Stage::Index,
+                Stage::Plan,
+                Stage::Route,
+                Stage::Scatter,
+            ],
             Stage::Report => &[Stage::Ingest, Stage::Documents, Stage::Index, Stage::Plan],
             Stage::Seal => &[Stage::Report, Stage::Pack],
         }

@@ -158,7 +158,10 @@ pub fn status(out: &Path) -> Result<Status> {
     let told = job.log.read();
     let fresh: Vec<Progress> = watch::read(out).into_iter().filter(|p| speaks(p, now)).collect();
     let history = History::of(&told, now);
-    let stages = job.stages().map(|stage| stage_status(&job, stage, &history, &fresh)).collect::<Result<Vec<_>>>()?;
+    let stages = job
+        .stages()
+        .map(|stage| stage_status(&job, stage, &history, &fresh))
+        .collect::<Result<Vec<_>>>()?;
     let driver = Lock::holder(&Job::driver_file(out)).filter(|holder| lives(holder, &fresh));
     let working = driver.is_some() || !fresh.is_empty() || stages.iter().any(|s| s.running > 0);
     let state = if stages.iter().all(|s| s.state == StageState::Done) {
@@ -168,7 +171,8 @@ pub fn status(out: &Path) -> Result<Status> {
     } else {
         ended(&told)
     };
-    let left = |s: &StageStatus| if s.state == StageState::Done { Some(0.0) } else { s.eta_seconds };
+    let left =
+        |s: &StageStatus| if s.state == StageState::Done { Some(0.0) } else { s.eta_seconds };
     Ok(Status {
         directory: out.display().to_string(),
         work: job.work().display().to_string(),
@@ -197,10 +201,17 @@ fn speaks(progress: &Progress, now: f64) -> bool {
 
 /// Whether a holder works: it lives here, or from another machine said a moment ago how far it is.
 fn lives(holder: &Holder, fresh: &[Progress]) -> bool {
-    holder.alive.unwrap_or_else(|| fresh.iter().any(|p| p.host == holder.host && p.process == holder.process))
+    holder.alive.unwrap_or_else(|| {
+        fresh.iter().any(|p| p.host == holder.host && p.process == holder.process)
+    })
 }
 
-fn stage_status(job: &Job, stage: Stage, history: &History, fresh: &[Progress]) -> Result<StageStatus> {
+fn stage_status(
+    job: &Job,
+    stage: Stage,
+    history: &History,
+    fresh: &[Progress],
+) -> Result<StageStatus> {
     let tasks = match job.tasks(stage) {
         Err(e) if e.code() == Code::StageNotReady => None,
         other => other?,
@@ -229,7 +240,8 @@ fn stage_status(job: &Job, stage: Stage, history: &History, fresh: &[Progress]) 
         _ if ready => StageState::Open,
         _ => StageState::Waiting,
     };
-    let at_work: Vec<&Progress> = fresh.iter().filter(|p| p.stage == stage && state != StageState::Done).collect();
+    let at_work: Vec<&Progress> =
+        fresh.iter().filter(|p| p.stage == stage && state != StageState::Done).collect();
     let units = |tasks: &[u32]| match driver::units(job, stage, tasks) {
         Err(e) if e.code() == Code::StageNotReady => Ok(None),
         other => other.map(Some),
@@ -237,13 +249,19 @@ fn stage_status(job: &Job, stage: Stage, history: &History, fresh: &[Progress]) 
     let all: Vec<u32> = (0..tasks.unwrap_or(0)).collect();
     let units_total = if tasks.is_some() { units(&all)? } else { None };
     let running_units: u64 = at_work.iter().map(|p| p.running).sum();
-    let units_done = if tasks.is_some() { units(&done)? } else { None }.zip(units_total).map(|(d, t)| (d + running_units).min(t));
+    let units_done = if tasks.is_some() { units(&done)? } else { None }
+        .zip(units_total)
+        .map(|(d, t)| (d + running_units).min(t));
     let seconds = history.worked(Some(stage));
     let of_log = || {
-        let units = units(&done.iter().copied().filter(|&t| history.ended(stage, t)).collect::<Vec<_>>()).ok().flatten()?;
+        let units =
+            units(&done.iter().copied().filter(|&t| history.ended(stage, t)).collect::<Vec<_>>())
+                .ok()
+                .flatten()?;
         (units > 0 && seconds > 0.0).then(|| units as f64 / seconds)
     };
-    let said: f64 = at_work.iter().filter(|p| p.seconds > 0.0).map(|p| p.done as f64 / p.seconds).sum();
+    let said: f64 =
+        at_work.iter().filter(|p| p.seconds > 0.0).map(|p| p.done as f64 / p.seconds).sum();
     let rate = if said > 0.0 { Some(said) } else { of_log() };
     let left = units_total.zip(units_done).map(|(total, done)| (total - done) as f64);
     let eta_seconds = match state {
@@ -284,7 +302,9 @@ fn last(told: &[Told], event: &str) -> Option<Said> {
 
 /// How the last process to work on the run ended, where nobody works on it any more.
 fn ended(told: &[Told]) -> RunState {
-    let line = told.iter().rfind(|l| l.event == "end" || (l.event == "run" && l.mode.as_deref() != Some("prepare")));
+    let line = told
+        .iter()
+        .rfind(|l| l.event == "end" || (l.event == "run" && l.mode.as_deref() != Some("prepare")));
     match line.map(|line| (line.event.as_str(), line.outcome)) {
         None => RunState::Prepared,
         Some(("end", Some(Outcome::Failed))) => RunState::Failed,
@@ -306,7 +326,9 @@ impl History {
         let (mut spans, mut ended): (HashMap<Stage, Vec<_>>, _) = (HashMap::new(), HashSet::new());
         let mut open: HashMap<(Stage, u32, u32), f64> = HashMap::new();
         for line in told {
-            let (Some(stage), Some(task), Some(state)) = (line.stage, line.task, line.state) else { continue };
+            let (Some(stage), Some(task), Some(state)) = (line.stage, line.task, line.state) else {
+                continue;
+            };
             let key = (stage, task, line.process);
             if state == Progressing::Started {
                 open.insert(key, line.at());
@@ -320,7 +342,8 @@ impl History {
             }
         }
         // What was begun and not ended either runs, or its process died some time after its last word.
-        let last_word = |process: u32| told.iter().rfind(|l| l.process == process).map_or(now, Told::at);
+        let last_word =
+            |process: u32| told.iter().rfind(|l| l.process == process).map_or(now, Told::at);
         for ((stage, _, process), start) in open {
             let end = if works(process) { now } else { last_word(process) };
             spans.entry(stage).or_default().push((start, end));
@@ -335,7 +358,8 @@ impl History {
     /// Seconds in which a stage, or any, was worked on: spans that overlap count once.
     fn worked(&self, stage: Option<Stage>) -> f64 {
         let wanted = self.spans.iter().filter(|(of, _)| stage.is_none_or(|stage| **of == stage));
-        let mut spans: Vec<(f64, f64)> = wanted.flat_map(|(_, spans)| spans.iter().copied()).collect();
+        let mut spans: Vec<(f64, f64)> =
+            wanted.flat_map(|(_, spans)| spans.iter().copied()).collect();
         spans.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (mut total, mut until) = (0.0, f64::MIN);
         for (start, end) in spans {
@@ -360,7 +384,11 @@ mod tests {
     #[test]
     fn seconds_worked_count_once_where_tasks_overlap_and_end_where_a_process_died() {
         let task = |second, task, state: &str, seconds: f64| {
-            line(second, "task", json!({ "stage": "ingest", "task": task, "state": state, "seconds": seconds }))
+            line(
+                second,
+                "task",
+                json!({ "stage": "ingest", "task": task, "state": state, "seconds": seconds }),
+            )
         };
         let mut told = vec![
             task(0, 0, "started", 0.0),
@@ -388,7 +416,10 @@ mod tests {
             (vec![begin("prepare"), end("done")], RunState::Prepared),
             (vec![begin("run"), stage()], RunState::Killed),
             (vec![begin("run"), stage(), end("failed")], RunState::Failed),
-            (vec![begin("run"), stage(), end("failed"), begin("run"), end("cancelled")], RunState::Interrupted),
+            (
+                vec![begin("run"), stage(), end("failed"), begin("run"), end("cancelled")],
+                RunState::Interrupted,
+            ),
             (vec![begin("plan"), stage(), end("done")], RunState::Stopped),
         ] {
             assert_eq!(ended(&told), expected, "{told:?}");

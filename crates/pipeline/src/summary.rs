@@ -164,7 +164,8 @@ pub struct Shares {
 
 impl Shares {
     fn of(stats: &PlanStats, length: u32) -> Shares {
-        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let share =
+            |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let tokens = &stats.tokens;
         Shares {
             single_keyword: share(tokens.in_single_keyword_sequences, tokens.in_sequences),
@@ -180,10 +181,13 @@ impl Shares {
 /// What is worth saying before the work begins.
 pub(crate) fn warnings_of_preparation(job: &Job) -> Vec<String> {
     let tokenizer = &job.file.tokenizer;
-    let fallback = tokenizer
-        .fallback
-        .as_ref()
-        .map(|why| format!("{} is read by the slower, exact encoder {}: {why}", job.options().tokenizer, tokenizer.encoder));
+    let fallback = tokenizer.fallback.as_ref().map(|why| {
+        format!(
+            "{} is read by the slower, exact encoder {}: {why}",
+            job.options().tokenizer,
+            tokenizer.encoder
+        )
+    });
     fallback.into_iter().collect()
 }
 
@@ -215,9 +219,19 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
         return Ok(summary);
     }
     if let Some(record) = job.done(Stage::Documents, 0)? {
-        let DocumentCounts { rows, accepted, empty, rejected, bytes, tokens, renamed } = counts(&record)?;
+        let DocumentCounts { rows, accepted, empty, rejected, bytes, tokens, renamed } =
+            counts(&record)?;
         let files = job.file.inventory.files.len() as u64;
-        summary.corpus = Some(Corpus { files, rows, documents: accepted, empty, rejected, renamed, bytes, tokens });
+        summary.corpus = Some(Corpus {
+            files,
+            rows,
+            documents: accepted,
+            empty,
+            rejected,
+            renamed,
+            bytes,
+            tokens,
+        });
     }
     if options.needs_keywords() {
         summary.predictor = predictor(job)?;
@@ -255,7 +269,12 @@ fn predictor(job: &Job) -> Result<Option<Predictor>> {
         let used = &record.counts["predictor"];
         let text = |name: &str| used[name].as_str().map(str::to_owned);
         let Some(name) = text("name") else { continue };
-        let predictor = found.get_or_insert_with(|| Predictor { name, devices: Vec::new(), model: text("layout"), warning: None });
+        let predictor = found.get_or_insert_with(|| Predictor {
+            name,
+            devices: Vec::new(),
+            model: text("layout"),
+            warning: None,
+        });
         predictor.devices.extend(text("device"));
         predictor.warning = predictor.warning.take().or_else(|| text("warning"));
     }
@@ -278,7 +297,10 @@ fn vectors(job: &Job) -> Result<Vectors> {
     if job.options().has(Stage::Embed) {
         for record in job.all_done(Stage::Embed)? {
             found.devices.extend(record.counts["device"].as_str().map(str::to_owned));
-            found.warning = found.warning.take().or_else(|| record.counts["warning"].as_str().map(str::to_owned));
+            found.warning = found
+                .warning
+                .take()
+                .or_else(|| record.counts["warning"].as_str().map(str::to_owned));
         }
         found.devices.sort();
         found.devices.dedup();
@@ -288,15 +310,17 @@ fn vectors(job: &Job) -> Result<Vectors> {
 
 fn neighbours(job: &Job) -> Result<Option<Neighbours>> {
     let Some(record) = job.done(Stage::Neighbours, 0)? else { return Ok(None) };
-    let NeighbourCounts { search, vectors, k, found, sampled, expected, recalled } = counts(&record)?;
+    let NeighbourCounts { search, vectors, k, found, sampled, expected, recalled } =
+        counts(&record)?;
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
     let recall = (sampled > 0).then(|| if expected == 0 { 1.0 } else { share(recalled, expected) });
     Ok(Some(Neighbours { search, k, mean: share(found, vectors), recall, sampled }))
 }
 
 fn keywords(job: &Job) -> Result<Keywords> {
-    let sum =
-        |stage: Stage, name: &str| -> Result<u64> { Ok(job.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum()) };
+    let sum = |stage: Stage, name: &str| -> Result<u64> {
+        Ok(job.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum())
+    };
     Ok(Keywords {
         with_query: sum(Stage::Predict, "documents")?,
         with_candidate: sum(Stage::Extract, "documents")?,
@@ -315,7 +339,10 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
     let mut warnings: Vec<String> = of_predictor.chain(of_vectors).collect();
     let Some(corpus) = &summary.corpus else { return warnings };
     if corpus.rejected > 0 {
-        warnings.push(format!("{} of {} rows were rejected; rejects.jsonl says which and why", corpus.rejected, corpus.rows));
+        warnings.push(format!(
+            "{} of {} rows were rejected; rejects.jsonl says which and why",
+            corpus.rejected, corpus.rows
+        ));
     }
     if let Some(keywords) = &summary.keywords
         && keywords.with_keyword * 2 < corpus.documents
@@ -326,7 +353,8 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
             keywords.with_keyword, corpus.documents
         ));
     }
-    if let (Some(plan), Some(shares), MethodOptions::Quest(_)) = (&summary.plan, &summary.shares, &job.options().method)
+    if let (Some(plan), Some(shares), MethodOptions::Quest(_)) =
+        (&summary.plan, &summary.shares, &job.options().method)
         && (plan.rules.next + plan.rules.last) * 2 > plan.sequences
         && shares.single_keyword < 0.1
     {
@@ -339,16 +367,23 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
             shares.groups_per_sequence
         ));
     }
-    if let Some(recall) = summary.neighbours.as_ref().and_then(|n| n.recall).filter(|&recall| recall < 0.8) {
+    if let Some(recall) =
+        summary.neighbours.as_ref().and_then(|n| n.recall).filter(|&recall| recall < 0.8)
+    {
         warnings.push(format!(
             "inverted lists found only {} of the nearest neighbours, counted on a sample; more `neighbours.probes` find more, `neighbours.search: exact` all",
             percent(recall)
         ));
     }
     if let Some(vectors) = summary.vectors.as_ref().filter(|v| v.without > v.vectors) {
-        warnings.push(format!("only {} of {} documents or chunks have a vector", vectors.vectors, vectors.vectors + vectors.without));
+        warnings.push(format!(
+            "only {} of {} documents or chunks have a vector",
+            vectors.vectors,
+            vectors.vectors + vectors.without
+        ));
     }
-    if let (Some(plan), MethodOptions::Knn(_) | MethodOptions::Nextlong(_)) = (&summary.plan, &job.options().method)
+    if let (Some(plan), MethodOptions::Knn(_) | MethodOptions::Nextlong(_)) =
+        (&summary.plan, &job.options().method)
         && (plan.rules.next + plan.rules.last) * 2 > plan.sequences
     {
         let k = job.options().neighbour_depth().unwrap_or(0);
@@ -373,7 +408,10 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
             ));
         }
         if plan.sequences_missing > 0 {
-            warnings.push(format!("`tokens` asked for {} sequences more than `maxUses` and the pool allow", plan.sequences_missing));
+            warnings.push(format!(
+                "`tokens` asked for {} sequences more than `maxUses` and the pool allow",
+                plan.sequences_missing
+            ));
         }
     }
     warnings
@@ -383,7 +421,9 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
 pub(crate) fn lasting_counts(summary: &Summary) -> Value {
     let mut value = serde_json::to_value(summary).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
-        for name in ["seconds", "directory", "warnings", "version", "format", "length", "method", "encoder"] {
+        for name in
+            ["seconds", "directory", "warnings", "version", "format", "length", "method", "encoder"]
+        {
             map.remove(name);
         }
     }

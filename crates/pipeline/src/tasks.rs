@@ -54,8 +54,16 @@ pub fn list(job: &Job) -> Result<Vec<StageInfo>> {
             };
             let gpus = u32::from(device.starts_with("cuda"));
             let resources = TaskResources { threads, memory_bytes: job.options().memory, gpus };
-            let command = format!("longweave stage {} --run {} --task", stage.name(), job.out().display());
-            Ok(StageInfo { stage, tasks, done, depends_on: job.inputs(stage).collect(), resources, command })
+            let command =
+                format!("longweave stage {} --run {} --task", stage.name(), job.out().display());
+            Ok(StageInfo {
+                stage,
+                tasks,
+                done,
+                depends_on: job.inputs(stage).collect(),
+                resources,
+                command,
+            })
         })
         .collect()
 }
@@ -66,7 +74,8 @@ pub fn list(job: &Job) -> Result<Vec<StageInfo>> {
 pub fn select(job: &Job, stage: Stage, selection: &str) -> Result<Vec<u32>> {
     if !job.stages().any(|s| s == stage) {
         let names: Vec<&str> = job.stages().map(Stage::name).collect();
-        let message = format!("this run has no stage {}; it has {}", stage.name(), names.join(", "));
+        let message =
+            format!("this run has no stage {}; it has {}", stage.name(), names.join(", "));
         return Err(Error::new(Code::StageUnknown, message).with("stage", stage.name()));
     }
     for input in job.inputs(stage) {
@@ -78,7 +87,9 @@ pub fn select(job: &Job, stage: Stage, selection: &str) -> Result<Vec<u32>> {
             "`{selection}` names no tasks of stage {}: give 17, 3..9, shard:K/N with K < N, or all; it has {tasks}, numbered from 0",
             stage.name()
         );
-        Error::new(Code::StageUnknown, message).with("stage", stage.name()).with("selection", selection)
+        Error::new(Code::StageUnknown, message)
+            .with("stage", stage.name())
+            .with("selection", selection)
     };
     let number = |text: &str| text.parse::<u32>().map_err(|_| bad());
     if selection == "all" {

@@ -15,8 +15,11 @@ impl TemporaryDirectory {
     pub(crate) fn create() -> Result<TemporaryDirectory> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-        let path = std::env::temp_dir().join(format!("longweave-{}-{number}-{time}", std::process::id()));
+        let time = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos());
+        let path =
+            std::env::temp_dir().join(format!("longweave-{}-{number}-{time}", std::process::id()));
         std::fs::create_dir(&path).map_err(|e| Error::io(&e, "create", &path))?;
         Ok(TemporaryDirectory { path })
     }

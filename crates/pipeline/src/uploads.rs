@@ -25,8 +25,12 @@ pub(crate) struct ObjectRecord {
 
 /// The objects of a pack task's record, one for each of its files.
 pub(crate) fn objects(record: &DoneRecord) -> Result<Vec<ObjectRecord>> {
-    serde_json::from_value(record.counts["objects"].clone())
-        .map_err(|e| Error::new(Code::FileCorrupt, format!("a record of an uploaded shard does not tell its objects: {e}")))
+    serde_json::from_value(record.counts["objects"].clone()).map_err(|e| {
+        Error::new(
+            Code::FileCorrupt,
+            format!("a record of an uploaded shard does not tell its objects: {e}"),
+        )
+    })
 }
 
 fn set_objects(record: &mut DoneRecord, objects: &[ObjectRecord]) {
@@ -54,14 +58,19 @@ impl Uploads {
     pub(crate) fn refuse_other_objects(&self) -> Result<()> {
         let found = self.remote.first(&self.to).map_err(|e| match e.code() {
             Code::InputNotFound => {
-                let message = format!("cannot write {}: there is no such bucket; create it, or name another", self.to);
+                let message = format!(
+                    "cannot write {}: there is no such bucket; create it, or name another",
+                    self.to
+                );
                 Error::new(Code::OutputDenied, message).with("option", "output.upload")
             }
             _ => e,
         })?;
         let Some(object) = found else { return Ok(()) };
-        let message =
-            format!("{} holds objects that are not this run's ({object}); choose another `output.upload`, or remove them", self.to);
+        let message = format!(
+            "{} holds objects that are not this run's ({object}); choose another `output.upload`, or remove them",
+            self.to
+        );
         Err(Error::new(Code::OutputExists, message).with("file", object.to_string()))
     }
 
@@ -80,7 +89,10 @@ impl Uploads {
             if objects[i].etag.is_empty() {
                 let FileRecord { name, xxh3, .. } = &record.files[i];
                 let state = staging.directory.join(format!("upload-{i}.json"));
-                objects[i].etag = self.remote.upload(ctx, &staging.files().join(name), xxh3, &self.to.join(name), &state)?.etag;
+                objects[i].etag = self
+                    .remote
+                    .upload(ctx, &staging.files().join(name), xxh3, &self.to.join(name), &state)?
+                    .etag;
                 set_objects(&mut record, &objects);
                 record.write(&staging.record())?;
             }
@@ -116,18 +128,25 @@ impl Uploads {
         if records.is_empty() && sealed.is_none() {
             return Ok(());
         }
-        let listed: BTreeMap<String, Stat> =
-            self.remote.list(&self.to)?.into_iter().filter_map(|(object, stat)| Some((object.below(&self.to)?.to_owned(), stat))).collect();
+        let listed: BTreeMap<String, Stat> = self
+            .remote
+            .list(&self.to)?
+            .into_iter()
+            .filter_map(|(object, stat)| Some((object.below(&self.to)?.to_owned(), stat)))
+            .collect();
         for (task, record) in records {
             let same = |a: &str, b: &str| a.trim_matches('"') == b.trim_matches('"');
             let stands = |(file, object): (&FileRecord, &ObjectRecord)| {
-                listed.get(&file.name).is_some_and(|stat| stat.bytes == file.bytes && same(&stat.etag, &object.etag))
+                listed
+                    .get(&file.name)
+                    .is_some_and(|stat| stat.bytes == file.bytes && same(&stat.etag, &object.etag))
             };
             if !record.files.iter().zip(&objects(&record)?).all(stands) {
                 remove(&job.record(Stage::Pack, task))?;
             }
         }
-        let stands = |file: &FileRecord| listed.get(&file.name).is_some_and(|stat| stat.bytes == file.bytes);
+        let stands =
+            |file: &FileRecord| listed.get(&file.name).is_some_and(|stat| stat.bytes == file.bytes);
         if sealed.is_some_and(|record| !record.files.iter().all(stands)) {
             remove(&job.record(Stage::Seal, 0))?;
         }
@@ -140,12 +159,19 @@ impl Uploads {
         let state = job.out().join(".state");
         let prefix = format!("{}-", Stage::Pack.name());
         for directory in below(&state)? {
-            if directory == own || !directory.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)) {
+            if directory == own
+                || !directory
+                    .file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+            {
                 continue;
             }
             for staging in below(&directory.join("staged"))? {
                 for file in below(&staging)? {
-                    if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("upload-")) {
+                    if file
+                        .file_name()
+                        .is_some_and(|name| name.to_string_lossy().starts_with("upload-"))
+                    {
                         self.remote.give_up_upload(&file)?;
                     }
                 }
@@ -167,7 +193,10 @@ pub(crate) fn after(job: &Job, task: u32) {
 fn below(directory: &Path) -> Result<BTreeSet<PathBuf>> {
     match fs::read_dir(directory) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        entries => entries.at("open", directory)?.map(|entry| entry.at("read", directory).map(|e| e.path())).collect(),
+        entries => entries
+            .at("open", directory)?
+            .map(|entry| entry.at("read", directory).map(|e| e.path()))
+            .collect(),
     }
 }
 
@@ -214,7 +243,11 @@ impl Staging {
     }
 
     /// Writes the files with `write` and the record that they are whole.
-    fn fill(&self, ctx: &Ctx, write: impl FnOnce(&Path) -> Result<DoneRecord>) -> Result<DoneRecord> {
+    fn fill(
+        &self,
+        ctx: &Ctx,
+        write: impl FnOnce(&Path) -> Result<DoneRecord>,
+    ) -> Result<DoneRecord> {
         let files = self.files();
         if files.exists() {
             fs::remove_dir_all(&files).at("remove", &files)?;

@@ -36,7 +36,12 @@ impl Counters {
     pub(crate) fn now() -> Counters {
         let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
         let field = |name| number_after(&text, name);
-        Counters { read: field("rchar:"), written: field("wchar:"), disk_read: field("read_bytes:"), disk_written: field("write_bytes:") }
+        Counters {
+            read: field("rchar:"),
+            written: field("wchar:"),
+            disk_read: field("read_bytes:"),
+            disk_written: field("write_bytes:"),
+        }
     }
 
     /// What was used since; `stage_peak` is the largest resident memory seen meanwhile.

@@ -70,7 +70,15 @@ pub(crate) struct StageProgress {
 impl StageProgress {
     pub(crate) fn new(events: &Arc<Events>, stage: Stage, total: u64) -> StageProgress {
         let (done, running) = (AtomicU64::new(0), AtomicU64::new(0));
-        StageProgress { events: Arc::clone(events), stage, total, after: events.after(), done, running, began: Instant::now() }
+        StageProgress {
+            events: Arc::clone(events),
+            stage,
+            total,
+            after: events.after(),
+            done,
+            running,
+            began: Instant::now(),
+        }
     }
 
     pub(crate) fn seconds(&self) -> f64 {
@@ -92,7 +100,15 @@ impl StageProgress {
         let (eta_seconds, run_eta_seconds) = self.left();
         let StageProgress { stage, total, .. } = *self;
         let seconds = self.events.seconds();
-        self.events.send(Event::Progress { stage, done: self.done(), total, unit: stage.unit(), seconds, eta_seconds, run_eta_seconds });
+        self.events.send(Event::Progress {
+            stage,
+            done: self.done(),
+            total,
+            unit: stage.unit(),
+            seconds,
+            eta_seconds,
+            run_eta_seconds,
+        });
     }
 
     fn told(&self) -> Progress {
@@ -117,7 +133,8 @@ impl StageProgress {
 /// Seconds that the rest of `total` units takes where `done` took `seconds`; `None` where too little is known.
 pub(crate) fn seconds_left(done: u64, total: u64, seconds: f64) -> Option<f64> {
     let share = done as f64 / total.max(1) as f64;
-    (share >= LEAST_SHARE && seconds >= LEAST_SECONDS).then(|| (seconds * (1.0 / share - 1.0)).max(0.0))
+    (share >= LEAST_SHARE && seconds >= LEAST_SECONDS)
+        .then(|| (seconds * (1.0 / share - 1.0)).max(0.0))
 }
 
 /// What a task advances: the stage's progress, and its own share of it.
@@ -158,7 +175,8 @@ impl Watch {
     pub(crate) fn start(progress: &Arc<StageProgress>, out: &Path) -> Watch {
         let peak = Arc::new(Mutex::new(resident()));
         let (stop, stopped) = channel::<()>();
-        let (progress, seen, file) = (Arc::clone(progress), Arc::clone(&peak), ProgressFile::new(out));
+        let (progress, seen, file) =
+            (Arc::clone(progress), Arc::clone(&peak), ProgressFile::new(out));
         let body = move || {
             let mut written: Option<Instant> = None;
             loop {
@@ -208,7 +226,13 @@ impl ProgressFile {
     fn new(out: &Path) -> ProgressFile {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        ProgressFile { path: folder(out).join(format!("{}-{}-{number}.json", host_in_names(), std::process::id())) }
+        ProgressFile {
+            path: folder(out).join(format!(
+                "{}-{}-{number}.json",
+                host_in_names(),
+                std::process::id()
+            )),
+        }
     }
 
     fn replace(&self, progress: &Progress) {
@@ -239,7 +263,9 @@ fn folder(out: &Path) -> PathBuf {
 /// What processes of the run last said. Who has died since is to be told by its time.
 pub(crate) fn read(out: &Path) -> Vec<Progress> {
     let entries = fs::read_dir(folder(out)).into_iter().flatten().flatten();
-    let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
+    let files = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"));
     files.filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).collect()
 }
 
@@ -248,12 +274,18 @@ pub(crate) fn sweep(out: &Path) {
     let own = format!("{}-", host_in_names());
     for entry in fs::read_dir(folder(out)).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name.strip_prefix(&own).and_then(|rest| rest.split('-').next()).and_then(|process| process.parse().ok());
+        let process = name
+            .strip_prefix(&own)
+            .and_then(|rest| rest.split('-').next())
+            .and_then(|process| process.parse().ok());
         if process.is_some_and(|process| process != std::process::id() && !works(process)) {
             let _ = fs::remove_file(entry.path());
             continue;
         }
-        let fresh = entry.metadata().and_then(|m| m.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age < Duration::from_secs(60)));
+        let fresh = entry
+            .metadata()
+            .and_then(|m| m.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < Duration::from_secs(60)));
         if !fresh {
             let _ = fs::remove_file(entry.path());
         }
@@ -289,7 +321,10 @@ mod tests {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        assert_eq!((told.running, told.total, told.stage, told.process), (4, 10, Stage::Ingest, std::process::id()));
+        assert_eq!(
+            (told.running, told.total, told.stage, told.process),
+            (4, 10, Stage::Ingest, std::process::id())
+        );
         drop(task);
         assert_eq!(progress.told().running, 0);
         watch.end();

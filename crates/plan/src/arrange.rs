@@ -43,7 +43,8 @@ pub(crate) enum Guard {
 
 impl Guard {
     fn clash(self, a: Piece, b: Piece) -> bool {
-        a.doc == b.doc && (self != Guard::Tokens || (a.start < b.start + b.len && b.start < a.start + a.len))
+        a.doc == b.doc
+            && (self != Guard::Tokens || (a.start < b.start + b.len && b.start < a.start + a.len))
     }
 }
 
@@ -55,7 +56,8 @@ struct Held {
 
 impl Held {
     fn new(guard: Guard, open: &Open) -> Held {
-        let guard = if guard == Guard::Carried && open.pieces.is_empty() { Guard::Nothing } else { guard };
+        let guard =
+            if guard == Guard::Carried && open.pieces.is_empty() { Guard::Nothing } else { guard };
         let mut held = Held { guard, pieces: HashMap::new() };
         if guard != Guard::Nothing {
             open.pieces.iter().for_each(|&piece| held.insert(piece));
@@ -82,7 +84,11 @@ impl Held {
     }
 
     fn conflicts(&self, unit: &[Piece]) -> bool {
-        let clash = |piece: &Piece| self.pieces.get(&piece.doc).is_some_and(|own| own.iter().any(|&other| self.guard.clash(other, *piece)));
+        let clash = |piece: &Piece| {
+            self.pieces
+                .get(&piece.doc)
+                .is_some_and(|own| own.iter().any(|&other| self.guard.clash(other, *piece)))
+        };
         !self.pieces.is_empty() && unit.iter().any(clash)
     }
 }
@@ -156,14 +162,26 @@ impl<'a> Sink<'a> {
     }
 
     /// Lays `units` after what `open` holds; gives the sequence that is open at the end.
-    pub(crate) fn arrange(&mut self, units: impl IntoIterator<Item = Unit>, open: Open, guard: Guard, why: Why) -> Open {
+    pub(crate) fn arrange(
+        &mut self,
+        units: impl IntoIterator<Item = Unit>,
+        open: Open,
+        guard: Guard,
+        why: Why,
+    ) -> Open {
         match self.overflow {
             Overflow::Whole => self.best_fit(units, open, guard, why),
             Overflow::Split | Overflow::Truncate => self.lay_out(units, open, guard, why),
         }
     }
 
-    fn lay_out(&mut self, units: impl IntoIterator<Item = Unit>, mut open: Open, guard: Guard, why: Why) -> Open {
+    fn lay_out(
+        &mut self,
+        units: impl IntoIterator<Item = Unit>,
+        mut open: Open,
+        guard: Guard,
+        why: Why,
+    ) -> Open {
         let mut held = Held::new(guard, &open);
         let mut put_off: VecDeque<Unit> = VecDeque::new();
         for unit in units {
@@ -186,7 +204,13 @@ impl<'a> Sink<'a> {
     }
 
     /// Goes through the units put off, once: lays down those that are eligible, until [`PASS`] were not.
-    fn lay_put_off(&mut self, put_off: &mut VecDeque<Unit>, open: &mut Open, held: &mut Held, why: Why) {
+    fn lay_put_off(
+        &mut self,
+        put_off: &mut VecDeque<Unit>,
+        open: &mut Open,
+        held: &mut Held,
+        why: Why,
+    ) {
         let mut still: Vec<Unit> = Vec::new();
         while still.len() < PASS
             && let Some(unit) = put_off.pop_front()
@@ -230,7 +254,13 @@ impl<'a> Sink<'a> {
         finished
     }
 
-    fn best_fit(&mut self, units: impl IntoIterator<Item = Unit>, open: Open, guard: Guard, why: Why) -> Open {
+    fn best_fit(
+        &mut self,
+        units: impl IntoIterator<Item = Unit>,
+        open: Open,
+        guard: Guard,
+        why: Why,
+    ) -> Open {
         let capacity = self.shape.capacity();
         let given: Vec<Piece> = units.into_iter().flatten().collect();
         let len: u64 = given.iter().map(|piece| u64::from(piece.len)).sum();
@@ -266,7 +296,9 @@ impl<'a> Sink<'a> {
                 Guard::Nothing => false,
                 // Only the carried sequence can hold a document of this round.
                 Guard::Carried => bin == 0 && first.conflicts(&[piece]),
-                Guard::Documents | Guard::Tokens => bins[bin].pieces.iter().any(|other| guard.clash(*other, piece)),
+                Guard::Documents | Guard::Tokens => {
+                    bins[bin].pieces.iter().any(|other| guard.clash(*other, piece))
+                }
             };
             let fits = |&&(_, bin): &&(u32, usize)| !holds(bin);
             let found = rooms.range((piece.len, 0)..).find(fits).copied();

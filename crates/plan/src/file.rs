@@ -40,20 +40,40 @@ pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result
         let (mut sequences, mut pieces) = (Vec::with_capacity(numbers.len() * 6), Vec::new());
         for &i in numbers {
             let s = plan.sequences.get(i);
-            let rule = Rule::ALL.iter().position(|&r| r == s.rule).expect("ALL has every rule") as u32;
-            sequences.extend([s.pieces.len() as u32, rule, s.node.unwrap_or(Forest::NONE), s.n_tokens, s.epoch, s.round]);
-            pieces.extend(s.pieces.iter().flat_map(|p| [p.doc.get(), p.start, p.len, p.group.get()]));
+            let rule =
+                Rule::ALL.iter().position(|&r| r == s.rule).expect("ALL has every rule") as u32;
+            sequences.extend([
+                s.pieces.len() as u32,
+                rule,
+                s.node.unwrap_or(Forest::NONE),
+                s.n_tokens,
+                s.epoch,
+                s.round,
+            ]);
+            pieces
+                .extend(s.pieces.iter().flat_map(|p| [p.doc.get(), p.start, p.len, p.group.get()]));
         }
         put(format!("{shard:05}.sequences"), &sequences)?;
         put(format!("{shard:05}.pieces"), &pieces)?;
     }
     let g = &plan.groups;
-    let groups: Vec<u32> = (0..g.len()).flat_map(|i| [g.keywords[i].get(), g.anchors[i].get(), g.epochs[i], g.rounds[i]]).collect();
+    let groups: Vec<u32> = (0..g.len())
+        .flat_map(|i| [g.keywords[i].get(), g.anchors[i].get(), g.epochs[i], g.rounds[i]])
+        .collect();
     put("groups".into(), &groups)?;
-    let header = Header { format: FORMAT, shape: plan.shape, shard_sequences: shard_sequences.max(1), stats: plan.stats.clone() };
-    let mut text = serde_json::to_string_pretty(&header).map_err(|e| Error::new(Code::Internal, format!("plan.json: {e}")))?;
+    let header = Header {
+        format: FORMAT,
+        shape: plan.shape,
+        shard_sequences: shard_sequences.max(1),
+        stats: plan.stats.clone(),
+    };
+    let mut text = serde_json::to_string_pretty(&header)
+        .map_err(|e| Error::new(Code::Internal, format!("plan.json: {e}")))?;
     text.push('\n');
-    files.push(FileRecord::new("plan.json", write_file(&directory.join("plan.json"), text.as_bytes())?));
+    files.push(FileRecord::new(
+        "plan.json",
+        write_file(&directory.join("plan.json"), text.as_bytes())?,
+    ));
     Ok(files)
 }
 
@@ -83,13 +103,18 @@ impl PlanFile {
     pub fn open(directory: &Path) -> Result<PlanFile> {
         let path = directory.join("plan.json");
         let text = std::fs::read_to_string(&path).at("read", &path)?;
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| corrupt(&path, &e.to_string()))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| corrupt(&path, &e.to_string()))?;
         if value["format"] != FORMAT {
-            let message =
-                format!("{} has format {}, this version reads {FORMAT}; delete the folder and run again", path.display(), value["format"]);
+            let message = format!(
+                "{} has format {}, this version reads {FORMAT}; delete the folder and run again",
+                path.display(),
+                value["format"]
+            );
             return Err(Error::new(Code::VersionMismatch, message));
         }
-        let header: Header = serde_json::from_value(value).map_err(|e| corrupt(&path, &e.to_string()))?;
+        let header: Header =
+            serde_json::from_value(value).map_err(|e| corrupt(&path, &e.to_string()))?;
         if header.shard_sequences == 0 {
             return Err(corrupt(&path, "its shards hold no sequences"));
         }
@@ -100,7 +125,13 @@ impl PlanFile {
             groups.epochs.push(group[2]);
             groups.rounds.push(group[3]);
         }
-        Ok(PlanFile { directory: directory.to_owned(), header, groups, held: Mutex::new(None), verified: Mutex::default() })
+        Ok(PlanFile {
+            directory: directory.to_owned(),
+            header,
+            groups,
+            held: Mutex::new(None),
+            verified: Mutex::default(),
+        })
     }
 
     /// Length, begin tokens, separators.
@@ -129,7 +160,12 @@ impl PlanFile {
     pub fn read(&self, first: u64, n: u64) -> Result<Sequences> {
         let all = self.sequences();
         let end = first.checked_add(n).filter(|&end| end <= all);
-        let end = end.ok_or_else(|| Error::new(Code::SequenceUnknown, format!("the plan has {all} sequences, not {n} from {first} on")))?;
+        let end = end.ok_or_else(|| {
+            Error::new(
+                Code::SequenceUnknown,
+                format!("the plan has {all} sequences, not {n} from {first} on"),
+            )
+        })?;
         let size = self.header.shard_sequences;
         let mut out = Sequences { first, ..Sequences::default() };
         let mut at = first;
@@ -139,7 +175,9 @@ impl PlanFile {
             let range = (at - number * size) as usize..((end - number * size).min(size)) as usize;
             let path = self.path(number, "pieces");
             let bad = |what: &str| corrupt(&path, what);
-            let (Some(&start), Some(&stop)) = (shard.starts.get(range.start), shard.starts.get(range.end)) else {
+            let (Some(&start), Some(&stop)) =
+                (shard.starts.get(range.start), shard.starts.get(range.end))
+            else {
                 return Err(bad("its shard has fewer sequences than the header says"));
             };
             let file = ArrayFile::<u32>::open(&path)?;
@@ -151,14 +189,22 @@ impl PlanFile {
                 file.read_into(start, (stop - start) as usize, &mut columns)?;
             }
             for i in range {
-                let places = (shard.starts[i] - start) as usize..(shard.starts[i + 1] - start) as usize;
-                let piece = |q: &[u32]| Piece { doc: DocId::new(q[0]), start: q[1], len: q[2], group: GroupId::new(q[3]) };
+                let places =
+                    (shard.starts[i] - start) as usize..(shard.starts[i + 1] - start) as usize;
+                let piece = |q: &[u32]| Piece {
+                    doc: DocId::new(q[0]),
+                    start: q[1],
+                    len: q[2],
+                    group: GroupId::new(q[3]),
+                };
                 let pieces: Vec<Piece> = columns[places].chunks_exact(4).map(piece).collect();
                 if pieces.iter().any(|p| p.group.index() >= self.groups.len()) {
                     return Err(bad("a piece names a group that the plan does not have"));
                 }
                 let s = &shard.rows[i * 6..i * 6 + 6];
-                let rule = *Rule::ALL.get(s[1] as usize).ok_or_else(|| bad("a sequence has an unknown rule"))?;
+                let rule = *Rule::ALL
+                    .get(s[1] as usize)
+                    .ok_or_else(|| bad("a sequence has an unknown rule"))?;
                 let node = Some(s[2]).filter(|&n| n != Forest::NONE);
                 out.push(Sequence {
                     number: number * size + i as u64,
@@ -207,6 +253,9 @@ impl PlanFile {
 }
 
 fn corrupt(path: &Path, what: &str) -> Error {
-    let message = format!("{} is no plan of this version ({what}); delete the plan stage's folder and run again", path.display());
+    let message = format!(
+        "{} is no plan of this version ({what}); delete the plan stage's folder and run again",
+        path.display()
+    );
     Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
 }

@@ -58,7 +58,9 @@ impl Visit {
         let mut starts = vec![0u32; n + 2];
         for (node, &parent) in forest.parent.iter().enumerate() {
             if parent != Forest::NONE && parent as usize >= n {
-                return Err(corrupt(&format!("gives node {node} the parent {parent}, but has {n} nodes")));
+                return Err(corrupt(&format!(
+                    "gives node {node} the parent {parent}, but has {n} nodes"
+                )));
             }
             starts[slot(parent) + 1] += 1;
         }
@@ -94,11 +96,21 @@ impl Visit {
             return Err(corrupt(&format!("has a cycle that node {node} is on or below")));
         }
         let mut taken = vec![false; n];
-        for (keyword, &node) in forest.node_of_keyword.iter().enumerate().filter(|&(_, &node)| node != Forest::NONE) {
+        for (keyword, &node) in
+            forest.node_of_keyword.iter().enumerate().filter(|&(_, &node)| node != Forest::NONE)
+        {
             match taken.get_mut(node as usize) {
                 Some(taken) if !*taken => *taken = true,
-                Some(_) => return Err(corrupt(&format!("puts keyword {keyword} at node {node}, where another keyword stands"))),
-                None => return Err(corrupt(&format!("puts keyword {keyword} at node {node}, but has {n} nodes"))),
+                Some(_) => {
+                    return Err(corrupt(&format!(
+                        "puts keyword {keyword} at node {node}, where another keyword stands"
+                    )));
+                }
+                None => {
+                    return Err(corrupt(&format!(
+                        "puts keyword {keyword} at node {node}, but has {n} nodes"
+                    )));
+                }
             }
         }
         Ok(Visit { order })
@@ -106,7 +118,10 @@ impl Visit {
 }
 
 fn corrupt(what: &str) -> Error {
-    Error::new(Code::FileCorrupt, format!("the hierarchy of keywords {what}; delete the index stage's folder and run again"))
+    Error::new(
+        Code::FileCorrupt,
+        format!("the hierarchy of keywords {what}; delete the index stage's folder and run again"),
+    )
 }
 
 #[cfg(test)]
@@ -116,7 +131,11 @@ mod tests {
     const NONE: u32 = Forest::NONE;
 
     fn forest(parent: &[u32]) -> Forest {
-        Forest { parent: parent.to_vec(), key: (0..parent.len() as u128).collect(), node_of_keyword: vec![] }
+        Forest {
+            parent: parent.to_vec(),
+            key: (0..parent.len() as u128).collect(),
+            node_of_keyword: vec![],
+        }
     }
 
     #[test]
@@ -144,7 +163,11 @@ mod tests {
             Forest { node_of_keyword: vec![1], ..forest(&[NONE]) },
         ];
         for case in cases {
-            assert_eq!(Visit::new(&case).err().map(|e| e.code()), Some(Code::FileCorrupt), "{case:?}");
+            assert_eq!(
+                Visit::new(&case).err().map(|e| e.code()),
+                Some(Code::FileCorrupt),
+                "{case:?}"
+            );
         }
     }
 

@@ -72,7 +72,10 @@ impl PlanInput<'_> {
     pub(crate) fn check(&self) -> Result<()> {
         let n = self.lens.len();
         if n > u32::MAX as usize {
-            return Err(Error::new(Code::TooManyRows, format!("a plan can hold 2³²−1 documents, the corpus has {n}")));
+            return Err(Error::new(
+                Code::TooManyRows,
+                format!("a plan can hold 2³²−1 documents, the corpus has {n}"),
+            ));
         }
         let columns = [
             ("keys", Some(self.keys.len())),
@@ -80,7 +83,10 @@ impl PlanInput<'_> {
             ("keywords", self.keyword_of.map(<[_]>::len)),
             ("sources", self.sources.map(<[_]>::len)),
             ("documents with chunks", self.chunks.map(Chunks::documents)),
-            ("lists of neighbours", self.neighbours.filter(|_| self.chunks.is_none()).map(Neighbours::len)),
+            (
+                "lists of neighbours",
+                self.neighbours.filter(|_| self.chunks.is_none()).map(Neighbours::len),
+            ),
         ];
         for (name, len) in columns {
             if len.is_some_and(|len| len != n) {
@@ -94,20 +100,29 @@ impl PlanInput<'_> {
         if let (Some(neighbours), Some(chunks)) = (self.neighbours, self.chunks)
             && neighbours.len() != chunks.len()
         {
-            let message = format!("the corpus has {} chunks, but {} lists of neighbours", chunks.len(), neighbours.len());
-            return Err(Error::new(Code::FileCorrupt, message + "; delete the work directory and run again"));
+            let message = format!(
+                "the corpus has {} chunks, but {} lists of neighbours",
+                chunks.len(),
+                neighbours.len()
+            );
+            return Err(Error::new(
+                Code::FileCorrupt,
+                message + "; delete the work directory and run again",
+            ));
         }
         let keywords = self.keyword_keys.len();
         let beyond = |k: &KeywordId| !k.is_none() && k.index() >= keywords;
         if let Some(row) = self.keyword_of.and_then(|column| column.iter().position(beyond)) {
-            let message =
-                format!("document {row} has a keyword beyond the {keywords} of the index; delete the index stage's folder and run again");
+            let message = format!(
+                "document {row} has a keyword beyond the {keywords} of the index; delete the index stage's folder and run again"
+            );
             return Err(Error::new(Code::FileCorrupt, message).with("row", row));
         }
         if let Some(forest) = self.forest.filter(|f| f.node_of_keyword.len() != keywords) {
             let found = forest.node_of_keyword.len();
-            let message =
-                format!("the hierarchy knows {found} keywords, the index {keywords}; delete the index stage's folder and run again");
+            let message = format!(
+                "the hierarchy knows {found} keywords, the index {keywords}; delete the index stage's folder and run again"
+            );
             return Err(Error::new(Code::FileCorrupt, message));
         }
         Ok(())

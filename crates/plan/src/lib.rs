@@ -20,12 +20,13 @@ pub use forest::Forest;
 pub use input::{Heads, Part, PlanInput};
 pub use neighbours::{Chunks, Neighbours};
 pub use options::{
-    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, NextlongOptions, Overflow, PlanOptions,
-    Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
+    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method,
+    NextlongOptions, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse,
+    SplitBy, StandardOptions,
 };
 pub use planner::plan;
 pub use sequences::{Groups, Piece, Plan, Rule, Sequence, Sequences, Shape};
 pub use stats::{
-    DroppedTokens, Excluded, Histogram, KeywordCounts, ListSizes, LongCounts, PieceCounts, PlanStats, RuleCounts, SourceTokens, Spread,
-    TokenCounts,
+    DroppedTokens, Excluded, Histogram, KeywordCounts, ListSizes, LongCounts, PieceCounts,
+    PlanStats, RuleCounts, SourceTokens, Spread, TokenCounts,
 };

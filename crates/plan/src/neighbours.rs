@@ -18,10 +18,20 @@ impl Neighbours {
     /// Errors: `FILE_CORRUPT` for columns that are not of one length, or name a row beyond the last.
     pub fn new(k: usize, ids: Vec<u32>, similarities: Vec<i32>) -> Result<Neighbours> {
         let rows = ids.len() / k.max(1);
-        if k == 0 || ids.len() != rows * k || similarities.len() != ids.len() || ids.iter().any(|&id| id != u32::MAX && id as usize >= rows)
+        if k == 0
+            || ids.len() != rows * k
+            || similarities.len() != ids.len()
+            || ids.iter().any(|&id| id != u32::MAX && id as usize >= rows)
         {
-            let message = format!("{} neighbours and {} similarities are no lists of {k}", ids.len(), similarities.len());
-            return Err(Error::new(Code::FileCorrupt, message + "; delete the neighbours stage's folder and run again"));
+            let message = format!(
+                "{} neighbours and {} similarities are no lists of {k}",
+                ids.len(),
+                similarities.len()
+            );
+            return Err(Error::new(
+                Code::FileCorrupt,
+                message + "; delete the neighbours stage's folder and run again",
+            ));
         }
         Ok(Neighbours { k, ids, similarities })
     }
@@ -39,7 +49,11 @@ impl Neighbours {
     /// The list of a row: (other row, similarity); panics beyond the end, as a slice does.
     pub fn of(&self, row: u32) -> impl Iterator<Item = (u32, i32)> + use<'_> {
         let range = row as usize * self.k..(row as usize + 1) * self.k;
-        self.ids[range.clone()].iter().copied().zip(self.similarities[range].iter().copied()).take_while(|&(id, _)| id != u32::MAX)
+        self.ids[range.clone()]
+            .iter()
+            .copied()
+            .zip(self.similarities[range].iter().copied())
+            .take_while(|&(id, _)| id != u32::MAX)
     }
 }
 
@@ -65,11 +79,19 @@ impl Chunks {
                 "the corpus has 2³²−1 chunks or more; use larger ones (`chunkChars`), or divide it",
             ));
         }
-        let mut chunks = Chunks { first: vec![0], starts: Vec::with_capacity(lens.len()), documents: Vec::with_capacity(lens.len()) };
+        let mut chunks = Chunks {
+            first: vec![0],
+            starts: Vec::with_capacity(lens.len()),
+            documents: Vec::with_capacity(lens.len()),
+        };
         let mut rest = lens;
         for (document, count) in counts.into_iter().enumerate() {
-            let corrupt =
-                || Error::new(Code::FileCorrupt, "the counts of chunks do not fit the chunks; delete the work directory and run again");
+            let corrupt = || {
+                Error::new(
+                    Code::FileCorrupt,
+                    "the counts of chunks do not fit the chunks; delete the work directory and run again",
+                )
+            };
             let (own, after) = rest.split_at_checked(count as usize).ok_or_else(corrupt)?;
             let mut start = 0;
             for len in own {
@@ -120,7 +142,11 @@ impl Chunks {
     /// The token after a chunk's last, given the documents' tokens.
     pub(crate) fn end(&self, chunk: u32, lens: &[u32]) -> u32 {
         let (next, doc) = (chunk as usize + 1, self.document(chunk));
-        if next < self.first[doc.index() + 1] as usize { self.starts[next] } else { lens[doc.index()] }
+        if next < self.first[doc.index() + 1] as usize {
+            self.starts[next]
+        } else {
+            lens[doc.index()]
+        }
     }
 }
 
@@ -132,7 +158,10 @@ mod tests {
     fn chunks_follow_each_other_through_documents() {
         let chunks = Chunks::new([2, 0, 1], &[3, 4, 5]).unwrap();
         assert_eq!((chunks.len(), chunks.documents(), chunks.owners()), (3, 3, &[0, 0, 2][..]));
-        assert_eq!((chunks.of(DocId::new(0)), chunks.of(DocId::new(1)), chunks.of(DocId::new(2))), (0..2, 2..2, 2..3));
+        assert_eq!(
+            (chunks.of(DocId::new(0)), chunks.of(DocId::new(1)), chunks.of(DocId::new(2))),
+            (0..2, 2..2, 2..3)
+        );
         let lens = [7, 0, 5];
         let range = |c| (chunks.start(c), chunks.end(c, &lens));
         assert_eq!((range(0), range(1), range(2)), ((0, 3), (3, 7), (0, 5)));
@@ -141,12 +170,20 @@ mod tests {
 
     #[test]
     fn lists_end_at_the_first_empty_place() {
-        let lists = Neighbours::new(2, vec![1, u32::MAX, 0, 2, u32::MAX, u32::MAX], vec![9, 0, 9, 1, 0, 0]).unwrap();
+        let lists =
+            Neighbours::new(2, vec![1, u32::MAX, 0, 2, u32::MAX, u32::MAX], vec![9, 0, 9, 1, 0, 0])
+                .unwrap();
         assert_eq!(lists.len(), 3);
-        assert_eq!([0, 1, 2].map(|row| lists.of(row).collect::<Vec<_>>()), [vec![(1, 9)], vec![(0, 9), (2, 1)], vec![]]);
+        assert_eq!(
+            [0, 1, 2].map(|row| lists.of(row).collect::<Vec<_>>()),
+            [vec![(1, 9)], vec![(0, 9), (2, 1)], vec![]]
+        );
         for (k, ids) in [(2, vec![1]), (1, vec![1]), (0, vec![])] {
             let similarities = vec![0; ids.len()];
-            assert_eq!(Neighbours::new(k, ids, similarities).unwrap_err().code(), Code::FileCorrupt);
+            assert_eq!(
+                Neighbours::new(k, ids, similarities).unwrap_err().code(),
+                Code::FileCorrupt
+            );
         }
     }
 }

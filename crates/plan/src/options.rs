@@ -270,21 +270,52 @@ impl PlanOptions {
             "room for at least one token beside the begin token",
             policies.length,
         )?;
-        expect(policies.length <= i32::MAX as u32, "length", "at most 2147483647", policies.length)?;
+        expect(
+            policies.length <= i32::MAX as u32,
+            "length",
+            "at most 2147483647",
+            policies.length,
+        )?;
         expect(policies.lead <= 1, "lead", "0 or 1", policies.lead)?;
-        expect(policies.separator <= 1 << 20, "separator", "at most 1048576 tokens", policies.separator)?;
+        expect(
+            policies.separator <= 1 << 20,
+            "separator",
+            "at most 1048576 tokens",
+            policies.separator,
+        )?;
         expect(policies.tokens != Some(0), "tokens", "at least 1", 0)?;
         expect(policies.max_uses != Some(0), "maxUses", "at least 1", 0)?;
-        expect((0.0..=1.0).contains(&self.pool.holdout), "holdout", "from 0 to 1", self.pool.holdout)?;
-        let related = self.policies.fill == Fill::Related && !matches!(self.method, Method::Quest(_));
+        expect(
+            (0.0..=1.0).contains(&self.pool.holdout),
+            "holdout",
+            "from 0 to 1",
+            self.pool.holdout,
+        )?;
+        let related =
+            self.policies.fill == Fill::Related && !matches!(self.method, Method::Quest(_));
         expect(!related, "fill", "next, drop or pad with a method without keywords", "related")?;
         if let Method::Long(long) = &self.method {
             expect(long.threshold >= 1, "threshold", "at least 1", long.threshold)?;
-            expect(long.long_share > 0.0 && long.long_share < 1.0, "longShare", "above 0 and below 1", long.long_share)?;
+            expect(
+                long.long_share > 0.0 && long.long_share < 1.0,
+                "longShare",
+                "above 0 and below 1",
+                long.long_share,
+            )?;
         }
         if let Method::Quest(quest) = &self.method {
-            expect((0.0..=1.0).contains(&quest.split_ratio), "splitRatio", "from 0 to 1", quest.split_ratio)?;
-            expect(quest.oversample >= 1.0 && quest.oversample.is_finite(), "oversample", "at least 1", quest.oversample)?;
+            expect(
+                (0.0..=1.0).contains(&quest.split_ratio),
+                "splitRatio",
+                "from 0 to 1",
+                quest.split_ratio,
+            )?;
+            expect(
+                quest.oversample >= 1.0 && quest.oversample.is_finite(),
+                "oversample",
+                "at least 1",
+                quest.oversample,
+            )?;
             expect(quest.min_group >= 1, "minGroup", "at least 1", quest.min_group)?;
             if let Some(share) = quest.short_share {
                 expect(share > 0.0 && share < 1.0, "shortShare", "above 0 and below 1", share)?;
@@ -299,7 +330,10 @@ fn expect(holds: bool, option: &str, expected: &str, found: impl std::fmt::Displ
         return Ok(());
     }
     let message = format!("`{option}` must be {expected}, but is {found}");
-    Err(Error::new(Code::OptionsInvalid, message).with("option", option).with("expected", expected).with("found", found.to_string()))
+    Err(Error::new(Code::OptionsInvalid, message)
+        .with("option", option)
+        .with("expected", expected)
+        .with("found", found.to_string()))
 }
 
 #[cfg(test)]
@@ -323,15 +357,22 @@ mod tests {
         let options: PlanOptions = serde_json::from_value(whole()).unwrap();
         assert_eq!(serde_json::to_value(&options).unwrap(), whole());
         for section in ["method", "pool", "policies"] {
-            let fields: Vec<String> = whole()[section].as_object().unwrap().keys().cloned().collect();
+            let fields: Vec<String> =
+                whole()[section].as_object().unwrap().keys().cloned().collect();
             for field in fields {
                 let mut lacking = whole();
                 lacking[section].as_object_mut().unwrap().remove(&field);
-                assert!(serde_json::from_value::<PlanOptions>(lacking).is_err(), "{section}.{field} may be left out");
+                assert!(
+                    serde_json::from_value::<PlanOptions>(lacking).is_err(),
+                    "{section}.{field} may be left out"
+                );
             }
             let mut extra = whole();
             extra[section]["colour"] = json!("blue");
-            assert!(serde_json::from_value::<PlanOptions>(extra).is_err(), "{section}.colour is taken");
+            assert!(
+                serde_json::from_value::<PlanOptions>(extra).is_err(),
+                "{section}.colour is taken"
+            );
         }
     }
 
@@ -351,8 +392,12 @@ mod tests {
         ] {
             let mut options = whole();
             *options.pointer_mut(pointer).unwrap() = value;
-            let error = serde_json::from_value::<PlanOptions>(options).unwrap().check().unwrap_err();
-            assert_eq!((error.code(), error.details()["option"].as_str()), (Code::OptionsInvalid, Some(option)));
+            let error =
+                serde_json::from_value::<PlanOptions>(options).unwrap().check().unwrap_err();
+            assert_eq!(
+                (error.code(), error.details()["option"].as_str()),
+                (Code::OptionsInvalid, Some(option))
+            );
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::arrange::{Guard, Open, Sink, Unit, Why};
 use crate::forest::Visit;
 use crate::methods::{Group, Grouping, Run, Work, turn};
 use crate::stats::{PlanStats, gather};
-use crate::{Fill, Forest, Groups, Part, Piece, Plan, PlanInput, PlanOptions, Rule, Sequences, Shape, pool};
+use crate::{
+    Fill, Forest, Groups, Part, Piece, Plan, PlanInput, PlanOptions, Rule, Sequences, Shape, pool,
+};
 
 /// What is left of a group, and the key that its place among tails follows from.
 struct Tail {
@@ -39,7 +41,12 @@ pub fn plan(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Part)
     ctx.pool.install(|| plan_inside(ctx, input, options, part))
 }
 
-fn plan_inside(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Part) -> Result<Plan> {
+fn plan_inside(
+    ctx: &Ctx,
+    input: &PlanInput<'_>,
+    options: &PlanOptions,
+    part: Part,
+) -> Result<Plan> {
     let shape = Shape::of(&options.policies);
     let (pool, excluded) = pool::pool(input, options, part)?;
     if part == Part::Main && pool.is_empty() && excluded.without_keyword > 0 {
@@ -49,11 +56,21 @@ fn plan_inside(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Pa
         );
         return Err(Error::new(Code::NoKeywords, message));
     }
-    if let Some(doc) = pool.iter().find(|d| shape.virtual_len(input.lens[d.index()]) > i32::MAX as u64) {
-        return Err(Error::new(Code::PlanTooLarge, format!("document {doc} has more than 2³¹−1 tokens; divide it, or give `maxTokens`")));
+    if let Some(doc) =
+        pool.iter().find(|d| shape.virtual_len(input.lens[d.index()]) > i32::MAX as u64)
+    {
+        return Err(Error::new(
+            Code::PlanTooLarge,
+            format!("document {doc} has more than 2³¹−1 tokens; divide it, or give `maxTokens`"),
+        ));
     }
     let pool_tokens = pool.iter().map(|d| u64::from(input.lens[d.index()])).sum();
-    let mut stats = PlanStats { documents: input.lens.len() as u64, pool_documents: pool.len() as u64, excluded, ..PlanStats::default() };
+    let mut stats = PlanStats {
+        documents: input.lens.len() as u64,
+        pool_documents: pool.len() as u64,
+        excluded,
+        ..PlanStats::default()
+    };
     stats.tokens.pool = pool_tokens;
     let mut method = Work { ctx, input, options, shape }.method(pool.clone())?;
     let forest = match (options.policies.fill, input.forest) {
@@ -61,7 +78,8 @@ fn plan_inside(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Pa
         _ => None,
     };
     let sink = Sink::new(&options.policies, input.lens);
-    let mut planner = Planner { ctx, input, options, sink, groups: Groups::default(), forest, used_tokens: 0 };
+    let mut planner =
+        Planner { ctx, input, options, sink, groups: Groups::default(), forest, used_tokens: 0 };
     let wanted = options.policies.tokens.map(|tokens| tokens.div_ceil(u64::from(shape.length)));
     let mut all = Sequences::default();
     loop {
@@ -87,7 +105,9 @@ fn plan_inside(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Pa
              `lastFill: pad`",
             stats.pool_documents, shape.length
         );
-        return Err(Error::new(Code::PlanEmpty, message).with("tokens", pool_tokens).with("length", shape.length));
+        return Err(Error::new(Code::PlanEmpty, message)
+            .with("tokens", pool_tokens)
+            .with("length", shape.length));
     }
     stats.tokens.used = planner.used_tokens;
     stats.tokens.dropped = planner.sink.dropped.clone();
@@ -123,18 +143,31 @@ impl Planner<'_> {
     fn arrange_group(&mut self, group: Group) -> Result<Option<Tail>> {
         let Some(first) = group.runs.first() else { return Ok(None) };
         self.ctx.cancel.check()?;
-        let id = GroupId::from_index(self.groups.len())
-            .ok_or_else(|| Error::new(Code::PlanTooLarge, "a plan can hold 2³²−1 groups; ask for fewer `tokens`, or divide the corpus"))?;
+        let id = GroupId::from_index(self.groups.len()).ok_or_else(|| {
+            Error::new(
+                Code::PlanTooLarge,
+                "a plan can hold 2³²−1 groups; ask for fewer `tokens`, or divide the corpus",
+            )
+        })?;
         self.groups.keywords.push(group.keyword);
         self.groups.anchors.push(group.anchor);
         self.groups.epochs.push(self.sink.epoch);
         self.groups.rounds.push(self.sink.round);
-        let key = if group.keyword.is_none() { self.input.key(first.doc) } else { self.input.keyword_key(group.keyword) };
+        let key = if group.keyword.is_none() {
+            self.input.key(first.doc)
+        } else {
+            self.input.keyword_key(group.keyword)
+        };
         let piece = |run: &Run| Piece { doc: run.doc, start: run.start, len: run.len, group: id };
         self.used_tokens += group.runs.iter().map(|run| self.sink.own(&[piece(run)])).sum::<u64>();
         let units = group.runs.iter().map(|run| vec![piece(run)]);
-        let open = self.sink.arrange(units, Open::default(), Guard::Nothing, Why::rule(Rule::Group));
-        Ok((!open.pieces.is_empty()).then_some(Tail { unit: open.pieces, keyword: group.keyword, key }))
+        let open =
+            self.sink.arrange(units, Open::default(), Guard::Nothing, Why::rule(Rule::Group));
+        Ok((!open.pieces.is_empty()).then_some(Tail {
+            unit: open.pieces,
+            keyword: group.keyword,
+            key,
+        }))
     }
 
     /// What happens to the tails of a round; `open` comes from the round before, what is given goes to the next.
@@ -162,7 +195,8 @@ impl Planner<'_> {
     }
 
     fn in_random_order(&self, tails: &mut [Tail], turn: u64) {
-        tails.sort_by_cached_key(|t| (draw(self.options.policies.seed, "tail", t.key, turn), t.key));
+        tails
+            .sort_by_cached_key(|t| (draw(self.options.policies.seed, "tail", t.key, turn), t.key));
     }
 
     fn next(&mut self, mut tails: Vec<Tail>, open: Open, guard: Guard, turn: u64) -> Open {
@@ -178,20 +212,36 @@ impl Planner<'_> {
         below.resize_with(forest.len(), Vec::new);
         let mut left = Vec::new();
         for tail in tails {
-            let node = if tail.keyword.is_none() { Forest::NONE } else { forest.node_of_keyword[tail.keyword.index()] };
-            if node == Forest::NONE { left.push(tail) } else { own[node as usize] = Some(tail.unit) }
+            let node = if tail.keyword.is_none() {
+                Forest::NONE
+            } else {
+                forest.node_of_keyword[tail.keyword.index()]
+            };
+            if node == Forest::NONE {
+                left.push(tail)
+            } else {
+                own[node as usize] = Some(tail.unit)
+            }
         }
         for &node in &visit.order {
             let at = node as usize;
             let mut children = std::mem::take(&mut below[at]);
             self.in_random_order(&mut children, turn);
-            let mut units: Vec<Unit> = own[at].take().into_iter().chain(children.into_iter().map(|t| t.unit)).collect();
+            let mut units: Vec<Unit> =
+                own[at].take().into_iter().chain(children.into_iter().map(|t| t.unit)).collect();
             let unit = match units.len() {
                 0 => continue,
                 1 => units.swap_remove(0),
                 _ => {
                     self.ctx.cancel.check()?;
-                    self.sink.arrange(units, Open::default(), Guard::Nothing, Why { rule: Rule::Related, node: Some(node) }).pieces
+                    self.sink
+                        .arrange(
+                            units,
+                            Open::default(),
+                            Guard::Nothing,
+                            Why { rule: Rule::Related, node: Some(node) },
+                        )
+                        .pieces
                 }
             };
             if unit.is_empty() {
@@ -214,7 +264,9 @@ impl Planner<'_> {
         order.sort_by_cached_key(|&i| {
             let sequence = made.get(i as usize);
             let first = sequence.pieces[0];
-            let counter = (u64::from(epoch) << 56).wrapping_add(u64::from(sequence.round) << 32).wrapping_add(u64::from(first.start));
+            let counter = (u64::from(epoch) << 56)
+                .wrapping_add(u64::from(sequence.round) << 32)
+                .wrapping_add(u64::from(first.start));
             let key = self.input.key(first.doc);
             (draw(self.options.policies.seed, "sequence", key, counter), key)
         });

@@ -8,7 +8,11 @@ use crate::stats::Excluded;
 use crate::{Dedup, Part, PlanInput, PlanOptions, Pool};
 
 /// The documents of a part's pool in `DocId` order, and why others are not in it.
-pub(crate) fn pool(input: &PlanInput<'_>, options: &PlanOptions, part: Part) -> Result<(Vec<DocId>, Excluded)> {
+pub(crate) fn pool(
+    input: &PlanInput<'_>,
+    options: &PlanOptions,
+    part: Part,
+) -> Result<(Vec<DocId>, Excluded)> {
     let keyworded = options.method.pool() == Pool::Keyworded;
     if keyworded && input.keyword_of.is_none() {
         return Err(Error::new(Code::Internal, "a keyworded pool needs keywords"));
@@ -19,7 +23,8 @@ pub(crate) fn pool(input: &PlanInput<'_>, options: &PlanOptions, part: Part) -> 
     let mut pool = Vec::new();
     for (row, &len) in input.lens.iter().enumerate() {
         let doc = DocId::new(row as u32);
-        let held_out = limits.holdout > 0.0 && chance(draw(options.policies.seed, "holdout", input.key(doc), 0), limits.holdout);
+        let held_out = limits.holdout > 0.0
+            && chance(draw(options.policies.seed, "holdout", input.key(doc), 0), limits.holdout);
         let reason = if len == 0 {
             &mut excluded.empty
         } else if len < least {
@@ -37,11 +42,16 @@ pub(crate) fn pool(input: &PlanInput<'_>, options: &PlanOptions, part: Part) -> 
         *reason += 1;
     }
     if limits.dedup == Dedup::Exact {
-        let hashes = input.text_hashes.ok_or_else(|| Error::new(Code::Internal, "`dedup: exact` needs hashes of texts"))?;
+        let hashes = input
+            .text_hashes
+            .ok_or_else(|| Error::new(Code::Internal, "`dedup: exact` needs hashes of texts"))?;
         let mut order = pool.clone();
         order.par_sort_unstable_by_key(|&doc| (hashes[doc.index()], doc));
         let before = pool.len();
-        pool = order.chunk_by(|a, b| hashes[a.index()] == hashes[b.index()]).map(|same| same[0]).collect();
+        pool = order
+            .chunk_by(|a, b| hashes[a.index()] == hashes[b.index()])
+            .map(|same| same[0])
+            .collect();
         pool.par_sort_unstable();
         excluded.duplicate = (before - pool.len()) as u64;
     }
@@ -49,10 +59,20 @@ pub(crate) fn pool(input: &PlanInput<'_>, options: &PlanOptions, part: Part) -> 
 }
 
 /// Sorts documents into random order by (`purpose`, `counter`) over their ids' keys; ties by `DocId`.
-pub(crate) fn shuffle(input: &PlanInput<'_>, seed: u64, purpose: &str, counter: u64, docs: &mut [DocId]) {
+pub(crate) fn shuffle(
+    input: &PlanInput<'_>,
+    seed: u64,
+    purpose: &str,
+    counter: u64,
+    docs: &mut [DocId],
+) {
     let place = |doc: &DocId| {
         let key: Key = input.key(*doc);
         (draw(seed, purpose, key, counter), key, *doc)
     };
-    if docs.len() > 1 << 14 { docs.par_sort_by_cached_key(place) } else { docs.sort_by_cached_key(place) }
+    if docs.len() > 1 << 14 {
+        docs.par_sort_by_cached_key(place)
+    } else {
+        docs.sort_by_cached_key(place)
+    }
 }

@@ -242,7 +242,13 @@ mod tests {
     fn a_piece_is_told_apart_into_begin_own_and_separator() {
         let shape = Shape { length: 100, lead: 1, separator: 2, sequence_bos: true };
         assert_eq!((shape.capacity(), shape.virtual_len(5)), (99, 8));
-        for (start, len, expected) in [(0, 8, (1, 5, 2)), (0, 1, (1, 0, 0)), (3, 2, (0, 2, 0)), (5, 3, (0, 1, 2)), (7, 1, (0, 0, 1))] {
+        for (start, len, expected) in [
+            (0, 8, (1, 5, 2)),
+            (0, 1, (1, 0, 0)),
+            (3, 2, (0, 2, 0)),
+            (5, 3, (0, 1, 2)),
+            (7, 1, (0, 0, 1)),
+        ] {
             let piece = Piece { doc: DocId::new(0), start, len, group: GroupId::new(0) };
             assert_eq!(shape.parts(piece, 5), expected, "{start}+{len}");
         }

@@ -214,7 +214,8 @@ pub(crate) fn gather(
     short: impl Fn(DocId) -> bool,
 ) {
     let mut uses = vec![0u32; input.lens.len()];
-    let sources = input.sources.and_then(|column| column.iter().max()).map_or(1, |&most| most as usize + 1);
+    let sources =
+        input.sources.and_then(|column| column.iter().max()).map_or(1, |&most| most as usize + 1);
     stats.sources.resize(sources, SourceTokens::default());
     for doc in pool {
         stats.sources[input.source(*doc) as usize].pool += u64::from(input.lens[doc.index()]);

@@ -64,7 +64,13 @@ impl Precomputed {
             split_bytes: u64::MAX,
             spool: None,
         };
-        let mut table = Making { documents: HashMap::new(), held: Vec::new(), most: ctx.budget.limit() / 8, beside, file: None };
+        let mut table = Making {
+            documents: HashMap::new(),
+            held: Vec::new(),
+            most: ctx.budget.limit() / 8,
+            beside,
+            file: None,
+        };
         let (mut rows, mut missing) = (0u64, Vec::new());
         for field in ["queries", "query"] {
             missing.clear();
@@ -79,8 +85,12 @@ impl Precomputed {
                     rows += 1;
                     let number = row.number;
                     match row.content {
-                        Content::Document(document) if document.queries.is_empty() => missing.push(number),
-                        Content::Document(document) => table.add(document.id, document.queries, path, number)?,
+                        Content::Document(document) if document.queries.is_empty() => {
+                            missing.push(number)
+                        }
+                        Content::Document(document) => {
+                            table.add(document.id, document.queries, path, number)?
+                        }
                         Content::Empty => return Err(invalid(path, number, "the id is empty")),
                         Content::Bad(bad) => return Err(invalid(path, number, &bad.reason)),
                     }
@@ -94,27 +104,39 @@ impl Precomputed {
             }
         }
         if table.documents.is_empty() {
-            let message = format!("{} holds no query in {rows} rows; each row needs `id` and `query` or `queries`", path.display());
-            return Err(Error::new(Code::QueriesInvalid, message).with("file", path.display().to_string()));
+            let message = format!(
+                "{} holds no query in {rows} rows; each row needs `id` and `query` or `queries`",
+                path.display()
+            );
+            return Err(
+                Error::new(Code::QueriesInvalid, message).with("file", path.display().to_string())
+            );
         }
         Ok(Precomputed { file: Some(table.finish()?) })
     }
 }
 
 fn invalid(path: &Path, row: u64, what: &str) -> Error {
-    let message = format!("{} row {row}: {what}; each row needs `id` and `query` or `queries`", path.display());
-    Error::new(Code::QueriesInvalid, message).with("file", path.display().to_string()).with("row", row)
+    let message = format!(
+        "{} row {row}: {what}; each row needs `id` and `query` or `queries`",
+        path.display()
+    );
+    Error::new(Code::QueriesInvalid, message)
+        .with("file", path.display().to_string())
+        .with("row", row)
 }
 
 impl Making<'_> {
     fn add(&mut self, id: &str, queries: &[String], path: &Path, row: u64) -> Result<()> {
         let start = self.held.len();
         for query in queries {
-            let length = u32::try_from(query.len()).map_err(|_| invalid(path, row, "a query has more than 4 GiB"))?;
+            let length = u32::try_from(query.len())
+                .map_err(|_| invalid(path, row, "a query has more than 4 GiB"))?;
             self.held.extend_from_slice(&length.to_le_bytes());
             self.held.extend_from_slice(query.as_bytes());
         }
-        let bytes = u32::try_from(self.held.len() - start).map_err(|_| invalid(path, row, "its queries have more than 4 GiB"))?;
+        let bytes = u32::try_from(self.held.len() - start)
+            .map_err(|_| invalid(path, row, "its queries have more than 4 GiB"))?;
         let place = (self.file.as_ref().map_or(0, AtomicFile::bytes) + start as u64, bytes);
         if self.documents.insert(Key::of(id).0.to_le_bytes(), place).is_some() {
             return Err(invalid(path, row, &format!("the id \"{id}\" comes a second time")));
@@ -142,7 +164,9 @@ impl Making<'_> {
 impl Table {
     /// Appends the queries of a document to `out`.
     fn push(&self, id: &str, buffer: &mut Vec<u8>, out: &mut Queries) -> Result<()> {
-        let Some(&(start, bytes)) = self.documents.get(&Key::of(id).0.to_le_bytes()) else { return Ok(()) };
+        let Some(&(start, bytes)) = self.documents.get(&Key::of(id).0.to_le_bytes()) else {
+            return Ok(());
+        };
         let mut block = match &self.queries {
             Blocks::Held(all) => &all[start as usize..start as usize + bytes as usize],
             Blocks::File(file) => {
@@ -153,8 +177,12 @@ impl Table {
         };
         let mut number = 0;
         while let Some((length, rest)) = block.split_first_chunk() {
-            let query = rest.get(..u32::from_le_bytes(*length) as usize).and_then(|query| std::str::from_utf8(query).ok());
-            let query = query.ok_or_else(|| Error::new(Code::Internal, "queries that were set aside are not what was written"))?;
+            let query = rest
+                .get(..u32::from_le_bytes(*length) as usize)
+                .and_then(|query| std::str::from_utf8(query).ok());
+            let query = query.ok_or_else(|| {
+                Error::new(Code::Internal, "queries that were set aside are not what was written")
+            })?;
             out.push(number, query);
             number += 1;
             block = &rest[query.len()..];
@@ -173,7 +201,11 @@ impl Predictor for Precomputed {
         for document in batch {
             match &self.file {
                 Some(table) => table.push(document.id, &mut buffer, out)?,
-                None => document.queries.iter().enumerate().for_each(|(i, query)| out.push(i as u32, query)),
+                None => document
+                    .queries
+                    .iter()
+                    .enumerate()
+                    .for_each(|(i, query)| out.push(i as u32, query)),
             }
             out.end_document();
         }
@@ -190,7 +222,8 @@ mod tests {
     fn told(ctx: &Ctx, file: &Path, beside: &Path, documents: usize) -> Vec<Vec<String>> {
         let predictor = Precomputed::from_file(ctx, file, beside).unwrap();
         let ids: Vec<String> = (0..documents).map(|n| format!("d{n}")).collect();
-        let batch: Vec<DocumentRef<'_>> = ids.iter().map(|id| DocumentRef { id, text: "", queries: &[] }).collect();
+        let batch: Vec<DocumentRef<'_>> =
+            ids.iter().map(|id| DocumentRef { id, text: "", queries: &[] }).collect();
         let mut out = Queries::default();
         predictor.predict(ctx, &batch, &mut out).unwrap();
         (0..documents).map(|n| out.of(n).map(|(_, query)| query.to_owned()).collect()).collect()
@@ -202,7 +235,8 @@ mod tests {
         let file = directory.path().join("queries.jsonl");
         let mut rows = String::new();
         for n in (0..200).rev().filter(|n| n % 7 != 3) {
-            rows += &format!("{{\"id\":\"d{n}\",\"queries\":[\"wie {n}?\",\"\",\"größer {n}\"]}}\n");
+            rows +=
+                &format!("{{\"id\":\"d{n}\",\"queries\":[\"wie {n}?\",\"\",\"größer {n}\"]}}\n");
         }
         std::fs::write(&file, rows).unwrap();
         let mut ctx = Ctx::new(1, 1 << 20).unwrap();

@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn queries_come_back_by_document_as_they_were_pushed() {
-        let documents: [&[(u32, &str)]; 4] = [&[(0, "what is rust"), (1, "")], &[], &[(0, "élan vital"), (0, "x")], &[]];
+        let documents: [&[(u32, &str)]; 4] =
+            [&[(0, "what is rust"), (1, "")], &[], &[(0, "élan vital"), (0, "x")], &[]];
         let mut queries = Queries::default();
         for document in documents {
             document.iter().for_each(|&(segment, text)| queries.push(segment, text));

@@ -80,7 +80,8 @@ impl Remote {
     /// Errors: as [`Remote::stat`]; `OPTIONS_INVALID` for a web server, which cannot list.
     pub fn list(&self, below: &Location) -> Result<Vec<(Location, Stat)>> {
         if below.scheme() != Scheme::S3 {
-            let message = format!("{below} cannot be listed: a web server lists no files; name each one");
+            let message =
+                format!("{below} cannot be listed: a web server lists no files; name each one");
             return Err(Error::new(Code::OptionsInvalid, message).with("url", below.to_string()));
         }
         let mut found = self.store.list(below).wait(&self.cancel)?;

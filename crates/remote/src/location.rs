@@ -30,7 +30,9 @@ impl Scheme {
 
 /// The scheme of a URL, and the rest of it.
 fn split(path: &str) -> Option<(Scheme, &str)> {
-    Scheme::ALL.into_iter().find_map(|scheme| path.strip_prefix(scheme.prefix()).map(|rest| (scheme, rest)))
+    Scheme::ALL
+        .into_iter()
+        .find_map(|scheme| path.strip_prefix(scheme.prefix()).map(|rest| (scheme, rest)))
 }
 
 /// Whether a path is a URL of a kind that is known here.
@@ -58,12 +60,15 @@ impl Location {
             // What may be secret is not repeated.
             let shown = url.split(['?', '#']).next().unwrap_or(url);
             let shown = match (shown.find("://"), shown.rfind('@')) {
-                (Some(start), Some(at)) if at > start => format!("{}…{}", &shown[..start + 3], &shown[at..]),
+                (Some(start), Some(at)) if at > start => {
+                    format!("{}…{}", &shown[..start + 3], &shown[at..])
+                }
                 _ => shown.to_owned(),
             };
             Error::new(Code::OptionsInvalid, format!("{shown} {what}")).with("url", shown)
         };
-        let (scheme, rest) = split(url).ok_or_else(|| bad("is no URL that can be read: s3://bucket/key, https://host/path"))?;
+        let (scheme, rest) = split(url)
+            .ok_or_else(|| bad("is no URL that can be read: s3://bucket/key, https://host/path"))?;
         if scheme != Scheme::S3 && url.contains(['?', '#']) {
             return Err(bad(
                 "has a query, which run.json and longweave.json would make public; fetch the file, or use s3:// and credentials",
@@ -147,9 +152,14 @@ mod tests {
 
     #[test]
     fn urls_are_told_from_paths() {
-        for (path, remote) in
-            [("s3://b/k", true), ("https://h/p", true), ("http://h/p", true), ("data/s3://b", false), ("S3/x", false), ("gs://b/k", false)]
-        {
+        for (path, remote) in [
+            ("s3://b/k", true),
+            ("https://h/p", true),
+            ("http://h/p", true),
+            ("data/s3://b", false),
+            ("S3/x", false),
+            ("gs://b/k", false),
+        ] {
             assert_eq!(is_remote(path), remote, "{path}");
         }
     }
@@ -163,9 +173,15 @@ mod tests {
             ("s3://bucket/what?.txt", "bucket", "what?.txt"),
         ] {
             let location = Location::parse(url).unwrap();
-            assert_eq!((location.host(), location.key(), location.to_string().as_str()), (host, key, url));
+            assert_eq!(
+                (location.host(), location.key(), location.to_string().as_str()),
+                (host, key, url)
+            );
         }
-        assert_eq!(Location::parse("s3://bucket/a/").unwrap(), Location::parse("s3://bucket/a").unwrap());
+        assert_eq!(
+            Location::parse("s3://bucket/a/").unwrap(),
+            Location::parse("s3://bucket/a").unwrap()
+        );
     }
 
     #[test]
@@ -182,7 +198,10 @@ mod tests {
         ] {
             let error = Location::parse(url).unwrap_err();
             assert_eq!(error.code(), Code::OptionsInvalid, "{url}");
-            assert!(error.message().contains(says) && !error.message().contains("secret"), "{error}");
+            assert!(
+                error.message().contains(says) && !error.message().contains("secret"),
+                "{error}"
+            );
         }
     }
 
@@ -191,7 +210,10 @@ mod tests {
         let base = Location::parse("s3://b/a").unwrap();
         let file = base.join("c/d.txt");
         assert_eq!(file.to_string(), "s3://b/a/c/d.txt");
-        assert_eq!((file.below(&base), file.name(), file.parent()), (Some("c/d.txt"), "d.txt", base.join("c")));
+        assert_eq!(
+            (file.below(&base), file.name(), file.parent()),
+            (Some("c/d.txt"), "d.txt", base.join("c"))
+        );
         assert_eq!(Location::parse("s3://b/ab").unwrap().below(&base), None);
         assert_eq!(Location::parse("s3://other/a/c").unwrap().below(&base), None);
         assert_eq!(file.below(&Location::parse("s3://b").unwrap()), Some("a/c/d.txt"));

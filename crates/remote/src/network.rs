@@ -15,7 +15,8 @@ use object_store::http::HttpBuilder;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientConfigKey, ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig,
+    BackoffConfig, ClientConfigKey, ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore,
+    ObjectStoreExt, RetryConfig,
 };
 use tokio::runtime::Runtime;
 
@@ -76,7 +77,9 @@ impl Network {
             .thread_name("longweave-remote")
             .enable_all()
             .build()
-            .map_err(|e| Error::new(Code::Internal, format!("cannot start the thread of remote stores: {e}")))?;
+            .map_err(|e| {
+                Error::new(Code::Internal, format!("cannot start the thread of remote stores: {e}"))
+            })?;
         let network = Arc::new(Network { runtime, clients: Mutex::default() });
         *shared = Arc::downgrade(&network);
         Ok(network)
@@ -148,13 +151,18 @@ impl From<object_store::Error> for Failure {
 }
 
 fn connect(at: &Location) -> object_store::Result<Client> {
-    let attempts = std::env::var("AWS_MAX_ATTEMPTS").ok().and_then(|n| n.parse().ok()).unwrap_or(ATTEMPTS).max(1);
+    let attempts = std::env::var("AWS_MAX_ATTEMPTS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(ATTEMPTS)
+        .max(1);
     let backoff = BackoffConfig { init_backoff: FIRST_WAIT, max_backoff: LONGEST_WAIT, base: 2.0 };
     let retry = RetryConfig { backoff, max_retries: attempts - 1, retry_timeout: LONGEST };
     let given = |name: &str| std::env::var_os(name).is_some();
     Ok(match at.scheme() {
         Scheme::S3 => {
-            let mut builder = AmazonS3Builder::from_env().with_bucket_name(at.host()).with_retry(retry);
+            let mut builder =
+                AmazonS3Builder::from_env().with_bucket_name(at.host()).with_retry(retry);
             for (name, key, value) in [
                 ("AWS_TIMEOUT", ClientConfigKey::Timeout, TIMEOUT),
                 ("AWS_CONNECT_TIMEOUT", ClientConfigKey::ConnectTimeout, CONNECT_TIMEOUT),
@@ -171,10 +179,17 @@ fn connect(at: &Location) -> object_store::Result<Client> {
                 ("AWS_TIMEOUT", ClientConfigKey::Timeout, TIMEOUT),
                 ("AWS_CONNECT_TIMEOUT", ClientConfigKey::ConnectTimeout, CONNECT_TIMEOUT),
             ] {
-                options = options.with_config(key, std::env::var(name).unwrap_or_else(|_| value.to_owned()));
+                options = options
+                    .with_config(key, std::env::var(name).unwrap_or_else(|_| value.to_owned()));
             }
             let url = at.with_key("").to_string();
-            Client::Web(Arc::new(HttpBuilder::new().with_url(url).with_client_options(options).with_retry(retry).build()?))
+            Client::Web(Arc::new(
+                HttpBuilder::new()
+                    .with_url(url)
+                    .with_client_options(options)
+                    .with_retry(retry)
+                    .build()?,
+            ))
         }
     })
 }
@@ -185,19 +200,27 @@ fn path(at: &Location) -> Result<Path> {
         Scheme::S3 => Path::parse(at.key()),
         Scheme::Https | Scheme::Http => Path::from_url_path(at.key()),
     }
-    .map_err(|e| Error::new(Code::OptionsInvalid, format!("{at} cannot be asked for: {e}")).with("url", at.to_string()))
+    .map_err(|e| {
+        Error::new(Code::OptionsInvalid, format!("{at} cannot be asked for: {e}"))
+            .with("url", at.to_string())
+    })
 }
 
 /// What tells an object from a later one at the same place.
 fn stat(meta: &ObjectMeta) -> Stat {
     let time = meta.last_modified.timestamp_millis();
-    let etag = meta.e_tag.clone().unwrap_or_else(|| if time > 0 { format!("modified-{time}") } else { String::new() });
+    let etag = meta
+        .e_tag
+        .clone()
+        .unwrap_or_else(|| if time > 0 { format!("modified-{time}") } else { String::new() });
     Stat { bytes: meta.size, etag }
 }
 
 impl Store for Network {
     fn stat(&self, at: &Location) -> Pending<Stat> {
-        self.request("read", at, |client, path| async move { Ok(self::stat(&client.objects().head(&path).await?)) })
+        self.request("read", at, |client, path| async move {
+            Ok(self::stat(&client.objects().head(&path).await?))
+        })
     }
 
     fn first(&self, below: &Location) -> Pending<Option<Location>> {
@@ -216,8 +239,12 @@ impl Store for Network {
         self.request("list", below, move |client, path| {
             let place = place.clone();
             async move {
-                let found: Vec<ObjectMeta> = client.objects().list(prefix(&path)).try_collect().await?;
-                Ok(found.iter().map(|meta| (place.with_key(meta.location.as_ref()), self::stat(meta))).collect())
+                let found: Vec<ObjectMeta> =
+                    client.objects().list(prefix(&path)).try_collect().await?;
+                Ok(found
+                    .iter()
+                    .map(|meta| (place.with_key(meta.location.as_ref()), self::stat(meta)))
+                    .collect())
             }
         })
     }
@@ -254,7 +281,12 @@ impl Store for Network {
         let (place, upload) = (at.clone(), upload.to_owned());
         self.request("write", at, move |client, path| {
             let (place, upload, content) = (place.clone(), upload.clone(), content.clone());
-            async move { Ok(s3(&client, &place)?.put_part(&path, &upload, number as usize, content.into()).await?.content_id) }
+            async move {
+                Ok(s3(&client, &place)?
+                    .put_part(&path, &upload, number as usize, content.into())
+                    .await?
+                    .content_id)
+            }
         })
     }
 
@@ -263,7 +295,13 @@ impl Store for Network {
         self.request("write", at, move |client, path| {
             let (place, upload) = (place.clone(), upload.clone());
             let parts = parts.iter().map(|etag| PartId { content_id: etag.clone() }).collect();
-            async move { Ok(s3(&client, &place)?.complete_multipart(&path, &upload, parts).await?.e_tag.unwrap_or_default()) }
+            async move {
+                Ok(s3(&client, &place)?
+                    .complete_multipart(&path, &upload, parts)
+                    .await?
+                    .e_tag
+                    .unwrap_or_default())
+            }
         })
     }
 
@@ -287,12 +325,20 @@ fn s3<'a>(client: &'a Client, at: &Location) -> Result<&'a AmazonS3, Failure> {
         Client::S3(s3) => Ok(s3),
         Client::Web(_) => {
             let message = format!("cannot write {at}: outputs go to s3://bucket/prefix");
-            Err(Failure::Ours(Error::new(Code::OptionsInvalid, message).with("option", "output.upload")))
+            Err(Failure::Ours(
+                Error::new(Code::OptionsInvalid, message).with("option", "output.upload"),
+            ))
         }
     }
 }
 
-async fn read_once(objects: &Arc<dyn ObjectStore>, path: &Path, at: &Location, then: &Stat, range: &Range<u64>) -> Result<Bytes, Failure> {
+async fn read_once(
+    objects: &Arc<dyn ObjectStore>,
+    path: &Path,
+    at: &Location,
+    then: &Stat,
+    range: &Range<u64>,
+) -> Result<Bytes, Failure> {
     let whole = *range == (0..then.bytes);
     let options = GetOptions {
         // A weak etag never matches, and a time is none.
@@ -307,19 +353,29 @@ async fn read_once(objects: &Arc<dyn ObjectStore>, path: &Path, at: &Location, t
     }
     let bytes = result.bytes().await?;
     if bytes.len() as u64 != range.end - range.start {
-        let message = format!("cannot read {at}: {} bytes came where {} were asked for", bytes.len(), range.end - range.start);
-        return Err(Failure::Ours(Error::new(Code::RemoteFailed, message).with("url", at.to_string())));
+        let message = format!(
+            "cannot read {at}: {} bytes came where {} were asked for",
+            bytes.len(),
+            range.end - range.start
+        );
+        return Err(Failure::Ours(
+            Error::new(Code::RemoteFailed, message).with("url", at.to_string()),
+        ));
     }
     Ok(bytes)
 }
 
 fn changed(at: &Location) -> Error {
-    let message = format!("{at} has changed since the run was prepared; begin again in another output directory");
+    let message = format!(
+        "{at} has changed since the run was prepared; begin again in another output directory"
+    );
     Error::new(Code::InputChanged, message).with("file", at.to_string())
 }
 
 /// The errors below `error`, itself first.
-fn chain<'a>(error: &'a object_store::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+fn chain<'a>(
+    error: &'a object_store::Error,
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     let first: &'a (dyn std::error::Error + 'static) = error;
     std::iter::successors(Some(first), |&e| e.source())
 }
@@ -334,7 +390,12 @@ fn broken(error: &object_store::Error) -> bool {
     !unanswered
         && matches!(
             http_error(error),
-            Some(HttpErrorKind::Interrupted | HttpErrorKind::Request | HttpErrorKind::Decode | HttpErrorKind::Timeout)
+            Some(
+                HttpErrorKind::Interrupted
+                    | HttpErrorKind::Request
+                    | HttpErrorKind::Decode
+                    | HttpErrorKind::Timeout
+            )
         )
 }
 
@@ -368,47 +429,92 @@ fn failure(error: &object_store::Error, action: &str, at: &Location) -> Error {
         _ if code.is_empty() => String::new(),
         _ => format!(" ({code})"),
     };
-    let make = |code: Code, what: String| Error::new(code, format!("cannot {action} {at}: {what}")).with("url", at.to_string());
+    let make = |code: Code, what: String| {
+        Error::new(code, format!("cannot {action} {at}: {what}")).with("url", at.to_string())
+    };
     let elsewhere = "AWS_REGION or AWS_ENDPOINT_URL names another place than the bucket's";
     match status(error, &text) {
-        Some("404") if code == "NoSuchBucket" => make(Code::InputNotFound, format!("there is no bucket {}", at.host())),
-        Some("404") => make(Code::InputNotFound, "it is not there".into()).with("file", at.to_string()),
+        Some("404") if code == "NoSuchBucket" => {
+            make(Code::InputNotFound, format!("there is no bucket {}", at.host()))
+        }
+        Some("404") => {
+            make(Code::InputNotFound, "it is not there".into()).with("file", at.to_string())
+        }
         Some("412" | "304") => changed(at),
         Some("401" | "403") => {
             let remedy = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do";
             make(Code::RemoteDenied, format!("access is denied{said}; {remedy}"))
         }
-        Some(status) if ["301", "307"].contains(&status) || code == "AuthorizationHeaderMalformed" => {
+        Some(status)
+            if ["301", "307"].contains(&status) || code == "AuthorizationHeaderMalformed" =>
+        {
             make(Code::RemoteFailed, format!("the server answers {status}{said}; {elsewhere}"))
         }
-        Some(status) => make(Code::RemoteFailed, format!("the server answers {status}{said}; run again to go on where it stopped")),
-        None if text.contains("without LOCATION") => make(Code::RemoteFailed, format!("the server sends elsewhere; {elsewhere}")),
+        Some(status) => make(
+            Code::RemoteFailed,
+            format!("the server answers {status}{said}; run again to go on where it stopped"),
+        ),
+        None if text.contains("without LOCATION") => {
+            make(Code::RemoteFailed, format!("the server sends elsewhere; {elsewhere}"))
+        }
         None => unanswered(error, &text, at, &make),
     }
 }
 
 /// An error that is not a server's answer.
-fn unanswered(error: &object_store::Error, text: &str, at: &Location, make: &dyn Fn(Code, String) -> Error) -> Error {
+fn unanswered(
+    error: &object_store::Error,
+    text: &str,
+    at: &Location,
+    make: &dyn Fn(Code, String) -> Error,
+) -> Error {
     // What credentials would be asked from, on a machine that has none.
-    if ["latest/api/token", "security-credentials", "Missing SecretAccessKey", "Missing AccessKeyId"].iter().any(|part| text.contains(part))
+    if [
+        "latest/api/token",
+        "security-credentials",
+        "Missing SecretAccessKey",
+        "Missing AccessKeyId",
+    ]
+    .iter()
+    .any(|part| text.contains(part))
     {
         let remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket";
         return make(Code::RemoteDenied, format!("no credentials were found; {remedy}"));
     }
     if text.contains("non-partial response") {
-        return make(Code::RemoteFailed, "its server gives no parts of files (byte ranges); fetch the file".into());
+        return make(
+            Code::RemoteFailed,
+            "its server gives no parts of files (byte ranges); fetch the file".into(),
+        );
     }
     let cause = chain(error).last().map(ToString::to_string).unwrap_or_default();
     if cause.contains("scheme is not allowed") {
-        return make(Code::RemoteFailed, "AWS_ENDPOINT_URL is not encrypted (http://); say AWS_ALLOW_HTTP=true if that is meant".into());
+        return make(
+            Code::RemoteFailed,
+            "AWS_ENDPOINT_URL is not encrypted (http://); say AWS_ALLOW_HTTP=true if that is meant"
+                .into(),
+        );
     }
-    let place = if at.scheme() == Scheme::S3 { "AWS_ENDPOINT_URL and the network" } else { "the address and the network" };
+    let place = if at.scheme() == Scheme::S3 {
+        "AWS_ENDPOINT_URL and the network"
+    } else {
+        "the address and the network"
+    };
     match http_error(error) {
-        Some(HttpErrorKind::Connect) => make(Code::RemoteFailed, format!("its server cannot be reached ({cause}); check {place}")),
-        Some(HttpErrorKind::Timeout) => {
-            make(Code::RemoteFailed, format!("its server did not answer in time; check {place}, or raise AWS_TIMEOUT"))
-        }
-        Some(_) => make(Code::RemoteFailed, format!("the connection broke again and again ({cause}); run again to go on where it stopped")),
+        Some(HttpErrorKind::Connect) => make(
+            Code::RemoteFailed,
+            format!("its server cannot be reached ({cause}); check {place}"),
+        ),
+        Some(HttpErrorKind::Timeout) => make(
+            Code::RemoteFailed,
+            format!("its server did not answer in time; check {place}, or raise AWS_TIMEOUT"),
+        ),
+        Some(_) => make(
+            Code::RemoteFailed,
+            format!(
+                "the connection broke again and again ({cause}); run again to go on where it stopped"
+            ),
+        ),
         None => make(Code::RemoteFailed, format!("{cause}; check {place}")),
     }
 }

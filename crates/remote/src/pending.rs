@@ -17,7 +17,10 @@ pub(crate) struct Pending<T> {
 impl<T> Pending<T> {
     /// The answer that `answer` will receive; `abort` ends the request.
     #[cfg(any(feature = "remote", test))] // without a network nothing is ever begun
-    pub(crate) fn new(answer: Receiver<Result<T>>, abort: impl FnOnce() + Send + 'static) -> Pending<T> {
+    pub(crate) fn new(
+        answer: Receiver<Result<T>>,
+        abort: impl FnOnce() + Send + 'static,
+    ) -> Pending<T> {
         Pending { answer, abort: Some(Box::new(abort)) }
     }
 
@@ -30,7 +33,9 @@ impl<T> Pending<T> {
             match self.answer.recv_timeout(LOOK) {
                 Ok(answer) => return answer,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Error::new(Code::Internal, "a request ended without an answer")),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(Code::Internal, "a request ended without an answer"));
+                }
             }
         }
     }

@@ -41,7 +41,15 @@ pub struct ObjectReader {
 
 impl ObjectReader {
     /// Begins at `start`. Nothing at or after `ahead_to` is asked for before it is read: a split's last line may end a little later.
-    pub fn new(remote: &Remote, at: &Location, stat: &Stat, start: u64, ahead_to: u64, budget: &Budget, threads: usize) -> ObjectReader {
+    pub fn new(
+        remote: &Remote,
+        at: &Location,
+        stat: &Stat,
+        start: u64,
+        ahead_to: u64,
+        budget: &Budget,
+        threads: usize,
+    ) -> ObjectReader {
         ObjectReader {
             remote: remote.clone(),
             at: at.clone(),
@@ -57,8 +65,15 @@ impl ObjectReader {
 
     /// Begins requests until enough are under way.
     fn ask(&mut self) {
-        while self.next < self.stat.bytes && (self.waiting.is_empty() || (self.next < self.ahead_to && self.waiting.len() <= AHEAD)) {
-            let end = if self.next < self.ahead_to { self.ahead_to.min(self.next + self.request) } else { self.next + LEAST };
+        while self.next < self.stat.bytes
+            && (self.waiting.is_empty()
+                || (self.next < self.ahead_to && self.waiting.len() <= AHEAD))
+        {
+            let end = if self.next < self.ahead_to {
+                self.ahead_to.min(self.next + self.request)
+            } else {
+                self.next + LEAST
+            };
             let range = self.next..end.min(self.stat.bytes);
             self.next = range.end;
             self.waiting.push_back(self.remote.store.read(&self.at, &self.stat, range));
@@ -100,9 +115,21 @@ pub struct BlockReader {
 
 impl BlockReader {
     /// A reader of an object.
-    pub fn new(remote: &Remote, at: &Location, stat: &Stat, budget: &Budget, threads: usize) -> BlockReader {
+    pub fn new(
+        remote: &Remote,
+        at: &Location,
+        stat: &Stat,
+        budget: &Budget,
+        threads: usize,
+    ) -> BlockReader {
         let block = request_bytes(budget, threads);
-        BlockReader { remote: remote.clone(), at: at.clone(), stat: stat.clone(), block, kept: Mutex::default() }
+        BlockReader {
+            remote: remote.clone(),
+            at: at.clone(),
+            stat: stat.clone(),
+            block,
+            kept: Mutex::default(),
+        }
     }
 
     /// Length of the object.
@@ -122,7 +149,9 @@ impl BlockReader {
         let (first, last) = (start / self.block, (end - 1) / self.block);
         let within = |n: u64, block: &Bytes| {
             let base = n * self.block;
-            block.slice((start.max(base) - base) as usize..(end - base).min(block.len() as u64) as usize)
+            block.slice(
+                (start.max(base) - base) as usize..(end - base).min(block.len() as u64) as usize,
+            )
         };
         if first == last {
             return Ok(within(first, &self.block(first)?));
@@ -146,7 +175,14 @@ impl BlockReader {
             Some(found) => found,
             None => {
                 let start = n * self.block;
-                (n, self.remote.read(&self.at, &self.stat, start..(start + self.block).min(self.stat.bytes))?)
+                (
+                    n,
+                    self.remote.read(
+                        &self.at,
+                        &self.stat,
+                        start..(start + self.block).min(self.stat.bytes),
+                    )?,
+                )
             }
         };
         kept.push_front((n, block.clone()));
@@ -208,10 +244,22 @@ mod tests {
     fn positions_are_read_through_blocks_that_are_asked_for_once() {
         let (memory, remote, at, stat, content) = place(300_000);
         let reader = BlockReader::new(&remote, &at, &stat, &small(), 1);
-        for (start, len) in [(299_992, 8), (290_000, 9_000), (65_530, 20), (65_536, 10), (0, 1), (299_999, 100), (400_000, 5)] {
+        for (start, len) in [
+            (299_992, 8),
+            (290_000, 9_000),
+            (65_530, 20),
+            (65_536, 10),
+            (0, 1),
+            (299_999, 100),
+            (400_000, 5),
+        ] {
             let end = (start + len).min(content.len());
             let expected = content.get(start..end).unwrap_or_default();
-            assert_eq!(reader.read_at(start as u64, len as u64).unwrap(), expected, "{start} {len}");
+            assert_eq!(
+                reader.read_at(start as u64, len as u64).unwrap(),
+                expected,
+                "{start} {len}"
+            );
         }
         let log = memory.0.lock().unwrap().log.clone();
         assert_eq!(log, ["read 262144..300000", "read 0..65536", "read 65536..131072"]);

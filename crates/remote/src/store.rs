@@ -63,12 +63,23 @@ pub(crate) mod memory {
     }
 
     impl Memory {
-        fn answer<T: Send + 'static>(&self, what: String, work: impl FnOnce(&mut Inside) -> Result<T>) -> Pending<T> {
+        fn answer<T: Send + 'static>(
+            &self,
+            what: String,
+            work: impl FnOnce(&mut Inside) -> Result<T>,
+        ) -> Pending<T> {
             let mut inside = self.0.lock().unwrap();
-            let seen = |log: &[String], text: &str| log.iter().filter(|l| l.starts_with(text)).count();
+            let seen =
+                |log: &[String], text: &str| log.iter().filter(|l| l.starts_with(text)).count();
             inside.log.push(what.clone());
-            let fails = inside.fail.as_ref().is_some_and(|(text, at)| what.starts_with(text.as_str()) && seen(&inside.log, text) == *at);
-            let result = if fails { Err(Error::new(Code::RemoteFailed, "the store fails")) } else { work(&mut inside) };
+            let fails = inside.fail.as_ref().is_some_and(|(text, at)| {
+                what.starts_with(text.as_str()) && seen(&inside.log, text) == *at
+            });
+            let result = if fails {
+                Err(Error::new(Code::RemoteFailed, "the store fails"))
+            } else {
+                work(&mut inside)
+            };
             let (send, receive) = sync_channel(1);
             send.send(result).unwrap();
             Pending::new(receive, || {})
@@ -78,17 +89,23 @@ pub(crate) mod memory {
     impl Store for Memory {
         fn stat(&self, at: &Location) -> Pending<Stat> {
             let stat = |o: &Bytes| Stat { bytes: o.len() as u64, etag: etag(o) };
-            self.answer(format!("stat {at}"), |i| i.objects.get(at).map(stat).ok_or_else(|| absent(at)))
+            self.answer(format!("stat {at}"), |i| {
+                i.objects.get(at).map(stat).ok_or_else(|| absent(at))
+            })
         }
 
         fn first(&self, below: &Location) -> Pending<Option<Location>> {
-            self.answer(format!("first {below}"), |i| Ok(i.objects.keys().find(|l| l.below(below).is_some()).cloned()))
+            self.answer(format!("first {below}"), |i| {
+                Ok(i.objects.keys().find(|l| l.below(below).is_some()).cloned())
+            })
         }
 
         fn list(&self, below: &Location) -> Pending<Vec<(Location, Stat)>> {
             self.answer(format!("list {below}"), |i| {
                 let below = i.objects.iter().filter(|(l, _)| l.below(below).is_some());
-                Ok(below.map(|(l, o)| (l.clone(), Stat { bytes: o.len() as u64, etag: etag(o) })).collect())
+                Ok(below
+                    .map(|(l, o)| (l.clone(), Stat { bytes: o.len() as u64, etag: etag(o) }))
+                    .collect())
             })
         }
 
@@ -118,7 +135,13 @@ pub(crate) mod memory {
             })
         }
 
-        fn part(&self, at: &Location, upload: &str, number: u32, content: Bytes) -> Pending<String> {
+        fn part(
+            &self,
+            at: &Location,
+            upload: &str,
+            number: u32,
+            content: Bytes,
+        ) -> Pending<String> {
             self.answer(format!("part {number}"), |i| {
                 let etag = etag(&content);
                 i.uploads.get_mut(upload).ok_or_else(|| absent(at))?.insert(number, content);

@@ -51,13 +51,15 @@ impl UploadState {
     }
 
     fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string(self).map_err(|e| Error::new(Code::Internal, format!("an upload's state: {e}")))?;
+        let text = serde_json::to_string(self)
+            .map_err(|e| Error::new(Code::Internal, format!("an upload's state: {e}")))?;
         write_file(path, text.as_bytes()).map(drop)
     }
 
     /// Whether it is of the same file, on the way to the same place.
     fn fits(&self, other: &UploadState) -> bool {
-        let same = |s: &UploadState| (s.format, s.url.clone(), s.bytes, s.xxh3.clone(), s.part_bytes);
+        let same =
+            |s: &UploadState| (s.format, s.url.clone(), s.bytes, s.xxh3.clone(), s.part_bytes);
         same(self) == same(other)
     }
 }
@@ -81,7 +83,14 @@ impl Remote {
     /// that it tells of goes on where it stopped. Parts on their way count against the memory bound.
     ///
     /// Errors: `OUTPUT_DENIED` where there is no such bucket, `REMOTE_DENIED`, `REMOTE_FAILED`, `CANCELLED`, `IO`.
-    pub fn upload(&self, ctx: &Ctx, file: &Path, xxh3: &str, at: &Location, state: &Path) -> Result<Stat> {
+    pub fn upload(
+        &self,
+        ctx: &Ctx,
+        file: &Path,
+        xxh3: &str,
+        at: &Location,
+        state: &Path,
+    ) -> Result<Stat> {
         let source = File::open(file).at("open", file)?;
         let bytes = source.metadata().at("read", file)?.len();
         if bytes <= PART {
@@ -90,7 +99,15 @@ impl Remote {
         }
         let part_bytes = part_bytes(bytes);
         let (url, parts) = (at.to_string(), BTreeMap::new());
-        let new = UploadState { format: FORMAT, url, bytes, xxh3: xxh3.to_owned(), part_bytes, upload_id: String::new(), parts };
+        let new = UploadState {
+            format: FORMAT,
+            url,
+            bytes,
+            xxh3: xxh3.to_owned(),
+            part_bytes,
+            upload_id: String::new(),
+            parts,
+        };
         let known = UploadState::read(state)?;
         if let Some(known) = known {
             if known.fits(&new) {
@@ -116,11 +133,22 @@ impl Remote {
     }
 
     /// Sends the parts that are missing and completes the object.
-    fn send(&self, ctx: &Ctx, source: &File, file: &Path, mut known: UploadState, at: &Location, path: &Path) -> Result<Stat> {
+    fn send(
+        &self,
+        ctx: &Ctx,
+        source: &File,
+        file: &Path,
+        mut known: UploadState,
+        at: &Location,
+        path: &Path,
+    ) -> Result<Stat> {
         let count = known.bytes.div_ceil(known.part_bytes) as u32;
-        let missing: Vec<u32> = (0..count).filter(|number| !known.parts.contains_key(number)).collect();
-        let ahead = (ctx.budget.limit() / 4 / known.part_bytes).clamp(1, AHEAD).min(missing.len() as u64);
-        let _held = ctx.budget.reserve((ahead * known.part_bytes).min(ctx.budget.limit()), &ctx.cancel)?;
+        let missing: Vec<u32> =
+            (0..count).filter(|number| !known.parts.contains_key(number)).collect();
+        let ahead =
+            (ctx.budget.limit() / 4 / known.part_bytes).clamp(1, AHEAD).min(missing.len() as u64);
+        let _held =
+            ctx.budget.reserve((ahead * known.part_bytes).min(ctx.budget.limit()), &ctx.cancel)?;
         let mut waiting: VecDeque<(u32, Pending<String>)> = VecDeque::new();
         for number in missing {
             if waiting.len() as u64 == ahead {
@@ -133,12 +161,20 @@ impl Remote {
         while !waiting.is_empty() {
             self.arrived(&mut waiting, &mut known, path)?;
         }
-        let etag = self.store.complete(at, &known.upload_id, known.parts.into_values().collect()).wait(&self.cancel)?;
+        let etag = self
+            .store
+            .complete(at, &known.upload_id, known.parts.into_values().collect())
+            .wait(&self.cancel)?;
         Ok(Stat { bytes: known.bytes, etag })
     }
 
     /// Waits for the part that was sent first and writes down that it arrived.
-    fn arrived(&self, waiting: &mut VecDeque<(u32, Pending<String>)>, known: &mut UploadState, path: &Path) -> Result<()> {
+    fn arrived(
+        &self,
+        waiting: &mut VecDeque<(u32, Pending<String>)>,
+        known: &mut UploadState,
+        path: &Path,
+    ) -> Result<()> {
         if let Some((number, pending)) = waiting.pop_front() {
             let etag = pending.wait(&self.cancel)?;
             known.parts.insert(number, etag);
@@ -194,16 +230,25 @@ mod tests {
     impl Place {
         fn new() -> Place {
             let directory = tempfile::tempdir().unwrap();
-            let content: Vec<u8> = (0..(40 << 20) + 5).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let content: Vec<u8> = (0..(40 << 20) + 5)
+                .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+                .collect();
             fs::write(directory.path().join("file"), &content).unwrap();
             let memory = Arc::new(Memory::default());
-            let remote = Remote { store: Arc::<Memory>::clone(&memory) as _, cancel: Cancel::new() };
+            let remote =
+                Remote { store: Arc::<Memory>::clone(&memory) as _, cancel: Cancel::new() };
             let at = Location::parse("s3://bucket/out/file").unwrap();
             Place { directory, content, memory, remote, at, ctx: Ctx::new(1, 64 << 20).unwrap() }
         }
 
         fn upload(&self, xxh3: &str) -> Result<Stat> {
-            self.remote.upload(&self.ctx, &self.directory.path().join("file"), xxh3, &self.at, &self.directory.path().join("state"))
+            self.remote.upload(
+                &self.ctx,
+                &self.directory.path().join("file"),
+                xxh3,
+                &self.at,
+                &self.directory.path().join("state"),
+            )
         }
 
         /// What was asked since the last call.
@@ -233,7 +278,10 @@ mod tests {
     fn a_large_file_arrives_whole() {
         let place = Place::new();
         assert_eq!(place.upload("00").unwrap().bytes, place.content.len() as u64);
-        assert_eq!(place.log(), ["begin", "part 0", "part 1", "part 2", "part 3", "part 4", "part 5", "complete"]);
+        assert_eq!(
+            place.log(),
+            ["begin", "part 0", "part 1", "part 2", "part 3", "part 4", "part 5", "complete"]
+        );
         assert_eq!(place.object().unwrap(), place.content);
     }
 
@@ -243,7 +291,8 @@ mod tests {
         place.fail("part", 4);
         assert_eq!(place.upload("00").unwrap_err().code(), Code::RemoteFailed);
         assert_eq!(place.object(), None);
-        let arrived = UploadState::read(&place.directory.path().join("state")).unwrap().unwrap().parts.len();
+        let arrived =
+            UploadState::read(&place.directory.path().join("state")).unwrap().unwrap().parts.len();
         assert!(arrived >= 1, "{arrived}");
         place.fail("none", 0);
         place.log();

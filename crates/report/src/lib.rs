@@ -49,7 +49,11 @@ impl<'a> Meter<'a> {
 
     /// Measures a sequence: the texts of its documents, and its tokens without padding.
     pub fn measure(&mut self, documents: &[&str], tokens: &[u32]) -> Measures {
-        Measures { similarity: self.similarity(documents), near_duplicates: near_duplicates(documents), distinct: distinct(tokens) }
+        Measures {
+            similarity: self.similarity(documents),
+            near_duplicates: near_duplicates(documents),
+            distinct: distinct(tokens),
+        }
     }
 
     /// With unit vectors v the sum over ordered pairs of different ones is |Σv|² − n.
@@ -67,7 +71,9 @@ impl<'a> Meter<'a> {
             n += u64::from(any);
         }
         let n = n as f64;
-        (n > 1.0).then(|| ((self.sums.iter().map(|x| x * x).sum::<f64>() - n) / (n * (n - 1.0))).clamp(0.0, 1.0))
+        (n > 1.0).then(|| {
+            ((self.sums.iter().map(|x| x * x).sum::<f64>() - n) / (n * (n - 1.0))).clamp(0.0, 1.0)
+        })
     }
 }
 
@@ -77,7 +83,9 @@ fn near_duplicates(documents: &[&str]) -> Option<f64> {
     }
     let signatures: Vec<Option<MinHash>> = documents.iter().map(|text| MinHash::of(text)).collect();
     let repeats = |(i, own): (usize, &Option<MinHash>)| {
-        own.as_ref().is_some_and(|own| signatures[..i].iter().flatten().any(|earlier| earlier.similarity(own) >= NEAR))
+        own.as_ref().is_some_and(|own| {
+            signatures[..i].iter().flatten().any(|earlier| earlier.similarity(own) >= NEAR)
+        })
     };
     let found = signatures.iter().enumerate().filter(|&s| repeats(s)).count();
     Some(found as f64 / documents.len() as f64)
@@ -111,7 +119,8 @@ mod tests {
     use super::*;
 
     fn weights(corpus: &[&str]) -> Weights {
-        let (mut counter, mut row, mut having) = (TermCounter::default(), Vec::new(), vec![0; FEATURES]);
+        let (mut counter, mut row, mut having) =
+            (TermCounter::default(), Vec::new(), vec![0; FEATURES]);
         for text in corpus {
             counter.count(text, &mut row);
             row.iter().for_each(|&(feature, _)| having[feature as usize] += 1);

@@ -14,8 +14,11 @@ impl MinHash {
     /// None for a text without a word.
     pub fn of(text: &str) -> Option<MinHash> {
         let lower = text.to_lowercase();
-        let words: Vec<u64> =
-            lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(|w| xxh3_64(w.as_bytes())).collect();
+        let words: Vec<u64> = lower
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty())
+            .map(|w| xxh3_64(w.as_bytes()))
+            .collect();
         if words.is_empty() {
             return None;
         }
@@ -37,7 +40,8 @@ impl MinHash {
 
 /// The finaliser of SplitMix64 (Steele et al. 2014): a bijection that mixes all bits.
 fn mix(x: u64) -> u64 {
-    let x = (x.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ (x.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ (x.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 30))
+        .wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
 }

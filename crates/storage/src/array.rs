@@ -72,7 +72,13 @@ impl<T: Scalar> ArrayWriter<T> {
     pub fn create(path: &Path) -> Result<ArrayWriter<T>> {
         let mut file = AtomicFile::create(path)?;
         file.put(&[0; HEADER])?;
-        Ok(ArrayWriter { file, body: Xxh3Default::new(), count: 0, buffer: Vec::new(), element: PhantomData })
+        Ok(ArrayWriter {
+            file,
+            body: Xxh3Default::new(),
+            count: 0,
+            buffer: Vec::new(),
+            element: PhantomData,
+        })
     }
 
     /// Appends `elements`.
@@ -108,7 +114,13 @@ impl<T: Scalar> ArrayWriter<T> {
     /// The column, to be read as long as it is open and never put in its place.
     pub fn set_aside(self) -> Result<ArrayFile<T>> {
         let Aside { file, path } = self.file.set_aside()?;
-        Ok(ArrayFile { file, path, count: self.count, xxh3: self.body.digest(), element: PhantomData })
+        Ok(ArrayFile {
+            file,
+            path,
+            count: self.count,
+            xxh3: self.body.digest(),
+            element: PhantomData,
+        })
     }
 }
 
@@ -129,18 +141,27 @@ impl<T: Scalar> ArrayFile<T> {
         let file = File::open(path).at("open", path)?;
         let length = file.metadata().at("open", path)?.len();
         let mut bytes = [0u8; HEADER];
-        read_exact_at(&file, &mut bytes, 0).map_err(|_| corrupt(path, "is shorter than its header"))?;
+        read_exact_at(&file, &mut bytes, 0)
+            .map_err(|_| corrupt(path, "is shorter than its header"))?;
         if &bytes[..8] != MAGIC {
             return Err(corrupt(path, "is not a longweave column of this version"));
         }
         let width = u32::get(&bytes[8..12]) as usize;
         let (count, xxh3) = (u64::get(&bytes[16..24]), u64::get(&bytes[24..]));
         if width != T::WIDTH || u32::get(&bytes[12..16]) != 0 {
-            return Err(corrupt(path, &format!("has elements of {width} bytes where {} are expected", T::WIDTH)));
+            return Err(corrupt(
+                path,
+                &format!("has elements of {width} bytes where {} are expected", T::WIDTH),
+            ));
         }
         let expected = count.checked_mul(width as u64).and_then(|n| n.checked_add(HEADER as u64));
         if expected != Some(length) {
-            return Err(corrupt(path, &format!("is {length} bytes long, but its header says {count} elements of {width} bytes")));
+            return Err(corrupt(
+                path,
+                &format!(
+                    "is {length} bytes long, but its header says {count} elements of {width} bytes"
+                ),
+            ));
         }
         Ok(ArrayFile { file, path: path.to_owned(), count, xxh3, element: PhantomData })
     }
@@ -160,7 +181,10 @@ impl<T: Scalar> ArrayFile<T> {
     /// Errors: `FILE_CORRUPT` when the range reaches beyond the end.
     pub fn read_into(&self, start: u64, n: usize, out: &mut Vec<T>) -> Result<()> {
         if start.checked_add(n as u64).is_none_or(|end| end > self.count) {
-            return Err(corrupt(&self.path, &format!("has {} elements, but {n} from {start} on are asked for", self.count)));
+            return Err(corrupt(
+                &self.path,
+                &format!("has {} elements, but {n} from {start} on are asked for", self.count),
+            ));
         }
         out.reserve(n);
         let mut bytes = vec![0u8; (n * T::WIDTH).min(CHUNK)];
@@ -176,7 +200,8 @@ impl<T: Scalar> ArrayFile<T> {
     }
 
     fn read_bytes(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
-        let read = failpoint::hit("read", &self.path).and_then(|()| read_exact_at(&self.file, bytes, offset));
+        let read = failpoint::hit("read", &self.path)
+            .and_then(|()| read_exact_at(&self.file, bytes, offset));
         read.map_err(|e| read_error(&e, &self.path))
     }
 
@@ -185,7 +210,8 @@ impl<T: Scalar> ArrayFile<T> {
     /// Errors: `FILE_CORRUPT` when it differs.
     pub fn check(&self) -> Result<()> {
         let (mut offset, end) = (HEADER as u64, HEADER as u64 + self.count * T::WIDTH as u64);
-        let (mut hash, mut bytes) = (Xxh3Default::new(), vec![0u8; (end - offset).min(CHECK_BYTES as u64) as usize]);
+        let (mut hash, mut bytes) =
+            (Xxh3Default::new(), vec![0u8; (end - offset).min(CHECK_BYTES as u64) as usize]);
         while offset < end {
             let chunk = &mut bytes[..(end - offset).min(CHECK_BYTES as u64) as usize];
             self.read_bytes(chunk, offset)?;
@@ -196,14 +222,19 @@ impl<T: Scalar> ArrayFile<T> {
     }
 
     fn compare(&self, xxh3: u64) -> Result<()> {
-        if xxh3 == self.xxh3 { Ok(()) } else { Err(corrupt(&self.path, "does not match its checksum")) }
+        if xxh3 == self.xxh3 {
+            Ok(())
+        } else {
+            Err(corrupt(&self.path, "does not match its checksum"))
+        }
     }
 
     /// Reads everything and compares the checksum.
     ///
     /// Errors: `FILE_CORRUPT` when it differs.
     pub fn read_all(&self) -> Result<Vec<T>> {
-        let count = usize::try_from(self.count).map_err(|_| corrupt(&self.path, "is too large for this machine"))?;
+        let count = usize::try_from(self.count)
+            .map_err(|_| corrupt(&self.path, "is too large for this machine"))?;
         let mut out = Vec::new();
         self.read_into(0, count, &mut out)?;
         let mut hash = Xxh3Default::new();
@@ -291,7 +322,10 @@ pub fn read_array<T: Scalar>(path: &Path) -> Result<Vec<T>> {
 
 /// A file of ours that is not what it was when its task had done it. Who drives a run does that task again.
 pub(crate) fn corrupt(path: &Path, what: &str) -> Error {
-    let message = format!("{} {what}; delete it and run again, and the task that made it is done again", path.display());
+    let message = format!(
+        "{} {what}; delete it and run again, and the task that made it is done again",
+        path.display()
+    );
     Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
 }
 
@@ -345,7 +379,11 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 0x40;
             std::fs::write(&path, &bad).unwrap();
-            assert_eq!(read_array::<u32>(&path).unwrap_err().code(), Code::FileCorrupt, "byte {at}");
+            assert_eq!(
+                read_array::<u32>(&path).unwrap_err().code(),
+                Code::FileCorrupt,
+                "byte {at}"
+            );
             let checked = ArrayFile::<u32>::open(&path).and_then(|file| file.check());
             assert_eq!(checked.unwrap_err().code(), Code::FileCorrupt, "byte {at}");
         }

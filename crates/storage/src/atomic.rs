@@ -56,9 +56,18 @@ impl AtomicFile {
         let directory = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory).at("create", directory)?;
         failpoint::hit("create", target).at("create", target)?;
-        let (attempt, file) = begin(directory, &target.file_name().unwrap_or_default().to_string_lossy()).at("create", target)?;
-        let writer = Some(BufWriter::with_capacity(256 << 10, Attempt { file, target: target.to_owned() }));
-        Ok(AtomicFile { target: target.to_owned(), attempt, writer, hash: Xxh3Default::new(), bytes: 0 })
+        let (attempt, file) =
+            begin(directory, &target.file_name().unwrap_or_default().to_string_lossy())
+                .at("create", target)?;
+        let writer =
+            Some(BufWriter::with_capacity(256 << 10, Attempt { file, target: target.to_owned() }));
+        Ok(AtomicFile {
+            target: target.to_owned(),
+            attempt,
+            writer,
+            hash: Xxh3Default::new(),
+            bytes: 0,
+        })
     }
 
     /// Where the file will stand.
@@ -86,7 +95,8 @@ impl AtomicFile {
     ///
     /// Errors: those of writing.
     pub fn set_aside(mut self) -> Result<Aside> {
-        let writer = self.writer.take().expect("the writer is taken only by what consumes the file");
+        let writer =
+            self.writer.take().expect("the writer is taken only by what consumes the file");
         let attempt = writer.into_inner().map_err(|e| self.error(e.error()))?;
         Ok(Aside { file: attempt.file, path: self.target.clone() })
     }
@@ -97,14 +107,19 @@ impl AtomicFile {
     }
 
     /// Like [`AtomicFile::commit`], first replacing the leading bytes, which were written as zeros of the same length.
-    pub(crate) fn commit_with_header(self, header: &[u8], header_and_body_xxh3: u64) -> Result<Sealed> {
+    pub(crate) fn commit_with_header(
+        self,
+        header: &[u8],
+        header_and_body_xxh3: u64,
+    ) -> Result<Sealed> {
         self.finish(Some((header, header_and_body_xxh3)))
     }
 
     fn finish(mut self, header: Option<(&[u8], u64)>) -> Result<Sealed> {
         let target = self.target.clone();
         let mut sealed = Sealed { bytes: self.bytes, xxh3: self.hash.digest() };
-        let writer = self.writer.take().expect("the writer is taken only by what consumes the file");
+        let writer =
+            self.writer.take().expect("the writer is taken only by what consumes the file");
         let done = (|| {
             let mut attempt = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
             if let Some((header, xxh3)) = header {
@@ -142,7 +157,10 @@ impl Aside {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let writer = self.writer.as_mut().expect("the writer is taken only by commit, which consumes the file");
+        let writer = self
+            .writer
+            .as_mut()
+            .expect("the writer is taken only by commit, which consumes the file");
         writer.write_all(bytes)?;
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
@@ -170,7 +188,8 @@ fn begin(directory: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     loop {
         let number = ATTEMPT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!(".{name}.{}-{number}.part", std::process::id()));
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let file =
+            File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
         match file.try_lock() {
             // Between the two lines above a sweep took it for one that is left behind.
             Err(TryLockError::WouldBlock) => {}
@@ -183,9 +202,14 @@ fn begin(directory: &Path, name: &str) -> io::Result<(PathBuf, File)> {
 
 /// Whether a name is one that [`begin`] gives.
 fn is_attempt(name: &str) -> bool {
-    let numbers = name.strip_prefix('.').and_then(|n| n.strip_suffix(".part")).and_then(|n| n.rsplit_once('.'));
+    let numbers = name
+        .strip_prefix('.')
+        .and_then(|n| n.strip_suffix(".part"))
+        .and_then(|n| n.rsplit_once('.'));
     let numbers = numbers.and_then(|(_, numbers)| numbers.split_once('-'));
-    numbers.is_some_and(|(a, b)| [a, b].iter().all(|n| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit())))
+    numbers.is_some_and(|(a, b)| {
+        [a, b].iter().all(|n| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()))
+    })
 }
 
 /// Removes attempts in `directory` that no living process is writing; how many. What cannot be removed costs space and nothing else.
@@ -207,7 +231,11 @@ pub fn sweep(directory: &Path) -> u64 {
 
 /// As [`sweep`], in the folders below `directory` too.
 pub fn sweep_below(directory: &Path) -> u64 {
-    let folders = fs::read_dir(directory).into_iter().flatten().flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+    let folders = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
     sweep(directory) + folders.map(|folder| sweep_below(&folder.path())).sum::<u64>()
 }
 
@@ -237,7 +265,11 @@ pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<
     {
         let mut done = 0;
         while done < buffer.len() {
-            match std::os::windows::fs::FileExt::seek_read(file, &mut buffer[done..], offset + done as u64)? {
+            match std::os::windows::fs::FileExt::seek_read(
+                file,
+                &mut buffer[done..],
+                offset + done as u64,
+            )? {
                 0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
                 n => done += n,
             }
@@ -251,7 +283,10 @@ mod tests {
     use super::*;
 
     fn names(directory: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -281,7 +316,16 @@ mod tests {
             fs::create_dir_all(path(left).parent().unwrap()).unwrap();
             fs::write(path(left), b"left behind").unwrap();
         }
-        let strangers = ["a", ".part", ".a.part", "a.1-2.part", ".a.1-.part", ".a.x-1.part", ".a.1-2.parts", "below/b"];
+        let strangers = [
+            "a",
+            ".part",
+            ".a.part",
+            "a.1-2.part",
+            ".a.1-.part",
+            ".a.x-1.part",
+            ".a.1-2.parts",
+            "below/b",
+        ];
         strangers.iter().for_each(|name| fs::write(path(name), b"").unwrap());
         assert_eq!((sweep(directory.path()), sweep(directory.path())), (1, 0));
         assert_eq!((sweep_below(directory.path()), sweep_below(&path("nowhere"))), (2, 0));
@@ -301,7 +345,9 @@ mod tests {
                     sweep(directory.path());
                 }
             });
-            let write = |n: u64| write_file(&directory.path().join(format!("{n}")), &n.to_le_bytes()).map(drop);
+            let write = |n: u64| {
+                write_file(&directory.path().join(format!("{n}")), &n.to_le_bytes()).map(drop)
+            };
             let written = (0..300).try_for_each(write);
             stop.store(true, Ordering::Relaxed);
             written.unwrap();

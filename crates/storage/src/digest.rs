@@ -39,7 +39,10 @@ pub fn checksum_file(path: &Path) -> Result<(u64, u64, String)> {
 }
 
 /// As [`checksum_file`]; `read` is told the bytes of each part that was read, about a megabyte, and can end the reading.
-pub fn checksum_with(path: &Path, mut read: impl FnMut(u64) -> Result<()>) -> Result<(u64, u64, String)> {
+pub fn checksum_with(
+    path: &Path,
+    mut read: impl FnMut(u64) -> Result<()>,
+) -> Result<(u64, u64, String)> {
     let mut file = File::open(path).at("open", path)?;
     let (mut xxh3, mut sha, mut bytes) = (Xxh3Default::new(), Sha256::new(), 0);
     let mut buffer = vec![0u8; 1 << 20];
@@ -74,6 +77,9 @@ mod tests {
         let path = directory.path().join("abc");
         std::fs::write(&path, "abc").unwrap();
         let (bytes, _, sha) = checksum_file(&path).unwrap();
-        assert_eq!((bytes, sha.as_str()), (3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+        assert_eq!(
+            (bytes, sha.as_str()),
+            (3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        );
     }
 }

@@ -72,9 +72,14 @@ impl DoneRecord {
     /// Puts the record at `path`.
     pub fn write(&self, path: &Path) -> Result<()> {
         failpoint::hit("done", path).at("write", path)?;
-        let stored = Stored { files: self.files.clone(), counts: self.counts.clone(), digest: self.digest() };
-        let mut text = serde_json::to_string_pretty(&stored)
-            .map_err(|e| Error::new(Code::Internal, format!("cannot write a done record as JSON: {e}")))?;
+        let stored = Stored {
+            files: self.files.clone(),
+            counts: self.counts.clone(),
+            digest: self.digest(),
+        };
+        let mut text = serde_json::to_string_pretty(&stored).map_err(|e| {
+            Error::new(Code::Internal, format!("cannot write a done record as JSON: {e}"))
+        })?;
         text.push('\n');
         write_file(path, text.as_bytes()).map(|_| ())
     }
@@ -85,7 +90,9 @@ impl DoneRecord {
     /// Errors: `FILE_CORRUPT` for a record that is damaged.
     pub fn read(path: &Path, directory: &Path) -> Result<Option<DoneRecord>> {
         let record = DoneRecord::load(path)?;
-        let whole = |f: &FileRecord| fs::metadata(directory.join(&f.name)).is_ok_and(|m| m.len() == f.bytes);
+        let whole = |f: &FileRecord| {
+            fs::metadata(directory.join(&f.name)).is_ok_and(|m| m.len() == f.bytes)
+        };
         Ok(record.filter(|record| record.files.iter().all(whole)))
     }
 
@@ -97,10 +104,14 @@ impl DoneRecord {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.at("read", path)?,
         };
-        let Stored { files, counts, digest } =
-            serde_json::from_slice(&bytes).map_err(|e| corrupt(path, &format!("is no done record ({e})")))?;
+        let Stored { files, counts, digest } = serde_json::from_slice(&bytes)
+            .map_err(|e| corrupt(path, &format!("is no done record ({e})")))?;
         let record = DoneRecord { files, counts };
-        if record.digest() == digest { Ok(Some(record)) } else { Err(corrupt(path, "does not match its checksum")) }
+        if record.digest() == digest {
+            Ok(Some(record))
+        } else {
+            Err(corrupt(path, "does not match its checksum"))
+        }
     }
 
     /// Takes the record at `path` away: the task counts as not done from then on.
@@ -120,14 +131,18 @@ mod tests {
         let done = directory.path().join("done/0.json");
         assert_eq!(DoneRecord::read(&done, directory.path()).unwrap(), None);
         let sealed = write_file(&directory.path().join("a"), b"abc").unwrap();
-        let record = DoneRecord { files: vec![FileRecord::new("a", sealed)], counts: json!({"rows": 3}) };
+        let record =
+            DoneRecord { files: vec![FileRecord::new("a", sealed)], counts: json!({"rows": 3}) };
         record.write(&done).unwrap();
         assert_eq!(DoneRecord::read(&done, directory.path()).unwrap(), Some(record));
         fs::write(directory.path().join("a"), b"ab").unwrap();
         assert_eq!(DoneRecord::read(&done, directory.path()).unwrap(), None);
         assert!(DoneRecord::load(&done).unwrap().is_some());
         fs::write(&done, b"{").unwrap();
-        assert_eq!(DoneRecord::read(&done, directory.path()).unwrap_err().code(), Code::FileCorrupt);
+        assert_eq!(
+            DoneRecord::read(&done, directory.path()).unwrap_err().code(),
+            Code::FileCorrupt
+        );
         DoneRecord::remove(&done).unwrap();
         assert_eq!(DoneRecord::load(&done).unwrap(), None);
     }
@@ -174,7 +189,11 @@ mod tests {
                 let mut bad = good.clone();
                 bad[at] ^= 4;
                 fs::write(&path, &bad).unwrap();
-                assert_eq!(record.check(directory.path()).unwrap_err().code(), Code::FileCorrupt, "byte {at}");
+                assert_eq!(
+                    record.check(directory.path()).unwrap_err().code(),
+                    Code::FileCorrupt,
+                    "byte {at}"
+                );
             }
             fs::write(&path, &good[..good.len() - 1]).unwrap();
             assert_eq!(record.check(directory.path()).unwrap_err().code(), Code::FileCorrupt);

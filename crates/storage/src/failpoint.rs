@@ -39,7 +39,12 @@ impl Armed {
             Some((action, n)) => (action, n.parse().ok()?),
             None => (action, 1),
         };
-        Some(Armed { name: name.to_owned(), action: action.to_owned(), at, hits: AtomicU64::new(0) })
+        Some(Armed {
+            name: name.to_owned(),
+            action: action.to_owned(),
+            at,
+            hits: AtomicU64::new(0),
+        })
     }
 
     fn hit(&self, name: &str) -> io::Result<()> {
@@ -64,8 +69,9 @@ fn points() -> Option<&'static Points> {
     POINTS
         .get_or_init(|| {
             let armed = Armed::from_environment();
-            let log = std::env::var_os("LONGWEAVE_FAILPOINT_LOG")
-                .and_then(|path| File::options().create(true).append(true).open(Path::new(&path)).ok());
+            let log = std::env::var_os("LONGWEAVE_FAILPOINT_LOG").and_then(|path| {
+                File::options().create(true).append(true).open(Path::new(&path)).ok()
+            });
             (armed.is_some() || log.is_some()).then_some(Points { armed, log })
         })
         .as_ref()

@@ -14,7 +14,9 @@ mod strings;
 mod thrift;
 
 pub use array::{ArrayFile, ArrayWriter, Scalar, Stored, hash_elements, read_array, write_array};
-pub use atomic::{Aside, AtomicFile, Sealed, read_exact_at, sweep, sweep_below, sync_directory, write_file};
+pub use atomic::{
+    Aside, AtomicFile, Sealed, read_exact_at, sweep, sweep_below, sync_directory, write_file,
+};
 pub use digest::{Digest, checksum_file, checksum_with, digest_of};
 pub use done::{DoneRecord, FileRecord};
 pub use lock::{Holder, Lock, host, works};

@@ -33,11 +33,19 @@ impl Lock {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).at("create", directory)?;
         }
-        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).at("create", path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .at("create", path)?;
         match file.try_lock() {
             Ok(()) => {
                 let holder = format!("process {} on {}", std::process::id(), host());
-                file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).at("write", path)?;
+                file.set_len(0)
+                    .and_then(|()| file.write_all(holder.as_bytes()))
+                    .at("write", path)?;
                 Ok(Lock { file })
             }
             Err(TryLockError::WouldBlock) => {
@@ -101,7 +109,9 @@ pub fn works(process: u32) -> bool {
 fn lives(process: u32) -> bool {
     let pid = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
     // Another user's process may not be signalled, but it lives.
-    pid.is_some_and(|pid| matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(rustix::io::Errno::PERM)))
+    pid.is_some_and(|pid| {
+        matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(rustix::io::Errno::PERM))
+    })
 }
 
 #[cfg(not(unix))]
@@ -131,7 +141,10 @@ mod tests {
         let path = directory.path().join("run");
         assert_eq!(Lock::holder(&path), None);
         let held = Lock::take(&path, "the run").unwrap();
-        assert_eq!(Lock::holder(&path), Some(Holder { process: std::process::id(), host: host(), alive: Some(true) }));
+        assert_eq!(
+            Lock::holder(&path),
+            Some(Holder { process: std::process::id(), host: host(), alive: Some(true) })
+        );
         assert!(Lock::is_held(&path));
         drop(held);
         assert_eq!(Lock::holder(&path), None);

@@ -70,7 +70,9 @@ impl Room {
 
     fn refuse(&self, bytes: u64) -> Result<()> {
         self.exceeded.store(true, Ordering::Relaxed);
-        Err(ParquetError::General(format!("pages unpack to {bytes} bytes, more than there is room for")))
+        Err(ParquetError::General(format!(
+            "pages unpack to {bytes} bytes, more than there is room for"
+        )))
     }
 }
 
@@ -83,7 +85,12 @@ impl<R> Pages<R> {
 
 impl<R> Clone for Pages<R> {
     fn clone(&self) -> Pages<R> {
-        Pages { file: Arc::clone(&self.file), gzip: self.gzip, room: Arc::clone(&self.room), ahead: Arc::clone(&self.ahead) }
+        Pages {
+            file: Arc::clone(&self.file),
+            gzip: self.gzip,
+            room: Arc::clone(&self.room),
+            ahead: Arc::clone(&self.ahead),
+        }
     }
 }
 
@@ -98,7 +105,13 @@ impl<R: ChunkReader> ChunkReader for Pages<R> {
 
     /// Called where a page's header stands, or where its bytes do, when the header was read before.
     fn get_read(&self, start: u64) -> Result<R::T> {
-        let before = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).range(..start).next_back().map(|(_, &page)| page);
+        let before = self
+            .ahead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .range(..start)
+            .next_back()
+            .map(|(_, &page)| page);
         if before.is_some_and(|page| page.body == start) {
             return self.file.get_read(start);
         }
@@ -110,11 +123,17 @@ impl<R: ChunkReader> ChunkReader for Pages<R> {
             match walk(&head, left) {
                 Ok(header) => break header as u64,
                 Err(Broken::Short) if length < left.min(*LOOKED_AT.end()) => length *= 16,
-                Err(_) => return Err(ParquetError::General("a page's header cannot be read".into())),
+                Err(_) => {
+                    return Err(ParquetError::General("a page's header cannot be read".into()));
+                }
             }
         };
-        let unpacked = unpacked_size(&head).ok_or_else(|| ParquetError::General("a page's header cannot be read".into()))?;
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).insert(start, Ahead { unpacked, body: start + header });
+        let unpacked = unpacked_size(&head)
+            .ok_or_else(|| ParquetError::General("a page's header cannot be read".into()))?;
+        self.ahead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(start, Ahead { unpacked, body: start + header });
         self.file.get_read(start)
     }
 
@@ -189,9 +208,17 @@ mod tests {
     #[test]
     fn a_page_says_what_it_unpacks_to() {
         assert_eq!(unpacked_size(&[0x15, 0x00, 0x15, 0x9a, 0x01, 0x15, 0x04]), Some(77));
-        assert_eq!(unpacked_size(&[0x15, 0x00, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f]), Some(0x7fff_ffff));
-        for head in [&[][..], &[0x15], &[0x15, 0, 0x15, 0x01], &[0x19, 0, 0x15, 2], &[0x15, 0, 0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]]
-        {
+        assert_eq!(
+            unpacked_size(&[0x15, 0x00, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f]),
+            Some(0x7fff_ffff)
+        );
+        for head in [
+            &[][..],
+            &[0x15],
+            &[0x15, 0, 0x15, 0x01],
+            &[0x19, 0, 0x15, 2],
+            &[0x15, 0, 0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+        ] {
             assert_eq!(unpacked_size(head), None, "{head:?}");
         }
     }
@@ -209,7 +236,12 @@ mod tests {
     #[test]
     fn room_is_taken_until_it_is_free_again() {
         let room = Room::new(10);
-        assert!(room.take(6).is_ok() && room.take(6).is_err() && room.was_exceeded() && !room.was_exceeded());
+        assert!(
+            room.take(6).is_ok()
+                && room.take(6).is_err()
+                && room.was_exceeded()
+                && !room.was_exceeded()
+        );
         room.free();
         assert!(room.take(10).is_ok());
     }

@@ -71,7 +71,8 @@ mod tests {
     #[cfg(unix)]
     fn the_room_of_a_path_to_come_is_that_of_what_is_there() {
         let directory = tempfile::tempdir().unwrap();
-        let (there, to_come) = (space(directory.path()).unwrap(), space(&directory.path().join("x/y/z")).unwrap());
+        let (there, to_come) =
+            (space(directory.path()).unwrap(), space(&directory.path().join("x/y/z")).unwrap());
         assert_eq!(there.device, to_come.device);
         assert!(there.free > 0);
     }

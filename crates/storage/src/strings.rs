@@ -89,7 +89,15 @@ impl StringTableWriter {
         let file = Summed { file: AtomicFile::create(path)?, part: Xxh3Default::new(), tail: None };
         let mut writer = FileWriter::try_new(file, &schema).map_err(|e| write_error(&e, path))?;
         let head = writer.get_mut().cut();
-        Ok(StringTableWriter { writer, schema, builder: LargeStringBuilder::new(), path: path.to_owned(), rows: 0, head, sums: Vec::new() })
+        Ok(StringTableWriter {
+            writer,
+            schema,
+            builder: LargeStringBuilder::new(),
+            path: path.to_owned(),
+            rows: 0,
+            head,
+            sums: Vec::new(),
+        })
     }
 
     /// Appends one row.
@@ -104,7 +112,8 @@ impl StringTableWriter {
 
     fn flush_batch(&mut self) -> Result<()> {
         let column: ArrayRef = Arc::new(self.builder.finish());
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![column]).map_err(|e| write_error(&e, &self.path))?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![column])
+            .map_err(|e| write_error(&e, &self.path))?;
         self.writer.write(&batch).map_err(|e| write_error(&e, &self.path))?;
         self.sums.push(self.writer.get_mut().cut());
         Ok(())
@@ -123,9 +132,12 @@ impl StringTableWriter {
         let path = self.path;
         self.writer.get_mut().tail = Some(Vec::new());
         self.writer.finish().map_err(|e| write_error(&e, &path))?;
-        let Summed { mut file, tail, .. } = self.writer.into_inner().map_err(|e| write_error(&e, &path))?;
+        let Summed { mut file, tail, .. } =
+            self.writer.into_inner().map_err(|e| write_error(&e, &path))?;
         let tail = tail.unwrap_or_default();
-        let footer = footer_start(&tail).ok_or_else(|| write_error(&ArrowError::IpcError("no footer was written".into()), &path))?;
+        let footer = footer_start(&tail).ok_or_else(|| {
+            write_error(&ArrowError::IpcError("no footer was written".into()), &path)
+        })?;
         let sums: Vec<u8> = self.sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
         file.put(&tail[..footer])?;
         file.put(&sums)?;
@@ -168,56 +180,86 @@ impl Batches {
         let end = length.checked_sub(END as u64).ok_or_else(|| bad("it is too short"))?;
         let last: [u8; END] = read(end, length)?.try_into().map_err(|_| bad("it is too short"))?;
         let footer_length = read_footer_length(last).map_err(|e| bad(&e.to_string()))?;
-        let footer_start = end.checked_sub(footer_length as u64).ok_or_else(|| bad("its footer is too long"))?;
+        let footer_start =
+            end.checked_sub(footer_length as u64).ok_or_else(|| bad("its footer is too long"))?;
         let footer_bytes = read(footer_start, length)?;
-        let footer = arrow_ipc::root_as_footer(&footer_bytes[..footer_length]).map_err(|e| bad(&e.to_string()))?;
-        let blocks: Vec<Block> = footer.recordBatches().map(|blocks| blocks.iter().copied().collect()).unwrap_or_default();
+        let footer = arrow_ipc::root_as_footer(&footer_bytes[..footer_length])
+            .map_err(|e| bad(&e.to_string()))?;
+        let blocks: Vec<Block> = footer
+            .recordBatches()
+            .map(|blocks| blocks.iter().copied().collect())
+            .unwrap_or_default();
         let ends = batch_ends(&blocks).ok_or_else(|| bad("its batches are not side by side"))?;
 
         let sums_length = ((blocks.len() + 1) * SUM) as u64;
-        let sums_start = footer_start.checked_sub(sums_length).ok_or_else(|| bad("its checksums are missing"))?;
+        let sums_start = footer_start
+            .checked_sub(sums_length)
+            .ok_or_else(|| bad("its checksums are missing"))?;
         let sums_bytes = read(sums_start, footer_start)?;
-        let mut sums: Vec<u64> =
-            sums_bytes.chunks_exact(SUM).map(|sum| sum.iter().rev().fold(0, |all, &byte| (all << 8) | u64::from(byte))).collect();
+        let mut sums: Vec<u64> = sums_bytes
+            .chunks_exact(SUM)
+            .map(|sum| sum.iter().rev().fold(0, |all, &byte| (all << 8) | u64::from(byte)))
+            .collect();
         let expected = sums.pop().unwrap_or_default();
         // Without a batch, what the stream ends with begins right after the head, and is its last 8 bytes.
-        let (head_end, tail_start) = ends.unwrap_or((sums_start.saturating_sub(8), sums_start.saturating_sub(8)));
+        let (head_end, tail_start) =
+            ends.unwrap_or((sums_start.saturating_sub(8), sums_start.saturating_sub(8)));
         if tail_start > sums_start || head_end > tail_start {
             return Err(bad("its batches lie beyond its end"));
         }
         let mut head = Xxh3Default::new();
         head.update(&read(0, head_end)?);
         let batch_sums = &sums_bytes[..sums_bytes.len() - SUM];
-        if frame_sum(head.digest(), [&read(tail_start, sums_start)?, batch_sums, &footer_bytes]) != expected {
+        if frame_sum(head.digest(), [&read(tail_start, sums_start)?, batch_sums, &footer_bytes])
+            != expected
+        {
             return Err(corrupt(path, "does not match its checksum"));
         }
         let schema = footer.schema().ok_or_else(|| bad("it has no schema"))?;
-        let schema = arrow_ipc::convert::try_fb_to_schema(schema).map_err(|e| bad(&e.to_string()))?;
+        let schema =
+            arrow_ipc::convert::try_fb_to_schema(schema).map_err(|e| bad(&e.to_string()))?;
         let decoder = FileDecoder::new(Arc::new(schema), footer.version());
         Ok(Batches { file, path: path.to_owned(), decoder, blocks, sums })
     }
 
     /// Reads a batch and compares its checksum.
     fn read(&self, number: usize) -> Result<LargeStringArray> {
-        let block = self.blocks.get(number).ok_or_else(|| corrupt(&self.path, "has fewer rows than expected"))?;
+        let block = self
+            .blocks
+            .get(number)
+            .ok_or_else(|| corrupt(&self.path, "has fewer rows than expected"))?;
         // `batch_ends` has looked at all blocks.
         let start = block.offset() as u64;
-        let bytes = read_bytes(&self.file, &self.path, start, start + block.metaDataLength() as u64 + block.bodyLength() as u64)?;
+        let bytes = read_bytes(
+            &self.file,
+            &self.path,
+            start,
+            start + block.metaDataLength() as u64 + block.bodyLength() as u64,
+        )?;
         if xxh3_64(&bytes) != self.sums[number] {
             return Err(corrupt(&self.path, "does not match its checksum"));
         }
         let bad = |what: &str| corrupt(&self.path, &format!("is no readable Arrow file ({what})"));
         // The library panics on some damage that a checksum of it would fit.
-        let decode = || self.decoder.read_record_batch(block, &Buffer::from_vec(bytes)).map_err(|e| bad(&e.to_string()));
+        let decode = || {
+            self.decoder
+                .read_record_batch(block, &Buffer::from_vec(bytes))
+                .map_err(|e| bad(&e.to_string()))
+        };
         let batch = caught(decode, bad)?;
-        let column = batch.as_ref().and_then(|b| b.columns().first()).and_then(|c| c.as_any().downcast_ref::<LargeStringArray>());
+        let column = batch
+            .as_ref()
+            .and_then(|b| b.columns().first())
+            .and_then(|c| c.as_any().downcast_ref::<LargeStringArray>());
         column.cloned().ok_or_else(|| corrupt(&self.path, "has no LargeUtf8 column first"))
     }
 }
 
 fn read_bytes(file: &File, path: &Path, start: u64, end: u64) -> Result<Vec<u8>> {
     let mut bytes = vec![0; (end - start) as usize];
-    failpoint::hit("read", path).and_then(|()| read_exact_at(file, &mut bytes, start)).map_err(|e| read_error(&e, path))?;
+    failpoint::hit("read", path)
+        .and_then(|()| read_exact_at(file, &mut bytes, start))
+        .map_err(|e| read_error(&e, path))?;
     Ok(bytes)
 }
 
@@ -230,7 +272,8 @@ fn batch_ends(blocks: &[Block]) -> Option<Option<(u64, u64)>> {
         if u64::try_from(block.offset()).ok()? != at {
             return None;
         }
-        let (meta, body) = (u64::try_from(block.metaDataLength()).ok()?, u64::try_from(block.bodyLength()).ok()?);
+        let (meta, body) =
+            (u64::try_from(block.metaDataLength()).ok()?, u64::try_from(block.bodyLength()).ok()?);
         at = at.checked_add(meta)?.checked_add(body)?;
     }
     Some(Some((start, at)))
@@ -305,7 +348,11 @@ impl StringTable {
 }
 
 /// Writes a whole table of one string column.
-pub fn write_strings<S: AsRef<str>>(path: &Path, column: &str, rows: impl IntoIterator<Item = S>) -> Result<Sealed> {
+pub fn write_strings<S: AsRef<str>>(
+    path: &Path,
+    column: &str,
+    rows: impl IntoIterator<Item = S>,
+) -> Result<Sealed> {
     let mut writer = StringTableWriter::create(path, column)?;
     for row in rows {
         writer.push(row.as_ref())?;
@@ -344,7 +391,10 @@ mod tests {
         let wanted = [0, 5, STRING_BATCH_ROWS - 1, STRING_BATCH_ROWS * 2 + 2];
         let mut picked = vec![];
         StringTable::pick(&path, &wanted, |at, text| picked.push((at, text.to_owned()))).unwrap();
-        assert!(picked.iter().enumerate().all(|(i, (at, text))| *at == i && *text == rows[wanted[i]]), "{picked:?}");
+        assert!(
+            picked.iter().enumerate().all(|(i, (at, text))| *at == i && *text == rows[wanted[i]]),
+            "{picked:?}"
+        );
         assert!(StringTable::pick(&path, &[rows.len()], |_, _| ()).is_err());
     }
 
@@ -360,7 +410,11 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         for length in 0..bytes.len() {
             std::fs::write(&path, &bytes[..length]).unwrap();
-            assert_eq!(read_strings(&path).err().unwrap().code(), Code::FileCorrupt, "{length} bytes");
+            assert_eq!(
+                read_strings(&path).err().unwrap().code(),
+                Code::FileCorrupt,
+                "{length} bytes"
+            );
         }
     }
 
@@ -369,17 +423,32 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("t");
         for rows in [0, 3, STRING_BATCH_ROWS + 2] {
-            write_strings(&path, "id", (0..rows).map(|i| if i < 10 { format!("row {i}") } else { String::new() })).unwrap();
+            write_strings(
+                &path,
+                "id",
+                (0..rows).map(|i| if i < 10 { format!("row {i}") } else { String::new() }),
+            )
+            .unwrap();
             let good = std::fs::read(&path).unwrap();
             let step = if rows > 100 { 97 } else { 1 };
-            for at in (0..good.len()).step_by(step).chain(good.len().saturating_sub(1_000)..good.len()) {
+            for at in
+                (0..good.len()).step_by(step).chain(good.len().saturating_sub(1_000)..good.len())
+            {
                 let mut bad = good.clone();
                 bad[at] ^= 0x10;
                 std::fs::write(&path, &bad).unwrap();
-                assert_eq!(read_strings(&path).err().unwrap().code(), Code::FileCorrupt, "byte {at} of {rows} rows");
+                assert_eq!(
+                    read_strings(&path).err().unwrap().code(),
+                    Code::FileCorrupt,
+                    "byte {at} of {rows} rows"
+                );
                 let all: Vec<usize> = (0..rows).collect();
                 let picked = StringTable::pick(&path, &all, |_, _| ());
-                assert_eq!(picked.unwrap_err().code(), Code::FileCorrupt, "byte {at} of {rows} rows");
+                assert_eq!(
+                    picked.unwrap_err().code(),
+                    Code::FileCorrupt,
+                    "byte {at} of {rows} rows"
+                );
             }
             std::fs::write(&path, &good).unwrap();
             assert_eq!(read_strings(&path).unwrap().len(), rows);
@@ -389,6 +458,9 @@ mod tests {
         bad[STRING_BATCH_ROWS] ^= 1;
         std::fs::write(&path, &bad).unwrap();
         StringTable::pick(&path, &[STRING_BATCH_ROWS], |_, text| assert_eq!(text, "")).unwrap();
-        assert_eq!(StringTable::pick(&path, &[0], |_, _| ()).unwrap_err().code(), Code::FileCorrupt);
+        assert_eq!(
+            StringTable::pick(&path, &[0], |_, _| ()).unwrap_err().code(),
+            Code::FileCorrupt
+        );
     }
 }

@@ -120,9 +120,12 @@ pub fn check_parquet_footer(file: &impl ChunkReader) -> io::Result<()> {
     let Some(before) = file.len().checked_sub(8) else { return Ok(()) }; // the library says what such a file is
     let end = read(before, 8)?;
     let footer = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]]));
-    let Some(start) = before.checked_sub(footer).filter(|_| &end[4..] == b"PAR1") else { return Ok(()) };
+    let Some(start) = before.checked_sub(footer).filter(|_| &end[4..] == b"PAR1") else {
+        return Ok(());
+    };
     let walked = walk(&read(start, footer as usize)?, footer).map(drop);
-    walked.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its footer claims what cannot be"))
+    walked
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its footer claims what cannot be"))
 }
 
 #[cfg(test)]
@@ -132,7 +135,8 @@ mod tests {
     #[test]
     fn a_struct_is_walked_to_its_end_and_no_further() {
         // 1: i32 5, 2: "ab", 3: list of two i64, 4: struct { 1: true }, end; other bytes after it.
-        let bytes = [0x15, 0x0a, 0x18, 2, b'a', b'b', 0x19, 0x26, 2, 4, 0x1c, 0x11, 0, 0, 0xff, 0xff];
+        let bytes =
+            [0x15, 0x0a, 0x18, 2, b'a', b'b', 0x19, 0x26, 2, 4, 0x1c, 0x11, 0, 0, 0xff, 0xff];
         let mut walked = Walk { bytes: &bytes, at: 0, empty: 16 };
         assert_eq!((walked.structure(16, DEEPEST), walked.at), (Ok(()), 14));
         for cut in 0..14 {
@@ -144,7 +148,11 @@ mod tests {
     fn sizes_that_no_bytes_back_are_refused() {
         let huge = [0xff, 0xff, 0xff, 0xff, 0x07];
         let with = |head: &[u8]| [head, &huge, &[0; 40]].concat();
-        assert_eq!(walk(&with(&[0x19, 0xf1]), 47), Err(Broken::Unsound), "a list of booleans, which have no bytes");
+        assert_eq!(
+            walk(&with(&[0x19, 0xf1]), 47),
+            Err(Broken::Unsound),
+            "a list of booleans, which have no bytes"
+        );
         assert_eq!(walk(&with(&[0x19, 0xfc]), 47), Err(Broken::Unsound), "a list of structs");
         assert_eq!(walk(&with(&[0x1b]), 47), Err(Broken::Unsound), "a map");
         assert_eq!(walk(&with(&[0x18]), 47), Err(Broken::Unsound), "bytes");

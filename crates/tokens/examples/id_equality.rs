@@ -13,11 +13,26 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let data = PathBuf::from(arguments.next().expect("the folder of the data"));
     let most = arguments.next().map_or(u64::MAX, |mb| mb.parse::<u64>().unwrap() << 20);
-    println!("| tokenizer | corpus | texts | MB | tokens | texts that differ | fast MB/s | 0.23 MB/s |\n|---|---|---|---|---|---|---|---|");
-    for tokenizer in ["pythia-20b_tokenizer.json", "gpt2-tokenizer.json", "bert-base-uncased-tokenizer.json", "t5-base-tokenizer.json"] {
+    println!(
+        "| tokenizer | corpus | texts | MB | tokens | texts that differ | fast MB/s | 0.23 MB/s |\n|---|---|---|---|---|---|---|---|"
+    );
+    for tokenizer in [
+        "pythia-20b_tokenizer.json",
+        "gpt2-tokenizer.json",
+        "bert-base-uncased-tokenizer.json",
+        "t5-base-tokenizer.json",
+    ] {
         let path = data.join("tokenizers").join(tokenizer);
         let (fast, exact) = (load_fast(&path).unwrap(), load_exact(&path).unwrap());
-        for corpus in ["news20", "reuters", "cppdocs", "simplewiki", "qa-pairs", "needle/paul-graham-essays", "rake/inspec500"] {
+        for corpus in [
+            "news20",
+            "reuters",
+            "cppdocs",
+            "simplewiki",
+            "qa-pairs",
+            "needle/paul-graham-essays",
+            "rake/inspec500",
+        ] {
             let file = std::fs::File::open(data.join(format!("{corpus}.jsonl.zst"))).unwrap();
             let lines = std::io::BufReader::new(zstd::Decoder::new(file).unwrap()).split(b'\n');
             let (mut texts, mut bytes, mut tokens, mut differ) = (0u64, 0u64, 0u64, 0u64);

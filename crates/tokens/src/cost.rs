@@ -29,7 +29,9 @@ impl Runs {
         let text = pre_tokenizer.to_string();
         if pre_tokenizer.is_null() {
             Runs::Whole
-        } else if text.contains("\\\\p{L}") || text.contains("\"ByteLevel\"") && !text.contains("\"use_regex\":false") {
+        } else if text.contains("\\\\p{L}")
+            || text.contains("\"ByteLevel\"") && !text.contains("\"use_regex\":false")
+        {
             Runs::Kinds
         } else {
             Runs::Words

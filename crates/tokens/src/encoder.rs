@@ -40,11 +40,16 @@ pub struct Loaded {
 pub fn load(path: &Path) -> Result<Loaded> {
     let file = TokenizerFile::read(path)?;
     // On 1,139 of 236,217 real texts the fast encoder's ids for a Unigram model are others (benches/tokenize).
-    let fast =
-        if file.unigram { Err("its ids for Unigram models are not always those of tokenizers 0.23".into()) } else { Fast::new(&file) };
+    let fast = if file.unigram {
+        Err("its ids for Unigram models are not always those of tokenizers 0.23".into())
+    } else {
+        Fast::new(&file)
+    };
     match fast {
         Ok(fast) => Ok(Loaded { encoder: Arc::new(fast), exact_fallback: None }),
-        Err(why) => Ok(Loaded { encoder: Arc::new(Exact::new(&file, path)?), exact_fallback: Some(why) }),
+        Err(why) => {
+            Ok(Loaded { encoder: Arc::new(Exact::new(&file, path)?), exact_fallback: Some(why) })
+        }
     }
 }
 
@@ -78,8 +83,11 @@ struct Vocabulary {
 impl TokenizerFile {
     fn read(path: &Path) -> Result<TokenizerFile> {
         let text = std::fs::read_to_string(path).at("read", path)?;
-        let mut value: Value = serde_json::from_str(&text).map_err(|e| invalid(path, &format!("it is no JSON ({e})")))?;
-        let Some(object) = value.as_object_mut() else { return Err(invalid(path, "it is no JSON object")) };
+        let mut value: Value = serde_json::from_str(&text)
+            .map_err(|e| invalid(path, &format!("it is no JSON ({e})")))?;
+        let Some(object) = value.as_object_mut() else {
+            return Err(invalid(path, "it is no JSON object"));
+        };
         for section in ["truncation", "padding"] {
             object.insert(section.into(), Value::Null);
         }
@@ -95,7 +103,12 @@ impl TokenizerFile {
         // Files of old versions leave the type out; only Unigram's vocabulary is a list.
         let unigram = value["model"]["vocab"].is_array();
         let runs = Runs::of(&value["pre_tokenizer"]);
-        Ok(TokenizerFile { text: value.to_string(), unigram, runs, vocabulary: Arc::new(vocabulary) })
+        Ok(TokenizerFile {
+            text: value.to_string(),
+            unigram,
+            runs,
+            vocabulary: Arc::new(vocabulary),
+        })
     }
 }
 
@@ -104,9 +117,15 @@ impl Vocabulary {
         let mut ids = HashMap::new();
         let id = |v: &Value| v.as_u64().and_then(|n| u32::try_from(n).ok());
         match &file["model"]["vocab"] {
-            Value::Object(map) => ids.extend(map.iter().filter_map(|(token, v)| Some((token.clone(), id(v)?)))),
+            Value::Object(map) => {
+                ids.extend(map.iter().filter_map(|(token, v)| Some((token.clone(), id(v)?))))
+            }
             // Unigram: pairs of token and score, the id is the place.
-            Value::Array(list) => ids.extend(list.iter().enumerate().filter_map(|(i, v)| Some((v.get(0)?.as_str()?.to_owned(), i as u32)))),
+            Value::Array(list) => ids.extend(
+                list.iter()
+                    .enumerate()
+                    .filter_map(|(i, v)| Some((v.get(0)?.as_str()?.to_owned(), i as u32))),
+            ),
             _ => return None,
         }
         for added in file["added_tokens"].as_array().into_iter().flatten() {
@@ -120,8 +139,11 @@ impl Vocabulary {
 }
 
 fn invalid(path: &Path, what: &str) -> Error {
-    Error::new(Code::TokenizerInvalid, format!("the tokenizer {} does not load: {what}", path.display()))
-        .with("file", path.display().to_string())
+    Error::new(
+        Code::TokenizerInvalid,
+        format!("the tokenizer {} does not load: {what}", path.display()),
+    )
+    .with("file", path.display().to_string())
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> Error {
@@ -143,11 +165,13 @@ impl Fast {
     fn new(file: &TokenizerFile) -> Result<Fast, String> {
         let load = || {
             let loaded = tokenizers::canonicalize_str(&file.text).map_err(|e| e.to_string());
-            let loaded = loaded.and_then(|canonical| tokenizers::from_json(&canonical).map_err(|e| e.to_string()));
+            let loaded = loaded
+                .and_then(|canonical| tokenizers::from_json(&canonical).map_err(|e| e.to_string()));
             loaded.map_err(|what| failed("be loaded", &what))
         };
         // The library panics on some files.
-        let tokenizer = caught(load, |what| failed("be loaded", &what)).map_err(|e| e.message().to_owned())?;
+        let tokenizer =
+            caught(load, |what| failed("be loaded", &what)).map_err(|e| e.message().to_owned())?;
         let (runs, vocabulary) = (file.runs, Arc::clone(&file.vocabulary));
         Ok(Fast { tokenizer, runs, options: EncodeOptions::no_specials(), vocabulary })
     }
@@ -162,7 +186,9 @@ impl Encoder for Fast {
     fn encode(&self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         TOKENS.with_borrow_mut(|tokens| {
             tokens.clear();
-            self.tokenizer.encode_into(text, &self.options, tokens).map_err(|e| failed("encode a text", &e))?;
+            self.tokenizer
+                .encode_into(text, &self.options, tokens)
+                .map_err(|e| failed("encode a text", &e))?;
             if out.is_empty() {
                 out.reserve_exact(tokens.len()); // a large text alone
             }
@@ -201,7 +227,10 @@ struct Exact {
 
 impl Exact {
     fn new(file: &TokenizerFile, path: &Path) -> Result<Exact> {
-        let load = || tokenizers_exact::Tokenizer::from_bytes(file.text.as_bytes()).map_err(|e| invalid(path, &e.to_string()));
+        let load = || {
+            tokenizers_exact::Tokenizer::from_bytes(file.text.as_bytes())
+                .map_err(|e| invalid(path, &e.to_string()))
+        };
         let tokenizer = caught(load, |what| invalid(path, what))?;
         Ok(Exact { tokenizer, vocabulary: Arc::clone(&file.vocabulary) })
     }
@@ -209,7 +238,8 @@ impl Exact {
 
 impl Encoder for Exact {
     fn encode(&self, text: &str, out: &mut Vec<u32>) -> Result<()> {
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(|e| failed("encode a text", &e))?;
+        let encoding =
+            self.tokenizer.encode_fast(text, false).map_err(|e| failed("encode a text", &e))?;
         out.extend_from_slice(encoding.get_ids());
         Ok(())
     }

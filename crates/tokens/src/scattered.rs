@@ -7,7 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Ctx, DocId, Error, Result};
-use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, Scalar, Stored, hash_elements, read_array, write_array};
+use longweave_storage::{
+    ArrayFile, ArrayWriter, FileRecord, Scalar, Stored, hash_elements, read_array, write_array,
+};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::columns::{Column, Columns, Ids};
@@ -71,7 +73,12 @@ fn scatter<T: Scalar>(
     let source = source(file, hold)?;
     let (ids, ids_name) = named(prefix, ".ids");
     let mut writer: ArrayWriter<T> = ArrayWriter::create(&ids)?;
-    let mut sums = Sums { hash: Xxh3Default::new(), shards, at: 0, sums: Vec::with_capacity(shards.len().saturating_sub(1)) };
+    let mut sums = Sums {
+        hash: Xxh3Default::new(),
+        shards,
+        at: 0,
+        sums: Vec::with_capacity(shards.len().saturating_sub(1)),
+    };
     let mut buffer = Vec::new();
     for (i, run) in runs.enumerate() {
         if i % 4096 == 0 {
@@ -79,11 +86,18 @@ fn scatter<T: Scalar>(
         }
         let row = run.row as usize;
         let begin = if row == 0 { 0 } else { ends.get(row - 1).copied().unwrap_or(u64::MAX) };
-        let (start, end) = (begin.saturating_add(run.start.into()), begin.saturating_add(run.start.into()).saturating_add(run.len.into()));
+        let (start, end) = (
+            begin.saturating_add(run.start.into()),
+            begin.saturating_add(run.start.into()).saturating_add(run.len.into()),
+        );
         if ends.get(row).is_none_or(|&last| end > last) || end > ends.last().copied().unwrap_or(0) {
-            let message =
-                format!("the plan asks for tokens that {} does not have; delete the work directory and run again", store.display());
-            return Err(Error::new(Code::FileCorrupt, message).with("file", store.display().to_string()));
+            let message = format!(
+                "the plan asks for tokens that {} does not have; delete the work directory and run again",
+                store.display()
+            );
+            return Err(
+                Error::new(Code::FileCorrupt, message).with("file", store.display().to_string())
+            );
         }
         let ids = source.get(start..end, &mut buffer)?;
         writer.push(ids)?;
@@ -91,7 +105,10 @@ fn scatter<T: Scalar>(
     }
     let sums = sums.finish();
     let (sums_path, sums_name) = named(prefix, ".sums");
-    Ok(vec![FileRecord::new(ids_name, writer.commit()?), FileRecord::new(sums_name, write_array(&sums_path, &sums)?)])
+    Ok(vec![
+        FileRecord::new(ids_name, writer.commit()?),
+        FileRecord::new(sums_name, write_array(&sums_path, &sums)?),
+    ])
 }
 
 /// Checksums of what each output shard reads of a split.
@@ -116,7 +133,8 @@ impl Sums<'_> {
 
     /// Ends the shards that end here.
     fn close(&mut self) {
-        while self.sums.len() + 1 < self.shards.len() && self.shards[self.sums.len() + 1] <= self.at {
+        while self.sums.len() + 1 < self.shards.len() && self.shards[self.sums.len() + 1] <= self.at
+        {
             self.sums.push(std::mem::take(&mut self.hash).digest());
         }
     }
@@ -139,7 +157,9 @@ impl ScatteredTokens {
     pub fn new(splits: Vec<(u32, PathBuf)>) -> ScatteredTokens {
         ScatteredTokens {
             first: splits.iter().map(|(first, _)| *first).collect(),
-            columns: Columns::unchecked(splits.iter().map(|(_, prefix)| with_suffix(prefix, ".ids")).collect()),
+            columns: Columns::unchecked(
+                splits.iter().map(|(_, prefix)| with_suffix(prefix, ".ids")).collect(),
+            ),
             sums: splits.iter().map(|(_, prefix)| with_suffix(prefix, ".sums")).collect(),
         }
     }
@@ -157,7 +177,14 @@ impl ScatteredTokens {
     /// Appends `n` ids of a split from `start` on to `ids`, and their bytes to a checksum.
     ///
     /// Errors: `FILE_CORRUPT` beyond the end.
-    pub fn read(&self, split: usize, start: u64, n: usize, ids: &mut Ids, hash: &mut Xxh3Default) -> Result<()> {
+    pub fn read(
+        &self,
+        split: usize,
+        start: u64,
+        n: usize,
+        ids: &mut Ids,
+        hash: &mut Xxh3Default,
+    ) -> Result<()> {
         let before = ids.len();
         ids.read(&*self.columns.get(split)?, start, n)?;
         ids.hash(before..before + n, hash);
@@ -181,8 +208,10 @@ impl ScatteredTokens {
         }
         self.columns.forget(split);
         let path = self.columns.path(split);
-        let message =
-            format!("{} does not match its checksum; delete it and run again, and the task that made it is done again", path.display());
+        let message = format!(
+            "{} does not match its checksum; delete it and run again, and the task that made it is done again",
+            path.display()
+        );
         Err(Error::new(Code::FileCorrupt, message).with("file", path.display().to_string()))
     }
 }
@@ -201,12 +230,20 @@ mod tests {
             let mut writer = TokenWriter::create(&store, Width::U16).unwrap();
             writer.push(tokens).unwrap();
             writer.commit().unwrap();
-            scatter_split(&ctx, &store, [RowRun { row: 0, start: 0, len: 3 }].into_iter(), &[0, 3], &prefix).unwrap();
+            scatter_split(
+                &ctx,
+                &store,
+                [RowRun { row: 0, start: 0, len: 3 }].into_iter(),
+                &[0, 3],
+                &prefix,
+            )
+            .unwrap();
         };
         make(&[1, 2, 4]);
         let store = ScatteredTokens::new(vec![(0, prefix.clone())]);
         let read = || {
-            let (mut ids, mut hash, mut out) = (Ids::U16(Vec::new()), Xxh3Default::new(), Vec::new());
+            let (mut ids, mut hash, mut out) =
+                (Ids::U16(Vec::new()), Xxh3Default::new(), Vec::new());
             store.read(0, 0, 3, &mut ids, &mut hash).unwrap();
             ids.copy(0..3, &mut out);
             (out, hash.digest())

@@ -5,12 +5,33 @@ use longweave_common::{Code, Error, Result};
 use crate::Encoder;
 
 /// End-of-text tokens by name, the likelier first.
-const SEPARATORS: &[&str] =
-    &["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "[SEP]", "<sep>", "[EOS]", "<EOS>"];
+const SEPARATORS: &[&str] = &[
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "</s>",
+    "<eos>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<end_of_turn>",
+    "[SEP]",
+    "<sep>",
+    "[EOS]",
+    "<EOS>",
+];
 /// Padding tokens by name.
-const PADDINGS: &[&str] = &["<pad>", "[PAD]", "<|pad|>", "<|padding|>", "<|finetune_right_pad_id|>", "<PAD>"];
+const PADDINGS: &[&str] =
+    &["<pad>", "[PAD]", "<|pad|>", "<|padding|>", "<|finetune_right_pad_id|>", "<PAD>"];
 /// Begin tokens by name.
-const BEGINS: &[&str] = &["<|begin_of_text|>", "<s>", "<bos>", "[CLS]", "<|startoftext|>", "<|im_start|>", "[BOS]", "<BOS>"];
+const BEGINS: &[&str] = &[
+    "<|begin_of_text|>",
+    "<s>",
+    "<bos>",
+    "[CLS]",
+    "<|startoftext|>",
+    "<|im_start|>",
+    "[BOS]",
+    "<BOS>",
+];
 
 /// Which tokens are asked for. `auto` looks for the tokenizer's own by its usual names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,24 +63,39 @@ impl SpecialTokens {
     pub fn resolve(encoder: &dyn Encoder, options: &SpecialOptions) -> Result<SpecialTokens> {
         let separator = match options.separator.as_str() {
             "none" => Vec::new(),
-            "auto" => vec![first(encoder, SEPARATORS).ok_or_else(|| unknown(encoder, "separator"))?],
+            "auto" => {
+                vec![first(encoder, SEPARATORS).ok_or_else(|| unknown(encoder, "separator"))?]
+            }
             other => match other.strip_prefix("text:") {
                 Some(text) => {
                     let mut ids = Vec::new();
                     encoder.encode(text, &mut ids)?;
                     if ids.is_empty() {
-                        return Err(invalid("separator", "`text:` and a string that has tokens", other));
+                        return Err(invalid(
+                            "separator",
+                            "`text:` and a string that has tokens",
+                            other,
+                        ));
                     }
                     ids
                 }
-                None => vec![named(encoder, "separator", other, "`auto`, `none`, `token:TEXT` or `text:TEXT`")?],
+                None => vec![named(
+                    encoder,
+                    "separator",
+                    other,
+                    "`auto`, `none`, `token:TEXT` or `text:TEXT`",
+                )?],
             },
         };
         let single = |option, value: &str, names| match value {
             "auto" => Ok(first(encoder, names)),
             other => named(encoder, option, other, "`auto` or `token:TEXT`").map(Some),
         };
-        Ok(SpecialTokens { separator, pad: single("padToken", &options.pad, PADDINGS)?, bos: single("bosToken", &options.bos, BEGINS)? })
+        Ok(SpecialTokens {
+            separator,
+            pad: single("padToken", &options.pad, PADDINGS)?,
+            bos: single("bosToken", &options.bos, BEGINS)?,
+        })
     }
 
     /// The padding token.
@@ -84,24 +120,37 @@ fn first(encoder: &dyn Encoder, names: &[&str]) -> Option<u32> {
 fn named(encoder: &dyn Encoder, option: &str, value: &str, expected: &str) -> Result<u32> {
     let token = value.strip_prefix("token:").ok_or_else(|| invalid(option, expected, value))?;
     encoder.token_to_id(token).ok_or_else(|| {
-        let message = format!("`{option}`: the tokenizer has no token \"{token}\"{}", candidates(encoder));
+        let message =
+            format!("`{option}`: the tokenizer has no token \"{token}\"{}", candidates(encoder));
         Error::new(Code::TokenUnknown, message).with("option", option).with("token", token)
     })
 }
 
 fn invalid(option: &str, expected: &str, found: &str) -> Error {
     let message = format!("`{option}` must be {expected}, but is \"{found}\"");
-    Error::new(Code::OptionsInvalid, message).with("option", option).with("expected", expected).with("found", found)
+    Error::new(Code::OptionsInvalid, message)
+        .with("option", option)
+        .with("expected", expected)
+        .with("found", found)
 }
 
 fn unknown(encoder: &dyn Encoder, option: &str) -> Error {
-    let message = format!("the tokenizer has no token that is known as `{option}`; say `{option}: token:TEXT`{}", candidates(encoder));
+    let message = format!(
+        "the tokenizer has no token that is known as `{option}`; say `{option}: token:TEXT`{}",
+        candidates(encoder)
+    );
     Error::new(Code::TokenUnknown, message).with("option", option)
 }
 
 /// Special tokens that the tokenizer does have.
 fn candidates(encoder: &dyn Encoder) -> String {
-    let known = SEPARATORS.iter().chain(PADDINGS).chain(BEGINS).copied().chain(["<unk>", "[UNK]", "[MASK]"]);
-    let found: Vec<String> = known.filter(|t| encoder.token_to_id(t).is_some()).map(|t| format!("token:{t}")).collect();
+    let known = SEPARATORS
+        .iter()
+        .chain(PADDINGS)
+        .chain(BEGINS)
+        .copied()
+        .chain(["<unk>", "[UNK]", "[MASK]"]);
+    let found: Vec<String> =
+        known.filter(|t| encoder.token_to_id(t).is_some()).map(|t| format!("token:{t}")).collect();
     if found.is_empty() { String::new() } else { format!("; it has {}", found.join(", ")) }
 }

@@ -76,10 +76,12 @@ impl TokenWriter {
                 for part in tokens.chunks(NARROWED) {
                     narrow.clear();
                     for &id in part {
-                        narrow.push(
-                            u16::try_from(id)
-                                .map_err(|_| Error::new(Code::Internal, format!("the id {id} is larger than the vocabulary says")))?,
-                        );
+                        narrow.push(u16::try_from(id).map_err(|_| {
+                            Error::new(
+                                Code::Internal,
+                                format!("the id {id} is larger than the vocabulary says"),
+                            )
+                        })?);
                     }
                     writer.push(narrow)?;
                 }
@@ -96,7 +98,13 @@ impl TokenWriter {
             Ids::U32(writer) => writer.commit()?,
         };
         let ends = self.ends.commit()?;
-        let name = |suffix| with_suffix(&self.prefix, suffix).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = |suffix| {
+            with_suffix(&self.prefix, suffix)
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
         Ok(vec![FileRecord::new(name(".ids"), sealed), FileRecord::new(name(".ends"), ends)])
     }
 }
@@ -132,14 +140,22 @@ impl TokenStore {
     /// Errors: `FILE_CORRUPT`, also where a document would end before it begins.
     pub fn open(splits: Vec<(u32, PathBuf)>) -> Result<TokenStore> {
         let first = splits.iter().map(|(first, _)| *first).collect();
-        let columns = Columns::checked(splits.iter().map(|(_, prefix)| with_suffix(prefix, ".ids")).collect());
+        let columns = Columns::checked(
+            splits.iter().map(|(_, prefix)| with_suffix(prefix, ".ids")).collect(),
+        );
         let read = |prefix: &Path| {
             let path = with_suffix(prefix, ".ends");
             let ends: Vec<u64> = read_array(&path)?;
-            let falls = ends.windows(2).any(|two| two[1] < two[0] || two[1] - two[0] > u64::from(u32::MAX));
+            let falls =
+                ends.windows(2).any(|two| two[1] < two[0] || two[1] - two[0] > u64::from(u32::MAX));
             if falls || ends.first().is_some_and(|&end| end > u64::from(u32::MAX)) {
-                let message = format!("{} holds no ends of documents; delete the folder it stands in and run again", path.display());
-                return Err(Error::new(Code::FileCorrupt, message).with("file", path.display().to_string()));
+                let message = format!(
+                    "{} holds no ends of documents; delete the folder it stands in and run again",
+                    path.display()
+                );
+                return Err(
+                    Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+                );
             }
             Ok(SplitTokens { ends })
         };

@@ -22,14 +22,21 @@ pub struct TrainOptions {
 /// Trains on `texts` and gives a tokenizer.json, the same for the same texts in the same order.
 ///
 /// Errors: `OPTIONS_INVALID` for too small a vocabulary, `CORPUS_EMPTY` for texts without a word.
-pub fn train_bpe<'a>(texts: impl Iterator<Item = &'a str> + Send, options: &TrainOptions) -> Result<String> {
+pub fn train_bpe<'a>(
+    texts: impl Iterator<Item = &'a str> + Send,
+    options: &TrainOptions,
+) -> Result<String> {
     let least = 256 + options.special_tokens.len();
     if (options.vocab_size as usize) < least {
-        let message = format!("`vocabSize` must be at least {least} (256 bytes and the special tokens), but is {}", options.vocab_size);
+        let message = format!(
+            "`vocabSize` must be at least {least} (256 bytes and the special tokens), but is {}",
+            options.vocab_size
+        );
         return Err(Error::new(Code::OptionsInvalid, message).with("option", "vocabSize"));
     }
     let bytes = byte_letters();
-    let special = options.special_tokens.iter().map(|t| AddedToken::from(t.clone(), true)).collect();
+    let special =
+        options.special_tokens.iter().map(|t| AddedToken::from(t.clone(), true)).collect();
     let mut trainer = BpeTrainerBuilder::new()
         .vocab_size(options.vocab_size as usize)
         .min_frequency(u64::from(options.min_frequency))
@@ -37,14 +44,17 @@ pub fn train_bpe<'a>(texts: impl Iterator<Item = &'a str> + Send, options: &Trai
         .special_tokens(special)
         .initial_alphabet(bytes.iter().copied().collect())
         .build();
-    let failed = |e: Box<dyn std::error::Error + Send + Sync>| Error::new(Code::Internal, format!("the tokenizer cannot be trained: {e}"));
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(Code::Internal, format!("the tokenizer cannot be trained: {e}"))
+    };
     let letters = |word: &str| word.bytes().map(|b| bytes[usize::from(b)]).collect::<String>();
     trainer.feed(texts, |text| Ok(words(text).map(letters).collect())).map_err(failed)?;
     if trainer.get_word_count() == 0 {
         return Err(Error::new(Code::CorpusEmpty, "there is no text to train a tokenizer on"));
     }
     let (vocab, merges, _) = trainer.train_vocab().map_err(failed)?;
-    let vocab: BTreeMap<&str, u32> = vocab.iter().map(|(token, &id)| (token.as_str(), id)).collect();
+    let vocab: BTreeMap<&str, u32> =
+        vocab.iter().map(|(token, &id)| (token.as_str(), id)).collect();
     let added: Vec<_> = options
         .special_tokens
         .iter()
@@ -60,7 +70,8 @@ pub fn train_bpe<'a>(texts: impl Iterator<Item = &'a str> + Send, options: &Trai
             "vocab": vocab, "merges": merges.iter().map(|(a, b)| [a, b]).collect::<Vec<_>>(),
         },
     });
-    serde_json::to_string_pretty(&file).map_err(|e| Error::new(Code::Internal, format!("the tokenizer as JSON: {e}")))
+    serde_json::to_string_pretty(&file)
+        .map_err(|e| Error::new(Code::Internal, format!("the tokenizer as JSON: {e}")))
 }
 
 /// GPT-2's letter for each byte: itself where it prints, else one from U+0100 on.
@@ -113,7 +124,8 @@ fn class(c: char) -> Class {
 fn word_len(text: &str) -> Option<usize> {
     let first = text.chars().next()?;
     if first == '\''
-        && let Some(suffix) = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].into_iter().find(|s| text.starts_with(s))
+        && let Some(suffix) =
+            ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].into_iter().find(|s| text.starts_with(s))
     {
         return Some(suffix.len());
     }
@@ -153,8 +165,16 @@ mod tests {
 
     #[test]
     fn a_trained_tokenizer_loads_in_both_encoders_with_equal_ids_and_gives_the_text_back() {
-        let texts = ["the cat sat on the mat", "the dog sat on the log — naïve façade", "1234 cats,\n\n  and dogs! 你好"];
-        let options = TrainOptions { vocab_size: 300, min_frequency: 1, special_tokens: vec!["<|endoftext|>".into(), "<pad>".into()] };
+        let texts = [
+            "the cat sat on the mat",
+            "the dog sat on the log — naïve façade",
+            "1234 cats,\n\n  and dogs! 你好",
+        ];
+        let options = TrainOptions {
+            vocab_size: 300,
+            min_frequency: 1,
+            special_tokens: vec!["<|endoftext|>".into(), "<pad>".into()],
+        };
         let json = train_bpe(texts.into_iter(), &options).unwrap();
         assert_eq!(json, train_bpe(texts.into_iter(), &options).unwrap());
         let directory = tempfile::tempdir().unwrap();
@@ -162,7 +182,10 @@ mod tests {
         std::fs::write(&path, json).unwrap();
         let (fast, exact) = (load(&path).unwrap(), load_exact(&path).unwrap());
         assert_eq!(fast.exact_fallback, None);
-        assert_eq!((fast.encoder.token_to_id("<|endoftext|>"), fast.encoder.max_id()), (Some(0), 299));
+        assert_eq!(
+            (fast.encoder.token_to_id("<|endoftext|>"), fast.encoder.max_id()),
+            (Some(0), 299)
+        );
         for text in texts.into_iter().chain(["something <|endoftext|> else\t\u{1f600}"]) {
             let (mut a, mut b) = (vec![], vec![]);
             fast.encoder.encode(text, &mut a).unwrap();
@@ -175,7 +198,10 @@ mod tests {
     #[test]
     fn too_small_a_vocabulary_and_no_text_are_refused() {
         let options = TrainOptions { vocab_size: 255, min_frequency: 1, special_tokens: vec![] };
-        assert_eq!(train_bpe(["a"].into_iter(), &options).unwrap_err().code(), Code::OptionsInvalid);
+        assert_eq!(
+            train_bpe(["a"].into_iter(), &options).unwrap_err().code(),
+            Code::OptionsInvalid
+        );
         let options = TrainOptions { vocab_size: 300, ..options };
         assert_eq!(train_bpe([].into_iter(), &options).unwrap_err().code(), Code::CorpusEmpty);
     }

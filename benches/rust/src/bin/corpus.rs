@@ -51,8 +51,9 @@ impl Random {
 /// The made-up name of a number.
 fn name(mut number: u64, out: &mut String) {
     const SYLLABLES: [&str; 32] = [
-        "Ba", "ko", "ri", "ta", "mel", "dor", "sen", "vi", "lu", "pra", "ne", "gol", "har", "quin", "sa", "te", "or", "win", "da", "fel", "mar",
-        "jo", "ex", "li", "ran", "bu", "cas", "to", "vel", "no", "zim", "ka",
+        "Ba", "ko", "ri", "ta", "mel", "dor", "sen", "vi", "lu", "pra", "ne", "gol", "har", "quin",
+        "sa", "te", "or", "win", "da", "fel", "mar", "jo", "ex", "li", "ran", "bu", "cas", "to",
+        "vel", "no", "zim", "ka",
     ];
     let first = out.len();
     loop {
@@ -72,7 +73,11 @@ fn rewrite(paragraph: &str, names: &[u64], random: &mut Random, out: &mut String
         if i > 0 {
             out.push(' ');
         }
-        if i > 0 && word.starts_with(|c: char| c.is_ascii_uppercase()) && word.len() > 3 && random.below(10) < 3 {
+        if i > 0
+            && word.starts_with(|c: char| c.is_ascii_uppercase())
+            && word.len() > 3
+            && random.below(10) < 3
+        {
             name(names[random.below(names.len() as u64) as usize], out);
             out.push_str(word.trim_start_matches(char::is_alphanumeric));
         } else {
@@ -81,14 +86,22 @@ fn rewrite(paragraph: &str, names: &[u64], random: &mut Random, out: &mut String
     }
 }
 
-fn write_file(paragraphs: &[&str], number: u64, bytes: u64, all_names: u64, path: &Path) -> (u64, u64) {
+fn write_file(
+    paragraphs: &[&str],
+    number: u64,
+    bytes: u64,
+    all_names: u64,
+    path: &Path,
+) -> (u64, u64) {
     let mut random = Random(number.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x5eed);
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).expect("the folder can be written"));
+    let mut file =
+        BufWriter::with_capacity(1 << 20, File::create(path).expect("the folder can be written"));
     let (mut documents, mut written, mut text) = (0, 0, String::new());
     while written < bytes {
         let length = random.length();
         // Few names are on many lips: numbers fall off like a power law.
-        let names: Vec<u64> = (0..4).map(|_| (all_names as f64).powf(random.unit()) as u64).collect();
+        let names: Vec<u64> =
+            (0..4).map(|_| (all_names as f64).powf(random.unit()) as u64).collect();
         let mut at = random.below(paragraphs.len() as u64) as usize;
         text.clear();
         while text.len() < length {
@@ -113,13 +126,16 @@ fn write_file(paragraphs: &[&str], number: u64, bytes: u64, all_names: u64, path
 fn main() {
     let arguments = arguments();
     let documents = parts(&arguments[0], '\0');
-    let paragraphs: Vec<&str> = documents.iter().flat_map(|d| d.split('\n')).filter(|p| !p.trim().is_empty()).collect();
+    let paragraphs: Vec<&str> =
+        documents.iter().flat_map(|d| d.split('\n')).filter(|p| !p.trim().is_empty()).collect();
     let bytes: u64 = arguments[1].parse().expect("a number of bytes");
     let folder = Path::new(&arguments[2]);
     std::fs::create_dir_all(folder).expect("the folder can be made");
     let all_names = (bytes / MEAN / 3).max(10);
     let files = bytes.div_ceil(FILE_BYTES);
-    let of = |n: u64| write_file(&paragraphs, n, bytes / files, all_names, &folder.join(format!("{n:05}.jsonl")));
+    let of = |n: u64| {
+        write_file(&paragraphs, n, bytes / files, all_names, &folder.join(format!("{n:05}.jsonl")))
+    };
     let written: Vec<(u64, u64)> = (0..files).into_par_iter().map(of).collect();
     let sum = |of: fn(&(u64, u64)) -> u64| written.iter().map(of).sum::<u64>();
     print(json!({ "files": files, "documents": sum(|w| w.0), "bytes": sum(|w| w.1) }));

@@ -3,7 +3,9 @@
 use longweave_benches::{arguments, parts, print, time};
 use longweave_common::Ctx;
 use longweave_common::random::Key;
-use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative, build};
+use longweave_index::{
+    CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative, build,
+};
 use longweave_keywords::NonInformative;
 use serde_json::json;
 
@@ -28,8 +30,15 @@ fn main() {
     let documents = rows.len();
     drop(rows);
     let ctx = Ctx::new(arguments[1].parse().expect("threads"), 2 << 30).expect("threads start");
-    let hierarchy = if arguments[3] == "affinity" { Hierarchy::Affinity } else { Hierarchy::Suffix };
-    let options = IndexOptions { seed: 0, representative: Representative::Common, common_cap: 1.0, common_floor: 1, hierarchy };
+    let hierarchy =
+        if arguments[3] == "affinity" { Hierarchy::Affinity } else { Hierarchy::Suffix };
+    let options = IndexOptions {
+        seed: 0,
+        representative: Representative::Common,
+        common_cap: 1.0,
+        common_floor: 1,
+        hierarchy,
+    };
     let (seconds, index) = time(arguments[2].parse().expect("passes"), || {
         build(&ctx, &tables, &keys, &NonInformative::none(), &options, None).expect("an index")
     });

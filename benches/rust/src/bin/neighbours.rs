@@ -18,9 +18,15 @@ fn main() {
     while file.read(4096, &mut numbers).expect("rows") > 0 {
         numbers.chunks_exact(dims).for_each(|row| vectors.push_f64(row));
     }
-    let search = if arguments.get(4).is_some() { Search::Exact } else { Search::Inverted { lists: None, probes: None } };
+    let search = if arguments.get(4).is_some() {
+        Search::Exact
+    } else {
+        Search::Inverted { lists: None, probes: None }
+    };
     let query = Query { vectors: &vectors, owners: None, k, search, seed: 0 };
     let (seconds, lists) = time(passes, || nearest(&ctx, &query).expect("lists"));
     let found = recall(&ctx, &query, &lists, 500).expect("recall");
-    print(json!({ "seconds": seconds, "rows": vectors.rows(), "recall": found.found as f64 / found.expected.max(1) as f64 }));
+    print(
+        json!({ "seconds": seconds, "rows": vectors.rows(), "recall": found.found as f64 / found.expected.max(1) as f64 }),
+    );
 }

@@ -7,7 +7,8 @@ use longweave_common::{Ctx, DocId, Result};
 use longweave_formats::{Compression, Format, MdsIndices, Provenance, WriterOptions, open_writer};
 use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, LastFill, Method, Overflow, Part, PlanInput, PlanOptions, Policies, Pool, PoolOptions, StandardOptions, plan,
+    Dedup, Fill, LastFill, Method, Overflow, Part, PlanInput, PlanOptions, Policies, Pool,
+    PoolOptions, StandardOptions, plan,
 };
 use serde_json::json;
 
@@ -40,7 +41,8 @@ fn tokens(wanted: usize) -> Tokens {
     let mut made = Tokens { ids: Vec::with_capacity(wanted + 2048), ends: Vec::new() };
     let mut state = 1u64;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state >> 33
     };
     while made.ids.len() < wanted {
@@ -78,7 +80,18 @@ fn main() {
         },
     };
     let ctx = Ctx::new(0, 2 << 30).expect("threads start");
-    let input = PlanInput { lens: &lens, keys: &keys, text_hashes: None, keyword_of: None, keyword_keys: &[], forest: None, sources: None, neighbours: None, chunks: None, heads: None };
+    let input = PlanInput {
+        lens: &lens,
+        keys: &keys,
+        text_hashes: None,
+        keyword_of: None,
+        keyword_keys: &[],
+        forest: None,
+        sources: None,
+        neighbours: None,
+        chunks: None,
+        heads: None,
+    };
     let planned = plan(&ctx, &input, &options, Part::Main).expect("a plan");
     let id = |doc: DocId| names[doc.index()].as_str();
     let source = PackSource {
@@ -107,7 +120,8 @@ fn main() {
             std::hint::black_box(&copy);
         }
     });
-    let mut result = json!({ "tokens": all, "documents": documents, "gather": gather, "memcpy": memcpy });
+    let mut result =
+        json!({ "tokens": all, "documents": documents, "gather": gather, "memcpy": memcpy });
     let formats = [
         ("parquet", Format::Parquet, Compression::Zstd),
         ("mds", Format::Mds, Compression::None),

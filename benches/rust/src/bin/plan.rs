@@ -5,8 +5,9 @@ use longweave_benches::{arguments, memory, print, time};
 use longweave_common::random::{Key, draw};
 use longweave_common::{Ctx, DocId, KeywordId};
 use longweave_plan::{
-    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, Neighbours, NextlongOptions,
-    Overflow, Part, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions, plan,
+    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode,
+    LongOptions, Method, Neighbours, NextlongOptions, Overflow, Part, PlanInput, PlanOptions,
+    Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions, plan,
 };
 use serde_json::json;
 
@@ -40,11 +41,14 @@ fn lists(rows: usize, k: usize) -> Neighbours {
 
 fn main() {
     let arguments = arguments();
-    let (name, documents): (&str, usize) = (&arguments[0], arguments[1].parse().expect("documents"));
+    let (name, documents): (&str, usize) =
+        (&arguments[0], arguments[1].parse().expect("documents"));
     let length: u32 = arguments[2].parse().expect("a length");
     let ctx = Ctx::new(0, 2 << 30).expect("threads");
     // 40 to about 3,000 tokens, most of them short.
-    let lens: Vec<u32> = (0..documents).map(|i| 40 + (random("len", i) % 150 * (random("len2", i) % 20)) as u32).collect();
+    let lens: Vec<u32> = (0..documents)
+        .map(|i| 40 + (random("len", i) % 150 * (random("len2", i) % 20)) as u32)
+        .collect();
     let keys: Vec<u128> = (0..documents).map(|i| Key::of(&i.to_string()).0).collect();
     let quest = name.starts_with("quest");
     // A tenth as many keywords as documents, by a power law.
@@ -60,7 +64,11 @@ fn main() {
     };
     let keyword_keys: Vec<u128> = (0..keywords).map(|k| Key::of(&format!("k{k}")).0).collect();
     let parent = (0..keywords as u32).map(|k| if k < 3 { Forest::NONE } else { k / 3 }).collect();
-    let forest = Forest { parent, key: keyword_keys.clone(), node_of_keyword: (0..keywords as u32).collect() };
+    let forest = Forest {
+        parent,
+        key: keyword_keys.clone(),
+        node_of_keyword: (0..keywords as u32).collect(),
+    };
     let (k, by_chunk) = match name {
         "knn" => (20, false),
         "iclm" | "iclm-release" => (10, false),
@@ -80,12 +88,24 @@ fn main() {
         "standard" | "standard-whole" => Method::Standard(StandardOptions { pool }),
         "quest" | "quest-next" => {
             let (split_by, oversample) = (SplitBy::Keywords, 2.0);
-            Method::Quest(QuestOptions { pool, split_ratio: 0.2, split_by, oversample, short_share: None, min_group: 2 })
+            Method::Quest(QuestOptions {
+                pool,
+                split_ratio: 0.2,
+                split_by,
+                oversample,
+                short_share: None,
+                min_group: 2,
+            })
         }
         "knn" => Method::Knn(KnnOptions { pool }),
         "iclm" => Method::Iclm(IclmOptions { pool, variant: IclmVariant::Paper }),
         "iclm-release" => Method::Iclm(IclmOptions { pool, variant: IclmVariant::Release }),
-        "long" => Method::Long(LongOptions { pool, threshold: 1500, mode: LongMode::Upsample, long_share: 0.7 }),
+        "long" => Method::Long(LongOptions {
+            pool,
+            threshold: 1500,
+            mode: LongMode::Upsample,
+            long_share: 0.7,
+        }),
         "nextlong" => Method::Nextlong(NextlongOptions { pool, reuse: Reuse::Sequence }),
         other => panic!("no method {other}"),
     };
@@ -119,5 +139,7 @@ fn main() {
     };
     let before = memory();
     let (seconds, made) = time(1, || plan(&ctx, &input, &options, Part::Main).expect("a plan"));
-    print(json!({ "seconds": seconds, "input": before, "sequences": made.stats.sequences, "pieces": made.stats.pieces.total, "tokens": made.stats.tokens.in_sequences }));
+    print(
+        json!({ "seconds": seconds, "input": before, "sequences": made.stats.sequences, "pieces": made.stats.pieces.total, "tokens": made.stats.tokens.in_sequences }),
+    );
 }

@@ -7,7 +7,10 @@ use serde_json::json;
 fn main() {
     let arguments = arguments();
     let encoder = longweave_tokens::load(arguments[0].as_ref()).expect("a tokenizer.json").encoder;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(arguments[2].parse().expect("threads")).build().expect("threads start");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(arguments[2].parse().expect("threads"))
+        .build()
+        .expect("threads start");
     let encode = |texts: &[String]| -> u64 {
         let chunk = |texts: &[String]| {
             let mut ids = Vec::new();
@@ -22,5 +25,7 @@ fn main() {
     let texts = parts(&arguments[1], '\0');
     let bytes: usize = texts.iter().map(String::len).sum();
     let (seconds, tokens) = time(1, || encode(&texts));
-    print(json!({ "seconds": seconds, "bytes": bytes, "tokens": tokens, "encoder": encoder.name() }));
+    print(
+        json!({ "seconds": seconds, "bytes": bytes, "tokens": tokens, "encoder": encoder.name() }),
+    );
 }

@@ -41,7 +41,17 @@ fn kinds_follow_from_names() {
 #[test]
 fn a_tree_is_read_in_byte_order_without_hidden_files_and_other_kinds() {
     let directory = tempfile::tempdir().unwrap();
-    let files = ["b.txt", "a/z.md", "a-b/c.txt", "a/.hidden.txt", ".git/x.txt", "a/picture.png", "B.txt", "é.txt", "a/deep/er/x.jsonl"];
+    let files = [
+        "b.txt",
+        "a/z.md",
+        "a-b/c.txt",
+        "a/.hidden.txt",
+        ".git/x.txt",
+        "a/picture.png",
+        "B.txt",
+        "é.txt",
+        "a/deep/er/x.jsonl",
+    ];
     put(directory.path(), &files.map(|f| (f, "{\"text\":\"t\"}")));
     let expected = ["B.txt", "a-b/c.txt", "a/deep/er/x.jsonl", "a/z.md", "b.txt", "é.txt"];
     assert_eq!(paths(&options(&[directory.path()])), expected);
@@ -53,7 +63,8 @@ fn a_file_found_by_two_patterns_is_read_once() {
     put(directory.path(), &[("x/a.txt", "t"), ("x/b.txt", "t"), ("y/c.txt", "t")]);
     let root = directory.path();
     let star = root.join("x/*.txt");
-    let twice = options(&[&root.join("x"), &star, &root.join("x/a.txt"), &root.join("y/../x/a.txt"), root]);
+    let twice =
+        options(&[&root.join("x"), &star, &root.join("x/a.txt"), &root.join("y/../x/a.txt"), root]);
     assert_eq!(paths(&twice), ["x/a.txt", "x/b.txt", "y/c.txt"]);
 }
 
@@ -61,7 +72,17 @@ fn a_file_found_by_two_patterns_is_read_once() {
 fn globs_match_below_the_part_without_wildcards() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
-    put(root, &[("d/a1.txt", ""), ("d/a2.md", ""), ("d/b1.txt", ""), ("d/e/a3.txt", ""), ("d/e/f/a4.txt", ""), ("d/.h/a5.txt", "")]);
+    put(
+        root,
+        &[
+            ("d/a1.txt", ""),
+            ("d/a2.md", ""),
+            ("d/b1.txt", ""),
+            ("d/e/a3.txt", ""),
+            ("d/e/f/a4.txt", ""),
+            ("d/.h/a5.txt", ""),
+        ],
+    );
     for (glob, expected) in [
         ("d/a*.txt", vec!["a1.txt"]),
         ("d/**/a*.txt", vec!["a1.txt", "e/a3.txt", "e/f/a4.txt"]),
@@ -79,10 +100,17 @@ fn globs_match_below_the_part_without_wildcards() {
         ("d/.h", "NONE"),
         ("d/[a.txt", "OPTIONS_INVALID"),
     ] {
-        assert_eq!(code(inventory(crate::ctx(), &options(&[&root.join(pattern)]))), expected, "{pattern}");
+        assert_eq!(
+            code(inventory(crate::ctx(), &options(&[&root.join(pattern)]))),
+            expected,
+            "{pattern}"
+        );
     }
     put(root, &[("d/data.csv", ""), ("none/x.csv", "")]);
-    assert_eq!(code(inventory(crate::ctx(), &options(&[&root.join("d/data.csv")]))), "INPUT_UNSUPPORTED");
+    assert_eq!(
+        code(inventory(crate::ctx(), &options(&[&root.join("d/data.csv")]))),
+        "INPUT_UNSUPPORTED"
+    );
     assert_eq!(code(inventory(crate::ctx(), &options(&[&root.join("none")]))), "INPUT_NOT_FOUND");
 }
 
@@ -93,7 +121,8 @@ fn ids_start_from_the_root_that_is_given_or_the_longest_common_one() {
     put(root, &[("d/x/a.jsonl", "{\"text\":\"t\"}\n{\"text\":\"u\"}\n"), ("d/y/b.txt", "v")]);
     let files = [root.join("d/x/a.jsonl"), root.join("d/y/b.txt")];
     let mut options = options(&[&files[0], &files[1]]);
-    let ids = |o: &_| rows(o).unwrap().iter().map(|r| r.document().0.to_owned()).collect::<Vec<_>>();
+    let ids =
+        |o: &_| rows(o).unwrap().iter().map(|r| r.document().0.to_owned()).collect::<Vec<_>>();
     assert_eq!(ids(&options), ["x/a.jsonl:0", "x/a.jsonl:1", "y/b.txt:0"]);
     options.root = Some(root.to_str().unwrap().to_owned());
     assert_eq!(ids(&options), ["d/x/a.jsonl:0", "d/x/a.jsonl:1", "d/y/b.txt:0"]);
@@ -105,7 +134,15 @@ fn ids_start_from_the_root_that_is_given_or_the_longest_common_one() {
 fn text_files_are_one_document_each_and_share_splits() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
-    put(root, &[("a.txt", "one\ntwo"), ("b.md", "\u{feff}marked"), ("c.txt", " \n"), ("e.txt", "0123456789")]);
+    put(
+        root,
+        &[
+            ("a.txt", "one\ntwo"),
+            ("b.md", "\u{feff}marked"),
+            ("c.txt", " \n"),
+            ("e.txt", "0123456789"),
+        ],
+    );
     fs::write(root.join("d.txt"), b"\xff").unwrap();
     let mut options = options(&[root]);
     options.max_document_bytes = 9;
@@ -114,8 +151,11 @@ fn text_files_are_one_document_each_and_share_splits() {
     assert_eq!(found[0].document(), ("a.txt:0", "one\ntwo"));
     assert_eq!(found[1].document(), ("b.md:0", "marked"));
     let reasons: Vec<_> = found[2..].iter().map(|r| r.content.clone().unwrap_err()).collect();
-    let expected =
-        ["EMPTY", "BAD_UTF8 invalid UTF-8 at byte 0", "DOCUMENT_TOO_LARGE the file has 10 bytes, more than `maxDocumentBytes` (9)"];
+    let expected = [
+        "EMPTY",
+        "BAD_UTF8 invalid UTF-8 at byte 0",
+        "DOCUMENT_TOO_LARGE the file has 10 bytes, more than `maxDocumentBytes` (9)",
+    ];
     assert_eq!(reasons, expected);
     assert_eq!(inventory(crate::ctx(), &options).unwrap().splits.len(), 1);
     options.split_bytes = 12;
@@ -136,7 +176,10 @@ fn small_files_of_any_kind_share_splits_and_rows_keep_the_numbers_of_their_files
         let n = file % 4;
         let (name, content) = match file % 3 {
             0 => (format!("{file:02}.jsonl"), (0..n).map(line).collect::<String>().into_bytes()),
-            1 => (format!("{file:02}.jsonl.zst"), zstd::bulk::compress((0..n).map(line).collect::<String>().as_bytes(), 1).unwrap()),
+            1 => (
+                format!("{file:02}.jsonl.zst"),
+                zstd::bulk::compress((0..n).map(line).collect::<String>().as_bytes(), 1).unwrap(),
+            ),
             _ => (format!("{file:02}.txt"), b"a text".to_vec()),
         };
         fs::write(root.join(&name), content).unwrap();
@@ -149,7 +192,11 @@ fn small_files_of_any_kind_share_splits_and_rows_keep_the_numbers_of_their_files
     for split_bytes in [1 << 20, 200, 100] {
         options.split_bytes = split_bytes;
         let found = rows(&options).unwrap();
-        assert_eq!(found.iter().map(|r| r.document().0.to_owned()).collect::<Vec<_>>(), expected, "{split_bytes} bytes");
+        assert_eq!(
+            found.iter().map(|r| r.document().0.to_owned()).collect::<Vec<_>>(),
+            expected,
+            "{split_bytes} bytes"
+        );
         numbers.push(inventory(crate::ctx(), &options).unwrap().splits.len());
     }
     assert!(numbers[0] == 1 && numbers.is_sorted() && numbers[2] < 60, "{numbers:?} splits");
@@ -177,6 +224,9 @@ fn a_link_keeps_its_own_name_and_a_circle_of_links_ends() {
     put(root, &[("blobs/0badc0de", "{\"text\":\"t\"}\n"), ("snapshot/real.txt", "t")]);
     std::os::unix::fs::symlink("../blobs/0badc0de", root.join("snapshot/train.jsonl")).unwrap();
     std::os::unix::fs::symlink(".", root.join("snapshot/again")).unwrap();
-    assert_eq!(rows(&options(&[&root.join("snapshot/train.jsonl")])).unwrap()[0].document(), ("train.jsonl:0", "t"));
+    assert_eq!(
+        rows(&options(&[&root.join("snapshot/train.jsonl")])).unwrap()[0].document(),
+        ("train.jsonl:0", "t")
+    );
     assert_eq!(paths(&options(&[&root.join("snapshot")])), ["real.txt", "train.jsonl"]);
 }

@@ -50,9 +50,12 @@ fn child() {
     let Some(path) = std::env::var_os("LONGWEAVE_HOSTILE") else { return };
     let mut options = options(&[Path::new(&path)]);
     options.max_document_bytes = 64 << 20;
-    let seen = read(&Ctx::new(1, MEMORY).unwrap(), &options).map_err(|e| (e.code().name(), e.message().to_owned()));
+    let seen = read(&Ctx::new(1, MEMORY).unwrap(), &options)
+        .map_err(|e| (e.code().name(), e.message().to_owned()));
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let peak = status.lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
     let told = serde_json::json!({ "seen": seen.clone().ok(), "error": seen.err(), "peak": peak.unwrap_or(0) << 10 });
     std::io::stdout().write_all(format!("SEEN {told}\n").as_bytes()).unwrap();
 }
@@ -60,13 +63,21 @@ fn child() {
 /// What a process of its own sees in a corpus, or its error's code and message. It takes no more memory than it may.
 fn measured(path: &Path) -> Result<[u64; 4], (String, String)> {
     let program = std::env::current_exe().unwrap();
-    let output = Command::new(program).args(["--exact", "hostile::child", "--nocapture"]).env("LONGWEAVE_HOSTILE", path).output().unwrap();
+    let output = Command::new(program)
+        .args(["--exact", "hostile::child", "--nocapture"])
+        .env("LONGWEAVE_HOSTILE", path)
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let at = text.find("SEEN ").unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
-    let seen: serde_json::Value = serde_json::from_str(text[at + 5..].lines().next().unwrap()).unwrap();
+    let at = text
+        .find("SEEN ")
+        .unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let seen: serde_json::Value =
+        serde_json::from_str(text[at + 5..].lines().next().unwrap()).unwrap();
     let peak = seen["peak"].as_u64().unwrap();
     assert!(peak < MEMORY + BESIDE, "{}: {} MiB", path.display(), peak >> 20);
-    serde_json::from_value(seen["seen"].clone()).map_err(|_| serde_json::from_value(seen["error"].clone()).unwrap())
+    serde_json::from_value(seen["seen"].clone())
+        .map_err(|_| serde_json::from_value(seen["error"].clone()).unwrap())
 }
 
 /// A zstd frame of `blocks` blocks, each 128 KiB of one byte: four bytes on the disk. `window` is a power of two.
@@ -91,9 +102,15 @@ fn bombs(blocks: usize) {
     let after = |bomb: Vec<u8>| [bomb, row.clone()].concat();
     assert_eq!(measured(&put("line.jsonl.zst", &after(bomb(b'a', blocks, 17)))), Ok([1, 1, 0, 1]));
     assert_eq!(measured(&put("ends.jsonl.zst", &after(bomb(b'\n', blocks, 17)))), Ok([1, 0, 0, 1]));
-    assert_eq!(measured(&put("spaces.jsonl.zst", &after(bomb(b' ', blocks, 17)))), Ok([1, 1, 0, 1]));
+    assert_eq!(
+        measured(&put("spaces.jsonl.zst", &after(bomb(b' ', blocks, 17)))),
+        Ok([1, 1, 0, 1])
+    );
     let open = zstd::stream::encode_all(&b"{\"text\":\""[..], 1).unwrap();
-    assert_eq!(measured(&put("string.jsonl.zst", &after([open, bomb(b'a', blocks, 17)].concat()))), Ok([1, 1, 0, 1]));
+    assert_eq!(
+        measured(&put("string.jsonl.zst", &after([open, bomb(b'a', blocks, 17)].concat()))),
+        Ok([1, 1, 0, 1])
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -114,28 +131,50 @@ fn what_unpacks_to_twenty_gigabytes_takes_no_memory() {
 fn a_line_that_may_be_a_document_and_does_not_fit_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.jsonl.zst");
-    fs::write(&path, [zstd::stream::encode_all(&b"{\"text\":\"t\"}\n{\"text\":\""[..], 1).unwrap(), bomb(b'a', 240, 17)].concat()).unwrap();
+    fs::write(
+        &path,
+        [
+            zstd::stream::encode_all(&b"{\"text\":\"t\"}\n{\"text\":\""[..], 1).unwrap(),
+            bomb(b'a', 240, 17),
+        ]
+        .concat(),
+    )
+    .unwrap();
     let (code, message) = measured(&path).unwrap_err();
-    assert!(code == "MEMORY_BUDGET" && message.starts_with("a.jsonl.zst row 1 has more than 16777216 bytes"), "{message}");
+    assert!(
+        code == "MEMORY_BUDGET"
+            && message.starts_with("a.jsonl.zst row 1 has more than 16777216 bytes"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_zstd_window_is_bounded_by_memory() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.jsonl.zst");
-    for (memory, window, fits) in
-        [(64 << 20, 23, true), (64 << 20, 24, false), (2 << 30, 27, true), (2 << 30, 28, false), (1 << 40, 31, true)]
-    {
+    for (memory, window, fits) in [
+        (64 << 20, 23, true),
+        (64 << 20, 24, false),
+        (2 << 30, 27, true),
+        (2 << 30, 28, false),
+        (1 << 40, 31, true),
+    ] {
         fs::write(&path, bomb(b'\n', 1, window)).unwrap();
         let read = read(&Ctx::new(1, memory).unwrap(), &options(&[&path]));
-        assert_eq!(read.as_ref().err().map(Error::code), (!fits).then_some(Code::MemoryBudget), "2^{window} of {memory}: {read:?}");
+        assert_eq!(
+            read.as_ref().err().map(Error::code),
+            (!fits).then_some(Code::MemoryBudget),
+            "2^{window} of {memory}: {read:?}"
+        );
         assert!(fits || read.unwrap_err().message().contains("without --long"));
     }
 }
 
 fn table(path: &Path, texts: ArrayRef, properties: WriterProperties) {
     let batch = RecordBatch::try_from_iter([("text", texts)]).unwrap();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties))
+            .unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
@@ -159,11 +198,21 @@ fn a_page_that_unpacks_to_more_than_there_is_room_for_is_refused_unread() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.parquet");
     let long = "a".repeat(20 << 20);
-    for packing in [Compression::ZSTD(ZstdLevel::default()), Compression::GZIP(Default::default()), Compression::SNAPPY] {
-        let properties = WriterProperties::builder().set_dictionary_enabled(false).set_compression(packing).build();
+    for packing in [
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::GZIP(Default::default()),
+        Compression::SNAPPY,
+    ] {
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_compression(packing)
+            .build();
         table(&path, Arc::new(StringArray::from(vec!["first", &long])), properties);
         let (code, message) = measured(&path).unwrap_err();
-        assert!(code == "MEMORY_BUDGET" && message.contains("more than a quarter of `memory`"), "{packing:?}: {message}");
+        assert!(
+            code == "MEMORY_BUDGET" && message.contains("more than a quarter of `memory`"),
+            "{packing:?}: {message}"
+        );
     }
 }
 
@@ -174,8 +223,13 @@ fn pages_that_fit_one_by_one_are_read_one_by_one() {
     let path = directory.path().join("a.parquet");
     // Many short texts make a batch of many rows; then come long ones.
     let long = "b".repeat(3 << 20);
-    let texts: Vec<&str> = std::iter::repeat_n("t", 20_000).chain(std::iter::repeat_n(long.as_str(), 12)).chain(["end"]).collect();
-    let properties = WriterProperties::builder().set_dictionary_enabled(false).set_compression(Compression::ZSTD(ZstdLevel::default()));
+    let texts: Vec<&str> = std::iter::repeat_n("t", 20_000)
+        .chain(std::iter::repeat_n(long.as_str(), 12))
+        .chain(["end"])
+        .collect();
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()));
     table(&path, Arc::new(StringArray::from(texts)), properties.set_write_batch_size(1).build());
     assert_eq!(measured(&path), Ok([20_013, 0, 0, 20_003 + 12 * long.len() as u64]));
 }
@@ -187,7 +241,8 @@ fn row_groups_that_claim_more_rows_than_they_hold_are_damage() {
     table(&path, Arc::new(StringArray::from(vec!["one"; 77])), WriterProperties::default());
     let bytes = fs::read(&path).unwrap();
     // 77 as a zigzag varint is 0x9a 0x01; each place where it stands becomes a larger number.
-    let places: Vec<usize> = (0..bytes.len() - 1).filter(|&i| bytes[i..i + 2] == [0x9a, 0x01]).collect();
+    let places: Vec<usize> =
+        (0..bytes.len() - 1).filter(|&i| bytes[i..i + 2] == [0x9a, 0x01]).collect();
     assert!(!places.is_empty());
     for place in places {
         let mut claimed = bytes.clone();
@@ -226,11 +281,20 @@ fn rows_of_every_hostile_shape_are_documents_or_bad_rows() {
         let found = match &seen.content {
             Ok((_, text)) => text.as_str(),
             Err(reason) => {
-                assert!(reason.len() < 500, "a reason repeats what it found: {} bytes", reason.len());
+                assert!(
+                    reason.len() < 500,
+                    "a reason repeats what it found: {} bytes",
+                    reason.len()
+                );
                 reason.as_str()
             }
         };
-        assert!(found.starts_with(expected), "{}…: {}…", &line[..line.floor_char_boundary(60)], &found[..found.floor_char_boundary(60)]);
+        assert!(
+            found.starts_with(expected),
+            "{}…: {}…",
+            &line[..line.floor_char_boundary(60)],
+            &found[..found.floor_char_boundary(60)]
+        );
     }
 }
 
@@ -247,10 +311,20 @@ fn an_id_or_a_source_of_megabytes_is_a_bad_row() {
         ),
     )
     .unwrap();
-    let options = CorpusOptions { id_field: Some("id".into()), source_field: Some("s".into()), ..options(&[&path]) };
+    let options = CorpusOptions {
+        id_field: Some("id".into()),
+        source_field: Some("s".into()),
+        ..options(&[&path])
+    };
     let found = rows(&options).unwrap();
-    assert_eq!(found[0].content.as_ref().unwrap_err(), "BAD_ROW the field \"id\" (`idField`) has 1048576 bytes, more than 8192");
-    assert_eq!(found[1].content.as_ref().unwrap_err(), "BAD_ROW the field \"s\" (`sourceField`) has 1048576 bytes, more than 8192");
+    assert_eq!(
+        found[0].content.as_ref().unwrap_err(),
+        "BAD_ROW the field \"id\" (`idField`) has 1048576 bytes, more than 8192"
+    );
+    assert_eq!(
+        found[1].content.as_ref().unwrap_err(),
+        "BAD_ROW the field \"s\" (`sourceField`) has 1048576 bytes, more than 8192"
+    );
     assert_eq!(found[2].document().0, fits);
 }
 
@@ -266,7 +340,10 @@ fn what_is_no_file_is_refused_before_it_is_opened() {
     symlink("/dev/zero", at("zero.jsonl.gz")).unwrap();
     for name in ["pipe.jsonl", "zero.txt", "zero.jsonl.gz"] {
         let error = inventory(crate::ctx(), &options(&[&at(name)])).unwrap_err();
-        assert!(error.code() == Code::InputUnsupported && error.message().contains("no regular file"), "{error}");
+        assert!(
+            error.code() == Code::InputUnsupported && error.message().contains("no regular file"),
+            "{error}"
+        );
     }
     // In a directory they are passed over, as files of other kinds are.
     fs::write(at("a.txt"), "text").unwrap();
@@ -280,12 +357,17 @@ fn what_is_no_file_is_refused_before_it_is_opened() {
     let name = std::ffi::OsString::from_vec(b"\xff.txt".to_vec());
     fs::write(directory.path().join(name), "text").unwrap();
     let error = inventory(crate::ctx(), &options(&[directory.path()])).unwrap_err();
-    assert!(error.code() == Code::InputUnsupported && error.message().contains("not UTF-8"), "{error}");
+    assert!(
+        error.code() == Code::InputUnsupported && error.message().contains("not UTF-8"),
+        "{error}"
+    );
 }
 
 #[test]
 fn ten_thousand_files_and_a_million_empty_rows_are_read() {
-    let directory = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "." }).unwrap();
+    let directory =
+        tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "." })
+            .unwrap();
     for i in 0..10_000 {
         fs::write(directory.path().join(format!("{i}.txt")), "t").unwrap();
     }

@@ -49,17 +49,19 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn content() -> impl Strategy<Value = Vec<u8>> {
-    (prop::collection::vec((line(), any::<bool>()), 0..14), any::<bool>(), any::<bool>()).prop_map(|(lines, mark, end)| {
-        let mut bytes = if mark { b"\xef\xbb\xbf".to_vec() } else { Vec::new() };
-        for (line, carriage) in &lines {
-            bytes.extend_from_slice(line);
-            bytes.extend_from_slice(if *carriage { b"\r\n" } else { b"\n" });
-        }
-        if !end && !lines.is_empty() {
-            bytes.pop();
-        }
-        bytes
-    })
+    (prop::collection::vec((line(), any::<bool>()), 0..14), any::<bool>(), any::<bool>()).prop_map(
+        |(lines, mark, end)| {
+            let mut bytes = if mark { b"\xef\xbb\xbf".to_vec() } else { Vec::new() };
+            for (line, carriage) in &lines {
+                bytes.extend_from_slice(line);
+                bytes.extend_from_slice(if *carriage { b"\r\n" } else { b"\n" });
+            }
+            if !end && !lines.is_empty() {
+                bytes.pop();
+            }
+            bytes
+        },
+    )
 }
 
 /// Spools what the corpus has to spool, below `directory`.
@@ -79,7 +81,10 @@ fn check(found: &[Seen], content: &[u8], file: &str) -> Result<(), TestCaseError
     prop_assert_eq!(found.len(), expected.len());
     for (i, (seen, text)) in found.iter().zip(&expected).enumerate() {
         prop_assert_eq!(seen.number, i as u64);
-        prop_assert_eq!(seen.content.clone().ok(), text.clone().map(|t| (format!("{file}:{i}"), t)));
+        prop_assert_eq!(
+            seen.content.clone().ok(),
+            text.clone().map(|t| (format!("{file}:{i}"), t))
+        );
     }
     Ok(())
 }
@@ -139,8 +144,18 @@ fn fields_are_taken_by_name_and_type() {
         (r#"{"id":"x","text":"t"}"#, "x", vec![], None),
         (r#"{"text":"t","id":7,"q":"one","source":"s"}"#, "7", vec!["one"], Some("s")),
         (r#"{"id":-7,"text":"t","q":["one","two"],"source":null}"#, "-7", vec!["one", "two"], None),
-        (r#"{"id":18446744073709551615,"text":"t","q":null}"#, "18446744073709551615", vec![], None),
-        (r#"{"id":"\u00e9\n","text":"t","other":{"id":"inner","text":[1.5e300]}}"#, "é\n", vec![], None),
+        (
+            r#"{"id":18446744073709551615,"text":"t","q":null}"#,
+            "18446744073709551615",
+            vec![],
+            None,
+        ),
+        (
+            r#"{"id":"\u00e9\n","text":"t","other":{"id":"inner","text":[1.5e300]}}"#,
+            "é\n",
+            vec![],
+            None,
+        ),
         (r#"{"id":"first","id":"last","text":"s","text":"t"}"#, "last", vec![], None),
     ] {
         let seen = one(line.as_bytes(), ids);
@@ -153,13 +168,21 @@ fn fields_are_taken_by_name_and_type() {
 fn one_field_can_serve_as_several() {
     let seen = one(br#"{"title":"cats"}"#, |o| {
         o.text_field = "title".into();
-        (o.id_field, o.source_field, o.query_field) = (Some("title".into()), Some("title".into()), Some("title".into()));
+        (o.id_field, o.source_field, o.query_field) =
+            (Some("title".into()), Some("title".into()), Some("title".into()));
     });
-    assert_eq!((seen.document(), seen.source.as_deref(), seen.queries.clone()), (("cats", "cats"), Some("cats"), vec!["cats".to_owned()]));
+    assert_eq!(
+        (seen.document(), seen.source.as_deref(), seen.queries.clone()),
+        (("cats", "cats"), Some("cats"), vec!["cats".to_owned()])
+    );
     let seen = one(br#"{"id":7,"text":"t"}"#, |o| {
-        (o.id_field, o.source_field, o.query_field) = (Some("id".into()), Some("id".into()), Some("id".into()));
+        (o.id_field, o.source_field, o.query_field) =
+            (Some("id".into()), Some("id".into()), Some("id".into()));
     });
-    assert_eq!((seen.document(), seen.source.as_deref(), seen.queries.clone()), (("7", "t"), Some("7"), vec!["7".to_owned()]));
+    assert_eq!(
+        (seen.document(), seen.source.as_deref(), seen.queries.clone()),
+        (("7", "t"), Some("7"), vec!["7".to_owned()])
+    );
 }
 
 #[test]
@@ -175,37 +198,74 @@ fn what_is_wrong_with_a_row_is_said_in_words() {
         (&b"nonsense"[..], "BAD_ROW expected ident at column 2"),
         (b"[1]", "BAD_ROW invalid type: sequence, expected a JSON object at column 0"),
         (b"{\"id\":\"x\"}", "BAD_ROW there is no field \"text\" (`textField`)"),
-        (b"{\"id\":\"x\",\"text\":null}", "BAD_ROW invalid type: null, expected a string in the field \"text\""),
-        (b"{\"id\":\"x\",\"text\":[\"a\"]}", "BAD_ROW invalid type: sequence, expected a string in the field \"text\""),
+        (
+            b"{\"id\":\"x\",\"text\":null}",
+            "BAD_ROW invalid type: null, expected a string in the field \"text\"",
+        ),
+        (
+            b"{\"id\":\"x\",\"text\":[\"a\"]}",
+            "BAD_ROW invalid type: sequence, expected a string in the field \"text\"",
+        ),
         (b"{\"text\":\"t\"}", "BAD_ROW there is no field \"id\" (`idField`)"),
         (b"{\"id\":\"\",\"text\":\"t\"}", "BAD_ROW the field \"id\" (`idField`) is empty"),
-        (b"{\"id\":1.5,\"text\":\"t\"}", "BAD_ROW invalid type: floating point `1.5`, expected a string or an integer in the field \"id\""),
-        (b"{\"id\":true,\"text\":\"t\"}", "BAD_ROW invalid type: boolean `true`, expected a string or an integer in the field \"id\""),
-        (b"{\"id\":\"x\",\"text\":\"t\",\"q\":[1]}", "BAD_ROW invalid type: integer `1`, expected a string"),
+        (
+            b"{\"id\":1.5,\"text\":\"t\"}",
+            "BAD_ROW invalid type: floating point `1.5`, expected a string or an integer in the field \"id\"",
+        ),
+        (
+            b"{\"id\":true,\"text\":\"t\"}",
+            "BAD_ROW invalid type: boolean `true`, expected a string or an integer in the field \"id\"",
+        ),
+        (
+            b"{\"id\":\"x\",\"text\":\"t\",\"q\":[1]}",
+            "BAD_ROW invalid type: integer `1`, expected a string",
+        ),
         (b"{\"id\":\"x\",\"text\":\"t\"} {}", "BAD_ROW trailing characters at column 23"),
         (b"{\"id\":\"x\",\"text\":\"\\ud800\"}", "BAD_ROW unexpected end of hex escape"),
         (b"{\"id\":\"x\",\"text\":\"\xff\"}", "BAD_UTF8 invalid UTF-8 at byte 18 of the line"),
-        (long.as_bytes(), "DOCUMENT_TOO_LARGE the text has 9 bytes, more than `maxDocumentBytes` (8)"),
-        (endless.as_bytes(), "DOCUMENT_TOO_LARGE the line is longer than a document of 8 bytes can be"),
+        (
+            long.as_bytes(),
+            "DOCUMENT_TOO_LARGE the text has 9 bytes, more than `maxDocumentBytes` (8)",
+        ),
+        (
+            endless.as_bytes(),
+            "DOCUMENT_TOO_LARGE the line is longer than a document of 8 bytes can be",
+        ),
         (b"{\"id\":\"x\",\"text\":\" \\n\\u2003\"}", "EMPTY"),
     ] {
         let reason = one(line, ids).content.unwrap_err();
-        assert!(reason.starts_with(expected), "{}: {reason}", String::from_utf8_lossy(&line[..line.len().min(60)]));
+        assert!(
+            reason.starts_with(expected),
+            "{}: {reason}",
+            String::from_utf8_lossy(&line[..line.len().min(60)])
+        );
     }
 }
 
 #[test]
 fn a_packed_file_that_ends_early_or_is_damaged_is_told_by_name() {
-    let lines: Vec<u8> = (0..2000).flat_map(|i| format!("{{\"text\":\"document {i} {}\"}}\n", i * 7919 % 1000).into_bytes()).collect();
+    let lines: Vec<u8> = (0..2000)
+        .flat_map(|i| format!("{{\"text\":\"document {i} {}\"}}\n", i * 7919 % 1000).into_bytes())
+        .collect();
     let directory = tempfile::tempdir().unwrap();
     for (name, packed) in [("a.jsonl.gz", gzip(&lines)), ("a.jsonl.zst", zst(&lines))] {
         let path = directory.path().join(name);
         let mut damaged = packed.clone();
         damaged[packed.len() / 2..].fill(0x55);
-        for bytes in [&packed[..packed.len() - 1], &packed[..packed.len() / 2], &packed[..5], &damaged, b"{\"text\":\"not packed\"}\n"] {
+        for bytes in [
+            &packed[..packed.len() - 1],
+            &packed[..packed.len() / 2],
+            &packed[..5],
+            &damaged,
+            b"{\"text\":\"not packed\"}\n",
+        ] {
             fs::write(&path, bytes).unwrap();
             let result = rows(&options(&[&path]));
-            assert!(result.as_ref().err().is_some_and(|e| e.message().contains(name)), "{name} of {} bytes", bytes.len());
+            assert!(
+                result.as_ref().err().is_some_and(|e| e.message().contains(name)),
+                "{name} of {} bytes",
+                bytes.len()
+            );
             assert_eq!(code(result), "INPUT_TRUNCATED");
         }
     }
@@ -234,11 +294,13 @@ fn the_parts_of_a_packed_file_are_about_equal_and_keep_what_is_wrong_with_its_ro
     // Text that does not pack well, so that shares of packed bytes are shares of text.
     let mut state = 1u64;
     let mut word = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         format!("{:016x}", state)
     };
     let line = |words: &[String]| format!("{{\"text\":\"{}\"}}\n", words.join(" "));
-    let lines: Vec<String> = (0..60_000).map(|_| line(&(0..10).map(|_| word()).collect::<Vec<_>>())).collect();
+    let lines: Vec<String> =
+        (0..60_000).map(|_| line(&(0..10).map(|_| word()).collect::<Vec<_>>())).collect();
     let mut content = lines.concat();
     let long = format!("{{\"text\":\"{}\"}}\n", "x".repeat(8 << 20));
     content.push_str(&long);
@@ -246,17 +308,33 @@ fn the_parts_of_a_packed_file_are_about_equal_and_keep_what_is_wrong_with_its_ro
     let path = directory.path().join("a.jsonl.zst");
     fs::write(&path, zst(content.as_bytes())).unwrap();
     let packed = fs::metadata(&path).unwrap().len();
-    let options = CorpusOptions { split_bytes: packed - 1, max_document_bytes: 1 << 20, ..options(&[&path]) };
+    let options =
+        CorpusOptions { split_bytes: packed - 1, max_document_bytes: 1 << 20, ..options(&[&path]) };
     let options = spooled(options, directory.path());
     let list = inventory(crate::ctx(), &options).unwrap();
-    assert!(list.splits.iter().all(|s| matches!(s.range, Range::Part { .. })) && list.splits.len() == 5, "{:?}", list.splits);
+    assert!(
+        list.splits.iter().all(|s| matches!(s.range, Range::Part { .. })) && list.splits.len() == 5,
+        "{:?}",
+        list.splits
+    );
     let found = rows(&options).unwrap();
     assert_eq!(found.len(), lines.len() + 2);
     let error = found[lines.len()].content.clone().unwrap_err();
-    assert_eq!(error, "DOCUMENT_TOO_LARGE the line is longer than a document of 1048576 bytes can be");
-    assert_eq!(found[lines.len() + 1].document(), (format!("a.jsonl:{}", lines.len() + 1).as_str(), "last"));
-    let sizes: Vec<u64> =
-        (0..5).map(|p| fs::metadata(directory.path().join(format!("spool/00000-{p:05}.jsonl.zst"))).unwrap().len()).collect();
+    assert_eq!(
+        error,
+        "DOCUMENT_TOO_LARGE the line is longer than a document of 1048576 bytes can be"
+    );
+    assert_eq!(
+        found[lines.len() + 1].document(),
+        (format!("a.jsonl:{}", lines.len() + 1).as_str(), "last")
+    );
+    let sizes: Vec<u64> = (0..5)
+        .map(|p| {
+            fs::metadata(directory.path().join(format!("spool/00000-{p:05}.jsonl.zst")))
+                .unwrap()
+                .len()
+        })
+        .collect();
     assert!(sizes.iter().all(|&size| size > packed / 20), "{sizes:?} of {packed}");
     // A stream that ends early is found while it is spooled, and leaves no part behind that could be taken for a whole one.
     let bytes = fs::read(&path).unwrap();

@@ -50,7 +50,12 @@ impl Seen {
 }
 
 /// All rows of a split, whose first has the number `first` in its file.
-fn rows_of(options: &CorpusOptions, inventory: &Inventory, split: usize, first: u64) -> Result<Vec<Seen>> {
+fn rows_of(
+    options: &CorpusOptions,
+    inventory: &Inventory,
+    split: usize,
+    first: u64,
+) -> Result<Vec<Seen>> {
     let mut reader = RowReader::open(ctx(), options, inventory, split, first)?;
     let mut rows = Vec::new();
     while let Some(row) = reader.next()? {
@@ -65,7 +70,11 @@ fn rows_of(options: &CorpusOptions, inventory: &Inventory, split: usize, first: 
         };
         rows.push(Seen { file: row.file.to_owned(), number: row.number, content, queries, source });
     }
-    assert_eq!(count_rows(ctx(), options, inventory, split)?, rows.len() as u64, "scan and reading count the same rows");
+    assert_eq!(
+        count_rows(ctx(), options, inventory, split)?,
+        rows.len() as u64,
+        "scan and reading count the same rows"
+    );
     Ok(rows)
 }
 

@@ -9,8 +9,8 @@ use ::parquet::file::properties::WriterProperties;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::types::{Float32Type, Float64Type, Int32Type};
 use arrow_array::{
-    ArrayRef, BinaryArray, DictionaryArray, FixedSizeListArray, Float64Array, Int16Array, Int64Array, LargeStringArray, ListArray,
-    RecordBatch, StringArray, UInt64Array,
+    ArrayRef, BinaryArray, DictionaryArray, FixedSizeListArray, Float64Array, Int16Array,
+    Int64Array, LargeStringArray, ListArray, RecordBatch, StringArray, UInt64Array,
 };
 use longweave_corpus::{CorpusOptions, Range, VectorRows, inventory};
 use proptest::prelude::*;
@@ -18,9 +18,14 @@ use proptest::prelude::*;
 use crate::{code, options, rows};
 
 fn write(path: &Path, columns: Vec<(&str, ArrayRef)>, group_rows: usize) {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group_rows)).build();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+            .unwrap();
+    let properties =
+        WriterProperties::builder().set_max_row_group_row_count(Some(group_rows)).build();
+    let mut writer =
+        ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties))
+            .unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
@@ -55,12 +60,19 @@ fn strings_of_every_encoding_and_integers_of_every_width_are_read() {
         for (id, expected) in &ids {
             write(
                 &path,
-                vec![("text", Arc::clone(column)), ("id", Arc::clone(id)), ("other", Arc::new(Float64Array::from(vec![0.5; 3])))],
+                vec![
+                    ("text", Arc::clone(column)),
+                    ("id", Arc::clone(id)),
+                    ("other", Arc::new(Float64Array::from(vec![0.5; 3]))),
+                ],
                 100,
             );
             let found = rows(&with_id(&path)).unwrap();
             let found: Vec<_> = found.iter().map(crate::Seen::document).collect();
-            assert_eq!(found, expected.iter().copied().zip(text.iter().copied()).collect::<Vec<_>>());
+            assert_eq!(
+                found,
+                expected.iter().copied().zip(text.iter().copied()).collect::<Vec<_>>()
+            );
         }
     }
 }
@@ -74,13 +86,18 @@ fn row_groups_are_divided_among_splits_and_rows_keep_their_numbers() {
     whole.split_bytes = 1 << 30;
     let mut parts = whole.clone();
     parts.split_bytes = 1;
-    let splits = |o| inventory(crate::ctx(), o).unwrap().splits.into_iter().map(|s| s.range).collect::<Vec<_>>();
+    let splits = |o| {
+        inventory(crate::ctx(), o).unwrap().splits.into_iter().map(|s| s.range).collect::<Vec<_>>()
+    };
     assert_eq!(splits(&whole), [Range::Files { end: 1 }]);
     assert_eq!(splits(&parts).len(), 7);
     let found = rows(&parts).unwrap();
     assert_eq!(found, rows(&whole).unwrap());
     for (i, row) in found.iter().enumerate() {
-        assert_eq!((row.number, row.document()), (i as u64, (format!("a.parquet:{i}").as_str(), format!("text {i}").as_str())));
+        assert_eq!(
+            (row.number, row.document()),
+            (i as u64, (format!("a.parquet:{i}").as_str(), format!("text {i}").as_str()))
+        );
     }
 }
 
@@ -105,8 +122,14 @@ fn nulls_are_bad_rows_or_nothing() {
     let found = rows(&options).unwrap();
     assert_eq!((found[0].document(), found[0].source.as_deref()), (("a", "t0"), Some("s")));
     assert_eq!(found[0].queries, ["one", "two"]);
-    assert_eq!(found[1].content.as_ref().unwrap_err(), "BAD_ROW there is no field \"id\" (`idField`)");
-    assert_eq!(found[2].content.as_ref().unwrap_err(), "BAD_ROW the column \"text\" (`textField`) is null");
+    assert_eq!(
+        found[1].content.as_ref().unwrap_err(),
+        "BAD_ROW there is no field \"id\" (`idField`)"
+    );
+    assert_eq!(
+        found[2].content.as_ref().unwrap_err(),
+        "BAD_ROW the column \"text\" (`textField`) is null"
+    );
     assert_eq!(found[3].content.as_ref().unwrap_err(), "EMPTY");
 }
 
@@ -118,8 +141,16 @@ fn a_column_that_is_missing_or_of_another_type_is_told_with_those_there_are() {
     write(&path, vec![("body", Arc::new(StringArray::from(vec!["t"]))), ("score", numbers)], 100);
     let error = rows(&options(&[&path])).unwrap_err();
     assert_eq!(error.code().name(), "MISSING_COLUMN");
-    assert!(error.message().contains("no column \"text\" (`textField`); it has body, score"), "{error}");
-    for (field, column) in [("text_field", "score"), ("id_field", "score"), ("query_field", "score"), ("source_field", "score")] {
+    assert!(
+        error.message().contains("no column \"text\" (`textField`); it has body, score"),
+        "{error}"
+    );
+    for (field, column) in [
+        ("text_field", "score"),
+        ("id_field", "score"),
+        ("query_field", "score"),
+        ("source_field", "score"),
+    ] {
         let mut options = options(&[&path]);
         options.text_field = "body".into();
         match field {
@@ -129,7 +160,11 @@ fn a_column_that_is_missing_or_of_another_type_is_told_with_those_there_are() {
             _ => options.source_field = Some(column.into()),
         }
         let error = rows(&options).unwrap_err();
-        assert!(error.code().name() == "MISSING_COLUMN" && error.message().contains("holds Float64, not strings"), "{field}: {error}");
+        assert!(
+            error.code().name() == "MISSING_COLUMN"
+                && error.message().contains("holds Float64, not strings"),
+            "{field}: {error}"
+        );
     }
 }
 
@@ -144,7 +179,10 @@ fn a_damaged_file_is_told_by_name() {
     for bytes in [&good[..good.len() - 9], &good[..100], b"PAR1", b"", &inside] {
         fs::write(&path, bytes).unwrap();
         let error = rows(&options(&[&path])).unwrap_err();
-        assert!(error.code().name() == "INPUT_TRUNCATED" && error.message().contains("a.parquet"), "{error}");
+        assert!(
+            error.code().name() == "INPUT_TRUNCATED" && error.message().contains("a.parquet"),
+            "{error}"
+        );
     }
 }
 
@@ -154,20 +192,38 @@ fn a_string_that_is_no_utf8_is_a_bad_row_of_its_own() {
     let path = directory.path().join("a.parquet");
     // The writer checks strings: write bytes, then say that they are strings by changing the schema's annotation.
     let text: ArrayRef = Arc::new(BinaryArray::from(vec![&b"fine"[..], b"a\xff\xfe", b"fine too"]));
-    let schema = ::parquet::schema::parser::parse_message_type("message m { optional binary text (UTF8); }").unwrap();
-    let mut writer =
-        ::parquet::file::writer::SerializedFileWriter::new(File::create(&path).unwrap(), Arc::new(schema), Arc::default()).unwrap();
+    let schema =
+        ::parquet::schema::parser::parse_message_type("message m { optional binary text (UTF8); }")
+            .unwrap();
+    let mut writer = ::parquet::file::writer::SerializedFileWriter::new(
+        File::create(&path).unwrap(),
+        Arc::new(schema),
+        Arc::default(),
+    )
+    .unwrap();
     let mut group = writer.next_row_group().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
-    let values: Vec<::parquet::data_type::ByteArray> =
-        text.as_any().downcast_ref::<BinaryArray>().unwrap().iter().flatten().map(|b| b.to_vec().into()).collect();
-    column.typed::<::parquet::data_type::ByteArrayType>().write_batch(&values, Some(&[1, 1, 1]), None).unwrap();
+    let values: Vec<::parquet::data_type::ByteArray> = text
+        .as_any()
+        .downcast_ref::<BinaryArray>()
+        .unwrap()
+        .iter()
+        .flatten()
+        .map(|b| b.to_vec().into())
+        .collect();
+    column
+        .typed::<::parquet::data_type::ByteArrayType>()
+        .write_batch(&values, Some(&[1, 1, 1]), None)
+        .unwrap();
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
     let found = rows(&options(&[&path])).unwrap();
     assert_eq!((found[0].document().1, found[2].document().1), ("fine", "fine too"));
-    assert_eq!(found[1].content.as_ref().unwrap_err(), "BAD_UTF8 invalid UTF-8 at byte 1 of the column \"text\"");
+    assert_eq!(
+        found[1].content.as_ref().unwrap_err(),
+        "BAD_UTF8 invalid UTF-8 at byte 1 of the column \"text\""
+    );
 }
 
 proptest! {
@@ -199,17 +255,29 @@ fn vectors_are_read_from_lists_of_any_length_and_width_and_rows_without_one_are_
     let path = directory.path().join("v.parquet");
     let ids: ArrayRef = Arc::new(LargeStringArray::from(vec!["b", "a", "ü"]));
     let rows = [vec![1.0, 2.0], vec![0.5, -4.0], vec![0.0, 8.0]];
-    let single = ListArray::from_iter_primitive::<Float32Type, _, _>(rows.iter().map(|r| Some(r.iter().map(|&x| Some(x as f32)))));
-    let double = FixedSizeListArray::from_iter_primitive::<Float64Type, _, _>(rows.iter().map(|r| Some(r.iter().map(|&x| Some(x)))), 2);
+    let single = ListArray::from_iter_primitive::<Float32Type, _, _>(
+        rows.iter().map(|r| Some(r.iter().map(|&x| Some(x as f32)))),
+    );
+    let double = FixedSizeListArray::from_iter_primitive::<Float64Type, _, _>(
+        rows.iter().map(|r| Some(r.iter().map(|&x| Some(x)))),
+        2,
+    );
     for vectors in [Arc::new(single) as ArrayRef, Arc::new(double) as ArrayRef] {
         write(&path, vec![("vector", vectors), ("id", ids.clone())], 2);
         let (mut reader, mut read) = (VectorRows::open(&path).unwrap(), Vec::new());
         while let Some((id, vector)) = reader.next().unwrap() {
             read.push((id.to_owned(), vector.to_vec()));
         }
-        assert_eq!(read, ["b", "a", "ü"].map(str::to_owned).into_iter().zip(rows.clone()).collect::<Vec<_>>());
+        assert_eq!(
+            read,
+            ["b", "a", "ü"].map(str::to_owned).into_iter().zip(rows.clone()).collect::<Vec<_>>()
+        );
     }
-    let gap = ListArray::from_iter_primitive::<Float32Type, _, _>([Some(vec![Some(1.0)]), Some(vec![None]), None]);
+    let gap = ListArray::from_iter_primitive::<Float32Type, _, _>([
+        Some(vec![Some(1.0)]),
+        Some(vec![None]),
+        None,
+    ]);
     write(&path, vec![("vector", Arc::new(gap)), ("id", ids)], 2);
     let mut reader = VectorRows::open(&path).unwrap();
     assert!(reader.next().unwrap().is_some());

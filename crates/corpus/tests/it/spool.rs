@@ -22,7 +22,10 @@ fn what_is_pushed_is_read_back() {
         ..options(&[directory.path()])
     };
     let found = rows(&options).unwrap();
-    assert_eq!((found[0].document(), found[0].source.as_deref()), (("x", "one\u{2028}\n\""), Some("s")));
+    assert_eq!(
+        (found[0].document(), found[0].source.as_deref()),
+        (("x", "one\u{2028}\n\""), Some("s"))
+    );
     assert_eq!(found[0].queries, ["q1", "q2"]);
     assert_eq!((found[1].document(), &found[1].source), (("1", "two"), &None));
     assert_eq!(found[2].content, Err("EMPTY".to_owned()));
@@ -31,7 +34,10 @@ fn what_is_pushed_is_read_back() {
 #[test]
 fn a_spool_of_nothing_is_refused_and_one_that_is_dropped_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    assert_eq!(SpoolWriter::create(directory.path()).unwrap().finish().unwrap_err().code(), Code::CorpusEmpty);
+    assert_eq!(
+        SpoolWriter::create(directory.path()).unwrap().finish().unwrap_err().code(),
+        Code::CorpusEmpty
+    );
     let mut writer = SpoolWriter::create(directory.path()).unwrap();
     writer.push(None, "t", None, &[]).unwrap();
     drop(writer);

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;
 
-use longweave_formats::{Compression, Format, MdsIndices, Provenance, SequenceRecord, WriterOptions, open_writer, writer_bytes};
+use longweave_formats::{
+    Compression, Format, MdsIndices, Provenance, SequenceRecord, WriterOptions, open_writer,
+    writer_bytes,
+};
 use parquet::basic::Compression as Packed;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use xxhash_rust::xxh3::xxh3_64;
@@ -25,10 +28,12 @@ fn u32s(numbers: &[u32]) -> Vec<u8> {
 fn an_mds_shard_is_laid_out_as_mosaicml_streaming_reads_it() {
     let configuration = r#"{"column_encodings":["str","ndarray:uint32","ndarray:uint32","int"],"column_names":["domain","indices","input_ids","length"],"column_sizes":[null,null,null,8],"compression":null,"format":"mds","hashes":[],"size_limit":null,"version":2}"#;
     // One span [0, 4] for each sequence, or one for each piece: a begin token goes with the first, padding with the last.
-    for (indices, spans) in
-        [(MdsIndices::Sequence, [vec![0, 4], vec![0, 4], vec![0, 4]]), (MdsIndices::Document, [vec![0, 3, 3, 4], vec![0, 4], vec![0, 4]])]
-    {
-        let directory = shard(&WriterOptions { mds_indices: indices, ..options(Format::Mds, 4) }, &three());
+    for (indices, spans) in [
+        (MdsIndices::Sequence, [vec![0, 4], vec![0, 4], vec![0, 4]]),
+        (MdsIndices::Document, [vec![0, 3, 3, 4], vec![0, 4], vec![0, 4]]),
+    ] {
+        let directory =
+            shard(&WriterOptions { mds_indices: indices, ..options(Format::Mds, 4) }, &three());
         let mut samples: Vec<Vec<u8>> = Vec::new();
         for (record, spans) in three().iter().zip(&spans) {
             let pairs = spans.len() as u8 / 2;
@@ -36,7 +41,9 @@ fn an_mds_shard_is_laid_out_as_mosaicml_streaming_reads_it() {
             let indices = [vec![2 << 2, pairs, 2], u32s(spans)].concat();
             let ids = [vec![1 << 2, 4], u32s(&record.input_ids)].concat();
             let sizes = u32s(&[8, indices.len() as u32, ids.len() as u32]);
-            samples.push([sizes, b"standard".to_vec(), indices, ids, 4i64.to_le_bytes().to_vec()].concat());
+            samples.push(
+                [sizes, b"standard".to_vec(), indices, ids, 4i64.to_le_bytes().to_vec()].concat(),
+            );
         }
         let mut expected = u32s(&[3]);
         let mut offset = 4 + 4 * 4 + configuration.len() as u32;
@@ -47,15 +54,27 @@ fn an_mds_shard_is_laid_out_as_mosaicml_streaming_reads_it() {
         }
         expected.extend_from_slice(configuration.as_bytes());
         expected.extend(samples.concat());
-        assert!(fs::read(directory.path().join("shard.00000.mds")).unwrap() == expected, "{indices:?}");
+        assert!(
+            fs::read(directory.path().join("shard.00000.mds")).unwrap() == expected,
+            "{indices:?}"
+        );
     }
 }
 
 #[test]
 fn sizes_of_arrays_take_the_bytes_they_need() {
-    for (length, head) in [(255u32, vec![4, 255]), (256, vec![5, 0, 1]), (65_536, vec![6, 0, 0, 1, 0])] {
-        let record = SequenceRecord { input_ids: vec![7; length as usize], n_tokens: length, ..SequenceRecord::default() };
-        let directory = shard(&WriterOptions { provenance: Provenance::None, ..options(Format::Mds, length) }, &[record]);
+    for (length, head) in
+        [(255u32, vec![4, 255]), (256, vec![5, 0, 1]), (65_536, vec![6, 0, 0, 1, 0])]
+    {
+        let record = SequenceRecord {
+            input_ids: vec![7; length as usize],
+            n_tokens: length,
+            ..SequenceRecord::default()
+        };
+        let directory = shard(
+            &WriterOptions { provenance: Provenance::None, ..options(Format::Mds, length) },
+            &[record],
+        );
         let bytes = fs::read(directory.path().join("shard.00000.mds")).unwrap();
         let start = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
         let indices = u32::from_le_bytes(bytes[start + 4..start + 8].try_into().unwrap()) as usize;
@@ -68,19 +87,32 @@ fn sizes_of_arrays_take_the_bytes_they_need() {
 fn the_index_of_mds_names_its_shards() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &options(Format::Mds, 4), &three(), 2);
-    let index: serde_json::Value = serde_json::from_slice(&fs::read(directory.path().join("index.json")).unwrap()).unwrap();
+    let index: serde_json::Value =
+        serde_json::from_slice(&fs::read(directory.path().join("index.json")).unwrap()).unwrap();
     assert_eq!(index["version"], 2);
     let shards = index["shards"].as_array().unwrap();
-    for (shard, (name, samples)) in shards.iter().zip([("shard.00000.mds", 2), ("shard.00001.mds", 1)]) {
-        assert_eq!((shard["raw_data"]["basename"].as_str(), shard["samples"].as_u64()), (Some(name), Some(samples)));
-        assert_eq!(shard["raw_data"]["bytes"].as_u64(), Some(fs::metadata(directory.path().join(name)).unwrap().len()));
+    for (shard, (name, samples)) in
+        shards.iter().zip([("shard.00000.mds", 2), ("shard.00001.mds", 1)])
+    {
+        assert_eq!(
+            (shard["raw_data"]["basename"].as_str(), shard["samples"].as_u64()),
+            (Some(name), Some(samples))
+        );
+        assert_eq!(
+            shard["raw_data"]["bytes"].as_u64(),
+            Some(fs::metadata(directory.path().join(name)).unwrap().len())
+        );
     }
     assert_eq!(shards.len(), 2);
 }
 
 /// Without the provenance, which is no part of the layout.
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()).collect();
+    let mut files: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_file())
+        .collect();
     files.sort();
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     files.iter().map(|path| (name(path), fs::read(path).unwrap())).collect()
@@ -105,7 +137,10 @@ fn a_limit_on_bytes_divides_a_shard_into_files_as_full_as_they_can_be() {
             assert!(String::from_utf8_lossy(&bytes).contains(&format!(r#""size_limit":{limit},"#)));
         }
         seen.insert(data.iter().map(|f| f.content.sequences).collect::<Vec<_>>());
-        assert!(writer_bytes(&options, 1000) < writer_bytes(&WriterOptions { mds_shard_bytes: None, ..options.clone() }, 1000));
+        assert!(
+            writer_bytes(&options, 1000)
+                < writer_bytes(&WriterOptions { mds_shard_bytes: None, ..options.clone() }, 1000)
+        );
     }
     assert_eq!(seen, BTreeSet::from([vec![3], vec![2, 1], vec![1, 1, 1]]));
 }
@@ -115,17 +150,25 @@ fn a_compressed_mds_file_is_one_frame_of_known_size_with_checksums_in_the_index(
     let directory = tempfile::tempdir().unwrap();
     let options = WriterOptions { compression: Compression::Zstd, ..options(Format::Mds, 4) };
     write(directory.path(), &options, &three(), 2);
-    let index: serde_json::Value = serde_json::from_slice(&fs::read(directory.path().join("index.json")).unwrap()).unwrap();
+    let index: serde_json::Value =
+        serde_json::from_slice(&fs::read(directory.path().join("index.json")).unwrap()).unwrap();
     let plain = tempfile::tempdir().unwrap();
     write(plain.path(), &WriterOptions { compression: Compression::None, ..options }, &three(), 2);
-    for (i, (shard, samples)) in index["shards"].as_array().unwrap().iter().zip([2, 1]).enumerate() {
+    for (i, (shard, samples)) in index["shards"].as_array().unwrap().iter().zip([2, 1]).enumerate()
+    {
         let packed = fs::read(directory.path().join(format!("shard.{i:05}.mds.zstd"))).unwrap();
         let raw = zstd::stream::decode_all(&packed[..]).unwrap();
-        assert_eq!(zstd::zstd_safe::get_frame_content_size(&packed).unwrap(), Some(raw.len() as u64));
+        assert_eq!(
+            zstd::zstd_safe::get_frame_content_size(&packed).unwrap(),
+            Some(raw.len() as u64)
+        );
         let info = |name: String, bytes: &[u8]| serde_json::json!({ "basename": name, "bytes": bytes.len(), "hashes": { "xxh3_64": format!("{:016x}", xxh3_64(bytes)) } });
         assert_eq!(shard["raw_data"], info(format!("shard.{i:05}.mds"), &raw));
         assert_eq!(shard["zip_data"], info(format!("shard.{i:05}.mds.zstd"), &packed));
-        assert_eq!((shard["compression"].as_str(), shard["samples"].as_u64()), (Some("zstd"), Some(samples)));
+        assert_eq!(
+            (shard["compression"].as_str(), shard["samples"].as_u64()),
+            (Some("zstd"), Some(samples))
+        );
         // The samples are those of a file that is not compressed; only the configuration before them differs.
         let first = |bytes: &[u8]| u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
         let expected = fs::read(plain.path().join(format!("shard.{i:05}.mds"))).unwrap();
@@ -140,8 +183,13 @@ fn a_megatron_pair_is_laid_out_as_indexed_dataset_reads_it() {
         let mut records = three();
         records[1].input_ids[1] = max_id;
         let directory = shard(&WriterOptions { max_id, ..options(Format::Megatron, 4) }, &records);
-        let ids: Vec<u8> = records.iter().flat_map(|r| &r.input_ids).flat_map(|id| id.to_le_bytes()[..width as usize].to_vec()).collect();
-        let u64s = |numbers: &[u64]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+        let ids: Vec<u8> = records
+            .iter()
+            .flat_map(|r| &r.input_ids)
+            .flat_map(|id| id.to_le_bytes()[..width as usize].to_vec())
+            .collect();
+        let u64s =
+            |numbers: &[u64]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
         let index = [
             b"MMIDIDX\0\0".to_vec(),
             u64s(&[1]),
@@ -152,7 +200,11 @@ fn a_megatron_pair_is_laid_out_as_indexed_dataset_reads_it() {
             u64s(&[0, 1, 2, 3]),
         ]
         .concat();
-        assert!(files(directory.path()) == [("shard_00000.bin".to_owned(), ids), ("shard_00000.idx".to_owned(), index)], "{max_id}");
+        assert!(
+            files(directory.path())
+                == [("shard_00000.bin".to_owned(), ids), ("shard_00000.idx".to_owned(), index)],
+            "{max_id}"
+        );
     }
 }
 
@@ -162,19 +214,28 @@ fn a_datatrove_file_is_laid_out_as_its_datasets_read_it() {
         let mut records = three();
         records[1].input_ids[1] = max_id;
         let directory = shard(&WriterOptions { max_id, ..options(Format::Datatrove, 4) }, &records);
-        let ids: Vec<u8> = records.iter().flat_map(|r| &r.input_ids).flat_map(|id| id.to_le_bytes()[..width].to_vec()).collect();
+        let ids: Vec<u8> = records
+            .iter()
+            .flat_map(|r| &r.input_ids)
+            .flat_map(|id| id.to_le_bytes()[..width].to_vec())
+            .collect();
         // The first sequence has two pieces; a begin token goes with the first piece, padding with the last.
         let ends: Vec<u8> = [3u64, 4, 8, 12].iter().flat_map(|n| n.to_le_bytes()).collect();
         let metadata = format!("sha256:abc|{width}\n12\n12.0 T").into_bytes();
-        let expected = [("00000.ds", ids), ("00000.ds.index", ends), ("00000.ds.metadata", metadata)];
-        assert!(files(directory.path()) == expected.map(|(name, bytes)| (name.to_owned(), bytes)), "{max_id}");
+        let expected =
+            [("00000.ds", ids), ("00000.ds.index", ends), ("00000.ds.metadata", metadata)];
+        assert!(
+            files(directory.path()) == expected.map(|(name, bytes)| (name.to_owned(), bytes)),
+            "{max_id}"
+        );
     }
 }
 
 #[test]
 fn a_line_of_jsonl_is_the_parquet_columns() {
     let line = |provenance| {
-        let directory = shard(&WriterOptions { provenance, ..options(Format::Jsonl, 4) }, &three()[..1]);
+        let directory =
+            shard(&WriterOptions { provenance, ..options(Format::Jsonl, 4) }, &three()[..1]);
         fs::read_to_string(directory.path().join("00000.jsonl")).unwrap()
     };
     let full = concat!(
@@ -183,10 +244,18 @@ fn a_line_of_jsonl_is_the_parquet_columns() {
         "\n"
     );
     assert_eq!(line(Provenance::Full), full);
-    assert_eq!(line(Provenance::Ids), "{\"input_ids\":[5,6,0,7],\"n_tokens\":4,\"doc_ids\":[\"a\",\"é\"]}\n");
+    assert_eq!(
+        line(Provenance::Ids),
+        "{\"input_ids\":[5,6,0,7],\"n_tokens\":4,\"doc_ids\":[\"a\",\"é\"]}\n"
+    );
     assert_eq!(line(Provenance::None), "{\"input_ids\":[5,6,0,7],\"n_tokens\":4}\n");
-    let packed = shard(&WriterOptions { compression: Compression::Zstd, ..options(Format::Jsonl, 4) }, &three()[..1]);
-    let unpacked = zstd::stream::decode_all(File::open(packed.path().join("00000.jsonl.zst")).unwrap()).unwrap();
+    let packed = shard(
+        &WriterOptions { compression: Compression::Zstd, ..options(Format::Jsonl, 4) },
+        &three()[..1],
+    );
+    let unpacked =
+        zstd::stream::decode_all(File::open(packed.path().join("00000.jsonl.zst")).unwrap())
+            .unwrap();
     assert_eq!(String::from_utf8(unpacked).unwrap(), full);
 }
 
@@ -202,7 +271,9 @@ fn schema(reader: &SerializedFileReader<File>) -> String {
 
 #[test]
 fn parquet_has_the_columns_that_were_promised() {
-    let list = |name: &str, element: &str| format!("REQUIRED group {name} (LIST) {{ REPEATED group list {{ {element}; }} }}");
+    let list = |name: &str, element: &str| {
+        format!("REQUIRED group {name} (LIST) {{ REPEATED group list {{ {element}; }} }}")
+    };
     let number = "REQUIRED INT32 element (INTEGER(32,false))";
     let ids = list("input_ids", "REQUIRED INT32 element");
     let n_tokens = "REQUIRED INT32 n_tokens;".to_owned();
@@ -221,37 +292,75 @@ fn parquet_has_the_columns_that_were_promised() {
         (Provenance::Ids, message(&[&ids, &n_tokens, &doc_ids])),
         (Provenance::None, message(&[&ids, &n_tokens])),
     ] {
-        let directory = shard(&WriterOptions { provenance, ..options(Format::Parquet, 4) }, &three());
+        let directory =
+            shard(&WriterOptions { provenance, ..options(Format::Parquet, 4) }, &three());
         assert_eq!(schema(&reader(&directory, "00000.parquet")), expected, "{provenance:?}");
     }
     let mds = shard(&options(Format::Mds, 4), &three());
-    assert_eq!(schema(&reader(&mds, "provenance/00000.parquet")), message(&[&n_tokens, &doc_ids, &rest]));
+    assert_eq!(
+        schema(&reader(&mds, "provenance/00000.parquet")),
+        message(&[&n_tokens, &doc_ids, &rest])
+    );
 
     let directory = shard(&options(Format::Parquet, 4), &three());
     let reader = reader(&directory, "00000.parquet");
     let file = reader.metadata().file_metadata();
-    let of = |key: &str| file.key_value_metadata().unwrap().iter().find(|kv| kv.key == key).and_then(|kv| kv.value.clone());
+    let of = |key: &str| {
+        file.key_value_metadata()
+            .unwrap()
+            .iter()
+            .find(|kv| kv.key == key)
+            .and_then(|kv| kv.value.clone())
+    };
     assert_eq!(of("longweave.method").as_deref(), Some(r#"{"name":"standard"}"#));
     assert_eq!(of("longweave.length").as_deref(), Some("4"));
-    assert!(reader.metadata().row_groups()[0].columns().iter().all(|c| matches!(c.compression(), Packed::UNCOMPRESSED)));
-    let packed = shard(&WriterOptions { compression: Compression::Zstd, ..options(Format::Parquet, 4) }, &three());
+    assert!(
+        reader.metadata().row_groups()[0]
+            .columns()
+            .iter()
+            .all(|c| matches!(c.compression(), Packed::UNCOMPRESSED))
+    );
+    let packed = shard(
+        &WriterOptions { compression: Compression::Zstd, ..options(Format::Parquet, 4) },
+        &three(),
+    );
     // What stands beside another format's files is compressed, whatever those are.
     for (directory, name) in [(&packed, "00000.parquet"), (&mds, "provenance/00000.parquet")] {
         let reader = self::reader(directory, name);
-        assert!(reader.metadata().row_groups()[0].columns().iter().all(|c| matches!(c.compression(), Packed::ZSTD(_))), "{name}");
+        assert!(
+            reader.metadata().row_groups()[0]
+                .columns()
+                .iter()
+                .all(|c| matches!(c.compression(), Packed::ZSTD(_))),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn row_groups_hold_64_mib_of_ids_and_at_least_a_row() {
-    for (length, rows, expected) in [(8u32, 100usize, vec![100]), (1 << 19, 70, vec![32, 32, 6]), ((1 << 24) + 1, 2, vec![1, 1])] {
-        let record = SequenceRecord { input_ids: vec![7; length as usize], n_tokens: length, ..SequenceRecord::default() };
-        let options = WriterOptions { provenance: Provenance::None, ..options(Format::Parquet, length) };
+    for (length, rows, expected) in [
+        (8u32, 100usize, vec![100]),
+        (1 << 19, 70, vec![32, 32, 6]),
+        ((1 << 24) + 1, 2, vec![1, 1]),
+    ] {
+        let record = SequenceRecord {
+            input_ids: vec![7; length as usize],
+            n_tokens: length,
+            ..SequenceRecord::default()
+        };
+        let options =
+            WriterOptions { provenance: Provenance::None, ..options(Format::Parquet, length) };
         let directory = tempfile::tempdir().unwrap();
         let mut writer = open_writer(&options, directory.path(), 0).unwrap();
         (0..rows).for_each(|_| record.as_row(|row| writer.push(row)).unwrap());
         writer.finish().unwrap();
-        let found: Vec<i64> = reader(&directory, "00000.parquet").metadata().row_groups().iter().map(|g| g.num_rows()).collect();
+        let found: Vec<i64> = reader(&directory, "00000.parquet")
+            .metadata()
+            .row_groups()
+            .iter()
+            .map(|g| g.num_rows())
+            .collect();
         assert_eq!(found, expected, "{length}");
         assert!(writer_bytes(&options, rows as u64) >= expected[0] as u64 * u64::from(length) * 4);
     }

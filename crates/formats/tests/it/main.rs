@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use longweave_formats::{
-    Compression, Format, ManifestFile, MdsIndices, OutputManifest, Provenance, SequenceRecord, ShardFile, WriterOptions, index_files,
-    open_writer, write_sums,
+    Compression, Format, ManifestFile, MdsIndices, OutputManifest, Provenance, SequenceRecord,
+    ShardFile, WriterOptions, index_files, open_writer, write_sums,
 };
 use longweave_storage::checksum_file;
 
@@ -29,7 +29,8 @@ fn options(format: Format, length: u32) -> WriterOptions {
     }
 }
 
-const FORMATS: [Format; 5] = [Format::Parquet, Format::Mds, Format::Megatron, Format::Datatrove, Format::Jsonl];
+const FORMATS: [Format; 5] =
+    [Format::Parquet, Format::Mds, Format::Megatron, Format::Datatrove, Format::Jsonl];
 
 /// A piece: document, place, tokens, place in the document, reason, group.
 type PieceOf<'a> = (&'a str, u32, u32, u32, Option<&'a str>, u32);
@@ -58,17 +59,26 @@ fn told(record: &SequenceRecord, provenance: Provenance, format: Format) -> Sequ
     let SequenceRecord { input_ids, n_tokens, doc_ids, .. } = record.clone();
     match provenance {
         Provenance::Full => record.clone(),
-        Provenance::Ids => SequenceRecord { input_ids, n_tokens, doc_ids, ..SequenceRecord::default() },
-        // Ids alone do not tell padding from tokens.
-        Provenance::None if !matches!(format, Format::Parquet | Format::Jsonl) => {
-            SequenceRecord { n_tokens: input_ids.len() as u32, input_ids, ..SequenceRecord::default() }
+        Provenance::Ids => {
+            SequenceRecord { input_ids, n_tokens, doc_ids, ..SequenceRecord::default() }
         }
+        // Ids alone do not tell padding from tokens.
+        Provenance::None if !matches!(format, Format::Parquet | Format::Jsonl) => SequenceRecord {
+            n_tokens: input_ids.len() as u32,
+            input_ids,
+            ..SequenceRecord::default()
+        },
         Provenance::None => SequenceRecord { input_ids, n_tokens, ..SequenceRecord::default() },
     }
 }
 
 /// Writes the files of one shard.
-fn write_shard(directory: &Path, options: &WriterOptions, records: &[SequenceRecord], shard: u32) -> Vec<ShardFile> {
+fn write_shard(
+    directory: &Path,
+    options: &WriterOptions,
+    records: &[SequenceRecord],
+    shard: u32,
+) -> Vec<ShardFile> {
     let mut writer = open_writer(options, directory, shard).unwrap();
     records.iter().for_each(|r| r.as_row(|row| writer.push(row)).unwrap());
     writer.finish().unwrap()
@@ -77,8 +87,11 @@ fn write_shard(directory: &Path, options: &WriterOptions, records: &[SequenceRec
 /// Writes a whole output, `per_shard` sequences to a shard.
 fn write(directory: &Path, options: &WriterOptions, records: &[SequenceRecord], per_shard: usize) {
     let shards = records.chunks(per_shard).enumerate();
-    let files: Vec<ShardFile> = shards.flat_map(|(shard, records)| write_shard(directory, options, records, shard as u32)).collect();
-    let mut names: BTreeMap<String, u64> = files.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
+    let files: Vec<ShardFile> = shards
+        .flat_map(|(shard, records)| write_shard(directory, options, records, shard as u32))
+        .collect();
+    let mut names: BTreeMap<String, u64> =
+        files.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
     for (name, bytes) in index_files(options, &files) {
         std::fs::write(directory.join(&name), bytes).unwrap();
         names.insert(name, 0);
@@ -91,12 +104,32 @@ fn seal(directory: &Path, options: &WriterOptions, names: &BTreeMap<String, u64>
     let sum = |name: &str| checksum_file(&directory.join(name)).unwrap();
     let files: Vec<ManifestFile> = names
         .iter()
-        .map(|(name, &sequences)| ManifestFile { name: name.clone(), bytes: sum(name).0, sha256: sum(name).2, sequences })
+        .map(|(name, &sequences)| ManifestFile {
+            name: name.clone(),
+            bytes: sum(name).0,
+            sha256: sum(name).2,
+            sequences,
+        })
         .collect();
     let rest = serde_json::Map::from_iter([("version".to_owned(), "0.1.0".into())]);
-    let manifest =
-        OutputManifest { format: options.format, length: options.length, sequences, provenance: options.provenance, files, rest };
-    std::fs::write(directory.join("longweave.json"), serde_json::to_string_pretty(&manifest).unwrap()).unwrap();
-    let sums: Vec<_> = names.keys().map(String::as_str).chain(["longweave.json"]).map(|n| (n.to_owned(), sum(n).2)).collect();
+    let manifest = OutputManifest {
+        format: options.format,
+        length: options.length,
+        sequences,
+        provenance: options.provenance,
+        files,
+        rest,
+    };
+    std::fs::write(
+        directory.join("longweave.json"),
+        serde_json::to_string_pretty(&manifest).unwrap(),
+    )
+    .unwrap();
+    let sums: Vec<_> = names
+        .keys()
+        .map(String::as_str)
+        .chain(["longweave.json"])
+        .map(|n| (n.to_owned(), sum(n).2))
+        .collect();
     write_sums(directory, &sums).unwrap();
 }

@@ -3,18 +3,34 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::Code;
-use longweave_formats::{Compression, Format, MdsIndices, Provenance, SequenceReader, SequenceRecord, WriterOptions, verify_output};
+use longweave_formats::{
+    Compression, Format, MdsIndices, Provenance, SequenceReader, SequenceRecord, WriterOptions,
+    verify_output,
+};
 use proptest::prelude::*;
 
 use crate::{FORMATS, options, three, told, write};
 
 /// Sequences of `length` tokens with pieces that tile them.
 fn records(length: u32) -> impl Strategy<Value = Vec<SequenceRecord>> {
-    let piece = (1u32..6, any::<u32>(), "[a-zé\u{1f600}\"]{1,6}", prop::option::of("[a-z ]{0,8}"), any::<u32>());
-    let record = (prop::collection::vec(any::<u32>(), length as usize), any::<bool>(), prop::collection::vec(piece, 1..8));
+    let piece = (
+        1u32..6,
+        any::<u32>(),
+        "[a-zé\u{1f600}\"]{1,6}",
+        prop::option::of("[a-z ]{0,8}"),
+        any::<u32>(),
+    );
+    let record = (
+        prop::collection::vec(any::<u32>(), length as usize),
+        any::<bool>(),
+        prop::collection::vec(piece, 1..8),
+    );
     prop::collection::vec(record, 1..12).prop_map(move |list| {
         let make = |(ids, bos, pieces): (Vec<u32>, bool, Vec<_>)| {
-            let mut record = SequenceRecord { input_ids: ids.iter().map(|id| id >> 1).collect(), ..SequenceRecord::default() };
+            let mut record = SequenceRecord {
+                input_ids: ids.iter().map(|id| id >> 1).collect(),
+                ..SequenceRecord::default()
+            };
             let mut at = u32::from(bos);
             for (len, offset, id, reason, group) in pieces {
                 let len: u32 = std::cmp::min(len, length - at);
@@ -37,18 +53,21 @@ fn records(length: u32) -> impl Strategy<Value = Vec<SequenceRecord>> {
 
 fn writers() -> impl Strategy<Value = WriterOptions> {
     let formats = prop::sample::select(FORMATS.to_vec());
-    let provenance = prop::sample::select(vec![Provenance::Full, Provenance::Ids, Provenance::None]);
+    let provenance =
+        prop::sample::select(vec![Provenance::Full, Provenance::Ids, Provenance::None]);
     // Of a file of 16-token sequences: from one sequence to a whole shard.
     let limit = prop::option::of(300u64..2000);
     let choices = (any::<bool>(), any::<bool>(), any::<bool>(), limit);
-    (formats, provenance, choices).prop_map(|(format, provenance, (zstd, spans, narrow, mds_shard_bytes))| WriterOptions {
-        max_id: if narrow { NARROW } else { u32::MAX >> 1 },
-        provenance,
-        mds_shard_bytes,
-        compression: if zstd { Compression::Zstd } else { Compression::None },
-        mds_indices: if spans { MdsIndices::Document } else { MdsIndices::Sequence },
-        ..options(format, 16)
-    })
+    (formats, provenance, choices).prop_map(
+        |(format, provenance, (zstd, spans, narrow, mds_shard_bytes))| WriterOptions {
+            max_id: if narrow { NARROW } else { u32::MAX >> 1 },
+            provenance,
+            mds_shard_bytes,
+            compression: if zstd { Compression::Zstd } else { Compression::None },
+            mds_indices: if spans { MdsIndices::Document } else { MdsIndices::Sequence },
+            ..options(format, 16)
+        },
+    )
 }
 
 /// The largest id that takes two bytes in every format.
@@ -88,7 +107,14 @@ fn fixtures() -> Vec<(&'static str, WriterOptions)> {
     vec![
         ("parquet", options(Format::Parquet, 4)),
         ("mds", options(Format::Mds, 4)),
-        ("mds-files", WriterOptions { compression: Compression::Zstd, mds_shard_bytes: Some(350), ..options(Format::Mds, 4) }),
+        (
+            "mds-files",
+            WriterOptions {
+                compression: Compression::Zstd,
+                mds_shard_bytes: Some(350),
+                ..options(Format::Mds, 4)
+            },
+        ),
         ("megatron", options(Format::Megatron, 4)),
         ("datatrove", options(Format::Datatrove, 4)),
         ("jsonl", options(Format::Jsonl, 4)),
@@ -114,7 +140,8 @@ fn outputs_of_the_first_version_stay_readable() {
 /// Parquet files name the version that wrote them, and with them do checksums.
 #[test]
 fn outputs_are_written_with_the_bytes_of_the_kept_ones() {
-    let versioned = |name: &str| name.ends_with(".parquet") || ["longweave.json", "SHA256SUMS"].contains(&name);
+    let versioned =
+        |name: &str| name.ends_with(".parquet") || ["longweave.json", "SHA256SUMS"].contains(&name);
     let mut compared = 0;
     for (name, options) in fixtures() {
         let directory = tempfile::tempdir().unwrap();
@@ -122,7 +149,11 @@ fn outputs_are_written_with_the_bytes_of_the_kept_ones() {
         for path in std::fs::read_dir(fixture(name)).unwrap().map(|e| e.unwrap().path()) {
             let file = path.file_name().unwrap().to_str().unwrap();
             if path.is_file() && !versioned(file) {
-                assert!(std::fs::read(&path).unwrap() == std::fs::read(directory.path().join(file)).unwrap(), "{name}: {file}");
+                assert!(
+                    std::fs::read(&path).unwrap()
+                        == std::fs::read(directory.path().join(file)).unwrap(),
+                    "{name}: {file}"
+                );
                 compared += 1;
             }
         }
@@ -137,16 +168,29 @@ fn a_file_of_another_shape_is_refused_by_name() {
     // A provenance file in the place of one with ids, and a file of text in the place of one of numbers.
     let mds = tempfile::tempdir().unwrap();
     write(mds.path(), &options(Format::Mds, 4), &three(), 3);
-    std::fs::copy(mds.path().join("shard.00000.mds"), directory.path().join("00000.parquet")).unwrap();
+    std::fs::copy(mds.path().join("shard.00000.mds"), directory.path().join("00000.parquet"))
+        .unwrap();
     let error = SequenceReader::open(directory.path()).unwrap().get(0).unwrap_err();
-    assert!(error.code() == Code::FileCorrupt && error.message().contains("00000.parquet"), "{error}");
+    assert!(
+        error.code() == Code::FileCorrupt && error.message().contains("00000.parquet"),
+        "{error}"
+    );
     std::fs::write(mds.path().join("shard.00000.mds"), b"short").unwrap();
-    assert_eq!(SequenceReader::open(mds.path()).unwrap().get(2).unwrap_err().code(), Code::FileCorrupt);
+    assert_eq!(
+        SequenceReader::open(mds.path()).unwrap().get(2).unwrap_err().code(),
+        Code::FileCorrupt
+    );
     let jsonl = tempfile::tempdir().unwrap();
     write(jsonl.path(), &options(Format::Jsonl, 4), &three(), 3);
     std::fs::write(jsonl.path().join("00000.jsonl"), b"{\"input_ids\":[1]}\n").unwrap();
-    assert_eq!(SequenceReader::open(jsonl.path()).unwrap().get(0).unwrap_err().code(), Code::FileCorrupt);
-    assert_eq!(SequenceReader::open(jsonl.path()).unwrap().get(2).unwrap_err().code(), Code::FileCorrupt);
+    assert_eq!(
+        SequenceReader::open(jsonl.path()).unwrap().get(0).unwrap_err().code(),
+        Code::FileCorrupt
+    );
+    assert_eq!(
+        SequenceReader::open(jsonl.path()).unwrap().get(2).unwrap_err().code(),
+        Code::FileCorrupt
+    );
 }
 
 #[test]
@@ -155,7 +199,8 @@ fn files_that_claim_more_than_they_have_are_refused_and_nothing_is_held_for_it()
     // Number of samples, first offset, second offset.
     let mds: Vec<(&str, u64)> = [0, 4, 8].iter().map(|&at| ("shard.00000.mds", at)).collect();
     // Version, type, entries, documents, tokens of the first entry, its offset.
-    let megatron: Vec<(&str, u64)> = [9, 17, 18, 34, 34 + 2 * 4].iter().map(|&at| ("shard_00000.idx", at)).collect();
+    let megatron: Vec<(&str, u64)> =
+        [9, 17, 18, 34, 34 + 2 * 4].iter().map(|&at| ("shard_00000.idx", at)).collect();
     for (format, places) in [(Format::Mds, mds), (Format::Megatron, megatron)] {
         for (file, at) in places {
             let directory = tempfile::tempdir().unwrap();
@@ -178,7 +223,11 @@ fn files_that_claim_more_than_they_have_are_refused_and_nothing_is_held_for_it()
     write(directory.path(), &options(Format::Datatrove, 4), &three(), 2);
     std::fs::write(directory.path().join("00000.ds"), [0; 9]).unwrap();
     let error = SequenceReader::open(directory.path()).unwrap().get(0).unwrap_err();
-    assert!(error.code() == Code::FileCorrupt && error.message().contains("not 2 sequences of 4 tokens"), "{error}");
+    assert!(
+        error.code() == Code::FileCorrupt
+            && error.message().contains("not 2 sequences of 4 tokens"),
+        "{error}"
+    );
 }
 
 proptest! {

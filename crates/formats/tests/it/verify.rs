@@ -18,7 +18,11 @@ const _: fn(Format) = |format| match format {
 /// A directory whose files cost no disk, where the system has such.
 fn in_memory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
 }
 
 fn output(format: Format) -> tempfile::TempDir {
@@ -68,7 +72,12 @@ fn changed_shortened_missing_and_strange_files_are_named() {
 fn change_every_byte(root: &Path, masks: &[u8]) -> usize {
     let mut changes = 0;
     let mut names: Vec<String> = vec!["SHA256SUMS".into()];
-    names.extend(fs::read_to_string(root.join("SHA256SUMS")).unwrap().lines().map(|line| line[66..].to_owned()));
+    names.extend(
+        fs::read_to_string(root.join("SHA256SUMS"))
+            .unwrap()
+            .lines()
+            .map(|line| line[66..].to_owned()),
+    );
     for name in names {
         let path = root.join(&name);
         let good = fs::read(&path).unwrap();
@@ -77,8 +86,13 @@ fn change_every_byte(root: &Path, masks: &[u8]) -> usize {
                 let mut bad = good.clone();
                 bad[at] ^= mask;
                 fs::write(&path, &bad).unwrap();
-                let error = verify_output(root).err().unwrap_or_else(|| panic!("{name}, byte {at} ^ {mask}: nothing was found"));
-                assert!(matches!(error.code(), Code::VerifyFailed | Code::FileCorrupt), "{name}, byte {at} ^ {mask}: {error}");
+                let error = verify_output(root)
+                    .err()
+                    .unwrap_or_else(|| panic!("{name}, byte {at} ^ {mask}: nothing was found"));
+                assert!(
+                    matches!(error.code(), Code::VerifyFailed | Code::FileCorrupt),
+                    "{name}, byte {at} ^ {mask}: {error}"
+                );
                 changes += 1;
             }
         }
@@ -125,14 +139,21 @@ fn an_empty_file_that_belongs_to_nothing_and_a_holdout_that_is_gone_are_found() 
     assert!(complaint(root).starts_with("empty: the file belongs to no finished run"));
     fs::remove_file(root.join("empty")).unwrap();
     let text = fs::read_to_string(root.join("longweave.json")).unwrap();
-    fs::write(root.join("longweave.json"), text.replacen('{', r#"{"part": "main", "options": {"holdout": 0.1},"#, 1)).unwrap();
+    fs::write(
+        root.join("longweave.json"),
+        text.replacen('{', r#"{"part": "main", "options": {"holdout": 0.1},"#, 1),
+    )
+    .unwrap();
     let sums: Vec<(String, String)> = fs::read_to_string(root.join("SHA256SUMS"))
         .unwrap()
         .lines()
         .map(|line| (line[66..].to_owned(), checksum_file(&root.join(&line[66..])).unwrap().2))
         .collect();
     write_sums(root, &sums).unwrap();
-    assert!(complaint(root).starts_with("holdout: the output of the documents that were set aside is missing"));
+    assert!(
+        complaint(root)
+            .starts_with("holdout: the output of the documents that were set aside is missing")
+    );
     write(&root.join("holdout"), &options(Format::Parquet, 4), &three()[..1], 2);
     verify_output(root).unwrap();
 }
@@ -142,7 +163,11 @@ fn manifest_and_sums_must_name_the_same_files() {
     let directory = output(Format::Jsonl);
     let root = directory.path();
     let sums = fs::read_to_string(root.join("SHA256SUMS")).unwrap();
-    fs::write(root.join("SHA256SUMS"), sums.lines().skip(1).map(|l| format!("{l}\n")).collect::<String>()).unwrap();
+    fs::write(
+        root.join("SHA256SUMS"),
+        sums.lines().skip(1).map(|l| format!("{l}\n")).collect::<String>(),
+    )
+    .unwrap();
     assert_eq!(complaint(root), "00000.jsonl: longweave.json names it, SHA256SUMS does not");
     fs::write(root.join("SHA256SUMS"), "nonsense\n").unwrap();
     assert_eq!(complaint(root), "SHA256SUMS: a line is no checksum and name");
@@ -168,9 +193,15 @@ fn sequences_are_checked_even_when_every_sum_agrees() {
         (|r| r.n_tokens = 5, "sequence 0: n_tokens is 5"),
         (|r| r.n_tokens = 3, "sequence 0: its pieces end at 4, n_tokens is 3"),
         (|r| r.doc_starts[0] = 2, "sequence 0: its first piece begins at 2"),
-        (|r| r.doc_starts[1] = 2, "sequence 0: a piece of 1 tokens begins at 2 where 3 is expected"),
+        (
+            |r| r.doc_starts[1] = 2,
+            "sequence 0: a piece of 1 tokens begins at 2 where 3 is expected",
+        ),
         (|r| r.doc_lens[1] = 0, "sequence 0: a piece of 0 tokens begins at 3 where 3 is expected"),
-        (|r| _ = r.groups.pop(), "sequence 0: it has 2 documents' ids, but [2, 2, 2, 2, 1] starts, lengths, offsets, reasons and groups"),
+        (
+            |r| _ = r.groups.pop(),
+            "sequence 0: it has 2 documents' ids, but [2, 2, 2, 2, 1] starts, lengths, offsets, reasons and groups",
+        ),
     ];
     for (change, expected) in cases {
         let directory = tempfile::tempdir().unwrap();

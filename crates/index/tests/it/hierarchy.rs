@@ -12,9 +12,14 @@ use crate::{COMMON, Corpus, built, corpus, ctx, files, folder, keys, options};
 
 /// Corpora large enough for features with more clusters than champions.
 fn large_corpora() -> impl Strategy<Value = Corpus> {
-    let word = prop::sample::select(vec!["ash", "birch", "élan", "fox", "jay", "kind", "lake", "oak", "pike", "tree", "warm", "ötzi"]);
+    let word = prop::sample::select(vec![
+        "ash", "birch", "élan", "fox", "jay", "kind", "lake", "oak", "pike", "tree", "warm", "ötzi",
+    ]);
     let phrase = prop::collection::vec(word, 1..4).prop_map(|words| words.join(" "));
-    prop::collection::vec(prop::collection::btree_set(phrase, 0..5).prop_map(|set| set.into_iter().collect()), 0..160)
+    prop::collection::vec(
+        prop::collection::btree_set(phrase, 0..5).prop_map(|set| set.into_iter().collect()),
+        0..160,
+    )
 }
 
 /// Everything an index tells.
@@ -22,8 +27,15 @@ fn told(index: &Index) -> Naive {
     let keywords: Vec<KeywordId> = (0..index.len() as u32).map(KeywordId::new).collect();
     Naive {
         keywords: keywords.iter().map(|&k| index.phrase(k).to_owned()).collect(),
-        keyword_of: index.keyword_of().iter().map(|&k| (!k.is_none()).then(|| index.phrase(k).to_owned())).collect(),
-        postings: keywords.iter().map(|&k| index.postings(k).iter().map(|d| d.get()).collect()).collect(),
+        keyword_of: index
+            .keyword_of()
+            .iter()
+            .map(|&k| (!k.is_none()).then(|| index.phrase(k).to_owned()))
+            .collect(),
+        postings: keywords
+            .iter()
+            .map(|&k| index.postings(k).iter().map(|d| d.get()).collect())
+            .collect(),
         nodes: (0..index.forest().len() as u32).map(|n| index.node_phrase(n).to_owned()).collect(),
         parent: index.forest().parent.clone(),
         node_of_keyword: index.forest().node_of_keyword.clone(),
@@ -54,31 +66,57 @@ proptest! {
 
 #[test]
 fn a_feature_that_all_have_is_no_more_work_than_its_champions() {
-    let corpus: Corpus = (0..30_000).map(|d| vec!["common ground".to_owned(), format!("thing{} word{}", d % 15_000, d % 15_000)]).collect();
+    let corpus: Corpus = (0..30_000)
+        .map(|d| {
+            vec!["common ground".to_owned(), format!("thing{} word{}", d % 15_000, d % 15_000)]
+        })
+        .collect();
     let options = IndexOptions { common_cap: 0.001, ..COMMON };
     let index = built(&corpus, 4096, 2, &NonInformative::none(), &options);
     assert_eq!(index.len(), 15_000);
     let forest = index.forest();
-    assert!(forest.parent.iter().filter(|&&p| p == Forest::NONE).count() < 15_000 / 4, "most keywords find another by what all have");
+    assert!(
+        forest.parent.iter().filter(|&&p| p == Forest::NONE).count() < 15_000 / 4,
+        "most keywords find another by what all have"
+    );
 }
 
 #[test]
 fn files_that_disagree_are_refused() {
-    let good = built(&corpus(&[&["oak tree"], &["ash tree"], &["ash tree"], &[]]), 9, 1, &NonInformative::none(), &COMMON);
+    let good = built(
+        &corpus(&[&["oak tree"], &["ash tree"], &["ash tree"], &[]]),
+        9,
+        1,
+        &NonInformative::none(),
+        &COMMON,
+    );
     assert_eq!(good.postings(KeywordId::new(0)), [DocId::new(1), DocId::new(2)]);
-    let cases: [(&str, &[u32]); 5] =
-        [("keywords", &[1, 0, 2, u32::MAX]), ("keywords", &[1, 0]), ("docs", &[1, 2, 4]), ("docs", &[1, 2]), ("node_of_keyword", &[0])];
+    let cases: [(&str, &[u32]); 5] = [
+        ("keywords", &[1, 0, 2, u32::MAX]),
+        ("keywords", &[1, 0]),
+        ("docs", &[1, 2, 4]),
+        ("docs", &[1, 2]),
+        ("node_of_keyword", &[0]),
+    ];
     for (name, values) in cases {
         let directory = tempfile::tempdir().unwrap();
         good.write(directory.path()).unwrap();
         write_array(&directory.path().join(name), values).unwrap();
-        assert_eq!(Index::open(directory.path()).err().map(|e| e.code()), Some(Code::FileCorrupt), "{name} {values:?}");
+        assert_eq!(
+            Index::open(directory.path()).err().map(|e| e.code()),
+            Some(Code::FileCorrupt),
+            "{name} {values:?}"
+        );
     }
     for ends in [&[2u64][..], &[3, 2], &[2, 4]] {
         let directory = tempfile::tempdir().unwrap();
         good.write(directory.path()).unwrap();
         write_array(&directory.path().join("ends"), ends).unwrap();
-        assert_eq!(Index::open(directory.path()).err().map(|e| e.code()), Some(Code::FileCorrupt), "ends {ends:?}");
+        assert_eq!(
+            Index::open(directory.path()).err().map(|e| e.code()),
+            Some(Code::FileCorrupt),
+            "ends {ends:?}"
+        );
     }
     for ends in [&[2u64, 1][..], &[1], &[1, 3]] {
         let directory = tempfile::tempdir().unwrap();
@@ -90,6 +128,10 @@ fn files_that_disagree_are_refused() {
         writer.commit().unwrap();
         assert!(CandidateTable::open(&prefix, 0).is_ok());
         write_array(&directory.path().join("candidates.ends"), ends).unwrap();
-        assert_eq!(CandidateTable::open(&prefix, 0).err().map(|e| e.code()), Some(Code::FileCorrupt), "candidates' ends {ends:?}");
+        assert_eq!(
+            CandidateTable::open(&prefix, 0).err().map(|e| e.code()),
+            Some(Code::FileCorrupt),
+            "candidates' ends {ends:?}"
+        );
     }
 }

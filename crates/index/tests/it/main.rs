@@ -10,7 +10,10 @@ use std::sync::OnceLock;
 
 use longweave_common::random::{Key, below, draw};
 use longweave_common::{Code, Ctx, DocId, KeywordId};
-use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative, build, build_from_files};
+use longweave_index::{
+    CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative, build,
+    build_from_files,
+};
 use longweave_keywords::NonInformative;
 use longweave_plan::Forest;
 use proptest::prelude::*;
@@ -24,9 +27,14 @@ fn ctx(threads: usize) -> &'static Ctx {
 }
 
 fn corpora() -> impl Strategy<Value = Corpus> {
-    let word = prop::sample::select(vec!["steam", "engine", "river", "bridge", "old", "wooden", "player", "chess"]);
+    let word = prop::sample::select(vec![
+        "steam", "engine", "river", "bridge", "old", "wooden", "player", "chess",
+    ]);
     let phrase = prop::collection::vec(word, 1..4).prop_map(|words| words.join(" "));
-    prop::collection::vec(prop::collection::btree_set(phrase, 0..5).prop_map(|set| set.into_iter().collect()), 1..40)
+    prop::collection::vec(
+        prop::collection::btree_set(phrase, 0..5).prop_map(|set| set.into_iter().collect()),
+        1..40,
+    )
 }
 
 fn options() -> impl Strategy<Value = IndexOptions> {
@@ -74,16 +82,30 @@ fn tables(corpus: &Corpus, split: usize) -> Vec<CandidateTable> {
     files.iter().map(|(prefix, first)| CandidateTable::open(prefix, *first).unwrap()).collect()
 }
 
-fn built(corpus: &Corpus, split: usize, threads: usize, said: &NonInformative, options: &IndexOptions) -> Index {
+fn built(
+    corpus: &Corpus,
+    split: usize,
+    threads: usize,
+    said: &NonInformative,
+    options: &IndexOptions,
+) -> Index {
     build(ctx(threads), &tables(corpus, split), &keys(corpus), said, options, None).unwrap()
 }
 
 /// Everything that an index says.
 fn content(index: &Index) -> impl Clone + PartialEq + std::fmt::Debug + use<> {
     let keywords = (0..index.len() as u32).map(KeywordId::new);
-    let lists: Vec<(String, Vec<DocId>)> = keywords.map(|k| (index.phrase(k).to_owned(), index.postings(k).to_vec())).collect();
-    let nodes: Vec<String> = (0..index.forest().len() as u32).map(|n| index.node_phrase(n).to_owned()).collect();
-    (lists, index.keyword_of().to_vec(), index.keyword_keys().to_vec(), index.forest().clone(), nodes)
+    let lists: Vec<(String, Vec<DocId>)> =
+        keywords.map(|k| (index.phrase(k).to_owned(), index.postings(k).to_vec())).collect();
+    let nodes: Vec<String> =
+        (0..index.forest().len() as u32).map(|n| index.node_phrase(n).to_owned()).collect();
+    (
+        lists,
+        index.keyword_of().to_vec(),
+        index.keyword_keys().to_vec(),
+        index.forest().clone(),
+        nodes,
+    )
 }
 
 /// The keyword of each document, slowly.
@@ -91,19 +113,26 @@ fn chosen(corpus: &Corpus, said: &NonInformative, options: &IndexOptions) -> Vec
     let mut frequency: BTreeMap<&str, u32> = BTreeMap::new();
     corpus.iter().flatten().for_each(|p| *frequency.entry(p).or_default() += 1);
     let with_candidate = corpus.iter().filter(|c| !c.is_empty()).count() as f64;
-    let cap = ((options.common_cap * with_candidate).floor() as u32).max(options.common_floor).max(1);
+    let cap =
+        ((options.common_cap * with_candidate).floor() as u32).max(options.common_floor).max(1);
     let keys = keys(corpus);
     let of = |(document, candidates): (usize, &Vec<String>)| -> Option<String> {
         let left: Vec<&String> = candidates.iter().filter(|p| !said.contains(p)).collect();
         if options.representative == Representative::Random {
-            let at = below(draw(options.seed, "representative", Key(keys[document]), 0), left.len().max(1) as u64);
+            let at = below(
+                draw(options.seed, "representative", Key(keys[document]), 0),
+                left.len().max(1) as u64,
+            );
             return left.get(at as usize).map(|&p| p.clone());
         }
         let words = |p: &str| p.split(' ').count();
         // Below the cap the commonest; where all are above it, the rarest. Then more words, then byte order.
         let below = left.iter().filter(|p| frequency[p.as_str()] <= cap);
-        let commonest = below.min_by_key(|p| (std::cmp::Reverse((frequency[p.as_str()], words(p))), p.as_str()));
-        let rarest = left.iter().min_by_key(|p| (frequency[p.as_str()], std::cmp::Reverse(words(p)), p.as_str()));
+        let commonest = below
+            .min_by_key(|p| (std::cmp::Reverse((frequency[p.as_str()], words(p))), p.as_str()));
+        let rarest = left
+            .iter()
+            .min_by_key(|p| (frequency[p.as_str()], std::cmp::Reverse(words(p)), p.as_str()));
         commonest.or(rarest).map(|&p| p.clone())
     };
     corpus.iter().enumerate().map(of).collect()
@@ -195,8 +224,13 @@ fn corpus(rows: &[&[&str]]) -> Corpus {
     rows.iter().map(|row| row.iter().map(|p| (*p).to_owned()).collect()).collect()
 }
 
-const COMMON: IndexOptions =
-    IndexOptions { seed: 0, representative: Representative::Common, common_cap: 1.0, common_floor: 1, hierarchy: Hierarchy::Affinity };
+const COMMON: IndexOptions = IndexOptions {
+    seed: 0,
+    representative: Representative::Common,
+    common_cap: 1.0,
+    common_floor: 1,
+    hierarchy: Hierarchy::Affinity,
+};
 
 #[test]
 fn keywords_whose_documents_share_candidates_meet_before_others() {
@@ -224,7 +258,10 @@ fn keywords_whose_documents_share_candidates_meet_before_others() {
         node
     };
     let roots: Vec<u32> = (0..8).map(root).collect();
-    assert!(roots[..4].iter().all(|&r| r == roots[0]) && roots[4..].iter().all(|&r| r == roots[4]), "{roots:?}");
+    assert!(
+        roots[..4].iter().all(|&r| r == roots[0]) && roots[4..].iter().all(|&r| r == roots[4]),
+        "{roots:?}"
+    );
     assert_ne!(roots[0], roots[4], "nothing connects energy and chess");
 }
 
@@ -232,8 +269,11 @@ fn keywords_whose_documents_share_candidates_meet_before_others() {
 fn tables_that_are_not_of_these_documents_are_refused() {
     let rows = corpus(&[&["a b"], &["c d"], &[]]);
     let keys = keys(&rows);
-    for (tables, keys) in [(tables(&rows, 2), &keys[..2]), (tables(&rows, 1).into_iter().rev().collect(), &keys[..])] {
-        let error = build(ctx(1), &tables, keys, &NonInformative::none(), &COMMON, None).err().unwrap();
+    for (tables, keys) in
+        [(tables(&rows, 2), &keys[..2]), (tables(&rows, 1).into_iter().rev().collect(), &keys[..])]
+    {
+        let error =
+            build(ctx(1), &tables, keys, &NonInformative::none(), &COMMON, None).err().unwrap();
         assert_eq!(error.code(), Code::FileCorrupt, "{error}");
     }
 }
@@ -241,13 +281,19 @@ fn tables_that_are_not_of_these_documents_are_refused() {
 #[test]
 fn files_that_were_cut_are_refused() {
     let directory = tempfile::tempdir().unwrap();
-    built(&corpus(&[&["a b", "c d"], &["c d"]]), 2, 1, &NonInformative::none(), &COMMON).write(directory.path()).unwrap();
+    built(&corpus(&[&["a b", "c d"], &["c d"]]), 2, 1, &NonInformative::none(), &COMMON)
+        .write(directory.path())
+        .unwrap();
     for entry in std::fs::read_dir(directory.path()).unwrap() {
         let path = entry.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         let refused = Index::open(directory.path()).err().map(|e| e.code());
-        assert!(refused == Some(Code::FileCorrupt) || path.extension().is_some_and(|e| e == "arrow"), "{}", path.display());
+        assert!(
+            refused == Some(Code::FileCorrupt) || path.extension().is_some_and(|e| e == "arrow"),
+            "{}",
+            path.display()
+        );
         std::fs::write(&path, bytes).unwrap();
     }
     Index::open(directory.path()).unwrap();
@@ -255,6 +301,12 @@ fn files_that_were_cut_are_refused() {
 
 #[test]
 fn the_commonest_keywords_come_first() {
-    let index = built(&corpus(&[&["b b"], &["a a"], &["c c"], &["c c"]]), 4, 1, &NonInformative::none(), &COMMON);
+    let index = built(
+        &corpus(&[&["b b"], &["a a"], &["c c"], &["c c"]]),
+        4,
+        1,
+        &NonInformative::none(),
+        &COMMON,
+    );
     assert_eq!(index.top(2), [("c c", 2), ("a a", 1)]);
 }

@@ -16,39 +16,66 @@ pub(crate) struct Naive {
     pub(crate) node_of_keyword: Vec<u32>,
 }
 
-pub(crate) fn index(corpus: &[Vec<String>], keys: &[u128], non_informative: &str, options: &IndexOptions) -> Naive {
+pub(crate) fn index(
+    corpus: &[Vec<String>],
+    keys: &[u128],
+    non_informative: &str,
+    options: &IndexOptions,
+) -> Naive {
     let mut frequency: BTreeMap<&str, u32> = BTreeMap::new();
     corpus.iter().flatten().for_each(|p| *frequency.entry(p).or_default() += 1);
     let with_candidate = corpus.iter().filter(|c| !c.is_empty()).count();
-    let cap = ((options.common_cap * with_candidate as f64).floor() as u32).max(options.common_floor);
-    let keyword_of: Vec<Option<String>> = corpus
-        .iter()
-        .zip(keys)
-        .map(|(candidates, &key)| {
-            let mut left: Vec<&String> = candidates.iter().filter(|p| *p != non_informative).collect();
-            if left.is_empty() {
-                return None;
-            }
-            match options.representative {
-                Representative::Random => {
-                    Some(left[below(draw(options.seed, "representative", Key(key), 0), left.len() as u64) as usize].clone())
+    let cap =
+        ((options.common_cap * with_candidate as f64).floor() as u32).max(options.common_floor);
+    let keyword_of: Vec<Option<String>> =
+        corpus
+            .iter()
+            .zip(keys)
+            .map(|(candidates, &key)| {
+                let mut left: Vec<&String> =
+                    candidates.iter().filter(|p| *p != non_informative).collect();
+                if left.is_empty() {
+                    return None;
                 }
-                Representative::Common => {
-                    let words = |p: &str| p.split(' ').count();
-                    left.sort_by_key(|p| {
-                        let documents = i64::from(frequency[p.as_str()]);
-                        let over = documents > i64::from(cap);
-                        (over, if over { documents } else { -documents }, std::cmp::Reverse(words(p)), p.as_str())
-                    });
-                    Some(left[0].clone())
+                match options.representative {
+                    Representative::Random => Some(
+                        left[below(
+                            draw(options.seed, "representative", Key(key), 0),
+                            left.len() as u64,
+                        ) as usize]
+                            .clone(),
+                    ),
+                    Representative::Common => {
+                        let words = |p: &str| p.split(' ').count();
+                        left.sort_by_key(|p| {
+                            let documents = i64::from(frequency[p.as_str()]);
+                            let over = documents > i64::from(cap);
+                            (
+                                over,
+                                if over { documents } else { -documents },
+                                std::cmp::Reverse(words(p)),
+                                p.as_str(),
+                            )
+                        });
+                        Some(left[0].clone())
+                    }
                 }
-            }
-        })
-        .collect();
-    let keywords: Vec<String> = keyword_of.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-    let holding = |k: &String| (0..corpus.len() as u32).filter(|&d| keyword_of[d as usize].as_ref() == Some(k)).collect();
+            })
+            .collect();
+    let keywords: Vec<String> =
+        keyword_of.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    let holding = |k: &String| {
+        (0..corpus.len() as u32).filter(|&d| keyword_of[d as usize].as_ref() == Some(k)).collect()
+    };
     let postings = keywords.iter().map(holding).collect();
-    let mut naive = Naive { keywords, keyword_of, postings, nodes: vec![], parent: vec![], node_of_keyword: vec![] };
+    let mut naive = Naive {
+        keywords,
+        keyword_of,
+        postings,
+        nodes: vec![],
+        parent: vec![],
+        node_of_keyword: vec![],
+    };
     let up = forest(&naive, corpus, non_informative, options.hierarchy);
     // Nodes are (phrase, joins before).
     naive.nodes = up.keys().map(|n| n.0.clone()).collect();
@@ -62,10 +89,18 @@ type Node = (String, usize);
 
 fn ends(phrase: &str, least: usize) -> Vec<String> {
     let words: Vec<&str> = phrase.split(' ').collect();
-    (1..words.len()).filter(|&from| words.len() - from >= least).map(|from| words[from..].join(" ")).collect()
+    (1..words.len())
+        .filter(|&from| words.len() - from >= least)
+        .map(|from| words[from..].join(" "))
+        .collect()
 }
 
-fn forest(index: &Naive, corpus: &[Vec<String>], non_informative: &str, hierarchy: Hierarchy) -> BTreeMap<Node, Option<Node>> {
+fn forest(
+    index: &Naive,
+    corpus: &[Vec<String>],
+    non_informative: &str,
+    hierarchy: Hierarchy,
+) -> BTreeMap<Node, Option<Node>> {
     let least = if hierarchy == Hierarchy::Suffix { 1 } else { 2 };
     let mut below: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for keyword in &index.keywords {
@@ -78,7 +113,8 @@ fn forest(index: &Naive, corpus: &[Vec<String>], non_informative: &str, hierarch
     let mut nodes: BTreeSet<String> = index.keywords.iter().cloned().collect();
     nodes.extend(below.into_iter().filter(|(_, children)| children.len() > 1).map(|(end, _)| end));
     let parent = |phrase: &str| ends(phrase, least).into_iter().find(|end| nodes.contains(end));
-    let mut up: BTreeMap<Node, Option<Node>> = nodes.iter().map(|n| ((n.clone(), 0), parent(n).map(|p| (p, 0)))).collect();
+    let mut up: BTreeMap<Node, Option<Node>> =
+        nodes.iter().map(|n| ((n.clone(), 0), parent(n).map(|p| (p, 0)))).collect();
     if hierarchy == Hierarchy::Suffix {
         return up;
     }
@@ -94,12 +130,16 @@ fn forest(index: &Naive, corpus: &[Vec<String>], non_informative: &str, hierarch
         .filter(|n| parent(n).is_none())
         .map(|n| Cluster {
             node: (n.clone(), 0),
-            documents: (0..corpus.len()).filter(|&d| index.keyword_of[d].as_ref().is_some_and(|k| root(k) == *n)).collect(),
+            documents: (0..corpus.len())
+                .filter(|&d| index.keyword_of[d].as_ref().is_some_and(|k| root(k) == *n))
+                .collect(),
         })
         .collect();
     let features = |d: usize| -> BTreeSet<(bool, &str)> {
         let candidates = corpus[d].iter().filter(|p| *p != non_informative);
-        candidates.flat_map(|p| p.split(' ').map(|w| (false, w)).chain([(true, p.as_str())])).collect()
+        candidates
+            .flat_map(|p| p.split(' ').map(|w| (false, w)).chain([(true, p.as_str())]))
+            .collect()
     };
     let mut number: BTreeMap<(bool, &str), u32> = BTreeMap::new();
     for d in (0..corpus.len()).filter(|&d| index.keyword_of[d].is_some()) {
@@ -111,27 +151,46 @@ fn forest(index: &Naive, corpus: &[Vec<String>], non_informative: &str, hierarch
             .iter()
             .map(|cluster| {
                 let mut x: BTreeMap<(bool, &str), u64> = BTreeMap::new();
-                cluster.documents.iter().flat_map(|&d| features(d)).for_each(|f| *x.entry(f).or_default() += 1);
+                cluster
+                    .documents
+                    .iter()
+                    .flat_map(|&d| features(d))
+                    .for_each(|f| *x.entry(f).or_default() += 1);
                 for (f, x) in &mut x {
-                    *x *= (65_536.0 / f64::from(number[f]).sqrt()).floor() as u64 * if f.0 { 2 } else { 1 };
+                    *x *= (65_536.0 / f64::from(number[f]).sqrt()).floor() as u64
+                        * if f.0 { 2 } else { 1 };
                 }
-                let norm = (x.values().map(|&v| u128::from(v) * u128::from(v)).sum::<u128>() as f64).sqrt();
-                x.into_iter().map(|(f, v)| (f, (v as f64 * 16_777_216.0 / norm).floor() as u64)).collect()
+                let norm = (x.values().map(|&v| u128::from(v) * u128::from(v)).sum::<u128>()
+                    as f64)
+                    .sqrt();
+                x.into_iter()
+                    .map(|(f, v)| (f, (v as f64 * 16_777_216.0 / norm).floor() as u64))
+                    .collect()
             })
             .collect();
         let champion = |f: &(bool, &str), c: usize| {
             let mine = vectors[c].get(f).copied();
-            let ahead = |&o: &usize| vectors[o].get(f).is_some_and(|&v| Some(v) > mine || (Some(v) == mine && o < c));
+            let ahead = |&o: &usize| {
+                vectors[o].get(f).is_some_and(|&v| Some(v) > mine || (Some(v) == mine && o < c))
+            };
             mine.is_some() && (0..clusters.len()).filter(ahead).count() < 64
         };
-        let champions: BTreeMap<&(bool, &str), Vec<bool>> =
-            number.keys().map(|f| (f, (0..clusters.len()).map(|c| champion(f, c)).collect())).collect();
+        let champions: BTreeMap<&(bool, &str), Vec<bool>> = number
+            .keys()
+            .map(|f| (f, (0..clusters.len()).map(|c| champion(f, c)).collect()))
+            .collect();
         let affinity = |c: usize, other: usize| -> u64 {
-            vectors[c].iter().filter(|(f, _)| champions[f][other]).map(|(f, v)| v * vectors[other][f]).sum()
+            vectors[c]
+                .iter()
+                .filter(|(f, _)| champions[f][other])
+                .map(|(f, v)| v * vectors[other][f])
+                .sum()
         };
         let mut pairs: Vec<(std::cmp::Reverse<u64>, usize, usize)> = Vec::new();
         for c in 0..clusters.len() {
-            let others = (0..clusters.len()).filter(|&other| other != c).map(|other| (std::cmp::Reverse(affinity(c, other)), other));
+            let others = (0..clusters.len())
+                .filter(|&other| other != c)
+                .map(|other| (std::cmp::Reverse(affinity(c, other)), other));
             if let Some((best, other)) = others.min().filter(|(best, _)| best.0 > 0) {
                 pairs.push((best, c, other));
             }
@@ -148,7 +207,11 @@ fn forest(index: &Naive, corpus: &[Vec<String>], non_informative: &str, hierarch
                 continue;
             }
             made += 1;
-            let larger = if clusters[high].documents.len() > clusters[low].documents.len() { high } else { low };
+            let larger = if clusters[high].documents.len() > clusters[low].documents.len() {
+                high
+            } else {
+                low
+            };
             let node: Node = (clusters[larger].node.0.clone(), made);
             for cluster in [low, high] {
                 up.insert(clusters[cluster].node.clone(), Some(node.clone()));

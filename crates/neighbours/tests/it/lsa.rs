@@ -10,7 +10,8 @@ const FEATURES: usize = 100;
 /// Documents of two topics in turn: eight of 40 words of the topic's own, three of 20 that both have.
 fn corpus(documents: usize) -> Vec<Vec<(u32, u32)>> {
     let words = |i: usize| {
-        let pick = |counter, first, n| first + below(draw(2, "word", Key(i as u128), counter), n) as u32;
+        let pick =
+            |counter, first, n| first + below(draw(2, "word", Key(i as u128), counter), n) as u32;
         let own = (0..8).map(|c| pick(c, (i % 2) as u32 * 40, 40));
         let mut words: Vec<u32> = own.chain((8..11).map(|c| pick(c, 80, 20))).collect();
         words.sort_unstable();
@@ -45,7 +46,11 @@ fn documents_of_a_topic_are_neighbours_where_they_share_no_word_too() {
     let projection = Projection::fit(ctx(2), &sample(&corpus[..150]), &weights, 2, 3, 1).unwrap();
     let mut vectors = Vectors::with_capacity(2, corpus.len());
     corpus.iter().for_each(|row| vectors.push(&project(&projection, &weights, row)));
-    let lists = nearest(ctx(2), &Query { vectors: &vectors, owners: None, k: 100, search: Search::Exact, seed: 0 }).unwrap();
+    let lists = nearest(
+        ctx(2),
+        &Query { vectors: &vectors, owners: None, k: 100, search: Search::Exact, seed: 0 },
+    )
+    .unwrap();
     let (mut same, mut without_word, mut listed) = (0, 0, 0);
     for row in 0..corpus.len() {
         for (id, _) in lists.get(row) {
@@ -62,7 +67,9 @@ fn documents_of_a_topic_are_neighbours_where_they_share_no_word_too() {
 #[test]
 fn projections_are_equal_for_any_number_of_threads_and_fixed_for_ever() {
     let corpus = corpus(200);
-    let fit = |threads| Projection::fit(ctx(threads), &sample(&corpus), &weights(&corpus), 37, 3, 9).unwrap();
+    let fit = |threads| {
+        Projection::fit(ctx(threads), &sample(&corpus), &weights(&corpus), 37, 3, 9).unwrap()
+    };
     let projection = fit(1);
     assert!(fit(2) == projection && fit(5) == projection);
     let mut vectors = Vectors::with_capacity(37, corpus.len());
@@ -70,13 +77,17 @@ fn projections_are_equal_for_any_number_of_threads_and_fixed_for_ever() {
     let bytes: Vec<u8> = vectors.data().iter().flat_map(|x| x.to_le_bytes()).collect();
     // A change here changes plans: CHANGELOG line and a new golden hash. Another number on another machine is a bug.
     assert_eq!(xxh3_64(&bytes), 12_155_297_921_253_635_292);
-    assert!(Projection::fit(ctx(1), &sample(&corpus), &weights(&corpus), 37, 3, 10).unwrap() != projection);
+    assert!(
+        Projection::fit(ctx(1), &sample(&corpus), &weights(&corpus), 37, 3, 10).unwrap()
+            != projection
+    );
 }
 
 #[test]
 fn enough_columns_keep_all_of_a_document_and_the_others_are_zeros() {
     // Five documents of different words, each ten times: rank 5.
-    let corpus: Vec<Vec<(u32, u32)>> = (0..50).map(|i| (0..6).map(|w| (i % 5 * 7 + w, 1 + i % 3)).collect()).collect();
+    let corpus: Vec<Vec<(u32, u32)>> =
+        (0..50).map(|i| (0..6).map(|w| (i % 5 * 7 + w, 1 + i % 3)).collect()).collect();
     let weights = weights(&corpus);
     for dims in [5, 12] {
         let projection = Projection::fit(ctx(2), &sample(&corpus), &weights, dims, 3, 4).unwrap();
@@ -122,6 +133,7 @@ fn a_raised_flag_ends_the_fit() {
     let corpus = corpus(40);
     let cancelled = ctx(1).with_child_cancel();
     cancelled.cancel.cancel();
-    let error = Projection::fit(&cancelled, &sample(&corpus), &weights(&corpus), 3, 3, 0).unwrap_err();
+    let error =
+        Projection::fit(&cancelled, &sample(&corpus), &weights(&corpus), 3, 3, 0).unwrap_err();
     assert_eq!(error.code(), Code::Cancelled);
 }

@@ -36,7 +36,8 @@ fn rows_come_as_doubles_in_all_kinds_and_versions() {
     let eight: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
     for (kind, bytes) in [("'<f2'", two), ("'<f4'", four), ("'<f8'", eight)] {
         for version in 1..=3 {
-            let (_directory, mut npy) = open(&file(version, &header(kind, "False", "(3, 2)"), &bytes)).unwrap();
+            let (_directory, mut npy) =
+                open(&file(version, &header(kind, "False", "(3, 2)"), &bytes)).unwrap();
             assert_eq!((npy.rows(), npy.dims()), (3, 2));
             let mut out = vec![9.0];
             assert_eq!(npy.read(2, &mut out).unwrap(), 2);
@@ -52,7 +53,8 @@ fn rows_come_as_doubles_in_all_kinds_and_versions() {
 #[test]
 fn every_half_is_what_its_bits_say() {
     let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
-    let (_directory, mut npy) = open(&file(1, &header("'<f2'", "False", "(1, 65536)"), &all)).unwrap();
+    let (_directory, mut npy) =
+        open(&file(1, &header("'<f2'", "False", "(1, 65536)"), &all)).unwrap();
     let mut out = Vec::new();
     npy.read(1, &mut out).unwrap();
     for (bits, &x) in (0..=u16::MAX).zip(&out) {
@@ -71,9 +73,10 @@ fn every_half_is_what_its_bits_say() {
 
 #[test]
 fn other_ways_to_write_a_header_are_read() {
-    for header in
-        ["{\"shape\":(1,2),\"fortran_order\":False,\"descr\":\"<f4\"}", "{'fortran_order':False,'descr': '<f4','shape': ( 1 , 2 ,)}\n"]
-    {
+    for header in [
+        "{\"shape\":(1,2),\"fortran_order\":False,\"descr\":\"<f4\"}",
+        "{'fortran_order':False,'descr': '<f4','shape': ( 1 , 2 ,)}\n",
+    ] {
         let (_directory, npy) = open(&file(1, header, &[0; 8])).unwrap();
         assert_eq!((npy.rows(), npy.dims()), (1, 2));
     }
@@ -91,17 +94,49 @@ fn what_cannot_be_read_is_said() {
         ("an unknown version", file(4, &fine, &[0; 24]), &["version 4", "version 1, 2 or 3"]),
         ("cut in its header", file(1, &fine, &[])[..40].to_vec(), &["40 bytes", "header"]),
         ("a huge header", file(2, &" ".repeat(70_000), &[]), &["70000 bytes"]),
-        ("no shape", file(1, "{'descr': '<f4', 'fortran_order': False}", &[0; 24]), &["without `shape`"]),
-        ("big-endian", file(1, &header("'>f4'", "False", "(2, 3)"), &[0; 24]), &["'>f4'", "'<f2', '<f4' or '<f8'"]),
+        (
+            "no shape",
+            file(1, "{'descr': '<f4', 'fortran_order': False}", &[0; 24]),
+            &["without `shape`"],
+        ),
+        (
+            "big-endian",
+            file(1, &header("'>f4'", "False", "(2, 3)"), &[0; 24]),
+            &["'>f4'", "'<f2', '<f4' or '<f8'"],
+        ),
         ("whole numbers", file(1, &header("'<i8'", "False", "(2, 3)"), &[0; 48]), &["'<i8'"]),
-        ("fields", file(1, &header("[('x', '<f4')]", "False", "(2, 3)"), &[0; 24]), &["[('x'", "'<f4'"]),
-        ("one axis", file(1, &header("'<f4'", "False", "(6,)"), &[0; 24]), &["shape (6,)", "(rows, numbers of a row)"]),
-        ("three axes", file(1, &header("'<f4'", "False", "(1, 2, 3)"), &[0; 24]), &["shape (1, 2, 3)"]),
-        ("no numbers in a row", file(1, &header("'<f4'", "False", "(2, 0)"), &[]), &["shape (2, 0)"]),
-        ("column by column", file(1, &header("'<f4'", "True", "(2, 3)"), &[0; 24]), &["column by column", "ascontiguousarray"]),
+        (
+            "fields",
+            file(1, &header("[('x', '<f4')]", "False", "(2, 3)"), &[0; 24]),
+            &["[('x'", "'<f4'"],
+        ),
+        (
+            "one axis",
+            file(1, &header("'<f4'", "False", "(6,)"), &[0; 24]),
+            &["shape (6,)", "(rows, numbers of a row)"],
+        ),
+        (
+            "three axes",
+            file(1, &header("'<f4'", "False", "(1, 2, 3)"), &[0; 24]),
+            &["shape (1, 2, 3)"],
+        ),
+        (
+            "no numbers in a row",
+            file(1, &header("'<f4'", "False", "(2, 0)"), &[]),
+            &["shape (2, 0)"],
+        ),
+        (
+            "column by column",
+            file(1, &header("'<f4'", "True", "(2, 3)"), &[0; 24]),
+            &["column by column", "ascontiguousarray"],
+        ),
         ("cut short", file(1, &fine, &[0; 23]), &["2 rows of 3 numbers"]),
         ("too long", file(1, &fine, &[0; 25]), &["2 rows of 3 numbers"]),
-        ("an impossible size", file(1, &header("'<f8'", "False", "(9999999999, 9999999999)"), &[0; 24]), &["more than 2⁶⁴"]),
+        (
+            "an impossible size",
+            file(1, &header("'<f8'", "False", "(9999999999, 9999999999)"), &[0; 24]),
+            &["more than 2⁶⁴"],
+        ),
     ];
     for (name, bytes, parts) in table {
         let error = open(bytes).map(|_| ()).unwrap_err();
@@ -109,7 +144,10 @@ fn what_cannot_be_read_is_said() {
         for part in parts.iter().chain(&["vectors.npy", "numpy.save"]) {
             assert!(error.message().contains(part), "{name}: {}", error.message());
         }
-        assert!(["file", "found", "expected"].iter().all(|key| error.details().contains_key(*key)), "{name}");
+        assert!(
+            ["file", "found", "expected"].iter().all(|key| error.details().contains_key(*key)),
+            "{name}"
+        );
     }
 }
 

@@ -18,8 +18,12 @@ fn vectors(dims: usize, rows: &[Vec<f64>]) -> Vectors {
 fn naive(query: &Query<'_>) -> Vec<Vec<(u32, i32)>> {
     let rows = 0..query.vectors.rows();
     let list = |i: usize| {
-        let others = rows.clone().filter(|&j| j != i && query.owners.is_none_or(|owners| owners[i] != owners[j]));
-        let mut list: Vec<(u32, i32)> = others.map(|j| (j as u32, similarity(query.vectors.row(i), query.vectors.row(j)))).collect();
+        let others = rows
+            .clone()
+            .filter(|&j| j != i && query.owners.is_none_or(|owners| owners[i] != owners[j]));
+        let mut list: Vec<(u32, i32)> = others
+            .map(|j| (j as u32, similarity(query.vectors.row(i), query.vectors.row(j))))
+            .collect();
         list.retain(|&(_, similarity)| similarity > 0);
         list.sort_by_key(|&(_, similarity)| std::cmp::Reverse(similarity));
         list.truncate(query.k);
@@ -34,8 +38,13 @@ fn all(lists: &Lists, rows: usize) -> Vec<Vec<(u32, i32)>> {
 
 /// Groups of rows around common centres, and one row without a vector.
 fn clustered(rows: usize, dims: usize, groups: usize) -> Vectors {
-    let component = |i: usize, j: usize| if i == 17 { 0.0 } else { random("centre", i % groups, j) + 0.7 * random("noise", i, j) };
-    vectors(dims, &(0..rows).map(|i| (0..dims).map(|j| component(i, j)).collect()).collect::<Vec<_>>())
+    let component = |i: usize, j: usize| {
+        if i == 17 { 0.0 } else { random("centre", i % groups, j) + 0.7 * random("noise", i, j) }
+    };
+    vectors(
+        dims,
+        &(0..rows).map(|i| (0..dims).map(|j| component(i, j)).collect()).collect::<Vec<_>>(),
+    )
 }
 
 const INVERTED: Search = Search::Inverted { lists: None, probes: None };
@@ -63,7 +72,13 @@ impl ProgressSink for Told {
 fn progress_comes_to_the_number_of_rows() {
     let vectors = clustered(3000, 8, 40);
     let given = |lists, probes| Search::Inverted { lists, probes };
-    for (search, k) in [(Search::Exact, 3), (INVERTED, 3), (given(Some(7), Some(3)), 3), (given(Some(1), None), 1), (INVERTED, 0)] {
+    for (search, k) in [
+        (Search::Exact, 3),
+        (INVERTED, 3),
+        (given(Some(7), Some(3)), 3),
+        (given(Some(1), None), 1),
+        (INVERTED, 0),
+    ] {
         let told = Arc::new(Told::default());
         let ctx = ctx(2).with_progress(Arc::clone(&told) as Arc<dyn ProgressSink>);
         let query = Query { vectors: &vectors, owners: None, k, search, seed: 0 };
@@ -107,7 +122,10 @@ fn lists_are_equal_for_any_number_of_threads() {
         let lists = nearest(ctx(1), &query).unwrap();
         let sampled = recall(ctx(1), &query, &lists, 100).unwrap();
         for threads in [2, 5] {
-            assert!(nearest(ctx(threads), &query).unwrap() == lists, "{search:?}, {threads} threads");
+            assert!(
+                nearest(ctx(threads), &query).unwrap() == lists,
+                "{search:?}, {threads} threads"
+            );
             assert_eq!(recall(ctx(threads), &query, &lists, 100).unwrap(), sampled);
         }
     }
@@ -118,11 +136,16 @@ fn lists_are_fixed_for_ever() {
     // A change here changes plans: CHANGELOG line and new golden hashes.
     let vectors = clustered(1000, 24, 30);
     let digest = |search| {
-        let lists = nearest(ctx(2), &Query { vectors: &vectors, owners: None, k: 5, search, seed: 1 }).unwrap();
+        let lists =
+            nearest(ctx(2), &Query { vectors: &vectors, owners: None, k: 5, search, seed: 1 })
+                .unwrap();
         xxh3_64(&lists.ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<_>>())
     };
     assert_eq!(digest(Search::Exact), 14_355_242_603_998_940_036);
-    assert_eq!(digest(Search::Inverted { lists: None, probes: Some(2) }), 8_325_434_270_745_969_958);
+    assert_eq!(
+        digest(Search::Inverted { lists: None, probes: Some(2) }),
+        8_325_434_270_745_969_958
+    );
 }
 
 #[test]
@@ -130,24 +153,40 @@ fn inverted_search_finds_most_neighbours_and_only_allowed_ones() {
     let rows = 6000;
     let vectors = clustered(rows, 32, 300);
     let owners: Vec<u32> = (0..rows as u32).map(|i| i % 500).collect();
-    let query = Query { vectors: &vectors, owners: Some(&owners), k: 10, search: INVERTED, seed: 5 };
+    let query =
+        Query { vectors: &vectors, owners: Some(&owners), k: 10, search: INVERTED, seed: 5 };
     let lists = nearest(ctx(2), &query).unwrap();
     let exact = nearest(ctx(2), &Query { search: Search::Exact, ..query }).unwrap();
     let (mut found, mut expected) = (0, 0);
     for (row, list) in all(&lists, rows).into_iter().enumerate() {
         assert!(list.is_sorted_by(|a, b| (b.1, a.0) < (a.1, b.0)), "row {row}");
-        assert!(list.iter().all(|&(id, _)| id != row as u32 && id != 17 && owners[id as usize] != owners[row]), "row {row}");
-        assert!(list.iter().all(|&(id, s)| s > 0 && s == similarity(vectors.row(row), vectors.row(id as usize))), "row {row}");
+        assert!(
+            list.iter()
+                .all(|&(id, _)| id != row as u32 && id != 17 && owners[id as usize] != owners[row]),
+            "row {row}"
+        );
+        assert!(
+            list.iter().all(
+                |&(id, s)| s > 0 && s == similarity(vectors.row(row), vectors.row(id as usize))
+            ),
+            "row {row}"
+        );
         expected += exact.get(row).count() as u64;
         found += exact.get(row).filter(|neighbour| list.contains(neighbour)).count() as u64;
     }
     assert!(found * 10 >= expected * 9, "{found} of {expected}");
     assert!(lists.get(17).next().is_none());
     let counted = recall(ctx(2), &query, &lists, usize::MAX).unwrap();
-    assert_eq!((counted.sampled, counted.found, counted.expected), (rows as u64 - 1, found, expected));
+    assert_eq!(
+        (counted.sampled, counted.found, counted.expected),
+        (rows as u64 - 1, found, expected)
+    );
     let sampled = recall(ctx(2), &query, &lists, 400).unwrap();
     assert_eq!(sampled.sampled, 400);
-    assert!((sampled.found as f64 / sampled.expected as f64 - found as f64 / expected as f64).abs() < 0.03);
+    assert!(
+        (sampled.found as f64 / sampled.expected as f64 - found as f64 / expected as f64).abs()
+            < 0.03
+    );
 }
 
 #[test]
@@ -166,7 +205,11 @@ fn more_parts_searched_find_more() {
 #[test]
 fn nothing_in_gives_nothing_out() {
     for search in [Search::Exact, INVERTED] {
-        for (vectors, k) in [(vectors(3, &[]), 4), (vectors(3, &vec![vec![0.0; 3]; 5]), 4), (vectors(1, &vec![vec![1.0]; 5]), 0)] {
+        for (vectors, k) in [
+            (vectors(3, &[]), 4),
+            (vectors(3, &vec![vec![0.0; 3]; 5]), 4),
+            (vectors(1, &vec![vec![1.0]; 5]), 0),
+        ] {
             let query = Query { vectors: &vectors, owners: None, k, search, seed: 0 };
             let lists = nearest(ctx(1), &query).unwrap();
             assert!(all(&lists, vectors.rows()).iter().all(Vec::is_empty));

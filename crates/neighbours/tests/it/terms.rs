@@ -10,7 +10,8 @@ fn count(counter: &mut TermCounter, text: &str) -> Vec<(u32, u32)> {
 
 /// What these words give.
 fn of(words: &[&str]) -> Vec<(u32, u32)> {
-    let mut features: Vec<u32> = words.iter().map(|word| xxh3_64(word.as_bytes()) as u32 & 0xffff).collect();
+    let mut features: Vec<u32> =
+        words.iter().map(|word| xxh3_64(word.as_bytes()) as u32 & 0xffff).collect();
     features.sort_unstable();
     features.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u32)).collect()
 }

@@ -3,7 +3,9 @@ use proptest::prelude::*;
 
 fn pairs() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
     let number = || prop_oneof![Just(0.0), -1.0..1.0f64, -1e-3..1e-3f64, -1e6..1e6f64];
-    (1usize..400).prop_flat_map(move |dims| (prop::collection::vec(number(), dims), prop::collection::vec(number(), dims)))
+    (1usize..400).prop_flat_map(move |dims| {
+        (prop::collection::vec(number(), dims), prop::collection::vec(number(), dims))
+    })
 }
 
 fn norm(x: &[f64]) -> f64 {

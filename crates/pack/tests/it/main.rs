@@ -9,8 +9,8 @@ use longweave_common::{Code, Ctx, DocId, KeywordId, Result};
 use longweave_formats::{SequenceRecord, SequenceRow, SequenceWriter, ShardFile};
 use longweave_pack::{PackSource, Placement, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, LastFill, Method, Overflow, Part, Piece, Plan, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy,
-    plan,
+    Dedup, Fill, LastFill, Method, Overflow, Part, Piece, Plan, PlanInput, PlanOptions, Policies,
+    Pool, PoolOptions, QuestOptions, SplitBy, plan,
 };
 use longweave_tokens::{RowRun, ScatteredTokens, TokenWriter, Width, scatter_split};
 use proptest::prelude::*;
@@ -71,9 +71,16 @@ struct World {
 
 fn worlds() -> impl Strategy<Value = World> {
     prop::collection::vec((0u32..30, 0u32..4), 1..30).prop_map(|documents| World {
-        tokens: documents.iter().zip(0u32..).map(|(&(n, _), d)| (0..n).map(|i| d * 1000 + i + 100).collect()).collect(),
+        tokens: documents
+            .iter()
+            .zip(0u32..)
+            .map(|(&(n, _), d)| (0..n).map(|i| d * 1000 + i + 100).collect())
+            .collect(),
         ids: (0..documents.len()).map(|d| format!("doc-{d}")).collect(),
-        keywords: documents.iter().map(|&(_, k)| if k < 3 { KeywordId::new(k) } else { KeywordId::NONE }).collect(),
+        keywords: documents
+            .iter()
+            .map(|&(_, k)| if k < 3 { KeywordId::new(k) } else { KeywordId::NONE })
+            .collect(),
     })
 }
 
@@ -145,7 +152,8 @@ fn with_source<T>(world: &World, plan: &Plan, with: impl FnOnce(&PackSource<'_>)
 /// A document as the plan sees it: its begin token, its own, its separator's.
 fn whole(world: &World, plan: &Plan, doc: DocId) -> Vec<u32> {
     let begin = vec![BOS; plan.shape.lead as usize];
-    [begin.as_slice(), &world.tokens[doc.index()], &SEPARATOR[..plan.shape.separator as usize]].concat()
+    [begin.as_slice(), &world.tokens[doc.index()], &SEPARATOR[..plan.shape.separator as usize]]
+        .concat()
 }
 
 proptest! {
@@ -189,7 +197,13 @@ proptest! {
 }
 
 /// Stores the documents in splits of `size` and scatters them for one output shard; where each split stands.
-fn scattered(ctx: &Ctx, world: &World, plan: &Plan, size: usize, directory: &Path) -> Result<ScatteredTokens> {
+fn scattered(
+    ctx: &Ctx,
+    world: &World,
+    plan: &Plan,
+    size: usize,
+    directory: &Path,
+) -> Result<ScatteredTokens> {
     let mut splits = Vec::new();
     for (number, documents) in world.tokens.chunks(size).enumerate() {
         let first = number * size;
@@ -197,11 +211,19 @@ fn scattered(ctx: &Ctx, world: &World, plan: &Plan, size: usize, directory: &Pat
         let mut writer = TokenWriter::create(&store, Width::U16)?;
         documents.iter().try_for_each(|document| writer.push(document))?;
         writer.commit()?;
-        let mine = plan.sequences.pieces().iter().filter(|piece| (first..first + documents.len()).contains(&piece.doc.index()));
+        let mine = plan
+            .sequences
+            .pieces()
+            .iter()
+            .filter(|piece| (first..first + documents.len()).contains(&piece.doc.index()));
         let run = |piece: &Piece| {
             let len = world.tokens[piece.doc.index()].len() as u32;
             let (_, own, _) = plan.shape.parts(*piece, len);
-            RowRun { row: (piece.doc.index() - first) as u32, start: piece.start.saturating_sub(plan.shape.lead).min(len), len: own }
+            RowRun {
+                row: (piece.doc.index() - first) as u32,
+                start: piece.start.saturating_sub(plan.shape.lead).min(len),
+                len: own,
+            }
         };
         let runs: Vec<RowRun> = mine.map(run).filter(|run| run.len > 0).collect();
         let shards = [0, runs.iter().map(|run| u64::from(run.len)).sum()];
@@ -213,12 +235,19 @@ fn scattered(ctx: &Ctx, world: &World, plan: &Plan, size: usize, directory: &Pat
 }
 
 /// Packs the plan's sequences from scattered tokens under a bound of `limit` bytes.
-fn placed(world: &World, plan: &Plan, store: &ScatteredTokens, limit: u64) -> Result<Vec<SequenceRecord>> {
+fn placed(
+    world: &World,
+    plan: &Plan,
+    store: &ScatteredTokens,
+    limit: u64,
+) -> Result<Vec<SequenceRecord>> {
     let mut small = ctx().clone();
     small.budget = longweave_common::Budget::new(limit);
     let mut written = Collector::default();
     let placement = Placement { store, shard: 0, starts: vec![0; store.splits()] };
-    with_source(world, plan, |source| pack_shard(&small, source, &mut written, 0, Some(placement)))?;
+    with_source(world, plan, |source| {
+        pack_shard(&small, source, &mut written, 0, Some(placement))
+    })?;
     Ok(written.0)
 }
 
@@ -252,7 +281,11 @@ fn a_changed_scattered_token_is_noticed_before_a_shard_is_finished() {
         let mut bad = good.clone();
         bad[at] ^= 1;
         std::fs::write(&path, bad).unwrap();
-        assert_eq!(placed(&world, &plan, &store, 1 << 20).unwrap_err().code(), Code::FileCorrupt, "byte {at}");
+        assert_eq!(
+            placed(&world, &plan, &store, 1 << 20).unwrap_err().code(),
+            Code::FileCorrupt,
+            "byte {at}"
+        );
     }
     std::fs::write(&path, &good).unwrap();
     placed(&world, &plan, &store, 1 << 20).unwrap();
@@ -268,13 +301,18 @@ fn runs_beyond_a_row_are_refused() {
     writer.commit().unwrap();
     for (row, start, len) in [(0, 0, 4), (0, 3, 1), (1, 0, 2), (2, 0, 1), (0, u32::MAX, u32::MAX)] {
         let runs = [RowRun { row, start, len }].into_iter();
-        let error = scatter_split(ctx(), &store, runs, &[0, 4], &directory.path().join("00000")).unwrap_err();
+        let error = scatter_split(ctx(), &store, runs, &[0, 4], &directory.path().join("00000"))
+            .unwrap_err();
         assert_eq!(error.code(), Code::FileCorrupt, "row {row}, {start} + {len}");
     }
 }
 
 fn one_document() -> (World, Policies) {
-    let world = World { tokens: vec![(100..120).collect()], ids: vec!["d".into()], keywords: vec![KeywordId::new(0)] };
+    let world = World {
+        tokens: vec![(100..120).collect()],
+        ids: vec!["d".into()],
+        keywords: vec![KeywordId::new(0)],
+    };
     let policies = Policies {
         length: 8,
         lead: 1,
@@ -312,8 +350,13 @@ fn a_sequence_larger_than_the_memory_bound_and_a_cancelled_run_are_refused() {
     let plan = planned(&world, &policies).unwrap();
     let mut small = ctx().clone();
     small.budget = longweave_common::Budget::new(100);
-    let pack =
-        |ctx: &Ctx| with_source(&world, &plan, |source| pack_shard(ctx, source, &mut Collector::default(), 0, None)).unwrap_err().code();
+    let pack = |ctx: &Ctx| {
+        with_source(&world, &plan, |source| {
+            pack_shard(ctx, source, &mut Collector::default(), 0, None)
+        })
+        .unwrap_err()
+        .code()
+    };
     assert_eq!(pack(&small), Code::MemoryBudget);
     let cancelled = ctx().with_child_cancel();
     cancelled.cancel.cancel();

@@ -93,7 +93,11 @@ mod tests {
         ] {
             let (mut ids, mut lens) = (vec![], vec![]);
             Ascii.encode(text, &mut ids).unwrap();
-            assert_eq!((chunker.cut(&ids, &mut lens) as usize, lens.as_slice()), (expected.len(), expected), "{text:?}");
+            assert_eq!(
+                (chunker.cut(&ids, &mut lens) as usize, lens.as_slice()),
+                (expected.len(), expected),
+                "{text:?}"
+            );
         }
     }
 }

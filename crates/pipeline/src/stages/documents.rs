@@ -8,7 +8,10 @@ use std::path::Path;
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, DocId, Error, Result};
 use longweave_corpus::RowReader;
-use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array, write_strings};
+use longweave_storage::{
+    DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
+    write_strings,
+};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -38,7 +41,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let ingest = job.directory(Stage::Ingest);
     let total = rows.total() as usize;
     let mut all = DocumentCounts { rows: total as u64, ..DocumentCounts::default() };
-    let (mut lens, mut keys, mut texts) = (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
+    let (mut lens, mut keys, mut texts) =
+        (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
     for (split, record) in job.all_done(Stage::Ingest)?.iter().enumerate() {
         ctx.cancel.check()?;
         let IngestCounts { accepted, empty, rejected, bytes, tokens } = counts(record)?;
@@ -53,8 +57,10 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         texts.extend(read_array::<u128>(&names.texts)?);
     }
     if lens.len() != total || keys.len() != total || texts.len() != total {
-        let message =
-            format!("ingest gave {} documents where scan counted {total} rows; delete the work directory and run again", lens.len());
+        let message = format!(
+            "ingest gave {} documents where scan counted {total} rows; delete the work directory and run again",
+            lens.len()
+        );
         return Err(Error::new(Code::FileCorrupt, message));
     }
     if all.tokens == 0 {
@@ -66,7 +72,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     }
     let duplicates = ctx.pool.install(|| duplicates(&keys, &lens));
     let splits = Splits { rows, ingest: &ingest };
-    if let (Some(group), OnDuplicateId::Fail) = (duplicates.first(), job.options().on_duplicate_id) {
+    if let (Some(group), OnDuplicateId::Fail) = (duplicates.first(), job.options().on_duplicate_id)
+    {
         return Err(duplicate_error(ctx, job, &splits, group)?);
     }
     let renamed = rename(&splits, &duplicates, &mut keys)?;
@@ -78,12 +85,18 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         FileRecord::new("lens", write_array(&directory.join("lens"), &lens)?),
         FileRecord::new("keys", write_array(&directory.join("keys"), &keys)?),
         FileRecord::new("texts", write_array(&directory.join("texts"), &texts)?),
-        FileRecord::new("ids.arrow", write_ids(ctx, &directory.join("ids.arrow"), &splits, &renamed)?),
+        FileRecord::new(
+            "ids.arrow",
+            write_ids(ctx, &directory.join("ids.arrow"), &splits, &renamed)?,
+        ),
     ];
     if job.options().source_field.is_some() {
         let (names, column) = sources(ctx, &splits, &lens)?;
         files.push(FileRecord::new("sources", write_array(&directory.join("sources"), &column)?));
-        files.push(FileRecord::new("sources.arrow", write_strings(&directory.join("sources.arrow"), "source", &names)?));
+        files.push(FileRecord::new(
+            "sources.arrow",
+            write_strings(&directory.join("sources.arrow"), "source", &names)?,
+        ));
     }
     Ok(DoneRecord { files, counts: json!(all) })
 }
@@ -97,7 +110,11 @@ fn sources(ctx: &Ctx, splits: &Splits<'_>, lens: &[u32]) -> Result<(Vec<String>,
     };
     let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     for split in 0..all {
-        for (name, _) in read(split)?.iter().zip(&lens[splits.rows.first[split] as usize..]).filter(|&(_, &len)| len > 0) {
+        for (name, _) in read(split)?
+            .iter()
+            .zip(&lens[splits.rows.first[split] as usize..])
+            .filter(|&(_, &len)| len > 0)
+        {
             if !numbers.contains_key(name) {
                 numbers.insert(name.to_owned(), 0);
             }
@@ -123,8 +140,10 @@ impl Splits<'_> {
 
     /// The ids of rising documents; each split's table is read once.
     fn ids_of(&self, documents: impl Iterator<Item = u32>) -> Result<Vec<String>> {
-        let places: Vec<(usize, usize)> =
-            documents.map(|doc| self.rows.place(DocId::new(doc))).map(|(split, row)| (split, row as usize)).collect();
+        let places: Vec<(usize, usize)> = documents
+            .map(|doc| self.rows.place(DocId::new(doc)))
+            .map(|(split, row)| (split, row as usize))
+            .collect();
         let mut ids = Vec::with_capacity(places.len());
         for same in places.chunk_by(|a, b| a.0 == b.0) {
             let rows: Vec<usize> = same.iter().map(|(_, row)| *row).collect();
@@ -137,10 +156,15 @@ impl Splits<'_> {
 
 /// Documents that share their key with another, in lists of rising `DocId`, the lists in order of their first. Empty rows have no id.
 fn duplicates(keys: &[u128], lens: &[u32]) -> Vec<Vec<u32>> {
-    let mut order: Vec<u32> = (0..keys.len() as u32).filter(|&d| keys[d as usize] != 0 || lens[d as usize] != 0).collect();
+    let mut order: Vec<u32> = (0..keys.len() as u32)
+        .filter(|&d| keys[d as usize] != 0 || lens[d as usize] != 0)
+        .collect();
     order.par_sort_unstable_by_key(|&doc| (keys[doc as usize], doc));
-    let mut lists: Vec<Vec<u32>> =
-        order.chunk_by(|&a, &b| keys[a as usize] == keys[b as usize]).filter(|c| c.len() > 1).map(<[u32]>::to_vec).collect();
+    let mut lists: Vec<Vec<u32>> = order
+        .chunk_by(|&a, &b| keys[a as usize] == keys[b as usize])
+        .filter(|c| c.len() > 1)
+        .map(<[u32]>::to_vec)
+        .collect();
     lists.sort_unstable();
     lists
 }
@@ -149,12 +173,20 @@ fn duplicate_error(ctx: &Ctx, job: &Job, splits: &Splits<'_>, group: &[u32]) -> 
     let id = splits.ids_of(group[..1].iter().copied())?.concat();
     let place = |doc: u32| -> Result<String> {
         let (split, row) = splits.rows.place(DocId::new(doc));
-        let mut reader = RowReader::open(ctx, &job.corpus(), &job.file.inventory, split, splits.rows.first_in_file[split])?;
+        let mut reader = RowReader::open(
+            ctx,
+            &job.corpus(),
+            &job.file.inventory,
+            split,
+            splits.rows.first_in_file[split],
+        )?;
         for _ in 0..row {
             ctx.cancel.check()?;
             reader.next()?;
         }
-        Ok(reader.next()?.map_or_else(String::new, |row| format!("{} row {}", row.file, row.number)))
+        Ok(reader
+            .next()?
+            .map_or_else(String::new, |row| format!("{} row {}", row.file, row.number)))
     };
     let message = format!(
         "{} documents have the id \"{id}\", the first two at {} and {}; make ids unique, or say `onDuplicateId: suffix`",
@@ -166,7 +198,11 @@ fn duplicate_error(ctx: &Ctx, job: &Job, splits: &Splits<'_>, group: &[u32]) -> 
 }
 
 /// New ids `id#2`, `id#3` … for all but the first of each list, passing over those that exist; in `DocId` order.
-fn rename(splits: &Splits<'_>, lists: &[Vec<u32>], keys: &mut [u128]) -> Result<Vec<(u32, String)>> {
+fn rename(
+    splits: &Splits<'_>,
+    lists: &[Vec<u32>],
+    keys: &mut [u128],
+) -> Result<Vec<(u32, String)>> {
     if lists.is_empty() {
         return Ok(Vec::new());
     }
@@ -191,7 +227,12 @@ fn rename(splits: &Splits<'_>, lists: &[Vec<u32>], keys: &mut [u128]) -> Result<
     Ok(renamed)
 }
 
-fn write_ids(ctx: &Ctx, path: &Path, splits: &Splits<'_>, renamed: &[(u32, String)]) -> Result<longweave_storage::Sealed> {
+fn write_ids(
+    ctx: &Ctx,
+    path: &Path,
+    splits: &Splits<'_>,
+    renamed: &[(u32, String)],
+) -> Result<longweave_storage::Sealed> {
     let mut writer = StringTableWriter::create(path, "id")?;
     let mut renamed = renamed.iter().peekable();
     for split in 0..splits.rows.first.len() - 1 {
@@ -226,7 +267,12 @@ impl Documents {
             first: read_array(&directory.join("first"))?,
             lens: read_array(&directory.join("lens"))?,
             keys: read_array(&directory.join("keys"))?,
-            sources: job.options().source_field.as_ref().map(|_| read_array(&directory.join("sources"))).transpose()?,
+            sources: job
+                .options()
+                .source_field
+                .as_ref()
+                .map(|_| read_array(&directory.join("sources")))
+                .transpose()?,
             texts: if texts { Some(read_array(&directory.join("texts"))?) } else { None },
         })
     }

@@ -90,14 +90,18 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         })
     };
     let mut chunks = options.chunk_chars().map(chunk_writer).transpose()?;
-    let embedder = if options.vectors.source == VectorSource::Onnx { Some(job.embedder(ctx)?) } else { None };
+    let embedder =
+        if options.vectors.source == VectorSource::Onnx { Some(job.embedder(ctx)?) } else { None };
     let mut output = match (options.vectors.source, embedder) {
         (VectorSource::Tfidf, _) => Output::Terms(Box::new(TermFiles {
             ends: ArrayWriter::create(&names.ends)?,
             terms: ArrayWriter::create(&names.terms)?,
             having: vec![0; FEATURES],
         })),
-        (_, Some(embedder)) => Output::Vectors { vectors: Box::new(ArrayWriter::create(&names.vectors)?), dims: embedder.dimensions() },
+        (_, Some(embedder)) => Output::Vectors {
+            vectors: Box::new(ArrayWriter::create(&names.vectors)?),
+            dims: embedder.dimensions(),
+        },
         _ => Output::Nothing,
     };
 
@@ -112,7 +116,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         units += batch.units.len() as u64;
         match (&mut output, embedder) {
             (Output::Terms(files), _) => count(ctx, &*encoder, &batch, files)?,
-            (Output::Vectors { vectors, .. }, Some(embedder)) => embed(ctx, &*encoder, embedder, &batch, vectors)?,
+            (Output::Vectors { vectors, .. }, Some(embedder)) => {
+                embed(ctx, &*encoder, embedder, &batch, vectors)?
+            }
             _ => {}
         }
         row += batch.rows;
@@ -120,8 +126,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     }
 
     let mut files = Vec::new();
-    let mut keep =
-        |path: &Path, sealed: Sealed| files.push(FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed));
+    let mut keep = |path: &Path, sealed: Sealed| {
+        files.push(FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed))
+    };
     if let Some(ChunkWriter { counts, lens, .. }) = chunks {
         keep(&names.counts, counts.commit()?);
         keep(&names.lens, lens.commit()?);
@@ -150,7 +157,10 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
 /// How many rows come next, and their tokens: at most `limit`, unless a single one has more.
 fn next_rows(lens: &[u32], limit: u64) -> (usize, u64) {
     let (mut rows, mut tokens) = (0, 0);
-    while rows < lens.len() && (rows == 0 || tokens + u64::from(lens[rows]) <= limit) && rows < 1 << 16 {
+    while rows < lens.len()
+        && (rows == 0 || tokens + u64::from(lens[rows]) <= limit)
+        && rows < 1 << 16
+    {
         tokens += u64::from(lens[rows]);
         rows += 1;
     }
@@ -164,7 +174,12 @@ struct Batch {
     units: Vec<Range<usize>>,
 }
 
-fn read_batch(store: &TokenStore, lens: &[u32], rows: Range<usize>, mut chunks: Option<&mut ChunkWriter>) -> Result<Batch> {
+fn read_batch(
+    store: &TokenStore,
+    lens: &[u32],
+    rows: Range<usize>,
+    mut chunks: Option<&mut ChunkWriter>,
+) -> Result<Batch> {
     let mut batch = Batch { rows: rows.len(), ids: Vec::new(), units: Vec::new() };
     for (row, &len) in rows.clone().zip(&lens[rows]) {
         let start = batch.ids.len();
@@ -194,7 +209,12 @@ fn count(ctx: &Ctx, encoder: &dyn Encoder, batch: &Batch, files: &mut TermFiles)
             counter.count(&encoder.decode(&batch.ids[unit.clone()])?, pairs);
             Ok(pairs.iter().map(|&(feature, count)| (feature << 16) | count.min(MOST)).collect())
         };
-        batch.units.par_iter().with_min_len(16).map_init(|| (TermCounter::default(), Vec::new()), count).collect::<Result<_>>()
+        batch
+            .units
+            .par_iter()
+            .with_min_len(16)
+            .map_init(|| (TermCounter::default(), Vec::new()), count)
+            .collect::<Result<_>>()
     })?;
     for own in counted {
         own.iter().for_each(|term| files.having[(term >> 16) as usize] += 1);
@@ -204,13 +224,23 @@ fn count(ctx: &Ctx, encoder: &dyn Encoder, batch: &Batch, files: &mut TermFiles)
     Ok(())
 }
 
-fn embed(ctx: &Ctx, encoder: &dyn Encoder, embedder: &Embedder, batch: &Batch, vectors: &mut ArrayWriter<i16>) -> Result<()> {
+fn embed(
+    ctx: &Ctx,
+    encoder: &dyn Encoder,
+    embedder: &Embedder,
+    batch: &Batch,
+    vectors: &mut ArrayWriter<i16>,
+) -> Result<()> {
     // Windows bound the texts that are held, and the time until a cancelled run stops.
     for window in batch.units.chunks(1024) {
         let most = embedder.max_tokens().saturating_mul(SHOWN as usize);
-        let text = |unit: &Range<usize>| encoder.decode(&batch.ids[unit.start..unit.end.min(unit.start + most)]);
-        let texts: Vec<String> = ctx.pool.install(|| window.par_iter().map(text).collect::<Result<_>>())?;
-        let made = embedder.embed(&ctx.cancel, &texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let text = |unit: &Range<usize>| {
+            encoder.decode(&batch.ids[unit.start..unit.end.min(unit.start + most)])
+        };
+        let texts: Vec<String> =
+            ctx.pool.install(|| window.par_iter().map(text).collect::<Result<_>>())?;
+        let made =
+            embedder.embed(&ctx.cancel, &texts.iter().map(String::as_str).collect::<Vec<_>>())?;
         let dims = embedder.dimensions();
         let mut fixed = Vectors::with_capacity(dims, window.len());
         for (vector, text) in made.chunks_exact(dims).zip(&texts) {

@@ -27,7 +27,11 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
             rows.par_chunks(chunk)
                 .map(|rows| {
                     let mut scratch = rake.scratch();
-                    rows.iter().map(|&row| longweave_keywords::candidates(&rake, &mut scratch, batch.of(row))).collect()
+                    rows.iter()
+                        .map(|&row| {
+                            longweave_keywords::candidates(&rake, &mut scratch, batch.of(row))
+                        })
+                        .collect()
                 })
                 .collect()
         });
@@ -38,5 +42,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         }
         ctx.progress.advance(batch.len() as u64);
     }
-    Ok(DoneRecord { files: writer.commit()?, counts: json!({ "documents": documents, "candidates": candidates }) })
+    Ok(DoneRecord {
+        files: writer.commit()?,
+        counts: json!({ "documents": documents, "candidates": candidates }),
+    })
 }

@@ -26,11 +26,23 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         common_floor: keywords.common_floor,
         hierarchy: keywords.hierarchy,
     };
-    let vectors = if keywords.hierarchy == Hierarchy::Vectors { Some(super::vectors::open(job)?) } else { None };
+    let vectors = if keywords.hierarchy == Hierarchy::Vectors {
+        Some(super::vectors::open(job)?)
+    } else {
+        None
+    };
     let target = job.directory(Stage::Index);
     let words = Resources::non_informative(options);
     let scratch = target.join(".scratch");
-    let index = longweave_index::build_from_files(ctx, &files, &documents.keys, &words, &index_options, vectors.as_ref(), &scratch)?;
+    let index = longweave_index::build_from_files(
+        ctx,
+        &files,
+        &documents.keys,
+        &words,
+        &index_options,
+        vectors.as_ref(),
+        &scratch,
+    )?;
     let files = index.write(&target)?;
     let with_keyword = index.keyword_of().iter().filter(|k| !k.is_none()).count();
     let counts = json!({ "keywords": index.len(), "documents": with_keyword });
@@ -40,5 +52,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 
 /// Used by other stages to name keywords.
 pub(crate) fn open(job: &Job) -> Result<Option<Index>> {
-    if job.options().needs_keywords() { Index::open(&job.directory(Stage::Index)).map(Some) } else { Ok(None) }
+    if job.options().needs_keywords() {
+        Index::open(&job.directory(Stage::Index)).map(Some)
+    } else {
+        Ok(None)
+    }
 }

@@ -130,13 +130,19 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let encoder = job.resources.encoder()?;
     let directory = job.directory(Stage::Ingest);
     let names = Names::of(&directory, task);
-    let mut reader = RowReader::open(ctx, &job.corpus(), inventory, split, rows.first_in_file[split])?;
+    let mut reader =
+        RowReader::open(ctx, &job.corpus(), inventory, split, rows.first_in_file[split])?;
     let mut tables = Tables {
         status: ArrayWriter::create(&names.status)?,
         keys: ArrayWriter::create(&names.keys)?,
         texts: ArrayWriter::create(&names.texts)?,
         ids: StringTableWriter::create(&names.ids, "id")?,
-        sources: job.options().source_field.as_ref().map(|_| StringTableWriter::create(&names.sources, "source")).transpose()?,
+        sources: job
+            .options()
+            .source_field
+            .as_ref()
+            .map(|_| StringTableWriter::create(&names.sources, "source"))
+            .transpose()?,
         rejects: AtomicFile::create(&names.rejects)?,
     };
     let mut tokens = Tokens {
@@ -183,7 +189,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
             let (encoded, next) = std::thread::scope(|scope| {
                 let encoding = scope.spawn(work);
                 let next = read(&mut reader, true);
-                let encoded = encoding.join().unwrap_or_else(|_| Err(Error::new(Code::Panic, "the tokenizer panicked")));
+                let encoded = encoding
+                    .join()
+                    .unwrap_or_else(|_| Err(Error::new(Code::Panic, "the tokenizer panicked")));
                 (encoded, next)
             });
             tokens.push(encoded?)?;
@@ -202,7 +210,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         );
         return Err(Error::new(Code::InputChanged, message).with("file", file.as_str()));
     }
-    let named = |path: &Path, sealed| FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed);
+    let named = |path: &Path, sealed| {
+        FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed)
+    };
     let mut files = tokens.ids.commit()?;
     files.push(named(&names.lens, tokens.lens.commit()?));
     files.push(named(&names.status, tables.status.commit()?));
@@ -283,7 +293,8 @@ fn read_batch(
             Content::Document(document) => {
                 let id = document.id;
                 let bytes = document.text.len() as u64;
-                let cost = if bytes * MOST_COST > limits.cost { encoder.cost(document.text) } else { 0 };
+                let cost =
+                    if bytes * MOST_COST > limits.cost { encoder.cost(document.text) } else { 0 };
                 if cost > limits.cost {
                     let (file, cost) = (row.file.to_owned(), cost + document.text.len() as u64);
                     large = Some(Large { text: String::new(), cost, file, row: row.number });
@@ -347,10 +358,22 @@ fn encode_large(ctx: &Ctx, encoder: &dyn Encoder, large: Large) -> Result<Vec<u3
     })
 }
 
-fn reject(job: &Job, tables: &mut Tables, file: &str, row: u64, code: Code, reason: &str) -> Result<()> {
+fn reject(
+    job: &Job,
+    tables: &mut Tables,
+    file: &str,
+    row: u64,
+    code: Code,
+    reason: &str,
+) -> Result<()> {
     if job.options().on_bad_row == OnBadRow::Fail {
-        let message = format!("{file} row {row}: {reason}; mend the row, or say `onBadRow: skip` to leave such rows out");
-        return Err(Error::new(code, message).with("file", file).with("row", row).with("reason", reason));
+        let message = format!(
+            "{file} row {row}: {reason}; mend the row, or say `onBadRow: skip` to leave such rows out"
+        );
+        return Err(Error::new(code, message)
+            .with("file", file)
+            .with("row", row)
+            .with("reason", reason));
     }
     let line = serde_json::to_string(&Reject { file, row, code: code.name(), reason })
         .map_err(|e| Error::new(Code::Internal, format!("a reject as JSON: {e}")))?;
@@ -368,7 +391,8 @@ fn encode(encoder: &dyn Encoder, batch: &Batch, threads: usize) -> Result<Vec<En
     let share = (batch.text.len() / (threads * 4)).max(16 << 10);
     let mut bounds = vec![0];
     for (row, &end) in batch.ends.iter().enumerate() {
-        let start = bounds.last().map_or(0, |&b: &usize| if b == 0 { 0 } else { batch.ends[b - 1] });
+        let start =
+            bounds.last().map_or(0, |&b: &usize| if b == 0 { 0 } else { batch.ends[b - 1] });
         if end - start >= share {
             bounds.push(row + 1);
         }
@@ -377,7 +401,8 @@ fn encode(encoder: &dyn Encoder, batch: &Batch, threads: usize) -> Result<Vec<En
     bounds
         .par_windows(2)
         .map(|range| {
-            let mut out = Encoded { ids: Vec::new(), lens: Vec::with_capacity(range[1] - range[0]) };
+            let mut out =
+                Encoded { ids: Vec::new(), lens: Vec::with_capacity(range[1] - range[0]) };
             for row in range[0]..range[1] {
                 let before = out.ids.len();
                 let text = batch.text_of(row);
@@ -394,5 +419,7 @@ fn encode(encoder: &dyn Encoder, batch: &Batch, threads: usize) -> Result<Vec<En
 /// A document's number of tokens.
 fn length(tokens: usize) -> Result<u32> {
     let length = u32::try_from(tokens).ok().filter(|&n| n < 1 << 31);
-    length.ok_or_else(|| Error::new(Code::PlanTooLarge, "a document has more than 2³¹−1 tokens; divide it"))
+    length.ok_or_else(|| {
+        Error::new(Code::PlanTooLarge, "a document has more than 2³¹−1 tokens; divide it")
+    })
 }

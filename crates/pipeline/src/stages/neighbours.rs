@@ -4,7 +4,9 @@
 use longweave_common::{Ctx, DocId, Result};
 use longweave_neighbours::{Query, Search, nearest, recall};
 use longweave_plan::{Chunks, Heads, Neighbours};
-use longweave_storage::{DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array};
+use longweave_storage::{
+    DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -51,10 +53,21 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let chunks = chunks(job)?;
     let present = (0..vectors.rows()).filter(|&row| !vectors.is_none(row)).count();
     let given = &options.neighbours;
-    let exact = given.search == SearchName::Exact || (given.search == SearchName::Auto && present <= longweave_neighbours::MOST_EXACT);
-    let search = if exact { Search::Exact } else { Search::Inverted { lists: given.lists, probes: given.probes } };
+    let exact = given.search == SearchName::Exact
+        || (given.search == SearchName::Auto && present <= longweave_neighbours::MOST_EXACT);
+    let search = if exact {
+        Search::Exact
+    } else {
+        Search::Inverted { lists: given.lists, probes: given.probes }
+    };
     let k = options.neighbour_depth().unwrap_or(1);
-    let query = Query { vectors: &vectors, owners: chunks.as_ref().map(Chunks::owners), k: k as usize, search, seed: SEED };
+    let query = Query {
+        vectors: &vectors,
+        owners: chunks.as_ref().map(Chunks::owners),
+        k: k as usize,
+        search,
+        seed: SEED,
+    };
     let lists = nearest(ctx, &query)?;
     let mut counts = NeighbourCounts {
         search: if exact { "exact" } else { "inverted" }.to_owned(),
@@ -67,13 +80,17 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     };
     if !exact && given.recall_sample > 0 {
         let recall = recall(ctx, &query, &lists, given.recall_sample as usize)?;
-        (counts.sampled, counts.expected, counts.recalled) = (recall.sampled, recall.expected, recall.found);
+        (counts.sampled, counts.expected, counts.recalled) =
+            (recall.sampled, recall.expected, recall.found);
     }
     ctx.cancel.check()?;
     let directory = job.directory(Stage::Neighbours);
     let mut files = vec![
         FileRecord::new("ids", write_array(&directory.join("ids"), &lists.ids)?),
-        FileRecord::new("similarities", write_array(&directory.join("similarities"), &lists.similarities)?),
+        FileRecord::new(
+            "similarities",
+            write_array(&directory.join("similarities"), &lists.similarities)?,
+        ),
     ];
     if options.needs_heads() {
         files.push(FileRecord::new("heads.arrow", write_heads(ctx, job)?));
@@ -84,7 +101,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 fn write_heads(ctx: &Ctx, job: &Job) -> Result<longweave_storage::Sealed> {
     let encoder = job.resources.encoder()?;
     let tokens = job.tokens()?;
-    let mut writer = StringTableWriter::create(&job.directory(Stage::Neighbours).join("heads.arrow"), "head")?;
+    let mut writer =
+        StringTableWriter::create(&job.directory(Stage::Neighbours).join("heads.arrow"), "head")?;
     let mut ids = Vec::new();
     for row in 0..job.rows()?.total() {
         if row % 1024 == 0 {
@@ -104,7 +122,12 @@ fn write_heads(ctx: &Ctx, job: &Job) -> Result<longweave_storage::Sealed> {
 pub(crate) fn open(job: &Job) -> Result<Option<Neighbours>> {
     let Some(k) = job.options().neighbour_depth() else { return Ok(None) };
     let directory = job.directory(Stage::Neighbours);
-    Neighbours::new(k as usize, read_array(&directory.join("ids"))?, read_array(&directory.join("similarities"))?).map(Some)
+    Neighbours::new(
+        k as usize,
+        read_array(&directory.join("ids"))?,
+        read_array(&directory.join("similarities"))?,
+    )
+    .map(Some)
 }
 
 /// Beginnings of documents' texts.
@@ -127,5 +150,6 @@ pub(crate) fn open_heads(job: &Job) -> Result<Option<HeadTable>> {
     if !job.options().needs_heads() {
         return Ok(None);
     }
-    read_strings(&job.directory(Stage::Neighbours).join("heads.arrow")).map(|table| Some(HeadTable(table)))
+    read_strings(&job.directory(Stage::Neighbours).join("heads.arrow"))
+        .map(|table| Some(HeadTable(table)))
 }

@@ -47,7 +47,9 @@ fn place(job: &Job, task: u32) -> Result<(Part, u32, u64, u64)> {
     let size = job.options().shard_sequences();
     let main_shards = shards(job.options(), main.sequences);
     let (part, shard, all) = match holdout {
-        Some(holdout) if task >= main_shards => (Part::HeldOut, task - main_shards, holdout.sequences),
+        Some(holdout) if task >= main_shards => {
+            (Part::HeldOut, task - main_shards, holdout.sequences)
+        }
         _ => (Part::Main, task, main.sequences),
     };
     let first = u64::from(shard) * size;
@@ -129,9 +131,18 @@ impl PartSource {
         self.index.as_ref().filter(|_| !keyword.is_none()).map(|i| i.phrase(keyword))
     }
 
-    fn with_source<T>(&self, tokens: &TokenStore, sequences: &Sequences, work: impl FnOnce(&PackSource<'_>) -> Result<T>) -> Result<T> {
+    fn with_source<T>(
+        &self,
+        tokens: &TokenStore,
+        sequences: &Sequences,
+        work: impl FnOnce(&PackSource<'_>) -> Result<T>,
+    ) -> Result<T> {
         let anchors = &self.plan.groups().anchors;
-        let named = sequences.pieces().iter().flat_map(|p| [p.doc, anchors[p.group.index()]]).filter(|doc| !doc.is_none());
+        let named = sequences
+            .pieces()
+            .iter()
+            .flat_map(|p| [p.doc, anchors[p.group.index()]])
+            .filter(|doc| !doc.is_none());
         let ids = self.ids.of(named)?;
         let reason = |keyword: KeywordId| self.phrase(keyword);
         let id = |doc| ids.get(doc);
@@ -149,16 +160,30 @@ impl PartSource {
     }
 
     /// Sequences `first..first + n`, in memory.
-    pub(crate) fn assemble(&self, ctx: &Ctx, tokens: &TokenStore, first: u64, n: u64) -> Result<Vec<SequenceRecord>> {
+    pub(crate) fn assemble(
+        &self,
+        ctx: &Ctx,
+        tokens: &TokenStore,
+        first: u64,
+        n: u64,
+    ) -> Result<Vec<SequenceRecord>> {
         let sequences = self.plan.read(first, n)?;
         self.with_source(tokens, &sequences, |source| assemble(ctx, source, 0..sequences.len()))
     }
 
     /// A sequence as it was planned and as it is written.
-    pub(crate) fn sequence(&self, ctx: &Ctx, tokens: &TokenStore, number: u64) -> Result<(Sequences, SequenceRecord)> {
+    pub(crate) fn sequence(
+        &self,
+        ctx: &Ctx,
+        tokens: &TokenStore,
+        number: u64,
+    ) -> Result<(Sequences, SequenceRecord)> {
         let sequences = self.plan.read(number, 1)?;
-        let mut records = self.with_source(tokens, &sequences, |source| assemble(ctx, source, 0..1))?;
-        let record = records.pop().ok_or_else(|| Error::new(Code::Internal, "a sequence was not assembled"))?;
+        let mut records =
+            self.with_source(tokens, &sequences, |source| assemble(ctx, source, 0..1))?;
+        let record = records
+            .pop()
+            .ok_or_else(|| Error::new(Code::Internal, "a sequence was not assembled"))?;
         Ok((sequences, record))
     }
 
@@ -189,9 +214,15 @@ pub(crate) fn write(ctx: &Ctx, job: &Job, task: u32, out: &Path) -> Result<DoneR
     let mut writer = open_writer(&options, &output(out, part), shard)?;
     let held = writer_bytes(&options, n);
     let placement = job.scattered()?.map(|scattered| scattered.placement(task as usize));
-    source.with_source(job.tokens()?, &sequences, |source| pack_shard(ctx, source, &mut *writer, held, placement))?;
+    source.with_source(job.tokens()?, &sequences, |source| {
+        pack_shard(ctx, source, &mut *writer, held, placement)
+    })?;
     let prefix = if part == Part::Main { "" } else { "holdout/" };
     let named = |file: FileRecord| FileRecord { name: format!("{prefix}{}", file.name), ..file };
-    let (records, files): (Vec<_>, Vec<_>) = writer.finish()?.into_iter().map(|file| (named(file.record), file.content)).unzip();
-    Ok(DoneRecord { files: records, counts: json!(PackCounts { part: folder(part).to_owned(), shard, sequences: n, files }) })
+    let (records, files): (Vec<_>, Vec<_>) =
+        writer.finish()?.into_iter().map(|file| (named(file.record), file.content)).unzip();
+    Ok(DoneRecord {
+        files: records,
+        counts: json!(PackCounts { part: folder(part).to_owned(), shard, sequences: n, files }),
+    })
 }

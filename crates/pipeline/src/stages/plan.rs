@@ -33,7 +33,11 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let options = job.options();
     let plan_options = options.plan_options(job.file.tokenizer.separator.len() as u32);
     let documents = Documents::read(job, options.dedup == Dedup::Exact)?;
-    let index = if options.needs_keywords() { Some(Index::open(&job.directory(Stage::Index))?) } else { None };
+    let index = if options.needs_keywords() {
+        Some(Index::open(&job.directory(Stage::Index))?)
+    } else {
+        None
+    };
     let (neighbours, heads) = (neighbours::open(job)?, neighbours::open_heads(job)?);
     let chunks = neighbours::chunks(job)?;
     let input = PlanInput {
@@ -55,7 +59,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         ctx.cancel.check()?;
         let folder = folder(part);
         let written = write_plan(&directory.join(folder), &made, options.shard_sequences())?;
-        files.extend(written.into_iter().map(|f| FileRecord { name: format!("{folder}/{}", f.name), ..f }));
+        files.extend(
+            written.into_iter().map(|f| FileRecord { name: format!("{folder}/{}", f.name), ..f }),
+        );
         Ok(made.stats)
     };
     let main = make(Part::Main)?;

@@ -62,15 +62,22 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let documents = Documents::read(job, false)?;
     let weights = weights(ctx, job, &*encoder, &documents)?;
     let sources = match job.options().source_field {
-        Some(_) => read_strings(&job.directory(Stage::Documents).join("sources.arrow"))?.iter().map(str::to_owned).collect(),
+        Some(_) => read_strings(&job.directory(Stage::Documents).join("sources.arrow"))?
+            .iter()
+            .map(str::to_owned)
+            .collect(),
         None => Vec::new(),
     };
-    let world = World { ctx, job, encoder: &*encoder, documents: &documents, weights: &weights, sources };
+    let world =
+        World { ctx, job, encoder: &*encoder, documents: &documents, weights: &weights, sources };
     let mut files = Vec::new();
     let mut write = |part: Part, stats: &PlanStats| -> Result<Value> {
         let (name, report) = (name(part), world.report(part, stats)?);
         let text = format!("{report}\n");
-        files.push(FileRecord::new(name.clone(), write_file(&job.directory(Stage::Report).join(name), text.as_bytes())?));
+        files.push(FileRecord::new(
+            name.clone(),
+            write_file(&job.directory(Stage::Report).join(name), text.as_bytes())?,
+        ));
         Ok(report)
     };
     let report = write(Part::Main, &main)?;
@@ -91,7 +98,12 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 
 /// What words weigh, from a sample of the corpus.
 fn weights(ctx: &Ctx, job: &Job, encoder: &dyn Encoder, documents: &Documents) -> Result<Weights> {
-    let mut draws: Vec<(u64, u32)> = documents.keys.iter().zip(0..).map(|(&key, doc)| (draw(SEED, "report", Key(key), 0), doc)).collect();
+    let mut draws: Vec<(u64, u32)> = documents
+        .keys
+        .iter()
+        .zip(0..)
+        .map(|(&key, doc)| (draw(SEED, "report", Key(key), 0), doc))
+        .collect();
     draws.retain(|&(_, doc)| documents.lens[doc as usize] > 0);
     let documents = lowest(draws, CORPUS);
     let tokens = job.tokens()?;
@@ -101,8 +113,13 @@ fn weights(ctx: &Ctx, job: &Job, encoder: &dyn Encoder, documents: &Documents) -
         counter.count(&encoder.decode(&ids)?, &mut row);
         Ok(row)
     };
-    let rows: Vec<Vec<(u32, u32)>> =
-        ctx.pool.install(|| documents.par_iter().with_min_len(64).map_init(TermCounter::default, read).collect::<Result<_>>())?;
+    let rows: Vec<Vec<(u32, u32)>> = ctx.pool.install(|| {
+        documents
+            .par_iter()
+            .with_min_len(64)
+            .map_init(TermCounter::default, read)
+            .collect::<Result<_>>()
+    })?;
     let mut having = vec![0; FEATURES];
     rows.iter().flatten().for_each(|&(feature, _)| having[feature as usize] += 1);
     Ok(Weights::new(&having, rows.len() as u64))
@@ -135,17 +152,24 @@ impl World<'_> {
             self.ctx.cancel.check()?;
             self.measure(meter, &self.read(source, number)?)
         };
-        let measures: Vec<Measures> = self
-            .ctx
-            .pool
-            .install(|| numbers.par_iter().with_min_len(4).map_init(|| Meter::new(self.weights), measure).collect::<Result<_>>())?;
-        let browsed = BROWSED.min(BROWSED_CHARACTERS / (length as usize * 5)).clamp(2, BROWSED).min(numbers.len());
+        let measures: Vec<Measures> = self.ctx.pool.install(|| {
+            numbers
+                .par_iter()
+                .with_min_len(4)
+                .map_init(|| Meter::new(self.weights), measure)
+                .collect::<Result<_>>()
+        })?;
+        let browsed = BROWSED
+            .min(BROWSED_CHARACTERS / (length as usize * 5))
+            .clamp(2, BROWSED)
+            .min(numbers.len());
         let browse: Vec<Value> = numbers[..browsed]
             .iter()
             .map(|&n| self.browse(source, &self.read(source, n)?, BROWSED_CHARACTERS / browsed))
             .collect::<Result<_>>()?;
         let tokens = &stats.tokens;
-        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let share =
+            |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let mut given = job::lasting(options);
         if let Some(given) = given.as_object_mut() {
             // Where the documents lie says nothing of them.
@@ -210,7 +234,11 @@ impl World<'_> {
         for (i, (piece, own)) in planned.pieces.iter().zip(&sampled.own).enumerate() {
             let text = self.encoder.decode(&record.input_ids[own.clone()])?;
             let end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
-            let name = self.documents.sources.as_ref().and_then(|column| self.sources.get(column[piece.doc.index()] as usize));
+            let name = self
+                .documents
+                .sources
+                .as_ref()
+                .and_then(|column| self.sources.get(column[piece.doc.index()] as usize));
             pieces.push(json!({
                 "id": record.doc_ids[i], "reason": record.reasons[i], "source": name, "start": record.doc_starts[i], "len": record.doc_lens[i],
                 "offset": record.doc_offsets[i], "group": record.groups[i], "text": &text[..end], "textCut": end < text.len(),
@@ -223,7 +251,9 @@ impl World<'_> {
     }
 
     fn mix(&self, stats: &PlanStats) -> Value {
-        let column = |of: fn(&longweave_plan::SourceTokens) -> u64| stats.sources.iter().map(of).collect::<Vec<u64>>();
+        let column = |of: fn(&longweave_plan::SourceTokens) -> u64| {
+            stats.sources.iter().map(of).collect::<Vec<u64>>()
+        };
         let (pool, output) = (column(|s| s.pool), column(|s| s.in_sequences));
         json!({ "names": self.sources, "pool": pool, "output": output, "divergence": divergence(&pool, &output) })
     }
@@ -231,7 +261,10 @@ impl World<'_> {
 
 /// Numbers of the sequences that are looked at: those of the lowest draws, in order of their draws.
 fn sample(sequences: u64, number: u64) -> Vec<u64> {
-    lowest((0..sequences).map(|n| (draw(SEED, "report", Key(u128::from(n)), 1), n)).collect(), number as usize)
+    lowest(
+        (0..sequences).map(|n| (draw(SEED, "report", Key(u128::from(n)), 1), n)).collect(),
+        number as usize,
+    )
 }
 
 fn spread(spread: &Spread, sequences: u64) -> Value {
@@ -259,6 +292,7 @@ fn samples(measures: &[Measures]) -> Value {
         let values: Vec<Option<f64>> = measures.iter().map(measure).collect();
         json!({ "mean": mean(&values), "values": values })
     };
-    let distinct = [0, 1, 2, 3].map(|n| mean(&measures.iter().map(|m| Some(m.distinct[n])).collect::<Vec<_>>()));
+    let distinct = [0, 1, 2, 3]
+        .map(|n| mean(&measures.iter().map(|m| Some(m.distinct[n])).collect::<Vec<_>>()));
     json!({ "sequences": measures.len(), "similarity": of(|m| m.similarity), "nearDuplicates": of(|m| m.near_duplicates), "distinct": distinct })
 }

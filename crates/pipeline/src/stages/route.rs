@@ -47,7 +47,9 @@ pub(crate) fn scatters(record: &DoneRecord) -> Result<bool> {
 
 /// The parts of the output, in the order of their shards.
 fn parts(job: &Job) -> impl Iterator<Item = Part> {
-    [Part::Main, Part::HeldOut].into_iter().filter(|&part| part == Part::Main || job.options().holdout > 0.0)
+    [Part::Main, Part::HeldOut]
+        .into_iter()
+        .filter(|&part| part == Part::Main || job.options().holdout > 0.0)
 }
 
 pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
@@ -63,7 +65,11 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     if decided.packing == Packing::Auto {
         decided.packing = choose(&decided);
     }
-    let files = if decided.packing == Packing::Scatter { write(ctx, job, &plans, decided.pieces)? } else { Vec::new() };
+    let files = if decided.packing == Packing::Scatter {
+        write(ctx, job, &plans, decided.pieces)?
+    } else {
+        Vec::new()
+    };
     ctx.progress.advance(1);
     Ok(DoneRecord { files, counts: json!(decided) })
 }
@@ -72,14 +78,19 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 pub(crate) fn foreseen(job: &Job, store_bytes: u64, pieces: u64) -> bool {
     let packing = job.options().packing;
     let cache_bytes = page_cache(job.options().memory);
-    let chosen = if packing == Packing::Auto { choose(&RouteCounts { packing, store_bytes, cache_bytes, pieces }) } else { packing };
+    let chosen = if packing == Packing::Auto {
+        choose(&RouteCounts { packing, store_bytes, cache_bytes, pieces })
+    } else {
+        packing
+    };
     chosen == Packing::Scatter
 }
 
 /// What should be faster.
 fn choose(counts: &RouteCounts) -> Packing {
     let Some(cache) = counts.cache_bytes else { return Packing::Gather };
-    let missing = counts.store_bytes.saturating_sub(cache) as f64 / counts.store_bytes.max(1) as f64;
+    let missing =
+        counts.store_bytes.saturating_sub(cache) as f64 / counts.store_bytes.max(1) as f64;
     let seeks = counts.pieces as f64 * missing * SEEK;
     let passes = 2.0 * counts.store_bytes as f64 / STREAM;
     if seeks > passes { Packing::Scatter } else { Packing::Gather }
@@ -91,7 +102,8 @@ fn page_cache(memory: u64) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let available = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024;
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group = number("/sys/fs/cgroup/memory.max").map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
+    let group = number("/sys/fs/cgroup/memory.max")
+        .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
     Some(group.map_or(available, |group| group.min(available)).saturating_sub(memory))
 }
 
@@ -117,7 +129,10 @@ fn write(ctx: &Ctx, job: &Job, plans: &[PlanFile], pieces: u64) -> Result<Vec<Fi
                         let (_, own, _) = shape.parts(piece, len);
                         if own > 0 {
                             let (split, row) = rows.place(piece.doc);
-                            visit(split, [row, piece.start.saturating_sub(shape.lead).min(len), own]);
+                            visit(
+                                split,
+                                [row, piece.start.saturating_sub(shape.lead).min(len), own],
+                            );
                         }
                     }
                 }
@@ -136,8 +151,10 @@ fn write(ctx: &Ctx, job: &Job, plans: &[PlanFile], pieces: u64) -> Result<Vec<Fi
         )?;
     }
     starts.extend_from_slice(&sums);
-    let starts: Vec<u64> = (0..splits).flat_map(|split| starts.iter().skip(split).step_by(splits).copied()).collect();
-    let mut next: Vec<u64> = ends.iter().scan(0, |at, &n| Some(std::mem::replace(at, *at + n))).collect();
+    let starts: Vec<u64> =
+        (0..splits).flat_map(|split| starts.iter().skip(split).step_by(splits).copied()).collect();
+    let mut next: Vec<u64> =
+        ends.iter().scan(0, |at, &n| Some(std::mem::replace(at, *at + n))).collect();
     let mut dealt: Vec<[u32; 3]> = vec![[0; 3]; pieces as usize];
     each(
         &mut |split, run| {
@@ -169,7 +186,10 @@ pub(crate) fn runs_of(job: &Job, split: usize) -> Result<(Vec<RowRun>, Vec<u64>)
     let shards = starts.len() / ends.len() as u64;
     let mut own = Vec::new();
     starts.read_into(split as u64 * shards, shards as usize, &mut own)?;
-    let runs = flat.chunks_exact(3).map(|run| RowRun { row: run[0], start: run[1], len: run[2] }).collect();
+    let runs = flat
+        .chunks_exact(3)
+        .map(|run| RowRun { row: run[0], start: run[1], len: run[2] })
+        .collect();
     Ok((runs, own))
 }
 
@@ -186,9 +206,15 @@ impl Scattered {
             return Ok(None);
         }
         let (first, directory) = (&job.rows()?.first, job.directory(Stage::Scatter));
-        let splits = first[..first.len() - 1].iter().enumerate().map(|(split, &first)| (first, directory.join(format!("{split:05}"))));
+        let splits = first[..first.len() - 1]
+            .iter()
+            .enumerate()
+            .map(|(split, &first)| (first, directory.join(format!("{split:05}"))));
         let store = ScatteredTokens::new(splits.collect());
-        Ok(Some(Scattered { store, starts: read_array(&job.directory(Stage::Route).join("starts"))? }))
+        Ok(Some(Scattered {
+            store,
+            starts: read_array(&job.directory(Stage::Route).join("starts"))?,
+        }))
     }
 
     /// Opens the tokens of a split anew when they are next asked for.
@@ -199,7 +225,11 @@ impl Scattered {
     /// Where the tokens of an output shard stand, by its number among those of all parts.
     pub(crate) fn placement(&self, shard: usize) -> Placement<'_> {
         let shards = self.starts.len() / self.store.splits();
-        Placement { store: &self.store, shard, starts: self.starts.iter().skip(shard).step_by(shards).copied().collect() }
+        Placement {
+            store: &self.store,
+            shard,
+            starts: self.starts.iter().skip(shard).step_by(shards).copied().collect(),
+        }
     }
 }
 
@@ -209,7 +239,12 @@ mod tests {
 
     #[test]
     fn a_store_beyond_the_page_cache_is_scattered_unless_its_pieces_are_large() {
-        let counts = |store_bytes, cache_bytes, pieces| RouteCounts { packing: Packing::Auto, store_bytes, cache_bytes, pieces };
+        let counts = |store_bytes, cache_bytes, pieces| RouteCounts {
+            packing: Packing::Auto,
+            store_bytes,
+            cache_bytes,
+            pieces,
+        };
         for (given, expected) in [
             (counts(1 << 30, Some(2 << 30), 1_000_000), Packing::Gather),
             (counts(8 << 30, Some(2 << 30), 4_000_000), Packing::Scatter),

@@ -36,8 +36,11 @@ impl Rows {
     ///
     /// Errors: `TOO_MANY_ROWS`, `STAGE_NOT_READY`.
     pub(crate) fn of(job: &Job) -> Result<Rows> {
-        let counted =
-            job.all_done(Stage::Scan)?.iter().map(|record| counts::<ScanCounts>(record).map(|c| c.rows)).collect::<Result<Vec<_>>>()?;
+        let counted = job
+            .all_done(Stage::Scan)?
+            .iter()
+            .map(|record| counts::<ScanCounts>(record).map(|c| c.rows))
+            .collect::<Result<Vec<_>>>()?;
         Rows::from_counts(job.file.inventory.splits.iter().map(|s| s.file).zip(counted))
     }
 
@@ -85,13 +88,22 @@ mod tests {
     #[test]
     fn rows_are_numbered_over_the_corpus_and_in_each_file() {
         let rows = Rows::from_counts([(0, 3), (0, 0), (0, 2), (1, 4), (3, 1)].into_iter()).unwrap();
-        assert_eq!((rows.first, rows.first_in_file), (vec![0, 3, 3, 5, 9, 10], vec![0, 3, 3, 0, 0]));
+        assert_eq!(
+            (rows.first, rows.first_in_file),
+            (vec![0, 3, 3, 5, 9, 10], vec![0, 3, 3, 0, 0])
+        );
     }
 
     #[test]
     fn one_row_too_many_is_refused() {
         let most = u64::from(u32::MAX);
-        assert_eq!(Rows::from_counts([(0, most - 1), (1, 1)].into_iter()).unwrap().total(), u32::MAX);
-        assert_eq!(Rows::from_counts([(0, most), (1, 1)].into_iter()).err().unwrap().code(), Code::TooManyRows);
+        assert_eq!(
+            Rows::from_counts([(0, most - 1), (1, 1)].into_iter()).unwrap().total(),
+            u32::MAX
+        );
+        assert_eq!(
+            Rows::from_counts([(0, most), (1, 1)].into_iter()).err().unwrap().code(),
+            Code::TooManyRows
+        );
     }
 }

@@ -15,11 +15,14 @@ const RUN_BYTES: u64 = 24;
 
 pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     let (runs, shards) = runs_of(job, task as usize)?;
-    let _held = ctx.budget.reserve((runs.len() as u64 * RUN_BYTES).min(ctx.budget.limit() / 2), &ctx.cancel)?;
+    let _held = ctx
+        .budget
+        .reserve((runs.len() as u64 * RUN_BYTES).min(ctx.budget.limit() / 2), &ctx.cancel)?;
     let store = Names::of(&job.directory(Stage::Ingest), task).tokens;
     let prefix = job.directory(Stage::Scatter).join(format!("{task:05}"));
     let tokens = shards.last().copied().unwrap_or(0);
     let files = scatter_split(ctx, &store, runs.into_iter(), &shards, &prefix)?;
-    ctx.progress.advance(counts::<IngestCounts>(&job.all_done(Stage::Ingest)?[task as usize])?.tokens);
+    ctx.progress
+        .advance(counts::<IngestCounts>(&job.all_done(Stage::Ingest)?[task as usize])?.tokens);
     Ok(DoneRecord { files, counts: json!({ "tokens": tokens }) })
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_formats::{ManifestFile, OutputManifest, ShardFile, write_sums};
 use longweave_plan::{Part, PlanStats};
-use longweave_storage::{AtomicFile, DoneRecord, FileRecord, Sealed, checksum_file, checksum_with, write_file};
+use longweave_storage::{
+    AtomicFile, DoneRecord, FileRecord, Sealed, checksum_file, checksum_with, write_file,
+};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -30,14 +32,22 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     Ok(DoneRecord { files, counts: json!({}) })
 }
 
-fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats, uploads: Option<&Uploads>) -> Result<Vec<FileRecord>> {
+fn seal_part(
+    ctx: &Ctx,
+    job: &Job,
+    part: Part,
+    stats: &PlanStats,
+    uploads: Option<&Uploads>,
+) -> Result<Vec<FileRecord>> {
     let directory = output(job.out(), part);
     // All shards are done: what half-written files there are nobody will finish.
     job.sweep_stage(Stage::Pack);
     let prefix = if part == Part::Main { "" } else { "holdout/" };
     let (shards, sent) = (shard_files(job, part, prefix)?, sent_sums(job, part, prefix)?);
-    let mut sequences_of: BTreeMap<String, u64> = shards.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
-    let packed: BTreeMap<&str, &FileRecord> = shards.iter().map(|f| (f.record.name.as_str(), &f.record)).collect();
+    let mut sequences_of: BTreeMap<String, u64> =
+        shards.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
+    let packed: BTreeMap<&str, &FileRecord> =
+        shards.iter().map(|f| (f.record.name.as_str(), &f.record)).collect();
     let options = writer_options(job).expect("memory runs have no seal stage");
     for (name, bytes) in longweave_formats::index_files(&options, &shards) {
         write_file(&directory.join(&name), &bytes)?;
@@ -56,7 +66,12 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats, uploads: Optio
     let checksum = |&(name, &sequences): &(&String, &u64)| -> Result<ManifestFile> {
         if let (Some(sha256), Some(file)) = (sent.get(name), packed.get(name.as_str())) {
             ctx.progress.advance(file.bytes);
-            return Ok(ManifestFile { name: name.clone(), bytes: file.bytes, sha256: sha256.clone(), sequences });
+            return Ok(ManifestFile {
+                name: name.clone(),
+                bytes: file.bytes,
+                sha256: sha256.clone(),
+                sequences,
+            });
         }
         let path = directory.join(name);
         let (bytes, xxh3, sha256) = checksum_with(&path, |bytes| {
@@ -64,13 +79,17 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats, uploads: Optio
             ctx.cancel.check()
         })?;
         // What is sealed is what was packed, not what became of it meanwhile.
-        if packed.get(name.as_str()).is_some_and(|file| **file != FileRecord::new(file.name.as_str(), Sealed { bytes, xxh3 })) {
+        if packed.get(name.as_str()).is_some_and(|file| {
+            **file != FileRecord::new(file.name.as_str(), Sealed { bytes, xxh3 })
+        }) {
             return Err(corrupt(&path));
         }
         Ok(ManifestFile { name: name.clone(), bytes, sha256, sequences })
     };
-    let files: Vec<ManifestFile> = ctx.pool.install(|| named.par_iter().map(checksum).collect::<Result<_>>())?;
-    let mut sums: Vec<(String, String)> = files.iter().map(|f| (f.name.clone(), f.sha256.clone())).collect();
+    let files: Vec<ManifestFile> =
+        ctx.pool.install(|| named.par_iter().map(checksum).collect::<Result<_>>())?;
+    let mut sums: Vec<(String, String)> =
+        files.iter().map(|f| (f.name.clone(), f.sha256.clone())).collect();
     let manifest = OutputManifest {
         format: options.format,
         length: options.length,
@@ -79,22 +98,33 @@ fn seal_part(ctx: &Ctx, job: &Job, part: Part, stats: &PlanStats, uploads: Optio
         files,
         rest: rest(job, part, stats)?,
     };
-    let mut text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::new(Code::Internal, format!("longweave.json: {e}")))?;
+    let mut text = serde_json::to_string_pretty(&manifest)
+        .map_err(|e| Error::new(Code::Internal, format!("longweave.json: {e}")))?;
     text.push('\n');
     let sealed = write_file(&directory.join("longweave.json"), text.as_bytes())?;
     sums.push(("longweave.json".into(), checksum_file(&directory.join("longweave.json"))?.2));
     let sums = write_sums(&directory, &sums)?;
     if let Some(uploads) = uploads {
         // The manifest comes last: whoever finds it finds the whole output.
-        let small = sequences_of.keys().map(String::as_str).filter(|name| !packed.contains_key(name));
-        let names: Vec<String> = small.chain(["SHA256SUMS", "longweave.json"]).map(|name| format!("{prefix}{name}")).collect();
+        let small =
+            sequences_of.keys().map(String::as_str).filter(|name| !packed.contains_key(name));
+        let names: Vec<String> = small
+            .chain(["SHA256SUMS", "longweave.json"])
+            .map(|name| format!("{prefix}{name}"))
+            .collect();
         uploads.send(ctx, job.out(), &names)?;
     }
-    Ok(vec![FileRecord::new(format!("{prefix}longweave.json"), sealed), FileRecord::new(format!("{prefix}SHA256SUMS"), sums)])
+    Ok(vec![
+        FileRecord::new(format!("{prefix}longweave.json"), sealed),
+        FileRecord::new(format!("{prefix}SHA256SUMS"), sums),
+    ])
 }
 
 fn corrupt(path: &Path) -> Error {
-    let message = format!("{} is not what its done record says; delete it and run again, and its shard is packed again", path.display());
+    let message = format!(
+        "{} is not what its done record says; delete it and run again, and its shard is packed again",
+        path.display()
+    );
     Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
 }
 
@@ -104,13 +134,10 @@ fn shard_files(job: &Job, part: Part, prefix: &str) -> Result<Vec<ShardFile>> {
     for record in job.all_done(Stage::Pack)? {
         let PackCounts { part: of, files: contents, .. } = counts(record)?;
         if of == folder(part) {
-            files.extend(
-                record
-                    .files
-                    .iter()
-                    .zip(contents)
-                    .map(|(file, content)| ShardFile { record: FileRecord { name: own_name(file, prefix), ..file.clone() }, content }),
-            );
+            files.extend(record.files.iter().zip(contents).map(|(file, content)| ShardFile {
+                record: FileRecord { name: own_name(file, prefix), ..file.clone() },
+                content,
+            }));
         }
     }
     Ok(files)
@@ -122,7 +149,13 @@ fn sent_sums(job: &Job, part: Part, prefix: &str) -> Result<BTreeMap<String, Str
     if job.is_sent(Stage::Pack) {
         for record in job.all_done(Stage::Pack)? {
             if counts::<PackCounts>(record)?.part == folder(part) {
-                sums.extend(record.files.iter().zip(objects(record)?).map(|(file, object)| (own_name(file, prefix), object.sha256)));
+                sums.extend(
+                    record
+                        .files
+                        .iter()
+                        .zip(objects(record)?)
+                        .map(|(file, object)| (own_name(file, prefix), object.sha256)),
+                );
             }
         }
     }
@@ -180,7 +213,9 @@ fn write_rejects(job: &Job, path: &Path) -> Result<bool> {
 fn card(job: &Job, part: Part, stats: &PlanStats) -> String {
     let options = job.options();
     let files = match options.output.format {
-        crate::options::OutputFormat::Parquet => "configs:\n- config_name: default\n  data_files: \"*.parquet\"\n",
+        crate::options::OutputFormat::Parquet => {
+            "configs:\n- config_name: default\n  data_files: \"*.parquet\"\n"
+        }
         _ => "",
     };
     format!(

@@ -36,7 +36,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let Column { writer, none, .. } = column;
     let rows = writer.len() / dims.max(1) as u64;
     if rows != expected {
-        let message = format!("there are {rows} vectors for {expected} documents or chunks; delete the work directory and run again");
+        let message = format!(
+            "there are {rows} vectors for {expected} documents or chunks; delete the work directory and run again"
+        );
         return Err(Error::new(Code::FileCorrupt, message));
     }
     let sealed = writer.commit()?;
@@ -49,7 +51,11 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 /// Documents, or chunks of documents.
 pub(crate) fn units(job: &Job) -> Result<u64> {
     match job.options().chunk_chars() {
-        Some(_) => Ok(job.all_done(Stage::Embed)?.iter().filter_map(|record| record.counts["units"].as_u64()).sum()),
+        Some(_) => Ok(job
+            .all_done(Stage::Embed)?
+            .iter()
+            .filter_map(|record| record.counts["units"].as_u64())
+            .sum()),
         None => Ok(u64::from(job.rows()?.total())),
     }
 }
@@ -67,7 +73,8 @@ impl Column<'_> {
     }
 
     fn push(&mut self, rows: &[i16], dims: usize) -> Result<()> {
-        self.none += rows.chunks_exact(dims).filter(|row| row.iter().all(|&x| x == 0)).count() as u64;
+        self.none +=
+            rows.chunks_exact(dims).filter(|row| row.iter().all(|&x| x == 0)).count() as u64;
         self.writer.push(rows)?;
         self.progress.advance((rows.len() / dims) as u64);
         Ok(())
@@ -86,7 +93,9 @@ pub(crate) fn open(job: &Job) -> Result<Vectors> {
 
 fn project(ctx: &Ctx, job: &Job, column: &mut Column<'_>) -> Result<usize> {
     let options = &job.options().vectors;
-    let splits = (0..job.all_done(Stage::Embed)?.len() as u32).map(|task| Terms::open(job, task)).collect::<Result<Vec<_>>>()?;
+    let splits = (0..job.all_done(Stage::Embed)?.len() as u32)
+        .map(|task| Terms::open(job, task))
+        .collect::<Result<Vec<_>>>()?;
     let mut having = vec![0u32; splits.first().map_or(0, |s| s.having.len())];
     for split in &splits {
         having.iter_mut().zip(&split.having).for_each(|(all, own)| *all += own);
@@ -138,7 +147,8 @@ fn sampled(job: &Job, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec
         let own = counts.as_ref().map_or(1, |counts| counts[doc]);
         // A document without a token has no say, but keeps its place.
         if len > 0 {
-            draws.extend((0..own).map(|n| (draw(SEED, "sample", Key(key), u64::from(n)), unit + n)));
+            draws
+                .extend((0..own).map(|n| (draw(SEED, "sample", Key(key), u64::from(n)), unit + n)));
         }
         unit += own;
     }
@@ -148,7 +158,12 @@ fn sampled(job: &Job, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec
     let mut sample = Vec::new();
     for (number, split) in splits.iter().enumerate() {
         let end = first + split.units();
-        let own = chosen.iter().map(|&unit| unit as usize).filter(|unit| (first..end).contains(unit)).map(|unit| unit - first).collect();
+        let own = chosen
+            .iter()
+            .map(|&unit| unit as usize)
+            .filter(|unit| (first..end).contains(unit))
+            .map(|unit| unit - first)
+            .collect();
         sample.push((number, own));
         first = end;
     }
@@ -161,8 +176,9 @@ fn gather(job: &Job, column: &mut Column<'_>) -> Result<usize> {
         let own = record.counts["dimensions"].as_u64().unwrap_or(0) as usize;
         let vectors = model_vectors(job, task as u32)?;
         if own == 0 || (dims != 0 && own != dims) || vectors.len() % own != 0 {
-            let message =
-                format!("task {task} of stage embed made vectors of {own} numbers, others of {dims}; delete its folder and run again");
+            let message = format!(
+                "task {task} of stage embed made vectors of {own} numbers, others of {dims}; delete its folder and run again"
+            );
             return Err(Error::new(Code::FileCorrupt, message));
         }
         dims = own;
@@ -172,7 +188,9 @@ fn gather(job: &Job, column: &mut Column<'_>) -> Result<usize> {
 }
 
 fn read(ctx: &Ctx, job: &Job, column: &mut Column<'_>) -> Result<usize> {
-    let Some(file) = &job.options().vectors.file else { return Err(Error::new(Code::Internal, "`vectors.file` is not given")) };
+    let Some(file) = &job.options().vectors.file else {
+        return Err(Error::new(Code::Internal, "`vectors.file` is not given"));
+    };
     let path = job.resources.path(file);
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
         read_npy(ctx, job, path, column)
@@ -185,9 +203,16 @@ fn read_npy(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column<'_>) -> Res
     let mut file = Npy::open(&path)?;
     let (dims, expected) = (file.dims(), units(job)?);
     if file.rows() != expected {
-        let what = if job.options().chunk_chars().is_some() { "chunks of documents" } else { "rows, empty and rejected ones counted" };
-        let message =
-            format!("{} holds {} vectors, but the corpus has {expected} {what}; a vector for each is needed", path.display(), file.rows());
+        let what = if job.options().chunk_chars().is_some() {
+            "chunks of documents"
+        } else {
+            "rows, empty and rejected ones counted"
+        };
+        let message = format!(
+            "{} holds {} vectors, but the corpus has {expected} {what}; a vector for each is needed",
+            path.display(),
+            file.rows()
+        );
         return Err(Error::new(Code::VectorsInvalid, message)
             .with("file", path.display().to_string())
             .with("found", file.rows())
@@ -209,17 +234,28 @@ fn read_npy(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column<'_>) -> Res
 
 /// Vectors by id. All are held, 2 bytes a number, because the file's order need not be the corpus'.
 fn read_parquet(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column<'_>) -> Result<usize> {
-    let invalid =
-        |what: String| Error::new(Code::VectorsInvalid, format!("{}: {what}", path.display())).with("file", path.display().to_string());
+    let invalid = |what: String| {
+        Error::new(Code::VectorsInvalid, format!("{}: {what}", path.display()))
+            .with("file", path.display().to_string())
+    };
     if job.options().chunk_chars().is_some() {
-        return Err(invalid("vectors of chunks have no ids; give them as .npy, a row for each chunk in order".into()));
+        return Err(invalid(
+            "vectors of chunks have no ids; give them as .npy, a row for each chunk in order"
+                .into(),
+        ));
     }
     let documents = Documents::read(job, false)?;
-    let mut by_key: Vec<(u128, u32)> =
-        documents.keys.iter().copied().zip(0..).filter(|&(_, doc)| documents.lens[doc as usize] > 0).collect();
+    let mut by_key: Vec<(u128, u32)> = documents
+        .keys
+        .iter()
+        .copied()
+        .zip(0..)
+        .filter(|&(_, doc)| documents.lens[doc as usize] > 0)
+        .collect();
     ctx.pool.install(|| by_key.par_sort_unstable());
     let mut rows = VectorRows::open(&path)?;
-    let (mut vectors, mut place) = (Vectors::with_capacity(1, 0), vec![u32::MAX; documents.keys.len()]);
+    let (mut vectors, mut place) =
+        (Vectors::with_capacity(1, 0), vec![u32::MAX; documents.keys.len()]);
     let (mut dims, mut found) = (0, 0);
     while let Some((id, vector)) = rows.next()? {
         if dims == 0 {
@@ -227,7 +263,10 @@ fn read_parquet(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column<'_>) ->
             vectors = Vectors::with_capacity(dims, by_key.len());
         }
         if vector.len() != dims || dims == 0 {
-            return Err(invalid(format!("the vector of \"{id}\" has {} numbers, the first one {dims}", vector.len())));
+            return Err(invalid(format!(
+                "the vector of \"{id}\" has {} numbers, the first one {dims}",
+                vector.len()
+            )));
         }
         let Ok(at) = by_key.binary_search_by_key(&Key::of(id).0, |&(key, _)| key) else { continue };
         let doc = by_key[at].1 as usize;

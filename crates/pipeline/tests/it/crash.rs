@@ -36,7 +36,11 @@ fn corpus(documents: usize) -> String {
 fn place() -> Place {
     let place = Place::new();
     fs::write(place.path("corpus.jsonl"), corpus(60)).unwrap();
-    fs::write(place.path("corpus.jsonl.zst"), zstd::stream::encode_all(corpus(60).as_bytes(), 1).unwrap()).unwrap();
+    fs::write(
+        place.path("corpus.jsonl.zst"),
+        zstd::stream::encode_all(corpus(60).as_bytes(), 1).unwrap(),
+    )
+    .unwrap();
     place
 }
 
@@ -60,14 +64,22 @@ fn runs(place: &Place) -> Vec<(&'static str, Changes)> {
     ];
     let iclm = vec![
         skip.clone(),
-        ("/method", json!({ "name": "iclm", "pool": "all", "k": 5, "variant": "release", "fill": "next" })),
+        (
+            "/method",
+            json!({ "name": "iclm", "pool": "all", "k": 5, "variant": "release", "fill": "next" }),
+        ),
         // Small parts of a packed file: it is spooled.
         ("/corpus", json!([place.path("corpus.jsonl.zst").to_str().unwrap()])),
         ("/splitBytes", json!(1000)),
         ("/output/format", json!("parquet")),
     ];
-    let nextlong =
-        vec![skip, ("/method", json!({ "name": "nextlong", "pool": "all", "k": 5, "chunkChars": 30, "reuse": "run", "fill": "next" }))];
+    let nextlong = vec![
+        skip,
+        (
+            "/method",
+            json!({ "name": "nextlong", "pool": "all", "k": 5, "chunkChars": 30, "reuse": "run", "fill": "next" }),
+        ),
+    ];
     vec![("quest", quest), ("iclm", iclm), ("nextlong", nextlong)]
 }
 
@@ -103,8 +115,14 @@ fn attempts(directory: &Path) -> usize {
 /// A second process that does what [`child`] does.
 fn process(role: &str, options: &Value, failpoint: &str, log: Option<&Path>) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "crash::child", "--ignored", "--nocapture"]).env("CRASH_ROLE", role).env("CRASH_OPTIONS", options.to_string());
-    command.env_remove("LONGWEAVE_FAILPOINT").env_remove("LONGWEAVE_FAILPOINT_LOG").stdin(Stdio::null());
+    command
+        .args(["--exact", "crash::child", "--ignored", "--nocapture"])
+        .env("CRASH_ROLE", role)
+        .env("CRASH_OPTIONS", options.to_string());
+    command
+        .env_remove("LONGWEAVE_FAILPOINT")
+        .env_remove("LONGWEAVE_FAILPOINT_LOG")
+        .stdin(Stdio::null());
     // An error that a child ends with is expected: finding names for its backtrace takes longer than the run.
     command.env("RUST_BACKTRACE", "0");
     if !failpoint.is_empty() {
@@ -119,15 +137,26 @@ fn process(role: &str, options: &Value, failpoint: &str, log: Option<&Path>) -> 
 #[test]
 #[ignore = "is run by the other tests as a second process"]
 fn child() {
-    let (Ok(role), Ok(options)) = (std::env::var("CRASH_ROLE"), std::env::var("CRASH_OPTIONS")) else { return };
+    let (Ok(role), Ok(options)) = (std::env::var("CRASH_ROLE"), std::env::var("CRASH_OPTIONS"))
+    else {
+        return;
+    };
     let options = RunOptions::parse(&options).unwrap();
     let out = PathBuf::from(options.output.directory.clone().unwrap());
     let result = match role.split_once(' ') {
-        Some((stage, task)) => commands::run_stage(&out, stage, task, &json!({ "threads": 1, "memory": 64 << 20 }).to_string()).map(drop),
+        Some((stage, task)) => commands::run_stage(
+            &out,
+            stage,
+            task,
+            &json!({ "threads": 1, "memory": 64 << 20 }).to_string(),
+        )
+        .map(drop),
         None => {
             // One thread: the places are met in the same order every time.
             let ctx = Ctx::new(1, 64 << 20).unwrap();
-            Job::prepare(&ctx, options, &out).and_then(|(job, _lock)| driver::run(&ctx, &job, &Arc::new(Events::default()), Stage::Seal))
+            Job::prepare(&ctx, options, &out).and_then(|(job, _lock)| {
+                driver::run(&ctx, &job, &Arc::new(Events::default()), Stage::Seal)
+            })
         }
     };
     if let Err(error) = result {
@@ -196,12 +225,18 @@ impl Watched {
     /// Every place; of the reads of a file in a stage, of which there can be thousands, the first.
     fn all(&self) -> Vec<Hit> {
         let mut read = BTreeSet::new();
-        self.hits.iter().filter(|hit| hit.name != "read" || read.insert((&hit.stage, &hit.file))).cloned().collect()
+        self.hits
+            .iter()
+            .filter(|hit| hit.name != "read" || read.insert((&hit.stage, &hit.file)))
+            .cloned()
+            .collect()
     }
 
     /// Runs with a failure at a place.
     fn disturbed(&self, out: &str, hit: &Hit, action: &str) -> Output {
-        process("run", &self.options(out), &format!("{}={action}@{}", hit.name, hit.nth), None).output().unwrap()
+        process("run", &self.options(out), &format!("{}={action}@{}", hit.name, hit.nth), None)
+            .output()
+            .unwrap()
     }
 
     /// Goes on undisturbed and compares what comes out; nothing half written is left.
@@ -245,7 +280,11 @@ impl Watched {
         if expected.is_empty() {
             assert!(output(&self.place.path(&out)) == self.expected, "{what}: other bytes");
         } else {
-            assert_eq!(attempts(&self.place.path(&out)), 0, "{what}: a process that lives on leaves nothing half written");
+            assert_eq!(
+                attempts(&self.place.path(&out)),
+                0,
+                "{what}: a process that lives on leaves nothing half written"
+            );
         }
         self.goes_on(&out, &what);
     }
@@ -281,7 +320,10 @@ fn a_run_that_dies_at_any_kind_of_place_in_any_stage_goes_on() {
     for (seed, name) in ["quest", "iclm"].into_iter().enumerate() {
         let run = Watched::new(name);
         let names: BTreeSet<&str> = run.hits.iter().map(|hit| hit.name.as_str()).collect();
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["create", "done", "read", "rename", "renamed", "sync", "task", "write"]);
+        assert_eq!(
+            names.into_iter().collect::<Vec<_>>(),
+            ["create", "done", "read", "rename", "renamed", "sync", "task", "write"]
+        );
         let hits = run.one_of_each(seed);
         assert!(hits.len() > 60 && run.hits.len() > 400, "{} of {}", hits.len(), run.hits.len());
         let left = run.dies_at(&hits);
@@ -305,7 +347,10 @@ fn a_run_that_dies_at_any_place_at_all_goes_on() {
         let run = Watched::new(name);
         let hits = run.all();
         let left = run.dies_at(&hits);
-        tell(&format!("{name}: died at {} places, {left} times with an attempt left behind", hits.len()));
+        tell(&format!(
+            "{name}: died at {} places, {left} times with an attempt left behind",
+            hits.len()
+        ));
     }
 }
 
@@ -356,7 +401,9 @@ impl Finished {
         let place = place();
         let (_, changes) = runs(&place).into_iter().find(|run| run.0 == name).unwrap();
         let work = ("/work", json!(place.path("work").to_str().unwrap()));
-        let job = place.run_in("whole", &changes.iter().cloned().chain([work]).collect::<Vec<_>>()).unwrap();
+        let job = place
+            .run_in("whole", &changes.iter().cloned().chain([work]).collect::<Vec<_>>())
+            .unwrap();
         let expected = output(job.out());
         Finished { place, changes, expected, job }
     }
@@ -367,8 +414,12 @@ impl Finished {
         for stage in self.job.stages().filter(|&s| s < Stage::Pack) {
             let mut found = BTreeMap::new();
             files(&self.job.directory(stage), "", &mut found);
-            results
-                .extend(found.into_iter().filter(|(name, bytes)| !name.starts_with("lease/") && !bytes.is_empty()).map(|f| (stage, f.0)));
+            results.extend(
+                found
+                    .into_iter()
+                    .filter(|(name, bytes)| !name.starts_with("lease/") && !bytes.is_empty())
+                    .map(|f| (stage, f.0)),
+            );
         }
         results
     }
@@ -426,13 +477,19 @@ impl Finished {
         let _ = fs::remove_dir_all(&out);
         let more = [("/work", self.place.path("copy")), ("/output/directory", out.clone())];
         let more = more.map(|(pointer, path)| (pointer, json!(path.to_str().unwrap())));
-        let options = self.place.options(&self.changes.iter().cloned().chain(more).collect::<Vec<_>>());
+        let options =
+            self.place.options(&self.changes.iter().cloned().chain(more).collect::<Vec<_>>());
         let (job, _lock) = Job::prepare(ctx(2), options, &out).unwrap();
         let events = Arc::new(Events::default());
         driver::run(ctx(2), &job, &events, Stage::Seal).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!(output(&out) == self.expected, "{what}: other bytes");
         events.end();
-        let again = self.records(last).into_iter().filter(|(task, time)| before[task] != *time).map(|(task, _)| task).collect();
+        let again = self
+            .records(last)
+            .into_iter()
+            .filter(|(task, time)| before[task] != *time)
+            .map(|(task, _)| task)
+            .collect();
         Mended { again, warnings: warnings(&events) }
     }
 }
@@ -452,7 +509,11 @@ fn warnings(events: &Events) -> Vec<String> {
 
 /// A file's kind: its stage and its name without the task's number.
 fn kind(stage: Stage, name: &str) -> String {
-    let name = name.split('/').map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join("/");
+    let name = name
+        .split('/')
+        .map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit()))
+        .collect::<Vec<_>>()
+        .join("/");
     format!("{} {name}", stage.name())
 }
 
@@ -463,8 +524,11 @@ const UNREAD: [&str; 1] = ["predict .segments"];
 fn damage_all(name: &str, times: usize) -> (BTreeMap<String, usize>, usize) {
     let run = Finished::new(name);
     let mut kinds: BTreeMap<String, Vec<(Stage, String)>> = BTreeMap::new();
-    run.results().into_iter().for_each(|(stage, name)| kinds.entry(kind(stage, &name)).or_default().push((stage, name)));
-    let (mut found, mut flips, mut random) = (BTreeMap::<String, usize>::new(), 0, Random(0x5eed + name.len() as u64));
+    run.results()
+        .into_iter()
+        .for_each(|(stage, name)| kinds.entry(kind(stage, &name)).or_default().push((stage, name)));
+    let (mut found, mut flips, mut random) =
+        (BTreeMap::<String, usize>::new(), 0, Random(0x5eed + name.len() as u64));
     for (kind, of) in &kinds {
         for _ in 0..times {
             let (stage, name) = &of[random.below(of.len())];
@@ -477,17 +541,27 @@ fn damage_all(name: &str, times: usize) -> (BTreeMap<String, usize>, usize) {
             let what = format!("byte {at} of {} {name}", stage.name());
             let mended = run.mended(*stage, &what);
             flips += 1;
-            let number = |name: &str| name.split('/').next_back().and_then(|n| n.get(..5)).and_then(|n| n.parse::<u32>().ok());
-            let task = number(name).filter(|_| run.job.tasks(*stage).unwrap() != Some(1)).unwrap_or(0);
+            let number = |name: &str| {
+                name.split('/')
+                    .next_back()
+                    .and_then(|n| n.get(..5))
+                    .and_then(|n| n.parse::<u32>().ok())
+            };
+            let task =
+                number(name).filter(|_| run.job.tasks(*stage).unwrap() != Some(1)).unwrap_or(0);
             // Of scattered tokens and their sums it is the tokens that are said not to fit, unless the sums cannot be read at all.
-            let named = [name.clone(), if *stage == Stage::Scatter { name.replace(".sums", ".ids") } else { name.clone() }];
+            let named = [
+                name.clone(),
+                if *stage == Stage::Scatter { name.replace(".sums", ".ids") } else { name.clone() },
+            ];
             *found.entry(kind.clone()).or_default() += usize::from(!mended.again.is_empty());
             if mended.again.is_empty() {
                 continue;
             }
             assert_eq!(mended.again, [(*stage, task)], "{what}: that task alone is done again");
             assert!(
-                mended.warnings.iter().any(|w| named.iter().any(|name| w.contains(name.as_str())) && w.contains("is done again")),
+                mended.warnings.iter().any(|w| named.iter().any(|name| w.contains(name.as_str()))
+                    && w.contains("is done again")),
                 "{what}: {:?}",
                 mended.warnings
             );
@@ -520,7 +594,10 @@ fn thousands_of_changed_bytes_are_found() {
     for name in NAMES {
         let (of, flips) = damage_all(name, 60);
         tell(&format!("{name}: {flips} bytes changed, {} times found", of.values().sum::<usize>()));
-        assert!(of.values().all(|&times| times == 0 || times == 60), "a file that is read is read whole: {of:?}");
+        assert!(
+            of.values().all(|&times| times == 0 || times == 60),
+            "a file that is read is read whole: {of:?}"
+        );
         of.into_iter().for_each(|(kind, times)| *found.entry(kind).or_insert(0) += times);
     }
     assert_eq!(unread(&found), UNREAD);
@@ -535,7 +612,12 @@ fn damage_that_is_met_while_damage_is_mended_is_mended_too() {
     run.damage(Stage::Scan, "done/00002.json", 40);
     let mended = run.mended(Stage::Documents, "three stages");
     assert_eq!(mended.again, [(Stage::Scan, 2), (Stage::Ingest, 1), (Stage::Documents, 0)]);
-    assert_eq!(mended.warnings.iter().filter(|w| w.contains("is done again")).count(), 3, "{:?}", mended.warnings);
+    assert_eq!(
+        mended.warnings.iter().filter(|w| w.contains("is done again")).count(),
+        3,
+        "{:?}",
+        mended.warnings
+    );
 }
 
 #[test]
@@ -606,13 +688,20 @@ fn sequences_in_memory_are_made_of_what_is_mended() {
     let job = place.run_in("whole", &[skip.clone(), work.clone()]).unwrap();
     let pieces = job.directory(Stage::Plan).join("main/00000.pieces");
     let good = fs::read(&pieces).unwrap();
-    let memory = place.json(&[skip, work, ("/output/format", json!("memory")), ("/output/directory", Value::Null)]);
+    let memory = place.json(&[
+        skip,
+        work,
+        ("/output/format", json!("memory")),
+        ("/output/directory", Value::Null),
+    ]);
     let read = || {
         let session = Session::start(&memory.to_string(), Mode::Run).unwrap();
         let mut ids: Vec<u32> = vec![];
         loop {
             let (send, receive) = mpsc::channel();
-            session.next(move |batch| send.send(batch.map(|b| b.map(|b| b.input_ids)).map_err(|e| e.to_string())).unwrap());
+            session.next(move |batch| {
+                send.send(batch.map(|b| b.map(|b| b.input_ids)).map_err(|e| e.to_string())).unwrap()
+            });
             match receive.recv_timeout(Duration::from_secs(60)).unwrap().unwrap() {
                 Some(more) => ids.extend(more),
                 None => return ids,
@@ -630,7 +719,8 @@ fn sequences_in_memory_are_made_of_what_is_mended() {
 /// Waits until a process has written a line that begins with `name` into its log.
 fn reaches(log: &Path, name: &str) {
     let start = Instant::now();
-    while !fs::read_to_string(log).is_ok_and(|text| text.lines().any(|line| line.starts_with(name))) {
+    while !fs::read_to_string(log).is_ok_and(|text| text.lines().any(|line| line.starts_with(name)))
+    {
         assert!(start.elapsed() < Duration::from_secs(60), "no {name}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -664,7 +754,10 @@ fn processes_share_a_stage_wait_for_the_task_of_another_and_take_over_from_one_t
     assert!(ok, "what a killed process held is free: {text}");
     // Twice the same task at once, in every stage that is left.
     for stage in job.stages() {
-        let both = [start(&format!("{} all", stage.name()), "", "a"), start(&format!("{} all", stage.name()), "", "b")];
+        let both = [
+            start(&format!("{} all", stage.name()), "", "a"),
+            start(&format!("{} all", stage.name()), "", "b"),
+        ];
         for (ok, text) in both.map(ended) {
             assert!(ok, "{}: {text}", stage.name());
         }
@@ -676,12 +769,20 @@ fn processes_share_a_stage_wait_for_the_task_of_another_and_take_over_from_one_t
 fn a_second_driver_of_a_run_is_told_who_has_it() {
     let run = Watched::new("nextlong");
     let log = run.place.path("driver");
-    let mut first =
-        process("run", &run.options("out"), "done=hang@2", Some(&log)).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut first = process("run", &run.options("out"), "done=hang@2", Some(&log))
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     reaches(&log, "done");
     let refused = process("run", &run.options("out"), "", None).output().unwrap();
     let text = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && text.contains("CODE RUN_LOCKED") && text.contains(&format!("process {}", first.id())), "{text}");
+    assert!(
+        !refused.status.success()
+            && text.contains("CODE RUN_LOCKED")
+            && text.contains(&format!("process {}", first.id())),
+        "{text}"
+    );
     first.kill().unwrap();
     first.wait().unwrap();
     run.goes_on("out", "killed");

@@ -7,15 +7,49 @@ use serde_json::{Value, json};
 
 use crate::{Place, corpus};
 
-const FROM_PLAN: &[Stage] = &[Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
+const FROM_PLAN: &[Stage] =
+    &[Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
 const OUTPUT: &[Stage] = &[Stage::Pack, Stage::Seal];
-const FROM_INDEX: &[Stage] = &[Stage::Index, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
-const FROM_EXTRACT: &[Stage] =
-    &[Stage::Extract, Stage::Index, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
-const FROM_PREDICT: &[Stage] =
-    &[Stage::Predict, Stage::Extract, Stage::Index, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
-const FROM_DOCUMENTS: &[Stage] =
-    &[Stage::Documents, Stage::Index, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
+const FROM_INDEX: &[Stage] = &[
+    Stage::Index,
+    Stage::Plan,
+    Stage::Report,
+    Stage::Route,
+    Stage::Scatter,
+    Stage::Pack,
+    Stage::Seal,
+];
+const FROM_EXTRACT: &[Stage] = &[
+    Stage::Extract,
+    Stage::Index,
+    Stage::Plan,
+    Stage::Report,
+    Stage::Route,
+    Stage::Scatter,
+    Stage::Pack,
+    Stage::Seal,
+];
+const FROM_PREDICT: &[Stage] = &[
+    Stage::Predict,
+    Stage::Extract,
+    Stage::Index,
+    Stage::Plan,
+    Stage::Report,
+    Stage::Route,
+    Stage::Scatter,
+    Stage::Pack,
+    Stage::Seal,
+];
+const FROM_DOCUMENTS: &[Stage] = &[
+    Stage::Documents,
+    Stage::Index,
+    Stage::Plan,
+    Stage::Report,
+    Stage::Route,
+    Stage::Scatter,
+    Stage::Pack,
+    Stage::Seal,
+];
 
 /// The digests of the run's stages.
 fn digests(job: &Job) -> BTreeMap<Stage, String> {
@@ -32,7 +66,11 @@ fn changed(a: &BTreeMap<Stage, String>, b: &BTreeMap<Stage, String>) -> Vec<Stag
 fn each_option_touches_the_stages_that_it_decides_and_no_other() {
     let place = Place::with_documents(40);
     let other = place.path("other.json");
-    std::fs::write(&other, crate::tokenizer().replacen("\"version\": \"1.0\"", "\"version\":  \"1.0\"", 1)).unwrap();
+    std::fs::write(
+        &other,
+        crate::tokenizer().replacen("\"version\": \"1.0\"", "\"version\":  \"1.0\"", 1),
+    )
+    .unwrap();
     std::fs::write(place.path("stop.txt"), "the\n").unwrap();
     let path = |name: &str| json!(place.path(name).to_str().unwrap());
     let base_run = place.prepare_in("base", &[]).unwrap();
@@ -98,14 +136,20 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/output/mdsIndices", json!("document"), OUTPUT),
     ];
     let base = digests(&base_run);
-    assert_eq!(digests(&place.prepare_in("again", &[]).unwrap()), base, "the output directory decides nothing");
+    assert_eq!(
+        digests(&place.prepare_in("again", &[]).unwrap()),
+        base,
+        "the output directory decides nothing"
+    );
     for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
         let job = place.prepare_in(&format!("out{i}"), &[(pointer, value.clone())]).unwrap();
         assert_eq!(changed(&digests(&job), &base), expected, "{pointer}: {value}");
     }
     let mds = ("/output/format", json!("mds"));
     let plain = digests(&place.prepare_in("mds", std::slice::from_ref(&mds)).unwrap());
-    let files = digests(&place.prepare_in("mds-files", &[mds, ("/output/mdsShardBytes", json!(1000))]).unwrap());
+    let files = digests(
+        &place.prepare_in("mds-files", &[mds, ("/output/mdsShardBytes", json!(1000))]).unwrap(),
+    );
     assert_eq!(changed(&files, &plain), OUTPUT);
     std::fs::write(place.path("corpus.jsonl"), corpus(41)).unwrap();
     let longer = digests(&place.prepare_in("longer", &[]).unwrap());
@@ -117,26 +161,53 @@ fn options_that_nothing_reads_change_nothing() {
     let place = Place::with_documents(10);
     let extractive = ("/queries/predictor", json!("extractive"));
     let base = digests(&place.prepare_in("base", std::slice::from_ref(&extractive)).unwrap());
-    let other = digests(&place.prepare_in("other", &[extractive, ("/queryField", Value::Null)]).unwrap());
+    let other =
+        digests(&place.prepare_in("other", &[extractive, ("/queryField", Value::Null)]).unwrap());
     assert_eq!(other, base, "the field of queries is not read by the extractive predictor");
     for predictor in ["extractive", "precomputed"] {
-        let base = digests(&place.prepare_in(&format!("{predictor}-base"), &[("/queries/predictor", json!(predictor))]).unwrap());
-        let more = [("/queries/predictor", json!(predictor)), ("/queries/topK", json!(3)), ("/queries/batchTokens", json!(99))];
-        assert_eq!(digests(&place.prepare_in(&format!("{predictor}-other"), &more).unwrap()), base, "options of a model");
+        let base = digests(
+            &place
+                .prepare_in(
+                    &format!("{predictor}-base"),
+                    &[("/queries/predictor", json!(predictor))],
+                )
+                .unwrap(),
+        );
+        let more = [
+            ("/queries/predictor", json!(predictor)),
+            ("/queries/topK", json!(3)),
+            ("/queries/batchTokens", json!(99)),
+        ];
+        assert_eq!(
+            digests(&place.prepare_in(&format!("{predictor}-other"), &more).unwrap()),
+            base,
+            "options of a model"
+        );
     }
     let random = ("/keywords/representative", json!("random"));
     let base = place.prepare_in("random", std::slice::from_ref(&random)).unwrap();
     let other = place.prepare_in("seeded", &[random, ("/seed", json!(1))]).unwrap();
-    assert_ne!(base.digest(Stage::Index), other.digest(Stage::Index), "a random choice depends on the seed");
+    assert_ne!(
+        base.digest(Stage::Index),
+        other.digest(Stage::Index),
+        "a random choice depends on the seed"
+    );
 }
 
 #[test]
 fn what_a_model_writes_depends_on_the_model_and_how_it_is_asked_and_not_on_the_device() {
     let place = Place::with_documents(10);
-    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
+    let fixtures =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
     let model = |name: &str| ("/queries/model", json!(fixtures.join(name).to_str().unwrap()));
-    let base = [("/queries/predictor", json!("onnx")), model("t5-v1_0/longweave"), ("/queries/decoding", json!("sample"))];
-    let prepared = |name: &str, more: &[(&str, Value)]| digests(&place.prepare_in(name, &[&base[..], more].concat()).unwrap());
+    let base = [
+        ("/queries/predictor", json!("onnx")),
+        model("t5-v1_0/longweave"),
+        ("/queries/decoding", json!("sample")),
+    ];
+    let prepared = |name: &str, more: &[(&str, Value)]| {
+        digests(&place.prepare_in(name, &[&base[..], more].concat()).unwrap())
+    };
     let reference = prepared("base", &[]);
     let cases: Vec<(&str, Value, &[Stage])> = vec![
         ("/queries/device", json!("cuda:1"), &[]),
@@ -164,24 +235,57 @@ fn what_a_model_writes_depends_on_the_model_and_how_it_is_asked_and_not_on_the_d
     }
     let greedy = ("/queries/decoding", json!("greedy"));
     let seeded = prepared("greedy-seeded", &[greedy.clone(), ("/seed", json!(1))]);
-    assert_eq!(seeded[&Stage::Predict], prepared("greedy", &[greedy])[&Stage::Predict], "greedy decoding draws nothing");
+    assert_eq!(
+        seeded[&Stage::Predict],
+        prepared("greedy", &[greedy])[&Stage::Predict],
+        "greedy decoding draws nothing"
+    );
 }
 
 type Change = (&'static str, Value);
 type Case = (&'static str, Value, &'static [Stage]);
 
-const FROM_NEIGHBOURS: &[Stage] = &[Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
-const FROM_VECTORS: &[Stage] =
-    &[Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
-const FROM_EMBED: &[Stage] =
-    &[Stage::Embed, Stage::Vectors, Stage::Neighbours, Stage::Plan, Stage::Report, Stage::Route, Stage::Scatter, Stage::Pack, Stage::Seal];
+const FROM_NEIGHBOURS: &[Stage] = &[
+    Stage::Neighbours,
+    Stage::Plan,
+    Stage::Report,
+    Stage::Route,
+    Stage::Scatter,
+    Stage::Pack,
+    Stage::Seal,
+];
+const FROM_VECTORS: &[Stage] = &[
+    Stage::Vectors,
+    Stage::Neighbours,
+    Stage::Plan,
+    Stage::Report,
+    Stage::Route,
+    Stage::Scatter,
+    Stage::Pack,
+    Stage::Seal,
+];
+const FROM_EMBED: &[Stage] = &[
+    Stage::Embed,
+    Stage::Vectors,
+    Stage::Neighbours,
+    Stage::Plan,
+    Stage::Report,
+    Stage::Route,
+    Stage::Scatter,
+    Stage::Pack,
+    Stage::Seal,
+];
 
 #[test]
 fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_device() {
     let place = Place::with_documents(30);
     let knn = ("/method", json!({ "name": "knn", "pool": "all", "k": 5, "fill": "next" }));
-    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
-    let onnx = [("/vectors/source", json!("onnx")), ("/vectors/model", json!(fixtures.join("bert").to_str().unwrap()))];
+    let fixtures =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
+    let onnx = [
+        ("/vectors/source", json!("onnx")),
+        ("/vectors/model", json!(fixtures.join("bert").to_str().unwrap())),
+    ];
     let plan = FROM_PLAN;
     let all_cases: [(&[Change], Vec<Case>); 2] = [
         (
@@ -218,8 +322,13 @@ fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_de
         ),
     ];
     for (set, (more, cases)) in all_cases.into_iter().enumerate() {
-        let with =
-            |name: &str, change: &[Change]| digests(&place.prepare_in(name, &[std::slice::from_ref(&knn), more, change].concat()).unwrap());
+        let with = |name: &str, change: &[Change]| {
+            digests(
+                &place
+                    .prepare_in(name, &[std::slice::from_ref(&knn), more, change].concat())
+                    .unwrap(),
+            )
+        };
         let base = with(&format!("base{set}"), &[]);
         assert!(base.contains_key(&Stage::Embed) && !base.contains_key(&Stage::Index));
         for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use arrow_array::builder::{Float32Builder, ListBuilder, StringBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use longweave_formats::{Compression, Format, MdsIndices, Provenance, SequenceRecord, WriterOptions, open_writer};
+use longweave_formats::{
+    Compression, Format, MdsIndices, Provenance, SequenceRecord, WriterOptions, open_writer,
+};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::json;
@@ -87,11 +89,20 @@ fn corpora(seeds: &mut Vec<Seed>) {
         "{\"id\":7,\"text\":\"three\",\"q\":null,\"source\":null,\"more\":{\"text\":[1.5e300,true,{}]}}\r\n \t\n",
         "{\"text\":\" \",\"id\":-1}\n{\"text\":4}\nnonsense\n{\"text\":\"last\",\"id\":\"b\",\"q\":\"x\"}"
     );
-    for (packing, bytes) in
-        [lines.into(), gzip(lines.as_bytes()), zstd::stream::encode_all(lines.as_bytes(), 3).unwrap()].iter().enumerate()
+    for (packing, bytes) in [
+        lines.into(),
+        gzip(lines.as_bytes()),
+        zstd::stream::encode_all(lines.as_bytes(), 3).unwrap(),
+    ]
+    .iter()
+    .enumerate()
     {
         let bytes: &Vec<u8> = bytes;
-        seeds.push(("jsonl", format!("valid-{packing}"), [&[packing as u8, 3, 7], &bytes[..]].concat()));
+        seeds.push((
+            "jsonl",
+            format!("valid-{packing}"),
+            [&[packing as u8, 3, 7], &bytes[..]].concat(),
+        ));
     }
     let mut queries = ListBuilder::new(StringBuilder::new());
     queries.append_value([Some("who"), None]);
@@ -104,30 +115,54 @@ fn corpora(seeds: &mut Vec<Seed>) {
         ("q", Arc::new(queries.finish())),
         ("source", Arc::new(StringArray::from(vec![Some("s"); 4]))),
     ];
-    let plain: Vec<(&str, ArrayRef)> =
-        vec![("text", Arc::new(StringArray::from(vec!["one", "one", "two"]))), ("id", Arc::new(Int64Array::from(vec![1, 2, 3])))];
+    let plain: Vec<(&str, ArrayRef)> = vec![
+        ("text", Arc::new(StringArray::from(vec!["one", "one", "two"]))),
+        ("id", Arc::new(Int64Array::from(vec![1, 2, 3]))),
+    ];
     use parquet::basic::{Compression, GzipLevel, ZstdLevel};
-    let (gzip, zstd) = (Compression::GZIP(GzipLevel::default()), Compression::ZSTD(ZstdLevel::default()));
-    for (i, (columns, fields, packing)) in
-        [(columns.clone(), 7, Compression::UNCOMPRESSED), (columns, 7, zstd), (plain.clone(), 1, gzip), (plain, 1, Compression::SNAPPY)]
-            .into_iter()
-            .enumerate()
+    let (gzip, zstd) =
+        (Compression::GZIP(GzipLevel::default()), Compression::ZSTD(ZstdLevel::default()));
+    for (i, (columns, fields, packing)) in [
+        (columns.clone(), 7, Compression::UNCOMPRESSED),
+        (columns, 7, zstd),
+        (plain.clone(), 1, gzip),
+        (plain, 1, Compression::SNAPPY),
+    ]
+    .into_iter()
+    .enumerate()
     {
-        seeds.push(("parquet_rows", format!("valid-{i}"), [vec![fields], table(columns, packing)].concat()));
+        seeds.push((
+            "parquet_rows",
+            format!("valid-{i}"),
+            [vec![fields], table(columns, packing)].concat(),
+        ));
     }
     let mut vectors = ListBuilder::new(Float32Builder::new());
     vectors.append_value([Some(0.5), Some(1.0)]);
     vectors.append_value([Some(0.0), Some(-1.0)]);
-    let columns: Vec<(&str, ArrayRef)> = vec![("id", Arc::new(StringArray::from(vec!["a", "b"]))), ("vector", Arc::new(vectors.finish()))];
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(StringArray::from(vec!["a", "b"]))),
+        ("vector", Arc::new(vectors.finish())),
+    ];
     seeds.push(("vector_rows", "valid".into(), table(columns, Compression::UNCOMPRESSED)));
-    let header = format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }");
+    let header =
+        format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }");
     let numbers: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
-    seeds.push(("npy", "valid".into(), [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes(), &numbers].concat()));
+    seeds.push((
+        "npy",
+        "valid".into(),
+        [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes(), &numbers].concat(),
+    ));
 }
 
 fn table(columns: Vec<(&str, ArrayRef)>, packing: parquet::basic::Compression) -> Vec<u8> {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
-    let properties = WriterProperties::builder().set_compression(packing).set_max_row_group_row_count(Some(2)).build();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+            .unwrap();
+    let properties = WriterProperties::builder()
+        .set_compression(packing)
+        .set_max_row_group_row_count(Some(2))
+        .build();
     let mut file = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
@@ -162,7 +197,11 @@ fn outputs(seeds: &mut Vec<Seed>) {
             tokenizer: "tokenizer.json".into(),
             method: "{}".into(),
             domain: "quest".into(),
-            provenance: if matches!(format, Format::Parquet | Format::Jsonl) { Provenance::Full } else { Provenance::None },
+            provenance: if matches!(format, Format::Parquet | Format::Jsonl) {
+                Provenance::Full
+            } else {
+                Provenance::None
+            },
             compression,
             mds_indices: MdsIndices::Document,
             mds_shard_bytes: None,
@@ -170,13 +209,17 @@ fn outputs(seeds: &mut Vec<Seed>) {
         let mut writer = open_writer(&options, directory.path(), 0).unwrap();
         (0..2).for_each(|i| record(i).as_row(|row| writer.push(row)).unwrap());
         let files = writer.finish().unwrap();
-        let bytes = |file: usize| fs::read(directory.path().join(&files[file].record.name)).unwrap();
-        let index = if format == Format::Megatron { targets::joined(&[&bytes(1)]) } else { Vec::new() };
+        let bytes =
+            |file: usize| fs::read(directory.path().join(&files[file].record.name)).unwrap();
+        let index =
+            if format == Format::Megatron { targets::joined(&[&bytes(1)]) } else { Vec::new() };
         seeds.push((target, format!("valid-{head}"), [vec![head], index, bytes(0)].concat()));
     }
     let output = repository().join("crates/formats/tests/fixtures/jsonl");
     let file = |name: &str| fs::read(output.join(name)).unwrap();
-    let whole = [targets::joined(&[&file("longweave.json"), &file("SHA256SUMS")]), file("00000.jsonl")].concat();
+    let whole =
+        [targets::joined(&[&file("longweave.json"), &file("SHA256SUMS")]), file("00000.jsonl")]
+            .concat();
     seeds.push(("manifest", "valid".into(), whole));
 }
 
@@ -186,16 +229,30 @@ fn runs(seeds: &mut Vec<Seed>) {
     let neutral = |text: String| text.replace(&*place.directory.path().to_string_lossy(), "/place");
     seeds.push(("options", "quest".into(), neutral(place.json(&[]).to_string()).into_bytes()));
     let nextlong = json!({ "name": "nextlong", "pool": "all", "k": 8, "chunkChars": 64, "reuse": "run", "fill": "drop" });
-    seeds.push(("options", "nextlong".into(), neutral(place.json(&[("/method", nextlong)]).to_string()).into_bytes()));
+    seeds.push((
+        "options",
+        "nextlong".into(),
+        neutral(place.json(&[("/method", nextlong)]).to_string()).into_bytes(),
+    ));
     place.prepare(&[]).unwrap();
     let run = fs::read_to_string(place.path("out/run.json")).unwrap();
     seeds.push(("run_json", "quest".into(), neutral(run).into_bytes()));
     let plan = repository().join("crates/plan/tests/fixtures/plan-2");
     let column = |name: &str| fs::read(plan.join(name)).unwrap()[32..].to_vec();
     let header = fs::read(plan.join("plan.json")).unwrap();
-    let parts = [header, column("groups"), column("00000.sequences"), column("00001.sequences"), column("00001.pieces")];
+    let parts = [
+        header,
+        column("groups"),
+        column("00000.sequences"),
+        column("00001.sequences"),
+        column("00001.pieces"),
+    ];
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    seeds.push(("plan_file", "valid".into(), [targets::joined(&parts), column("00000.pieces")].concat()));
+    seeds.push((
+        "plan_file",
+        "valid".into(),
+        [targets::joined(&parts), column("00000.pieces")].concat(),
+    ));
     seeds.push(("tokenizer", "bpe".into(), crate::tokenizer().as_bytes().to_vec()));
     let words = json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": { "type": "NFKC" }, "post_processor": null, "decoder": null,
@@ -215,7 +272,9 @@ fn runs(seeds: &mut Vec<Seed>) {
 
 fn stores(seeds: &mut Vec<Seed>) {
     let fixtures = repository().join("crates/storage/tests/fixtures");
-    for name in ["bytes.array", "keys.array", "longs.array", "shorts.array", "words.array", "empty.array"] {
+    for name in
+        ["bytes.array", "keys.array", "longs.array", "shorts.array", "words.array", "empty.array"]
+    {
         seeds.push(("columns", name.into(), fs::read(fixtures.join(name)).unwrap()));
     }
     let done = json!({ "files": [{ "name": "column", "bytes": 0, "xxh3": "0000000000000000" }], "counts": { "rows": 3 } });
@@ -223,17 +282,40 @@ fn stores(seeds: &mut Vec<Seed>) {
     seeds.push(("strings", "ids.arrow".into(), fs::read(fixtures.join("ids.arrow")).unwrap()));
     let ends: Vec<u8> = [2u64, 2, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
     let ids: Vec<u8> = [1u16, 2, 3, 4, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
-    seeds.push(("token_store", "two".into(), [targets::joined(&[&ends]), vec![1], ids.clone()].concat()));
-    let runs: Vec<u8> = [[2u32, 1, 3], [0, 0, 3], [2, 4, 1]].as_flattened().iter().flat_map(|n| n.to_le_bytes()).collect();
-    seeds.push(("scattered", "runs".into(), [vec![1], targets::joined(&[&[7; 16], &ids]), runs].concat()));
+    seeds.push((
+        "token_store",
+        "two".into(),
+        [targets::joined(&[&ends]), vec![1], ids.clone()].concat(),
+    ));
+    let runs: Vec<u8> = [[2u32, 1, 3], [0, 0, 3], [2, 4, 1]]
+        .as_flattened()
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
+    seeds.push((
+        "scattered",
+        "runs".into(),
+        [vec![1], targets::joined(&[&[7; 16], &ids]), runs].concat(),
+    ));
     let phrases = "oak tree\nash tree\nash\noak\ntall oak tree\noak tree\nchess board";
-    seeds.push(("candidates", "phrases".into(), [targets::joined(&[&[2, 0, 3, 1, 1]]), vec![b' '], phrases.into()].concat()));
+    seeds.push((
+        "candidates",
+        "phrases".into(),
+        [targets::joined(&[&[2, 0, 3, 1, 1]]), vec![b' '], phrases.into()].concat(),
+    ));
     let rows: Vec<u8> = [1u64, 1, 3].iter().flat_map(|n| n.to_le_bytes()).collect();
     let table = fs::read(fixtures.join("ids.arrow")).unwrap();
-    seeds.push(("candidates", "table".into(), [targets::joined(&[&rows]), vec![0], table].concat()));
+    seeds.push((
+        "candidates",
+        "table".into(),
+        [targets::joined(&[&rows]), vec![0], table].concat(),
+    ));
     let tokens = repository().join("crates/tokens/tests/fixtures");
-    let four =
-        [targets::joined(&[&fs::read(tokens.join("four.ends")).unwrap()[32..]]), vec![0], fs::read(tokens.join("four.ids")).unwrap()];
+    let four = [
+        targets::joined(&[&fs::read(tokens.join("four.ends")).unwrap()[32..]]),
+        vec![0],
+        fs::read(tokens.join("four.ids")).unwrap(),
+    ];
     seeds.push(("token_store", "four".into(), four.concat()));
 }
 
@@ -252,11 +334,15 @@ fn an_output_leads_nowhere_else() {
         });
         fs::write(output.join("longweave.json"), manifest.to_string()).unwrap();
         fs::write(output.join("SHA256SUMS"), "").unwrap();
-        let refused = [longweave_formats::SequenceReader::open(&output).err(), longweave_formats::verify_output(&output).err()];
+        let refused = [
+            longweave_formats::SequenceReader::open(&output).err(),
+            longweave_formats::verify_output(&output).err(),
+        ];
         for error in refused {
             let error = error.unwrap();
             assert!(
-                error.code() == longweave_common::Code::FileCorrupt && error.message().contains("does not stand in"),
+                error.code() == longweave_common::Code::FileCorrupt
+                    && error.message().contains("does not stand in"),
                 "{name}: {error}"
             );
         }

@@ -29,7 +29,8 @@ impl Place {
     fn new() -> Place {
         // Hundreds of small files are made durable here: where there is a file system in memory, that costs nothing.
         let memory = Path::new("/dev/shm");
-        let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let directory =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let place = Place { directory: directory.unwrap() };
         fs::write(place.path("tokenizer.json"), tokenizer()).unwrap();
         place
@@ -83,7 +84,8 @@ impl Place {
             "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20, "diskCheck": "refuse", "clean": "none"
         });
         for (pointer, value) in changes {
-            *options.pointer_mut(pointer).unwrap_or_else(|| panic!("no option at {pointer}")) = value.clone();
+            *options.pointer_mut(pointer).unwrap_or_else(|| panic!("no option at {pointer}")) =
+                value.clone();
         }
         options
     }
@@ -104,7 +106,11 @@ impl Place {
     fn run_in(&self, out: &str, changes: &[(&str, Value)]) -> Result<Job> {
         let job = self.prepare_in(out, changes)?;
         let options = job.options();
-        let ctx = if options.memory == 64 << 20 { ctx(options.threads).clone() } else { Ctx::new(options.threads, options.memory)? };
+        let ctx = if options.memory == 64 << 20 {
+            ctx(options.threads).clone()
+        } else {
+            Ctx::new(options.threads, options.memory)?
+        };
         driver::run(&ctx, &job, &Arc::new(Events::default()), Stage::Seal)?;
         Ok(job)
     }
@@ -124,7 +130,8 @@ fn tokenizer() -> &'static str {
     static JSON: OnceLock<String> = OnceLock::new();
     JSON.get_or_init(|| {
         let special_tokens = ["<|endoftext|>", "<pad>", "<s>"].map(str::to_owned).to_vec();
-        let options = longweave_tokens::TrainOptions { vocab_size: 300, min_frequency: 2, special_tokens };
+        let options =
+            longweave_tokens::TrainOptions { vocab_size: 300, min_frequency: 2, special_tokens };
         longweave_tokens::train_bpe(corpus(50).lines(), &options).unwrap()
     })
 }
@@ -141,7 +148,8 @@ const SUBJECTS: [&str; 7] = [
 
 /// Rows with an id, a text of 5 to 44 words and a query that is a phrase.
 fn row(i: usize) -> Value {
-    let words: Vec<String> = (0..5 + i * 7 % 40).map(|w| format!("w{}", (i * 31 + w * 17) % 97)).collect();
+    let words: Vec<String> =
+        (0..5 + i * 7 % 40).map(|w| format!("w{}", (i * 31 + w * 17) % 97)).collect();
     json!({ "id": format!("doc-{i}"), "text": words.join(" "), "q": SUBJECTS[i * i % 11 % SUBJECTS.len()] })
 }
 
@@ -154,7 +162,19 @@ fn sequences(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(out).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if [".jsonl", ".parquet", ".mds", ".mds.zstd", ".bin", ".idx", ".ds", ".ds.index", ".ds.metadata"].iter().any(|e| name.ends_with(e))
+        if [
+            ".jsonl",
+            ".parquet",
+            ".mds",
+            ".mds.zstd",
+            ".bin",
+            ".idx",
+            ".ds",
+            ".ds.index",
+            ".ds.metadata",
+        ]
+        .iter()
+        .any(|e| name.ends_with(e))
         {
             files.insert(name.clone(), fs::read(out.join(name)).unwrap());
         }

@@ -16,14 +16,19 @@ fn pointers(prefix: &str, value: &Value, out: &mut Vec<String>) {
 }
 
 fn parse(json: &Value) -> String {
-    RunOptions::parse(&json.to_string()).err().map_or_else(|| "fine".to_owned(), |e| format!("{} {}", e.code().name(), e.message()))
+    RunOptions::parse(&json.to_string())
+        .err()
+        .map_or_else(|| "fine".to_owned(), |e| format!("{} {}", e.code().name(), e.message()))
 }
 
 #[test]
 fn every_field_must_be_given_and_no_other() {
     let place = Place::new();
     for whole in [place.json(&[]), place.json(&[standard()])] {
-        assert_eq!(serde_json::to_value(RunOptions::parse(&whole.to_string()).unwrap()).unwrap(), whole);
+        assert_eq!(
+            serde_json::to_value(RunOptions::parse(&whole.to_string()).unwrap()).unwrap(),
+            whole
+        );
         let mut all = Vec::new();
         pointers("", &whole, &mut all);
         assert!(all.len() > 40);
@@ -65,11 +70,21 @@ fn values_out_of_range_are_named() {
         ("/method/oversample", json!(0.9), "oversample"),
     ] {
         let error = RunOptions::parse(&place.json(&[(pointer, value)]).to_string()).unwrap_err();
-        assert_eq!((error.code().name(), error.details()["option"].as_str()), ("OPTIONS_INVALID", Some(option)), "{pointer}: {error}");
+        assert_eq!(
+            (error.code().name(), error.details()["option"].as_str()),
+            ("OPTIONS_INVALID", Some(option)),
+            "{pointer}: {error}"
+        );
     }
-    for (pointer, value) in
-        [("/seed", json!(-1)), ("/method/name", json!("guess")), ("/overflow", json!("Split")), ("/length", json!("64"))]
-    {
-        assert!(parse(&place.json(&[(pointer, value)])).starts_with("OPTIONS_INVALID"), "{pointer}");
+    for (pointer, value) in [
+        ("/seed", json!(-1)),
+        ("/method/name", json!("guess")),
+        ("/overflow", json!("Split")),
+        ("/length", json!("64")),
+    ] {
+        assert!(
+            parse(&place.json(&[(pointer, value)])).starts_with("OPTIONS_INVALID"),
+            "{pointer}"
+        );
     }
 }

@@ -14,7 +14,11 @@ fn a_prepared_run_is_taken_up_again_by_anyone_who_sees_the_directory() {
     let file = fs::read(place.path("out/run.json")).unwrap();
     let opened = Job::open(&place.path("out")).unwrap();
     assert_eq!(opened.options(), made.options());
-    assert!(Stage::ALL.iter().all(|&s| opened.digest(s) == made.digest(s) && opened.directory(s) == made.directory(s)));
+    assert!(
+        Stage::ALL.iter().all(
+            |&s| opened.digest(s) == made.digest(s) && opened.directory(s) == made.directory(s)
+        )
+    );
     // Where and how fast may differ; what comes out may not.
     let volatile = [
         ("/threads", json!(7)),
@@ -32,24 +36,34 @@ fn a_prepared_run_is_taken_up_again_by_anyone_who_sees_the_directory() {
 fn a_directory_of_another_run_or_of_other_files_is_refused() {
     let place = Place::with_documents(10);
     place.prepare(&[]).unwrap();
-    let error = place.prepare(&[("/length", json!(32)), ("/method/fill", json!("drop"))]).err().unwrap();
+    let error =
+        place.prepare(&[("/length", json!(32)), ("/method/fill", json!("drop"))]).err().unwrap();
     assert_eq!(error.code().name(), "RUN_MISMATCH");
-    assert!(error.message().contains("length: 64 → 32") && error.message().contains("method.fill: \"related\" → \"drop\""), "{error}");
+    assert!(
+        error.message().contains("length: 64 → 32")
+            && error.message().contains("method.fill: \"related\" → \"drop\""),
+        "{error}"
+    );
     assert_eq!(code(place.prepare(&[standard()])), "RUN_MISMATCH");
 
     fs::create_dir(place.path("full")).unwrap();
     fs::write(place.path("full/thesis.tex"), "").unwrap();
     let error = place.prepare_in("full", &[]).err().unwrap();
-    assert!(error.code().name() == "OUTPUT_EXISTS" && error.message().contains("thesis.tex"), "{error}");
+    assert!(
+        error.code().name() == "OUTPUT_EXISTS" && error.message().contains("thesis.tex"),
+        "{error}"
+    );
     fs::create_dir_all(place.path("hidden/.git")).unwrap();
     assert_eq!(code(place.prepare_in("hidden", &[])), "NONE");
 }
 
 #[test]
 fn inputs_that_change_are_noticed_by_tasks_and_once_packing_began_by_the_driver() {
-    for (name, content) in
-        [("corpus.jsonl", corpus(81)), ("tokenizer.json", format!("{} ", crate::tokenizer())), ("stop.txt", "a\n".to_owned())]
-    {
+    for (name, content) in [
+        ("corpus.jsonl", corpus(81)),
+        ("tokenizer.json", format!("{} ", crate::tokenizer())),
+        ("stop.txt", "a\n".to_owned()),
+    ] {
         let place = Place::with_documents(80);
         fs::write(place.path("stop.txt"), "the\n").unwrap();
         let options = [("/keywords/stopWords", json!(place.path("stop.txt").to_str().unwrap()))];
@@ -65,11 +79,21 @@ fn inputs_that_change_are_noticed_by_tasks_and_once_packing_began_by_the_driver(
         } else {
             assert_eq!(code(job.check_inputs()), "INPUT_CHANGED", "{name}");
         }
-        let error = place.prepare_in("packed", &options).err().unwrap_or_else(|| panic!("{name} may change"));
-        assert!(error.code().name() == "INPUT_CHANGED" && error.message().contains(name), "{error}");
+        let error = place
+            .prepare_in("packed", &options)
+            .err()
+            .unwrap_or_else(|| panic!("{name} may change"));
+        assert!(
+            error.code().name() == "INPUT_CHANGED" && error.message().contains(name),
+            "{error}"
+        );
         // Nothing is made of the old files yet: whoever mended one goes on in the same directory.
         let digest = job.digest(Stage::Seal).clone();
-        assert_ne!(place.prepare_in("prepared", &options).unwrap().digest(Stage::Seal), &digest, "{name}");
+        assert_ne!(
+            place.prepare_in("prepared", &options).unwrap().digest(Stage::Seal),
+            &digest,
+            "{name}"
+        );
     }
 }
 
@@ -97,14 +121,24 @@ fn what_is_missing_or_of_another_version_is_told() {
         ("/corpusRoot", nowhere, "INPUT_NOT_FOUND"),
         ("/corpusRoot", Value::from("/proc"), "OPTIONS_INVALID"),
     ] {
-        assert_eq!(code(place.prepare(&[(pointer, value.clone())])), expected, "{pointer}: {value}");
-        assert!(!place.path("out").join("run.json").exists(), "{pointer}: nothing is half-prepared");
+        assert_eq!(
+            code(place.prepare(&[(pointer, value.clone())])),
+            expected,
+            "{pointer}: {value}"
+        );
+        assert!(
+            !place.path("out").join("run.json").exists(),
+            "{pointer}: nothing is half-prepared"
+        );
     }
     place.prepare(&[]).unwrap();
     let run = place.path("out/run.json");
     let text = fs::read_to_string(&run).unwrap();
     for (content, expected) in [
-        (text.replace("\"format\": 2,\n  \"version\"", "\"format\": 9,\n  \"version\""), "VERSION_MISMATCH"),
+        (
+            text.replace("\"format\": 2,\n  \"version\"", "\"format\": 9,\n  \"version\""),
+            "VERSION_MISMATCH",
+        ),
         (text.replace("\"version\"", "\"vision\""), "FILE_CORRUPT"),
         (text.replace("\"seed\": 0", "\"seed\": 1"), "FILE_CORRUPT"),
         (text[..text.len() / 2].to_owned(), "FILE_CORRUPT"),

@@ -18,11 +18,19 @@ fn bytes_do_not_depend_on_threads_splits_memory_or_packing() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(text.as_bytes()).unwrap();
     fs::write(place.path("corpus.jsonl.gz"), gzip.finish().unwrap()).unwrap();
-    fs::write(place.path("corpus.jsonl.zst"), zstd::stream::encode_all(text.as_bytes(), 1).unwrap()).unwrap();
+    fs::write(
+        place.path("corpus.jsonl.zst"),
+        zstd::stream::encode_all(text.as_bytes(), 1).unwrap(),
+    )
+    .unwrap();
     let path = |name: &str| json!([place.path(name).to_str().unwrap()]);
     for (name, method) in [("quest", vec![]), ("standard", vec![standard()])] {
         let run = |suffix: &str, change: (&'static str, Value)| {
-            let changes: Vec<_> = method.iter().cloned().chain([change, ("/output/format", json!("parquet"))]).collect();
+            let changes: Vec<_> = method
+                .iter()
+                .cloned()
+                .chain([change, ("/output/format", json!("parquet"))])
+                .collect();
             sequences(place.run_in(&format!("{name}-{suffix}"), &changes).unwrap().out())
         };
         let first = run("first", ("/threads", json!(2)));
@@ -38,10 +46,15 @@ fn bytes_do_not_depend_on_threads_splits_memory_or_packing() {
 }
 
 #[test]
-fn gathered_and_scattered_outputs_are_the_same_in_every_format_with_cuts_begin_tokens_and_a_holdout() {
+fn gathered_and_scattered_outputs_are_the_same_in_every_format_with_cuts_begin_tokens_and_a_holdout()
+ {
     let place = Place::with_documents(80);
     let zst = json!([place.path("corpus.jsonl.zst").to_str().unwrap()]);
-    fs::write(place.path("corpus.jsonl.zst"), zstd::stream::encode_all(corpus(80).as_bytes(), 1).unwrap()).unwrap();
+    fs::write(
+        place.path("corpus.jsonl.zst"),
+        zstd::stream::encode_all(corpus(80).as_bytes(), 1).unwrap(),
+    )
+    .unwrap();
     let changes = [
         ("/splitBytes", json!(300)),
         ("/bos", json!("document")),
@@ -57,7 +70,10 @@ fn gathered_and_scattered_outputs_are_the_same_in_every_format_with_cuts_begin_t
             let name = format!("{format}-{packing}");
             let more = [("/packing", json!(packing)), ("/output/format", json!(format))];
             let job = place.run_in(&name, &[&changes[..], &more].concat()).unwrap();
-            assert!(job.stages().any(|stage| stage == Stage::Spool), "the packed file is large beside a split");
+            assert!(
+                job.stages().any(|stage| stage == Stage::Spool),
+                "the packed file is large beside a split"
+            );
             let scattered = job.tasks(Stage::Scatter).unwrap().unwrap();
             assert_eq!(scattered > 1, packing == "scatter", "{scattered} tasks");
             (sequences(job.out()), sequences(&job.out().join("holdout")))
@@ -77,7 +93,12 @@ fn session(options: &Value, documents: usize) -> Result<Value, String> {
         for i in 0..documents {
             let row = row(i);
             let field = |name: &str| row[name].as_str().unwrap().to_owned();
-            let document = PushedDocument { id: Some(field("id")), text: field("text"), source: None, queries: vec![field("q")] };
+            let document = PushedDocument {
+                id: Some(field("id")),
+                text: field("text"),
+                source: None,
+                queries: vec![field("q")],
+            };
             let pushed = pushed.clone();
             session.push(vec![document], move |result| pushed.send(result.is_ok()).unwrap());
         }
@@ -85,7 +106,9 @@ fn session(options: &Value, documents: usize) -> Result<Value, String> {
         let answers: Vec<bool> = answers.iter().take(documents + 1).collect();
         assert!(answers[..documents].iter().all(|ok| *ok), "what is pushed is taken");
     }
-    session.finished(move |outcome| send.send(outcome.map_err(|e| e.code().name().to_owned())).unwrap());
+    session.finished(move |outcome| {
+        send.send(outcome.map_err(|e| e.code().name().to_owned())).unwrap()
+    });
     let outcome = receive.recv_timeout(Duration::from_secs(120)).expect("the run ends");
     outcome.map(|summary| serde_json::from_str(&summary).unwrap())
 }
@@ -121,7 +144,9 @@ fn the_spool_of_a_running_run_is_not_replaced() {
     assert!(receive.recv().unwrap());
     let second = Session::start(&options("b").to_string(), Mode::Run).unwrap();
     let (send, receive) = mpsc::channel();
-    second.finished(move |outcome| send.send(outcome.map_err(|e| e.code().name().to_owned())).unwrap());
+    second.finished(move |outcome| {
+        send.send(outcome.map_err(|e| e.code().name().to_owned())).unwrap()
+    });
     assert_eq!(receive.recv_timeout(Duration::from_secs(60)).unwrap().unwrap_err(), "RUN_LOCKED");
     first.close();
     second.close();
@@ -130,11 +155,22 @@ fn the_spool_of_a_running_run_is_not_replaced() {
 #[test]
 fn the_least_memory_serves_many_tasks_on_many_threads() {
     let place = Place::with_documents(400);
-    let small = [("/memory", json!(16 << 20)), ("/threads", json!(7)), ("/splitBytes", json!(500)), ("/output/format", json!("parquet"))];
+    let small = [
+        ("/memory", json!(16 << 20)),
+        ("/threads", json!(7)),
+        ("/splitBytes", json!(500)),
+        ("/output/format", json!("parquet")),
+    ];
     let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
-        scope.spawn(|| send.send(place.run_in("small", &small).map(|job| job.tasks(Stage::Ingest).unwrap())).unwrap());
-        let tasks = receive.recv_timeout(Duration::from_secs(120)).expect("no task waits for ever").unwrap();
+        scope.spawn(|| {
+            send.send(place.run_in("small", &small).map(|job| job.tasks(Stage::Ingest).unwrap()))
+                .unwrap()
+        });
+        let tasks = receive
+            .recv_timeout(Duration::from_secs(120))
+            .expect("no task waits for ever")
+            .unwrap();
         assert!(tasks.unwrap() > 100, "{tasks:?}");
     });
     commands::verify(&place.path("small")).unwrap();
@@ -143,7 +179,8 @@ fn the_least_memory_serves_many_tasks_on_many_threads() {
 #[test]
 fn documents_larger_than_the_memory_allows_at_once_are_taken_one_by_one() {
     let place = Place::new();
-    let text = |i: usize| (0..200_000 + i).map(|w| format!("w{}", w % 97)).collect::<Vec<_>>().join(" ");
+    let text =
+        |i: usize| (0..200_000 + i).map(|w| format!("w{}", w % 97)).collect::<Vec<_>>().join(" ");
     let rows: String = (0..6)
         .map(|i| {
             format!("{}\n", json!({ "id": format!("doc-{i}"), "text": if i % 2 == 0 { text(i) } else { "w1".into() }, "q": "tin whistle" }))
@@ -175,8 +212,16 @@ fn corpora_without_a_document_and_with_one() {
         (bad, vec![("/onBadRow", json!("skip"))], "CORPUS_EMPTY"),
         ("{\"id\":\"a\",\"text\":\"t\",\"q\":\"the\"}\n", vec![], "NO_KEYWORDS"),
         ("{\"id\":\"a\",\"text\":\"t\",\"q\":\"tin whistle\"}\n", vec![], "PLAN_EMPTY"),
-        ("{\"id\":\"a\",\"text\":\"t\",\"q\":\"tin whistle\"}\n", vec![("/lastFill", json!("pad"))], "NONE"),
-        ("{\"id\":\"a\",\"text\":\"t\"}\n{\"id\":\"a\",\"text\":\"u\"}\n", vec![standard()], "DUPLICATE_ID"),
+        (
+            "{\"id\":\"a\",\"text\":\"t\",\"q\":\"tin whistle\"}\n",
+            vec![("/lastFill", json!("pad"))],
+            "NONE",
+        ),
+        (
+            "{\"id\":\"a\",\"text\":\"t\"}\n{\"id\":\"a\",\"text\":\"u\"}\n",
+            vec![standard()],
+            "DUPLICATE_ID",
+        ),
     ] {
         let place = Place::new();
         fs::write(place.path("corpus.jsonl"), content).unwrap();
@@ -189,13 +234,25 @@ fn corpora_without_a_document_and_with_one() {
 fn duplicate_ids_are_renamed_in_order_past_those_that_exist() {
     let place = Place::new();
     let ids = ["x", "y", "x", "x#2", "x", "y"];
-    let rows: String =
-        ids.iter().enumerate().map(|(i, id)| format!("{}\n", json!({ "id": id, "text": format!("text {i}"), "q": "" }))).collect();
+    let rows: String = ids
+        .iter()
+        .enumerate()
+        .map(|(i, id)| format!("{}\n", json!({ "id": id, "text": format!("text {i}"), "q": "" })))
+        .collect();
     fs::write(place.path("corpus.jsonl"), rows).unwrap();
-    let changes = [standard(), ("/onDuplicateId", json!("suffix")), ("/length", json!(4)), ("/lastFill", json!("pad"))];
+    let changes = [
+        standard(),
+        ("/onDuplicateId", json!("suffix")),
+        ("/length", json!(4)),
+        ("/lastFill", json!("pad")),
+    ];
     for (out, split_bytes) in [("one", 1 << 20), ("many", 10)] {
-        let job = place.run_in(out, &[&changes[..], &[("/splitBytes", json!(split_bytes))]].concat()).unwrap();
-        let table = longweave_storage::read_strings(&job.directory(Stage::Documents).join("ids.arrow")).unwrap();
+        let job = place
+            .run_in(out, &[&changes[..], &[("/splitBytes", json!(split_bytes))]].concat())
+            .unwrap();
+        let table =
+            longweave_storage::read_strings(&job.directory(Stage::Documents).join("ids.arrow"))
+                .unwrap();
         assert_eq!(table.iter().collect::<Vec<_>>(), ["x", "y", "x#3", "x#2", "x#4", "y#2"]);
     }
     // The first two places are told, with rows counted from the start of the file.
@@ -211,8 +268,16 @@ fn a_plain_file_and_its_packed_copy_have_the_same_default_ids_which_is_said() {
     let place = Place::new();
     fs::create_dir(place.path("data")).unwrap();
     fs::write(place.path("data/a.jsonl"), "{\"text\":\"t\"}\n").unwrap();
-    fs::write(place.path("data/a.jsonl.zst"), zstd::stream::encode_all(&b"{\"text\":\"u\"}\n"[..], 1).unwrap()).unwrap();
-    let changes = [standard(), ("/corpus", json!([place.path("data").to_str().unwrap()])), ("/idField", Value::Null)];
+    fs::write(
+        place.path("data/a.jsonl.zst"),
+        zstd::stream::encode_all(&b"{\"text\":\"u\"}\n"[..], 1).unwrap(),
+    )
+    .unwrap();
+    let changes = [
+        standard(),
+        ("/corpus", json!([place.path("data").to_str().unwrap()])),
+        ("/idField", Value::Null),
+    ];
     let error = place.run_in("out", &changes).err().unwrap();
     assert_eq!(error.code().name(), "DUPLICATE_ID");
     assert!(error.message().contains("a.jsonl row 0 and a.jsonl.zst row 0"), "{error}");
@@ -221,14 +286,17 @@ fn a_plain_file_and_its_packed_copy_have_the_same_default_ids_which_is_said() {
 #[test]
 fn what_is_held_out_is_a_second_output_of_other_documents() {
     let place = Place::with_documents(80);
-    let job = place.run_in("out", &[("/holdout", json!(0.4)), ("/lastFill", json!("pad"))]).unwrap();
+    let job =
+        place.run_in("out", &[("/holdout", json!(0.4)), ("/lastFill", json!("pad"))]).unwrap();
     let report: Value = serde_json::from_str(&commands::verify(job.out()).unwrap()).unwrap();
     assert!(report["holdout"]["sequences"].as_u64().unwrap() > 0);
     let documents = |out: &std::path::Path| -> std::collections::BTreeSet<String> {
         let lines: Vec<Vec<u8>> = sequences(out).into_values().collect();
         let text = String::from_utf8(lines.concat()).unwrap();
         text.lines()
-            .flat_map(|l| serde_json::from_str::<Value>(l).unwrap()["doc_ids"].as_array().unwrap().clone())
+            .flat_map(|l| {
+                serde_json::from_str::<Value>(l).unwrap()["doc_ids"].as_array().unwrap().clone()
+            })
             .map(|id| id.as_str().unwrap().to_owned())
             .collect()
     };
@@ -243,17 +311,24 @@ fn sequences_in_memory_are_those_that_would_be_written() {
     let written = place.run_in("written", &[]).unwrap();
     let expected: Vec<u64> = sequences(written.out())
         .into_values()
-        .flat_map(|bytes| String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
-        .flat_map(|l| serde_json::from_str::<Value>(&l).unwrap()["input_ids"].as_array().unwrap().clone())
+        .flat_map(|bytes| {
+            String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .flat_map(|l| {
+            serde_json::from_str::<Value>(&l).unwrap()["input_ids"].as_array().unwrap().clone()
+        })
         .map(|id| id.as_u64().unwrap())
         .collect();
-    let options = place.json(&[("/output/format", json!("memory")), ("/output/directory", Value::Null)]);
+    let options =
+        place.json(&[("/output/format", json!("memory")), ("/output/directory", Value::Null)]);
     let session = Session::start(&options.to_string(), Mode::Run).unwrap();
     let mut found: Vec<u64> = Vec::new();
     loop {
         let (send, receive) = mpsc::channel();
         session.next(move |batch| send.send(batch).unwrap());
-        let Some(batch) = receive.recv_timeout(Duration::from_secs(60)).unwrap().unwrap() else { break };
+        let Some(batch) = receive.recv_timeout(Duration::from_secs(60)).unwrap().unwrap() else {
+            break;
+        };
         assert_eq!(batch.input_ids.len(), 64 * batch.sequences as usize);
         found.extend(batch.input_ids.iter().map(|&id| u64::from(id)));
     }
@@ -264,13 +339,20 @@ fn sequences_in_memory_are_those_that_would_be_written() {
 #[test]
 fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
     let place = Place::with_documents(80);
-    let job = place.run_in("out", &[("/holdout", json!(0.3)), ("/lastFill", json!("pad"))]).unwrap();
+    let job =
+        place.run_in("out", &[("/holdout", json!(0.3)), ("/lastFill", json!("pad"))]).unwrap();
     let show = |out: &std::path::Path, sequence: u64| {
-        commands::show(out, sequence, &json!({ "why": true, "words": 4, "tokenizer": null }).to_string())
+        commands::show(
+            out,
+            sequence,
+            &json!({ "why": true, "words": 4, "tokenizer": null }).to_string(),
+        )
     };
     let mut rules = std::collections::BTreeSet::new();
     for out in [job.out().to_owned(), job.out().join("holdout")] {
-        let count = serde_json::from_str::<Value>(&show(&out, 0).unwrap()).unwrap()["sequences"].as_u64().unwrap();
+        let count = serde_json::from_str::<Value>(&show(&out, 0).unwrap()).unwrap()["sequences"]
+            .as_u64()
+            .unwrap();
         for sequence in 0..count {
             let shown: Value = serde_json::from_str(&show(&out, sequence).unwrap()).unwrap();
             rules.insert(shown["why"]["rule"].as_str().unwrap().to_owned());
@@ -279,9 +361,15 @@ fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
                 let id = piece["id"].as_str().unwrap();
                 let row = row(id.strip_prefix("doc-").unwrap().parse().unwrap());
                 assert_eq!(piece["reason"], row["q"], "{id}");
-                let (text, words) = (row["text"].as_str().unwrap(), piece["text"].as_str().unwrap());
+                let (text, words) =
+                    (row["text"].as_str().unwrap(), piece["text"].as_str().unwrap());
                 assert!(format!("{text}<|endoftext|>").contains(words), "{id}: {words:?}");
-                assert!(piece["offset"] != 0 || text.starts_with(words) || words.contains("<|endoftext|>"), "{id}: {words:?}");
+                assert!(
+                    piece["offset"] != 0
+                        || text.starts_with(words)
+                        || words.contains("<|endoftext|>"),
+                    "{id}: {words:?}"
+                );
                 assert_eq!(piece["start"].as_u64().unwrap(), end);
                 end += piece["len"].as_u64().unwrap();
             }
@@ -290,7 +378,8 @@ fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
         assert_eq!(code(show(&out, count)), "SEQUENCE_UNKNOWN");
     }
     assert!(rules.contains("group") && rules.len() > 1, "{rules:?}");
-    let top: Vec<Value> = serde_json::from_str(&commands::top_keywords(job.out(), 3).unwrap()).unwrap();
+    let top: Vec<Value> =
+        serde_json::from_str(&commands::top_keywords(job.out(), 3).unwrap()).unwrap();
     let counts: Vec<u64> = top.iter().map(|k| k["documents"].as_u64().unwrap()).collect();
     assert!(counts.len() == 3 && counts.is_sorted_by(|a, b| a >= b), "{top:?}");
 }

@@ -52,7 +52,8 @@ fn selections_name_tasks() {
 #[test]
 fn tasks_run_one_by_one_in_any_order_give_the_bytes_of_a_local_run() {
     let place = Place::with_documents(60);
-    let format = |name: &str| vec![standard(), ("/holdout", json!(0.3)), ("/output/format", json!(name))];
+    let format =
+        |name: &str| vec![standard(), ("/holdout", json!(0.3)), ("/output/format", json!(name))];
     let files = [("/output/compression", json!("zstd")), ("/output/mdsShardBytes", json!(2000))];
     let cases = [
         ("quest", vec![]),
@@ -95,7 +96,14 @@ fn a_task_needs_its_inputs_and_its_number() {
 fn a_stage_needs_the_least_memory_too() {
     let place = Place::with_documents(10);
     place.prepare(&[]).unwrap();
-    let run = |memory: u64| commands::run_stage(&place.path("out"), "scan", "all", &json!({ "threads": 1, "memory": memory }).to_string());
+    let run = |memory: u64| {
+        commands::run_stage(
+            &place.path("out"),
+            "scan",
+            "all",
+            &json!({ "threads": 1, "memory": memory }).to_string(),
+        )
+    };
     assert_eq!(code(run((16 << 20) - 1)), "OPTIONS_INVALID");
     assert_eq!(code(run(16 << 20)), "NONE");
 }
@@ -131,10 +139,15 @@ fn the_driver_stops_at_the_first_error_and_keeps_what_is_finished() {
     fs::write(place.path("corpus.jsonl"), rows).unwrap();
     let job = place.prepare(&[]).unwrap();
     let error = driver::run(ctx(1), &job, &Arc::new(Events::default()), Stage::Seal).unwrap_err();
-    assert_eq!((error.code(), error.details()["row"].as_u64()), (Code::BadRow, Some(60)), "{error}");
+    assert_eq!(
+        (error.code(), error.details()["row"].as_u64()),
+        (Code::BadRow, Some(60)),
+        "{error}"
+    );
     assert!(error.message().contains("corpus.jsonl row 60"), "{error}");
     let last = job.tasks(Stage::Ingest).unwrap().unwrap() - 1;
-    let done: Vec<bool> = (0..=last).map(|task| job.done(Stage::Ingest, task).unwrap().is_some()).collect();
+    let done: Vec<bool> =
+        (0..=last).map(|task| job.done(Stage::Ingest, task).unwrap().is_some()).collect();
     assert_eq!(done, (0..=last).map(|task| task < last).collect::<Vec<_>>());
     assert!(!place.path("out/longweave.json").exists());
     // Another run over the same work directory that skips bad rows goes to the end.
@@ -142,17 +155,28 @@ fn the_driver_stops_at_the_first_error_and_keeps_what_is_finished() {
     let skipped = place.run_in("skipped", &[("/onBadRow", json!("skip")), work]).unwrap();
     let rejects = fs::read_to_string(skipped.out().join("rejects.jsonl")).unwrap();
     let reject: Value = serde_json::from_str(&rejects).unwrap();
-    assert_eq!((&reject["file"], &reject["row"], &reject["code"]), (&json!("corpus.jsonl"), &json!(60), &json!("BAD_ROW")));
+    assert_eq!(
+        (&reject["file"], &reject["row"], &reject["code"]),
+        (&json!("corpus.jsonl"), &json!(60), &json!("BAD_ROW"))
+    );
 }
 
 #[test]
 fn queries_that_cannot_be_read_make_no_other_documents() {
     let place = Place::with_documents(60);
-    let rows = fs::read_to_string(place.path("corpus.jsonl")).unwrap() + "{\"id\":\"odd\",\"text\":\"the red fox\",\"q\":7}\n";
+    let rows = fs::read_to_string(place.path("corpus.jsonl")).unwrap()
+        + "{\"id\":\"odd\",\"text\":\"the red fox\",\"q\":7}\n";
     fs::write(place.path("corpus.jsonl"), rows).unwrap();
     let error = place.run_in("fails", &[]).err().unwrap();
-    assert_eq!((error.code(), error.details()["row"].as_u64()), (Code::QueriesInvalid, Some(60)), "{error}");
-    assert!(error.message().contains("corpus.jsonl row 60") && error.message().contains("\"q\""), "{error}");
+    assert_eq!(
+        (error.code(), error.details()["row"].as_u64()),
+        (Code::QueriesInvalid, Some(60)),
+        "{error}"
+    );
+    assert!(
+        error.message().contains("corpus.jsonl row 60") && error.message().contains("\"q\""),
+        "{error}"
+    );
     let skip = ("/onBadRow", json!("skip"));
     let quest = place.run_in("quest", std::slice::from_ref(&skip)).unwrap();
     let counts = quest.done(Stage::Documents, 0).unwrap().unwrap().counts;
@@ -168,7 +192,10 @@ fn queries_that_cannot_be_read_make_no_other_documents() {
 fn a_panic_becomes_an_error() {
     let error = driver::guarded::<()>(|| panic!("numbers {} and {}", 1, 2)).unwrap_err();
     assert!(error.code() == Code::Panic && error.message().contains("numbers 1 and 2"), "{error}");
-    assert_eq!(driver::guarded(|| Err::<(), _>(Error::new(Code::Io, "x"))).unwrap_err().code(), Code::Io);
+    assert_eq!(
+        driver::guarded(|| Err::<(), _>(Error::new(Code::Io, "x"))).unwrap_err().code(),
+        Code::Io
+    );
     assert_eq!(driver::guarded(|| Ok(7)).unwrap(), 7);
 }
 
@@ -177,11 +204,16 @@ fn a_task_whose_files_are_gone_runs_again() {
     let place = Place::with_documents(60);
     let first = place.run_in("out", &[]).unwrap();
     let before = sequences(first.out());
-    let gone = [first.directory(Stage::Ingest).join("00001.tokens.ids"), first.out().join("00000.jsonl")];
+    let gone =
+        [first.directory(Stage::Ingest).join("00001.tokens.ids"), first.out().join("00000.jsonl")];
     for path in &gone {
         fs::remove_file(path).unwrap();
     }
-    fs::write(first.out().join(".00000.jsonl.1-1.part"), "left behind by a process that was killed").unwrap();
+    fs::write(
+        first.out().join(".00000.jsonl.1-1.part"),
+        "left behind by a process that was killed",
+    )
+    .unwrap();
     fs::remove_file(first.out().join("longweave.json")).unwrap();
     let again = place.run_in("out", &[]).unwrap();
     assert_eq!(sequences(again.out()), before);

@@ -8,16 +8,29 @@ use crate::{Place, code, sequences};
 fn methods() -> Vec<(&'static str, Value)> {
     vec![
         ("knn", json!({ "name": "knn", "pool": "all", "k": 4, "fill": "next" })),
-        ("iclm", json!({ "name": "iclm", "pool": "keyworded", "k": 4, "variant": "paper", "fill": "next" })),
-        ("release", json!({ "name": "iclm", "pool": "all", "k": 9, "variant": "release", "fill": "next" })),
-        ("nextlong", json!({ "name": "nextlong", "pool": "all", "k": 9, "chunkChars": 30, "reuse": "run", "fill": "next" })),
-        ("upsample", json!({ "name": "long", "pool": "all", "threshold": 90, "mode": "upsample", "longShare": 0.7, "fill": "next" })),
+        (
+            "iclm",
+            json!({ "name": "iclm", "pool": "keyworded", "k": 4, "variant": "paper", "fill": "next" }),
+        ),
+        (
+            "release",
+            json!({ "name": "iclm", "pool": "all", "k": 9, "variant": "release", "fill": "next" }),
+        ),
+        (
+            "nextlong",
+            json!({ "name": "nextlong", "pool": "all", "k": 9, "chunkChars": 30, "reuse": "run", "fill": "next" }),
+        ),
+        (
+            "upsample",
+            json!({ "name": "long", "pool": "all", "threshold": 90, "mode": "upsample", "longShare": 0.7, "fill": "next" }),
+        ),
     ]
 }
 
 /// One number for each row.
 fn npy(rows: usize, dims: usize, value: impl Fn(usize, usize) -> f32) -> Vec<u8> {
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dims}), }}");
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dims}), }}");
     while (header.len() + 11) % 64 != 0 {
         header.push(' ');
     }
@@ -25,7 +38,9 @@ fn npy(rows: usize, dims: usize, value: impl Fn(usize, usize) -> f32) -> Vec<u8>
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
-    (0..rows).flat_map(|row| (0..dims).map(move |d| (row, d))).for_each(|(row, d)| bytes.extend(value(row, d).to_le_bytes()));
+    (0..rows)
+        .flat_map(|row| (0..dims).map(move |d| (row, d)))
+        .for_each(|(row, d)| bytes.extend(value(row, d).to_le_bytes()));
     bytes
 }
 
@@ -36,7 +51,9 @@ fn sequences_are_the_same_for_any_threads_and_splits() {
         let made = |label: &str, more: &[(&str, Value)]| {
             let out = format!("{name}-{label}");
             let work = ("/work", json!(place.path(&format!("{out}-work")).to_str().unwrap()));
-            place.run_in(&out, &[&[("/method", method.clone()), work], more].concat()).unwrap_or_else(|e| panic!("{out}: {e}"));
+            place
+                .run_in(&out, &[&[("/method", method.clone()), work], more].concat())
+                .unwrap_or_else(|e| panic!("{out}: {e}"));
             sequences(&place.path(&out))
         };
         let whole = made("whole", &[("/threads", json!(1))]);
@@ -45,7 +62,10 @@ fn sequences_are_the_same_for_any_threads_and_splits() {
         let exact = made("exact", &[("/neighbours/search", json!("exact"))]);
         assert!(exact == whole, "{name}: so few vectors are compared with each other");
         let all = ("/neighbours/search", json!("inverted"));
-        let inverted = made("inverted", &[all, ("/neighbours/lists", json!(5)), ("/neighbours/probes", json!(5))]);
+        let inverted = made(
+            "inverted",
+            &[all, ("/neighbours/lists", json!(5)), ("/neighbours/probes", json!(5))],
+        );
         assert!(inverted == whole, "{name}: all lists are looked at");
     }
 }
@@ -60,10 +80,15 @@ fn vectors_come_from_a_file_and_equal_ones_give_equal_sequences() {
     let value = |row: usize, d: usize| ((row * 7 + d * 3) % 11) as f32 - 4.0;
     let single = write("single.npy", npy(40, 3, value));
     let scaled = write("scaled.npy", npy(40, 3, |row, d| 2.5 * value(row, d)));
-    let other = write("other.npy", npy(40, 3, |row, d| ((row * row * 5 + d * 7) % 13) as f32 - 5.0));
+    let other =
+        write("other.npy", npy(40, 3, |row, d| ((row * row * 5 + d * 7) % 13) as f32 - 5.0));
     let short = write("short.npy", npy(39, 3, value));
     let made = |name: &str, file: &Value| {
-        let file = [("/method", methods()[0].1.clone()), ("/vectors/source", json!("file")), ("/vectors/file", file.clone())];
+        let file = [
+            ("/method", methods()[0].1.clone()),
+            ("/vectors/source", json!("file")),
+            ("/vectors/file", file.clone()),
+        ];
         place.run_in(name, &file).map(|_| sequences(&place.path(name)))
     };
     let base = made("single", &single).unwrap();
@@ -78,7 +103,8 @@ fn a_run_reuses_vectors_and_neighbours_for_another_length_and_seed() {
     let work = ("/work", json!(place.path("work").to_str().unwrap()));
     let knn = ("/method", methods()[0].1.clone());
     let first = place.run_in("first", &[knn.clone(), work.clone()]).unwrap();
-    let second = place.run_in("second", &[knn, work, ("/length", json!(32)), ("/seed", json!(5))]).unwrap();
+    let second =
+        place.run_in("second", &[knn, work, ("/length", json!(32)), ("/seed", json!(5))]).unwrap();
     for stage in [Stage::Embed, Stage::Vectors, Stage::Neighbours] {
         assert_eq!(first.directory(stage), second.directory(stage));
     }
@@ -88,7 +114,8 @@ fn a_run_reuses_vectors_and_neighbours_for_another_length_and_seed() {
 #[test]
 fn tasks_of_a_model_on_a_gpu_say_so() {
     let place = Place::with_documents(5);
-    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
+    let fixtures =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
     let onnx = |device: &str| {
         let model = json!(fixtures.join("bert").to_str().unwrap());
         let job = place.prepare_in(
@@ -115,7 +142,14 @@ fn quest_climbs_a_hierarchy_of_vectors() {
     assert!(sequences(one.out()) == sequences(many.out()));
     let chunks = [
         hierarchy,
-        ("/method", json!({ "name": "nextlong", "pool": "keyworded", "k": 9, "chunkChars": 30, "reuse": "run", "fill": "next" })),
+        (
+            "/method",
+            json!({ "name": "nextlong", "pool": "keyworded", "k": 9, "chunkChars": 30, "reuse": "run", "fill": "next" }),
+        ),
     ];
-    assert_eq!(code(RunOptions::parse(&place.json(&chunks).to_string())), "OPTIONS_INVALID", "chunks have no keywords to join");
+    assert_eq!(
+        code(RunOptions::parse(&place.json(&chunks).to_string())),
+        "OPTIONS_INVALID",
+        "chunks have no keywords to join"
+    );
 }

@@ -28,24 +28,40 @@ pub(crate) struct Iclm<'a> {
 
 impl<'a> Iclm<'a> {
     pub(crate) fn new(work: Work<'a>, options: &IclmOptions, pool: Vec<DocId>) -> Result<Iclm<'a>> {
-        let neighbours = work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
+        let neighbours =
+            work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
         let heads = match options.variant {
             IclmVariant::Paper => None,
-            IclmVariant::Release => Some(work.input.heads.ok_or_else(|| Work::missing("heads of documents"))?),
+            IclmVariant::Release => {
+                Some(work.input.heads.ok_or_else(|| Work::missing("heads of documents"))?)
+            }
         };
         let members = work.members(&pool);
-        Ok(Iclm { work, neighbours, variant: options.variant, heads, members, pool, used: Vec::new(), near_duplicates: 0 })
+        Ok(Iclm {
+            work,
+            neighbours,
+            variant: options.variant,
+            heads,
+            members,
+            pool,
+            used: Vec::new(),
+            near_duplicates: 0,
+        })
     }
 
     fn listed(&self, doc: DocId) -> impl Iterator<Item = (DocId, i32)> + '_ {
-        self.neighbours.of(doc.get()).map(|(n, similarity)| (DocId::new(n), similarity)).filter(|(n, _)| self.members[n.index()])
+        self.neighbours
+            .of(doc.get())
+            .map(|(n, similarity)| (DocId::new(n), similarity))
+            .filter(|(n, _)| self.members[n.index()])
     }
 
     fn paper(&self, epoch: u32, round: u32) -> Result<Vec<DocId>> {
         let graph = self.graph()?;
         let Work { input, options, ctx, .. } = self.work;
         let counter = turn(epoch, round);
-        let (mut starts, alone): (Vec<DocId>, Vec<DocId>) = self.pool.iter().partition(|&&doc| graph.degree(doc) > 0);
+        let (mut starts, alone): (Vec<DocId>, Vec<DocId>) =
+            self.pool.iter().partition(|&&doc| graph.degree(doc) > 0);
         starts.par_sort_by_cached_key(|&doc| {
             let key = input.key(doc);
             (graph.degree(doc), draw(options.policies.seed, "order", key, counter), key, doc)
@@ -110,7 +126,9 @@ impl<'a> Iclm<'a> {
                         kept += 1;
                     }
                 }
-                own[..kept].sort_unstable_by_key(|&(similarity, doc)| (std::cmp::Reverse(similarity), doc));
+                own[..kept].sort_unstable_by_key(|&(similarity, doc)| {
+                    (std::cmp::Reverse(similarity), doc)
+                });
                 kept as u32
             })
             .collect();
@@ -132,7 +150,11 @@ impl<'a> Iclm<'a> {
             while let Some(doc) = next {
                 visited[doc.index()] = true;
                 path.push(doc);
-                next = if path.len() < PATH { self.ranked(doc).find(|n| !visited[n.index()]) } else { None };
+                next = if path.len() < PATH {
+                    self.ranked(doc).find(|n| !visited[n.index()])
+                } else {
+                    None
+                };
             }
             if !path.is_empty() {
                 paths.push(path);
@@ -144,7 +166,11 @@ impl<'a> Iclm<'a> {
 
     /// The first of a document's list, those outside the pool left out after they were counted.
     fn ranked(&self, doc: DocId) -> impl Iterator<Item = DocId> + '_ {
-        self.neighbours.of(doc.get()).take(RANKS).map(|(n, _)| DocId::new(n)).filter(|n| self.members[n.index()])
+        self.neighbours
+            .of(doc.get())
+            .take(RANKS)
+            .map(|(n, _)| DocId::new(n))
+            .filter(|n| self.members[n.index()])
     }
 
     /// Puts the documents of short paths before neighbours elsewhere.
@@ -283,7 +309,8 @@ impl Chains {
 /// The set of runs of three characters, rising.
 fn trigrams(head: &str) -> Vec<u64> {
     let characters: Vec<u64> = head.chars().map(u64::from).collect();
-    let mut set: Vec<u64> = characters.windows(3).map(|w| (w[0] << 42) | (w[1] << 21) | w[2]).collect();
+    let mut set: Vec<u64> =
+        characters.windows(3).map(|w| (w[0] << 42) | (w[1] << 21) | w[2]).collect();
     set.sort_unstable();
     set.dedup();
     set
@@ -322,7 +349,11 @@ mod tests {
     fn a_document_moves_between_chains_from_any_place_to_any_place() {
         let d = DocId::new;
         let paths = vec![vec![d(0), d(1), d(2)], vec![d(3)], vec![d(4), d(5)]];
-        let of = |chains: &Chains| (0..3).map(|n| chains.of(n).iter().map(|d| d.get()).collect::<Vec<_>>()).collect::<Vec<_>>();
+        let of = |chains: &Chains| {
+            (0..3)
+                .map(|n| chains.of(n).iter().map(|d| d.get()).collect::<Vec<_>>())
+                .collect::<Vec<_>>()
+        };
         let mut chains = Chains::new(6, &paths);
         chains.put_before(d(3), d(0));
         assert_eq!(of(&chains), [vec![3, 0, 1, 2], vec![], vec![4, 5]]);

@@ -17,8 +17,15 @@ pub(crate) struct Knn<'a> {
 
 impl<'a> Knn<'a> {
     pub(crate) fn new(work: Work<'a>, pool: Vec<DocId>) -> Result<Knn<'a>> {
-        let neighbours = work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
-        Ok(Knn { work, neighbours, members: work.members(&pool), pool, uses: DocumentUses::new(&work) })
+        let neighbours =
+            work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
+        Ok(Knn {
+            work,
+            neighbours,
+            members: work.members(&pool),
+            pool,
+            uses: DocumentUses::new(&work),
+        })
     }
 
     fn around(&mut self, anchor: DocId) -> Group {
@@ -32,7 +39,8 @@ impl<'a> Knn<'a> {
             }
             let doc = DocId::new(neighbour);
             if self.members[doc.index()] && self.uses.left(doc) {
-                let run = Run { len: self.work.len(doc).min(capacity - len), ..self.work.whole(doc) };
+                let run =
+                    Run { len: self.work.len(doc).min(capacity - len), ..self.work.whole(doc) };
                 len += run.len;
                 runs.push(run);
                 self.uses.add(doc);
@@ -49,7 +57,9 @@ impl Grouping for Knn<'_> {
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
         let (work, pool) = (self.work, std::mem::take(&mut self.pool));
-        let done = work.around_anchors(&pool, (epoch, round), take, |anchor| self.uses.left(anchor).then(|| self.around(anchor)));
+        let done = work.around_anchors(&pool, (epoch, round), take, |anchor| {
+            self.uses.left(anchor).then(|| self.around(anchor))
+        });
         self.pool = pool;
         done
     }

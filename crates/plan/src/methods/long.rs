@@ -28,7 +28,11 @@ pub(crate) struct Long<'a> {
 }
 
 impl<'a> Long<'a> {
-    pub(crate) fn new(work: Work<'a>, options: &LongOptions, mut pool: Vec<DocId>) -> Result<Long<'a>> {
+    pub(crate) fn new(
+        work: Work<'a>,
+        options: &LongOptions,
+        mut pool: Vec<DocId>,
+    ) -> Result<Long<'a>> {
         let len = |doc: DocId| work.input.lens[doc.index()];
         let mut counts = LongCounts::default();
         let mut tokens: Vec<(u64, u64)> = Vec::new();
@@ -56,26 +60,49 @@ impl<'a> Long<'a> {
                     if long == 0 || long == all || long as f64 >= wanted {
                         return Rates { long: 1.0, other: 1.0 };
                     }
-                    Rates { long: wanted / long as f64, other: ((1.0 - options.long_share) * all as f64) / (all - long) as f64 }
+                    Rates {
+                        long: wanted / long as f64,
+                        other: ((1.0 - options.long_share) * all as f64) / (all - long) as f64,
+                    }
                 })
                 .collect(),
         };
-        Ok(Long { work, threshold: options.threshold, pool, rates, counts, uses: Vec::new(), used: Vec::new() })
+        Ok(Long {
+            work,
+            threshold: options.threshold,
+            pool,
+            rates,
+            counts,
+            uses: Vec::new(),
+            used: Vec::new(),
+        })
     }
 
     fn drawn(&self, doc: DocId, epoch: u32) -> u32 {
         let rates = self.rates[self.work.input.source(doc) as usize];
-        let rate = if self.work.input.lens[doc.index()] >= self.threshold { rates.long } else { rates.other };
+        let rate = if self.work.input.lens[doc.index()] >= self.threshold {
+            rates.long
+        } else {
+            rates.other
+        };
         let whole = rate.floor().min(f64::from(u32::MAX - 1));
-        let random = draw(self.work.options.policies.seed, "upsample", self.work.input.key(doc), u64::from(epoch));
+        let random = draw(
+            self.work.options.policies.seed,
+            "upsample",
+            self.work.input.key(doc),
+            u64::from(epoch),
+        );
         whole as u32 + u32::from(chance(random, rate - whole))
     }
 }
 
 impl Grouping for Long<'_> {
     fn begin(&mut self, epoch: u32) -> Result<u32> {
-        self.uses =
-            if self.rates.is_empty() { vec![1; self.pool.len()] } else { self.pool.iter().map(|&d| self.drawn(d, epoch)).collect() };
+        self.uses = if self.rates.is_empty() {
+            vec![1; self.pool.len()]
+        } else {
+            self.pool.iter().map(|&d| self.drawn(d, epoch)).collect()
+        };
         if self.work.options.policies.max_uses.is_some() {
             limit_uses(self.work.options.policies.max_uses, &mut self.uses, &mut self.used);
         }
@@ -83,7 +110,13 @@ impl Grouping for Long<'_> {
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
-        let docs: Vec<DocId> = self.pool.iter().zip(&self.uses).filter(|&(_, &uses)| uses > round).map(|(&doc, _)| doc).collect();
+        let docs: Vec<DocId> = self
+            .pool
+            .iter()
+            .zip(&self.uses)
+            .filter(|&(_, &uses)| uses > round)
+            .map(|(&doc, _)| doc)
+            .collect();
         let docs = self.work.in_order(epoch, round, docs);
         take(self.work.group(KeywordId::NONE, docs))
     }

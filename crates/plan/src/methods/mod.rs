@@ -100,7 +100,11 @@ impl<'a> Work<'a> {
 
     /// A group of whole documents.
     fn group(&self, keyword: KeywordId, docs: impl IntoIterator<Item = DocId>) -> Group {
-        Group { keyword, anchor: DocId::NONE, runs: docs.into_iter().map(|doc| self.whole(doc)).collect() }
+        Group {
+            keyword,
+            anchor: DocId::NONE,
+            runs: docs.into_iter().map(|doc| self.whole(doc)).collect(),
+        }
     }
 
     /// Hands out the groups `around` anchors in random order, until they have as many virtual tokens as an epoch is to have.
@@ -112,7 +116,9 @@ impl<'a> Work<'a> {
         mut around: impl FnMut(DocId) -> Option<Group>,
     ) -> Result<()> {
         let end = match self.options.policies.tokens {
-            Some(tokens) => tokens.div_ceil(u64::from(self.shape.length)).saturating_mul(u64::from(self.shape.capacity())),
+            Some(tokens) => tokens
+                .div_ceil(u64::from(self.shape.length))
+                .saturating_mul(u64::from(self.shape.capacity())),
             None => pool.iter().map(|&doc| u64::from(self.len(doc))).sum(),
         };
         let mut reached = 0;
@@ -164,7 +170,10 @@ struct DocumentUses {
 impl DocumentUses {
     fn new(work: &Work<'_>) -> DocumentUses {
         let most = work.options.policies.max_uses;
-        DocumentUses { most, counts: if most.is_some() { vec![0; work.input.lens.len()] } else { Vec::new() } }
+        DocumentUses {
+            most,
+            counts: if most.is_some() { vec![0; work.input.lens.len()] } else { Vec::new() },
+        }
     }
 
     /// Whether the document may be used once more.

@@ -22,11 +22,25 @@ pub(crate) struct Nextlong<'a> {
 }
 
 impl<'a> Nextlong<'a> {
-    pub(crate) fn new(work: Work<'a>, options: &NextlongOptions, pool: Vec<DocId>) -> Result<Nextlong<'a>> {
-        let neighbours = work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
+    pub(crate) fn new(
+        work: Work<'a>,
+        options: &NextlongOptions,
+        pool: Vec<DocId>,
+    ) -> Result<Nextlong<'a>> {
+        let neighbours =
+            work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
         let chunks = work.input.chunks.ok_or_else(|| Work::missing("chunks"))?;
         let (members, uses) = (work.members(&pool), DocumentUses::new(&work));
-        Ok(Nextlong { work, neighbours, chunks, reuse: options.reuse, members, pool, uses, taken: Vec::new() })
+        Ok(Nextlong {
+            work,
+            neighbours,
+            chunks,
+            reuse: options.reuse,
+            members,
+            pool,
+            uses,
+            taken: Vec::new(),
+        })
     }
 
     /// An anchor that is shorter than a sequence, with its chunks' neighbours.
@@ -38,7 +52,11 @@ impl<'a> Nextlong<'a> {
         let (mut runs, mut held): (Vec<Run>, HashSet<u32>) = (Vec::new(), HashSet::new());
         let (mut at, mut of_anchor) = (0, 0);
         for (i, chunk) in own.clone().enumerate() {
-            let end = if chunk + 1 == own.end { len } else { shape.lead + self.chunks.end(chunk, input.lens) };
+            let end = if chunk + 1 == own.end {
+                len
+            } else {
+                shape.lead + self.chunks.end(chunk, input.lens)
+            };
             runs.push(Run { doc: anchor, start: of_anchor, len: end - of_anchor });
             at += end - of_anchor;
             of_anchor = end;
@@ -51,8 +69,11 @@ impl<'a> Nextlong<'a> {
                 let free = self.reuse == Reuse::Sequence || !self.taken[neighbour as usize];
                 if self.members[doc.index()] && free && held.insert(neighbour) {
                     let start = self.chunks.start(neighbour);
-                    let run =
-                        Run { doc, start: shape.lead + start, len: (self.chunks.end(neighbour, input.lens) - start).min(target - at) };
+                    let run = Run {
+                        doc,
+                        start: shape.lead + start,
+                        len: (self.chunks.end(neighbour, input.lens) - start).min(target - at),
+                    };
                     at += run.len;
                     runs.push(run);
                     if self.reuse == Reuse::Run {
@@ -81,7 +102,11 @@ impl Grouping for Nextlong<'_> {
             }
             self.uses.add(anchor);
             let long = work.len(anchor) >= work.shape.capacity();
-            Some(if long { Group { anchor, ..work.group(KeywordId::NONE, [anchor]) } } else { self.around(anchor) })
+            Some(if long {
+                Group { anchor, ..work.group(KeywordId::NONE, [anchor]) }
+            } else {
+                self.around(anchor)
+            })
         });
         self.pool = pool;
         done

@@ -45,7 +45,12 @@ impl Lists {
     }
 
     /// Builds the lists of the pool by counting sort and divides them.
-    pub(crate) fn new(input: &PlanInput<'_>, options: &PlanOptions, quest: &QuestOptions, pool: &[DocId]) -> Lists {
+    pub(crate) fn new(
+        input: &PlanInput<'_>,
+        options: &PlanOptions,
+        quest: &QuestOptions,
+        pool: &[DocId],
+    ) -> Lists {
         let keywords = input.keyword_keys.len();
         let mut ends = vec![0u64; keywords];
         let mut lone = Vec::new();
@@ -71,14 +76,23 @@ impl Lists {
                 *at += 1;
             }
         }
-        let mut lists = Lists { ends, docs, lone, kinds: vec![Kind::Unused; keywords], oversample: None, counts: KeywordCounts::default() };
+        let mut lists = Lists {
+            ends,
+            docs,
+            lone,
+            kinds: vec![Kind::Unused; keywords],
+            oversample: None,
+            counts: KeywordCounts::default(),
+        };
         lists.divide(input, options, quest);
         lists
     }
 
     fn divide(&mut self, input: &PlanInput<'_>, options: &PlanOptions, quest: &QuestOptions) {
         let shape = Shape::of(&options.policies);
-        let tokens = |docs: &[DocId]| docs.iter().map(|d| shape.virtual_len(input.lens[d.index()])).sum::<u64>();
+        let tokens = |docs: &[DocId]| {
+            docs.iter().map(|d| shape.virtual_len(input.lens[d.index()])).sum::<u64>()
+        };
         let mut several: Vec<KeywordId> = Vec::new();
         for keyword in self.keywords() {
             match self.of(keyword).len() {
@@ -116,7 +130,10 @@ impl Lists {
             self.kinds[keyword.index()] = Kind::Short;
             let docs = self.of(keyword);
             short_virtual += tokens(docs);
-            let (documents, own) = (docs.len() as u64, docs.iter().map(|d| u64::from(input.lens[d.index()])).sum::<u64>());
+            let (documents, own) = (
+                docs.len() as u64,
+                docs.iter().map(|d| u64::from(input.lens[d.index()])).sum::<u64>(),
+            );
             self.counts.short_documents += documents;
             self.counts.short_tokens += own;
         }
@@ -146,12 +163,21 @@ impl Lists {
     }
 
     /// Uses of a list in an epoch, before `maxUses`.
-    pub(crate) fn uses(&self, input: &PlanInput<'_>, seed: u64, keyword: KeywordId, epoch: u32) -> u32 {
+    pub(crate) fn uses(
+        &self,
+        input: &PlanInput<'_>,
+        seed: u64,
+        keyword: KeywordId,
+        epoch: u32,
+    ) -> u32 {
         match (self.kinds[keyword.index()], self.oversample) {
             (Kind::Unused, _) => 0,
             (Kind::Short, Some(oversample)) => {
                 let whole = oversample.floor().min(f64::from(u32::MAX - 1));
-                let more = chance(draw(seed, "oversample", input.keyword_key(keyword), u64::from(epoch)), oversample - whole);
+                let more = chance(
+                    draw(seed, "oversample", input.keyword_key(keyword), u64::from(epoch)),
+                    oversample - whole,
+                );
                 whole as u32 + u32::from(more)
             }
             _ => 1,

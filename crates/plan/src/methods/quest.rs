@@ -16,21 +16,33 @@ pub(crate) struct Quest<'a> {
 
 impl<'a> Quest<'a> {
     pub(crate) fn new(work: Work<'a>, options: &QuestOptions, pool: &[DocId]) -> Quest<'a> {
-        Quest { work, lists: Lists::new(work.input, work.options, options, pool), uses: Vec::new(), used: Vec::new() }
+        Quest {
+            work,
+            lists: Lists::new(work.input, work.options, options, pool),
+            uses: Vec::new(),
+            used: Vec::new(),
+        }
     }
 }
 
 impl Grouping for Quest<'_> {
     fn begin(&mut self, epoch: u32) -> Result<u32> {
         let policies = &self.work.options.policies;
-        self.uses = self.lists.keywords().map(|k| self.lists.uses(self.work.input, policies.seed, k, epoch)).chain([1]).collect();
+        self.uses = self
+            .lists
+            .keywords()
+            .map(|k| self.lists.uses(self.work.input, policies.seed, k, epoch))
+            .chain([1])
+            .collect();
         limit_uses(policies.max_uses, &mut self.uses, &mut self.used);
         Ok(self.uses.iter().copied().max().unwrap_or(0))
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
         for keyword in self.lists.keywords() {
-            if self.lists.kinds[keyword.index()] != Kind::Unused && self.uses[keyword.index()] > round {
+            if self.lists.kinds[keyword.index()] != Kind::Unused
+                && self.uses[keyword.index()] > round
+            {
                 let docs = self.work.in_order(epoch, round, self.lists.of(keyword).to_vec());
                 take(self.work.group(keyword, docs))?;
             }

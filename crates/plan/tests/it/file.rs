@@ -57,7 +57,10 @@ fn a_plan_file_of_format_2_is_read_and_written_byte_by_byte() {
         write_plan(&fixture(), &plan, 40).unwrap();
     }
     for file in &written {
-        let (new, old) = (fs::read(directory.path().join(&file.name)).unwrap(), fs::read(fixture().join(&file.name)).unwrap());
+        let (new, old) = (
+            fs::read(directory.path().join(&file.name)).unwrap(),
+            fs::read(fixture().join(&file.name)).unwrap(),
+        );
         assert!(new == old, "{} differs from format 2", file.name);
     }
     let read = PlanFile::open(&fixture()).unwrap();
@@ -72,7 +75,15 @@ fn damage_is_refused_by_name() {
     type Damage = fn(&mut Vec<u8>);
     let cases: [(&str, Damage, Code); 7] = [
         ("plan.json", |b| b.truncate(10), Code::FileCorrupt),
-        ("plan.json", |b| *b = String::from_utf8_lossy(b).replace("\"format\": 2", "\"format\": 1").into_bytes(), Code::VersionMismatch),
+        (
+            "plan.json",
+            |b| {
+                *b = String::from_utf8_lossy(b)
+                    .replace("\"format\": 2", "\"format\": 1")
+                    .into_bytes()
+            },
+            Code::VersionMismatch,
+        ),
         ("groups", |b| b[40] ^= 1, Code::FileCorrupt),
         ("00000.sequences", |b| b[33] ^= 1, Code::FileCorrupt),
         ("00000.pieces", |b| b[40] ^= 1, Code::FileCorrupt),
@@ -89,8 +100,10 @@ fn damage_is_refused_by_name() {
         damage(&mut bad);
         assert_ne!(bad, good);
         fs::write(&path, bad).unwrap();
-        let error =
-            PlanFile::open(directory.path()).and_then(|f| f.read(0, f.sequences())).err().unwrap_or_else(|| panic!("{name} is taken"));
+        let error = PlanFile::open(directory.path())
+            .and_then(|f| f.read(0, f.sequences()))
+            .err()
+            .unwrap_or_else(|| panic!("{name} is taken"));
         assert_eq!(error.code(), code, "{name}: {error}");
         assert!(error.message().contains(name), "{error}");
         fs::write(&path, good).unwrap();

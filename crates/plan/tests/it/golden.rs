@@ -1,14 +1,16 @@
 //! The plan of one tiny corpus, for ever: a change here changes every plan ever made with this version, and needs a CHANGELOG line.
 
 use longweave_plan::{
-    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, NextlongOptions, Overflow, Part, Plan,
-    PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions, plan,
+    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method,
+    NextlongOptions, Overflow, Part, Plan, PlanOptions, Policies, Pool, PoolOptions, QuestOptions,
+    Reuse, SplitBy, StandardOptions, plan,
 };
 
 use crate::world::{World, ctx};
 
 pub(crate) fn golden_plan(method: Method, fill: Fill) -> Plan {
-    let documents: Vec<(u32, u32, u8)> = (0..200u32).map(|i| (5 + i * 7 % 60, i * i % 23, i as u8)).collect();
+    let documents: Vec<(u32, u32, u8)> =
+        (0..200u32).map(|i| (5 + i * 7 % 60, i * i % 23, i as u8)).collect();
     let world = World::new(&documents, 20);
     let options = PlanOptions {
         method,
@@ -33,7 +35,12 @@ fn hash(method: Method, fill: Fill) -> String {
     let plan = golden_plan(method, fill);
     let directory = tempfile::tempdir().unwrap();
     let files = longweave_plan::write_plan(directory.path(), &plan, 1 << 20).unwrap();
-    files.iter().filter(|f| f.name.starts_with("00000")).map(|f| f.xxh3.as_str()).collect::<Vec<_>>().join(" ")
+    files
+        .iter()
+        .filter(|f| f.name.starts_with("00000"))
+        .map(|f| f.xxh3.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 pub(crate) fn quest() -> Method {
@@ -57,8 +64,24 @@ fn plans_are_fixed_for_ever() {
         hash(Method::Knn(KnnOptions { pool }), Fill::Next),
         hash(Method::Iclm(IclmOptions { pool, variant: IclmVariant::Paper }), Fill::Next),
         hash(Method::Iclm(IclmOptions { pool, variant: IclmVariant::Release }), Fill::Next),
-        hash(Method::Long(LongOptions { pool, threshold: 30, mode: LongMode::Filter, long_share: 0.7 }), Fill::Next),
-        hash(Method::Long(LongOptions { pool, threshold: 50, mode: LongMode::Upsample, long_share: 0.7 }), Fill::Next),
+        hash(
+            Method::Long(LongOptions {
+                pool,
+                threshold: 30,
+                mode: LongMode::Filter,
+                long_share: 0.7,
+            }),
+            Fill::Next,
+        ),
+        hash(
+            Method::Long(LongOptions {
+                pool,
+                threshold: 50,
+                mode: LongMode::Upsample,
+                long_share: 0.7,
+            }),
+            Fill::Next,
+        ),
         hash(Method::Nextlong(NextlongOptions { pool, reuse: Reuse::Sequence }), Fill::Next),
         hash(Method::Nextlong(NextlongOptions { pool, reuse: Reuse::Run }), Fill::Next),
     ];

@@ -1,7 +1,9 @@
 use std::collections::{HashMap, HashSet};
 
 use longweave_common::{Code, Ctx};
-use longweave_plan::{Fill, IclmVariant, LastFill, Method, Overflow, Part, Plan, PlanOptions, Rule, plan};
+use longweave_plan::{
+    Fill, IclmVariant, LastFill, Method, Overflow, Part, Plan, PlanOptions, Rule, plan,
+};
 use proptest::prelude::*;
 
 use crate::world::{World, ctx, options, worlds};
@@ -269,21 +271,29 @@ proptest! {
 #[test]
 fn upsampling_raises_long_documents_within_each_source_and_leaves_the_sources_shares_alone() {
     // 6,000 documents of two sources and one of short documents alone; a tenth of the others is long.
-    let documents: Vec<(u32, u32, u8)> =
-        (0..6000u32).map(|i| (if i % 10 == 0 && i % 3 > 0 { 300 } else { 10 + i % 40 }, 0, (i % 3) as u8)).collect();
+    let documents: Vec<(u32, u32, u8)> = (0..6000u32)
+        .map(|i| (if i % 10 == 0 && i % 3 > 0 { 300 } else { 10 + i % 40 }, 0, (i % 3) as u8))
+        .collect();
     let world = World::without_lists(&documents, 1);
     let mut options = standard();
     let (pool, mode) = (longweave_plan::Pool::All, longweave_plan::LongMode::Upsample);
-    options.method = Method::Long(longweave_plan::LongOptions { pool, threshold: 200, mode, long_share: 0.75 });
+    options.method =
+        Method::Long(longweave_plan::LongOptions { pool, threshold: 200, mode, long_share: 0.75 });
     options.policies.length = 512;
     let plan = plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap();
     let long = |p: &longweave_plan::Piece| world.lens[p.doc.index()] >= 200;
     let total: u64 = plan.stats.sources.iter().map(|s| s.in_sequences).sum();
     let pool: u64 = plan.stats.sources.iter().map(|s| s.pool).sum();
     for (source, tokens) in plan.stats.sources.iter().enumerate() {
-        let (before, after) = (tokens.pool as f64 / pool as f64, tokens.in_sequences as f64 / total as f64);
+        let (before, after) =
+            (tokens.pool as f64 / pool as f64, tokens.in_sequences as f64 / total as f64);
         assert!((before - after).abs() < 0.02, "source {source}: {before} → {after}");
-        let own: Vec<_> = plan.sequences.pieces().iter().filter(|p| world.sources[p.doc.index()] == source as u32).collect();
+        let own: Vec<_> = plan
+            .sequences
+            .pieces()
+            .iter()
+            .filter(|p| world.sources[p.doc.index()] == source as u32)
+            .collect();
         let share = own.iter().filter(|p| long(p)).map(|p| u64::from(p.len)).sum::<u64>() as f64
             / own.iter().map(|p| u64::from(p.len)).sum::<u64>() as f64;
         let expected = if source == 0 { 0.0 } else { 0.75 };
@@ -295,8 +305,15 @@ fn upsampling_raises_long_documents_within_each_source_and_leaves_the_sources_sh
 /// Options of `standard` with few surprises.
 fn standard() -> PlanOptions {
     PlanOptions {
-        method: Method::Standard(longweave_plan::StandardOptions { pool: longweave_plan::Pool::All }),
-        pool: longweave_plan::PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: longweave_plan::Dedup::None },
+        method: Method::Standard(longweave_plan::StandardOptions {
+            pool: longweave_plan::Pool::All,
+        }),
+        pool: longweave_plan::PoolOptions {
+            min_tokens: 1,
+            max_tokens: None,
+            holdout: 0.0,
+            dedup: longweave_plan::Dedup::None,
+        },
         policies: longweave_plan::Policies {
             length: 10,
             lead: 0,
@@ -317,7 +334,8 @@ fn a_document_longer_than_the_length_fills_whole_sequences_in_order() {
     let world = World::new(&[(35, 0, 0)], 1);
     let options = standard();
     let plan = plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap();
-    let mut starts: Vec<_> = plan.sequences.iter().map(|s| (s.pieces[0].start, s.pieces[0].len)).collect();
+    let mut starts: Vec<_> =
+        plan.sequences.iter().map(|s| (s.pieces[0].start, s.pieces[0].len)).collect();
     starts.sort_unstable();
     assert_eq!(starts, [(0, 10), (10, 10), (20, 10)]);
     assert_eq!(plan.stats.tokens.dropped.last_fill, 5);
@@ -336,7 +354,14 @@ fn pools_that_are_too_small_or_without_keywords_are_told_apart() {
     };
     let mut options = standard();
     options.method = Method::Quest(quest);
-    assert_eq!(plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap_err().code(), Code::NoKeywords);
-    options.method = Method::Standard(longweave_plan::StandardOptions { pool: longweave_plan::Pool::All });
-    assert_eq!(plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap_err().code(), Code::PlanEmpty);
+    assert_eq!(
+        plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap_err().code(),
+        Code::NoKeywords
+    );
+    options.method =
+        Method::Standard(longweave_plan::StandardOptions { pool: longweave_plan::Pool::All });
+    assert_eq!(
+        plan(&ctx(1), &world.input(&options.method), &options, Part::Main).unwrap_err().code(),
+        Code::PlanEmpty
+    );
 }

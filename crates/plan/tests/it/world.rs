@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use longweave_common::random::Key;
 use longweave_common::{Ctx, DocId, KeywordId};
 use longweave_plan::{
-    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method, Neighbours,
-    NextlongOptions, Overflow, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
+    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode,
+    LongOptions, Method, Neighbours, NextlongOptions, Overflow, PlanInput, PlanOptions, Policies,
+    Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
 };
 use proptest::prelude::*;
 
@@ -39,15 +40,22 @@ impl Heads for Texts {
 }
 
 /// Similarities that a pair of rows has in either order; each row's list is sorted as lists are. About a third of the pairs have none.
-fn lists(rows: usize, k: usize, owner: impl Fn(usize) -> u32, alone: impl Fn(usize) -> bool) -> Neighbours {
+fn lists(
+    rows: usize,
+    k: usize,
+    owner: impl Fn(usize) -> u32,
+    alone: impl Fn(usize) -> bool,
+) -> Neighbours {
     let similarity = |a: usize, b: usize| {
         let (low, high) = (a.min(b) as u128, a.max(b) as u128);
         (longweave_common::random::draw(5, "similarity", Key(low << 64 | high), 0) % 30) as i32 - 10
     };
     let (mut ids, mut similarities) = (Vec::new(), Vec::new());
     for row in 0..rows {
-        let others = (0..rows).filter(|&o| o != row && owner(o) != owner(row) && !alone(o) && !alone(row));
-        let mut list: Vec<(i32, usize)> = others.map(|o| (similarity(row, o), o)).filter(|l| l.0 > 0).collect();
+        let others =
+            (0..rows).filter(|&o| o != row && owner(o) != owner(row) && !alone(o) && !alone(row));
+        let mut list: Vec<(i32, usize)> =
+            others.map(|o| (similarity(row, o), o)).filter(|l| l.0 > 0).collect();
         list.sort_by_key(|&(similarity, other)| (-similarity, other));
         list.truncate(k);
         ids.extend((0..k).map(|i| list.get(i).map_or(u32::MAX, |l| l.1 as u32)));
@@ -70,8 +78,13 @@ impl World {
     /// The same world with one document more.
     pub(crate) fn with(&self, len: u32, keyword: u32) -> World {
         let keyword_of = |k: &KeywordId| if k.is_none() { u32::MAX } else { k.get() };
-        let mut documents: Vec<(u32, u32, u8)> =
-            self.lens.iter().zip(&self.keyword_of).zip(&self.texts).map(|((&len, k), &text)| (len, keyword_of(k), text as u8)).collect();
+        let mut documents: Vec<(u32, u32, u8)> = self
+            .lens
+            .iter()
+            .zip(&self.keyword_of)
+            .zip(&self.texts)
+            .map(|((&len, k), &text)| (len, keyword_of(k), text as u8))
+            .collect();
         documents.push((len, keyword, 0));
         World::new(&documents, self.keyword_keys.len() as u32)
     }
@@ -93,14 +106,30 @@ impl World {
             sources: documents.iter().map(|d| u32::from(d.2 % 3)).collect(),
             // A third of the texts begin alike.
             heads: Texts(
-                documents.iter().map(|d| if d.2 % 3 == 0 { "all begin alike".into() } else { format!("{} begins so", d.2) }).collect(),
+                documents
+                    .iter()
+                    .map(|d| {
+                        if d.2 % 3 == 0 {
+                            "all begin alike".into()
+                        } else {
+                            format!("{} begins so", d.2)
+                        }
+                    })
+                    .collect(),
             ),
             lens,
             keys: (0..documents.len()).map(|d| Key::of(&format!("doc-{d}")).0).collect(),
             texts: documents.iter().map(|d| u128::from(d.2)).collect(),
-            keyword_of: documents.iter().map(|d| if d.1 < keywords { KeywordId::new(d.1) } else { KeywordId::NONE }).collect(),
+            keyword_of: documents
+                .iter()
+                .map(|d| if d.1 < keywords { KeywordId::new(d.1) } else { KeywordId::NONE })
+                .collect(),
             keyword_keys: names.iter().map(|n| Key::of(n).0).collect(),
-            forest: Forest { parent, key: names.iter().map(|n| Key::of(n).0).collect(), node_of_keyword: (0..keywords).collect() },
+            forest: Forest {
+                parent,
+                key: names.iter().map(|n| Key::of(n).0).collect(),
+                node_of_keyword: (0..keywords).collect(),
+            },
         }
     }
 
@@ -127,7 +156,8 @@ impl World {
 
 pub(crate) fn worlds() -> impl Strategy<Value = World> {
     (1u32..12).prop_flat_map(|keywords| {
-        prop::collection::vec((0u32..40, 0..keywords + 2, any::<u8>()), 1..60).prop_map(move |documents| World::new(&documents, keywords))
+        prop::collection::vec((0u32..40, 0..keywords + 2, any::<u8>()), 1..60)
+            .prop_map(move |documents| World::new(&documents, keywords))
     })
 }
 
@@ -137,16 +167,28 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
     let share = prop::option::of(0.05f64..0.9);
     let quest = (pool.clone(), 0.0f64..=1.0, by, 1.0f64..4.0, share, 1u32..4).prop_map(
         |(pool, split_ratio, split_by, oversample, short_share, min_group)| {
-            Method::Quest(QuestOptions { pool, split_ratio, split_by, oversample, short_share, min_group })
+            Method::Quest(QuestOptions {
+                pool,
+                split_ratio,
+                split_by,
+                oversample,
+                short_share,
+                min_group,
+            })
         },
     );
     let variant = prop::sample::select(vec![IclmVariant::Paper, IclmVariant::Release]);
-    let iclm = (pool.clone(), variant).prop_map(|(pool, variant)| Method::Iclm(IclmOptions { pool, variant }));
+    let iclm = (pool.clone(), variant)
+        .prop_map(|(pool, variant)| Method::Iclm(IclmOptions { pool, variant }));
     let mode = prop::sample::select(vec![LongMode::Filter, LongMode::Upsample]);
-    let long = (pool.clone(), 1u32..40, mode, 0.1f64..0.95)
-        .prop_map(|(pool, threshold, mode, long_share)| Method::Long(LongOptions { pool, threshold, mode, long_share }));
+    let long = (pool.clone(), 1u32..40, mode, 0.1f64..0.95).prop_map(
+        |(pool, threshold, mode, long_share)| {
+            Method::Long(LongOptions { pool, threshold, mode, long_share })
+        },
+    );
     let reuse = prop::sample::select(vec![Reuse::Sequence, Reuse::Run]);
-    let nextlong = (pool.clone(), reuse).prop_map(|(pool, reuse)| Method::Nextlong(NextlongOptions { pool, reuse }));
+    let nextlong = (pool.clone(), reuse)
+        .prop_map(|(pool, reuse)| Method::Nextlong(NextlongOptions { pool, reuse }));
     prop_oneof![
         3 => quest,
         1 => pool.clone().prop_map(|pool| Method::Standard(StandardOptions { pool })),
@@ -162,16 +204,44 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
     let overflow = prop::sample::select(vec![Overflow::Split, Overflow::Truncate, Overflow::Whole]);
     let last = prop::sample::select(vec![LastFill::Drop, LastFill::Pad]);
     let shape = (2u32..60, 0u32..2, 0u32..3, any::<bool>());
-    let limits =
-        (0u32..5, prop::option::of(10u32..40), prop::option::of(1u32..4), prop::option::of(1u64..2000), any::<u64>(), any::<bool>());
+    let limits = (
+        0u32..5,
+        prop::option::of(10u32..40),
+        prop::option::of(1u32..4),
+        prop::option::of(1u64..2000),
+        any::<u64>(),
+        any::<bool>(),
+    );
     (methods(), fill, overflow, last, shape, limits).prop_map(
-        |(method, fill, overflow, last_fill, (length, lead, separator, sequence_bos), (min, max, uses, tokens, seed, dedup))| {
-            let fill = if fill == Fill::Related && !matches!(method, Method::Quest(_)) { Fill::Next } else { fill };
+        |(
+            method,
+            fill,
+            overflow,
+            last_fill,
+            (length, lead, separator, sequence_bos),
+            (min, max, uses, tokens, seed, dedup),
+        )| {
+            let fill = if fill == Fill::Related && !matches!(method, Method::Quest(_)) {
+                Fill::Next
+            } else {
+                fill
+            };
             let dedup = if dedup { Dedup::Exact } else { Dedup::None };
             PlanOptions {
                 method,
                 pool: PoolOptions { min_tokens: min, max_tokens: max, holdout: 0.0, dedup },
-                policies: Policies { length, lead, separator, sequence_bos, overflow, fill, last_fill, tokens, seed, max_uses: uses },
+                policies: Policies {
+                    length,
+                    lead,
+                    separator,
+                    sequence_bos,
+                    overflow,
+                    fill,
+                    last_fill,
+                    tokens,
+                    seed,
+                    max_uses: uses,
+                },
             }
         },
     )
@@ -180,5 +250,9 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
 /// A context that all tests share: starting threads for each of thousands of cases would cost more than planning them.
 pub(crate) fn ctx(threads: usize) -> Ctx {
     static MADE: Mutex<BTreeMap<usize, Ctx>> = Mutex::new(BTreeMap::new());
-    MADE.lock().unwrap().entry(threads).or_insert_with(|| Ctx::new(threads, 1 << 30).unwrap()).clone()
+    MADE.lock()
+        .unwrap()
+        .entry(threads)
+        .or_insert_with(|| Ctx::new(threads, 1 << 30).unwrap())
+        .clone()
 }

@@ -60,7 +60,12 @@ struct Buffers<'a> {
 
 impl<'a> Buffers<'a> {
     fn new(lists: &'a Lists) -> Buffers<'a> {
-        Buffers { scanner: Scanner::new(lists), phrases: Phrases::default(), ranked: Vec::new(), chosen: Vec::new() }
+        Buffers {
+            scanner: Scanner::new(lists),
+            phrases: Phrases::default(),
+            ranked: Vec::new(),
+            chosen: Vec::new(),
+        }
     }
 }
 
@@ -90,14 +95,25 @@ impl Extractive {
                 let mut text = String::new();
                 write(&buffers.scanner, phrase, &mut text);
                 let chosen = buffers.chosen.contains(&(at as u32));
-                all.push(Weighed { segment, text, features, score: buffers.phrases.score(&buffers.scanner, phrase), chosen });
+                all.push(Weighed {
+                    segment,
+                    text,
+                    features,
+                    score: buffers.phrases.score(&buffers.scanner, phrase),
+                    chosen,
+                });
             }
         });
         all
     }
 
     /// Chooses the phrases of each segment, and calls `take` with the segment's number.
-    fn segments(&self, text: &str, buffers: &mut Buffers<'_>, mut take: impl FnMut(u32, &Buffers<'_>)) {
+    fn segments(
+        &self,
+        text: &str,
+        buffers: &mut Buffers<'_>,
+        mut take: impl FnMut(u32, &Buffers<'_>),
+    ) {
         buffers.scanner.scan(text);
         let tokens = std::mem::take(&mut buffers.scanner.tokens);
         for (number, segment) in segments(&tokens, self.segment_words).enumerate() {
@@ -113,7 +129,13 @@ impl Extractive {
         let Buffers { scanner, phrases, ranked, chosen, .. } = buffers;
         ranked.clear();
         chosen.clear();
-        ranked.extend(phrases.all.iter().enumerate().map(|(at, phrase)| (phrases.score(scanner, phrase), at as u32)));
+        ranked.extend(
+            phrases
+                .all
+                .iter()
+                .enumerate()
+                .map(|(at, phrase)| (phrases.score(scanner, phrase), at as u32)),
+        );
         ranked.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         for &(_, at) in ranked.iter() {
             if chosen.len() == self.phrases {
@@ -145,7 +167,9 @@ fn write(scanner: &Scanner<'_>, phrase: &Phrase, out: &mut String) {
 /// Runs of `words` words; a last run of less than half as many belongs to the one before.
 fn segments(tokens: &[Token], words: usize) -> impl Iterator<Item = &[Token]> {
     let count = ((tokens.len() + words / 2) / words).max(1);
-    (0..count).map(move |n| &tokens[n * words..if n + 1 == count { tokens.len() } else { (n + 1) * words }])
+    (0..count).map(move |n| {
+        &tokens[n * words..if n + 1 == count { tokens.len() } else { (n + 1) * words }]
+    })
 }
 
 impl Predictor for Extractive {
@@ -186,7 +210,9 @@ mod tests {
         let ctx = Ctx::new(1, 1 << 20).unwrap();
         let mut out = Queries::default();
         let document = DocumentRef { id: "x", text, queries: &[] };
-        Extractive::new(ExtractiveOptions { segment_tokens }).predict(&ctx, &[document], &mut out).unwrap();
+        Extractive::new(ExtractiveOptions { segment_tokens })
+            .predict(&ctx, &[document], &mut out)
+            .unwrap();
         out.of(0).map(|(_, q)| q.to_owned()).collect()
     }
 
@@ -201,10 +227,14 @@ mod tests {
 
     #[test]
     fn a_long_text_has_a_query_for_each_segment() {
-        let text = "Steam engines drove cotton mills. ".repeat(40) + &"Coral reefs shelter young fish. ".repeat(40);
+        let text = "Steam engines drove cotton mills. ".repeat(40)
+            + &"Coral reefs shelter young fish. ".repeat(40);
         let all = queries(&text, 128);
         assert!(all.len() >= 3, "{all:?}");
-        assert!(all[0].contains("steam engines drove cotton") || all[0].contains("cotton mills"), "{all:?}");
+        assert!(
+            all[0].contains("steam engines drove cotton") || all[0].contains("cotton mills"),
+            "{all:?}"
+        );
         assert!(all[all.len() - 1].contains("coral reefs"), "{all:?}");
     }
 
@@ -216,7 +246,10 @@ mod tests {
             ("1993 1994 12:30", None),
             ("東京都の人口は多い", Some("東京都の人口は多い")),
             ("```\nint main() { return 0; }\n```", None),
-            ("Use a range adaptor:\n\n```cpp\nint counter = first second third;\n```\n", Some("range adaptor")),
+            (
+                "Use a range adaptor:\n\n```cpp\nint counter = first second third;\n```\n",
+                Some("range adaptor"),
+            ),
             ("13 years ago", Some("years ago")),
         ] {
             assert_eq!(queries(text, 384).first().map(String::as_str), expected, "{text:?}");
@@ -226,11 +259,18 @@ mod tests {
     #[test]
     fn buffers_that_were_used_give_the_same_as_fresh_ones() {
         let ctx = Ctx::new(1, 1 << 20).unwrap();
-        let texts =
-            ["Red kites nest in tall trees near open fields.", "Tall trees: open fields! Red kites.", "", "Open fields and red kites"];
-        let batch: Vec<DocumentRef<'_>> = texts.iter().map(|text| DocumentRef { id: "x", text, queries: &[] }).collect();
+        let texts = [
+            "Red kites nest in tall trees near open fields.",
+            "Tall trees: open fields! Red kites.",
+            "",
+            "Open fields and red kites",
+        ];
+        let batch: Vec<DocumentRef<'_>> =
+            texts.iter().map(|text| DocumentRef { id: "x", text, queries: &[] }).collect();
         let mut out = Queries::default();
-        Extractive::new(ExtractiveOptions { segment_tokens: 384 }).predict(&ctx, &batch, &mut out).unwrap();
+        Extractive::new(ExtractiveOptions { segment_tokens: 384 })
+            .predict(&ctx, &batch, &mut out)
+            .unwrap();
         for (i, text) in texts.iter().enumerate() {
             assert!(out.of(i).map(|(_, q)| q.to_owned()).eq(queries(text, 384)), "{text:?}");
         }

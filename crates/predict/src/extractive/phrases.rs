@@ -75,7 +75,8 @@ impl Phrases {
         self.all.clear();
         self.known.clear();
         let content = tokens.iter().filter(|t| t.kind == Kind::Content);
-        let (all, capitals) = content.fold((0, 0), |(all, capitals), t| (all + 1, capitals + u32::from(t.capital)));
+        let (all, capitals) =
+            content.fold((0, 0), |(all, capitals), t| (all + 1, capitals + u32::from(t.capital)));
         self.capitals = (capitals * 8).checked_div(all).unwrap_or(0) as u8;
         (self.content, self.tokens, self.number) = (all, tokens.len() as u32, number);
         self.runs(scanner, tokens, 2);
@@ -107,7 +108,10 @@ impl Phrases {
                 start += 1;
                 continue;
             }
-            let length = 1 + tokens[start + 1..].iter().take_while(|t| t.kind == Kind::Content && !t.breaks).count();
+            let length = 1 + tokens[start + 1..]
+                .iter()
+                .take_while(|t| t.kind == Kind::Content && !t.breaks)
+                .count();
             let end = start + length;
             for from in start..end {
                 // "13 years ago": a phrase does not begin with a number.
@@ -158,7 +162,9 @@ impl Phrases {
                     heading: tokens[from].heading,
                 });
                 let Phrases { all, known, .. } = self;
-                known.insert_unique(hash_words(&words), number as u32, |&n| hash_words(&all[n as usize].words));
+                known.insert_unique(hash_words(&words), number as u32, |&n| {
+                    hash_words(&all[n as usize].words)
+                });
                 number
             }
         };
@@ -185,7 +191,13 @@ impl Phrases {
         let (first, last) = (word(&words[0]), word(&words[words.len() - 1]));
         let inner = || words.iter().map(word);
         let share = |n: u32| (n * 8 / phrase.count) as u8;
-        let of = |f: fn(&Word) -> u32| (inner().map(f).min().unwrap_or(0), inner().map(f).max().unwrap_or(0), inner().map(f).sum::<u32>());
+        let of = |f: fn(&Word) -> u32| {
+            (
+                inner().map(f).min().unwrap_or(0),
+                inner().map(f).max().unwrap_or(0),
+                inner().map(f).sum::<u32>(),
+            )
+        };
         let (least, _, sum) = of(|w| w.count);
         let (common, commonest, _) = of(|w| u32::from(w.common));
         [
@@ -222,7 +234,9 @@ impl Phrases {
             small(phrase.run),
             u8::from(phrase.opens),
             u8::from(self.number == 0 && phrase.sentence == 0),
-            u8::from(inner().any(|w| matches!(w.ending, Ending::Past | Ending::Ing | Ending::Adverb))),
+            u8::from(
+                inner().any(|w| matches!(w.ending, Ending::Past | Ending::Ing | Ending::Adverb)),
+            ),
         ]
     }
 }
@@ -231,7 +245,8 @@ impl Phrases {
 /// share of times that it stands alone.
 fn by_hand(scanner: &Scanner<'_>, phrase: &Phrase) -> f64 {
     let words = phrase.words();
-    let frequency = words.iter().map(|&w| f64::from(scanner.word(w).count).sqrt()).sum::<f64>() / words.len() as f64;
+    let frequency = words.iter().map(|&w| f64::from(scanner.word(w).count).sqrt()).sum::<f64>()
+        / words.len() as f64;
     let length = match words.len() {
         1 | 2 => 1.0,
         3 => 0.9,

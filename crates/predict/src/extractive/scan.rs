@@ -33,7 +33,8 @@ const PRONOUNS: &str = "i you he she it we they him me us them himself herself i
 const AUXILIARIES: &str = "is are was were be been being am has have had having do does did will would can could may might must shall should \
                            cannot can't don't doesn't didn't isn't aren't wasn't weren't won't wouldn't couldn't shouldn't hasn't haven't \
                            hadn't not never";
-const CONJUNCTIONS: &str = "and or but nor if when while because so where whether though although unless how why whereas";
+const CONJUNCTIONS: &str =
+    "and or but nor if when while because so where whether though although unless how why whereas";
 
 /// How a word ends: nouns, verbs and adjectives of English often show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,10 @@ fn ending(word: &str) -> Ending {
         Ending::Ing
     } else if ends(&["ly"]) {
         Ending::Adverb
-    } else if ends(&["tion", "sion", "ment", "ness", "ity", "ism", "ship", "ance", "ence", "logy", "ist", "age", "ure", "dom"]) {
+    } else if ends(&[
+        "tion", "sion", "ment", "ness", "ity", "ism", "ship", "ance", "ence", "logy", "ist", "age",
+        "ure", "dom",
+    ]) {
         Ending::Noun
     } else if ends(&["er", "or"]) {
         Ending::Agent
@@ -127,9 +131,14 @@ impl Lists {
             (ARTICLES, Kind::Article),
             ("to", Kind::To),
         ];
-        let kinds = lists.iter().flat_map(|&(list, kind)| list.split_whitespace().map(move |w| (w, kind))).collect();
+        let kinds = lists
+            .iter()
+            .flat_map(|&(list, kind)| list.split_whitespace().map(move |w| (w, kind)))
+            .collect();
         let common = include_str!("common.txt").lines().filter(|l| !l.starts_with('#')).enumerate();
-        let common = common.map(|(rank, word)| (word, 11 - (rank as u32 / 2).max(1).ilog2().min(10) as u8)).collect();
+        let common = common
+            .map(|(rank, word)| (word, 11 - (rank as u32 / 2).max(1).ilog2().min(10) as u8))
+            .collect();
         Lists { stop: StopList::smart(), kinds, common }
     }
 }
@@ -146,7 +155,14 @@ pub(super) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(super) fn new(lists: &'a Lists) -> Scanner<'a> {
         let (text, folded) = (String::new(), String::new());
-        Scanner { lists, text, words: Vec::new(), known: HashTable::new(), folded, tokens: Vec::new() }
+        Scanner {
+            lists,
+            text,
+            words: Vec::new(),
+            known: HashTable::new(),
+            folded,
+            tokens: Vec::new(),
+        }
     }
 
     pub(super) fn word(&self, number: u32) -> &Word {
@@ -198,7 +214,8 @@ impl<'a> Scanner<'a> {
             let word = self.number(original);
             let known = &mut self.words[word as usize];
             known.count += 1;
-            let capital = original.as_bytes()[0].is_ascii_uppercase() || (!original.is_ascii() && original.starts_with(char::is_uppercase));
+            let capital = original.as_bytes()[0].is_ascii_uppercase()
+                || (!original.is_ascii() && original.starts_with(char::is_uppercase));
             self.tokens.push(Token { word, kind: known.kind, breaks, capital, heading, sentence });
             breaks = false;
         }
@@ -206,7 +223,14 @@ impl<'a> Scanner<'a> {
 
     /// The number of a word, by its normal form without possessive endings.
     fn number(&mut self, original: &str) -> u32 {
-        let Scanner { lists: Lists { stop, kinds, common }, text, words: numbered, known, folded, .. } = self;
+        let Scanner {
+            lists: Lists { stop, kinds, common },
+            text,
+            words: numbered,
+            known,
+            folded,
+            ..
+        } = self;
         folded.clear();
         normalise_into(original, folded);
         let mut bare = folded.as_str();
@@ -239,7 +263,9 @@ impl<'a> Scanner<'a> {
             count: 0,
         });
         text.push_str(bare);
-        known.insert_unique(hash, number, |&n| hash_bytes(&text.as_bytes()[of(&numbered[n as usize])]));
+        known.insert_unique(hash, number, |&n| {
+            hash_bytes(&text.as_bytes()[of(&numbered[n as usize])])
+        });
         number
     }
 }
@@ -260,9 +286,15 @@ impl Gap {
     /// Of white space or punctuation, `line` bytes into a line.
     fn of(gap: &str, line: usize) -> Gap {
         let bytes = gap.as_bytes();
-        let stops = |i: usize| matches!(bytes[i], b'.' | b'!' | b'?') && bytes.get(i + 1).is_none_or(u8::is_ascii_whitespace);
+        let stops = |i: usize| {
+            matches!(bytes[i], b'.' | b'!' | b'?')
+                && bytes.get(i + 1).is_none_or(u8::is_ascii_whitespace)
+        };
         let breaks = bytes.iter().filter(|&&b| b == b'\n').count();
-        if breaks > 1 || (breaks == 1 && (line < WRAPPED || gap.ends_with("  "))) || (0..bytes.len()).any(stops) {
+        if breaks > 1
+            || (breaks == 1 && (line < WRAPPED || gap.ends_with("  ")))
+            || (0..bytes.len()).any(stops)
+        {
             Gap::Sentence
         } else if gap.chars().all(char::is_whitespace) {
             Gap::Joins

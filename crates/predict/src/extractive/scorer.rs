@@ -55,7 +55,9 @@ impl Scorer {
         let mut ruled: Vec<Vec<(u8, usize, u8)>> = vec![Vec::new(); FEATURES];
         for (number, (tree, values)) in TREES.iter().zip(&mut leaves).enumerate() {
             let mut found = Vec::new();
-            visit(tree, 0, &mut found, &mut |node, left| ruled[usize::from(node.feature)].push((node.most, number, !left)));
+            visit(tree, 0, &mut found, &mut |node, left| {
+                ruled[usize::from(node.feature)].push((node.most, number, !left))
+            });
             values[..found.len()].copy_from_slice(&found);
         }
         let (mut of, mut masks) = ([[0; 256]; FEATURES], Vec::new());
@@ -82,7 +84,11 @@ impl Scorer {
             let mask = &self.masks[usize::from(of[usize::from(value)])];
             left.iter_mut().zip(mask).for_each(|(left, mask)| *left &= mask);
         }
-        self.leaves.iter().zip(&left).map(|(values, left)| values[left.trailing_zeros() as usize]).sum()
+        self.leaves
+            .iter()
+            .zip(&left)
+            .map(|(values, left)| values[left.trailing_zeros() as usize])
+            .sum()
     }
 }
 
@@ -110,7 +116,11 @@ mod tests {
         let value = |tree: &[Node]| {
             let mut at = &tree[0];
             while at.left != 0 {
-                at = &tree[usize::from(if features[usize::from(at.feature)] <= at.most { at.left } else { at.right })];
+                at = &tree[usize::from(if features[usize::from(at.feature)] <= at.most {
+                    at.left
+                } else {
+                    at.right
+                })];
             }
             at.value
         };
@@ -119,7 +129,8 @@ mod tests {
 
     #[test]
     fn there_is_a_mask_for_each_range_between_thresholds() {
-        let mut thresholds: Vec<(u8, u8)> = TREES.iter().flatten().filter(|n| n.left != 0).map(|n| (n.feature, n.most)).collect();
+        let mut thresholds: Vec<(u8, u8)> =
+            TREES.iter().flatten().filter(|n| n.left != 0).map(|n| (n.feature, n.most)).collect();
         thresholds.sort_unstable();
         thresholds.dedup();
         assert_eq!(SCORER.masks.len(), thresholds.len() + FEATURES);

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use longweave_common::Code;
-use longweave_storage::{ArrayFile, STRING_BATCH_ROWS, Sealed, read_array, read_strings, write_array, write_strings};
+use longweave_storage::{
+    ArrayFile, STRING_BATCH_ROWS, Sealed, read_array, read_strings, write_array, write_strings,
+};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -18,7 +20,10 @@ fn same_bytes(name: &str, write: impl Fn(&Path) -> longweave_common::Result<Seal
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
     write(&path).unwrap();
-    assert!(fs::read(&path).unwrap() == fs::read(fixture(name)).unwrap(), "{name} is written differently");
+    assert!(
+        fs::read(&path).unwrap() == fs::read(fixture(name)).unwrap(),
+        "{name} is written differently"
+    );
 }
 
 #[test]
@@ -45,7 +50,10 @@ fn tables_of_strings() {
     assert!(table.iter().eq(rows.iter().map(String::as_str)));
     assert_eq!((table.len(), STRING_BATCH_ROWS), (4, 4096));
     // Tables of the first format, which had no checksums, are refused, as their work directories are.
-    assert_eq!(read_strings(&fixture("ids-without-sums.arrow")).err().unwrap().code(), Code::FileCorrupt);
+    assert_eq!(
+        read_strings(&fixture("ids-without-sums.arrow")).err().unwrap().code(),
+        Code::FileCorrupt
+    );
 }
 
 #[test]
@@ -69,9 +77,15 @@ fn damage_to_a_column_is_told_by_name() {
         fs::write(&path, bad).unwrap();
         let error = read_array::<u32>(&path).unwrap_err();
         assert_eq!(error.code(), Code::FileCorrupt, "{part}");
-        assert!(error.message().contains(part) && error.message().contains("words.array"), "{part}: {error}");
+        assert!(
+            error.message().contains(part) && error.message().contains("words.array"),
+            "{part}: {error}"
+        );
     }
-    let error = ArrayFile::<u32>::open(&fixture("words.array")).unwrap().read_into(2, 2, &mut Vec::new()).unwrap_err();
+    let error = ArrayFile::<u32>::open(&fixture("words.array"))
+        .unwrap()
+        .read_into(2, 2, &mut Vec::new())
+        .unwrap_err();
     assert!(error.message().contains("3 elements"), "{error}");
     assert_eq!(read_array::<u32>(Path::new("nowhere")).unwrap_err().code(), Code::InputNotFound);
 }

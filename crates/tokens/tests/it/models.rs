@@ -31,9 +31,21 @@ fn word_piece() -> Value {
 }
 
 fn unigram() -> Value {
-    let vocab = json!([["<unk>", 0.0], ["▁the", -1.0], ["▁", -2.0], ["c", -3.0], ["at", -2.5], ["▁cat", -8.0], ["</s>", 0.0]]);
+    let vocab = json!([
+        ["<unk>", 0.0],
+        ["▁the", -1.0],
+        ["▁", -2.0],
+        ["c", -3.0],
+        ["at", -2.5],
+        ["▁cat", -8.0],
+        ["</s>", 0.0]
+    ]);
     let model = json!({ "type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": false });
-    file(model, json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true }), &[("</s>", 6)])
+    file(
+        model,
+        json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true }),
+        &[("</s>", 6)],
+    )
 }
 
 fn bpe() -> Value {
@@ -62,8 +74,17 @@ fn every_kind_of_model_gives_the_ids_worked_out_by_hand() {
         let directory = tempfile::tempdir().unwrap();
         let path = write(&directory, &file);
         let loaded = load(&path).unwrap();
-        assert_eq!((ids(&loaded, text), loaded.encoder.max_id()), (expected.clone(), max_id), "{name}");
-        assert_eq!(loaded.exact_fallback.is_some(), name == "Unigram", "{name}: {:?}", loaded.exact_fallback);
+        assert_eq!(
+            (ids(&loaded, text), loaded.encoder.max_id()),
+            (expected.clone(), max_id),
+            "{name}"
+        );
+        assert_eq!(
+            loaded.exact_fallback.is_some(),
+            name == "Unigram",
+            "{name}: {:?}",
+            loaded.exact_fallback
+        );
         let mut exact = vec![];
         load_exact(&path).unwrap().encode(text, &mut exact).unwrap();
         assert_eq!(exact, expected, "{name} by the exact encoder");
@@ -74,7 +95,8 @@ fn every_kind_of_model_gives_the_ids_worked_out_by_hand() {
 #[test]
 fn truncation_padding_and_dropout_of_the_file_are_off() {
     let mut file = bpe();
-    file["truncation"] = json!({ "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0 });
+    file["truncation"] =
+        json!({ "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0 });
     file["padding"] = json!({
         "strategy": { "Fixed": 9 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 6, "pad_type_id": 0, "pad_token": "<eos>"
     });
@@ -96,7 +118,11 @@ fn what_the_fast_encoder_does_not_cover_is_read_by_the_exact_one_which_is_said()
     let directory = tempfile::tempdir().unwrap();
     let path = write(&directory, &file);
     let loaded = load(&path).unwrap();
-    assert!(loaded.exact_fallback.as_ref().is_some_and(|why| why.contains("Metaspace")), "{:?}", loaded.exact_fallback);
+    assert!(
+        loaded.exact_fallback.as_ref().is_some_and(|why| why.contains("Metaspace")),
+        "{:?}",
+        loaded.exact_fallback
+    );
     assert_eq!(loaded.encoder.name(), "tokenizers 0.23.2");
     assert_eq!(ids(&loaded, "abc1ab<eos>"), [4, 5, 3, 6]);
     assert_eq!(loaded.encoder.decode(&[4, 6]).unwrap(), "abc <eos>");

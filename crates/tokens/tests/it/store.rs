@@ -26,7 +26,10 @@ fn stores_of_both_widths_are_read_and_written_byte_by_byte() {
         write(&directory.path().join(name), width);
         for kind in ["ids", "ends"] {
             let new = fs::read(directory.path().join(format!("{name}.{kind}"))).unwrap();
-            assert!(new == fs::read(fixture.with_extension(kind)).unwrap(), "{name}.{kind} is written differently");
+            assert!(
+                new == fs::read(fixture.with_extension(kind)).unwrap(),
+                "{name}.{kind} is written differently"
+            );
         }
         let store = TokenStore::open(vec![(0, fixture)]).unwrap();
         for (i, document) in DOCUMENTS.iter().enumerate() {
@@ -46,10 +49,17 @@ fn an_id_beyond_the_width_and_a_read_beyond_the_end_are_refused() {
     assert_eq!(writer.push(&[65_536]).unwrap_err().code(), Code::Internal);
     write(&prefix, Width::U16);
     let store = TokenStore::open(vec![(0, prefix.clone())]).unwrap();
-    assert_eq!(store.read_into(DocId::new(2), 0, 2, &mut vec![]).unwrap_err().code(), Code::FileCorrupt);
+    assert_eq!(
+        store.read_into(DocId::new(2), 0, 2, &mut vec![]).unwrap_err().code(),
+        Code::FileCorrupt
+    );
     fs::write(prefix.with_extension("ids"), b"other").unwrap();
     assert_eq!(
-        TokenStore::open(vec![(0, prefix)]).unwrap().read_into(DocId::new(0), 0, 1, &mut vec![]).unwrap_err().code(),
+        TokenStore::open(vec![(0, prefix)])
+            .unwrap()
+            .read_into(DocId::new(0), 0, 1, &mut vec![])
+            .unwrap_err()
+            .code(),
         Code::FileCorrupt
     );
 }

@@ -58,7 +58,9 @@ pub(super) fn remove(stage: &Path, task: u32) {
 /// Tasks that have files.
 pub(super) fn tasks(stage: &Path) -> Vec<u32> {
     let entries = std::fs::read_dir(stage).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".parts")?.parse().ok()).collect()
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".parts")?.parse().ok())
+        .collect()
 }
 
 impl Checkpoint {
@@ -66,7 +68,11 @@ impl Checkpoint {
     /// is ignored, and its batches are predicted again.
     ///
     /// Errors: `IO`.
-    pub(super) fn open(stage: &Path, task: u32, every: Duration) -> Result<(Checkpoint, Vec<Predicted>)> {
+    pub(super) fn open(
+        stage: &Path,
+        task: u32,
+        every: Duration,
+    ) -> Result<(Checkpoint, Vec<Predicted>)> {
         let directory = directory(stage, task);
         let mut written = 0;
         let mut found = Vec::new();
@@ -74,7 +80,17 @@ impl Checkpoint {
             found.extend(queries);
             written = end;
         }
-        Ok((Checkpoint { directory, every, last: Instant::now(), written, waiting: Vec::new(), waiting_batches: 0 }, found))
+        Ok((
+            Checkpoint {
+                directory,
+                every,
+                last: Instant::now(),
+                written,
+                waiting: Vec::new(),
+                waiting_batches: 0,
+            },
+            found,
+        ))
     }
 
     /// Batches that need not be predicted again.
@@ -85,7 +101,8 @@ impl Checkpoint {
     /// Takes the queries of the next batch; writes when the time has come.
     pub(super) fn push(&mut self, queries: &[Predicted]) -> Result<()> {
         for query in queries {
-            serde_json::to_writer(&mut self.waiting, query).map_err(|e| Error::new(Code::Internal, format!("a query as JSON: {e}")))?;
+            serde_json::to_writer(&mut self.waiting, query)
+                .map_err(|e| Error::new(Code::Internal, format!("a query as JSON: {e}")))?;
             self.waiting.push(b'\n');
         }
         self.waiting_batches += 1;
@@ -93,10 +110,14 @@ impl Checkpoint {
             return Ok(());
         }
         let sum = Sum { xxh3: format!("{:016x}", xxh3_64(&self.waiting)) };
-        serde_json::to_writer(&mut self.waiting, &sum).map_err(|e| Error::new(Code::Internal, format!("a checksum as JSON: {e}")))?;
+        serde_json::to_writer(&mut self.waiting, &sum)
+            .map_err(|e| Error::new(Code::Internal, format!("a checksum as JSON: {e}")))?;
         self.waiting.push(b'\n');
         let end = self.written + self.waiting_batches;
-        write_file(&self.directory.join(format!("{:010}-{end:010}.jsonl", self.written)), &self.waiting)?;
+        write_file(
+            &self.directory.join(format!("{:010}-{end:010}.jsonl", self.written)),
+            &self.waiting,
+        )?;
         self.written = end;
         self.waiting.clear();
         self.waiting_batches = 0;
@@ -136,7 +157,11 @@ fn queries(bytes: &[u8]) -> Option<Vec<Predicted>> {
     if sum.xxh3 != format!("{:016x}", xxh3_64(&bytes[..last])) {
         return None;
     }
-    bytes[..last].split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).ok()).collect()
+    bytes[..last]
+        .split(|&b| b == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).ok())
+        .collect()
 }
 
 #[cfg(test)]

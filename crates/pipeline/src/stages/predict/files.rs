@@ -96,7 +96,9 @@ impl QueryFiles {
         let end = |row: usize| if row == 0 { 0 } else { self.ends[row - 1] as usize };
         let (start, stop) = (end(rows.start), end(rows.end));
         let mut texts = Vec::with_capacity(stop - start);
-        StringTable::pick(&self.texts, &(start..stop).collect::<Vec<_>>(), |_, text| texts.push(text.to_owned()))?;
+        StringTable::pick(&self.texts, &(start..stop).collect::<Vec<_>>(), |_, text| {
+            texts.push(text.to_owned())
+        })?;
         Ok(RowQueries { texts, ends: rows.map(|row| end(row + 1) - start).collect() })
     }
 }

@@ -34,7 +34,9 @@ impl AnyPredictor {
         let queries = &options.queries;
         Ok(match queries.predictor {
             PredictorName::Extractive => {
-                AnyPredictor::Rows(Box::new(Extractive::new(ExtractiveOptions { segment_tokens: queries.segment_tokens })))
+                AnyPredictor::Rows(Box::new(Extractive::new(ExtractiveOptions {
+                    segment_tokens: queries.segment_tokens,
+                })))
             }
             PredictorName::Precomputed => AnyPredictor::Rows(match &queries.file {
                 Some(file) => {
@@ -45,7 +47,8 @@ impl AnyPredictor {
             }),
             PredictorName::Onnx => {
                 let runtime = Runtime::load(&queries.runtime_options(base))?;
-                let model = queries.model_options(options.seed, ctx.pool.current_num_threads(), base)?;
+                let model =
+                    queries.model_options(options.seed, ctx.pool.current_num_threads(), base)?;
                 AnyPredictor::Model(Box::new(QueryModel::load(runtime, &model)?))
             }
         })
@@ -67,7 +70,10 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         }
     };
     let (files, documents, queries) = writer.commit()?;
-    Ok(DoneRecord { files, counts: json!({ "documents": documents, "queries": queries, "predictor": used }) })
+    Ok(DoneRecord {
+        files,
+        counts: json!({ "documents": documents, "queries": queries, "predictor": used }),
+    })
 }
 
 /// Clears away what the finished task kept for the case that it would be interrupted.
@@ -109,7 +115,13 @@ impl Documents {
         let inventory = &job.file.inventory;
         job.check_split(split)?;
         let status = read_array::<u8>(&Names::of(&job.directory(Stage::Ingest), task).status)?;
-        let reader = RowReader::open(ctx, &job.corpus_with_queries(), inventory, split, job.rows()?.first_in_file[split])?;
+        let reader = RowReader::open(
+            ctx,
+            &job.corpus_with_queries(),
+            inventory,
+            split,
+            job.rows()?.first_in_file[split],
+        )?;
         let options = job.options();
         let bad_queries = options.reads_query_field().then_some(options.on_bad_row);
         Ok(Documents { reader, bad_queries, status, row: 0 })
@@ -132,13 +144,27 @@ impl Documents {
                     "{} row {}: {}; mend its queries, or say `onBadRow: skip` to leave such queries out",
                     next.file, next.number, bad.reason
                 );
-                return Err(Error::new(Code::QueriesInvalid, message).with("file", next.file).with("row", next.number));
+                return Err(Error::new(Code::QueriesInvalid, message)
+                    .with("file", next.file)
+                    .with("row", next.number));
             }
-            let message =
-                format!("{} row {} was a document when it was ingested and is none now; the file changed", next.file, next.number);
-            return Err(Error::new(Code::InputChanged, message).with("file", next.file).with("row", next.number));
+            let message = format!(
+                "{} row {} was a document when it was ingested and is none now; the file changed",
+                next.file, next.number
+            );
+            return Err(Error::new(Code::InputChanged, message)
+                .with("file", next.file)
+                .with("row", next.number));
         };
         let queries = document.queries.iter().map(|q| q.to_string()).collect();
-        Ok(Some((row, Some(Document { row, id: document.id.to_owned(), text: document.text.to_owned(), queries }))))
+        Ok(Some((
+            row,
+            Some(Document {
+                row,
+                id: document.id.to_owned(),
+                text: document.text.to_owned(),
+                queries,
+            }),
+        )))
     }
 }

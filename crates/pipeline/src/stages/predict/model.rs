@@ -40,11 +40,20 @@ struct Pending {
     queries: Option<PendingBatch>,
 }
 
-pub(super) fn run(ctx: &Ctx, job: &Job, task: u32, model: &QueryModel, documents: &mut Documents, writer: &mut QueryWriter) -> Result<()> {
+pub(super) fn run(
+    ctx: &Ctx,
+    job: &Job,
+    task: u32,
+    model: &QueryModel,
+    documents: &mut Documents,
+    writer: &mut QueryWriter,
+) -> Result<()> {
     let every = Duration::from_secs_f64(job.options().queries.checkpoint_seconds);
     let (mut checkpoint, kept) = Checkpoint::open(&job.directory(Stage::Predict), task, every)?;
     let kept = by_segment(kept);
-    let _held = ctx.budget.reserve((COST * WINDOW_BYTES as u64).min(ctx.budget.limit() / 2), &ctx.cancel)?;
+    let _held = ctx
+        .budget
+        .reserve((COST * WINDOW_BYTES as u64).min(ctx.budget.limit() / 2), &ctx.cancel)?;
     let done = checkpoint.batches();
     let mut numbered = 0;
     let mut current = next_window(ctx, model, documents, done, &mut numbered)?;
@@ -65,7 +74,13 @@ fn by_segment(kept: Vec<Predicted>) -> HashMap<(u32, u32), Vec<Predicted>> {
 }
 
 /// Reads and tokenizes the next window and queues its batches, those of earlier attempts left out.
-fn next_window(ctx: &Ctx, model: &QueryModel, documents: &mut Documents, done: u64, numbered: &mut u64) -> Result<Option<Window>> {
+fn next_window(
+    ctx: &Ctx,
+    model: &QueryModel,
+    documents: &mut Documents,
+    done: u64,
+    numbered: &mut u64,
+) -> Result<Option<Window>> {
     let first = documents.row;
     let (mut segments, mut row_of, mut bytes) = (Vec::new(), Vec::new(), 0);
     while segments.len() < WINDOW_SEGMENTS && bytes < WINDOW_BYTES {
@@ -77,7 +92,8 @@ fn next_window(ctx: &Ctx, model: &QueryModel, documents: &mut Documents, done: u
         }
         bytes += step.iter().map(|d| d.text.len()).sum::<usize>();
         let cut = |d: &Document| model.segments().of(Key::of(&d.id), &d.text);
-        let cut: Vec<Vec<Segment>> = ctx.pool.install(|| step.par_iter().map(cut).collect::<Result<_>>())?;
+        let cut: Vec<Vec<Segment>> =
+            ctx.pool.install(|| step.par_iter().map(cut).collect::<Result<_>>())?;
         for (document, own) in step.iter().zip(cut) {
             row_of.extend(std::iter::repeat_n(document.row, own.len()));
             segments.extend(own);
@@ -125,9 +141,14 @@ fn finish(
     for batch in batches {
         let place = |segment: usize| (row_of[segment], segments[segment].number);
         let made = match batch.queries {
-            None => batch.segments.iter().flat_map(|&s| kept.get(&place(s)).cloned().unwrap_or_default()).collect(),
+            None => batch
+                .segments
+                .iter()
+                .flat_map(|&s| kept.get(&place(s)).cloned().unwrap_or_default())
+                .collect(),
             Some(pending) => {
-                let generated = pending.wait().map_err(|e| with_rows(e, &batch.segments, &row_of))?;
+                let generated =
+                    pending.wait().map_err(|e| with_rows(e, &batch.segments, &row_of))?;
                 let made = generated
                     .into_iter()
                     .map(|g| {
@@ -140,14 +161,17 @@ fn finish(
             }
         };
         predicted.extend(made);
-        ctx.progress.advance(batch.segments.iter().filter(|&&s| closes(&mut open, row_of[s])).count() as u64);
+        ctx.progress.advance(
+            batch.segments.iter().filter(|&&s| closes(&mut open, row_of[s])).count() as u64,
+        );
     }
     predicted.sort_by_key(|p| (p.row, p.segment, p.query));
     let mut rest = predicted.as_slice();
     for row in rows {
         let (own, after) = rest.split_at(rest.iter().take_while(|p| p.row == row).count());
         rest = after;
-        writer.row(own.iter().filter(|p| !p.text.is_empty()).map(|p| (p.segment, p.text.as_str())))?;
+        writer
+            .row(own.iter().filter(|p| !p.text.is_empty()).map(|p| (p.segment, p.text.as_str())))?;
     }
     Ok(())
 }
