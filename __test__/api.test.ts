@@ -3,11 +3,37 @@ import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } 
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import {
-  LongweaveError, QueryPredictor, Rake, optionsJsonSchema, plan, prepare, presets, readSequences, resolveOptions, show, stage, tasks, topKeywords,
-  trainTokenizer, verify, weave,
+  LongweaveError,
+  QueryPredictor,
+  Rake,
+  optionsJsonSchema,
+  plan,
+  prepare,
+  presets,
+  readSequences,
+  resolveOptions,
+  show,
+  stage,
+  tasks,
+  topKeywords,
+  trainTokenizer,
+  verify,
+  weave,
 } from '../ts/index.ts'
 import type { RunReport, Sequence, WeaveOptions } from '../ts/index.ts'
-import { all, asData, failure, filesOf, finished, folder, plain, randomCorpus, states, wordTokenizer, writeJsonl } from './support.ts'
+import {
+  all,
+  asData,
+  failure,
+  filesOf,
+  finished,
+  folder,
+  plain,
+  randomCorpus,
+  states,
+  wordTokenizer,
+  writeJsonl,
+} from './support.ts'
 import type { TestDocument } from './support.ts'
 
 const directory = folder()
@@ -30,10 +56,16 @@ const separators = { auto: [END], none: [], 'text:w1 w2': [3, 4], 'token:<unk>':
 const words = (text: string) => text.split(' ').map((word) => Number(word.slice(1)) + 2)
 
 /** Checks that each sequence is what its provenance says, token for token, read from the documents themselves. */
-function expectRebuilt(sequences: Sequence[], docs: TestDocument[], policies: { length: number; separator: keyof typeof separators; bos: string }): void {
+function expectRebuilt(
+  sequences: Sequence[],
+  docs: TestDocument[],
+  policies: { length: number; separator: keyof typeof separators; bos: string },
+): void {
   const { length, separator, bos } = policies
   const lead = bos === 'document' ? 1 : 0
-  const texts = new Map(docs.map(({ id, text }) => [id, [...(lead === 1 ? [BEGIN] : []), ...words(text), ...separators[separator]]]))
+  const texts = new Map(
+    docs.map(({ id, text }) => [id, [...(lead === 1 ? [BEGIN] : []), ...words(text), ...separators[separator]]]),
+  )
   for (const sequence of sequences) {
     const expected = bos === 'sequence' ? [BEGIN] : []
     for (const [i, id] of sequence.doc_ids.entries()) {
@@ -54,8 +86,18 @@ const mean = (values: number[]) => values.reduce((sum, x) => sum + x, 0) / value
 const idsOf = async (path: string) => new Set((await all(readSequences(path))).flatMap(({ doc_ids }) => doc_ids))
 
 test('Quest weaves documents of one keyword together, and says so in events, summary and sequences', async () => {
-  const { events, summary } = await finished({ ...base, method: { name: 'quest', fill: 'pad' }, output: { directory: out('quest') } })
-  expect(states(events)).toEqual(Object.fromEntries(['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal'].map((s) => [s, 'done'])))
+  const { events, summary } = await finished({
+    ...base,
+    method: { name: 'quest', fill: 'pad' },
+    output: { directory: out('quest') },
+  })
+  expect(states(events)).toEqual(
+    Object.fromEntries(
+      ['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal'].map(
+        (s) => [s, 'done'],
+      ),
+    ),
+  )
   const sequences = await all(readSequences(out('quest')))
   const keyword = new Map(documents.map(({ id, query }) => [id, query[0] ?? null]))
   for (const { doc_ids, reasons, groups } of sequences) {
@@ -74,34 +116,74 @@ test('Quest weaves documents of one keyword together, and says so in events, sum
 test('the diagnostics are those of the sequences that were written', async () => {
   const rows = documents.map((document, i) => ({ ...document, source: `s${i % 3}` }))
   const corpusPath = writeJsonl(join(directory, 'sources.jsonl'), rows)
-  const { summary } = await finished({ ...plain, corpus: corpusPath, sourceField: 'source', tokenizer, method: { name: 'knn', k: 4 }, length: 64, output: { directory: out('diagnosed') } })
+  const { summary } = await finished({
+    ...plain,
+    corpus: corpusPath,
+    sourceField: 'source',
+    tokenizer,
+    method: { name: 'knn', k: 4 },
+    length: 64,
+    output: { directory: out('diagnosed') },
+  })
   const report = JSON.parse(readFileSync(join(out('diagnosed'), 'report.json'), 'utf8')) as RunReport
   const sequences = await all(readSequences(out('diagnosed')))
   const lengths = new Map(rows.map(({ id, text }) => [id, text.split(' ').length]))
-  const own = (i: number, { doc_ids, doc_lens, doc_offsets }: Sequence) => Math.min(doc_lens[i] ?? 0, (lengths.get(doc_ids[i] ?? '') ?? 0) - (doc_offsets[i] ?? 0))
+  const own = (i: number, { doc_ids, doc_lens, doc_offsets }: Sequence) =>
+    Math.min(doc_lens[i] ?? 0, (lengths.get(doc_ids[i] ?? '') ?? 0) - (doc_offsets[i] ?? 0))
   const cut = sequences.flatMap((s) => s.doc_ids.map((id, i) => own(i, s) < (lengths.get(id) ?? 0)))
-  expect(report).toMatchObject({ format: 1, method: 'knn', length: 64, sequences: sequences.length, pieces: { total: cut.length, cut: cut.filter(Boolean).length } })
+  expect(report).toMatchObject({
+    format: 1,
+    method: 'knn',
+    length: 64,
+    sequences: sequences.length,
+    pieces: { total: cut.length, cut: cut.filter(Boolean).length },
+  })
   expect(report.documentsPerSequence.mean).toBeCloseTo(mean(sequences.map(({ doc_ids }) => new Set(doc_ids).size)), 9)
   const tokens: Record<string, number> = { s0: 0, s1: 0, s2: 0 }
-  for (const s of sequences) for (const [i, id] of s.doc_ids.entries()) tokens[rows.find((row) => row.id === id)?.source ?? ''] = (tokens[rows.find((row) => row.id === id)?.source ?? ''] ?? 0) + own(i, s)
+  for (const s of sequences)
+    for (const [i, id] of s.doc_ids.entries())
+      tokens[rows.find((row) => row.id === id)?.source ?? ''] =
+        (tokens[rows.find((row) => row.id === id)?.source ?? ''] ?? 0) + own(i, s)
   expect(report.sources).toMatchObject({ names: ['s0', 's1', 's2'], output: Object.values(tokens) })
   // Fewer sequences than the sample has: all of them were measured.
   expect(report.sample.sequences).toBe(sequences.length)
-  const distinct = [1, 2, 3, 4].map((n) => mean(sequences.map(({ inputIds }) => {
-    const runs = Array.from({ length: inputIds.length - n + 1 }, (_, i) => inputIds.slice(i, i + n).join())
-    return new Set(runs).size / runs.length
-  })))
-  for (const [i, value] of distinct.entries()) expect(report.sample.distinct[i], `distinct-${i + 1}`).toBeCloseTo(value, 9)
+  const distinct = [1, 2, 3, 4].map((n) =>
+    mean(
+      sequences.map(({ inputIds }) => {
+        const runs = Array.from({ length: inputIds.length - n + 1 }, (_, i) => inputIds.slice(i, i + n).join())
+        return new Set(runs).size / runs.length
+      }),
+    ),
+  )
+  for (const [i, value] of distinct.entries())
+    expect(report.sample.distinct[i], `distinct-${i + 1}`).toBeCloseTo(value, 9)
   expect(summary.sample).toEqual({
-    sequences: sequences.length, similarity: report.sample.similarity.mean, nearDuplicates: report.sample.nearDuplicates.mean, distinct: report.sample.distinct, divergence: report.sources?.divergence,
+    sequences: sequences.length,
+    similarity: report.sample.similarity.mean,
+    nearDuplicates: report.sample.nearDuplicates.mean,
+    distinct: report.sample.distinct,
+    divergence: report.sources?.divergence,
   })
   expect(summary.sample?.similarity).toBeGreaterThan(0)
-  expect(report.browse.flatMap(({ pieces }) => pieces).every(({ id, text, textCut }) => textCut || (rows.find((row) => row.id === id)?.text ?? '').includes(text ?? ' no text '))).toBe(true)
+  expect(
+    report.browse
+      .flatMap(({ pieces }) => pieces)
+      .every(
+        ({ id, text, textCut }) =>
+          textCut || (rows.find((row) => row.id === id)?.text ?? '').includes(text ?? ' no text '),
+      ),
+  ).toBe(true)
 })
 
 test('neighbours that do not fill a sequence are warned of, and documents that are near to an anchor name it', async () => {
   const method = { name: 'knn', k: 2 } as const
-  const { summary } = await finished({ ...base, method, length: 512, lastFill: 'pad', output: { directory: out('few') } })
+  const { summary } = await finished({
+    ...base,
+    method,
+    length: 512,
+    lastFill: 'pad',
+    output: { directory: out('few') },
+  })
   expect(summary.warnings.join()).toMatch(/2 neighbours do not fill 512 tokens.*`method.k`/)
   expect(summary.neighbours).toMatchObject({ search: 'exact', k: 2, recall: null })
   expect(summary.vectors).toMatchObject({ source: 'tfidf', devices: [], dimensions: 256 })
@@ -114,14 +196,32 @@ test('neighbours that do not fill a sequence are warned of, and documents that a
       expect(groups.every((group, j) => group !== groups[i] || (reasons[j] ?? doc_ids[j]) === anchor)).toBe(true)
     }
   }
-  expect((await show(out('enough'), 0, { why: true })).why?.text).toContain('one group filled the sequence. Documents stand with their nearest neighbours')
+  expect((await show(out('enough'), 0, { why: true })).why?.text).toContain(
+    'one group filled the sequence. Documents stand with their nearest neighbours',
+  )
 })
 
 test('Standard uses every document once, in one random order, and no keywords', async () => {
-  const { events, summary } = await finished({ ...base, method: 'standard', lastFill: 'pad', output: { directory: out('standard') } })
-  expect(Object.keys(states(events))).toEqual(['scan', 'ingest', 'documents', 'plan', 'report', 'route', 'pack', 'seal'])
+  const { events, summary } = await finished({
+    ...base,
+    method: 'standard',
+    lastFill: 'pad',
+    output: { directory: out('standard') },
+  })
+  expect(Object.keys(states(events))).toEqual([
+    'scan',
+    'ingest',
+    'documents',
+    'plan',
+    'report',
+    'route',
+    'pack',
+    'seal',
+  ])
   const sequences = await all(readSequences(out('standard')))
-  const pieces = sequences.flatMap(({ doc_ids, doc_lens, doc_offsets }) => doc_ids.map((id, i) => ({ id, offset: doc_offsets[i] ?? 0, len: doc_lens[i] ?? 0 })))
+  const pieces = sequences.flatMap(({ doc_ids, doc_lens, doc_offsets }) =>
+    doc_ids.map((id, i) => ({ id, offset: doc_offsets[i] ?? 0, len: doc_lens[i] ?? 0 })),
+  )
   for (const { id, text } of documents) {
     const own = pieces.filter((piece) => piece.id === id).toSorted((a, b) => a.offset - b.offset)
     expect(own.reduce((sum, { len }) => sum + len, 0)).toBe(text.split(' ').length + 1)
@@ -140,7 +240,11 @@ test('every format tells the same sequences, in memory too', async () => {
     for (const compression of packed.has(format) ? (['auto', 'zstd', 'none'] as const) : (['auto', 'none'] as const)) {
       const to = out(`${format}-${compression}`)
       await finished({ ...base, method, output: { directory: to, format, compression, shardTokens: 32 * 7 } })
-      expect(Object.keys(filesOf(to)).filter((name) => /^(\d+|shard[._]\d+)\.(parquet|jsonl|mds|bin|ds)(\.zstd?)?$/.test(name)).length).toBe(Math.ceil(expected.length / 7))
+      expect(
+        Object.keys(filesOf(to)).filter((name) =>
+          /^(\d+|shard[._]\d+)\.(parquet|jsonl|mds|bin|ds)(\.zstd?)?$/.test(name),
+        ).length,
+      ).toBe(Math.ceil(expected.length / 7))
       expect((await all(readSequences(to, { batch: 5 }))).map(asData)).toEqual(expected)
       await verify(to)
     }
@@ -158,16 +262,24 @@ test('mdsShardBytes divides a shard into files of at most that size, and the ind
   const expected = (await all(readSequences(out('mds-whole')))).map(asData)
   for (const compression of ['none', 'zstd'] as const) {
     const to = out(`mds-files-${compression}`)
-    await finished({ ...base, method, output: { directory: to, format: 'mds', compression, shardTokens: 32 * 7, mdsShardBytes: '1kB' } })
+    await finished({
+      ...base,
+      method,
+      output: { directory: to, format: 'mds', compression, shardTokens: 32 * 7, mdsShardBytes: '1kB' },
+    })
     type Info = { basename: string; bytes: number; hashes: Record<string, string> }
-    const { shards } = JSON.parse(readFileSync(join(to, 'index.json'), 'utf8')) as { shards: { raw_data: Info; zip_data: Info | null; samples: number }[] }
+    const { shards } = JSON.parse(readFileSync(join(to, 'index.json'), 'utf8')) as {
+      shards: { raw_data: Info; zip_data: Info | null; samples: number }[]
+    }
     const ofFirst = shards.filter(({ raw_data }) => raw_data.basename.startsWith('shard.00000.'))
     expect(ofFirst.length).toBeGreaterThan(1)
     expect(ofFirst.reduce((sum, { samples }) => sum + samples, 0)).toBe(7)
     for (const { raw_data, zip_data } of shards) {
       expect(raw_data.bytes).toBeLessThanOrEqual(1000)
       const file = zip_data ?? raw_data
-      expect(file.basename).toMatch(compression === 'zstd' ? /^shard\.\d{5}\.\d{5}\.mds\.zstd$/ : /^shard\.\d{5}\.\d{5}\.mds$/)
+      expect(file.basename).toMatch(
+        compression === 'zstd' ? /^shard\.\d{5}\.\d{5}\.mds\.zstd$/ : /^shard\.\d{5}\.\d{5}\.mds$/,
+      )
       expect([statSync(join(to, file.basename)).size, Object.keys(file.hashes)]).toEqual([file.bytes, ['xxh3_64']])
     }
     expect((await all(readSequences(to))).map(asData)).toEqual(expected)
@@ -186,36 +298,53 @@ test('batches in memory hold token ids end to end, and their sequences are views
   }
 })
 
-test.each(['split', 'truncate', 'whole'] as const)('with overflow: %s, every mix of policies gives the tokens of the documents, token for token', async (overflow) => {
-  let [n, sequences] = [0, 0]
-  for (const fill of ['next', 'related', 'drop', 'pad'] as const) {
-    for (const lastFill of ['drop', 'pad'] as const) {
-      for (const bos of ['none', 'sequence', 'document'] as const) {
-        for (const separator of ['auto', 'none', 'text:w1 w2'] as const) {
-          const length = 8 + ((n * 7) % 40)
-          const format = formats[n % formats.length] ?? 'parquet'
-          const to = out(`policies-${overflow}-${n}`)
-          const name = n % 4 === 3 && fill !== 'related' ? 'standard' : 'quest'
-          const method = { name, fill } as WeaveOptions['method']
-          const policies = { length, overflow, lastFill, bos, separator, seed: n, method }
-          const { summary } = await finished({ ...base, ...policies, work: out('work'), output: { directory: to, format } })
-          const made = await all(readSequences(to))
-          expectRebuilt(made, documents, { length, separator, bos })
-          const { tokens } = summary.plan ?? { tokens: undefined }
-          expect(tokens?.used).toBe((tokens?.inSequences ?? 0) + Object.values(tokens?.dropped ?? {}).reduce((a, b) => a + b, 0))
-          expect((tokens?.inSequences ?? 0) + (tokens?.separators ?? 0) + (tokens?.begins ?? 0) + (tokens?.padding ?? 0)).toBe(length * made.length)
-          n += 1
-          sequences += made.length
+test.each(['split', 'truncate', 'whole'] as const)(
+  'with overflow: %s, every mix of policies gives the tokens of the documents, token for token',
+  async (overflow) => {
+    let [n, sequences] = [0, 0]
+    for (const fill of ['next', 'related', 'drop', 'pad'] as const) {
+      for (const lastFill of ['drop', 'pad'] as const) {
+        for (const bos of ['none', 'sequence', 'document'] as const) {
+          for (const separator of ['auto', 'none', 'text:w1 w2'] as const) {
+            const length = 8 + ((n * 7) % 40)
+            const format = formats[n % formats.length] ?? 'parquet'
+            const to = out(`policies-${overflow}-${n}`)
+            const name = n % 4 === 3 && fill !== 'related' ? 'standard' : 'quest'
+            const method = { name, fill } as WeaveOptions['method']
+            const policies = { length, overflow, lastFill, bos, separator, seed: n, method }
+            const { summary } = await finished({
+              ...base,
+              ...policies,
+              work: out('work'),
+              output: { directory: to, format },
+            })
+            const made = await all(readSequences(to))
+            expectRebuilt(made, documents, { length, separator, bos })
+            const { tokens } = summary.plan ?? { tokens: undefined }
+            expect(tokens?.used).toBe(
+              (tokens?.inSequences ?? 0) + Object.values(tokens?.dropped ?? {}).reduce((a, b) => a + b, 0),
+            )
+            expect(
+              (tokens?.inSequences ?? 0) + (tokens?.separators ?? 0) + (tokens?.begins ?? 0) + (tokens?.padding ?? 0),
+            ).toBe(length * made.length)
+            n += 1
+            sequences += made.length
+          }
         }
       }
     }
-  }
-  expect(sequences).toBeGreaterThan(500)
-})
+    expect(sequences).toBeGreaterThan(500)
+  },
+)
 
 test('a separator can be any token of the vocabulary, the begin and padding tokens too', async () => {
   const tokens = { separator: 'token:<unk>', bos: 'sequence', bosToken: 'token:<s>', padToken: 'token:w99' } as const
-  await finished({ ...base, ...tokens, method: { name: 'quest', fill: 'pad' }, output: { directory: out('tokens-named') } })
+  await finished({
+    ...base,
+    ...tokens,
+    method: { name: 'quest', fill: 'pad' },
+    output: { directory: out('tokens-named') },
+  })
   for (const { inputIds, n_tokens } of await all(readSequences(out('tokens-named')))) {
     expect(inputIds[0]).toBe(BEGIN)
     expect(inputIds.subarray(n_tokens).every((id) => id === 101)).toBe(true)
@@ -227,11 +356,20 @@ test('documents too short, too long, or the same as another stay out of the pool
   const twins = [...documents, ...documents.slice(0, 10).map(({ id, ...rest }) => ({ id: `${id}-twin`, ...rest }))]
   const path = writeJsonl(out('twins.jsonl'), twins)
   const limits = { minTokens: 5, maxTokens: 30, dedup: 'exact' } as const
-  const { summary } = await finished({ ...base, ...limits, corpus: path, method: 'standard', lastFill: 'pad', output: { directory: out('limits') } })
+  const { summary } = await finished({
+    ...base,
+    ...limits,
+    corpus: path,
+    method: 'standard',
+    lastFill: 'pad',
+    output: { directory: out('limits') },
+  })
   const ids = await idsOf(out('limits'))
   const fitting = documents.filter(({ text }) => text.split(' ').length >= 5 && text.split(' ').length <= 30)
   expect(ids).toEqual(new Set(fitting.map(({ id }) => id)))
-  expect(summary.plan?.excluded).toMatchObject({ duplicate: documents.slice(0, 10).filter((doc) => fitting.includes(doc)).length })
+  expect(summary.plan?.excluded).toMatchObject({
+    duplicate: documents.slice(0, 10).filter((doc) => fitting.includes(doc)).length,
+  })
 })
 
 test('tokens: N gives that many, over as many epochs as it takes, unless maxUses stops it', async () => {
@@ -239,14 +377,25 @@ test('tokens: N gives that many, over as many epochs as it takes, unless maxUses
   const tokens = 32 * Math.ceil((2.5 * once) / 32) - 5
   const { summary } = await finished({ ...base, method: 'standard', tokens, output: { directory: out('budget') } })
   expect(summary.plan).toMatchObject({ sequences: Math.ceil(tokens / 32), epochs: 3, sequencesMissing: 0 })
-  const limited = await finished({ ...base, method: 'standard', tokens, maxUses: 2, output: { directory: out('budget-2') } })
+  const limited = await finished({
+    ...base,
+    method: 'standard',
+    tokens,
+    maxUses: 2,
+    output: { directory: out('budget-2') },
+  })
   expect(limited.summary.plan?.sequencesMissing).toBeGreaterThan(0)
   expect(limited.summary.plan?.documentsByUses.length).toBe(3)
   expect(limited.summary.warnings.join()).toContain('maxUses')
 })
 
 test('the holdout is a second output of documents that the first does not hold', async () => {
-  const { summary } = await finished({ ...base, method: 'standard', holdout: 0.3, output: { directory: out('holdout'), format: 'mds', mdsShardBytes: 800 } })
+  const { summary } = await finished({
+    ...base,
+    method: 'standard',
+    holdout: 0.3,
+    output: { directory: out('holdout'), format: 'mds', mdsShardBytes: 800 },
+  })
   const [main, held] = [await idsOf(out('holdout')), await idsOf(out('holdout/holdout'))]
   expect(held.size).toBeGreaterThan(5)
   expect([...held].filter((id) => main.has(id))).toEqual([])
@@ -273,33 +422,65 @@ test('provenance can be left out, in part or whole', async () => {
 
 test('each option of quest, queries, keywords and output is accepted from end to end', async () => {
   const methods = [
-    { splitRatio: 0.5, splitBy: 'documents', oversample: 2.5 }, { splitBy: 'tokens', shortShare: 0.3 }, { minGroup: 3, pool: 'all' },
-    { splitRatio: 0, fill: 'drop' }, { splitRatio: 1, oversample: 1 },
+    { splitRatio: 0.5, splitBy: 'documents', oversample: 2.5 },
+    { splitBy: 'tokens', shortShare: 0.3 },
+    { minGroup: 3, pool: 'all' },
+    { splitRatio: 0, fill: 'drop' },
+    { splitRatio: 1, oversample: 1 },
   ] as const
   const keywords = [
-    { stopWords: 'fox' }, { minScore: 0 }, { extraNonInformative: ['football player'] as string[] }, { representative: 'random' },
-    { commonCap: 0.5, commonFloor: 1 }, { hierarchy: 'affinity' },
+    { stopWords: 'fox' },
+    { minScore: 0 },
+    { extraNonInformative: ['football player'] as string[] },
+    { representative: 'random' },
+    { commonCap: 0.5, commonFloor: 1 },
+    { hierarchy: 'affinity' },
   ] as const
-  for (const [i, method] of methods.entries()) await finished({ ...base, method: { name: 'quest', ...method }, output: { directory: out(`method-${i}`) } })
-  for (const [i, chosen] of keywords.entries()) await finished({ ...base, work: out('work'), keywords: chosen, output: { directory: out(`keywords-${i}`) } })
+  for (const [i, method] of methods.entries())
+    await finished({ ...base, method: { name: 'quest', ...method }, output: { directory: out(`method-${i}`) } })
+  for (const [i, chosen] of keywords.entries())
+    await finished({ ...base, work: out('work'), keywords: chosen, output: { directory: out(`keywords-${i}`) } })
   expect(topKeywords(out('keywords-2')).map(({ keyword }) => keyword)).not.toContain('football player')
-  const { summary } = await finished({ ...base, method: { name: 'standard', pool: 'keyworded' }, output: { directory: out('keyworded') } })
+  const { summary } = await finished({
+    ...base,
+    method: { name: 'standard', pool: 'keyworded' },
+    output: { directory: out('keyworded') },
+  })
   expect(summary.plan?.poolDocuments).toBe(documents.filter(({ query }) => query.length > 0).length)
   const stop = out('stop.txt')
   writeFileSync(stop, '# words that part phrases\nfootball\n')
   await finished({ ...base, keywords: { stopWords: stop, minScore: 1 }, output: { directory: out('stop') } })
   expect(topKeywords(out('stop')).some(({ keyword }) => keyword.includes('football'))).toBe(false)
-  await finished({ ...base, maxDocumentBytes: '1MiB', splitBytes: '2 kB', memory: '64MiB', output: { directory: out('sizes'), format: 'mds', mdsIndices: 'document' } })
+  await finished({
+    ...base,
+    maxDocumentBytes: '1MiB',
+    splitBytes: '2 kB',
+    memory: '64MiB',
+    output: { directory: out('sizes'), format: 'mds', mdsIndices: 'document' },
+  })
   await finished({ ...base, output: { directory: out('sizes-default') } })
-  expect((await all(readSequences(out('sizes')))).map(asData)).toEqual((await all(readSequences(out('sizes-default')))).map(asData))
+  expect((await all(readSequences(out('sizes')))).map(asData)).toEqual(
+    (await all(readSequences(out('sizes-default')))).map(asData),
+  )
 })
 
 test('queries can come from a file beside the corpus', async () => {
-  const file = writeJsonl(out('queries.jsonl'), documents.filter(({ query }) => query.length > 0).map(({ id, query }) => ({ id, queries: query })))
+  const file = writeJsonl(
+    out('queries.jsonl'),
+    documents.filter(({ query }) => query.length > 0).map(({ id, query }) => ({ id, queries: query })),
+  )
   const method = { name: 'quest', fill: 'next' } as const
   await finished({ ...base, method, output: { directory: out('from-field') } })
-  await finished({ ...base, queryField: null, queries: { predictor: 'precomputed', file }, method, output: { directory: out('from-file') } })
-  expect((await all(readSequences(out('from-file')))).map(asData)).toEqual((await all(readSequences(out('from-field')))).map(asData))
+  await finished({
+    ...base,
+    queryField: null,
+    queries: { predictor: 'precomputed', file },
+    method,
+    output: { directory: out('from-file') },
+  })
+  expect((await all(readSequences(out('from-file')))).map(asData)).toEqual(
+    (await all(readSequences(out('from-field')))).map(asData),
+  )
 })
 
 test('plan says what would come out and copies nothing; weave goes on from there', async () => {
@@ -307,13 +488,23 @@ test('plan says what would come out and copies nothing; weave goes on from there
   const planned = await plan(options).finished
   expect(Object.keys(filesOf(out('planned')))).toEqual([])
   const { events, summary } = await finished(options)
-  expect(states(events)).toMatchObject({ ingest: 'reused', index: 'reused', plan: 'reused', pack: 'done', seal: 'done' })
+  expect(states(events)).toMatchObject({
+    ingest: 'reused',
+    index: 'reused',
+    plan: 'reused',
+    pack: 'done',
+    seal: 'done',
+  })
   expect(summary.plan).toEqual(planned.plan)
   expect(planned.files).toBe(0)
 })
 
 test('prepare writes run.json, tasks lists what is to do, stage does it: the same bytes as weave', async () => {
-  const options = (name: string): WeaveOptions => ({ ...base, splitBytes: 1500, output: { directory: out(name), shardTokens: 32 * 5 } })
+  const options = (name: string): WeaveOptions => ({
+    ...base,
+    splitBytes: 1500,
+    output: { directory: out(name), shardTokens: 32 * 5 },
+  })
   await prepare(options('staged')).finished
   expect(existsSync(out('staged/run.json'))).toBe(true)
   for (const { stage: name, dependsOn } of tasks(out('staged'))) {
@@ -336,7 +527,9 @@ test('show tells who stands in a sequence and why', async () => {
     expect(shown.pieces.map(({ id }) => id)).toEqual(doc_ids)
     expect(shown.pieces.map(({ len }) => len)).toEqual(doc_lens)
     for (const { start, len, text } of shown.pieces) {
-      const first = [...inputIds.subarray(start, start + Math.min(2, len))].map((id) => (id === END ? '<|endoftext|>' : `w${id - 2}`))
+      const first = [...inputIds.subarray(start, start + Math.min(2, len))].map((id) =>
+        id === END ? '<|endoftext|>' : `w${id - 2}`,
+      )
       expect(text).toBe(first.join(' '))
     }
     rules.add(shown.why?.rule ?? '')
@@ -346,7 +539,12 @@ test('show tells who stands in a sequence and why', async () => {
 
 test('documents can be handed over instead of read: an iterable, an async iterable, ids or none', async () => {
   const given = documents.map(({ id, text, query }) => ({ id, text, queries: query }))
-  const options = { tokenizer, length: 32, queries: { predictor: 'precomputed' }, keywords: { nonInformative: 'none' } } as const
+  const options = {
+    tokenizer,
+    length: 32,
+    queries: { predictor: 'precomputed' },
+    keywords: { nonInformative: 'none' },
+  } as const
   async function* slowly() {
     for (const document of given) {
       await Promise.resolve()
@@ -360,7 +558,14 @@ test('documents can be handed over instead of read: an iterable, an async iterab
   }
   expect(made[0]).toEqual(made[1])
   expect(made[0]?.length).toBeGreaterThan(20)
-  const nameless = weave({ ...options, corpus: [{ text: 'w1 w2 w3' }, { text: 'w4' }], method: 'standard', queries: {}, length: 6, output: { format: 'memory' } })
+  const nameless = weave({
+    ...options,
+    corpus: [{ text: 'w1 w2 w3' }, { text: 'w4' }],
+    method: 'standard',
+    queries: {},
+    length: 6,
+    output: { format: 'memory' },
+  })
   expect((await all(nameless.sequences())).flatMap(({ doc_ids }) => doc_ids).toSorted()).toEqual(['0', '1'])
 })
 
@@ -368,17 +573,32 @@ test('from English text alone: a tokenizer trained on it, extractive queries, ke
   const subjects = ['steam engine', 'chess opening', 'river bridge', 'apple orchard']
   const rows = Array.from({ length: 40 }, (_, i) => {
     const subject = subjects[i % 4] ?? ''
-    return { id: `text-${i}`, text: `The ${subject} was described in volume ${i}. It is what the ${subject} was for, and the ${subject} is where it was.` }
+    return {
+      id: `text-${i}`,
+      text: `The ${subject} was described in volume ${i}. It is what the ${subject} was for, and the ${subject} is where it was.`,
+    }
   })
   const path = writeJsonl(out('english.jsonl'), rows)
   const trained = await trainTokenizer({ corpus: [path], out: out('bpe.json'), vocabSize: 400 })
   expect(trained.documents).toBe(40)
-  const { summary } = await finished({ corpus: path, idField: 'id', tokenizer: out('bpe.json'), length: 64, output: { directory: out('english') } })
+  const { summary } = await finished({
+    corpus: path,
+    idField: 'id',
+    tokenizer: out('bpe.json'),
+    length: 64,
+    output: { directory: out('english') },
+  })
   expect(summary.keywords?.withKeyword).toBeGreaterThan(30)
-  expect(topKeywords(out('english'), 4).map(({ keyword }) => keyword).toSorted()).toEqual(subjects.toSorted())
+  expect(
+    topKeywords(out('english'), 4)
+      .map(({ keyword }) => keyword)
+      .toSorted(),
+  ).toEqual(subjects.toSorted())
   const predicted = await all(new QueryPredictor().predict(rows))
   expect(predicted.map(({ id }) => id)).toEqual(rows.map(({ id }) => id))
-  expect(predicted.every(({ queries }, i) => queries.some((query) => query.toLowerCase().includes(subjects[i % 4] ?? '?')))).toBe(true)
+  expect(
+    predicted.every(({ queries }, i) => queries.some((query) => query.toLowerCase().includes(subjects[i % 4] ?? '?'))),
+  ).toBe(true)
 })
 
 test('QueryPredictor takes an async iterable, more than a batch of it, and writes a query for each segment', async () => {
@@ -395,28 +615,60 @@ test('QueryPredictor takes an async iterable, more than a batch of it, and write
 
 test("Rake reproduces the scores of Rose et al.'s arithmetic: degree over frequency, summed", () => {
   const rake = new Rake()
-  expect(rake.extract('linear constraints and the linear system')).toEqual([{ phrase: 'linear constraints', score: 4 }, { phrase: 'linear system', score: 4 }])
-  expect(rake.extractBatch(['', 'the of and', 'Deep  Learning'])).toEqual([[], [], [{ phrase: 'deep learning', score: 4 }]])
+  expect(rake.extract('linear constraints and the linear system')).toEqual([
+    { phrase: 'linear constraints', score: 4 },
+    { phrase: 'linear system', score: 4 },
+  ])
+  expect(rake.extractBatch(['', 'the of and', 'Deep  Learning'])).toEqual([
+    [],
+    [],
+    [{ phrase: 'deep learning', score: 4 }],
+  ])
   expect(new Rake({ minScore: 4.5 }).extract('deep learning')).toEqual([])
 })
 
 test('options are resolved with all defaults, from one schema that is JSON Schema too', () => {
   const resolved = resolveOptions({ corpus: 'a.jsonl', tokenizer: 't.json', length: 8, output: { directory: 'out' } })
-  expect(resolved).toMatchObject({ corpus: ['a.jsonl'], seed: 0, method: { name: 'quest', splitRatio: 0.2, oversample: 2 }, output: { format: 'parquet', provenance: 'full' } })
+  expect(resolved).toMatchObject({
+    corpus: ['a.jsonl'],
+    seed: 0,
+    method: { name: 'quest', splitRatio: 0.2, oversample: 2 },
+    output: { format: 'parquet', provenance: 'full' },
+  })
   expect(resolveOptions({ ...resolved })).toEqual(resolved)
-  expect(resolveOptions({ ...resolved, memory: '1GiB', method: 'standard' })).toMatchObject({ memory: 2 ** 30, method: { name: 'standard', pool: 'all' } })
-  const schema = optionsJsonSchema() as { properties: Record<string, object>; required: string[]; additionalProperties: boolean }
+  expect(resolveOptions({ ...resolved, memory: '1GiB', method: 'standard' })).toMatchObject({
+    memory: 2 ** 30,
+    method: { name: 'standard', pool: 'all' },
+  })
+  const schema = optionsJsonSchema() as {
+    properties: Record<string, object>
+    required: string[]
+    additionalProperties: boolean
+  }
   expect(schema.additionalProperties).toBe(false)
   expect(schema.required.toSorted()).toEqual(['corpus', 'length', 'tokenizer'])
   expect(Object.keys(schema.properties).toSorted()).toEqual(Object.keys(resolved).toSorted())
-  expect(schema.properties['overflow']).toMatchObject({ default: 'split', description: 'a document that crosses the end of a sequence' })
+  expect(schema.properties['overflow']).toMatchObject({
+    default: 'split',
+    description: 'a document that crosses the end of a sequence',
+  })
 })
 
 test('a preset is another set of defaults, and what is given lies on top', () => {
   const given = { corpus: 'a', tokenizer: 't', length: 8, output: { directory: 'o' } }
-  expect(resolveOptions({ ...given, preset: 'paper' })).toMatchObject({ keywords: presets.paper.keywords, method: presets.paper.method })
-  expect(resolveOptions({ ...given, preset: 'paper', method: { name: 'quest', fill: 'drop' } }).method).toMatchObject({ fill: 'drop', splitRatio: 0.2 })
-  expect(resolveOptions({ ...given, preset: 'paper', method: 'standard' }).method).toEqual({ name: 'standard', pool: 'all', fill: 'next' })
+  expect(resolveOptions({ ...given, preset: 'paper' })).toMatchObject({
+    keywords: presets.paper.keywords,
+    method: presets.paper.method,
+  })
+  expect(resolveOptions({ ...given, preset: 'paper', method: { name: 'quest', fill: 'drop' } }).method).toMatchObject({
+    fill: 'drop',
+    splitRatio: 0.2,
+  })
+  expect(resolveOptions({ ...given, preset: 'paper', method: 'standard' }).method).toEqual({
+    name: 'standard',
+    pool: 'all',
+    fill: 'next',
+  })
   expect(() => resolveOptions({ ...given, preset: 'other' as 'paper' })).toThrow(LongweaveError)
 })
 

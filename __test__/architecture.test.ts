@@ -21,11 +21,28 @@ const allowed: Record<string, string[]> = {
   predict: ['common', 'storage', 'keywords', 'corpus'],
   index: ['common', 'storage', 'keywords', 'plan', 'neighbours'],
   pack: ['common', 'storage', 'tokens', 'plan', 'formats'],
-  pipeline: ['common', 'storage', 'remote', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'inference', 'neighbours', 'predict', 'index', 'pack', 'report'],
+  pipeline: [
+    'common',
+    'storage',
+    'remote',
+    'keywords',
+    'corpus',
+    'tokens',
+    'plan',
+    'formats',
+    'inference',
+    'neighbours',
+    'predict',
+    'index',
+    'pack',
+    'report',
+  ],
   node: ['common', 'pipeline'],
 }
 
-interface Metadata { packages: { name: string; dependencies: { name: string; kind: string | null; path?: string }[] }[] }
+interface Metadata {
+  packages: { name: string; dependencies: { name: string; kind: string | null; path?: string }[] }[]
+}
 
 const own = (name: string) => name.replace(/^longweave-/, '')
 
@@ -34,17 +51,22 @@ function crates(): Record<string, string[]> {
   const { stdout, stderr, status } = spawnSync('cargo', args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 })
   expect(status, stderr).toBe(0)
   const { packages } = JSON.parse(stdout) as Metadata
-  return Object.fromEntries(packages.map(({ name, dependencies }) => {
-    const below = dependencies.filter(({ kind, path }) => kind === null && path !== undefined)
-    return [own(name), below.map((dependency) => own(dependency.name))]
-  }))
+  return Object.fromEntries(
+    packages.map(({ name, dependencies }) => {
+      const below = dependencies.filter(({ kind, path }) => kind === null && path !== undefined)
+      return [own(name), below.map((dependency) => own(dependency.name))]
+    }),
+  )
 }
 
 test('each crate depends only on crates below it', () => {
   const found = crates()
   expect(Object.keys(found).toSorted()).toEqual(Object.keys(allowed).toSorted())
   for (const [crate, dependencies] of Object.entries(found)) {
-    expect(dependencies.filter((name) => !allowed[crate]?.includes(name)), `${crate} depends on`).toEqual([])
+    expect(
+      dependencies.filter((name) => !allowed[crate]?.includes(name)),
+      `${crate} depends on`,
+    ).toEqual([])
   }
 })
 
@@ -73,12 +95,15 @@ const sources = (folder: string): string[] =>
 test('the façade does not know the command line, and only its own files know the binding', () => {
   const binding: string[] = []
   for (const path of sources('ts')) {
-    const imports = [...readFileSync(join(root, path), 'utf8').matchAll(/^(?:import|export) (type )?[^'"]*?from '([^']+)'/gm)]
+    const imports = [
+      ...readFileSync(join(root, path), 'utf8').matchAll(/^(?:import|export) (type )?[^'"]*?from '([^']+)'/gm),
+    ]
     for (const [, type, from] of imports) {
       if (from === '#binding' && type === undefined) binding.push(path)
       if (from?.startsWith('.')) {
         const to = relative(root, join(root, dirname(path), from))
-        if (!path.startsWith(join('ts', 'cli'))) expect(to.startsWith(join('ts', 'cli')), `${path} imports ${to}`).toBe(false)
+        if (!path.startsWith(join('ts', 'cli')))
+          expect(to.startsWith(join('ts', 'cli')), `${path} imports ${to}`).toBe(false)
       }
     }
   }

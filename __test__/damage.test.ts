@@ -4,14 +4,28 @@ import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { verify } from '../ts/index.ts'
 import { optionsSchema } from '../ts/schema.ts'
-import { failure, filesOf, finished, folder, full, plain, randomCorpus, randomNumbers, wordTokenizer, writeJsonl } from './support.ts'
+import {
+  failure,
+  filesOf,
+  finished,
+  folder,
+  full,
+  plain,
+  randomCorpus,
+  randomNumbers,
+  wordTokenizer,
+  writeJsonl,
+} from './support.ts'
 
 const directory = folder()
 const out = (name: string) => join(directory, name)
 const tokenizer = wordTokenizer(directory)
 // One row is rejected, so that there is a list of rejects.
 const corpus = writeJsonl(out('small.jsonl'), [...randomCorpus(9, 60, 20), { id: 7 }])
-const formats = optionsSchema.shape.output.unwrap().shape.format.unwrap().options.filter((format) => format !== 'memory')
+const formats = optionsSchema.shape.output
+  .unwrap()
+  .shape.format.unwrap()
+  .options.filter((format) => format !== 'memory')
 /** Bytes that are changed in a file: all in the full tier, else some. */
 const most = full ? Number.POSITIVE_INFINITY : 24
 
@@ -23,14 +37,22 @@ describe.each(formats)('an output of format %s', (format) => {
 
   test('is found damaged by any byte that changed, in whatever file', async () => {
     await finished({
-      ...plain, corpus, tokenizer, length: 32, holdout: 0.2, onBadRow: 'skip', lastFill: 'pad', output: { directory: to, format, shardTokens: 32 * 8 },
+      ...plain,
+      corpus,
+      tokenizer,
+      length: 32,
+      holdout: 0.2,
+      onBadRow: 'skip',
+      lastFill: 'pad',
+      output: { directory: to, format, shardTokens: 32 * 8 },
     })
     const random = randomNumbers(41)
     let changed = 0
     for (const name of Object.keys(filesOf(to))) {
       const path = join(to, name)
       const good = readFileSync(path)
-      const places = good.length <= most ? [...good.keys()] : Array.from({ length: most }, () => Math.floor(random() * good.length))
+      const places =
+        good.length <= most ? [...good.keys()] : Array.from({ length: most }, () => Math.floor(random() * good.length))
       for (const at of places) {
         const bad = Buffer.from(good)
         bad[at] = (bad[at] ?? 0) ^ (1 << Math.floor(random() * 8))
@@ -51,11 +73,25 @@ describe.each(formats)('an output of format %s', (format) => {
     const report = await verify(copy)
     expect(report).toMatchObject({ holdout: { files: expect.any(Number) as number } })
     const names = Object.keys(filesOf(copy))
-    expect(names).toEqual(expect.arrayContaining(['longweave.json', 'SHA256SUMS', 'README.md', 'report.json', 'rejects.jsonl', 'holdout/longweave.json']))
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'longweave.json',
+        'SHA256SUMS',
+        'README.md',
+        'report.json',
+        'rejects.jsonl',
+        'holdout/longweave.json',
+      ]),
+    )
     for (const name of names) {
       const path = join(copy, name)
       const good = readFileSync(path)
-      for (const bad of [good.subarray(0, -1), good.subarray(0, good.length / 2), Buffer.alloc(0), Buffer.concat([good, Buffer.from('\n')])]) {
+      for (const bad of [
+        good.subarray(0, -1),
+        good.subarray(0, good.length / 2),
+        Buffer.alloc(0),
+        Buffer.concat([good, Buffer.from('\n')]),
+      ]) {
         writeFileSync(path, bad)
         expect(['VERIFY_FAILED', 'FILE_CORRUPT'], `${name} of ${bad.length} bytes`).toContain(await found(copy))
       }

@@ -4,14 +4,33 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readSequences } from '../ts/index.ts'
 import type { WeaveOptions } from '../ts/index.ts'
-import { all, dataOf, filesOf, finished, folder, gzip, jsonl, parquet, plain, randomCorpus, states, wordTokenizer, zstd } from './support.ts'
+import {
+  all,
+  dataOf,
+  filesOf,
+  finished,
+  folder,
+  gzip,
+  jsonl,
+  parquet,
+  plain,
+  randomCorpus,
+  states,
+  wordTokenizer,
+  zstd,
+} from './support.ts'
 
 const directory = folder()
 const tokenizer = wordTokenizer(directory)
 const documents = randomCorpus(3, 400, 60)
 const bytes = jsonl(documents)
 const out = (name: string) => join(directory, name)
-const methods: Record<string, WeaveOptions['method']> = { quest: { name: 'quest', fill: 'related', oversample: 2.5 }, standard: 'standard', knn: { name: 'knn', k: 6 }, nextlong: { name: 'nextlong', k: 9, chunkChars: 60 } }
+const methods: Record<string, WeaveOptions['method']> = {
+  quest: { name: 'quest', fill: 'related', oversample: 2.5 },
+  standard: 'standard',
+  knn: { name: 'knn', k: 6 },
+  nextlong: { name: 'nextlong', k: 9, chunkChars: 60 },
+}
 type Output = NonNullable<WeaveOptions['output']>
 
 /** A file in a folder of its own, so that its path says nothing. */
@@ -29,7 +48,13 @@ async function expectSameForAnyThreads(method: string, outputs: Output[]): Promi
     const made: Record<string, string>[] = []
     for (const threads of [1, 2, 7]) {
       const to = out(`${method}-${chosen.format}-${i}-${threads}`)
-      await finished({ ...base, method: methods[method], threads, splitBytes: 7000, output: { ...chosen, directory: to, shardTokens: 128 * 11 } })
+      await finished({
+        ...base,
+        method: methods[method],
+        threads,
+        splitBytes: 7000,
+        output: { ...chosen, directory: to, shardTokens: 128 * 11 },
+      })
       made.push(filesOf(to))
     }
     expect(Object.keys(made[0] ?? {})).toContain('holdout/longweave.json')
@@ -40,10 +65,15 @@ async function expectSameForAnyThreads(method: string, outputs: Output[]): Promi
 }
 
 test.each(Object.keys(methods))('%s: 1, 2 and 7 threads give the same files, manifest and checksums too', (method) =>
-  expectSameForAnyThreads(method, [{ format: 'parquet' }, { format: 'mds' }, { format: 'jsonl' }]))
+  expectSameForAnyThreads(method, [{ format: 'parquet' }, { format: 'mds' }, { format: 'jsonl' }]),
+)
 
 test('so do they in the other formats and layouts', () =>
-  expectSameForAnyThreads('standard', [{ format: 'megatron' }, { format: 'datatrove' }, { format: 'mds', compression: 'zstd', mdsShardBytes: 2000 }]))
+  expectSameForAnyThreads('standard', [
+    { format: 'megatron' },
+    { format: 'datatrove' },
+    { format: 'mds', compression: 'zstd', mdsShardBytes: 2000 },
+  ]))
 
 test('the corpus may be plain, gzip, Zstandard or Parquet, in one piece or several, or be handed over: the same sequences', async () => {
   const queries = documents.map(({ query }) => query[0] ?? null)
@@ -56,7 +86,10 @@ test('the corpus may be plain, gzip, Zstandard or Parquet, in one piece or sever
     parquet: corpusFile('parquet', 'a.parquet', parquet(columns)),
     globs: join(out('plain'), '*.json?'),
     folder: out('plain'),
-    pieces: [corpusFile('pieces', 'a.jsonl', jsonl(documents.slice(0, 150))), corpusFile('pieces', 'b.jsonl.gz', gzip(jsonl(documents.slice(150))))],
+    pieces: [
+      corpusFile('pieces', 'a.jsonl', jsonl(documents.slice(0, 150))),
+      corpusFile('pieces', 'b.jsonl.gz', gzip(jsonl(documents.slice(150)))),
+    ],
   }
   for (const [method, given] of Object.entries(methods)) {
     await finished({ ...base, method: given, output: { directory: out(`from-${method}`) } })
@@ -80,31 +113,60 @@ test('documents from an async iterable give the bytes that the same documents in
     const pushed = out(`pushed-${method}`)
     await finished({ ...base, ...fields, corpus: come(), method: given, output: { directory: pushed } })
     const read = out(`read-${method}`)
-    await finished({ ...base, ...fields, corpus: corpusFile('rows', 'a.jsonl', jsonl(rows)), method: given, output: { directory: read } })
+    await finished({
+      ...base,
+      ...fields,
+      corpus: corpusFile('rows', 'a.jsonl', jsonl(rows)),
+      method: given,
+      output: { directory: read },
+    })
     expect(dataOf(pushed)).toEqual(dataOf(read))
   }
 })
 
 test('ids by path and row are the same for a file and its packed forms', async () => {
-  for (const [name, content] of [['a.jsonl', bytes], ['a.jsonl.gz', gzip(bytes, 2)], ['a.jsonl.zst', zstd(bytes, 2)]] as const) {
+  for (const [name, content] of [
+    ['a.jsonl', bytes],
+    ['a.jsonl.gz', gzip(bytes, 2)],
+    ['a.jsonl.zst', zstd(bytes, 2)],
+  ] as const) {
     const path = corpusFile(`nameless-${name}`, name, content)
-    await finished({ ...base, idField: null, corpus: path, method: 'standard', output: { directory: out(`nameless-out-${name}`) } })
+    await finished({
+      ...base,
+      idField: null,
+      corpus: path,
+      method: 'standard',
+      output: { directory: out(`nameless-out-${name}`) },
+    })
   }
   expect(dataOf(out('nameless-out-a.jsonl.gz'))).toEqual(dataOf(out('nameless-out-a.jsonl')))
   expect(dataOf(out('nameless-out-a.jsonl.zst'))).toEqual(dataOf(out('nameless-out-a.jsonl')))
 })
 
 test('another seed gives other sequences of the same documents', async () => {
-  for (const seed of [0, 1]) await finished({ ...base, seed, method: 'standard', output: { directory: out(`seed-${seed}`) } })
+  for (const seed of [0, 1])
+    await finished({ ...base, seed, method: 'standard', output: { directory: out(`seed-${seed}`) } })
   expect(filesOf(out('seed-0'))['00000.parquet']).not.toEqual(filesOf(out('seed-1'))['00000.parquet'])
 })
 
 test('adding a file changes no draw: the documents that were there keep their order', async () => {
-  const more = corpusFile('more', 'b.jsonl', jsonl(documents.slice(0, 40).map(({ id, ...rest }) => ({ id: `more-${id}`, ...rest }))))
+  const more = corpusFile(
+    'more',
+    'b.jsonl',
+    jsonl(documents.slice(0, 40).map(({ id, ...rest }) => ({ id: `more-${id}`, ...rest }))),
+  )
   const orders: string[][] = []
   for (const [i, files] of [[corpus], [corpus, more]].entries()) {
     const to = out(`more-${i}`)
-    await finished({ ...base, holdout: 0, corpus: files, length: 50_000, lastFill: 'pad', method: 'standard', output: { directory: to } })
+    await finished({
+      ...base,
+      holdout: 0,
+      corpus: files,
+      length: 50_000,
+      lastFill: 'pad',
+      method: 'standard',
+      output: { directory: to },
+    })
     const ids = (await all(readSequences(to))).flatMap(({ doc_ids }) => doc_ids)
     expect(ids.length).toBe(400 + 40 * i)
     orders.push(ids.filter((id) => !id.startsWith('more-')))
@@ -123,9 +185,21 @@ test('a second length, method or seed in the same work directory reuses what it 
   const reused = { scan: 'reused', ingest: 'reused', documents: 'reused', predict: 'reused', extract: 'reused' }
   expect(await run('length', { length: 64 })).toMatchObject({ ...reused, index: 'reused', plan: 'done', pack: 'done' })
   expect(await run('seed', { seed: 5 })).toMatchObject({ ...reused, index: 'reused', plan: 'done' })
-  expect(await run('random', { keywords: { ...plain.keywords, representative: 'random' } })).toMatchObject({ ...reused, index: 'done', plan: 'done' })
-  expect(await run('words', { keywords: { ...plain.keywords, extraNonInformative: ['chess player'] } })).toMatchObject({ ...reused, index: 'done' })
-  expect(await run('method', { method: 'standard' })).toMatchObject({ scan: 'reused', ingest: 'reused', documents: 'reused', plan: 'done' })
+  expect(await run('random', { keywords: { ...plain.keywords, representative: 'random' } })).toMatchObject({
+    ...reused,
+    index: 'done',
+    plan: 'done',
+  })
+  expect(await run('words', { keywords: { ...plain.keywords, extraNonInformative: ['chess player'] } })).toMatchObject({
+    ...reused,
+    index: 'done',
+  })
+  expect(await run('method', { method: 'standard' })).toMatchObject({
+    scan: 'reused',
+    ingest: 'reused',
+    documents: 'reused',
+    plan: 'done',
+  })
   expect(await run('again', {})).toMatchObject({ ...reused, index: 'reused', plan: 'reused', pack: 'done' })
   expect(filesOf(out('work-again'))).toEqual(filesOf(out('work-first')))
   expect(await run('first', {})).toMatchObject({ pack: 'reused', seal: 'reused' })

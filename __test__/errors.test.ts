@@ -1,13 +1,55 @@
 // Every error by its code: raised as users raise it, and its message says what, where and what to do.
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { xxhash128 } from 'hash-wasm'
 import { describe, expect, test } from 'vitest'
 import { binding } from '../ts/binding.ts'
-import { Embedder, LongweaveError, QueryPredictor, Rake, errorCodes, prepare, readSequences, resolveOptions, show, stage, tasks, verify, weave } from '../ts/index.ts'
+import {
+  Embedder,
+  LongweaveError,
+  QueryPredictor,
+  Rake,
+  errorCodes,
+  prepare,
+  readSequences,
+  resolveOptions,
+  show,
+  stage,
+  tasks,
+  verify,
+  weave,
+} from '../ts/index.ts'
 import type { ErrorCode, QueryModelOptions, WeaveOptions } from '../ts/index.ts'
 import { changedInside, changedModel, models } from './models.ts'
-import { all, cli, failure, filesOf, finished, folder, gzip, jsonl, node, parquet, plain, randomCorpus, root, wordTokenizer, writeJsonl, writeNpy, zstd } from './support.ts'
+import {
+  all,
+  cli,
+  failure,
+  filesOf,
+  finished,
+  folder,
+  gzip,
+  jsonl,
+  node,
+  parquet,
+  plain,
+  randomCorpus,
+  root,
+  wordTokenizer,
+  writeJsonl,
+  writeNpy,
+  zstd,
+} from './support.ts'
 
 const directory = folder()
 const tokenizer = wordTokenizer(directory)
@@ -16,7 +58,14 @@ const corpus = writeJsonl(join(directory, 'corpus.jsonl'), documents)
 let runs = 0
 /** A name that no other test uses. */
 const fresh = (suffix = '') => join(directory, `${(runs += 1)}${suffix}`)
-const options = (more: Partial<WeaveOptions> = {}): WeaveOptions => ({ ...plain, corpus, tokenizer, length: 16, output: { directory: fresh() }, ...more })
+const options = (more: Partial<WeaveOptions> = {}): WeaveOptions => ({
+  ...plain,
+  corpus,
+  tokenizer,
+  length: 16,
+  output: { directory: fresh() },
+  ...more,
+})
 const run = (more: Partial<WeaveOptions> = {}) => finished(options(more))
 /** A file with these bytes. */
 function file(name: string, bytes: Buffer | string): string {
@@ -39,7 +88,19 @@ async function outputOf(more: Partial<WeaveOptions> = {}): Promise<string> {
 /** A run in a process of its own, in which the next such system call fails; its error. */
 async function failing(failpoint: string): Promise<never> {
   const out = fresh()
-  const args = ['run', '--corpus', corpus, '--tokenizer', tokenizer, '--method', 'standard', '--length', '16', '--out', out]
+  const args = [
+    'run',
+    '--corpus',
+    corpus,
+    '--tokenizer',
+    tokenizer,
+    '--method',
+    'standard',
+    '--length',
+    '16',
+    '--out',
+    out,
+  ]
   const { status, err } = await cli(args, { env: { LONGWEAVE_FAILPOINT: failpoint } })
   expect(status).toBe(1)
   const [, message, code] = /^longweave: ([\s\S]*) \[([A-Z_]+)\]\n$/.exec(err) ?? []
@@ -50,11 +111,14 @@ const columns = { id: documents.map(({ id }) => id), text: documents.map(({ text
 const noQueries = { idField: 'id', queryField: null, queries: {} } as const
 
 const t5 = join(models, 't5-v1_0/longweave')
-const model = (path: string, more: QueryModelOptions = {}) => QueryPredictor.load(path, { device: 'cpu', maxQueryTokens: 4, ...more })
+const model = (path: string, more: QueryModelOptions = {}) =>
+  QueryPredictor.load(path, { device: 'cpu', maxQueryTokens: 4, ...more })
 const embedder = (path: string) => Embedder.load(path, { device: 'cpu' })
 /** The library that tests use: that of the package. */
-const packagedRuntime = () => join(root, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1')
-const addon = () => join(root, 'binding', readdirSync(join(root, 'binding')).find((name) => name.endsWith('.node')) ?? '')
+const packagedRuntime = () =>
+  join(root, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1')
+const addon = () =>
+  join(root, 'binding', readdirSync(join(root, 'binding')).find((name) => name.endsWith('.node')) ?? '')
 function cutShort(path: string): void {
   writeFileSync(path, half(readFileSync(path)))
 }
@@ -85,206 +149,811 @@ type Row = [code: ErrorCode, when: string, raise: () => unknown, says: (string |
 
 const rows: Row[] = [
   ['OPTIONS_INVALID', 'an option is out of range', () => run({ length: 0 }), ['`length`', '0'], { option: 'length' }],
-  ['OPTIONS_INVALID', 'an option does not exist', () => run({ lenght: 3 } as object), ['`lenght`', 'did you mean `length`'], { option: 'lenght' }],
-  ['OPTIONS_INVALID', 'an option of a section does not exist', () => run({ method: { name: 'quest', oversampel: 3 } as never }), ['`method`', '`oversampel`', 'did you mean `oversample`']],
+  [
+    'OPTIONS_INVALID',
+    'an option does not exist',
+    () => run({ lenght: 3 } as object),
+    ['`lenght`', 'did you mean `length`'],
+    { option: 'lenght' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'an option of a section does not exist',
+    () => run({ method: { name: 'quest', oversampel: 3 } as never }),
+    ['`method`', '`oversampel`', 'did you mean `oversample`'],
+  ],
   ['OPTIONS_INVALID', 'a sequence has no whole number', async () => show(await outputOf(), 1.5), ['`sequence`', '1.5']],
-  ['OPTIONS_INVALID', 'reading is to begin before the first', async () => all(readSequences(await outputOf(), { start: -1 })), ['`start`', '-1']],
-  ['OPTIONS_INVALID', 'two options are wrong', () => resolveOptions({ corpus: 'a', tokenizer: 't', length: 1.5, seed: -1, output: { directory: 'o' } }), ['`length`', '`seed`']],
-  ['OPTIONS_INVALID', 'a format cannot be compressed', () => run({ output: { directory: fresh(), format: 'megatron', compression: 'zstd' } }), ['`output.compression: zstd`', '`output.format: megatron`', '`none`'], { option: 'output.compression' }],
-  ['OPTIONS_INVALID', 'files of MDS are asked for in another format', () => run({ output: { directory: fresh(), format: 'datatrove', mdsShardBytes: '1MiB' } }), ['`output.mdsShardBytes`', '`output.shardTokens`'], { option: 'output.mdsShardBytes' }],
-  ['OPTIONS_INVALID', 'no output directory is given', () => run({ output: {} }), ['`output.directory`', '"memory"'], { option: 'output.directory' }],
-  ['OPTIONS_INVALID', 'precomputed queries come from nowhere', () => run({ queryField: null }), ['`queryField`', '`queries.file`'], { option: 'queries.predictor' }],
-  ['OPTIONS_INVALID', 'a file stands outside the corpus root', () => run({ corpusRoot: join(root, 'ts') }), ['corpusRoot', 'corpus.jsonl'], { option: 'corpusRoot' }],
-  ['INPUT_NOT_FOUND', 'the corpus does not exist', () => run({ corpus: join(directory, 'none.jsonl') }), ['none.jsonl', '.parquet']],
-  ['INPUT_NOT_FOUND', 'a glob matches nothing', () => run({ corpus: [corpus, join(directory, 'no*.jsonl')] }), ['no*.jsonl']],
-  ['INPUT_NOT_FOUND', 'the tokenizer does not exist', () => run({ tokenizer: join(directory, 'none.json') }), ['none.json']],
-  ['INPUT_NOT_FOUND', 'the stop list does not exist', () => new Rake({ stopWords: 'klingon' }), ['klingon', 'smart', 'fox']],
-  ['INPUT_UNSUPPORTED', 'a file is of another kind', () => run({ corpus: file('table.csv', 'a,b\n') }), ['table.csv', '.jsonl']],
-  ['INPUT_CHANGED', 'a corpus file changed after the run was prepared', async () => {
-    const path = writeJsonl(fresh('.jsonl'), documents)
-    const { out } = await prepared({ corpus: path })
-    appendFileSync(path, '{"id":"new","text":"w1"}\n')
-    await stage(out, 'scan', 'all')
-  }, ['.jsonl', 'changed', 'another output directory'], { file: expect.stringContaining('.jsonl') }],
-  ['INPUT_CHANGED', 'a corpus file changed after its sequences were written', async () => {
-    const path = writeJsonl(fresh('.jsonl'), documents)
-    const again = options({ corpus: path })
-    await finished(again)
-    appendFileSync(path, '{"id":"new","text":"w1"}\n')
-    await finished(again)
-  }, ['.jsonl', 'changed', 'another output directory']],
-  ['INPUT_CHANGED', 'the tokenizer changed', async () => {
-    const path = fresh('.json')
-    copyFileSync(tokenizer, path)
-    const { out } = await prepared({ tokenizer: path })
-    appendFileSync(path, ' ')
-    await stage(out, 'scan', 'all')
-  }, ['.json', 'changed']],
-  ['INPUT_TRUNCATED', 'a .gz ends early', () => run({ corpus: file('short.jsonl.gz', half(gzip(jsonl(documents)))) }), ['short.jsonl.gz', 'truncated', 'again'], { file: join(directory, 'short.jsonl.gz') }],
-  ['INPUT_TRUNCATED', 'a .zst ends early', () => run({ corpus: file('short.jsonl.zst', half(zstd(jsonl(documents)))) }), ['short.jsonl.zst', 'truncated', 'again']],
-  ['INPUT_TRUNCATED', 'a .zst is none', () => run({ corpus: file('other.jsonl.zst', jsonl(documents)) }), ['other.jsonl.zst', 'damaged']],
-  ['INPUT_TRUNCATED', 'a Parquet file ends early', () => run({ corpus: file('short.parquet', half(parquet(columns))) }), ['short.parquet', 'truncated', 'again']],
-  ['CORPUS_EMPTY', 'no row has text', () => run({ corpus: file('empty.jsonl', '{"id":"a","text":" "}\n{"id":"b","text":""}\n') }), ['2 rows, 2 empty', '`textField`']],
+  [
+    'OPTIONS_INVALID',
+    'reading is to begin before the first',
+    async () => all(readSequences(await outputOf(), { start: -1 })),
+    ['`start`', '-1'],
+  ],
+  [
+    'OPTIONS_INVALID',
+    'two options are wrong',
+    () => resolveOptions({ corpus: 'a', tokenizer: 't', length: 1.5, seed: -1, output: { directory: 'o' } }),
+    ['`length`', '`seed`'],
+  ],
+  [
+    'OPTIONS_INVALID',
+    'a format cannot be compressed',
+    () => run({ output: { directory: fresh(), format: 'megatron', compression: 'zstd' } }),
+    ['`output.compression: zstd`', '`output.format: megatron`', '`none`'],
+    { option: 'output.compression' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'files of MDS are asked for in another format',
+    () => run({ output: { directory: fresh(), format: 'datatrove', mdsShardBytes: '1MiB' } }),
+    ['`output.mdsShardBytes`', '`output.shardTokens`'],
+    { option: 'output.mdsShardBytes' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'no output directory is given',
+    () => run({ output: {} }),
+    ['`output.directory`', '"memory"'],
+    { option: 'output.directory' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'precomputed queries come from nowhere',
+    () => run({ queryField: null }),
+    ['`queryField`', '`queries.file`'],
+    { option: 'queries.predictor' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'a file stands outside the corpus root',
+    () => run({ corpusRoot: join(root, 'ts') }),
+    ['corpusRoot', 'corpus.jsonl'],
+    { option: 'corpusRoot' },
+  ],
+  [
+    'INPUT_NOT_FOUND',
+    'the corpus does not exist',
+    () => run({ corpus: join(directory, 'none.jsonl') }),
+    ['none.jsonl', '.parquet'],
+  ],
+  [
+    'INPUT_NOT_FOUND',
+    'a glob matches nothing',
+    () => run({ corpus: [corpus, join(directory, 'no*.jsonl')] }),
+    ['no*.jsonl'],
+  ],
+  [
+    'INPUT_NOT_FOUND',
+    'the tokenizer does not exist',
+    () => run({ tokenizer: join(directory, 'none.json') }),
+    ['none.json'],
+  ],
+  [
+    'INPUT_NOT_FOUND',
+    'the stop list does not exist',
+    () => new Rake({ stopWords: 'klingon' }),
+    ['klingon', 'smart', 'fox'],
+  ],
+  [
+    'INPUT_UNSUPPORTED',
+    'a file is of another kind',
+    () => run({ corpus: file('table.csv', 'a,b\n') }),
+    ['table.csv', '.jsonl'],
+  ],
+  [
+    'INPUT_CHANGED',
+    'a corpus file changed after the run was prepared',
+    async () => {
+      const path = writeJsonl(fresh('.jsonl'), documents)
+      const { out } = await prepared({ corpus: path })
+      appendFileSync(path, '{"id":"new","text":"w1"}\n')
+      await stage(out, 'scan', 'all')
+    },
+    ['.jsonl', 'changed', 'another output directory'],
+    { file: expect.stringContaining('.jsonl') },
+  ],
+  [
+    'INPUT_CHANGED',
+    'a corpus file changed after its sequences were written',
+    async () => {
+      const path = writeJsonl(fresh('.jsonl'), documents)
+      const again = options({ corpus: path })
+      await finished(again)
+      appendFileSync(path, '{"id":"new","text":"w1"}\n')
+      await finished(again)
+    },
+    ['.jsonl', 'changed', 'another output directory'],
+  ],
+  [
+    'INPUT_CHANGED',
+    'the tokenizer changed',
+    async () => {
+      const path = fresh('.json')
+      copyFileSync(tokenizer, path)
+      const { out } = await prepared({ tokenizer: path })
+      appendFileSync(path, ' ')
+      await stage(out, 'scan', 'all')
+    },
+    ['.json', 'changed'],
+  ],
+  [
+    'INPUT_TRUNCATED',
+    'a .gz ends early',
+    () => run({ corpus: file('short.jsonl.gz', half(gzip(jsonl(documents)))) }),
+    ['short.jsonl.gz', 'truncated', 'again'],
+    { file: join(directory, 'short.jsonl.gz') },
+  ],
+  [
+    'INPUT_TRUNCATED',
+    'a .zst ends early',
+    () => run({ corpus: file('short.jsonl.zst', half(zstd(jsonl(documents)))) }),
+    ['short.jsonl.zst', 'truncated', 'again'],
+  ],
+  [
+    'INPUT_TRUNCATED',
+    'a .zst is none',
+    () => run({ corpus: file('other.jsonl.zst', jsonl(documents)) }),
+    ['other.jsonl.zst', 'damaged'],
+  ],
+  [
+    'INPUT_TRUNCATED',
+    'a Parquet file ends early',
+    () => run({ corpus: file('short.parquet', half(parquet(columns))) }),
+    ['short.parquet', 'truncated', 'again'],
+  ],
+  [
+    'CORPUS_EMPTY',
+    'no row has text',
+    () => run({ corpus: file('empty.jsonl', '{"id":"a","text":" "}\n{"id":"b","text":""}\n') }),
+    ['2 rows, 2 empty', '`textField`'],
+  ],
   ['CORPUS_EMPTY', 'an iterable gives nothing', () => run({ corpus: new Set<never>() }), ['no document']],
-  ['BAD_ROW', 'a row is no JSON', () => run({ corpus: file('bad.jsonl', '{"id":"a","text":"w1"}\n\n{"id":"b","text":\n') }), ['bad.jsonl row 1', 'column', 'onBadRow: skip'], { file: 'bad.jsonl', row: 1 }],
-  ['BAD_ROW', 'a row is no object', () => run({ corpus: file('list.jsonl', '[1]\n') }), ['list.jsonl row 0', 'object'], { row: 0 }],
-  ['BAD_ROW', 'the text is missing', () => run({ corpus: file('missing.jsonl', '{"id":"a","body":"w1"}\n') }), ['row 0', '"text"', '`textField`']],
-  ['BAD_ROW', 'the id is missing', () => run({ corpus: file('nameless.jsonl', '{"text":"w1"}\n') }), ['row 0', '"id"', '`idField`']],
-  ['BAD_ROW', 'the text is a number', () => run({ corpus: file('number.jsonl', '{"id":"a","text":7}\n') }), ['row 0', 'string', '"text"']],
-  ['BAD_ROW', 'a pushed document has no text', () => run({ corpus: [{ text: 'w1' }, { id: 'b' } as never] }), ['document 1', '`text`'], { row: 1 }],
-  ['BAD_UTF8', 'a line is not UTF-8', () => run({ corpus: file('latin.jsonl', Buffer.from('{"id":"a","text":"w1"}\n{"id":"b","text":"caf\xe9"}\n', 'latin1')) }), ['latin.jsonl row 1', 'byte', 'onBadRow: skip'], { row: 1 }],
-  ['BAD_UTF8', 'a text file is not UTF-8', () => run({ ...noQueries, corpus: file('latin.txt', Buffer.from('caf\xe9', 'latin1')) }), ['latin.txt row 0', 'byte 3']],
-  ['DOCUMENT_TOO_LARGE', 'a document is larger than allowed', () => run({ corpus: file('large.jsonl', jsonl([{ id: 'a', text: 'w1 '.repeat(50) }])), maxDocumentBytes: 100 }), ['large.jsonl row 0', '150 bytes', '100']],
-  ['MISSING_COLUMN', 'a Parquet file has no such column', () => run({ corpus: file('columns.parquet', parquet(columns)), textField: 'body' }), ['columns.parquet', '"body"', '`textField`', 'id, text'], { column: 'body', columns: ['id', 'text'] }],
-  ['DUPLICATE_ID', 'two documents have one id', () => run({ corpus: writeJsonl(fresh('.jsonl'), [...documents, documents[3] as object]) }), ['"doc-3"', 'row 3 ', 'row 30', 'onDuplicateId: suffix'], { id: 'doc-3' }],
-  ['TOO_MANY_ROWS', 'splits hold more rows than a number of a document has values', async () => {
-    const { out } = await prepared()
-    await stage(out, 'scan', 'all')
-    const record = { counts: { rows: 2 ** 32 }, files: [] }
-    writeFileSync(scanRecord(out), JSON.stringify({ ...record, digest: (await xxhash128(JSON.stringify(record))).slice(0, 16) }))
-    await stage(out, 'ingest', 'all')
-  }, ['4294967296 rows', 'divide']],
-  ['TOKENIZER_INVALID', 'the tokenizer file is something else', () => run({ tokenizer: file('config.json', '{"model_max_length":4096}') }), ['config.json', 'tokenizer.json', 'vocab']],
-  ['TOKENIZER_INVALID', 'the tokenizer file is no JSON', () => run({ tokenizer: file('text.json', 'hello') }), ['text.json', 'JSON']],
-  ['TOKENIZER_INVALID', 'the tokenizer is of a kind that nobody knows', () => run({ tokenizer: file('kind.json', readFileSync(tokenizer, 'utf8').replace('"WordLevel"', '"Telepathy"')) }), ['kind.json']],
-  ['TOKEN_UNKNOWN', 'the separator is no token', () => run({ separator: 'token:<|nope|>' }), ['`separator`', '<|nope|>', 'token:<|endoftext|>'], { option: 'separator', token: '<|nope|>' }],
-  ['TOKEN_UNKNOWN', 'the tokenizer has no end of text', () => run({ tokenizer: file('bare.json', readFileSync(tokenizer, 'utf8').replaceAll('<|endoftext|>', 'w100')) }), ['`separator`', 'token:TEXT', 'token:<pad>']],
-  ['TOKEN_UNKNOWN', 'padding is needed and there is none', () => run({ lastFill: 'pad', tokenizer: file('padless.json', readFileSync(tokenizer, 'utf8').replaceAll('<pad>', 'w101')) }), ['`padToken`']],
-  ['QUERIES_INVALID', 'a row of the queries has no id', () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q1.jsonl', '{"id":"doc-0","query":"red car"}\n{"query":"x"}\n') } }), ['q1.jsonl row 1', '`id`'], { row: 1 }],
-  ['QUERIES_INVALID', 'queries of the corpus are numbers', () => run({ corpus: file('q3.jsonl', '{"id":"a","text":"w1","query":"x"}\n{"id":"b","text":"w2","query":7}\n') }), ['q3.jsonl row 1', '"query"', 'onBadRow: skip'], { row: 1 }],
-  ['QUERIES_INVALID', 'the file holds no query', () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q2.jsonl', '{"id":"doc-0"}\n') } }), ['q2.jsonl', '`query`']],
-  ['VECTORS_INVALID', 'a file of vectors has fewer rows than the corpus', () => neighbours(writeNpy(fresh('.npy'), [new Float32Array([1, 2])])), ['.npy', '1 vectors', `${documents.length} rows`], { found: 1, expected: documents.length }],
-  ['VECTORS_INVALID', 'a file of vectors is cut short', () => {
-    const path = writeNpy(fresh('.npy'), documents.map(() => new Float32Array([1, 2])))
-    cutShort(path)
-    return neighbours(path)
-  }, ['.npy', 'bytes']],
-  ['VECTORS_INVALID', 'a file of vectors is none', () => neighbours(file('vectors.npy', 'id,vector\n')), ['vectors.npy']],
-  ['VECTORS_INVALID', 'a Parquet file lacks the column', () => neighbours(file('vectors.parquet', parquet({ id: ['doc-0'], vektor: ['x'] }))), ['vectors.parquet', '"vector"', 'vektor'], { columns: ['id', 'vektor'] }],
-  ['VECTORS_INVALID', 'a Parquet column holds no numbers', () => neighbours(file('texts.parquet', parquet({ id: ['doc-0'], vector: ['x'] }))), ['texts.parquet', 'lists of floats']],
-  ['OPTIONS_INVALID', 'no file of vectors is named', () => run({ method: 'knn', vectors: { source: 'file' } }), ['`vectors.file`'], { option: 'vectors.file' }],
-  ['OPTIONS_INVALID', 'no encoder is named', () => run({ method: 'knn', vectors: { source: 'onnx' } }), ['`vectors.model`'], { option: 'vectors.model' }],
-  ['ONNXRUNTIME_MISSING', 'the library that was named is not there', () => model(t5, { onnxRuntime: 'none.so' }), ['`onnxRuntime`', 'none.so', 'npm install onnxruntime-node', 'ONNXRUNTIME_LIB'], { file: 'none.so' }],
-  ['ONNXRUNTIME_MISSING', 'the variable names a file that is no library', () => elsewhere({ ONNXRUNTIME_LIB: join(root, 'package.json') }), ['package.json', 'does not load', 'npm install onnxruntime-node']],
-  ['ONNXRUNTIME_MISSING', 'the variable names a library that is another one', () => elsewhere({ ONNXRUNTIME_LIB: addon() }), ['.node', 'OrtGetApiBase']],
-  ['ONNXRUNTIME_UNSUITABLE', 'this process has loaded another one', async () => {
-    await model(t5)
-    const copy = join(directory, 'another.so')
-    copyFileSync(packagedRuntime(), copy)
-    await model(t5, { onnxRuntime: copy })
-  }, ['another.so', 'has loaded', 'another process']],
-  ['DEVICE_UNAVAILABLE', 'there is no CUDA', () => model(t5, { device: 'cuda:3' }), ['cuda:3', 'onnxruntime-gpu', '`device: cpu`'], { device: 'cuda:3' }],
+  [
+    'BAD_ROW',
+    'a row is no JSON',
+    () => run({ corpus: file('bad.jsonl', '{"id":"a","text":"w1"}\n\n{"id":"b","text":\n') }),
+    ['bad.jsonl row 1', 'column', 'onBadRow: skip'],
+    { file: 'bad.jsonl', row: 1 },
+  ],
+  [
+    'BAD_ROW',
+    'a row is no object',
+    () => run({ corpus: file('list.jsonl', '[1]\n') }),
+    ['list.jsonl row 0', 'object'],
+    { row: 0 },
+  ],
+  [
+    'BAD_ROW',
+    'the text is missing',
+    () => run({ corpus: file('missing.jsonl', '{"id":"a","body":"w1"}\n') }),
+    ['row 0', '"text"', '`textField`'],
+  ],
+  [
+    'BAD_ROW',
+    'the id is missing',
+    () => run({ corpus: file('nameless.jsonl', '{"text":"w1"}\n') }),
+    ['row 0', '"id"', '`idField`'],
+  ],
+  [
+    'BAD_ROW',
+    'the text is a number',
+    () => run({ corpus: file('number.jsonl', '{"id":"a","text":7}\n') }),
+    ['row 0', 'string', '"text"'],
+  ],
+  [
+    'BAD_ROW',
+    'a pushed document has no text',
+    () => run({ corpus: [{ text: 'w1' }, { id: 'b' } as never] }),
+    ['document 1', '`text`'],
+    { row: 1 },
+  ],
+  [
+    'BAD_UTF8',
+    'a line is not UTF-8',
+    () =>
+      run({
+        corpus: file('latin.jsonl', Buffer.from('{"id":"a","text":"w1"}\n{"id":"b","text":"caf\xe9"}\n', 'latin1')),
+      }),
+    ['latin.jsonl row 1', 'byte', 'onBadRow: skip'],
+    { row: 1 },
+  ],
+  [
+    'BAD_UTF8',
+    'a text file is not UTF-8',
+    () => run({ ...noQueries, corpus: file('latin.txt', Buffer.from('caf\xe9', 'latin1')) }),
+    ['latin.txt row 0', 'byte 3'],
+  ],
+  [
+    'DOCUMENT_TOO_LARGE',
+    'a document is larger than allowed',
+    () => run({ corpus: file('large.jsonl', jsonl([{ id: 'a', text: 'w1 '.repeat(50) }])), maxDocumentBytes: 100 }),
+    ['large.jsonl row 0', '150 bytes', '100'],
+  ],
+  [
+    'MISSING_COLUMN',
+    'a Parquet file has no such column',
+    () => run({ corpus: file('columns.parquet', parquet(columns)), textField: 'body' }),
+    ['columns.parquet', '"body"', '`textField`', 'id, text'],
+    { column: 'body', columns: ['id', 'text'] },
+  ],
+  [
+    'DUPLICATE_ID',
+    'two documents have one id',
+    () => run({ corpus: writeJsonl(fresh('.jsonl'), [...documents, documents[3] as object]) }),
+    ['"doc-3"', 'row 3 ', 'row 30', 'onDuplicateId: suffix'],
+    { id: 'doc-3' },
+  ],
+  [
+    'TOO_MANY_ROWS',
+    'splits hold more rows than a number of a document has values',
+    async () => {
+      const { out } = await prepared()
+      await stage(out, 'scan', 'all')
+      const record = { counts: { rows: 2 ** 32 }, files: [] }
+      writeFileSync(
+        scanRecord(out),
+        JSON.stringify({ ...record, digest: (await xxhash128(JSON.stringify(record))).slice(0, 16) }),
+      )
+      await stage(out, 'ingest', 'all')
+    },
+    ['4294967296 rows', 'divide'],
+  ],
+  [
+    'TOKENIZER_INVALID',
+    'the tokenizer file is something else',
+    () => run({ tokenizer: file('config.json', '{"model_max_length":4096}') }),
+    ['config.json', 'tokenizer.json', 'vocab'],
+  ],
+  [
+    'TOKENIZER_INVALID',
+    'the tokenizer file is no JSON',
+    () => run({ tokenizer: file('text.json', 'hello') }),
+    ['text.json', 'JSON'],
+  ],
+  [
+    'TOKENIZER_INVALID',
+    'the tokenizer is of a kind that nobody knows',
+    () => run({ tokenizer: file('kind.json', readFileSync(tokenizer, 'utf8').replace('"WordLevel"', '"Telepathy"')) }),
+    ['kind.json'],
+  ],
+  [
+    'TOKEN_UNKNOWN',
+    'the separator is no token',
+    () => run({ separator: 'token:<|nope|>' }),
+    ['`separator`', '<|nope|>', 'token:<|endoftext|>'],
+    { option: 'separator', token: '<|nope|>' },
+  ],
+  [
+    'TOKEN_UNKNOWN',
+    'the tokenizer has no end of text',
+    () => run({ tokenizer: file('bare.json', readFileSync(tokenizer, 'utf8').replaceAll('<|endoftext|>', 'w100')) }),
+    ['`separator`', 'token:TEXT', 'token:<pad>'],
+  ],
+  [
+    'TOKEN_UNKNOWN',
+    'padding is needed and there is none',
+    () =>
+      run({
+        lastFill: 'pad',
+        tokenizer: file('padless.json', readFileSync(tokenizer, 'utf8').replaceAll('<pad>', 'w101')),
+      }),
+    ['`padToken`'],
+  ],
+  [
+    'QUERIES_INVALID',
+    'a row of the queries has no id',
+    () =>
+      run({
+        queryField: null,
+        queries: {
+          predictor: 'precomputed',
+          file: file('q1.jsonl', '{"id":"doc-0","query":"red car"}\n{"query":"x"}\n'),
+        },
+      }),
+    ['q1.jsonl row 1', '`id`'],
+    { row: 1 },
+  ],
+  [
+    'QUERIES_INVALID',
+    'queries of the corpus are numbers',
+    () => run({ corpus: file('q3.jsonl', '{"id":"a","text":"w1","query":"x"}\n{"id":"b","text":"w2","query":7}\n') }),
+    ['q3.jsonl row 1', '"query"', 'onBadRow: skip'],
+    { row: 1 },
+  ],
+  [
+    'QUERIES_INVALID',
+    'the file holds no query',
+    () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q2.jsonl', '{"id":"doc-0"}\n') } }),
+    ['q2.jsonl', '`query`'],
+  ],
+  [
+    'VECTORS_INVALID',
+    'a file of vectors has fewer rows than the corpus',
+    () => neighbours(writeNpy(fresh('.npy'), [new Float32Array([1, 2])])),
+    ['.npy', '1 vectors', `${documents.length} rows`],
+    { found: 1, expected: documents.length },
+  ],
+  [
+    'VECTORS_INVALID',
+    'a file of vectors is cut short',
+    () => {
+      const path = writeNpy(
+        fresh('.npy'),
+        documents.map(() => new Float32Array([1, 2])),
+      )
+      cutShort(path)
+      return neighbours(path)
+    },
+    ['.npy', 'bytes'],
+  ],
+  [
+    'VECTORS_INVALID',
+    'a file of vectors is none',
+    () => neighbours(file('vectors.npy', 'id,vector\n')),
+    ['vectors.npy'],
+  ],
+  [
+    'VECTORS_INVALID',
+    'a Parquet file lacks the column',
+    () => neighbours(file('vectors.parquet', parquet({ id: ['doc-0'], vektor: ['x'] }))),
+    ['vectors.parquet', '"vector"', 'vektor'],
+    { columns: ['id', 'vektor'] },
+  ],
+  [
+    'VECTORS_INVALID',
+    'a Parquet column holds no numbers',
+    () => neighbours(file('texts.parquet', parquet({ id: ['doc-0'], vector: ['x'] }))),
+    ['texts.parquet', 'lists of floats'],
+  ],
+  [
+    'OPTIONS_INVALID',
+    'no file of vectors is named',
+    () => run({ method: 'knn', vectors: { source: 'file' } }),
+    ['`vectors.file`'],
+    { option: 'vectors.file' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'no encoder is named',
+    () => run({ method: 'knn', vectors: { source: 'onnx' } }),
+    ['`vectors.model`'],
+    { option: 'vectors.model' },
+  ],
+  [
+    'ONNXRUNTIME_MISSING',
+    'the library that was named is not there',
+    () => model(t5, { onnxRuntime: 'none.so' }),
+    ['`onnxRuntime`', 'none.so', 'npm install onnxruntime-node', 'ONNXRUNTIME_LIB'],
+    { file: 'none.so' },
+  ],
+  [
+    'ONNXRUNTIME_MISSING',
+    'the variable names a file that is no library',
+    () => elsewhere({ ONNXRUNTIME_LIB: join(root, 'package.json') }),
+    ['package.json', 'does not load', 'npm install onnxruntime-node'],
+  ],
+  [
+    'ONNXRUNTIME_MISSING',
+    'the variable names a library that is another one',
+    () => elsewhere({ ONNXRUNTIME_LIB: addon() }),
+    ['.node', 'OrtGetApiBase'],
+  ],
+  [
+    'ONNXRUNTIME_UNSUITABLE',
+    'this process has loaded another one',
+    async () => {
+      await model(t5)
+      const copy = join(directory, 'another.so')
+      copyFileSync(packagedRuntime(), copy)
+      await model(t5, { onnxRuntime: copy })
+    },
+    ['another.so', 'has loaded', 'another process'],
+  ],
+  [
+    'DEVICE_UNAVAILABLE',
+    'there is no CUDA',
+    () => model(t5, { device: 'cuda:3' }),
+    ['cuda:3', 'onnxruntime-gpu', '`device: cpu`'],
+    { device: 'cuda:3' },
+  ],
   ['MODEL_MISSING', 'there is no such directory', () => model(join(directory, 'none')), ['no model directory', 'none']],
-  ['MODEL_MISSING', 'a file of it is missing', () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => rmSync(join(d, 'weights.bin')))), ['weights.bin', 'decoder.onnx, encoder.onnx']],
+  [
+    'MODEL_MISSING',
+    'a file of it is missing',
+    () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => rmSync(join(d, 'weights.bin')))),
+    ['weights.bin', 'decoder.onnx, encoder.onnx'],
+  ],
   ['MODEL_MISSING', 'it is no model', () => model(directory), ['encoder_model.onnx', 'it holds']],
-  ['MODEL_MISSING', 'the tokenizer is missing', () => embedder(changedModel('bert', fresh(), (d) => rmSync(join(d, 'tokenizer.json')))), ['tokenizer.json']],
-  ['MODEL_INVALID', 'the weights were cut short', () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'weights.bin')))), ['weights.bin', 'bytes', 'copy it again']],
-  ['MODEL_INVALID', 'the weights were cut short, and their length written down', () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'weights.bin')))), ['coder.onnx', 'no model that ONNX Runtime can load']],
-  ['MODEL_INVALID', "a graph of optimum's was cut short", () => model(changedModel('t5-v1_0/optimum', fresh(), (d) => cutShort(join(d, 'encoder_model.onnx')))), ['encoder_model.onnx', 'copy it again']],
-  ['MODEL_INVALID', 'its description is damaged', () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'longweave-model.json')))), ['longweave-model.json', 'no JSON']],
-  ['MODEL_INVALID', 'its description lacks something', () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => writeFileSync(join(d, 'longweave-model.json'), '{"format":"longweave-seq2seq"}'))), ['longweave-model.json', 'version']],
-  ['MODEL_INVALID', 'its tokenizer is damaged', () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'tokenizer.json')))), ['tokenizer.json', 'no tokenizer']],
-  ['MODEL_MISMATCH', 'the encoder is that of another kind of model', () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => copyFileSync(join(models, 'bert/model.onnx'), join(d, 'encoder.onnx')))), ['encoder.onnx', '`attention_mask`', '`lengths`', 'expected']],
-  ['MODEL_MISMATCH', 'encoder and decoder were exchanged', () => model(changedModel('t5-v1_0/optimum', fresh(), (d) => copyFileSync(join(d, 'decoder_model.onnx'), join(d, 'encoder_model.onnx')))), ['encoder_model.onnx', '`encoder_hidden_states`']],
-  ['MODEL_MISMATCH', 'an embedder is no encoder', () => embedder(changedModel('bert', fresh(), (d) => copyFileSync(join(models, 't5-v1_0/optimum/decoder_model.onnx'), join(d, 'model.onnx')))), ['model.onnx', '`encoder_hidden_states`']],
-  ['MODEL_TOKENIZER', 'the tokenizer has more tokens than the model', () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => copyFileSync(join(models, 'bert/tokenizer.json'), join(d, 'tokenizer.json')))), ['up to id 399', 'below 320'], { expected: 320, found: 400 }],
-  ['MODEL_NOT_FINITE', 'the weights of a query model are no numbers', async () => all((await model(changedModel('t5-v1_0/longweave', fresh(), (d) => noNumbers(join(d, 'weights.bin'))))).predict(['a text'])), ['not finite', 'step 0', 'fp32']],
-  ['INFERENCE_FAILED', 'a model is not what its description says', async () => {
-    const wrong = changedModel('t5-v1_0/longweave', fresh(), (d) => {
-      const path = join(d, 'longweave-model.json')
-      writeFileSync(path, readFileSync(path, 'utf8').replace('"heads": 2', '"heads": 3'))
-    })
-    await all((await model(wrong)).predict(['a text']))
-  }, ['could not run', 'decoder.onnx']],
-  ['OPTIONS_INVALID', 'several queries are asked of greedy decoding', () => model(t5, { decoding: 'greedy', queriesPerSegment: 2 }), ['`queriesPerSegment`', '`decoding: sample`'], { option: 'queries.queriesPerSegment' }],
-  ['OPTIONS_INVALID', 'the device is none', () => model(t5, { device: 'gpu' }), ['`device`', 'cuda:N', 'gpu'], { option: 'device' }],
-  ['OPTIONS_INVALID', 'the predictor is a model and none is named', () => run({ queries: { predictor: 'onnx' } }), ['`queries.model`'], { option: 'queries.model' }],
-  ['OPTIONS_INVALID', 'an option of a model does not exist', () => model(t5, { topp: 3 } as object), ['`topp`', '`topP`']],
-  ['OPTIONS_INVALID', 'the prefix leaves no room', () => model(t5, { prefix: 'word '.repeat(600) }), ['prefix', 'no room']],
-  ['NO_KEYWORDS', 'no query holds a keyword', () => run({ keywords: { minScore: 1e6 } }), ['30 documents', '`minScore`', '`pool: all`']],
-  ['PLAN_EMPTY', 'the corpus does not fill one sequence', () => run({ length: 1_000_000 }), ['1000000 tokens', '`length`', '`lastFill: pad`']],
-  ['MEMORY_BUDGET', 'one sequence is larger than the memory', () => run({ length: 20_000_000, lastFill: 'pad', memory: '16MiB' }), ['16777216', '`memory`']],
-  ['OUTPUT_EXISTS', 'the output directory holds something else', () => run({ output: { directory: root } }), [/holds files .* \(\S+\)/, 'empty or new directory']],
-  ['OUTPUT_DENIED', 'the output cannot be created', () => failing('create=denied'), ['cannot create', 'choose a directory']],
-  ['OUTPUT_DENIED', 'the output cannot be written', () => failing('rename=denied@4'), ['cannot write', 'choose a directory']],
-  ['DISK_SPACE', 'what is to be written cannot fit', () => run({ corpus: claiming(8e12), method: 'standard' }), ['TB in', '--work', 'diskCheck'], { option: 'diskCheck' }],
+  [
+    'MODEL_MISSING',
+    'the tokenizer is missing',
+    () => embedder(changedModel('bert', fresh(), (d) => rmSync(join(d, 'tokenizer.json')))),
+    ['tokenizer.json'],
+  ],
+  [
+    'MODEL_INVALID',
+    'the weights were cut short',
+    () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'weights.bin')))),
+    ['weights.bin', 'bytes', 'copy it again'],
+  ],
+  [
+    'MODEL_INVALID',
+    'the weights were cut short, and their length written down',
+    () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'weights.bin')))),
+    ['coder.onnx', 'no model that ONNX Runtime can load'],
+  ],
+  [
+    'MODEL_INVALID',
+    "a graph of optimum's was cut short",
+    () => model(changedModel('t5-v1_0/optimum', fresh(), (d) => cutShort(join(d, 'encoder_model.onnx')))),
+    ['encoder_model.onnx', 'copy it again'],
+  ],
+  [
+    'MODEL_INVALID',
+    'its description is damaged',
+    () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'longweave-model.json')))),
+    ['longweave-model.json', 'no JSON'],
+  ],
+  [
+    'MODEL_INVALID',
+    'its description lacks something',
+    () =>
+      model(
+        changedModel('t5-v1_0/longweave', fresh(), (d) =>
+          writeFileSync(join(d, 'longweave-model.json'), '{"format":"longweave-seq2seq"}'),
+        ),
+      ),
+    ['longweave-model.json', 'version'],
+  ],
+  [
+    'MODEL_INVALID',
+    'its tokenizer is damaged',
+    () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'tokenizer.json')))),
+    ['tokenizer.json', 'no tokenizer'],
+  ],
+  [
+    'MODEL_MISMATCH',
+    'the encoder is that of another kind of model',
+    () =>
+      model(
+        changedInside('t5-v1_0/longweave', fresh(), (d) =>
+          copyFileSync(join(models, 'bert/model.onnx'), join(d, 'encoder.onnx')),
+        ),
+      ),
+    ['encoder.onnx', '`attention_mask`', '`lengths`', 'expected'],
+  ],
+  [
+    'MODEL_MISMATCH',
+    'encoder and decoder were exchanged',
+    () =>
+      model(
+        changedModel('t5-v1_0/optimum', fresh(), (d) =>
+          copyFileSync(join(d, 'decoder_model.onnx'), join(d, 'encoder_model.onnx')),
+        ),
+      ),
+    ['encoder_model.onnx', '`encoder_hidden_states`'],
+  ],
+  [
+    'MODEL_MISMATCH',
+    'an embedder is no encoder',
+    () =>
+      embedder(
+        changedModel('bert', fresh(), (d) =>
+          copyFileSync(join(models, 't5-v1_0/optimum/decoder_model.onnx'), join(d, 'model.onnx')),
+        ),
+      ),
+    ['model.onnx', '`encoder_hidden_states`'],
+  ],
+  [
+    'MODEL_TOKENIZER',
+    'the tokenizer has more tokens than the model',
+    () =>
+      model(
+        changedInside('t5-v1_0/longweave', fresh(), (d) =>
+          copyFileSync(join(models, 'bert/tokenizer.json'), join(d, 'tokenizer.json')),
+        ),
+      ),
+    ['up to id 399', 'below 320'],
+    { expected: 320, found: 400 },
+  ],
+  [
+    'MODEL_NOT_FINITE',
+    'the weights of a query model are no numbers',
+    async () =>
+      all(
+        (await model(changedModel('t5-v1_0/longweave', fresh(), (d) => noNumbers(join(d, 'weights.bin'))))).predict([
+          'a text',
+        ]),
+      ),
+    ['not finite', 'step 0', 'fp32'],
+  ],
+  [
+    'INFERENCE_FAILED',
+    'a model is not what its description says',
+    async () => {
+      const wrong = changedModel('t5-v1_0/longweave', fresh(), (d) => {
+        const path = join(d, 'longweave-model.json')
+        writeFileSync(path, readFileSync(path, 'utf8').replace('"heads": 2', '"heads": 3'))
+      })
+      await all((await model(wrong)).predict(['a text']))
+    },
+    ['could not run', 'decoder.onnx'],
+  ],
+  [
+    'OPTIONS_INVALID',
+    'several queries are asked of greedy decoding',
+    () => model(t5, { decoding: 'greedy', queriesPerSegment: 2 }),
+    ['`queriesPerSegment`', '`decoding: sample`'],
+    { option: 'queries.queriesPerSegment' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'the device is none',
+    () => model(t5, { device: 'gpu' }),
+    ['`device`', 'cuda:N', 'gpu'],
+    { option: 'device' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'the predictor is a model and none is named',
+    () => run({ queries: { predictor: 'onnx' } }),
+    ['`queries.model`'],
+    { option: 'queries.model' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'an option of a model does not exist',
+    () => model(t5, { topp: 3 } as object),
+    ['`topp`', '`topP`'],
+  ],
+  [
+    'OPTIONS_INVALID',
+    'the prefix leaves no room',
+    () => model(t5, { prefix: 'word '.repeat(600) }),
+    ['prefix', 'no room'],
+  ],
+  [
+    'NO_KEYWORDS',
+    'no query holds a keyword',
+    () => run({ keywords: { minScore: 1e6 } }),
+    ['30 documents', '`minScore`', '`pool: all`'],
+  ],
+  [
+    'PLAN_EMPTY',
+    'the corpus does not fill one sequence',
+    () => run({ length: 1_000_000 }),
+    ['1000000 tokens', '`length`', '`lastFill: pad`'],
+  ],
+  [
+    'MEMORY_BUDGET',
+    'one sequence is larger than the memory',
+    () => run({ length: 20_000_000, lastFill: 'pad', memory: '16MiB' }),
+    ['16777216', '`memory`'],
+  ],
+  [
+    'OUTPUT_EXISTS',
+    'the output directory holds something else',
+    () => run({ output: { directory: root } }),
+    [/holds files .* \(\S+\)/, 'empty or new directory'],
+  ],
+  [
+    'OUTPUT_DENIED',
+    'the output cannot be created',
+    () => failing('create=denied'),
+    ['cannot create', 'choose a directory'],
+  ],
+  [
+    'OUTPUT_DENIED',
+    'the output cannot be written',
+    () => failing('rename=denied@4'),
+    ['cannot write', 'choose a directory'],
+  ],
+  [
+    'DISK_SPACE',
+    'what is to be written cannot fit',
+    () => run({ corpus: claiming(8e12), method: 'standard' }),
+    ['TB in', '--work', 'diskCheck'],
+    { option: 'diskCheck' },
+  ],
   ['DISK_FULL', 'the disk is full', () => failing('write=full@5'), ['cannot write', 'free some space and run again']],
-  ['IO', 'the output is to stand below a file', () => run({ output: { directory: join(corpus, 'out') } }), ['corpus.jsonl']],
-  ['REMOTE_UNAVAILABLE', 'a corpus stands behind a URL', () => run({ corpus: 's3://bucket/corpus/' }), ['reads and writes no URLs', '--features remote']],
-  ['REMOTE_UNAVAILABLE', 'the output is to be sent to a URL', () => run({ output: { directory: fresh(), upload: 's3://bucket/out' } }), ['--features remote', 'copy the files']],
-  ['OPTIONS_INVALID', 'URLs and paths are mixed', () => run({ corpus: ['s3://bucket/a.jsonl', corpus] }), ['`corpus`', 'corpus.jsonl', 'copy'], { option: 'corpus' }],
-  ['OPTIONS_INVALID', 'there is nothing to upload', () => run({ output: { format: 'memory', upload: 's3://bucket/out' } }), ['`output.upload`', 'memory'], { option: 'output.upload' }],
-  ['FILE_CORRUPT', 'run.json is damaged', async () => {
-    const { out } = await prepared()
-    writeFileSync(join(out, 'run.json'), '{"format":1,')
-    tasks(out)
-  }, ['run.json', 'no JSON', 'delete']],
-  ['FILE_CORRUPT', 'a result in the work directory is damaged', async () => {
-    const { out } = await prepared()
-    for (const name of ['scan', 'ingest', 'documents']) await stage(out, name, 'all')
-    const lens = join(out, '.work', readdirSync(join(out, '.work')).find((name) => name.startsWith('documents-')) ?? '', 'lens')
-    const bytes = readFileSync(lens)
-    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
-    writeFileSync(lens, bytes)
-    for (const { stage: name } of tasks(out)) await stage(out, name, 'all')
-  }, [/lens is damaged.*longweave stage documents --run .* --task 0/], { stage: 'documents', task: 0 }],
-  ['FILE_CORRUPT', 'the manifest is damaged', async () => {
-    const out = await outputOf()
-    writeFileSync(join(out, 'longweave.json'), '{}')
-    await all(readSequences(out))
-  }, ['longweave.json', 'no manifest']],
-  ['VERSION_MISMATCH', 'the work directory is of another version', async () => {
-    const work = fresh()
-    mkdirSync(work)
-    writeFileSync(join(work, 'VERSION'), 'longweave work directory, format 999\n')
-    await run({ work })
-  }, ['format 999', '`--work`']],
-  ['VERSION_MISMATCH', 'run.json is of another version', async () => {
-    const { out } = await prepared()
-    writeFileSync(join(out, 'run.json'), '{"format":999,"version":"9.0.0"}')
-    tasks(out)
-  }, ['run.json', '9.0.0', 'another output directory']],
-  ['RUN_LOCKED', 'another driver is at work', async () => {
-    const held = options({ output: { directory: fresh(), format: 'memory' } })
-    const first = weave(held)
-    try {
-      await first.batches().next()
-      await finished(held)
-    } finally {
-      await first[Symbol.asyncDispose]()
-    }
-  }, ['held by process', String(process.pid), 'wait']],
-  ['RUN_MISMATCH', 'the directory belongs to a run with other options', async () => {
-    const { options: first } = await prepared()
-    await finished({ ...first, seed: 7, method: 'standard' })
-  }, ['seed: 0 → 7', 'method.name', 'another output directory', '`--work`']],
+  [
+    'IO',
+    'the output is to stand below a file',
+    () => run({ output: { directory: join(corpus, 'out') } }),
+    ['corpus.jsonl'],
+  ],
+  [
+    'REMOTE_UNAVAILABLE',
+    'a corpus stands behind a URL',
+    () => run({ corpus: 's3://bucket/corpus/' }),
+    ['reads and writes no URLs', '--features remote'],
+  ],
+  [
+    'REMOTE_UNAVAILABLE',
+    'the output is to be sent to a URL',
+    () => run({ output: { directory: fresh(), upload: 's3://bucket/out' } }),
+    ['--features remote', 'copy the files'],
+  ],
+  [
+    'OPTIONS_INVALID',
+    'URLs and paths are mixed',
+    () => run({ corpus: ['s3://bucket/a.jsonl', corpus] }),
+    ['`corpus`', 'corpus.jsonl', 'copy'],
+    { option: 'corpus' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'there is nothing to upload',
+    () => run({ output: { format: 'memory', upload: 's3://bucket/out' } }),
+    ['`output.upload`', 'memory'],
+    { option: 'output.upload' },
+  ],
+  [
+    'FILE_CORRUPT',
+    'run.json is damaged',
+    async () => {
+      const { out } = await prepared()
+      writeFileSync(join(out, 'run.json'), '{"format":1,')
+      tasks(out)
+    },
+    ['run.json', 'no JSON', 'delete'],
+  ],
+  [
+    'FILE_CORRUPT',
+    'a result in the work directory is damaged',
+    async () => {
+      const { out } = await prepared()
+      for (const name of ['scan', 'ingest', 'documents']) await stage(out, name, 'all')
+      const lens = join(
+        out,
+        '.work',
+        readdirSync(join(out, '.work')).find((name) => name.startsWith('documents-')) ?? '',
+        'lens',
+      )
+      const bytes = readFileSync(lens)
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
+      writeFileSync(lens, bytes)
+      for (const { stage: name } of tasks(out)) await stage(out, name, 'all')
+    },
+    [/lens is damaged.*longweave stage documents --run .* --task 0/],
+    { stage: 'documents', task: 0 },
+  ],
+  [
+    'FILE_CORRUPT',
+    'the manifest is damaged',
+    async () => {
+      const out = await outputOf()
+      writeFileSync(join(out, 'longweave.json'), '{}')
+      await all(readSequences(out))
+    },
+    ['longweave.json', 'no manifest'],
+  ],
+  [
+    'VERSION_MISMATCH',
+    'the work directory is of another version',
+    async () => {
+      const work = fresh()
+      mkdirSync(work)
+      writeFileSync(join(work, 'VERSION'), 'longweave work directory, format 999\n')
+      await run({ work })
+    },
+    ['format 999', '`--work`'],
+  ],
+  [
+    'VERSION_MISMATCH',
+    'run.json is of another version',
+    async () => {
+      const { out } = await prepared()
+      writeFileSync(join(out, 'run.json'), '{"format":999,"version":"9.0.0"}')
+      tasks(out)
+    },
+    ['run.json', '9.0.0', 'another output directory'],
+  ],
+  [
+    'RUN_LOCKED',
+    'another driver is at work',
+    async () => {
+      const held = options({ output: { directory: fresh(), format: 'memory' } })
+      const first = weave(held)
+      try {
+        await first.batches().next()
+        await finished(held)
+      } finally {
+        await first[Symbol.asyncDispose]()
+      }
+    },
+    ['held by process', String(process.pid), 'wait'],
+  ],
+  [
+    'RUN_MISMATCH',
+    'the directory belongs to a run with other options',
+    async () => {
+      const { options: first } = await prepared()
+      await finished({ ...first, seed: 7, method: 'standard' })
+    },
+    ['seed: 0 → 7', 'method.name', 'another output directory', '`--work`'],
+  ],
   ['RUN_NOT_PREPARED', 'the directory holds no run', () => tasks(fresh()), ['run.json', '--prepare']],
-  ['STAGE_UNKNOWN', 'there is no such stage', async () => stage((await prepared()).out, 'bake', 'all'), ['`bake`', 'scan, ingest, documents']],
-  ['STAGE_UNKNOWN', 'the run has no such stage', async () => stage((await prepared({ method: 'standard' })).out, 'index', 'all'), ['index', 'scan, ingest, documents, plan']],
-  ['STAGE_UNKNOWN', 'there is no such task', async () => stage((await prepared()).out, 'scan', '4'), ['`4`', 'it has 1']],
-  ['STAGE_UNKNOWN', 'the selection says nothing', async () => stage((await prepared()).out, 'scan', 'shard:2/2'), ['shard:2/2', 'K < N']],
-  ['STAGE_NOT_READY', 'its inputs are not complete', async () => stage((await prepared()).out, 'ingest', 'all'), ['task 0 of stage scan', '`longweave stage scan --run'], { stage: 'scan' }],
-  ['SEQUENCE_UNKNOWN', 'there is no such sequence', async () => show(await outputOf(), 10_000), ['no sequence 10000', 'numbered from 0']],
-  ['VERIFY_FAILED', 'a byte of the output was flipped', async () => {
-    const out = await outputOf()
-    const path = join(out, '00000.parquet')
-    const bytes = readFileSync(path)
-    bytes[40] = (bytes[40] ?? 0) ^ 1
-    writeFileSync(path, bytes)
-    await verify(out)
-  }, ['00000.parquet', 'SHA-256'], { file: '00000.parquet' }],
-  ['VERIFY_FAILED', 'the run has not finished', async () => verify((await prepared()).out), ['longweave.json', 'not finished']],
-  ['CANCELLED', 'the caller cancels', async () => {
-    const cancelled = weave(options())
-    cancelled.cancel()
-    await cancelled.finished
-  }, ['cancelled', 'run it again']],
-  ['INTERNAL', 'the addon does not load', async () => {
-    const program = `import('./dist/index.js').catch((e) => { console.log(e.code); console.log(e.message) })`
-    const { out } = await node(['-e', program], { env: { NAPI_RS_NATIVE_LIBRARY_PATH: join(directory, 'none.node') } }).ended
-    const [code, message] = out.split('\n')
-    throw new LongweaveError(code as ErrorCode, message ?? '')
-  }, [`${process.platform}-${process.arch}`, '`npm run setup`']],
+  [
+    'STAGE_UNKNOWN',
+    'there is no such stage',
+    async () => stage((await prepared()).out, 'bake', 'all'),
+    ['`bake`', 'scan, ingest, documents'],
+  ],
+  [
+    'STAGE_UNKNOWN',
+    'the run has no such stage',
+    async () => stage((await prepared({ method: 'standard' })).out, 'index', 'all'),
+    ['index', 'scan, ingest, documents, plan'],
+  ],
+  [
+    'STAGE_UNKNOWN',
+    'there is no such task',
+    async () => stage((await prepared()).out, 'scan', '4'),
+    ['`4`', 'it has 1'],
+  ],
+  [
+    'STAGE_UNKNOWN',
+    'the selection says nothing',
+    async () => stage((await prepared()).out, 'scan', 'shard:2/2'),
+    ['shard:2/2', 'K < N'],
+  ],
+  [
+    'STAGE_NOT_READY',
+    'its inputs are not complete',
+    async () => stage((await prepared()).out, 'ingest', 'all'),
+    ['task 0 of stage scan', '`longweave stage scan --run'],
+    { stage: 'scan' },
+  ],
+  [
+    'SEQUENCE_UNKNOWN',
+    'there is no such sequence',
+    async () => show(await outputOf(), 10_000),
+    ['no sequence 10000', 'numbered from 0'],
+  ],
+  [
+    'VERIFY_FAILED',
+    'a byte of the output was flipped',
+    async () => {
+      const out = await outputOf()
+      const path = join(out, '00000.parquet')
+      const bytes = readFileSync(path)
+      bytes[40] = (bytes[40] ?? 0) ^ 1
+      writeFileSync(path, bytes)
+      await verify(out)
+    },
+    ['00000.parquet', 'SHA-256'],
+    { file: '00000.parquet' },
+  ],
+  [
+    'VERIFY_FAILED',
+    'the run has not finished',
+    async () => verify((await prepared()).out),
+    ['longweave.json', 'not finished'],
+  ],
+  [
+    'CANCELLED',
+    'the caller cancels',
+    async () => {
+      const cancelled = weave(options())
+      cancelled.cancel()
+      await cancelled.finished
+    },
+    ['cancelled', 'run it again'],
+  ],
+  [
+    'INTERNAL',
+    'the addon does not load',
+    async () => {
+      const program = `import('./dist/index.js').catch((e) => { console.log(e.code); console.log(e.message) })`
+      const { out } = await node(['-e', program], {
+        env: { NAPI_RS_NATIVE_LIBRARY_PATH: join(directory, 'none.node') },
+      }).ended
+      const [code, message] = out.split('\n')
+      throw new LongweaveError(code as ErrorCode, message ?? '')
+    },
+    [`${process.platform}-${process.arch}`, '`npm run setup`'],
+  ],
 ]
 
 /** Codes without a row above, each with the reason. */
@@ -307,7 +976,9 @@ test("the catalogue of errors is the core's, description for description", () =>
 })
 
 test('every code is raised below, or exempt for a reason', () => {
-  expect([...new Set([...rows.map(([code]) => code), ...Object.keys(exempt)])].toSorted()).toEqual(Object.keys(errorCodes).toSorted())
+  expect([...new Set([...rows.map(([code]) => code), ...Object.keys(exempt)])].toSorted()).toEqual(
+    Object.keys(errorCodes).toSorted(),
+  )
   expect(rows.map(([code]) => code).filter((code) => code in exempt)).toEqual([])
 })
 
@@ -315,7 +986,10 @@ describe.each(rows)('%s: %s', (code, _when, raise, says, details) => {
   test('says what, where and what to do', async () => {
     const error = await failure(raise)
     expect(error.code).toBe(code)
-    for (const part of says) expect(error.message).toMatch(typeof part === 'string' ? new RegExp(part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')) : part)
+    for (const part of says)
+      expect(error.message).toMatch(
+        typeof part === 'string' ? new RegExp(part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')) : part,
+      )
     if (details !== undefined) expect(error.details).toMatchObject(details)
     expect(error.message).not.toMatch(/undefined|\[object|panicked at/)
   })
@@ -323,17 +997,31 @@ describe.each(rows)('%s: %s', (code, _when, raise, says, details) => {
 
 test('onBadRow: skip leaves bad rows out and lists them with file, row, code and reason', async () => {
   const good = documents.map((document) => JSON.stringify(document))
-  const bad = ['{"id":"x","text":', '[1,2]', '{"id":"y"}', '{"text":"w1"}', '{"id":"big","text":"' + 'w1 '.repeat(400) + '"}', '{"id":"z","text":"caf\xe9"}']
+  const bad = [
+    '{"id":"x","text":',
+    '[1,2]',
+    '{"id":"y"}',
+    '{"text":"w1"}',
+    '{"id":"big","text":"' + 'w1 '.repeat(400) + '"}',
+    '{"id":"z","text":"caf\xe9"}',
+  ]
   const lines = good.flatMap((line, i) => [line, ...(bad[i] === undefined ? [] : [bad[i]])])
   const path = file('mixed.jsonl', Buffer.from(`${lines.join('\n')}\n`, 'latin1'))
   const out = fresh()
   const { summary } = await run({ corpus: path, onBadRow: 'skip', maxDocumentBytes: 1000, output: { directory: out } })
   expect(summary.corpus).toMatchObject({ rows: 36, documents: 30, rejected: 6 })
   expect(summary.warnings.join()).toContain('6 of 36 rows were rejected; rejects.jsonl')
-  const rejects = readFileSync(join(out, 'rejects.jsonl'), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
+  const rejects = readFileSync(join(out, 'rejects.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
   expect(rejects.map(({ file: name, row, code }) => [name, row, code])).toEqual([
-    ['mixed.jsonl', 1, 'BAD_ROW'], ['mixed.jsonl', 3, 'BAD_ROW'], ['mixed.jsonl', 5, 'BAD_ROW'], ['mixed.jsonl', 7, 'BAD_ROW'],
-    ['mixed.jsonl', 9, 'DOCUMENT_TOO_LARGE'], ['mixed.jsonl', 11, 'BAD_UTF8'],
+    ['mixed.jsonl', 1, 'BAD_ROW'],
+    ['mixed.jsonl', 3, 'BAD_ROW'],
+    ['mixed.jsonl', 5, 'BAD_ROW'],
+    ['mixed.jsonl', 7, 'BAD_ROW'],
+    ['mixed.jsonl', 9, 'DOCUMENT_TOO_LARGE'],
+    ['mixed.jsonl', 11, 'BAD_UTF8'],
   ])
   for (const { reason } of rejects) expect(String(reason).length).toBeGreaterThan(10)
   await verify(out)
@@ -345,7 +1033,13 @@ test('onBadRow: skip leaves bad rows out and lists them with file, row, code and
 test('onDuplicateId: suffix renames all but the first', async () => {
   const twice = writeJsonl(fresh('.jsonl'), [...documents, documents[3] as object, documents[3] as object])
   const out = fresh()
-  const { summary } = await run({ corpus: twice, onDuplicateId: 'suffix', method: 'standard', lastFill: 'pad', output: { directory: out } })
+  const { summary } = await run({
+    corpus: twice,
+    onDuplicateId: 'suffix',
+    method: 'standard',
+    lastFill: 'pad',
+    output: { directory: out },
+  })
   expect(summary.corpus?.renamed).toBe(2)
   const ids = new Set((await all(readSequences(out))).flatMap(({ doc_ids }) => doc_ids))
   expect([ids.size, ids.has('doc-3'), ids.has('doc-3#2'), ids.has('doc-3#3')]).toEqual([32, true, true, true])
@@ -353,7 +1047,20 @@ test('onDuplicateId: suffix renames all but the first', async () => {
 
 test('after an error that a user can mend, the same command goes on', async () => {
   const out = fresh()
-  const args = ['run', '--corpus', corpus, '--tokenizer', tokenizer, '--method', 'standard', '--length', '16', '--out', out, '--json']
+  const args = [
+    'run',
+    '--corpus',
+    corpus,
+    '--tokenizer',
+    tokenizer,
+    '--method',
+    'standard',
+    '--length',
+    '16',
+    '--out',
+    out,
+    '--json',
+  ]
   for (const failpoint of ['done=denied@2', 'write=full@6', 'rename=full@4', 'create=denied@3']) {
     const { status } = await cli(args, { env: { LONGWEAVE_FAILPOINT: failpoint } })
     expect(status, failpoint).toBe(1)

@@ -16,11 +16,23 @@ const beside = 200
 let runs = 0
 
 /** Runs a corpus of these rows in a process of its own: its error, and the most memory that it took in MiB. */
-async function measured(rows: Iterable<object>, options: Partial<WeaveOptions>): Promise<{ code: string | null; message: string; tokens: number; peak: number }> {
+async function measured(
+  rows: Iterable<object>,
+  options: Partial<WeaveOptions>,
+): Promise<{ code: string | null; message: string; tokens: number; peak: number }> {
   runs += 1
   const corpus = join(directory, `${runs}.jsonl`)
   writeFileSync(corpus, [...rows].map((row) => `${JSON.stringify(row)}\n`).join(''))
-  const all = { ...plain, corpus, tokenizer, length: 1024, method: { name: 'standard' }, output: { directory: join(directory, `${runs}`), provenance: 'none' }, threads: 2, ...options }
+  const all = {
+    ...plain,
+    corpus,
+    tokenizer,
+    length: 1024,
+    method: { name: 'standard' },
+    output: { directory: join(directory, `${runs}`), provenance: 'none' },
+    threads: 2,
+    ...options,
+  }
   const program = `import { weave } from ${library}
     const told = (code, message, tokens) => console.log(JSON.stringify({ code, message, tokens, peak: process.resourceUsage().maxRSS / 1024 }))
     await weave(${JSON.stringify(all)}).finished.then(({ corpus }) => told(null, '', corpus.tokens), (error) => told(error.code, error.message, 0))`
@@ -35,17 +47,26 @@ const documents = (number: number, text: string) => Array.from({ length: number 
 test('documents larger than a batch are tokenized one by one, within memory', async () => {
   const bytes = 3 * MiB
   const { code, message, tokens, peak } = await measured(documents(6, words(bytes)), { memory: 64 * MiB })
-  expect([code, message, tokens]).toEqual([null, '', 6 * bytes / 3])
+  expect([code, message, tokens]).toEqual([null, '', (6 * bytes) / 3])
   expect(peak).toBeLessThan(64 + beside)
 }, 120_000)
 
 test('a document that needs more than memory is an error that says how much, and with a smaller bound a bad row', async () => {
-  const rows = [{ id: 'a', text: words(3000) }, { id: 'b', text: words(6 * MiB) }, { id: 'c', text: words(3000) }]
+  const rows = [
+    { id: 'a', text: words(3000) },
+    { id: 'b', text: words(6 * MiB) },
+    { id: 'c', text: words(3000) },
+  ]
   const refused = await measured(rows, { memory: 64 * MiB })
   expect(refused.code).toBe('MEMORY_BUDGET')
-  expect(refused.message).toMatch(/^2\.jsonl row 1: to tokenize this document of 6291456 bytes may take \d{9} bytes, but `memory` allows 67108864; give a larger `memory`/)
+  expect(refused.message).toMatch(
+    /^2\.jsonl row 1: to tokenize this document of 6291456 bytes may take \d{9} bytes, but `memory` allows 67108864; give a larger `memory`/,
+  )
   expect(refused.peak).toBeLessThan(64 + beside)
-  expect(await measured(rows, { memory: 64 * MiB, maxDocumentBytes: MiB, onBadRow: 'skip' })).toMatchObject({ code: null, tokens: 2000 })
+  expect(await measured(rows, { memory: 64 * MiB, maxDocumentBytes: MiB, onBadRow: 'skip' })).toMatchObject({
+    code: null,
+    tokens: 2000,
+  })
 }, 120_000)
 
 test('one endless word costs more than words do', async () => {
@@ -54,8 +75,12 @@ test('one endless word costs more than words do', async () => {
   expect(peak).toBeLessThan(64 + beside)
 }, 120_000)
 
-test.runIf(full)('eight documents of 20 MB are woven within 512 MiB', async () => {
-  const { code, peak } = await measured(documents(8, words(20 * MiB)), { memory: 512 * MiB })
-  expect(code).toBeNull()
-  expect(peak).toBeLessThan(512 + beside)
-}, 600_000)
+test.runIf(full)(
+  'eight documents of 20 MB are woven within 512 MiB',
+  async () => {
+    const { code, peak } = await measured(documents(8, words(20 * MiB)), { memory: 512 * MiB })
+    expect(code).toBeNull()
+    expect(peak).toBeLessThan(512 + beside)
+  },
+  600_000,
+)

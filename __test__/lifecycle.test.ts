@@ -6,7 +6,19 @@ import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
 import { LongweaveError, readSequences, weave } from '../ts/index.ts'
 import type { WeaveOptions } from '../ts/index.ts'
-import { all, failure, finished, folder, full, node, plain, randomCorpus, root, wordTokenizer, writeJsonl } from './support.ts'
+import {
+  all,
+  failure,
+  finished,
+  folder,
+  full,
+  node,
+  plain,
+  randomCorpus,
+  root,
+  wordTokenizer,
+  writeJsonl,
+} from './support.ts'
 
 const directory = folder()
 const out = (name: string) => join(directory, name)
@@ -109,7 +121,13 @@ test('an iterable that throws ends the run with that very error', async () => {
     yield { text: 'w1 w2' }
     throw mishap
   }
-  const run = weave({ ...base, queryField: null, queries: {}, corpus: documents(), output: { directory: out('thrown') } })
+  const run = weave({
+    ...base,
+    queryField: null,
+    queries: {},
+    corpus: documents(),
+    output: { directory: out('thrown') },
+  })
   await expect(run.finished).rejects.toBe(mishap)
   await expect(all(run)).rejects.toBe(mishap)
 })
@@ -126,7 +144,10 @@ test('an error of the run ends the reading of its documents', async () => {
 test('what is wrong beside the documents is told before they are read, and a directory of something else is left as it is', async () => {
   mkdirSync(out('taken'))
   writeJsonl(out('taken/taken.jsonl'), [{}])
-  for (const [code, wrong] of [['INPUT_NOT_FOUND', { tokenizer: out('none.json') }], ['OUTPUT_EXISTS', { output: { directory: out('taken') } }]] as const) {
+  for (const [code, wrong] of [
+    ['INPUT_NOT_FOUND', { tokenizer: out('none.json') }],
+    ['OUTPUT_EXISTS', { output: { directory: out('taken') } }],
+  ] as const) {
     const source = endless(1 << 20)
     const run = weave({ ...base, corpus: source, output: { directory: out('early') }, ...wrong })
     expect((await failure(() => run.finished)).code).toBe(code)
@@ -159,7 +180,10 @@ test('a slow reader of batches holds the run: no batch is made before it is aske
   await pause(200)
   expect(Math.abs(memory() - before)).toBeLessThan(64)
   let ended = false
-  void run.finished.then(() => (ended = true), () => {})
+  void run.finished.then(
+    () => (ended = true),
+    () => {},
+  )
   await pause(50)
   expect(ended).toBe(false)
   let rest = 0
@@ -178,23 +202,31 @@ test('leaving the loop over sequences cancels the run and removes its temporary 
   expect(temporary()).toEqual([])
 })
 
-test.runIf(linux)(`${full ? 1000 : 200} cancelled runs leave no thread, no open file and no memory behind`, async () => {
-  await cancelRuns(50)
-  // Threads of a pool that was given up end a moment later.
-  await pause(300)
-  const before = { threads: threads(), handles: handles(), memory: memory() }
-  await cancelRuns(full ? 1000 : 200)
-  await expect.poll(threads, { timeout: 5000 }).toBeLessThanOrEqual(before.threads)
-  expect(handles()).toBeLessThanOrEqual(before.handles)
-  expect(memory() - before.memory).toBeLessThan(32)
-}, 300_000)
+test.runIf(linux)(
+  `${full ? 1000 : 200} cancelled runs leave no thread, no open file and no memory behind`,
+  async () => {
+    await cancelRuns(50)
+    // Threads of a pool that was given up end a moment later.
+    await pause(300)
+    const before = { threads: threads(), handles: handles(), memory: memory() }
+    await cancelRuns(full ? 1000 : 200)
+    await expect.poll(threads, { timeout: 5000 }).toBeLessThanOrEqual(before.threads)
+    expect(handles()).toBeLessThanOrEqual(before.handles)
+    expect(memory() - before.memory).toBeLessThan(32)
+  },
+  300_000,
+)
 
 test('an error that nobody reads does not end the process', async () => {
   const program = `import { weave } from ${library}
     const run = weave({ corpus: 'none.jsonl', tokenizer: 'none.json', length: 8, output: { format: 'memory' } })
     await new Promise((resolve) => setTimeout(resolve, 300))
     console.log('still here')`
-  expect(await node(['--input-type=module', '-e', program]).ended).toMatchObject({ status: 0, out: 'still here\n', err: '' })
+  expect(await node(['--input-type=module', '-e', program]).ended).toMatchObject({
+    status: 0,
+    out: 'still here\n',
+    err: '',
+  })
 })
 
 test('a process that exits with a run going on ends at once, and the run can be resumed', async () => {
@@ -234,15 +266,22 @@ test('the addon works in the main thread and in workers at once', async () => {
       parentPort.postMessage([plan.sequences, new Rake().extract('deep learning').length])
     })`
   const workers = [1, 2, 3].map((i) => new Worker(program(`worker-${i}`), { eval: true }))
-  const told = workers.map((worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)))
+  const told = workers.map(
+    (worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)),
+  )
   const { summary } = await finished({ ...base, output: { directory: out('main') } })
   expect(await Promise.all(told)).toEqual([1, 2, 3].map(() => [summary.plan?.sequences, 1]))
 })
 
 test('several runs in one process at once do not mind each other', async () => {
-  const made = await Promise.all([0, 1, 2, 3].map((seed) => finished({ ...base, seed, work: out('together'), output: { directory: out(`together-${seed}`) } })))
+  const made = await Promise.all(
+    [0, 1, 2, 3].map((seed) =>
+      finished({ ...base, seed, work: out('together'), output: { directory: out(`together-${seed}`) } }),
+    ),
+  )
   expect(new Set(made.map(({ summary }) => summary.plan?.poolDocuments)).size).toBe(1)
-  for (const seed of [0, 1, 2, 3]) expect((await all(readSequences(out(`together-${seed}`)))).length).toBe(made[seed]?.summary.plan?.sequences)
+  for (const seed of [0, 1, 2, 3])
+    expect((await all(readSequences(out(`together-${seed}`)))).length).toBe(made[seed]?.summary.plan?.sequences)
 })
 
 test('CommonJS programs require the package, ES modules import it, and both get the same classes', async () => {

@@ -1,12 +1,37 @@
 // What a person needs while a run goes on for hours: how it is going, whether it will fit, what it would do, what can go. Real processes.
-import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { clean, dryRun, plan, prepare, readSequences, show, status, topKeywords, verify } from '../ts/index.ts'
 import type { Cleaned, DryRun, ProgressEvent, RunStatus, Stage, WeaveOptions } from '../ts/index.ts'
-import { all, cli, failure, filesOf, finished, folder, node, plain, randomCorpus, root, states, wordTokenizer, writeJsonl } from './support.ts'
+import {
+  all,
+  cli,
+  failure,
+  filesOf,
+  finished,
+  folder,
+  node,
+  plain,
+  randomCorpus,
+  root,
+  states,
+  wordTokenizer,
+  writeJsonl,
+} from './support.ts'
 import type { Ended } from './support.ts'
 
 const directory = folder()
@@ -19,7 +44,15 @@ const fresh = () => join(directory, `${(names += 1)}`)
 const tokenizer = wordTokenizer(directory)
 const corpus = writeJsonl(join(directory, 'corpus.jsonl'), randomCorpus(6, 300, 60))
 const large = writeJsonl(join(directory, 'large.jsonl'), randomCorpus(7, 24_000, 60))
-const options = (more: Partial<WeaveOptions> = {}): WeaveOptions => ({ ...plain, corpus: [corpus], tokenizer, length: 256, splitBytes: 20_000, ...more, output: { directory: fresh(), shardTokens: 2048, ...more.output } })
+const options = (more: Partial<WeaveOptions> = {}): WeaveOptions => ({
+  ...plain,
+  corpus: [corpus],
+  tokenizer,
+  length: 256,
+  splitBytes: 20_000,
+  ...more,
+  output: { directory: fresh(), shardTokens: 2048, ...more.output },
+})
 const outOf = (made: WeaveOptions) => String(made.output?.directory)
 const config = (made: WeaveOptions) => {
   const path = fresh()
@@ -27,20 +60,43 @@ const config = (made: WeaveOptions) => {
   return ['--config', path]
 }
 /** The stages of a run, and those of them that have tasks where packing gathers. */
-const listed: Stage[] = ['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'scatter', 'pack', 'seal']
+const listed: Stage[] = [
+  'scan',
+  'ingest',
+  'documents',
+  'predict',
+  'extract',
+  'index',
+  'plan',
+  'report',
+  'route',
+  'scatter',
+  'pack',
+  'seal',
+]
 const stages = listed.filter((stage) => stage !== 'scatter')
 type Line = Record<string, unknown> & { time: string; event: string; process: number }
-const log = (out: string) => readFileSync(join(out, '.state/log.jsonl'), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as Line)
+const log = (out: string) =>
+  readFileSync(join(out, '.state/log.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line)
 /** Everything below a directory, hidden files too: path, time of change, length. */
 const everything = (path: string): string[] =>
-  readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
-    const below = join(path, entry.name)
-    const { mtimeNs, size } = statSync(below, { bigint: true })
-    return entry.isDirectory() ? everything(below) : [`${below} ${mtimeNs} ${size}`]
-  }).toSorted()
+  readdirSync(path, { withFileTypes: true })
+    .flatMap((entry) => {
+      const below = join(path, entry.name)
+      const { mtimeNs, size } = statSync(below, { bigint: true })
+      return entry.isDirectory() ? everything(below) : [`${below} ${mtimeNs} ${size}`]
+    })
+    .toSorted()
 const stageOf = (run: RunStatus, name: Stage) => run.stages.find(({ stage }) => stage === name)
 /** A run in a process of its own that calls `when` at the first event that holds `text`, and waits for it before it is left alone. */
-async function during(made: WeaveOptions, text: string, when: (child: ReturnType<typeof node>['child']) => unknown): Promise<Ended> {
+async function during(
+  made: WeaveOptions,
+  text: string,
+  when: (child: ReturnType<typeof node>['child']) => unknown,
+): Promise<Ended> {
   const { child, ended } = node([join(root, 'dist/cli/main.js'), 'run', ...config(made), '--json'])
   let seen: Promise<unknown> | undefined
   child.stdout?.on('data', (chunk: string) => {
@@ -69,26 +125,45 @@ describe('status', () => {
     expect(said).toMatch(/^last error .*\[DISK_FULL\]$/m)
     await finished(made)
     const done = JSON.parse((await cli(['status', out, '--json'])).out) as RunStatus
-    expect(done).toMatchObject({ directory: out, state: 'finished', driver: null, etaSeconds: 0, method: 'quest', length: 256 })
-    expect(done.stages.map(({ stage, tasks, done: n, state }) => [stage, tasks === n, state])).toEqual(listed.map((stage) => [stage, true, 'done']))
+    expect(done).toMatchObject({
+      directory: out,
+      state: 'finished',
+      driver: null,
+      etaSeconds: 0,
+      method: 'quest',
+      length: 256,
+    })
+    expect(done.stages.map(({ stage, tasks, done: n, state }) => [stage, tasks === n, state])).toEqual(
+      listed.map((stage) => [stage, true, 'done']),
+    )
     for (const { unitsDone, unitsTotal } of done.stages) expect(unitsDone).toBe(unitsTotal)
     expect(stageOf(done, 'ingest')).toMatchObject({ unit: 'documents', unitsTotal: 300 })
     expect(done.disk.outputBytes).toBeGreaterThan(1000)
     expect(done.disk.workBytes).toBeGreaterThan(1000)
     expect(done.disk.workFreeBytes).toBeGreaterThan(0)
-    expect((await cli(['status', out])).out.split('\n').filter((line) => line.startsWith('✓')).length).toBe(listed.length)
+    expect((await cli(['status', out])).out.split('\n').filter((line) => line.startsWith('✓')).length).toBe(
+      listed.length,
+    )
   })
 
-  test.each([{ name: 'knn' }, { name: 'nextlong', chunkChars: 40 }] as const)('of $name counts vectors, in the stages that make and compare them', async (method) => {
-    const made = options({ method })
-    const { events } = await finished(made)
-    const run = await status(outOf(made))
-    for (const { unitsDone, unitsTotal } of run.stages) expect(unitsDone).toBe(unitsTotal)
-    const total = stageOf(run, 'neighbours')?.unitsTotal ?? 0
-    expect(run.stages.filter(({ unit }) => unit === 'vectors').map(({ stage, unitsTotal }) => [stage, unitsTotal])).toEqual([['vectors', total], ['neighbours', total]])
-    expect(method.name === 'knn' ? total === 300 : total > 300, `${total} vectors`).toBe(true)
-    for (const event of events) if (event.type === 'progress') expect(event.done).toBeLessThanOrEqual(event.total)
-  })
+  test.each([{ name: 'knn' }, { name: 'nextlong', chunkChars: 40 }] as const)(
+    'of $name counts vectors, in the stages that make and compare them',
+    async (method) => {
+      const made = options({ method })
+      const { events } = await finished(made)
+      const run = await status(outOf(made))
+      for (const { unitsDone, unitsTotal } of run.stages) expect(unitsDone).toBe(unitsTotal)
+      const total = stageOf(run, 'neighbours')?.unitsTotal ?? 0
+      expect(
+        run.stages.filter(({ unit }) => unit === 'vectors').map(({ stage, unitsTotal }) => [stage, unitsTotal]),
+      ).toEqual([
+        ['vectors', total],
+        ['neighbours', total],
+      ])
+      expect(method.name === 'knn' ? total === 300 : total > 300, `${total} vectors`).toBe(true)
+      for (const event of events) if (event.type === 'progress') expect(event.done).toBeLessThanOrEqual(event.total)
+    },
+  )
 
   test('from another process while a driver works: its process, running tasks, units, and nothing is disturbed', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000, threads: 1 })
@@ -111,7 +186,11 @@ describe('status', () => {
     const ingest = run === undefined ? undefined : stageOf(run, 'ingest')
     expect(ingest).toMatchObject({ state: 'running', elsewhere: 0, unitsTotal: 24_000 })
     expect(ingest?.unitsDone).toBeLessThanOrEqual(24_000)
-    expect(run?.stages.find(({ stage }) => stage === 'pack')).toMatchObject({ state: 'waiting', tasks: null, etaSeconds: null })
+    expect(run?.stages.find(({ stage }) => stage === 'pack')).toMatchObject({
+      state: 'waiting',
+      tasks: null,
+      etaSeconds: null,
+    })
     expect(await status(out)).toMatchObject({ state: 'finished', lastError: null })
     expect(readdirSync(join(out, '.state/progress'))).toEqual([])
     await verify(out)
@@ -146,7 +225,16 @@ describe('status', () => {
     expect(ingest?.rate).toBeGreaterThan(0)
     expect(ingest?.etaSeconds).toBeGreaterThan(0)
     expect(ingest?.unitsDone).toBeGreaterThan(0)
-    const { child, ended } = node([join(root, 'dist/cli/main.js'), 'stage', 'ingest', '--run', out, '--all', '--threads', '1'])
+    const { child, ended } = node([
+      join(root, 'dist/cli/main.js'),
+      'stage',
+      'ingest',
+      '--run',
+      out,
+      '--all',
+      '--threads',
+      '1',
+    ])
     let running: RunStatus | undefined
     for (let i = 0; i < 400 && running === undefined; i += 1) {
       const now = await status(out)
@@ -179,7 +267,10 @@ describe('status', () => {
     await during(made, '"stage":"scan"', () => {
       watched = cli(['status', outOf(made), '--watch', '--every', '1', '--json'])
     })
-    const looks = ((await watched)?.out ?? '').trimEnd().split('\n').map((line) => (JSON.parse(line) as RunStatus).state)
+    const looks = ((await watched)?.out ?? '')
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as RunStatus).state)
     expect(looks.at(-1)).toBe('finished')
     expect(looks.slice(0, -1).every((state) => state === 'running')).toBe(true)
   }, 120_000)
@@ -191,18 +282,23 @@ describe('time left', () => {
     const { events } = await finished(made)
     const progress = events.filter((event): event is ProgressEvent => event.type === 'progress')
     for (const { done, total, etaSeconds, runEtaSeconds, stage } of progress) {
-      if (etaSeconds !== null) expect(etaSeconds >= 0 && Number.isFinite(etaSeconds), `${stage} ${done} ${total}`).toBe(true)
+      if (etaSeconds !== null)
+        expect(etaSeconds >= 0 && Number.isFinite(etaSeconds), `${stage} ${done} ${total}`).toBe(true)
       if (runEtaSeconds !== null) expect(runEtaSeconds).toBeGreaterThanOrEqual(etaSeconds ?? Number.POSITIVE_INFINITY)
       if (etaSeconds !== null && done === total) expect(etaSeconds).toBe(0)
     }
     // One task tells nothing of a rate before it is done.
-    expect(progress.filter(({ total, done }) => total === 1 && done === 0).every(({ etaSeconds }) => etaSeconds === null)).toBe(true)
+    expect(
+      progress.filter(({ total, done }) => total === 1 && done === 0).every(({ etaSeconds }) => etaSeconds === null),
+    ).toBe(true)
     const work = join(outOf(made), '.work')
     const ingest = join(work, readdirSync(work).find((name) => name.startsWith('ingest-')) ?? '')
     const records = readdirSync(join(ingest, 'done'))
     rmSync(join(ingest, 'done', records[0] ?? ''))
     const again = await finished(made)
-    const totals = again.events.flatMap((event) => (event.type === 'progress' && event.stage === 'ingest' ? [event.total] : []))
+    const totals = again.events.flatMap((event) =>
+      event.type === 'progress' && event.stage === 'ingest' ? [event.total] : [],
+    )
     expect(Math.max(...totals)).toBeLessThan(24_000 / (records.length - 1))
   }, 120_000)
 })
@@ -228,10 +324,20 @@ describe('the log', () => {
       }
     }
     const tasks = lines.filter(({ event, state, stage }) => event === 'task' && state === 'done' && stage === 'ingest')
-    expect(tasks.map(({ task }) => task).toSorted()).toEqual(readdirSync(join(out, '.work', readdirSync(join(out, '.work')).find((name) => name.startsWith('ingest-')) ?? '', 'done')).map((name) => Number.parseInt(name, 10)).toSorted())
+    expect(tasks.map(({ task }) => task).toSorted()).toEqual(
+      readdirSync(
+        join(out, '.work', readdirSync(join(out, '.work')).find((name) => name.startsWith('ingest-')) ?? '', 'done'),
+      )
+        .map((name) => Number.parseInt(name, 10))
+        .toSorted(),
+    )
     for (const { bytes } of tasks) expect(bytes).toBeGreaterThan(0)
     await finished(made)
-    expect(log(out).filter(({ event, state }) => event === 'stage' && state === 'reused').map(({ stage }) => stage)).toEqual(stages)
+    expect(
+      log(out)
+        .filter(({ event, state }) => event === 'stage' && state === 'reused')
+        .map(({ stage }) => stage),
+    ).toEqual(stages)
     expect(readFileSync(join(out, 'SHA256SUMS'), 'utf8')).not.toContain('log')
     const moved = fresh()
     renameSync(out, moved)
@@ -247,7 +353,9 @@ describe('the log', () => {
     const lines = log(outOf(made))
     expect(lines.find(({ event }) => event === 'error')).toMatchObject({ code: 'BAD_ROW' })
     expect(lines.at(-1)).toMatchObject({ event: 'end', outcome: 'failed' })
-    expect(lines.filter(({ event, state }) => event === 'task' && state === 'failed').map(({ code }) => code)).toContain('BAD_ROW')
+    expect(
+      lines.filter(({ event, state }) => event === 'task' && state === 'failed').map(({ code }) => code),
+    ).toContain('BAD_ROW')
     const { summary } = await finished({ ...made, onBadRow: 'skip', output: { ...made.output, directory: fresh() } })
     expect(summary.warnings.length).toBeGreaterThan(0)
     expect(readFileSync(join(outOf(made), '.state/log.jsonl'), 'utf8')).not.toContain('nobody-may-read-this')
@@ -269,7 +377,15 @@ function huge(): WeaveOptions {
   for (const { id, text } of randomCorpus(9, 30, 60)) writeFileSync(join(path, `${id}.txt`), text)
   writeFileSync(join(path, 'huge.txt'), '')
   truncateSync(join(path, 'huge.txt'), 8e12)
-  return options({ corpus: [path], idField: null, queryField: null, queries: {}, method: 'standard', length: 64, onBadRow: 'skip' })
+  return options({
+    corpus: [path],
+    idField: null,
+    queryField: null,
+    queries: {},
+    method: 'standard',
+    length: 64,
+    onBadRow: 'skip',
+  })
 }
 
 describe('room on the disk', () => {
@@ -277,7 +393,8 @@ describe('room on the disk', () => {
     const made = huge()
     const error = await failure(() => finished(made))
     expect(error.code).toBe('DISK_SPACE')
-    for (const part of ['TB in', outOf(made), 'free', '--work', 'output.compression', 'longweave clean', 'diskCheck']) expect(error.message).toContain(part)
+    for (const part of ['TB in', outOf(made), 'free', '--work', 'output.compression', 'longweave clean', 'diskCheck'])
+      expect(error.message).toContain(part)
     expect(error.details).toMatchObject({ option: 'diskCheck', directory: join(outOf(made), '.work') })
     expect(error.details['workBytes']).toBeGreaterThan(error.details['workFreeBytes'] as number)
     expect(existsSync(join(outOf(made), '.work', 'VERSION'))).toBe(true)
@@ -286,9 +403,15 @@ describe('room on the disk', () => {
   })
 
   test('with `warn` it says so and begins; with `off` nobody looks', async () => {
-    for (const [diskCheck, expected] of [['warn', true], ['off', false]] as const) {
+    for (const [diskCheck, expected] of [
+      ['warn', true],
+      ['off', false],
+    ] as const) {
       const { events, summary } = await finished({ ...huge(), diskCheck })
-      expect(events.some((event) => event.type === 'warning' && event.message.includes('the disk will fill up')), diskCheck).toBe(expected)
+      expect(
+        events.some((event) => event.type === 'warning' && event.message.includes('the disk will fill up')),
+        diskCheck,
+      ).toBe(expected)
       expect(summary.corpus).toMatchObject({ documents: 30, rejected: 1 })
     }
   })
@@ -307,7 +430,13 @@ describe('a dry run', () => {
     const before = readdirSync(directory)
     const dry = await dryRun(made)
     expect(readdirSync(directory)).toEqual(before)
-    expect(dry).toMatchObject({ directory: out, work: join(out, '.work'), corpus: { files: 1 }, facts: { counted: false }, options: { length: 256, seed: 0 } })
+    expect(dry).toMatchObject({
+      directory: out,
+      work: join(out, '.work'),
+      corpus: { files: 1 },
+      facts: { counted: false },
+      options: { length: 256, seed: 0 },
+    })
     expect(dry.stages.map(({ stage, done }) => [stage, done])).toEqual(listed.map((stage) => [stage, 0]))
     expect(dry.stages.find(({ stage }) => stage === 'scan')?.tasks).toBeGreaterThan(2)
     expect(dry.stages.find(({ stage }) => stage === 'pack')?.tasks).toBeNull()
@@ -318,7 +447,9 @@ describe('a dry run', () => {
     const planned = await dryRun(made)
     expect(everything(out)).toEqual(tree)
     expect(planned.facts).toMatchObject({ counted: true, rows: 300 })
-    expect(planned.stages.filter(({ tasks, done }) => tasks === done).map(({ stage }) => stage)).toEqual(stages.slice(0, stages.indexOf('plan') + 1))
+    expect(planned.stages.filter(({ tasks, done }) => tasks === done).map(({ stage }) => stage)).toEqual(
+      stages.slice(0, stages.indexOf('plan') + 1),
+    )
     expect(planned.stages.find(({ stage }) => stage === 'pack')?.tasks).toBeGreaterThan(0)
     // Another length shares what is before the plan.
     const other = await dryRun({ ...made, length: 128, work: join(out, '.work'), output: { directory: fresh() } })
@@ -326,15 +457,28 @@ describe('a dry run', () => {
     expect(other.stages.find(({ stage }) => stage === 'plan')).toMatchObject({ done: 0 })
   })
 
-  test.each(['plain', 'gzip'])('knows about how much there is of documents so large that their lines are not kept, and of such that are too large (%s)', async (packing) => {
-    const text = 'w7 '.repeat(2 << 20)
-    const path = writeJsonl(`${fresh()}.jsonl`, Array.from({ length: 8 }, (_, i) => ({ id: `${i}`, text: i % 2 === 0 ? text : `${text}${text}` })))
-    if (packing === 'gzip') writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 1 }))
-    const dry = await dryRun(options({ corpus: [packing === 'gzip' ? `${path}.gz` : path], splitBytes: 64 << 20, maxDocumentBytes: 8 << 20, onBadRow: 'skip' }))
-    const { rows, textBytes } = dry.facts ?? { rows: 0, textBytes: 0 }
-    expect(rows > 3 && rows < 20, `${rows} rows`).toBe(true)
-    expect(textBytes > 2 * text.length && textBytes < 24 * text.length, `${textBytes} bytes`).toBe(true)
-  })
+  test.each(['plain', 'gzip'])(
+    'knows about how much there is of documents so large that their lines are not kept, and of such that are too large (%s)',
+    async (packing) => {
+      const text = 'w7 '.repeat(2 << 20)
+      const path = writeJsonl(
+        `${fresh()}.jsonl`,
+        Array.from({ length: 8 }, (_, i) => ({ id: `${i}`, text: i % 2 === 0 ? text : `${text}${text}` })),
+      )
+      if (packing === 'gzip') writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 1 }))
+      const dry = await dryRun(
+        options({
+          corpus: [packing === 'gzip' ? `${path}.gz` : path],
+          splitBytes: 64 << 20,
+          maxDocumentBytes: 8 << 20,
+          onBadRow: 'skip',
+        }),
+      )
+      const { rows, textBytes } = dry.facts ?? { rows: 0, textBytes: 0 }
+      expect(rows > 3 && rows < 20, `${rows} rows`).toBe(true)
+      expect(textBytes > 2 * text.length && textBytes < 24 * text.length, `${textBytes} bytes`).toBe(true)
+    },
+  )
 
   test('is refused as the run would be, but not for want of room, which it tells', async () => {
     expect((await failure(() => dryRun(options({ corpus: [fresh()] })))).code).toBe('INPUT_NOT_FOUND')
@@ -352,7 +496,13 @@ describe('a dry run', () => {
       asked = true
       yield { text: 'w1' }
     }
-    const dry = await dryRun({ corpus: documents(), tokenizer, length: 8, method: 'standard', output: { directory: fresh() } })
+    const dry = await dryRun({
+      corpus: documents(),
+      tokenizer,
+      length: 8,
+      method: 'standard',
+      output: { directory: fresh() },
+    })
     expect(asked).toBe(false)
     expect(dry).toMatchObject({ corpus: null, facts: null, disk: null, seconds: null })
     expect(dry.stages.every(({ tasks }) => tasks === null)).toBe(true)
@@ -364,7 +514,19 @@ describe('a dry run', () => {
     const args = ['run', ...config(made), '--dry-run']
     const { status: code, out: said, err } = await cli(args)
     expect([code, err]).toEqual([0, ''])
-    for (const part of ['quest, 256 tokens', '1 file', 'stage', 'ingest', 'still to be written to', 'free', 'memory', 'time', 'nothing was written', '"seed":0']) expect(said).toContain(part)
+    for (const part of [
+      'quest, 256 tokens',
+      '1 file',
+      'stage',
+      'ingest',
+      'still to be written to',
+      'free',
+      'memory',
+      'time',
+      'nothing was written',
+      '"seed":0',
+    ])
+      expect(said).toContain(part)
     const json = JSON.parse((await cli([...args, '--json'])).out) as DryRun
     expect(json).toMatchObject({ directory: outOf(made), corpus: { files: 1 } })
     expect(existsSync(outOf(made))).toBe(false)
@@ -375,18 +537,29 @@ describe('a dry run', () => {
     ['standard', 'jsonl', 2048],
     ['quest', 'parquet', 4096],
     ['knn', 'mds', 2048],
-  ] as const)('its bytes of real texts come close to what a run leaves: %s, %s', async (method, format, length) => {
-    const made: WeaveOptions = { corpus: reuters, idField: 'id', tokenizer: join(data, 'tokenizers/gpt2-tokenizer.json'), method, length, output: { directory: fresh(), format } }
-    const before = await dryRun(made)
-    await plan(made).finished
-    const refined = await dryRun(made)
-    const { summary } = await finished(made)
-    const { disk } = await status(outOf(made))
-    near(before.facts?.textBytes, summary.corpus?.bytes ?? 0, 1.1)
-    near(before.disk?.work.bytes, disk.workBytes, 1.5)
-    near(before.disk?.output.bytes, disk.outputBytes, 1.5)
-    near(refined.disk?.output.bytes, disk.outputBytes, 1.25)
-  }, 300_000)
+  ] as const)(
+    'its bytes of real texts come close to what a run leaves: %s, %s',
+    async (method, format, length) => {
+      const made: WeaveOptions = {
+        corpus: reuters,
+        idField: 'id',
+        tokenizer: join(data, 'tokenizers/gpt2-tokenizer.json'),
+        method,
+        length,
+        output: { directory: fresh(), format },
+      }
+      const before = await dryRun(made)
+      await plan(made).finished
+      const refined = await dryRun(made)
+      const { summary } = await finished(made)
+      const { disk } = await status(outOf(made))
+      near(before.facts?.textBytes, summary.corpus?.bytes ?? 0, 1.1)
+      near(before.disk?.work.bytes, disk.workBytes, 1.5)
+      near(before.disk?.output.bytes, disk.outputBytes, 1.5)
+      near(refined.disk?.output.bytes, disk.outputBytes, 1.25)
+    },
+    300_000,
+  )
 
   test('its bytes come close to what a run leaves', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000, output: { shardTokens: 1 << 20 } })
@@ -407,7 +580,11 @@ describe('a dry run', () => {
 })
 
 /** Stages that have a directory in a work directory. */
-const left = (work: string) => readdirSync(work).filter((name) => /-[0-9a-f]{16}$/.test(name)).map((name) => name.replace(/-.*/, '')).toSorted()
+const left = (work: string) =>
+  readdirSync(work)
+    .filter((name) => /-[0-9a-f]{16}$/.test(name))
+    .map((name) => name.replace(/-.*/, ''))
+    .toSorted()
 
 describe('cleaning', () => {
   let expected: Record<string, string>
@@ -505,7 +682,9 @@ describe('cleaning', () => {
       child.kill('SIGCONT')
     })
     expect(code, err).toBe(0)
-    expect(warnings.filter((message) => message.includes(`the run in ${outOf(two)} is working with it`)).length).toBeGreaterThan(3)
+    expect(
+      warnings.filter((message) => message.includes(`the run in ${outOf(two)} is working with it`)).length,
+    ).toBeGreaterThan(3)
     expect(left(work)).toContain('ingest')
     await verify(outOf(two))
     await finished(one)
@@ -518,17 +697,46 @@ describe('cleaning', () => {
     const [one, two] = [options({ work }), options({ work, length: 128 })]
     await finished(one)
     await finished(two)
-    expect(left(work)).toEqual(['documents', 'extract', 'index', 'ingest', 'plan', 'plan', 'predict', 'report', 'report', 'route', 'route', 'scan'])
+    expect(left(work)).toEqual([
+      'documents',
+      'extract',
+      'index',
+      'ingest',
+      'plan',
+      'plan',
+      'predict',
+      'report',
+      'report',
+      'route',
+      'route',
+      'scan',
+    ])
     mkdirSync(join(work, 'my-notes'))
     const before = everything(work).filter((line) => !line.includes('/runs/'))
     const dry = await cli(['clean', '--work', work, '--keep', outOf(one), '--dry-run'])
     expect(dry.out).toMatch(/would go\n(.|\n)*stays for [^\n]*\n(.|\n)*would be removed, .* left\n$/)
     expect(everything(work).filter((line) => !line.includes('/runs/'))).toEqual(before)
     const json = JSON.parse((await cli(['clean', '--work', work, '--keep', outOf(one), '--json'])).out) as Cleaned
-    expect(json.directories.filter(({ removed }) => removed).map(({ name }) => name.replace(/-.*/, ''))).toEqual(['plan', 'report', 'route'])
-    expect(json.removedBytes).toBe(json.directories.filter(({ removed }) => removed).reduce((sum, { bytes }) => sum + bytes, 0))
+    expect(json.directories.filter(({ removed }) => removed).map(({ name }) => name.replace(/-.*/, ''))).toEqual([
+      'plan',
+      'report',
+      'route',
+    ])
+    expect(json.removedBytes).toBe(
+      json.directories.filter(({ removed }) => removed).reduce((sum, { bytes }) => sum + bytes, 0),
+    )
     expect(json.removedBytes).toBeGreaterThan(0)
-    expect(left(work)).toEqual(['documents', 'extract', 'index', 'ingest', 'plan', 'predict', 'report', 'route', 'scan'])
+    expect(left(work)).toEqual([
+      'documents',
+      'extract',
+      'index',
+      'ingest',
+      'plan',
+      'predict',
+      'report',
+      'route',
+      'scan',
+    ])
     const rest = await clean(work)
     expect(rest.keptBytes).toBe(0)
     expect(left(work)).toEqual([])

@@ -6,10 +6,15 @@ import { root } from './support.ts'
 export const models = join(root, '__test__/fixtures/models')
 
 /** A text with the ids of its tokens and those that transformers' greedy search gives, the end token with them. */
-export interface GoldenCase { text: string; input_ids: number[]; ids: number[] }
+export interface GoldenCase {
+  text: string
+  input_ids: number[]
+  ids: number[]
+}
 
 /** What a model answers. */
-export const golden = <T = GoldenCase>(name: string) => (JSON.parse(readFileSync(join(models, name, 'golden.json'), 'utf8')) as { cases: T[] }).cases
+export const golden = <T = GoldenCase>(name: string) =>
+  (JSON.parse(readFileSync(join(models, name, 'golden.json'), 'utf8')) as { cases: T[] }).cases
 
 /** A copy of a model, changed. */
 export function changedModel(name: string, to: string, change: (directory: string) => void): string {

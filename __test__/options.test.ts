@@ -8,8 +8,14 @@ import { full, randomNumbers } from './support.ts'
 
 type Json = Record<string, unknown>
 const isTree = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
-const least = { corpus: ['a.jsonl'], tokenizer: 't.json', length: 64, output: { directory: 'out' } } as const satisfies Options
-const roundTrip = (options: unknown) => JSON.parse(call(() => binding.optionsRoundTrip(JSON.stringify(options)))) as unknown
+const least = {
+  corpus: ['a.jsonl'],
+  tokenizer: 't.json',
+  length: 64,
+  output: { directory: 'out' },
+} as const satisfies Options
+const roundTrip = (options: unknown) =>
+  JSON.parse(call(() => binding.optionsRoundTrip(JSON.stringify(options)))) as unknown
 
 /** A valid value for each node of the JSON Schema, drawn at random; every choice comes up over the rounds. */
 function draw(schema: Json, random: () => number): unknown {
@@ -25,20 +31,27 @@ function draw(schema: Json, random: () => number): unknown {
   }
   switch (schema['type']) {
     case 'object':
-      return Object.fromEntries(Object.entries(schema['properties'] as object).map(([name, below]) => [name, draw(below as Json, random)]))
+      return Object.fromEntries(
+        Object.entries(schema['properties'] as object).map(([name, below]) => [name, draw(below as Json, random)]),
+      )
     case 'array':
       return Array.from({ length: 1 + Math.floor(random() * 3) }, () => draw(schema['items'] as Json, random))
     case 'integer':
     case 'number': {
       const low = (schema['minimum'] ?? schema['exclusiveMinimum'] ?? 0) as number
-      const high = Math.min((schema['maximum'] ?? schema['exclusiveMaximum'] ?? Number.MAX_SAFE_INTEGER) as number, pick([low + 1, low + 1000, 2 ** 40]))
+      const high = Math.min(
+        (schema['maximum'] ?? schema['exclusiveMaximum'] ?? Number.MAX_SAFE_INTEGER) as number,
+        pick([low + 1, low + 1000, 2 ** 40]),
+      )
       const value = low + (0.01 + 0.98 * random()) * (high - low)
       return schema['type'] === 'integer' ? Math.max(low, Math.floor(value)) : value
     }
     case 'string':
       if (schema['pattern'] === undefined) return pick(['a', 'data/b.jsonl', 'grüße', 'x y'])
       if (String(schema['pattern']).includes('s3')) return pick(['s3://bucket', 's3://bucket/a/prefix'])
-      return String(schema['pattern']).includes('cuda') ? pick(['auto', 'cpu', 'cuda', 'cuda:3']) : pick(['auto', 'token:<|end|>'])
+      return String(schema['pattern']).includes('cuda')
+        ? pick(['auto', 'cpu', 'cuda', 'cuda:3'])
+        : pick(['auto', 'token:<|end|>'])
     case 'boolean':
       return random() < 0.5
     case 'null':
@@ -54,7 +67,9 @@ function randomOptions(seed: number): Options {
   const schema = optionsJsonSchema()
   const { properties } = schema as { properties: Record<string, Json> }
   const sizes = new Set(['maxDocumentBytes', 'splitBytes', 'memory'])
-  const drawn = Object.entries(properties).filter(([name]) => !sizes.has(name)).map(([name, below]) => [name, draw(below, random)])
+  const drawn = Object.entries(properties)
+    .filter(([name]) => !sizes.has(name))
+    .map(([name, below]) => [name, draw(below, random)])
   const options = Object.fromEntries(drawn) as Json
   options['memory'] = seed % 2 === 0 ? '64 MiB' : 2 ** 25 + seed
   options['splitBytes'] = `${1 + seed}kB`
@@ -66,7 +81,8 @@ function randomOptions(seed: number): Options {
   if (vectors['source'] === 'file') vectors['file'] ??= 'v.npy'
   const { name, pool } = options['method'] as { name: string; pool: string }
   const keywords = options['keywords'] as Json
-  if (name === 'nextlong' && pool === 'keyworded' && keywords['hierarchy'] === 'vectors') keywords['hierarchy'] = 'affinity'
+  if (name === 'nextlong' && pool === 'keyworded' && keywords['hierarchy'] === 'vectors')
+    keywords['hierarchy'] = 'affinity'
   const queries = options['queries'] as Json
   queries['deviceMemory'] = seed % 3 === 0 ? null : `${1 + seed}GiB`
   if (queries['decoding'] === 'greedy') queries['queriesPerSegment'] = 1
@@ -76,7 +92,8 @@ function randomOptions(seed: number): Options {
   if (output['format'] === 'memory') output['upload'] = null
   else output['directory'] ??= 'out'
   if (output['format'] === 'mds' && seed % 3 > 0) output['mdsShardBytes'] = seed % 3 === 1 ? 1 + seed : `${1 + seed}kB`
-  if (['megatron', 'datatrove'].includes(output['format'] as string) && output['compression'] === 'zstd') output['compression'] = 'auto'
+  if (['megatron', 'datatrove'].includes(output['format'] as string) && output['compression'] === 'zstd')
+    output['compression'] = 'auto'
   const { minTokens, maxTokens } = options as { minTokens: number; maxTokens: number | null }
   if (maxTokens !== null) options['maxTokens'] = Math.max(minTokens, maxTokens)
   return options as Options
@@ -109,7 +126,10 @@ test(`${rounds} random options: resolved by the schema, parsed by the core, prin
 test('the core has no defaults: it takes no option away', () => {
   const resolved = resolveOptions(least) as unknown as Json
   const paths = (tree: Json, prefix: string[] = []): string[][] =>
-    Object.entries(tree).flatMap(([key, value]) => [[...prefix, key], ...(isTree(value) ? paths(value, [...prefix, key]) : [])])
+    Object.entries(tree).flatMap(([key, value]) => [
+      [...prefix, key],
+      ...(isTree(value) ? paths(value, [...prefix, key]) : []),
+    ])
   const all = paths(resolved)
   expect(all.length).toBeGreaterThan(50)
   for (const path of all) {
@@ -120,36 +140,110 @@ test('the core has no defaults: it takes no option away', () => {
   }
 })
 
-test.each([[], ['queries'], ['keywords'], ['method'], ['output']])('an unknown key is refused on both sides: %s', (...path) => {
-  const wrong = structuredClone(resolveOptions(least)) as unknown as Json
-  const section = path.reduce((at, key) => at[key] as Json, wrong)
-  section['colour'] = 'red'
-  expect(() => resolveOptions(wrong as Options)).toThrow(/`colour`/)
-  expect(() => roundTrip(wrong)).toThrow(/colour/)
-})
+test.each([[], ['queries'], ['keywords'], ['method'], ['output']])(
+  'an unknown key is refused on both sides: %s',
+  (...path) => {
+    const wrong = structuredClone(resolveOptions(least)) as unknown as Json
+    const section = path.reduce((at, key) => at[key] as Json, wrong)
+    section['colour'] = 'red'
+    expect(() => resolveOptions(wrong as Options)).toThrow(/`colour`/)
+    expect(() => roundTrip(wrong)).toThrow(/colour/)
+  },
+)
 
 /** An option, and values that it cannot have. */
 const wrong: [string, unknown[]][] = [
-  ['corpus', [[], 7, [''], '']], ['corpusRoot', ['', 3]], ['textField', ['', null]], ['idField', ['', 1]], ['queryField', ['']], ['sourceField', ['']],
-  ['onBadRow', ['ignore']], ['onDuplicateId', ['drop']], ['maxDocumentBytes', [0, 1.5, '3 cubits']], ['splitBytes', [0, -1, '']],
-  ['tokenizer', ['', null, undefined]], ['queries.predictor', ['oracle']], ['queries.file', ['']], ['queries.segmentTokens', [0, 0.5]],
-  ['queries.model', ['', 3]], ['queries.device', ['gpu', 'cuda:', 'cuda:x', '']], ['queries.prefix', [3]], ['queries.decoding', ['beam']], ['queries.temperature', [0, -1, '1']],
-  ['queries.topK', [-1, 0.5]], ['queries.topP', [0, 1.01]], ['queries.queriesPerSegment', [0, 70_000]], ['queries.maxQueryTokens', [0, 70_000]],
-  ['queries.batchTokens', [0, 1.5]], ['queries.decodeRows', [0]], ['queries.tf32', ['yes', 1]], ['queries.deviceMemory', [0, 'much']], ['queries.onnxRuntime', ['']],
+  ['corpus', [[], 7, [''], '']],
+  ['corpusRoot', ['', 3]],
+  ['textField', ['', null]],
+  ['idField', ['', 1]],
+  ['queryField', ['']],
+  ['sourceField', ['']],
+  ['onBadRow', ['ignore']],
+  ['onDuplicateId', ['drop']],
+  ['maxDocumentBytes', [0, 1.5, '3 cubits']],
+  ['splitBytes', [0, -1, '']],
+  ['tokenizer', ['', null, undefined]],
+  ['queries.predictor', ['oracle']],
+  ['queries.file', ['']],
+  ['queries.segmentTokens', [0, 0.5]],
+  ['queries.model', ['', 3]],
+  ['queries.device', ['gpu', 'cuda:', 'cuda:x', '']],
+  ['queries.prefix', [3]],
+  ['queries.decoding', ['beam']],
+  ['queries.temperature', [0, -1, '1']],
+  ['queries.topK', [-1, 0.5]],
+  ['queries.topP', [0, 1.01]],
+  ['queries.queriesPerSegment', [0, 70_000]],
+  ['queries.maxQueryTokens', [0, 70_000]],
+  ['queries.batchTokens', [0, 1.5]],
+  ['queries.decodeRows', [0]],
+  ['queries.tf32', ['yes', 1]],
+  ['queries.deviceMemory', [0, 'much']],
+  ['queries.onnxRuntime', ['']],
   ['queries.checkpointSeconds', [-1, 'soon']],
-  ['keywords.stopWords', ['', []]], ['keywords.minScore', ['high', Number.NaN]], ['keywords.nonInformative', ['all']],
-  ['keywords.extraNonInformative', ['x', [1]]], ['keywords.representative', ['best']], ['keywords.commonCap', [0, 1.1]],
-  ['keywords.commonFloor', [0, -1]], ['keywords.hierarchy', ['tree']], ['method', ['magic', 3]], ['method.name', ['magic']],
-  ['method.pool', ['none']], ['method.splitRatio', [-0.1, 1.1, 'x']], ['method.splitBy', ['size']], ['method.oversample', [0.5, '2']],
-  ['vectors.source', ['words']], ['vectors.file', ['']], ['vectors.dimensions', [0, 5000]], ['vectors.sample', [0]], ['vectors.model', ['']], ['vectors.device', ['gpu']],
-  ['vectors.batchTokens', [0]], ['vectors.tf32', ['yes']], ['vectors.deviceMemory', [0]], ['vectors.onnxRuntime', ['']], ['vectors.pooling', ['max']], ['vectors.prefix', [1]],
-  ['vectors.maxTokens', [0]], ['neighbours.search', ['hnsw']], ['neighbours.lists', [0]], ['neighbours.probes', [0]], ['neighbours.recallSample', [-1]],
-  ['method.shortShare', [0, 1]], ['method.minGroup', [0]], ['method.fill', ['best']],
-  ['length', [0, -5, 1.5, 2 ** 31, '8k', undefined]], ['tokens', [0, 1.5]], ['seed', [-1, 0.5, 2 ** 60]], ['separator', ['eos', 'token:', '']], ['bos', ['always']],
-  ['bosToken', ['<s>']], ['padToken', ['none']], ['overflow', ['wrap']], ['lastFill', ['next']], ['minTokens', [-1]], ['maxTokens', [0]],
-  ['maxUses', [0]], ['holdout', [-0.1, 1.5]], ['dedup', ['fuzzy']], ['output.directory', ['', 's3://bucket/out']], ['output.upload', ['', 'out', 'https://host/out', 's3://', 3]], ['output.format', ['csv']],
-  ['output.provenance', ['some']], ['output.shardTokens', [0]], ['output.compression', ['gzip']], ['output.mdsShardBytes', [0, '4GiB', 'small']],
-  ['output.mdsIndices', ['piece']], ['work', ['', 's3://bucket/work']], ['threads', [-1, 5000]], ['memory', ['1MiB', 5, 'lots']], ['packing', ['both']], ['diskCheck', ['maybe', true]], ['clean', ['all', false]],
+  ['keywords.stopWords', ['', []]],
+  ['keywords.minScore', ['high', Number.NaN]],
+  ['keywords.nonInformative', ['all']],
+  ['keywords.extraNonInformative', ['x', [1]]],
+  ['keywords.representative', ['best']],
+  ['keywords.commonCap', [0, 1.1]],
+  ['keywords.commonFloor', [0, -1]],
+  ['keywords.hierarchy', ['tree']],
+  ['method', ['magic', 3]],
+  ['method.name', ['magic']],
+  ['method.pool', ['none']],
+  ['method.splitRatio', [-0.1, 1.1, 'x']],
+  ['method.splitBy', ['size']],
+  ['method.oversample', [0.5, '2']],
+  ['vectors.source', ['words']],
+  ['vectors.file', ['']],
+  ['vectors.dimensions', [0, 5000]],
+  ['vectors.sample', [0]],
+  ['vectors.model', ['']],
+  ['vectors.device', ['gpu']],
+  ['vectors.batchTokens', [0]],
+  ['vectors.tf32', ['yes']],
+  ['vectors.deviceMemory', [0]],
+  ['vectors.onnxRuntime', ['']],
+  ['vectors.pooling', ['max']],
+  ['vectors.prefix', [1]],
+  ['vectors.maxTokens', [0]],
+  ['neighbours.search', ['hnsw']],
+  ['neighbours.lists', [0]],
+  ['neighbours.probes', [0]],
+  ['neighbours.recallSample', [-1]],
+  ['method.shortShare', [0, 1]],
+  ['method.minGroup', [0]],
+  ['method.fill', ['best']],
+  ['length', [0, -5, 1.5, 2 ** 31, '8k', undefined]],
+  ['tokens', [0, 1.5]],
+  ['seed', [-1, 0.5, 2 ** 60]],
+  ['separator', ['eos', 'token:', '']],
+  ['bos', ['always']],
+  ['bosToken', ['<s>']],
+  ['padToken', ['none']],
+  ['overflow', ['wrap']],
+  ['lastFill', ['next']],
+  ['minTokens', [-1]],
+  ['maxTokens', [0]],
+  ['maxUses', [0]],
+  ['holdout', [-0.1, 1.5]],
+  ['dedup', ['fuzzy']],
+  ['output.directory', ['', 's3://bucket/out']],
+  ['output.upload', ['', 'out', 'https://host/out', 's3://', 3]],
+  ['output.format', ['csv']],
+  ['output.provenance', ['some']],
+  ['output.shardTokens', [0]],
+  ['output.compression', ['gzip']],
+  ['output.mdsShardBytes', [0, '4GiB', 'small']],
+  ['output.mdsIndices', ['piece']],
+  ['work', ['', 's3://bucket/work']],
+  ['threads', [-1, 5000]],
+  ['memory', ['1MiB', 5, 'lots']],
+  ['packing', ['both']],
+  ['diskCheck', ['maybe', true]],
+  ['clean', ['all', false]],
 ]
 
 test.each(wrong)('%s out of range is named in the message and the details', (option, values) => {
@@ -157,7 +251,12 @@ test.each(wrong)('%s out of range is named in the message and the details', (opt
   for (const value of values) {
     const given: Json = structuredClone(least)
     if (name === undefined) given[section] = value
-    else given[section] = { ...(section === 'method' ? { name: 'quest' } : {}), ...(given[section] as Json | undefined), [name]: value }
+    else
+      given[section] = {
+        ...(section === 'method' ? { name: 'quest' } : {}),
+        ...(given[section] as Json | undefined),
+        [name]: value,
+      }
     let error: unknown
     try {
       resolveOptions(given as Options)
@@ -174,6 +273,8 @@ test.each(wrong)('%s out of range is named in the message and the details', (opt
 
 test('every option of the schema has a row of wrong values', () => {
   const resolved = resolveOptions(least) as unknown as Json
-  const leaves = Object.entries(resolved).flatMap(([key, value]) => (isTree(value) ? Object.keys(value).map((below) => `${key}.${below}`) : [key]))
+  const leaves = Object.entries(resolved).flatMap(([key, value]) =>
+    isTree(value) ? Object.keys(value).map((below) => `${key}.${below}`) : [key],
+  )
   expect(leaves.filter((leaf) => !wrong.some(([option]) => option === leaf))).toEqual([])
 })

@@ -22,33 +22,74 @@ function randomMethod(random: Random): Method {
   const fill = pick(random, ['next', 'next', 'drop', 'pad'] as const)
   const methods: (() => Method)[] = [
     () => ({
-      name: 'quest', pool, splitRatio: random(), splitBy: pick(random, ['keywords', 'documents', 'tokens']), oversample: 1 + 3 * random(),
-      shortShare: pick(random, [null, null, 0.05 + 0.6 * random()]), minGroup: whole(random, 1, 3), fill: pick(random, [fill, 'related', 'related']),
+      name: 'quest',
+      pool,
+      splitRatio: random(),
+      splitBy: pick(random, ['keywords', 'documents', 'tokens']),
+      oversample: 1 + 3 * random(),
+      shortShare: pick(random, [null, null, 0.05 + 0.6 * random()]),
+      minGroup: whole(random, 1, 3),
+      fill: pick(random, [fill, 'related', 'related']),
     }),
     () => ({ name: 'standard', pool, fill }),
     () => ({ name: 'knn', pool, k: pick(random, [1, 2, 3, whole(random, 4, 12)]), fill }),
-    () => ({ name: 'iclm', pool, k: whole(random, 1, 12), variant: pick(random, ['paper', 'release', 'release']), fill }),
     () => ({
-      name: 'long', pool, threshold: whole(random, 2, 40), mode: pick(random, ['filter', 'upsample', 'upsample', 'upsample']),
-      longShare: pick(random, [0.02 + 0.9 * random(), 0.8, 0.95]), fill,
+      name: 'iclm',
+      pool,
+      k: whole(random, 1, 12),
+      variant: pick(random, ['paper', 'release', 'release']),
+      fill,
     }),
-    () => ({ name: 'nextlong', pool, k: pick(random, [1, 2, 3, whole(random, 4, 20)]), chunkChars: whole(random, 4, 12), reuse: pick(random, ['sequence', 'run']), fill }),
+    () => ({
+      name: 'long',
+      pool,
+      threshold: whole(random, 2, 40),
+      mode: pick(random, ['filter', 'upsample', 'upsample', 'upsample']),
+      longShare: pick(random, [0.02 + 0.9 * random(), 0.8, 0.95]),
+      fill,
+    }),
+    () => ({
+      name: 'nextlong',
+      pool,
+      k: pick(random, [1, 2, 3, whole(random, 4, 20)]),
+      chunkChars: whole(random, 4, 12),
+      reuse: pick(random, ['sequence', 'run']),
+      fill,
+    }),
   ]
-  return pick(random, [0, 0, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5].map((i) => methods[i] as () => Method))()
+  return pick(
+    random,
+    [0, 0, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5].map((i) => methods[i] as () => Method),
+  )()
 }
 
 function randomOptions(random: Random): Options {
   const method = randomMethod(random)
   const bos = pick(random, ['none', 'sequence', 'document'])
   return {
-    method, length: whole(random, 2, 80), lead: bos === 'document' ? 1 : 0, sep: whole(random, 0, 2), sequenceBos: bos === 'sequence',
-    overflow: pick(random, ['split', 'truncate', 'whole']), lastFill: pick(random, ['drop', 'pad']), tokens: pick(random, [null, null, whole(random, 1, 4000)]),
-    seed: Math.floor(random() * 2 ** 40), maxUses: pick(random, [null, null, 1, 2, 3]), minTokens: pick(random, [1, 1, 3]), maxTokens: pick(random, [null, null, 30]),
-    holdout: pick(random, [0, 0, 0, 0.3]), dedup: pick(random, ['none', 'none', 'exact']),
+    method,
+    length: whole(random, 2, 80),
+    lead: bos === 'document' ? 1 : 0,
+    sep: whole(random, 0, 2),
+    sequenceBos: bos === 'sequence',
+    overflow: pick(random, ['split', 'truncate', 'whole']),
+    lastFill: pick(random, ['drop', 'pad']),
+    tokens: pick(random, [null, null, whole(random, 1, 4000)]),
+    seed: Math.floor(random() * 2 ** 40),
+    maxUses: pick(random, [null, null, 1, 2, 3]),
+    minTokens: pick(random, [1, 1, 3]),
+    maxTokens: pick(random, [null, null, 30]),
+    holdout: pick(random, [0, 0, 0, 0.3]),
+    dedup: pick(random, ['none', 'none', 'exact']),
   }
 }
 
-interface Row { id: string; text: string; query: string[]; source: string }
+interface Row {
+  id: string
+  text: string
+  query: string[]
+  source: string
+}
 
 /** Documents of up to three sources; some begin like an earlier one, or are the same, so that heads and duplicates meet. */
 function corpusOf(random: Random, documents: number, most: number): Row[] {
@@ -83,7 +124,10 @@ function randomVectors(random: Random, rows: number): Float32Array[] {
     }[kind]
     const luck = random()
     const like = vectors[i - 1 - Math.floor(random() * 3)]
-    const vector = luck < 0.2 && like !== undefined ? Float32Array.from(like) : Float32Array.from({ length: components }, luck > 0.95 ? () => 0 : component)
+    const vector =
+      luck < 0.2 && like !== undefined
+        ? Float32Array.from(like)
+        : Float32Array.from({ length: components }, luck > 0.95 ? () => 0 : component)
     if (luck > 0.2 && luck < 0.22) vector[whole(random, 0, components - 1)] = pick(random, [Infinity, -Infinity, NaN])
     vectors.push(vector)
   }
@@ -91,21 +135,43 @@ function randomVectors(random: Random, rows: number): Float32Array[] {
 }
 
 /** Both plans of one corpus; how many sequences agree. */
-async function compare(name: string, options: Options, corpus: Row[], vectorsOf: (rows: number) => Float32Array[]): Promise<number> {
+async function compare(
+  name: string,
+  options: Options,
+  corpus: Row[],
+  vectorsOf: (rows: number) => Float32Array[],
+): Promise<number> {
   const { method, lead, sep, sequenceBos, ...others } = options
-  const docs: Doc[] = corpus.map(({ id, text, query, source }) => ({ id, words: text.split(' '), keyword: query[0] ?? null, source }))
+  const docs: Doc[] = corpus.map(({ id, text, query, source }) => ({
+    id,
+    words: text.split(' '),
+    keyword: query[0] ?? null,
+    source,
+  }))
   const vectors = vectorsOf(method.name === 'nextlong' ? chunksOf(docs, method.chunkChars).length : docs.length)
   const path = (kind: string) => join(directory, `${name}-${kind}`)
   const out = path('out')
   const run = weave({
-    corpus: writeJsonl(path('corpus.jsonl'), corpus), idField: 'id', queryField: 'query', sourceField: 'source', tokenizer,
-    queries: { predictor: 'precomputed' }, keywords: { nonInformative: 'none', hierarchy: 'suffix' },
-    ...(['knn', 'iclm', 'nextlong'].includes(method.name) ? { vectors: { source: 'file', file: writeNpy(path('vectors.npy'), vectors) }, neighbours: { search: 'exact' } } : {}),
-    method, ...others, bos: lead === 1 ? 'document' : sequenceBos ? 'sequence' : 'none', separator: (['none', 'auto', 'text:w1 w2'] as const)[sep] ?? 'none',
-    output: { directory: out, format: 'jsonl' }, threads: 1,
+    corpus: writeJsonl(path('corpus.jsonl'), corpus),
+    idField: 'id',
+    queryField: 'query',
+    sourceField: 'source',
+    tokenizer,
+    queries: { predictor: 'precomputed' },
+    keywords: { nonInformative: 'none', hierarchy: 'suffix' },
+    ...(['knn', 'iclm', 'nextlong'].includes(method.name)
+      ? { vectors: { source: 'file', file: writeNpy(path('vectors.npy'), vectors) }, neighbours: { search: 'exact' } }
+      : {}),
+    method,
+    ...others,
+    bos: lead === 1 ? 'document' : sequenceBos ? 'sequence' : 'none',
+    separator: (['none', 'auto', 'text:w1 w2'] as const)[sep] ?? 'none',
+    output: { directory: out, format: 'jsonl' },
+    threads: 1,
   })
   const told = `${name}: ${JSON.stringify(options)}`
-  const asText = (sequences: Sequence[]) => sequences.map(({ pieces }) => pieces.map(({ doc, start, len }) => `${doc.id}@${Math.max(0, start - lead)}+${len}`))
+  const asText = (sequences: Sequence[]) =>
+    sequences.map(({ pieces }) => pieces.map(({ doc, start, len }) => `${doc.id}@${Math.max(0, start - lead)}+${len}`))
   const expected = asText(await referencePlan(docs, options, vectors))
   try {
     await run.finished
@@ -116,7 +182,10 @@ async function compare(name: string, options: Options, corpus: Row[], vectorsOf:
   }
   expect(await written(out), told).toEqual(expected)
   const held = join(out, 'holdout')
-  if (options.holdout > 0) expect(existsSync(held) ? await written(held) : [], told).toEqual(asText(await referencePlan(docs, options, vectors, 'holdout')))
+  if (options.holdout > 0)
+    expect(existsSync(held) ? await written(held) : [], told).toEqual(
+      asText(await referencePlan(docs, options, vectors, 'holdout')),
+    )
   await rm(out, { recursive: true })
   return expected.length
 }
@@ -124,14 +193,17 @@ async function compare(name: string, options: Options, corpus: Row[], vectorsOf:
 /** Works on some seeds at a time: runs wait for the disk more than they compute. */
 async function each(seeds: number, work: (seed: number) => Promise<void>): Promise<void> {
   const left = Array.from({ length: seeds }, (_, seed) => seed)
-  await Promise.all(Array.from({ length: 8 }, async () => {
-    for (let seed = left.shift(); seed !== undefined; seed = left.shift()) await work(seed)
-  }))
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      for (let seed = left.shift(); seed !== undefined; seed = left.shift()) await work(seed)
+    }),
+  )
 }
 
 async function written(output: string): Promise<string[][]> {
   const found: string[][] = []
-  for await (const { doc_ids, doc_offsets, doc_lens } of readSequences(output)) found.push(doc_ids.map((id, i) => `${id}@${doc_offsets[i]}+${doc_lens[i]}`))
+  for await (const { doc_ids, doc_offsets, doc_lens } of readSequences(output))
+    found.push(doc_ids.map((id, i) => `${id}@${doc_offsets[i]}+${doc_lens[i]}`))
   return found
 }
 
@@ -142,7 +214,10 @@ test(`plans agree with the reference planner on ${rounds} random corpora`, async
     const options = randomOptions(random)
     const { name } = options.method
     // Now and then many short documents, so that uses, lists and paths grow longer.
-    const corpus = name !== 'nextlong' && seed % 8 === 0 ? corpusOf(random, 120, 5) : corpusOf(random, whole(random, 5, pick(random, [10, 55])), 40)
+    const corpus =
+      name !== 'nextlong' && seed % 8 === 0
+        ? corpusOf(random, 120, 5)
+        : corpusOf(random, whole(random, 5, pick(random, [10, 55])), 40)
     const agree = await compare(`${seed}`, options, corpus, (n) => randomVectors(random, n))
     compared.set(name, (compared.get(name) ?? 0) + agree)
   })
@@ -156,15 +231,24 @@ test(`plans agree where most groups share a document, so that the queue of units
     const random = randomNumbers(seed * 7919 + 2)
     const overflow = pick(random, ['split', 'truncate', 'split', 'whole'] as const)
     const options: Options = {
-      ...randomOptions(random), method: { name: 'knn', pool: 'all', k: whole(random, 1, 3), fill: 'next' }, overflow,
-      length: whole(random, 20, 60), tokens: 8000, maxUses: pick(random, [null, 100]), minTokens: 1, maxTokens: null, holdout: 0,
+      ...randomOptions(random),
+      method: { name: 'knn', pool: 'all', k: whole(random, 1, 3), fill: 'next' },
+      overflow,
+      length: whole(random, 20, 60),
+      tokens: 8000,
+      maxUses: pick(random, [null, 100]),
+      minTokens: 1,
+      maxTokens: null,
+      holdout: 0,
     }
     // The first document is the nearest of most others, the second of few: in many directions noise has little in common.
     const share = pick(random, [0.8, 0.95, 0.98])
     const vectorsOf = (n: number) =>
       Array.from({ length: n }, (_, i) => {
         const near = i < 2 ? i : random() < share ? 0 : 1
-        return Float32Array.from({ length: 64 }, (_component, at) => (at === near ? 1 : i < 2 || at < 2 ? 0 : 0.2 * (random() - 0.5)))
+        return Float32Array.from({ length: 64 }, (_component, at) =>
+          at === near ? 1 : i < 2 || at < 2 ? 0 : 0.2 * (random() - 0.5),
+        )
       })
     const agree = await compare(`queue-${seed}`, options, corpusOf(random, whole(random, 120, 200), 4), vectorsOf)
     compared += agree

@@ -4,18 +4,55 @@ import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { plan, tasks, verify } from '../ts/index.ts'
 import type { Stage, WeaveOptions } from '../ts/index.ts'
-import { cli, filesOf, finished, folder, full, node, plain, randomCorpus, randomNumbers, root, wordTokenizer, writeJsonl } from './support.ts'
+import {
+  cli,
+  filesOf,
+  finished,
+  folder,
+  full,
+  node,
+  plain,
+  randomCorpus,
+  randomNumbers,
+  root,
+  wordTokenizer,
+  writeJsonl,
+} from './support.ts'
 import type { Ended } from './support.ts'
 
 const directory = folder()
 const out = (name: string) => join(directory, name)
 const tokenizer = wordTokenizer(directory)
-const stages: Stage[] = ['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal']
+const stages: Stage[] = [
+  'scan',
+  'ingest',
+  'documents',
+  'predict',
+  'extract',
+  'index',
+  'plan',
+  'report',
+  'route',
+  'pack',
+  'seal',
+]
 
 /** Options as a config file: `small` runs in a moment and has several tasks in each stage, `large` takes a second or two. */
-function config(name: string, documents: number, more: Partial<WeaveOptions>): { path: string; options: Omit<WeaveOptions, 'output'> & { output: object } } {
+function config(
+  name: string,
+  documents: number,
+  more: Partial<WeaveOptions>,
+): { path: string; options: Omit<WeaveOptions, 'output'> & { output: object } } {
   const corpus = writeJsonl(out(`${name}.jsonl`), randomCorpus(4, documents, 60))
-  const options = { ...plain, corpus: [corpus], tokenizer, length: 256, holdout: 0.1, ...more, output: { shardTokens: 256 * 12, ...more.output } }
+  const options = {
+    ...plain,
+    corpus: [corpus],
+    tokenizer,
+    length: 256,
+    holdout: 0.1,
+    ...more,
+    output: { shardTokens: 256 * 12, ...more.output },
+  }
   writeFileSync(out(`${name}.json`), JSON.stringify(options))
   return { path: out(`${name}.json`), options }
 }
@@ -27,11 +64,25 @@ function huge(): Partial<WeaveOptions> & { corpus: string; tokenizer: string; le
   const data = process.env['LONGWEAVE_DATA'] ?? join(root, '../shared/data')
   const wikipedia = join(data, 'simplewiki.jsonl.zst')
   if (!existsSync(wikipedia)) {
-    return { ...plain, corpus: writeJsonl(out('huge.jsonl'), randomCorpus(5, 500_000, 120)), tokenizer, length: 2048, splitBytes: 4 << 20, output: { shardTokens: 1 << 20 } }
+    return {
+      ...plain,
+      corpus: writeJsonl(out('huge.jsonl'), randomCorpus(5, 500_000, 120)),
+      tokenizer,
+      length: 2048,
+      splitBytes: 4 << 20,
+      output: { shardTokens: 1 << 20 },
+    }
   }
-  return { corpus: wikipedia, tokenizer: join(data, 'tokenizers/gpt2-tokenizer.json'), length: 2048, splitBytes: 4 << 20, output: { shardTokens: 1 << 20 } }
+  return {
+    corpus: wikipedia,
+    tokenizer: join(data, 'tokenizers/gpt2-tokenizer.json'),
+    length: 2048,
+    splitBytes: 4 << 20,
+    output: { shardTokens: 1 << 20 },
+  }
 }
-const run = (path: string, to: string, env: NodeJS.ProcessEnv = {}) => cli(['run', '--config', path, '--out', to], { env })
+const run = (path: string, to: string, env: NodeJS.ProcessEnv = {}) =>
+  cli(['run', '--config', path, '--out', to], { env })
 /** Starts a run that tells its events, and calls `when` at the first that holds `text`. */
 function watched(to: string, text: string, when: (child: ReturnType<typeof node>['child']) => void): Promise<Ended> {
   const { child, ended } = node([join(root, 'dist/cli/main.js'), 'run', '--config', large.path, '--out', to, '--json'])
@@ -44,7 +95,19 @@ function watched(to: string, text: string, when: (child: ReturnType<typeof node>
   return ended
 }
 
-const ofNeighbours: Stage[] = ['scan', 'ingest', 'documents', 'embed', 'vectors', 'neighbours', 'plan', 'report', 'route', 'pack', 'seal']
+const ofNeighbours: Stage[] = [
+  'scan',
+  'ingest',
+  'documents',
+  'embed',
+  'vectors',
+  'neighbours',
+  'plan',
+  'report',
+  'route',
+  'pack',
+  'seal',
+]
 let expectedSmall: Record<string, string>
 let expectedAround: Record<string, string>
 let expectedLarge: Record<string, string>
@@ -63,29 +126,37 @@ function interrupted(to: string): Stage | undefined {
   return existsSync(join(to, 'run.json')) ? tasks(to).find(({ tasks: n, done }) => n !== done)?.stage : undefined
 }
 
-const failpoints = [...['create', 'write', 'rename', 'done'].map((failpoint) => [failpoint, 'quest'] as const), ...(full ? ['create', 'rename', 'done'] : ['done']).map((failpoint) => [failpoint, 'iclm'] as const)]
+const failpoints = [
+  ...['create', 'write', 'rename', 'done'].map((failpoint) => [failpoint, 'quest'] as const),
+  ...(full ? ['create', 'rename', 'done'] : ['done']).map((failpoint) => [failpoint, 'iclm'] as const),
+]
 
-test.each(failpoints)('a process that dies at any `%s` of any stage of %s leaves a run that goes on', async (failpoint, method) => {
-  const [{ path }, expected, all] = method === 'quest' ? [small, expectedSmall, stages] : [around, expectedAround, ofNeighbours]
-  const hit = new Set<Stage | undefined>()
-  const step = full ? 1 : { create: 19, write: 17, rename: 18 }[failpoint] ?? 1
-  for (let n = 1; ; n += step) {
-    const to = out(`${method}-${failpoint}-${n}`)
-    const died = await run(path, to, { LONGWEAVE_FAILPOINT: `${failpoint}=abort@${n}` })
-    if (died.status === 0) {
-      expect(n, 'the failpoint must be met').toBeGreaterThan(step * 4)
-      break
+test.each(failpoints)(
+  'a process that dies at any `%s` of any stage of %s leaves a run that goes on',
+  async (failpoint, method) => {
+    const [{ path }, expected, all] =
+      method === 'quest' ? [small, expectedSmall, stages] : [around, expectedAround, ofNeighbours]
+    const hit = new Set<Stage | undefined>()
+    const step = full ? 1 : ({ create: 19, write: 17, rename: 18 }[failpoint] ?? 1)
+    for (let n = 1; ; n += step) {
+      const to = out(`${method}-${failpoint}-${n}`)
+      const died = await run(path, to, { LONGWEAVE_FAILPOINT: `${failpoint}=abort@${n}` })
+      if (died.status === 0) {
+        expect(n, 'the failpoint must be met').toBeGreaterThan(step * 4)
+        break
+      }
+      expect(died.signal, died.err).toBe('SIGABRT')
+      hit.add(interrupted(to))
+
+      const { status, err } = await run(path, to)
+      expect(status, err).toBe(0)
+      expect(filesOf(to), `${failpoint} ${n}`).toEqual(expected)
     }
-    expect(died.signal, died.err).toBe('SIGABRT')
-    hit.add(interrupted(to))
-  
-    const { status, err } = await run(path, to)
-    expect(status, err).toBe(0)
-    expect(filesOf(to), `${failpoint} ${n}`).toEqual(expected)
-  }
-  if (failpoint === 'done') expect([...hit].toSorted()).toEqual(all.toSorted())
-  else expect(hit.size).toBeGreaterThan(2)
-}, 600_000)
+    if (failpoint === 'done') expect([...hit].toSorted()).toEqual(all.toSorted())
+    else expect(hit.size).toBeGreaterThan(2)
+  },
+  600_000,
+)
 
 test('a process that dies at every write in turn, in one directory, still comes to the end', async () => {
   const to = out('again-and-again')
@@ -101,22 +172,32 @@ test('a process that dies at every write in turn, in one directory, still comes 
   expect(filesOf(to)).toEqual(expectedSmall)
 }, 600_000)
 
-test.each(['full', 'denied'])('a disk that is %s for a moment, at each stage, costs a second call and nothing else', async (action) => {
-  for (let n = 2; n < 60; n += full ? 1 : 19) {
-    const to = out(`${action}-${n}`)
-    const { status, err } = await run(small.path, to, { LONGWEAVE_FAILPOINT: `write=${action}@${n}` })
-    expect(status, err).toBe(1)
-    expect(err).toMatch(action === 'full' ? /\[DISK_FULL\]/ : /\[OUTPUT_DENIED\]/)
-    expect((await run(small.path, to)).status).toBe(0)
-    expect(filesOf(to)).toEqual(expectedSmall)
-  }
-}, 600_000)
+test.each(['full', 'denied'])(
+  'a disk that is %s for a moment, at each stage, costs a second call and nothing else',
+  async (action) => {
+    for (let n = 2; n < 60; n += full ? 1 : 19) {
+      const to = out(`${action}-${n}`)
+      const { status, err } = await run(small.path, to, { LONGWEAVE_FAILPOINT: `write=${action}@${n}` })
+      expect(status, err).toBe(1)
+      expect(err).toMatch(action === 'full' ? /\[DISK_FULL\]/ : /\[OUTPUT_DENIED\]/)
+      expect((await run(small.path, to)).status).toBe(0)
+      expect(filesOf(to)).toEqual(expectedSmall)
+    }
+  },
+  600_000,
+)
 
 /**
  * Kills a run again and again, each time at a random moment of the work that is left, until it comes to its end; then another one, until there
  * were so many kills. Moments count from the first that it says, and of every tenth kill from its start. The stages in which it was killed.
  */
-async function killed(name: string, path: string, expected: Record<string, string>, kills: number, seed: number): Promise<Map<Stage | undefined, number>> {
+async function killed(
+  name: string,
+  path: string,
+  expected: Record<string, string>,
+  kills: number,
+  seed: number,
+): Promise<Map<Stage | undefined, number>> {
   const random = randomNumbers(seed)
   const start = (to: string) => {
     const { child, ended } = node([join(root, 'dist/cli/main.js'), 'run', '--config', path, '--out', to, '--json'])
@@ -169,32 +250,39 @@ test(`killed ${full ? 200 : 5} times at any moment, runs come to the same bytes`
   }
 }, 3_600_000)
 
-test.runIf(full)('killed 20 times at any moment, a large run comes to the same bytes', async () => {
-  const options = huge()
-  await finished({ ...options, output: { ...options.output, directory: out('huge') } })
-  // So little memory that the index is made on the disk, and every way round through it.
-  writeFileSync(out('huge.json'), JSON.stringify({ ...options, memory: 48 << 20, packing: 'scatter' }))
-  const hit = await killed('huge-killed', out('huge.json'), filesOf(out('huge')), 20, 12)
-  expect(hit.size).toBeGreaterThan(2)
-  console.log('killed in', Object.fromEntries(hit))
-}, 7_200_000)
+test.runIf(full)(
+  'killed 20 times at any moment, a large run comes to the same bytes',
+  async () => {
+    const options = huge()
+    await finished({ ...options, output: { ...options.output, directory: out('huge') } })
+    // So little memory that the index is made on the disk, and every way round through it.
+    writeFileSync(out('huge.json'), JSON.stringify({ ...options, memory: 48 << 20, packing: 'scatter' }))
+    const hit = await killed('huge-killed', out('huge.json'), filesOf(out('huge')), 20, 12)
+    expect(hit.size).toBeGreaterThan(2)
+    console.log('killed in', Object.fromEntries(hit))
+  },
+  7_200_000,
+)
 
-test.each(['SIGINT', 'SIGTERM'] as const)('%s ends a run with 130 within moments, and the same command goes on', async (signal) => {
-  const to = out(signal)
-  let sent = 0
-  const { status, err } = await watched(to, '"stage":"ingest"', (child) => {
-    sent = Date.now()
-    child.kill(signal)
-  })
-  expect(Date.now() - sent).toBeLessThan(5000)
-  expect(status, err).toBe(130)
-  expect(err).toContain('Run the same command again to go on')
-  expect(interrupted(to)).toBe('ingest')
-  const again = await cli(['run', '--config', large.path, '--out', to, '--json'])
-  expect(again.status).toBe(0)
-  expect(again.out).toMatch(/"stage":"scan","state":"reused"/)
-  expect(filesOf(to)).toEqual(expectedLarge)
-})
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s ends a run with 130 within moments, and the same command goes on',
+  async (signal) => {
+    const to = out(signal)
+    let sent = 0
+    const { status, err } = await watched(to, '"stage":"ingest"', (child) => {
+      sent = Date.now()
+      child.kill(signal)
+    })
+    expect(Date.now() - sent).toBeLessThan(5000)
+    expect(status, err).toBe(130)
+    expect(err).toContain('Run the same command again to go on')
+    expect(interrupted(to)).toBe('ingest')
+    const again = await cli(['run', '--config', large.path, '--out', to, '--json'])
+    expect(again.status).toBe(0)
+    expect(again.out).toMatch(/"stage":"scan","state":"reused"/)
+    expect(filesOf(to)).toEqual(expectedLarge)
+  },
+)
 
 test('two drivers on one run: the second is told who holds it, the first is not disturbed', async () => {
   const to = out('locked')

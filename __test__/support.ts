@@ -27,9 +27,22 @@ export function folder(): string {
 export function wordTokenizer(directory: string): string {
   const vocab: Record<string, number> = { '<|endoftext|>': 0, '<pad>': 1, '<s>': 102, '<unk>': 103 }
   for (let i = 0; i < 100; i += 1) vocab[`w${i}`] = i + 2
-  const special = (content: string) => ({ id: vocab[content], content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true })
+  const special = (content: string) => ({
+    id: vocab[content],
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  })
   const file = {
-    version: '1.0', truncation: null, padding: null, normalizer: null, post_processor: null, decoder: null,
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    normalizer: null,
+    post_processor: null,
+    decoder: null,
     added_tokens: ['<|endoftext|>', '<pad>', '<s>', '<unk>'].map(special),
     pre_tokenizer: { type: 'WhitespaceSplit' },
     model: { type: 'WordLevel', vocab, unk_token: '<unk>' },
@@ -41,7 +54,10 @@ export function wordTokenizer(directory: string): string {
 
 /** Like `wordTokenizer`, but `w80` … `w99` end with a newline, and texts are cut at spaces alone. Without a decoder, tokens are decoded with spaces between them. */
 export function lineTokenizer(directory: string): string {
-  const file = JSON.parse(readFileSync(wordTokenizer(directory), 'utf8')) as { pre_tokenizer: object; model: { vocab: Record<string, number> } }
+  const file = JSON.parse(readFileSync(wordTokenizer(directory), 'utf8')) as {
+    pre_tokenizer: object
+    model: { vocab: Record<string, number> }
+  }
   file.pre_tokenizer = { type: 'Split', pattern: { String: ' ' }, behavior: 'Removed', invert: false }
   file.model.vocab = Object.fromEntries(Object.entries(file.model.vocab).map(([word, id]) => [inLines(word), id]))
   const path = join(directory, 'lines.json')
@@ -96,7 +112,14 @@ export function writeNpy(path: string, rows: Float32Array[]): string {
   // Magic bytes, version and the header's length take 10 bytes; data begin at a multiple of 64.
   const padded = `${header.padEnd(Math.ceil((header.length + 11) / 64) * 64 - 11)}\n`
   const head = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, padded.length % 256, padded.length >> 8])
-  writeFileSync(path, Buffer.concat([head, Buffer.from(padded), ...rows.map((row) => Buffer.from(row.buffer, row.byteOffset, row.byteLength))]))
+  writeFileSync(
+    path,
+    Buffer.concat([
+      head,
+      Buffer.from(padded),
+      ...rows.map((row) => Buffer.from(row.buffer, row.byteOffset, row.byteLength)),
+    ]),
+  )
   return path
 }
 
@@ -107,7 +130,10 @@ export function filesOf(directory: string, prefix = ''): Record<string, string> 
     const path = prefix + entry.name
     if (entry.name.startsWith('.') || path === 'run.json') continue
     if (entry.isDirectory()) Object.assign(files, filesOf(directory, `${path}/`))
-    else files[path] = createHash('sha256').update(readFileSync(join(directory, path))).digest('hex')
+    else
+      files[path] = createHash('sha256')
+        .update(readFileSync(join(directory, path)))
+        .digest('hex')
   }
   return files
 }
@@ -120,7 +146,12 @@ export function dataOf(directory: string): Record<string, unknown> {
   for (const path of Object.keys(files)) {
     if (path.endsWith('SHA256SUMS')) delete files[path]
     if (!path.endsWith('longweave.json')) continue
-    const { inputs: _inputs, options, counts, ...rest } = JSON.parse(readFileSync(join(directory, path), 'utf8')) as Tree
+    const {
+      inputs: _inputs,
+      options,
+      counts,
+      ...rest
+    } = JSON.parse(readFileSync(join(directory, path), 'utf8')) as Tree
     const corpus = { ...(counts?.['corpus'] as object), files: null }
     files[path] = { ...rest, options: { ...options, corpus: null }, counts: { ...counts, corpus } }
   }
@@ -146,15 +177,20 @@ function frame(content: Buffer): Buffer[] {
   head.writeUInt32LE(content.length, 5)
   const most = 1 << 17
   const blocks = cut(content, Math.max(1, Math.ceil(content.length / most)))
-  return [head, ...blocks.flatMap((block, i) => {
-    const header = Buffer.alloc(3)
-    header.writeUIntLE(block.length * 8 + (i === blocks.length - 1 ? 1 : 0), 0, 3)
-    return [header, block]
-  })]
+  return [
+    head,
+    ...blocks.flatMap((block, i) => {
+      const header = Buffer.alloc(3)
+      header.writeUIntLE(block.length * 8 + (i === blocks.length - 1 ? 1 : 0), 0, 3)
+      return [header, block]
+    }),
+  ]
 }
 
 function cut(bytes: Buffer, parts: number): Buffer[] {
-  return Array.from({ length: parts }, (_, i) => bytes.subarray(Math.floor((bytes.length * i) / parts), Math.floor((bytes.length * (i + 1)) / parts)))
+  return Array.from({ length: parts }, (_, i) =>
+    bytes.subarray(Math.floor((bytes.length * i) / parts), Math.floor((bytes.length * (i + 1)) / parts)),
+  )
 }
 
 /** A Parquet file of string columns, uncompressed, in row groups of `groupRows`; null stands for a missing value. */
@@ -170,10 +206,28 @@ export function parquet(columns: Record<string, (string | null)[]>, groupRows = 
       // Whether each value is there: a run of one for each.
       const levels = Buffer.from(values.flatMap((value) => [2, value === null ? 0 : 1]))
       const strings = values.filter((value) => value !== null).map((value) => Buffer.from(value))
-      const data = Buffer.concat([u32(levels.length), levels, ...strings.flatMap((value) => [u32(value.length), value])])
-      const page = struct({ 1: i32(0), 2: i32(data.length), 3: i32(data.length), 5: struct({ 1: i32(n), 2: i32(0), 3: i32(3), 4: i32(3) }) })
+      const data = Buffer.concat([
+        u32(levels.length),
+        levels,
+        ...strings.flatMap((value) => [u32(value.length), value]),
+      ])
+      const page = struct({
+        1: i32(0),
+        2: i32(data.length),
+        3: i32(data.length),
+        5: struct({ 1: i32(n), 2: i32(0), 3: i32(3), 4: i32(3) }),
+      })
       const size = page.bytes.length + data.length
-      const meta = struct({ 1: i32(6), 2: array([i32(0)]), 3: array([string(name)]), 4: i32(0), 5: i64(n), 6: i64(size), 7: i64(size), 9: i64(at) })
+      const meta = struct({
+        1: i32(6),
+        2: array([i32(0)]),
+        3: array([string(name)]),
+        4: i32(0),
+        5: i64(n),
+        6: i64(size),
+        7: i64(size),
+        9: i64(at),
+      })
       parts.push(page.bytes, data)
       at += size
       return struct({ 2: i64(at - size), 3: meta })
@@ -181,12 +235,20 @@ export function parquet(columns: Record<string, (string | null)[]>, groupRows = 
     return struct({ 1: array(chunks), 2: i64(1), 3: i64(n) })
   })
   const leaves = names.map((name) => struct({ 1: i32(6), 3: i32(1), 4: string(name), 6: i32(0) }))
-  const footer = struct({ 1: i32(1), 2: array([struct({ 4: string('schema'), 5: i32(names.length) }), ...leaves]), 3: i64(rows), 4: array(groups) }).bytes
+  const footer = struct({
+    1: i32(1),
+    2: array([struct({ 4: string('schema'), 5: i32(names.length) }), ...leaves]),
+    3: i64(rows),
+    4: array(groups),
+  }).bytes
   return Buffer.concat([...parts, footer, u32(footer.length), Buffer.from('PAR1')])
 }
 
 /** A value of Thrift's compact protocol, in which a Parquet file's metadata is written. */
-interface Thrift { type: number; bytes: Buffer }
+interface Thrift {
+  type: number
+  bytes: Buffer
+}
 const u32 = (n: number) => {
   const bytes = Buffer.alloc(4)
   bytes.writeUInt32LE(n)
@@ -195,7 +257,10 @@ const u32 = (n: number) => {
 const varint = (n: number): number[] => (n < 128 ? [n] : [(n % 128) + 128, ...varint(Math.floor(n / 128))])
 const i32 = (n: number): Thrift => ({ type: 5, bytes: Buffer.from(varint(2 * n)) })
 const i64 = (n: number): Thrift => ({ type: 6, bytes: Buffer.from(varint(2 * n)) })
-const string = (value: string): Thrift => ({ type: 8, bytes: Buffer.concat([Buffer.from(varint(Buffer.byteLength(value))), Buffer.from(value)]) })
+const string = (value: string): Thrift => ({
+  type: 8,
+  bytes: Buffer.concat([Buffer.from(varint(Buffer.byteLength(value))), Buffer.from(value)]),
+})
 const array = (items: Thrift[]): Thrift => {
   const header = Buffer.from([0xf0 + (items[0]?.type ?? 12), ...varint(items.length)])
   return { type: 9, bytes: Buffer.concat([header, ...items.map(({ bytes }) => bytes)]) }
@@ -212,7 +277,11 @@ function struct(fields: Record<number, Thrift>): Thrift {
 
 /** Options that tests lay theirs on: documents with the fields id, text and query, words as tokens. */
 export const plain = {
-  idField: 'id', queryField: 'query', queries: { predictor: 'precomputed' }, keywords: { nonInformative: 'none', hierarchy: 'suffix' }, threads: 2,
+  idField: 'id',
+  queryField: 'query',
+  queries: { predictor: 'precomputed' },
+  keywords: { nonInformative: 'none', hierarchy: 'suffix' },
+  threads: 2,
 } as const satisfies Partial<WeaveOptions>
 
 /** Everything an async iterable gives. */
@@ -230,7 +299,11 @@ export async function finished(options: WeaveOptions): Promise<{ events: RunEven
 
 /** What each stage of a run did, from its events. */
 export function states(events: RunEvent[]): Partial<Record<Stage, string>> {
-  return Object.fromEntries(events.flatMap((event) => (event.type === 'stage' && event.state !== 'started' ? [[event.stage, event.state]] : [])))
+  return Object.fromEntries(
+    events.flatMap((event) =>
+      event.type === 'stage' && event.state !== 'started' ? [[event.stage, event.state]] : [],
+    ),
+  )
 }
 
 /** The error that `work` ends with; a LongweaveError, or the test fails. */
@@ -250,23 +323,42 @@ export function asData({ number: _number, inputIds, ...pieces }: Sequence): obje
 }
 
 /** How a child process ended. */
-export interface Ended { status: number | null; signal: NodeJS.Signals | null; out: string; err: string }
+export interface Ended {
+  status: number | null
+  signal: NodeJS.Signals | null
+  out: string
+  err: string
+}
 
 /** What a child process is given. */
-export interface NodeOptions { env?: NodeJS.ProcessEnv; input?: string; cwd?: string }
+export interface NodeOptions {
+  env?: NodeJS.ProcessEnv
+  input?: string
+  cwd?: string
+}
 
 /** A child process of Node and how it ends. */
-export function node(args: string[], { env = {}, input = '', cwd = root }: NodeOptions = {}): { child: ChildProcess; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, args, { cwd, env: { ...process.env, NODE_OPTIONS: '', ...env }, stdio: ['pipe', 'pipe', 'pipe'] })
+export function node(
+  args: string[],
+  { env = {}, input = '', cwd = root }: NodeOptions = {},
+): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, args, {
+    cwd,
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
   let out = ''
   let err = ''
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (err += chunk))
   child.stdin.on('error', () => {})
   child.stdin.end(input)
-  const ended = new Promise<Ended>((resolve) => child.on('close', (status, signal) => resolve({ status, signal, out, err })))
+  const ended = new Promise<Ended>((resolve) =>
+    child.on('close', (status, signal) => resolve({ status, signal, out, err })),
+  )
   return { child, ended }
 }
 
 /** The command line, as it is installed. */
-export const cli = (args: string[], options: NodeOptions = {}) => node([join(root, 'dist/cli/main.js'), ...args], options).ended
+export const cli = (args: string[], options: NodeOptions = {}) =>
+  node([join(root, 'dist/cli/main.js'), ...args], options).ended

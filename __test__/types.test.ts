@@ -1,8 +1,36 @@
 // Types as users meet them. `npm run typecheck` is what checks this file; vitest only runs it.
 import { expectTypeOf, test } from 'vitest'
-import { LongweaveError, QueryPredictor, Rake, clean, dryRun, readSequences, resolveOptions, stage, status, tasks, verify, weave } from '../ts/index.ts'
+import {
+  LongweaveError,
+  QueryPredictor,
+  Rake,
+  clean,
+  dryRun,
+  readSequences,
+  resolveOptions,
+  stage,
+  status,
+  tasks,
+  verify,
+  weave,
+} from '../ts/index.ts'
 import type {
-  Cleaned, CorpusDocument, DryRun, ErrorCode, Options, PredictedQueries, ResolvedOptions, RunEvent, RunStatus, Sequence, SequenceBatch, StageInfo, Summary, TaskRecord, VerifyReport, WeaveOptions,
+  Cleaned,
+  CorpusDocument,
+  DryRun,
+  ErrorCode,
+  Options,
+  PredictedQueries,
+  ResolvedOptions,
+  RunEvent,
+  RunStatus,
+  Sequence,
+  SequenceBatch,
+  StageInfo,
+  Summary,
+  TaskRecord,
+  VerifyReport,
+  WeaveOptions,
 } from '../ts/index.ts'
 
 const least = { corpus: 'a.jsonl', tokenizer: 't.json', length: 8, output: { directory: 'out' } } satisfies WeaveOptions
@@ -31,7 +59,9 @@ test('resolved options have every choice made', () => {
   expectTypeOf(resolveOptions).returns.toEqualTypeOf<ResolvedOptions>()
   expectTypeOf<ResolvedOptions['memory']>().toEqualTypeOf<number>()
   expectTypeOf<Options['memory']>().toEqualTypeOf<number | string | undefined>()
-  expectTypeOf<ResolvedOptions['method']['name']>().toEqualTypeOf<'quest' | 'standard' | 'knn' | 'iclm' | 'long' | 'nextlong'>()
+  expectTypeOf<ResolvedOptions['method']['name']>().toEqualTypeOf<
+    'quest' | 'standard' | 'knn' | 'iclm' | 'long' | 'nextlong'
+  >()
   expectTypeOf<ResolvedOptions>().toExtend<Required<ResolvedOptions>>()
 })
 
@@ -48,9 +78,19 @@ test('a run is events, a summary, and sequences', () => {
 })
 
 test('events are told apart by their type', () => {
-  const event = { type: 'progress', stage: 'pack', done: 1, total: 2, unit: 'sequences', seconds: 1, etaSeconds: 1, runEtaSeconds: null } as RunEvent
+  const event = {
+    type: 'progress',
+    stage: 'pack',
+    done: 1,
+    total: 2,
+    unit: 'sequences',
+    seconds: 1,
+    etaSeconds: 1,
+    runEtaSeconds: null,
+  } as RunEvent
   if (event.type === 'stage') expectTypeOf(event.state).toEqualTypeOf<'started' | 'reused' | 'done'>()
-  if (event.type === 'progress') expectTypeOf(event.unit).toEqualTypeOf<'bytes' | 'tokens' | 'documents' | 'vectors' | 'sequences' | 'tasks'>()
+  if (event.type === 'progress')
+    expectTypeOf(event.unit).toEqualTypeOf<'bytes' | 'tokens' | 'documents' | 'vectors' | 'sequences' | 'tasks'>()
   if (event.type === 'progress') expectTypeOf(event.runEtaSeconds).toEqualTypeOf<number | null>()
   if (event.type === 'warning') expectTypeOf(event).toHaveProperty('message')
 })

@@ -15,11 +15,38 @@ console.log('\n▸ The corpus: Brown corpus, 500 texts of 1961 in 15 genres, cut
 console.log(`  ${brown(join(root, corpus))} documents in ${corpus}`)
 const longweave = (title, ...args) => run(title, process.execPath, [join('dist', 'cli', 'main.js'), ...args])
 if (!existsSync(join(root, tokenizer))) {
-  longweave('A BPE tokenizer of 8,192 tokens, trained on the spot', 'train-tokenizer', '--corpus', corpus, '--vocab-size', '8192', '--out', tokenizer)
+  longweave(
+    'A BPE tokenizer of 8,192 tokens, trained on the spot',
+    'train-tokenizer',
+    '--corpus',
+    corpus,
+    '--vocab-size',
+    '8192',
+    '--out',
+    tokenizer,
+  )
 }
-longweave('Quest sequences of 8,192 tokens', 'run', '--corpus', corpus, '--id-field', 'id', '--source-field', 'source', '--tokenizer', tokenizer,
-  '--method', 'quest', '--length', '8192', '--out', output)
+longweave(
+  'Quest sequences of 8,192 tokens',
+  'run',
+  '--corpus',
+  corpus,
+  '--id-field',
+  'id',
+  '--source-field',
+  'source',
+  '--tokenizer',
+  tokenizer,
+  '--method',
+  'quest',
+  '--length',
+  '8192',
+  '--out',
+  output,
+)
 longweave('The keywords with most documents', 'keywords', '--run', output, '--top', '10')
 longweave('One sequence, as a person reads it', 'show', output, '0', '--why')
 longweave('Every checksum, length and piece, checked again', 'verify', output)
-console.log(`\nThe sequences are in ${output}: read them with pyarrow, DuckDB, Polars or datasets, or with readSequences() from Node.`)
+console.log(
+  `\nThe sequences are in ${output}: read them with pyarrow, DuckDB, Polars or datasets, or with readSequences() from Node.`,
+)

@@ -31,4 +31,5 @@ ${rows.join('\n')}
 `
 
 if (!process.argv.includes('--check')) writeFileSync(page, text)
-else if (readFileSync(page, 'utf8') !== text) fail('docs/options.md is not what the schema says: run `node scripts/options.mjs`.')
+else if (readFileSync(page, 'utf8') !== text)
+  fail('docs/options.md is not what the schema says: run `node scripts/options.mjs`.')

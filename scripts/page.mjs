@@ -32,8 +32,12 @@ const manifest = (folder) => JSON.parse(readFileSync(join(root, folder, 'package
  */
 function packages() {
   const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs ?? {}))
-  const seen = inputs.flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? (/^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []) : []))
-  const needed = seen.flatMap((folder) => Object.keys(manifest(folder).dependencies ?? {}).map((name) => `node_modules/${name}`))
+  const seen = inputs.flatMap(([path, { bytesInOutput }]) =>
+    bytesInOutput > 0 ? (/^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []) : [],
+  )
+  const needed = seen.flatMap((folder) =>
+    Object.keys(manifest(folder).dependencies ?? {}).map((name) => `node_modules/${name}`),
+  )
   return [...new Set([...seen, ...needed])].toSorted()
 }
 
@@ -44,14 +48,23 @@ function notices() {
     const { name, version } = manifest(folder)
     const files = readdirSync(join(root, folder)).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file))
     if (files.length === 0) throw new Error(`${name} has no licence file, so it cannot be part of the page`)
-    const text = files.toSorted().map((file) => readFileSync(join(root, folder, file), 'utf8').replaceAll('\r', '').trim()).join('\n\n')
+    const text = files
+      .toSorted()
+      .map((file) =>
+        readFileSync(join(root, folder, file), 'utf8')
+          .replaceAll('\r', '')
+          .trim(),
+      )
+      .join('\n\n')
     byText.set(text, (byText.get(text) ?? new Set()).add(`${name} ${version}`))
   }
   return [...byText].map(([text, names]) => `${[...names].join(', ')}\n\n${text}\n`)
 }
 
 const outputs = Object.fromEntries(outputFiles.map(({ path, text }) => [path.slice(to.length + 1), text]))
-const comments = Object.entries(outputs).flatMap(([name, text]) => (name.endsWith('.LEGAL.txt') && text.trim() !== '' ? [text] : []))
+const comments = Object.entries(outputs).flatMap(([name, text]) =>
+  name.endsWith('.LEGAL.txt') && text.trim() !== '' ? [text] : [],
+)
 const script = outputs['app.js'] ?? ''
 // Either would end the script, or begin a comment, in the middle of the page.
 if (/<\/script|<!--/i.test(script)) throw new Error('the script holds </script or <!-- and cannot stand in a page')

@@ -28,7 +28,11 @@ function blocks(markdown) {
 
 /** Commands of a block: lines that begin with longweave, continued where they end with a backslash. */
 function commands(lines) {
-  return lines.join('\n').replaceAll(/\\\n\s*/g, ' ').split('\n').filter((line) => line.startsWith('longweave '))
+  return lines
+    .join('\n')
+    .replaceAll(/\\\n\s*/g, ' ')
+    .split('\n')
+    .filter((line) => line.startsWith('longweave '))
 }
 
 /** The demo's corpus and tokenizer, made where they are missing. */
@@ -37,7 +41,16 @@ function demo() {
   const tokenizer = join(root, 'out', 'demo', 'tokenizer.json')
   brown(corpus)
   if (!existsSync(tokenizer)) {
-    run('A tokenizer for the README', process.execPath, [main, 'train-tokenizer', '--corpus', corpus, '--vocab-size', '8192', '--out', tokenizer])
+    run('A tokenizer for the README', process.execPath, [
+      main,
+      'train-tokenizer',
+      '--corpus',
+      corpus,
+      '--vocab-size',
+      '8192',
+      '--out',
+      tokenizer,
+    ])
   }
   return [corpus, tokenizer]
 }
@@ -45,7 +58,8 @@ function demo() {
 function check(where, what, program, args, options) {
   const start = Date.now()
   const { status, signal, error, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', ...options })
-  if (error || status !== 0) fail(`README.md, ${where}: ${what} ended with ${error?.message ?? signal ?? status}\n${stdout}${stderr}`)
+  if (error || status !== 0)
+    fail(`README.md, ${where}: ${what} ended with ${error?.message ?? signal ?? status}\n${stdout}${stderr}`)
   console.log(`  ${where}: ${what}, ${((Date.now() - start) / 1000).toFixed(1)} s`)
 }
 
@@ -55,7 +69,8 @@ const all = blocks(readFileSync(readme, 'utf8'))
 const programs = all.filter(({ language }) => language === 'ts')
 const shells = all.filter(({ language, comment }) => language === 'sh' && comment === MARK)
 if (programs.length === 0) fail('README.md holds no ```ts program.')
-if (shells.flatMap(({ lines }) => commands(lines)).length === 0) fail(`README.md holds no longweave command in a \`\`\`sh block after <!-- ${MARK} -->.`)
+if (shells.flatMap(({ lines }) => commands(lines)).length === 0)
+  fail(`README.md holds no longweave command in a \`\`\`sh block after <!-- ${MARK} -->.`)
 
 // Inside the package, so that the programs find it by its own name.
 const folder = join(root, 'out', 'readme')
@@ -78,6 +93,7 @@ writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(settings))
 check('all programs', 'types', bin('tsc'), ['-p', folder], { cwd: folder })
 for (const block of all.filter((one) => programs.includes(one) || shells.includes(one))) {
   const where = `line ${block.line}`
-  if (block.language === 'ts') check(where, 'program', bin('tsx'), [files[programs.indexOf(block)]], { cwd: folder, env })
+  if (block.language === 'ts')
+    check(where, 'program', bin('tsx'), [files[programs.indexOf(block)]], { cwd: folder, env })
   else for (const command of commands(block.lines)) check(where, command, 'sh', ['-c', command], { cwd: folder, env })
 }

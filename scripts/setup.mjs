@@ -22,7 +22,10 @@ export function attempt(title, program, args, otherwise) {
 export function run(title, program, args, env = {}) {
   const start = Date.now()
   const { status, error } = spawn(title, program, args, env)
-  if (error) fail(`${program} cannot be started (${error.message}). longweave builds with Node ≥ 20.19, npm and Rust ≥ 1.92 (https://rustup.rs).`)
+  if (error)
+    fail(
+      `${program} cannot be started (${error.message}). longweave builds with Node ≥ 20.19, npm and Rust ≥ 1.92 (https://rustup.rs).`,
+    )
   if (status !== 0) fail(`${title} failed (${program} ended with ${status}).`)
   console.log(`  ${((Date.now() - start) / 1000).toFixed(1)} s`)
 }
@@ -54,7 +57,12 @@ function filesBelow(directory, keep) {
 /** Runs `make` unless the files named in `inputs` are those of the last time it succeeded and `output` is there. */
 function whenChanged(name, inputs, output, make) {
   const hash = createHash('sha256')
-  for (const path of inputs.toSorted()) hash.update(path).update('\0').update(readFileSync(join(root, path))).update('\0')
+  for (const path of inputs.toSorted())
+    hash
+      .update(path)
+      .update('\0')
+      .update(readFileSync(join(root, path)))
+      .update('\0')
   const digest = hash.digest('hex')
   const stamp = join(root, 'node_modules', '.longweave', name)
   if (existsSync(join(root, output)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return false
@@ -67,20 +75,45 @@ function whenChanged(name, inputs, output, make) {
 /** npm packages, the native addon, the compiled TypeScript: whatever is missing or out of date. */
 export function setUp() {
   const [major, minor] = process.versions.node.split('.').map(Number)
-  if (major < 20 || (major === 20 && minor < 19)) fail(`longweave needs Node ≥ 20.19; this is ${process.versions.node}.`)
+  if (major < 20 || (major === 20 && minor < 19))
+    fail(`longweave needs Node ≥ 20.19; this is ${process.versions.node}.`)
   const build = cargoEnvironment()
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
   const done = []
   const did = (what, changed) => changed && done.push(what)
-  did('packages', whenChanged('packages', ['package.json', 'package-lock.json'], 'node_modules/.package-lock.json', () =>
-    run('Installing npm packages', npm, ['ci', '--no-audit', '--no-fund'])))
-  const rust = ['Cargo.toml', 'Cargo.lock', ...filesBelow('crates', (path) => !/[/\\](tests|examples|benches)[/\\]/.test(path))]
-  did('addon', whenChanged('addon', rust, 'binding/index.cjs', () => {
-    console.log('\n▸ Building the Rust core: about 5 minutes the first time on 2 cores, seconds afterwards')
-    run('Building the native addon', npm, ['run', 'build:native'], build)
-  }))
-  const typescript = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'tsconfig.page.json', 'scripts/page.mjs', ...filesBelow('ts', () => true)]
-  did('dist', whenChanged('dist', [...typescript, 'binding/index.d.ts'], 'dist/index.js', () => run('Compiling TypeScript', npm, ['run', 'build'])))
+  did(
+    'packages',
+    whenChanged('packages', ['package.json', 'package-lock.json'], 'node_modules/.package-lock.json', () =>
+      run('Installing npm packages', npm, ['ci', '--no-audit', '--no-fund']),
+    ),
+  )
+  const rust = [
+    'Cargo.toml',
+    'Cargo.lock',
+    ...filesBelow('crates', (path) => !/[/\\](tests|examples|benches)[/\\]/.test(path)),
+  ]
+  did(
+    'addon',
+    whenChanged('addon', rust, 'binding/index.cjs', () => {
+      console.log('\n▸ Building the Rust core: about 5 minutes the first time on 2 cores, seconds afterwards')
+      run('Building the native addon', npm, ['run', 'build:native'], build)
+    }),
+  )
+  const typescript = [
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'tsconfig.page.json',
+    'scripts/page.mjs',
+    ...filesBelow('ts', () => true),
+  ]
+  did(
+    'dist',
+    whenChanged('dist', [...typescript, 'binding/index.d.ts'], 'dist/index.js', () =>
+      run('Compiling TypeScript', npm, ['run', 'build']),
+    ),
+  )
   if (done.length === 0) console.log('▸ Everything is installed and built.')
 }
 

@@ -9,7 +9,13 @@ const start = Date.now()
 
 run('Rust format', 'cargo', ['fmt', '--all', '--check'])
 setUp()
-run('Rust lints', 'cargo', ['clippy', '--workspace', '--all-targets', '--profile', 'quick', '--', '-D', 'warnings'], cargo)
+run('TypeScript and Markdown format', npm, ['run', '--silent', 'format:check'])
+run(
+  'Rust lints',
+  'cargo',
+  ['clippy', '--workspace', '--all-targets', '--profile', 'quick', '--', '-D', 'warnings'],
+  cargo,
+)
 run('Rust tests', 'cargo', ['test', '--workspace', '--profile', 'quick', '--quiet'], cargo)
 run('TypeScript types', npm, ['run', '--silent', 'typecheck'])
 run('TypeScript lint', npm, ['run', '--silent', 'lint'])
@@ -18,11 +24,24 @@ run('TypeScript tests', npm, ['run', '--silent', 'vitest'])
 run('The page of options', process.execPath, ['scripts/options.mjs', '--check'])
 run("The README's programs", process.execPath, ['scripts/readme.mjs'])
 if (full) {
-  run('Rust tests of the full tier', 'cargo', ['test', '--workspace', '--profile', 'quick', '--quiet', '--', '--ignored'], { ...cargo, LONGWEAVE_REQUIRE_DATA: '1' })
-  run('TypeScript tests of the full tier', npm, ['run', '--silent', 'vitest'], { LONGWEAVE_FULL: '1', LONGWEAVE_REQUIRE_DATA: '1' })
+  run(
+    'Rust tests of the full tier',
+    'cargo',
+    ['test', '--workspace', '--profile', 'quick', '--quiet', '--', '--ignored'],
+    { ...cargo, LONGWEAVE_REQUIRE_DATA: '1' },
+  )
+  run('TypeScript tests of the full tier', npm, ['run', '--silent', 'vitest'], {
+    LONGWEAVE_FULL: '1',
+    LONGWEAVE_REQUIRE_DATA: '1',
+  })
   run('Real readers', 'python3', ['scripts/readers/run.py'])
   run('Query models against transformers', 'python3', ['scripts/models.py'])
-  run('Rust lints with remote storage', 'cargo', ['clippy', '--workspace', '--all-targets', '--profile', 'quick', '--features', 'remote', '--', '-D', 'warnings'], cargo)
+  run(
+    'Rust lints with remote storage',
+    'cargo',
+    ['clippy', '--workspace', '--all-targets', '--profile', 'quick', '--features', 'remote', '--', '-D', 'warnings'],
+    cargo,
+  )
   run('Remote storage, against an S3-compatible server', 'python3', ['scripts/remote/run.py'])
   run('Licences, bans and sources', 'python3', ['scripts/deny.py'])
 }

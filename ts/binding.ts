@@ -22,7 +22,11 @@ function load(): typeof import('#binding') {
 
 /** Tells the addon where the package onnxruntime-node, an optional peer, keeps its library; only this side can resolve packages. */
 function offerOnnxRuntime(native: typeof import('#binding')): void {
-  const names: Partial<Record<NodeJS.Platform, string>> = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.1.dylib', win32: 'onnxruntime.dll' }
+  const names: Partial<Record<NodeJS.Platform, string>> = {
+    linux: 'libonnxruntime.so.1',
+    darwin: 'libonnxruntime.1.dylib',
+    win32: 'onnxruntime.dll',
+  }
   const name = names[process.platform]
   if (name === undefined) return
   let main: string

@@ -26,9 +26,24 @@ const READ = 256
  * The documents of a corpus in order; rows with an empty text are left out.
  * @throws LongweaveError `INPUT_NOT_FOUND`, `BAD_ROW` and the others of reading
  */
-export async function* readDocuments({ corpus, corpusRoot = null, textField = 'text', idField = null, maxDocumentBytes = 64 * 2 ** 20 }: ReadOptions): AsyncGenerator<TextDocument, void, undefined> {
+export async function* readDocuments({
+  corpus,
+  corpusRoot = null,
+  textField = 'text',
+  idField = null,
+  maxDocumentBytes = 64 * 2 ** 20,
+}: ReadOptions): AsyncGenerator<TextDocument, void, undefined> {
   const paths = typeof corpus === 'string' ? [corpus] : corpus
-  const options = { paths, root: corpusRoot, textField, idField, queryField: null, sourceField: null, maxDocumentBytes, splitBytes: 1 }
+  const options = {
+    paths,
+    root: corpusRoot,
+    textField,
+    idField,
+    queryField: null,
+    sourceField: null,
+    maxDocumentBytes,
+    splitBytes: 1,
+  }
   const reader = call(() => binding.Documents.open(JSON.stringify(options)))
   for (;;) {
     const read = await settled(reader.next(READ))
@@ -56,7 +71,10 @@ export async function* batched(texts: Texts, size: number): AsyncGenerator<TextD
 }
 
 /** What `work` gives for each batch, in order; the next batch is begun while one is handed out, so that a device does not wait. */
-export async function* ahead<T>(batches: AsyncGenerator<TextDocument[], void, undefined>, work: (batch: TextDocument[]) => Promise<T>): AsyncGenerator<T, void, undefined> {
+export async function* ahead<T>(
+  batches: AsyncGenerator<TextDocument[], void, undefined>,
+  work: (batch: TextDocument[]) => Promise<T>,
+): AsyncGenerator<T, void, undefined> {
   let current: Promise<T> | undefined
   try {
     for await (const batch of batches) {

@@ -12,9 +12,18 @@ import { modelRun } from './schema.ts'
 /** The schema of an embedder's options; the CLI's flags come from it too. */
 export const embedderSchema = z.strictObject({
   ...modelRun,
-  pooling: z.enum(['auto', 'mean', 'cls']).default('auto').describe("how a text's vectors become one; auto: as the model says, else their mean"),
+  pooling: z
+    .enum(['auto', 'mean', 'cls'])
+    .default('auto')
+    .describe("how a text's vectors become one; auto: as the model says, else their mean"),
   normalize: z.boolean().default(true).describe('give vectors length 1'),
-  maxTokens: z.int().min(1).max(2 ** 32 - 1).nullable().default(null).describe("tokens of a text that count; else the model's own bound"),
+  maxTokens: z
+    .int()
+    .min(1)
+    .max(2 ** 32 - 1)
+    .nullable()
+    .default(null)
+    .describe("tokens of a text that count; else the model's own bound"),
   prefix: z.string().default('').describe('text before every text, as some models want, like "query: "'),
   threads: z.int().min(0).max(4096).default(0).describe('threads; 0 for one per core'),
 })
@@ -61,9 +70,20 @@ export class Embedder {
    * The vector of each text, in order, as texts come: at most two batches are read ahead of what is asked for.
    * @throws LongweaveError `CANCELLED`, `MODEL_NOT_FINITE`, `INFERENCE_FAILED`
    */
-  async *embed(texts: Texts, { signal, batchSize = 256 }: EmbedOptions = {}): AsyncGenerator<Float32Array, void, undefined> {
+  async *embed(
+    texts: Texts,
+    { signal, batchSize = 256 }: EmbedOptions = {},
+  ): AsyncGenerator<Float32Array, void, undefined> {
     const cancellation = new binding.Cancellation()
-    const work = (batch: { text: string }[]) => cancellable(this.#native.embed(batch.map(({ text }) => text), cancellation), signal, () => cancellation.cancel())
+    const work = (batch: { text: string }[]) =>
+      cancellable(
+        this.#native.embed(
+          batch.map(({ text }) => text),
+          cancellation,
+        ),
+        signal,
+        () => cancellation.cancel(),
+      )
     try {
       for await (const vectors of ahead(batched(texts, batchSizeOf(batchSize)), work)) {
         for (let at = 0; at < vectors.length; at += this.dimensions) yield vectors.slice(at, at + this.dimensions)

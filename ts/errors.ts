@@ -4,8 +4,8 @@
 export const errorCodes = {
   OPTIONS_INVALID: 'An option is unknown, missing, of the wrong type or out of range.',
   INPUT_NOT_FOUND: 'A corpus pattern, tokenizer or queries file matches nothing that exists.',
-  INPUT_UNSUPPORTED: 'A file\'s kind is none of those that can be read.',
-  INPUT_CHANGED: 'An input file\'s size, modification time or etag differs from when the run was prepared.',
+  INPUT_UNSUPPORTED: "A file's kind is none of those that can be read.",
+  INPUT_CHANGED: "An input file's size, modification time or etag differs from when the run was prepared.",
   INPUT_TRUNCATED: 'A .gz, .zst or Parquet file ends early or is damaged.',
   CORPUS_EMPTY: 'The corpus holds no document that can be used.',
   BAD_ROW: 'A row is no JSON object, or its text or id field is missing or of the wrong type.',
@@ -15,26 +15,29 @@ export const errorCodes = {
   DUPLICATE_ID: 'Two documents have the same id.',
   TOO_MANY_ROWS: 'The corpus has more than 2³²−1 rows.',
   TOKENIZER_INVALID: 'The tokenizer file does not load.',
-  TOKEN_UNKNOWN: 'No separator, padding or begin-of-text token is known for the tokenizer, or a named one is not in it.',
+  TOKEN_UNKNOWN:
+    'No separator, padding or begin-of-text token is known for the tokenizer, or a named one is not in it.',
   QUERIES_INVALID: 'A file of precomputed queries is malformed or holds no query.',
   VECTORS_INVALID: 'A file of vectors is none that can be read, is cut short, or has not one vector for each document.',
   ONNXRUNTIME_MISSING: 'No ONNX Runtime library was found, or the one that was named does not load.',
-  ONNXRUNTIME_UNSUITABLE: 'The ONNX Runtime that was found is too old, or another one is loaded in this process already.',
-  DEVICE_UNAVAILABLE: 'The device that was asked for cannot be used: no CUDA provider, no such GPU, its libraries are missing.',
+  ONNXRUNTIME_UNSUITABLE:
+    'The ONNX Runtime that was found is too old, or another one is loaded in this process already.',
+  DEVICE_UNAVAILABLE:
+    'The device that was asked for cannot be used: no CUDA provider, no such GPU, its libraries are missing.',
   MODEL_MISSING: 'A model directory, or a file that it must hold, is not there.',
   MODEL_INVALID: 'A file of a model is damaged, cut short, or not what its kind should be.',
-  MODEL_MISMATCH: 'A model\'s graph has other inputs, outputs or types than its kind should have.',
-  MODEL_TOKENIZER: 'A model\'s tokenizer has more tokens than the model knows.',
+  MODEL_MISMATCH: "A model's graph has other inputs, outputs or types than its kind should have.",
+  MODEL_TOKENIZER: "A model's tokenizer has more tokens than the model knows.",
   MODEL_NOT_FINITE: 'A model gave numbers that are not finite.',
   INFERENCE_FAILED: 'ONNX Runtime failed while it ran a model, for want of memory perhaps.',
   NO_KEYWORDS: 'No document has a representative keyword, so a keyworded pool is empty.',
   PLAN_EMPTY: 'The pool is too small for a single sequence of the asked length.',
   PLAN_TOO_LARGE: 'A plan needs more groups than 2³²−1, or a document or sequence more tokens than 2³¹−1.',
   MEMORY_BUDGET: 'A single buffer needs more than `memory`.',
-  OUTPUT_EXISTS: 'The output directory holds files that are not this run\'s.',
+  OUTPUT_EXISTS: "The output directory holds files that are not this run's.",
   OUTPUT_DENIED: 'The output or work directory cannot be written: read-only or no permission.',
   DISK_SPACE: 'What a run is going to write does not fit on the disk.',
-  DISK_FULL: 'The disk, or the user\'s quota, is full.',
+  DISK_FULL: "The disk, or the user's quota, is full.",
   IO: 'The operating system failed to read or write.',
   REMOTE_UNAVAILABLE: 'A URL was given to a build without remote storage.',
   REMOTE_DENIED: 'A remote store refused its credentials, or what they may do.',
@@ -45,9 +48,9 @@ export const errorCodes = {
   RUN_MISMATCH: 'The output directory belongs to a run with other options.',
   RUN_NOT_PREPARED: 'The directory holds no run.json; prepare the run first.',
   STAGE_UNKNOWN: 'No stage or task of that name or number exists in the run.',
-  STAGE_NOT_READY: 'The stage\'s inputs are not complete yet.',
+  STAGE_NOT_READY: "The stage's inputs are not complete yet.",
   SEQUENCE_UNKNOWN: 'The output has no sequence of that number.',
-  VERIFY_FAILED: 'An output\'s files differ from what its manifest and checksums say.',
+  VERIFY_FAILED: "An output's files differ from what its manifest and checksums say.",
   CANCELLED: 'The caller cancelled; what was finished is kept and the run can be resumed.',
   PANIC: 'A bug in longweave: an internal invariant broke. The process goes on.',
   INTERNAL: 'Something the operating system or a library should not refuse was refused.',
@@ -107,7 +110,11 @@ export function fromSystem(cause: unknown, action: 'read' | 'write', file: strin
 export function fromBinding(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   try {
-    const { code, message, details } = JSON.parse(error.message) as { code: ErrorCode; message: string; details: ErrorDetails }
+    const { code, message, details } = JSON.parse(error.message) as {
+      code: ErrorCode
+      message: string
+      details: ErrorDetails
+    }
     if (code in errorCodes) return new LongweaveError(code, message, details)
   } catch {
     // Not ours.

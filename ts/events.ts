@@ -2,7 +2,23 @@
 import type { ResolvedOptions } from './schema.ts'
 
 /** The stages of a run. */
-export type Stage = 'spool' | 'scan' | 'ingest' | 'documents' | 'predict' | 'extract' | 'embed' | 'vectors' | 'index' | 'neighbours' | 'plan' | 'report' | 'route' | 'scatter' | 'pack' | 'seal'
+export type Stage =
+  | 'spool'
+  | 'scan'
+  | 'ingest'
+  | 'documents'
+  | 'predict'
+  | 'extract'
+  | 'embed'
+  | 'vectors'
+  | 'index'
+  | 'neighbours'
+  | 'plan'
+  | 'report'
+  | 'route'
+  | 'scatter'
+  | 'pack'
+  | 'seal'
 
 /** A stage begins, was found done, or ends. */
 export interface StageEvent {
@@ -43,8 +59,22 @@ export type RunEvent = StageEvent | ProgressEvent | WarningEvent
 export interface PlanStats {
   documents: number
   poolDocuments: number
-  excluded: { empty: number; tooShort: number; tooLong: number; otherPart: number; withoutKeyword: number; duplicate: number }
-  keywords: { singletons: number; short: number; long: number; shortDocuments: number; shortTokens: number; sizes: { singletons: number; short: number; long: number }[] }
+  excluded: {
+    empty: number
+    tooShort: number
+    tooLong: number
+    otherPart: number
+    withoutKeyword: number
+    duplicate: number
+  }
+  keywords: {
+    singletons: number
+    short: number
+    long: number
+    shortDocuments: number
+    shortTokens: number
+    sizes: { singletons: number; short: number; long: number }[]
+  }
   oversample: number | null
   epochs: number
   groups: number
@@ -80,12 +110,27 @@ export interface Summary {
   format: ResolvedOptions['output']['format']
   length: number
   encoder: string
-  corpus: { files: number; rows: number; documents: number; empty: number; rejected: number; renamed: number; bytes: number; tokens: number } | null
+  corpus: {
+    files: number
+    rows: number
+    documents: number
+    empty: number
+    rejected: number
+    renamed: number
+    bytes: number
+    tokens: number
+  } | null
   /** What predicted the queries, and the execution providers that were really used. */
   predictor: { name: 'extractive' | 'precomputed' | 'onnx'; devices: string[]; model: string | null } | null
   keywords: { withQuery: number; withCandidate: number; withKeyword: number; distinct: number } | null
   /** What made the vectors of documents or chunks, and the execution providers that were really used. */
-  vectors: { source: 'tfidf' | 'onnx' | 'file'; devices: string[]; dimensions: number; vectors: number; without: number } | null
+  vectors: {
+    source: 'tfidf' | 'onnx' | 'file'
+    devices: string[]
+    dimensions: number
+    vectors: number
+    without: number
+  } | null
   /** How neighbours were looked for; the recall, 0 to 1, is counted on a sample, null where all pairs were compared. */
   neighbours: { search: 'exact' | 'inverted'; k: number; mean: number; recall: number | null; sampled: number } | null
   plan: PlanStats | null
@@ -99,7 +144,13 @@ export interface Summary {
     documentsPerSequence: number
   } | null
   /** What was measured on a sample of sequences, see docs/report.md; `divergence` is that of the sources, in bits. */
-  sample: { sequences: number; similarity: number | null; nearDuplicates: number | null; distinct: [number, number, number, number]; divergence: number | null } | null
+  sample: {
+    sequences: number
+    similarity: number | null
+    nearDuplicates: number | null
+    distinct: [number, number, number, number]
+    divergence: number | null
+  } | null
   holdout: PlanStats | null
   files: number
   bytes: number

@@ -13,7 +13,14 @@ export { resolveOptions } from './options.ts'
 export { readSequences, show, stage, tasks, topKeywords, trainTokenizer, verify } from './output.ts'
 export type { ShowOptions, ShownSequence, StageInfo, TaskRecord, TrainOptions, VerifyReport } from './output.ts'
 export { QueryPredictor } from './predictor.ts'
-export type { PredictOptions, PredictedQueries, PredictorInfo, PredictorTiming, QueryModelOptions, QueryPredictorOptions } from './predictor.ts'
+export type {
+  PredictOptions,
+  PredictedQueries,
+  PredictorInfo,
+  PredictorTiming,
+  QueryModelOptions,
+  QueryPredictorOptions,
+} from './predictor.ts'
 export { Rake } from './rake.ts'
 export type { RakeOptions } from './rake.ts'
 export { report } from './report.ts'

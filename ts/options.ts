@@ -20,9 +20,11 @@ export function merge(base: Tree, over: Tree): Tree {
 
 /** Names of the options of a schema at a path; none where there are no further ones. */
 function namesAt(root: Tree, path: PropertyKey[]): string[] {
-  const below = (schema: Tree): Tree[] => ((schema['anyOf'] ?? schema['oneOf']) as Tree[] | undefined)?.flatMap(below) ?? [schema]
+  const below = (schema: Tree): Tree[] =>
+    ((schema['anyOf'] ?? schema['oneOf']) as Tree[] | undefined)?.flatMap(below) ?? [schema]
   let forms: Tree[] = [root]
-  for (const key of path) forms = forms.flatMap((form) => below(((form['properties'] as Tree | undefined)?.[String(key)] ?? {}) as Tree))
+  for (const key of path)
+    forms = forms.flatMap((form) => below(((form['properties'] as Tree | undefined)?.[String(key)] ?? {}) as Tree))
   return [...new Set(forms.flatMap((form) => Object.keys((form['properties'] ?? {}) as Tree)))]
 }
 
@@ -40,7 +42,10 @@ function explain(issue: z.core.$ZodIssue, root: () => Tree): { option: string; m
       const meant = nearest(key, known).map((name) => `\`${name}\``)
       return `\`${key}\`${meant.length > 0 ? ` (did you mean ${meant.join(' or ')}?)` : ''}`
     })
-    return { option: [option, issue.keys[0]].filter(Boolean).join('.'), message: `${where} have no ${names.join(', ')}` }
+    return {
+      option: [option, issue.keys[0]].filter(Boolean).join('.'),
+      message: `${where} have no ${names.join(', ')}`,
+    }
   }
   const found = 'input' in issue && issue.input !== undefined ? `, but is ${JSON.stringify(issue.input)}` : ''
   return { option, message: `\`${option}\`: ${issue.message}${found}` }
@@ -71,16 +76,23 @@ export function resolveOptions(options: Options & { preset?: Preset | undefined 
   const { preset, ...given } = options
   const clean: Tree = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   if (preset !== undefined && !(preset in presets)) {
-    throw new LongweaveError('OPTIONS_INVALID', `\`preset\` must be one of ${Object.keys(presets).join(', ')}, but is ${JSON.stringify(preset)}`, { option: 'preset' })
+    throw new LongweaveError(
+      'OPTIONS_INVALID',
+      `\`preset\` must be one of ${Object.keys(presets).join(', ')}, but is ${JSON.stringify(preset)}`,
+      { option: 'preset' },
+    )
   }
   if (typeof clean['method'] === 'string') clean['method'] = { name: clean['method'] }
-  if (isTree(clean['method']) && clean['method']['name'] === undefined) clean['method'] = { name: 'quest', ...clean['method'] }
+  if (isTree(clean['method']) && clean['method']['name'] === undefined)
+    clean['method'] = { name: 'quest', ...clean['method'] }
   const base: Tree = preset === undefined ? {} : structuredClone(presets[preset])
   const method = clean['method']
   if (isTree(method) && isTree(base['method']) && method['name'] !== base['method']['name']) delete base['method']
   const resolved = parsed(optionsSchema, merge(base, clean), optionsJsonSchema)
   if (resolved.output.directory === null && resolved.output.format !== 'memory') {
-    throw new LongweaveError('OPTIONS_INVALID', '`output.directory` must be given unless `output.format` is "memory"', { option: 'output.directory' })
+    throw new LongweaveError('OPTIONS_INVALID', '`output.directory` must be given unless `output.format` is "memory"', {
+      option: 'output.directory',
+    })
   }
   return resolved
 }

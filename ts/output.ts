@@ -8,11 +8,16 @@ import type { Sequence } from './sequences.ts'
 /** Numbers that count something cross the boundary only when they do. */
 function counting(name: string, value: number): void {
   if (Number.isSafeInteger(value) && value >= 0) return
-  throw new LongweaveError('OPTIONS_INVALID', `\`${name}\` must be a whole number of at least 0, but is ${value}`, { option: name })
+  throw new LongweaveError('OPTIONS_INVALID', `\`${name}\` must be a whole number of at least 0, but is ${value}`, {
+    option: name,
+  })
 }
 
 /** Sequences of an output in order, whatever its format: of a directory, or of the URL that it was uploaded to. */
-export async function* readSequences(directory: string, { start = 0, batch = 64 }: { start?: number; batch?: number } = {}): AsyncGenerator<Sequence, void, undefined> {
+export async function* readSequences(
+  directory: string,
+  { start = 0, batch = 64 }: { start?: number; batch?: number } = {},
+): AsyncGenerator<Sequence, void, undefined> {
   counting('start', start)
   counting('batch', batch)
   const reader = call(() => binding.Sequences.open(directory))
@@ -75,7 +80,11 @@ export interface ShowOptions {
 }
 
 /** A sequence with its documents' ids, reasons and first words. */
-export async function show(directory: string, sequence: number, { why = false, words = 24, tokenizer }: ShowOptions = {}): Promise<ShownSequence> {
+export async function show(
+  directory: string,
+  sequence: number,
+  { why = false, words = 24, tokenizer }: ShowOptions = {},
+): Promise<ShownSequence> {
   counting('sequence', sequence)
   counting('words', words)
   const options = { why, words, ...(tokenizer !== undefined && { tokenizer }) }
@@ -107,8 +116,15 @@ export interface TaskRecord {
 }
 
 /** Runs tasks of a stage: `17`, `3..9` (without 9), `shard:K/N` or `all`. */
-export async function stage(directory: string, name: string, selection: string, { threads = 0, memory = 2 ** 31 }: { threads?: number; memory?: number } = {}): Promise<TaskRecord[]> {
-  return JSON.parse(await settled(binding.runStage(directory, name, selection, JSON.stringify({ threads, memory })))) as TaskRecord[]
+export async function stage(
+  directory: string,
+  name: string,
+  selection: string,
+  { threads = 0, memory = 2 ** 31 }: { threads?: number; memory?: number } = {},
+): Promise<TaskRecord[]> {
+  return JSON.parse(
+    await settled(binding.runStage(directory, name, selection, JSON.stringify({ threads, memory }))),
+  ) as TaskRecord[]
 }
 
 /** The keywords with most documents of a run, for review before going on. */
@@ -132,6 +148,17 @@ export interface TrainOptions {
 
 /** Trains a byte-level BPE tokenizer on a corpus, for demos and tests; its texts are held in memory. */
 export async function trainTokenizer(options: TrainOptions): Promise<{ file: string; documents: number }> {
-  const { corpus, out, vocabSize = 16_384, minFrequency = 2, specialTokens = ['<|endoftext|>', '<|pad|>'], textField = 'text' } = options
-  return JSON.parse(await settled(binding.trainTokenizer(JSON.stringify({ corpus, out, vocabSize, minFrequency, specialTokens, textField })))) as { file: string; documents: number }
+  const {
+    corpus,
+    out,
+    vocabSize = 16_384,
+    minFrequency = 2,
+    specialTokens = ['<|endoftext|>', '<|pad|>'],
+    textField = 'text',
+  } = options
+  return JSON.parse(
+    await settled(
+      binding.trainTokenizer(JSON.stringify({ corpus, out, vocabSize, minFrequency, specialTokens, textField })),
+    ),
+  ) as { file: string; documents: number }
 }

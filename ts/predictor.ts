@@ -9,10 +9,19 @@ import { LongweaveError, call, settled } from './errors.ts'
 import { fill } from './options.ts'
 import { generation, modelRun } from './schema.ts'
 
-const segmentTokens = z.int().min(1).max(2 ** 32 - 1).default(384).describe('tokens of a segment of a long document, each of which has a query')
+const segmentTokens = z
+  .int()
+  .min(1)
+  .max(2 ** 32 - 1)
+  .default(384)
+  .describe('tokens of a segment of a long document, each of which has a query')
 const seed = z.int().min(0).default(0).describe('onnx: seed of every draw')
 const threads = z.int().min(0).max(4096).default(0).describe('threads; 0 for one per core')
-const extractiveSchema = z.strictObject({ predictor: z.literal('extractive').default('extractive'), segmentTokens, threads })
+const extractiveSchema = z.strictObject({
+  predictor: z.literal('extractive').default('extractive'),
+  segmentTokens,
+  threads,
+})
 /** The schema of a query model's options; the CLI's flags come from it too. */
 export const modelSchema = z.strictObject({ segmentTokens, seed, threads, ...modelRun, ...generation })
 
@@ -61,7 +70,11 @@ export interface PredictorTiming {
 }
 
 /** Settles with `promise`, or rejects once `signal` says so; the call behind it is told through `cancel`. */
-export async function cancellable<T>(promise: Promise<T>, signal: AbortSignal | undefined, cancel: () => void): Promise<T> {
+export async function cancellable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  cancel: () => void,
+): Promise<T> {
   if (signal?.aborted === true) cancel()
   signal?.addEventListener('abort', cancel, { once: true })
   try {
@@ -74,7 +87,9 @@ export async function cancellable<T>(promise: Promise<T>, signal: AbortSignal | 
 /** A batch size from a caller. */
 export function batchSizeOf(size: number): number {
   if (Number.isSafeInteger(size) && size >= 1) return size
-  throw new LongweaveError('OPTIONS_INVALID', `\`batchSize\` must be a whole number of at least 1, but is ${size}`, { option: 'batchSize' })
+  throw new LongweaveError('OPTIONS_INVALID', `\`batchSize\` must be a whole number of at least 1, but is ${size}`, {
+    option: 'batchSize',
+  })
 }
 
 /** A model that `load` has loaded, for the constructor. */
@@ -89,7 +104,11 @@ class Loaded {
 function coreOptions(options: z.output<typeof modelSchema>, model: string | null): string {
   const { seed: s, threads: n, ...queries } = options
   const predictor = model === null ? 'extractive' : 'onnx'
-  return JSON.stringify({ queries: { predictor, file: null, model, checkpointSeconds: 0, ...queries }, seed: s, threads: n })
+  return JSON.stringify({
+    queries: { predictor, file: null, model, checkpointSeconds: 0, ...queries },
+    seed: s,
+    threads: n,
+  })
 }
 
 /** Writes short queries that a document would answer. */
@@ -106,7 +125,9 @@ export class QueryPredictor {
       return
     }
     const { segmentTokens: tokens, threads: n } = fill(extractiveSchema, given)
-    this.#native = call(() => new binding.Predictor(coreOptions(fill(modelSchema, { segmentTokens: tokens, threads: n }), null)))
+    this.#native = call(
+      () => new binding.Predictor(coreOptions(fill(modelSchema, { segmentTokens: tokens, threads: n }), null)),
+    )
   }
 
   /**
@@ -133,10 +154,15 @@ export class QueryPredictor {
    * depends on seed and id alone; texts without an id have their number.
    * @throws LongweaveError `CANCELLED`, `MODEL_NOT_FINITE`, `INFERENCE_FAILED`
    */
-  async *predict(documents: Texts, { signal, batchSize = 256, tokenIds = false }: PredictOptions = {}): AsyncGenerator<PredictedQueries, void, undefined> {
+  async *predict(
+    documents: Texts,
+    { signal, batchSize = 256, tokenIds = false }: PredictOptions = {},
+  ): AsyncGenerator<PredictedQueries, void, undefined> {
     const cancellation = new binding.Cancellation()
     const work = async (batch: { id: string; text: string }[]) => {
-      const made = await cancellable(this.#native.predict(JSON.stringify(batch), cancellation), signal, () => cancellation.cancel())
+      const made = await cancellable(this.#native.predict(JSON.stringify(batch), cancellation), signal, () =>
+        cancellation.cancel(),
+      )
       const rows = JSON.parse(made) as { queries: string[]; tokenIds: number[][] }[]
       return rows.map((row, i): PredictedQueries => ({
         id: batch[i]?.id ?? '',

@@ -31,15 +31,28 @@ export interface WrittenReport {
  * @throws LongweaveError `VERIFY_FAILED` where a directory has no report.json, `VERSION_MISMATCH` and `FILE_CORRUPT` where it cannot be read, `OUTPUT_EXISTS` where
  * `out` is another file
  */
-export async function report(directories: string[], { out = 'report.html' }: ReportOptions = {}): Promise<WrittenReport> {
-  if (directories.length === 0) throw new LongweaveError('OPTIONS_INVALID', '`directories` must name at least one output directory', { option: 'directories' })
-  const twice = directories.find((directory, i) => directories.findIndex((other) => resolve(other) === resolve(directory)) !== i)
-  if (twice !== undefined) throw new LongweaveError('OPTIONS_INVALID', `\`directories\` names ${twice} twice`, { option: 'directories' })
+export async function report(
+  directories: string[],
+  { out = 'report.html' }: ReportOptions = {},
+): Promise<WrittenReport> {
+  if (directories.length === 0)
+    throw new LongweaveError('OPTIONS_INVALID', '`directories` must name at least one output directory', {
+      option: 'directories',
+    })
+  const twice = directories.find(
+    (directory, i) => directories.findIndex((other) => resolve(other) === resolve(directory)) !== i,
+  )
+  if (twice !== undefined)
+    throw new LongweaveError('OPTIONS_INVALID', `\`directories\` names ${twice} twice`, { option: 'directories' })
   await refuseOthers(out)
   const reports = await Promise.all(directories.map(readReport))
   const parts = await pageParts()
   const names = labels(directories, reports)
-  const runs = reports.map(({ browse: _browse, ...rest }, i): PageRun => ({ label: names[i] ?? '', directory: directories[i] ?? '', report: rest }))
+  const runs = reports.map(({ browse: _browse, ...rest }, i): PageRun => ({
+    label: names[i] ?? '',
+    directory: directories[i] ?? '',
+    report: rest,
+  }))
   const browse = reports.map((one) => one.browse.map(embed))
 
   const bare = Buffer.byteLength(
@@ -68,7 +81,12 @@ export async function report(directories: string[], { out = 'report.html' }: Rep
   return {
     file: out,
     bytes: bytes.length,
-    runs: runs.map(({ label, directory }, i) => ({ label, directory, sequences: kept[i] ?? 0, leftOut: leftOut[i] ?? 0 })),
+    runs: runs.map(({ label, directory }, i) => ({
+      label,
+      directory,
+      sequences: kept[i] ?? 0,
+      leftOut: leftOut[i] ?? 0,
+    })),
   }
 }
 
@@ -78,14 +96,25 @@ async function readReport(directory: string): Promise<RunReport> {
   try {
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    if (!['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) throw fromSystem(cause, 'read', file)
-    throw new LongweaveError('VERIFY_FAILED', `${directory} holds no report.json: it is no output, or its run has not finished`, { file }, { cause })
+    if (!['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? ''))
+      throw fromSystem(cause, 'read', file)
+    throw new LongweaveError(
+      'VERIFY_FAILED',
+      `${directory} holds no report.json: it is no output, or its run has not finished`,
+      { file },
+      { cause },
+    )
   }
   let value: Partial<RunReport> | null
   try {
     value = JSON.parse(text) as Partial<RunReport> | null
   } catch (cause) {
-    throw new LongweaveError('FILE_CORRUPT', `${file} is no JSON: ${(cause as Error).message}; \`longweave verify ${directory}\` says what else is damaged`, { file }, { cause })
+    throw new LongweaveError(
+      'FILE_CORRUPT',
+      `${file} is no JSON: ${(cause as Error).message}; \`longweave verify ${directory}\` says what else is damaged`,
+      { file },
+      { cause },
+    )
   }
   if (typeof value !== 'object' || value === null || value.format === undefined)
     throw new LongweaveError('FILE_CORRUPT', `${file} is no report: it names no format`, { file })
@@ -94,10 +123,24 @@ async function readReport(directory: string): Promise<RunReport> {
     const message = `${file} has format ${String(format)}, this version reads ${REPORT_FORMAT}: make the page with longweave ${version}`
     throw new LongweaveError('VERSION_MISMATCH', message, { file })
   }
-  const parts = ['documents', 'tokens', 'shares', 'pieces', 'documentsPerSequence', 'groupsPerSequence', 'rules', 'sample', 'browse'] as const
+  const parts = [
+    'documents',
+    'tokens',
+    'shares',
+    'pieces',
+    'documentsPerSequence',
+    'groupsPerSequence',
+    'rules',
+    'sample',
+    'browse',
+  ] as const
   const missing = parts.find((name) => typeof value[name] !== 'object' || value[name] === null)
   if (missing !== undefined)
-    throw new LongweaveError('FILE_CORRUPT', `${file} is no whole report: \`${missing}\` is missing; \`longweave verify ${directory}\` says what else is damaged`, { file })
+    throw new LongweaveError(
+      'FILE_CORRUPT',
+      `${file} is no whole report: \`${missing}\` is missing; \`longweave verify ${directory}\` says what else is damaged`,
+      { file },
+    )
   return value as RunReport
 }
 
@@ -107,7 +150,9 @@ const once = (list: string[], i: number) => list.filter((name) => name === list[
 function labels(directories: string[], reports: RunReport[]): string[] {
   const methods = reports.map(({ method, part }) => (part === 'main' ? method : `${method}, ${part}`))
   const named = methods.map((method, i) => `${method} · ${basename(resolve(directories[i] ?? ''))}`)
-  return methods.map((method, i) => (once(methods, i) ? method : once(named, i) ? (named[i] ?? '') : `${method} · ${directories[i]}`))
+  return methods.map((method, i) =>
+    once(methods, i) ? method : once(named, i) ? (named[i] ?? '') : `${method} · ${directories[i]}`,
+  )
 }
 
 /** How many sequences of each run have room together: the last ones go first, from whichever run has most left. */
@@ -126,7 +171,10 @@ function fit(sizes: number[][], room: number): number[] {
 
 /** JSON that can stand in a script element, whatever texts it holds. */
 function embed(value: unknown): string {
-  return JSON.stringify(value).replace(/[<\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return JSON.stringify(value).replace(
+    /[<\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 /** What `npm run build` made of ts/report, and the version. */
@@ -142,16 +190,31 @@ async function pageParts(): Promise<PageParts> {
   const built = new URL('../dist/report/', import.meta.url)
   try {
     const read = (name: string) => readFile(new URL(name, built), 'utf8')
-    const [script, style, licences, manifest] = await Promise.all([read('app.js'), read('app.css'), read('LICENSES.txt'), read('../../package.json')])
+    const [script, style, licences, manifest] = await Promise.all([
+      read('app.js'),
+      read('app.css'),
+      read('LICENSES.txt'),
+      read('../../package.json'),
+    ])
     const { version } = JSON.parse(manifest) as { version: string }
     return { version, script, style, licences }
   } catch (cause) {
-    throw new LongweaveError('INTERNAL', `the report's page is not built (${(cause as Error).message}); in a clone, run \`npm run setup\``, {}, { cause })
+    throw new LongweaveError(
+      'INTERNAL',
+      `the report's page is not built (${(cause as Error).message}); in a clone, run \`npm run setup\``,
+      {},
+      { cause },
+    )
   }
 }
 
 /** The whole page; `browse` holds each run's sequences as JSON. */
-function page({ version, script, style, licences }: PageParts, runs: PageRun[], browse: string[][], leftOut: number[]): string {
+function page(
+  { version, script, style, licences }: PageParts,
+  runs: PageRun[],
+  browse: string[][],
+  leftOut: number[],
+): string {
   const head = embed({ version, runs, leftOut } satisfies Omit<PageData, 'browse'>)
   const data = `${head.slice(0, -1)},"browse":[${browse.map((list) => `[${list.join(',')}]`).join(',')}]}`
   const hash = createHash('sha256').update(script).digest('base64')
@@ -190,11 +253,21 @@ async function refuseOthers(file: string): Promise<void> {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT') return
-    if (code === 'EISDIR') throw new LongweaveError('OUTPUT_EXISTS', `${file} is a directory; name a file for the report`, { file }, { cause })
+    if (code === 'EISDIR')
+      throw new LongweaveError(
+        'OUTPUT_EXISTS',
+        `${file} is a directory; name a file for the report`,
+        { file },
+        { cause },
+      )
     throw fromSystem(cause, 'read', file)
   }
   if (!start.includes(GENERATOR))
-    throw new LongweaveError('OUTPUT_EXISTS', `${file} exists and is no report of longweave; name another file, or remove it`, { file })
+    throw new LongweaveError(
+      'OUTPUT_EXISTS',
+      `${file} exists and is no report of longweave; name another file, or remove it`,
+      { file },
+    )
 }
 
 /** Whole or not at all. */

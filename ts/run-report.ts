@@ -82,7 +82,15 @@ export interface RunReport {
   groupsPerSequence: Spread
   /** Sequences by why their pieces stand together. */
   rules: { group: number; next: number; related: number; pad: number; last: number }
-  keywords: { singletons: number; short: number; long: number; shortDocuments: number; shortTokens: number; oversample: number | null; sizes: ListSizes[] } | null
+  keywords: {
+    singletons: number
+    short: number
+    long: number
+    shortDocuments: number
+    shortTokens: number
+    oversample: number | null
+    sizes: ListSizes[]
+  } | null
   /** Tokens by source, and the Jensen–Shannon divergence of the two in bits. */
   sources: { names: string[]; pool: number[]; output: number[]; divergence: number } | null
   /** `distinct`: the mean distinct-n of n tokens for n = 1, 2, 3, 4; null where nothing was sampled. */

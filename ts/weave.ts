@@ -39,7 +39,10 @@ const isStream = (corpus: Corpus): corpus is AsyncIterable<CorpusDocument> | Ite
   typeof corpus === 'object' && !(Array.isArray(corpus) && corpus.every((path) => typeof path === 'string'))
 
 /** Options with every choice made, and the documents that are to be handed over. */
-function resolve({ corpus, ...rest }: WeaveOptions): { resolved: ResolvedOptions; stream: AsyncIterable<CorpusDocument> | Iterable<CorpusDocument> | undefined } {
+function resolve({ corpus, ...rest }: WeaveOptions): {
+  resolved: ResolvedOptions
+  stream: AsyncIterable<CorpusDocument> | Iterable<CorpusDocument> | undefined
+} {
   const stream = isStream(corpus) ? corpus : undefined
   const resolved = resolveOptions({ ...rest, corpus: stream === undefined ? (corpus as string | string[]) : null })
   if (resolved.queries.model !== null) resolved.queries.model = modelDirectory(resolved.queries.model)
@@ -76,8 +79,10 @@ export class Weave implements AsyncIterable<RunEvent>, AsyncDisposable {
         // What the corpus threw, or why the caller aborted, says more than that the run was cancelled.
         if (error instanceof LongweaveError && error.code === 'CANCELLED') {
           await Promise.race([fed, new Promise((done) => setImmediate(done))])
-          if (failure !== undefined && !(failure.error instanceof LongweaveError && failure.error.code === 'CANCELLED')) throw failure.error
-          if (signal?.aborted === true) throw new LongweaveError(error.code, error.message, error.details, { cause: signal.reason })
+          if (failure !== undefined && !(failure.error instanceof LongweaveError && failure.error.code === 'CANCELLED'))
+            throw failure.error
+          if (signal?.aborted === true)
+            throw new LongweaveError(error.code, error.message, error.details, { cause: signal.reason })
         }
         throw error
       })
@@ -139,7 +144,10 @@ export class Weave implements AsyncIterable<RunEvent>, AsyncDisposable {
   }
 }
 
-async function feed(native: NativeRun, corpus: AsyncIterable<CorpusDocument> | Iterable<CorpusDocument>): Promise<void> {
+async function feed(
+  native: NativeRun,
+  corpus: AsyncIterable<CorpusDocument> | Iterable<CorpusDocument>,
+): Promise<void> {
   let batch: CorpusDocument[] = []
   let characters = 0
   let number = 0
@@ -150,10 +158,17 @@ async function feed(native: NativeRun, corpus: AsyncIterable<CorpusDocument> | I
   }
   for await (const document of corpus) {
     if (typeof document !== 'object' || document === null || typeof document.text !== 'string') {
-      throw new LongweaveError('BAD_ROW', `document ${number} of the corpus must be an object with a string \`text\``, { row: number })
+      throw new LongweaveError('BAD_ROW', `document ${number} of the corpus must be an object with a string \`text\``, {
+        row: number,
+      })
     }
     const { id, text, source, queries } = document
-    batch.push({ ...(id !== undefined && { id }), text, ...(source !== undefined && { source }), ...(queries !== undefined && { queries }) })
+    batch.push({
+      ...(id !== undefined && { id }),
+      text,
+      ...(source !== undefined && { source }),
+      ...(queries !== undefined && { queries }),
+    })
     characters += text.length
     number += 1
     if (characters >= PUSH_CHARACTERS) await push()

@@ -16,10 +16,18 @@ const MISSES = 64
 const length = (pieces: Piece[]) => pieces.reduce((sum, p) => sum + p.len, 0)
 
 /** Whether two pieces cannot stand in one sequence: for `nextlong` they share a token, else a document. */
-export const clash = (a: Piece, b: Piece, method: string) => a.doc === b.doc && (method !== 'nextlong' || (a.start < b.start + b.len && b.start < a.start + a.len))
+export const clash = (a: Piece, b: Piece, method: string) =>
+  a.doc === b.doc && (method !== 'nextlong' || (a.start < b.start + b.len && b.start < a.start + a.len))
 
 /** Lays `units` into sequences of `C` virtual tokens, beginning with `open`; returns what stays open. */
-export function arrange(units: Piece[][], open: Piece[], rule: string, C: number, o: Options, { docIdOf, finish, end }: Arranger): Piece[] {
+export function arrange(
+  units: Piece[][],
+  open: Piece[],
+  rule: string,
+  C: number,
+  o: Options,
+  { docIdOf, finish, end }: Arranger,
+): Piece[] {
   const clashes = (piece: Piece, held: Piece[]) => held.some((other) => clash(piece, other, o.method.name))
   if (o.overflow === 'whole') {
     const rest: Piece[] = []

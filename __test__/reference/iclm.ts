@@ -8,12 +8,23 @@ import type { Doc } from './types.ts'
 const [LOOK, PATH, LIKE] = [9, 21, 0.85]
 
 /** One path through the pool. Lists and similarities go by numbers of `docs`. */
-export function pathOf(variant: 'paper' | 'release', docs: Doc[], pool: Doc[], { lists, similarity }: Neighbours, random: Random, epoch: number): Doc[] {
+export function pathOf(
+  variant: 'paper' | 'release',
+  docs: Doc[],
+  pool: Doc[],
+  { lists, similarity }: Neighbours,
+  random: Random,
+  epoch: number,
+): Doc[] {
   const at = new Map(docs.map((doc, i) => [doc, i]))
   const number = (doc: Doc) => at.get(doc) as number
   const members = new Set(pool)
   /** Those of the first `most` of a document's list that are in the pool. */
-  const near = (doc: Doc, most = Infinity) => (lists[number(doc)] ?? []).slice(0, most).map((i) => docs[i] as Doc).filter((other) => members.has(other))
+  const near = (doc: Doc, most = Infinity) =>
+    (lists[number(doc)] ?? [])
+      .slice(0, most)
+      .map((i) => docs[i] as Doc)
+      .filter((other) => members.has(other))
   const shuffled = (list: Doc[]) => random.order(list, 'order', turn(epoch, 0), ({ id }) => random.key(id))
   return variant === 'paper' ? paper() : withoutLikeHeads(release())
 
@@ -27,13 +38,20 @@ export function pathOf(variant: 'paper' | 'release', docs: Doc[], pool: Doc[], {
     }
     const degree = (doc: Doc) => edges.get(doc)?.size ?? 0
     const connected = pool.filter((doc) => degree(doc) > 0)
-    const starts = sortBy(connected, (doc) => [degree(doc), random.draw('order', random.key(doc.id), turn(epoch, 0)), random.key(doc.id)])
+    const starts = sortBy(connected, (doc) => [
+      degree(doc),
+      random.draw('order', random.key(doc.id), turn(epoch, 0)),
+      random.key(doc.id),
+    ])
     const path = new Set<Doc>()
     for (let from = starts[0]; from !== undefined; from = starts.find((doc) => !path.has(doc))) {
       for (let doc: Doc | undefined = from; doc !== undefined;) {
         const here: Doc = doc
         path.add(here)
-        doc = sortBy([...(edges.get(here) ?? [])].filter((other) => !path.has(other)), (other) => [-similarity(number(here), number(other)), number(other)])[0]
+        doc = sortBy(
+          [...(edges.get(here) ?? [])].filter((other) => !path.has(other)),
+          (other) => [-similarity(number(here), number(other)), number(other)],
+        )[0]
       }
     }
     return [...path, ...shuffled(pool.filter((doc) => degree(doc) === 0))]

@@ -6,27 +6,43 @@ import { happens, sortBy, turn } from './random.ts'
 import type { Random } from './random.ts'
 import type { Doc, Group, Iclm, Knn, Long, NextLong, Options, Piece, Quest } from './types.ts'
 
-export interface Setting { docs: Doc[]; pool: Doc[]; keywords: string[]; vectors: Float32Array[]; random: Random; C: number; o: Options }
+export interface Setting {
+  docs: Doc[]
+  pool: Doc[]
+  keywords: string[]
+  vectors: Float32Array[]
+  random: Random
+  C: number
+  o: Options
+}
 /** The rounds of an epoch; asked for the epochs one after another, because uses add up. */
 export type Rounds = (epoch: number) => Group[][]
 
 export function roundsOf(setting: Setting): Rounds {
   const { method } = setting.o
   switch (method.name) {
-    case 'quest': return quest(method, setting)
-    case 'standard': return inOneGroup(setting, (epoch) => shuffled(setting, setting.pool, epoch, 0))
-    case 'knn': return knn(method, setting)
-    case 'iclm': return iclm(method, setting)
-    case 'long': return long(method, setting)
-    case 'nextlong': return nextlong(method, setting)
+    case 'quest':
+      return quest(method, setting)
+    case 'standard':
+      return inOneGroup(setting, (epoch) => shuffled(setting, setting.pool, epoch, 0))
+    case 'knn':
+      return knn(method, setting)
+    case 'iclm':
+      return iclm(method, setting)
+    case 'long':
+      return long(method, setting)
+    case 'nextlong':
+      return nextlong(method, setting)
   }
 }
 
 const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0)
 const virtual = ({ o }: Setting, doc: Doc) => o.lead + doc.words.length + o.sep
 const ownTokens = (docs: Doc[]) => sum(docs.map(({ words }) => words.length))
-const shuffled = ({ random }: Setting, docs: Doc[], epoch: number, round: number) => random.order(docs, 'order', turn(epoch, round), ({ id }) => random.key(id))
-const wholeDocuments = (setting: Setting, docs: Doc[]): Piece[] => docs.map((doc) => ({ doc, start: 0, len: virtual(setting, doc) }))
+const shuffled = ({ random }: Setting, docs: Doc[], epoch: number, round: number) =>
+  random.order(docs, 'order', turn(epoch, round), ({ id }) => random.key(id))
+const wholeDocuments = (setting: Setting, docs: Doc[]): Piece[] =>
+  docs.map((doc) => ({ doc, start: 0, len: virtual(setting, doc) }))
 
 /** Uses of things by name over the epochs, cut by `maxUses`. */
 function counter({ o }: Setting) {
@@ -43,7 +59,8 @@ function counter({ o }: Setting) {
 /** One round with one group that uses every document it can once. */
 function inOneGroup(setting: Setting, documents: (epoch: number) => Doc[]): Rounds {
   const { cut } = counter(setting)
-  return (epoch) => (cut('all', 1) === 1 ? [[{ keyword: null, pieces: wholeDocuments(setting, documents(epoch)) }]] : [])
+  return (epoch) =>
+    cut('all', 1) === 1 ? [[{ keyword: null, pieces: wholeDocuments(setting, documents(epoch)) }]] : []
 }
 
 function quest(method: Quest, setting: Setting): Rounds {
@@ -51,8 +68,12 @@ function quest(method: Quest, setting: Setting): Rounds {
   const { draw, key } = random
   const list = (keyword: string) => pool.filter((d) => d.keyword === keyword)
   const tokens = (docs: Doc[]) => sum(docs.map((d) => virtual(setting, d)))
-  const measure = (keyword: string) => (method.splitBy === 'keywords' ? 1 : method.splitBy === 'documents' ? list(keyword).length : tokens(list(keyword)))
-  const several = sortBy(keywords.filter((k) => list(k).length >= method.minGroup && list(k).length > 0), (k) => [list(k).length, draw('partition', key(k), 0), key(k)])
+  const measure = (keyword: string) =>
+    method.splitBy === 'keywords' ? 1 : method.splitBy === 'documents' ? list(keyword).length : tokens(list(keyword))
+  const several = sortBy(
+    keywords.filter((k) => list(k).length >= method.minGroup && list(k).length > 0),
+    (k) => [list(k).length, draw('partition', key(k), 0), key(k)],
+  )
   const limit = method.splitRatio * sum(several.map(measure))
   const short = new Set<string>()
   let reached = 0
@@ -66,15 +87,23 @@ function quest(method: Quest, setting: Setting): Rounds {
   const { shortShare } = method
   const oversample = shortShare === null ? method.oversample : Math.max(1, (shortShare * R) / ((1 - shortShare) * S))
   const uses = (k: string, epoch: number) =>
-    short.has(k) ? Math.floor(oversample) + (happens(draw('oversample', key(k), epoch), oversample - Math.floor(oversample)) ? 1 : 0) : 1
+    short.has(k)
+      ? Math.floor(oversample) +
+        (happens(draw('oversample', key(k), epoch), oversample - Math.floor(oversample)) ? 1 : 0)
+      : 1
 
   const { cut } = counter(setting)
   return (epoch) => {
     const times = keywords.map((k) => ({ k, n: list(k).length === 0 ? 0 : cut(`k ${k}`, uses(k, epoch)) }))
     const lone = cut('lone', 1)
     return Array.from({ length: Math.max(lone, ...times.map(({ n }) => n)) }, (_, round) => [
-      ...times.filter(({ n }) => n > round).map(({ k }) => ({ keyword: k, pieces: wholeDocuments(setting, shuffled(setting, list(k), epoch, round)) })),
-      ...(round < lone ? pool.filter((d) => d.keyword === null) : []).map((doc) => ({ keyword: null, pieces: wholeDocuments(setting, [doc]) })),
+      ...times
+        .filter(({ n }) => n > round)
+        .map(({ k }) => ({ keyword: k, pieces: wholeDocuments(setting, shuffled(setting, list(k), epoch, round)) })),
+      ...(round < lone ? pool.filter((d) => d.keyword === null) : []).map((doc) => ({
+        keyword: null,
+        pieces: wholeDocuments(setting, [doc]),
+      })),
     ])
   }
 }

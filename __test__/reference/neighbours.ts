@@ -3,7 +3,11 @@ import { sortBy } from './random.ts'
 import type { Doc } from './types.ts'
 
 /** A chunk of a document: the document's own tokens `from` to `to`. */
-export interface Chunk { doc: Doc; from: number; to: number }
+export interface Chunk {
+  doc: Doc
+  from: number
+  to: number
+}
 
 function whole(vector: Float32Array): number[] | null {
   if (!vector.every((x) => Number.isFinite(x))) return null
@@ -30,7 +34,9 @@ export function neighboursOf(vectors: Float32Array[], k: number, apart: (i: numb
   }
   const lists = kept.map((_, i) => {
     const others = kept.map((_vector, j) => ({ j, s: similarity(i, j) })).filter(({ j, s }) => s > 0 && apart(i, j))
-    return sortBy(others, ({ j, s }) => [-s, j]).slice(0, k).map(({ j }) => j)
+    return sortBy(others, ({ j, s }) => [-s, j])
+      .slice(0, k)
+      .map(({ j }) => j)
   })
   return { lists, similarity }
 }
@@ -52,7 +58,8 @@ export function chunksOf(docs: Doc[], chunkChars: number): Chunk[] {
     const chunks: typeof lines = []
     for (const line of lines) {
       const last = chunks.at(-1)
-      if (last !== undefined && last.characters + line.characters <= chunkChars) chunks.splice(-1, 1, { ...last, to: line.to, characters: last.characters + line.characters })
+      if (last !== undefined && last.characters + line.characters <= chunkChars)
+        chunks.splice(-1, 1, { ...last, to: line.to, characters: last.characters + line.characters })
       else chunks.push(line)
     }
     return chunks

@@ -4,29 +4,44 @@ import { roundsOf } from './methods.ts'
 import { happens, randomOf, sortBy, turn } from './random.ts'
 import type { Doc, Options, Piece, Sequence } from './types.ts'
 
-interface Tail { unit: Piece[]; keyword: string | null; key: bigint }
+interface Tail {
+  unit: Piece[]
+  keyword: string | null
+  key: bigint
+}
 
 const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 const text = ({ words }: Doc) => words.join(' ')
 const parent = (phrase: string) => (phrase.includes(' ') ? phrase.slice(phrase.indexOf(' ') + 1) : null)
 
 /** The plan of the documents that are not held out, or of those that are. Row i of `vectors` belongs to document i, for `nextlong` to chunk i. */
-export async function referencePlan(docs: Doc[], o: Options, vectors: Float32Array[] = [], part: 'main' | 'holdout' = 'main'): Promise<Sequence[]> {
+export async function referencePlan(
+  docs: Doc[],
+  o: Options,
+  vectors: Float32Array[] = [],
+  part: 'main' | 'holdout' = 'main',
+): Promise<Sequence[]> {
   const random = await randomOf(o.seed)
   const { key, draw, order } = random
   const C = o.length - (o.sequenceBos ? 1 : 0)
 
   const able = docs.filter(
     ({ id, words, keyword }) =>
-      words.length >= Math.max(1, o.minTokens) && (o.maxTokens === null || words.length <= o.maxTokens) && (o.method.pool === 'all' || keyword !== null) &&
+      words.length >= Math.max(1, o.minTokens) &&
+      (o.maxTokens === null || words.length <= o.maxTokens) &&
+      (o.method.pool === 'all' || keyword !== null) &&
       happens(draw('holdout', key(id), 0), o.holdout) === (part === 'holdout'),
   )
   const pool = able.filter((doc) => o.dedup === 'none' || able.find((other) => text(other) === text(doc)) === doc)
   const keywords = [...new Set(docs.flatMap((d) => d.keyword ?? []))].toSorted(compare)
 
   const children = new Map<string, Set<string>>()
-  for (const k of keywords) for (let p: string = k, up = parent(p); up !== null; p = up, up = parent(p)) children.set(up, (children.get(up) ?? new Set()).add(p))
-  const nodes = [...new Set([...keywords, ...[...children].filter(([, c]) => c.size > 1).map(([p]) => p)])].toSorted(compare)
+  for (const k of keywords)
+    for (let p: string = k, up = parent(p); up !== null; p = up, up = parent(p))
+      children.set(up, (children.get(up) ?? new Set()).add(p))
+  const nodes = [...new Set([...keywords, ...[...children].filter(([, c]) => c.size > 1).map(([p]) => p)])].toSorted(
+    compare,
+  )
   const parentNode = (phrase: string) => {
     let up = parent(phrase)
     while (up !== null && !nodes.includes(up)) up = parent(up)
@@ -40,12 +55,16 @@ export async function referencePlan(docs: Doc[], o: Options, vectors: Float32Arr
   const end = (open: Piece[]) => {
     if (open.length > 0 && o.lastFill === 'pad') finish(open, 'last')
   }
-  const lay = (units: Piece[][], open: Piece[], rule: string) => arrange(units, open, rule, C, o, { docIdOf: ({ doc }) => docs.indexOf(doc), finish, end })
+  const lay = (units: Piece[][], open: Piece[], rule: string) =>
+    arrange(units, open, rule, C, o, { docIdOf: ({ doc }) => docs.indexOf(doc), finish, end })
   const ordered = (tails: Tail[]) => order(tails, 'tail', turn(epoch, round), (t) => t.key)
   const related = (tails: Tail[]): Tail[] => {
     const left = tails.filter((t) => t.keyword === null)
     const visit = (node: string): Tail | null => {
-      const below = nodes.filter((n) => parentNode(n) === node).map(visit).filter((t) => t !== null)
+      const below = nodes
+        .filter((n) => parentNode(n) === node)
+        .map(visit)
+        .filter((t) => t !== null)
       const own = tails.filter((t) => t.keyword === node)
       const units = [...own, ...ordered(below)].map((t) => t.unit)
       const unit = units.length > 1 ? lay(units, [], 'related') : (units[0] ?? [])
@@ -70,19 +89,30 @@ export async function referencePlan(docs: Doc[], o: Options, vectors: Float32Arr
       for (const { keyword, pieces } of groups) {
         const [first] = pieces
         if (first === undefined) continue
-        const unit = lay(pieces.map((piece) => [piece]), [], 'group')
+        const unit = lay(
+          pieces.map((piece) => [piece]),
+          [],
+          'group',
+        )
         if (unit.length > 0) tails.push({ unit, keyword, key: key(keyword ?? first.doc.id) })
       }
       if (o.method.fill === 'drop') continue
       if (o.method.fill === 'pad') for (const { unit } of tails) finish(unit, 'pad')
-      else open = lay(ordered(o.method.fill === 'related' ? related(tails) : tails).map((t) => t.unit), open, 'next')
+      else
+        open = lay(
+          ordered(o.method.fill === 'related' ? related(tails) : tails).map((t) => t.unit),
+          open,
+          'next',
+        )
     }
     end(open)
-    all.push(...sortBy(finished, (s) => {
-      const first = s.pieces[0] as Piece
-      const k = key(first.doc.id)
-      return [draw('sequence', k, (BigInt(s.epoch) << 56n) + (BigInt(s.round) << 32n) + BigInt(first.start)), k]
-    }))
+    all.push(
+      ...sortBy(finished, (s) => {
+        const first = s.pieces[0] as Piece
+        const k = key(first.doc.id)
+        return [draw('sequence', k, (BigInt(s.epoch) << 56n) + (BigInt(s.round) << 32n) + BigInt(first.start)), k]
+      }),
+    )
     epoch += 1
     round = 0
     if (wanted === null || all.length >= wanted || finished.length === 0) break

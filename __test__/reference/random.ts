@@ -40,5 +40,10 @@ export async function randomOf(seed: number): Promise<Random> {
     bytes.set(encoder.encode(purpose), 24)
     return BigInt(`0x${hash64.init().update(bytes).digest('hex')}`)
   }
-  return { key, draw, order: (items, purpose, counter, keyOf) => sortBy(items, (item) => [draw(purpose, keyOf(item), counter), keyOf(item)]) }
+  return {
+    key,
+    draw,
+    order: (items, purpose, counter, keyOf) =>
+      sortBy(items, (item) => [draw(purpose, keyOf(item), counter), keyOf(item)]),
+  }
 }

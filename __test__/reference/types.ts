@@ -1,25 +1,90 @@
 // What the reference planner is given and gives. Lengths are tokens, pieces count virtual tokens.
 
 /** A document: its tokens as the text of each, its keyword, its source. */
-export interface Doc { id: string; words: string[]; keyword: string | null; source: string }
-export interface Piece { doc: Doc; start: number; len: number }
+export interface Doc {
+  id: string
+  words: string[]
+  keyword: string | null
+  source: string
+}
+export interface Piece {
+  doc: Doc
+  start: number
+  len: number
+}
 /** Pieces that belong together, and the keyword they have in common. */
-export interface Group { keyword: string | null; pieces: Piece[] }
-export interface Sequence { pieces: Piece[]; rule: string; epoch: number; round: number }
+export interface Group {
+  keyword: string | null
+  pieces: Piece[]
+}
+export interface Sequence {
+  pieces: Piece[]
+  rule: string
+  epoch: number
+  round: number
+}
 
 type Pool = 'keyworded' | 'all'
 type Fill = 'next' | 'drop' | 'pad'
 export interface Quest {
-  name: 'quest'; pool: Pool; splitRatio: number; splitBy: 'keywords' | 'documents' | 'tokens'; oversample: number; shortShare: number | null; minGroup: number; fill: Fill | 'related'
+  name: 'quest'
+  pool: Pool
+  splitRatio: number
+  splitBy: 'keywords' | 'documents' | 'tokens'
+  oversample: number
+  shortShare: number | null
+  minGroup: number
+  fill: Fill | 'related'
 }
-export interface Standard { name: 'standard'; pool: Pool; fill: Fill }
-export interface Knn { name: 'knn'; pool: Pool; k: number; fill: Fill }
-export interface Iclm { name: 'iclm'; pool: Pool; k: number; variant: 'paper' | 'release'; fill: Fill }
-export interface Long { name: 'long'; pool: Pool; threshold: number; mode: 'filter' | 'upsample'; longShare: number; fill: Fill }
-export interface NextLong { name: 'nextlong'; pool: Pool; k: number; chunkChars: number; reuse: 'sequence' | 'run'; fill: Fill }
+export interface Standard {
+  name: 'standard'
+  pool: Pool
+  fill: Fill
+}
+export interface Knn {
+  name: 'knn'
+  pool: Pool
+  k: number
+  fill: Fill
+}
+export interface Iclm {
+  name: 'iclm'
+  pool: Pool
+  k: number
+  variant: 'paper' | 'release'
+  fill: Fill
+}
+export interface Long {
+  name: 'long'
+  pool: Pool
+  threshold: number
+  mode: 'filter' | 'upsample'
+  longShare: number
+  fill: Fill
+}
+export interface NextLong {
+  name: 'nextlong'
+  pool: Pool
+  k: number
+  chunkChars: number
+  reuse: 'sequence' | 'run'
+  fill: Fill
+}
 export type Method = Quest | Standard | Knn | Iclm | Long | NextLong
 
 export interface Options {
-  method: Method; length: number; lead: number; sep: number; sequenceBos: boolean; overflow: 'split' | 'truncate' | 'whole'; lastFill: 'drop' | 'pad'
-  tokens: number | null; seed: number; maxUses: number | null; minTokens: number; maxTokens: number | null; holdout: number; dedup: 'none' | 'exact'
+  method: Method
+  length: number
+  lead: number
+  sep: number
+  sequenceBos: boolean
+  overflow: 'split' | 'truncate' | 'whole'
+  lastFill: 'drop' | 'pad'
+  tokens: number | null
+  seed: number
+  maxUses: number | null
+  minTokens: number
+  maxTokens: number | null
+  holdout: number
+  dedup: 'none' | 'exact'
 }

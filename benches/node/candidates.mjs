@@ -2,11 +2,19 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { QueryPredictor, Rake } from '../../dist/index.js'
 
-const documents = readFileSync(process.argv[2], 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line))
+const documents = readFileSync(process.argv[2], 'utf8')
+  .split('\n')
+  .filter(Boolean)
+  .map((line) => JSON.parse(line))
 const rake = new Rake({ minScore: 3 })
 const lines = []
 for await (const { queries } of new QueryPredictor().predict(documents)) {
-  const phrases = new Set(rake.extractBatch(queries).flat().map(({ phrase }) => phrase))
+  const phrases = new Set(
+    rake
+      .extractBatch(queries)
+      .flat()
+      .map(({ phrase }) => phrase),
+  )
   lines.push(`${[...phrases].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))).join('\t')}\n`)
 }
 writeFileSync(process.argv[3], lines.join(''))

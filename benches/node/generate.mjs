@@ -6,11 +6,18 @@ const [model, inputs, threads, batch, passes] = process.argv.slice(2)
 const { texts, steps } = JSON.parse(readFileSync(inputs, 'utf8'))
 const rows = Number(batch)
 const predictor = await QueryPredictor.load(model, {
-  device: 'cpu', decoding: 'greedy', maxQueryTokens: steps, segmentTokens: 127, threads: Number(threads), decodeRows: rows, batchTokens: rows * 128,
+  device: 'cpu',
+  decoding: 'greedy',
+  maxQueryTokens: steps,
+  segmentTokens: 127,
+  threads: Number(threads),
+  decodeRows: rows,
+  batchTokens: rows * 128,
 })
 const generate = async (list) => {
   const made = []
-  for await (const { tokenIds } of predictor.predict(list, { tokenIds: true })) made.push(tokenIds.map((ids) => [...ids]))
+  for await (const { tokenIds } of predictor.predict(list, { tokenIds: true }))
+    made.push(tokenIds.map((ids) => [...ids]))
   return made
 }
 const first = await generate(texts.slice(0, rows))

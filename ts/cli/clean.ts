@@ -7,7 +7,14 @@ import { bytes } from './progress.ts'
 import { jsonLine, printable } from './text.ts'
 import { UsageError, parse } from './usage.ts'
 
-const keep: Flag = { name: 'keep', path: ['keep'], kind: 'list', description: 'output directory of a run whose intermediates stay', default: undefined, choices: [] }
+const keep: Flag = {
+  name: 'keep',
+  path: ['keep'],
+  kind: 'list',
+  description: 'output directory of a run whose intermediates stay',
+  default: undefined,
+  choices: [],
+}
 
 function describe({ directories, removedBytes, keptBytes }: Cleaned, dry: boolean): string {
   const gone = dry ? 'would go' : 'removed'
@@ -15,7 +22,9 @@ function describe({ directories, removedBytes, keptBytes }: Cleaned, dry: boolea
     const why = removed ? gone : inUse ? `stays: ${keptFor} is working with it` : `stays for ${keptFor}`
     return `${bytes(size).padStart(10)}  ${name.padEnd(30)}  ${why}`
   })
-  return [...rows, `${bytes(removedBytes)} ${dry ? 'would be removed' : 'removed'}, ${bytes(keptBytes)} left`].map((line) => `${line}\n`).join('')
+  return [...rows, `${bytes(removedBytes)} ${dry ? 'would be removed' : 'removed'}, ${bytes(keptBytes)} left`]
+    .map((line) => `${line}\n`)
+    .join('')
 }
 
 export const cleanCommand: Command = {

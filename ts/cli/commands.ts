@@ -27,5 +27,19 @@ export interface Command {
 
 /** All commands by name. */
 export const commands: Record<string, Command> = Object.fromEntries(
-  [runCommand, planCommand, showCommand, verifyCommand, reportCommand, keywordsCommand, predictCommand, embedCommand, statusCommand, tasksCommand, stageCommand, cleanCommand, trainCommand].map((command) => [command.name, command]),
+  [
+    runCommand,
+    planCommand,
+    showCommand,
+    verifyCommand,
+    reportCommand,
+    keywordsCommand,
+    predictCommand,
+    embedCommand,
+    statusCommand,
+    tasksCommand,
+    stageCommand,
+    cleanCommand,
+    trainCommand,
+  ].map((command) => [command.name, command]),
 )

@@ -6,10 +6,15 @@ const several = (n: number, what: string) => `${n.toLocaleString('en')} ${what}$
 
 function corpusLines({ corpus, facts }: DryRun): string[] {
   const lines: string[] = []
-  if (corpus !== null) lines.push(`corpus      ${several(corpus.files, 'file')}, ${bytes(corpus.bytes)}, in ${several(corpus.splits, 'split')}; tokens by the encoder ${corpus.encoder}`)
+  if (corpus !== null)
+    lines.push(
+      `corpus      ${several(corpus.files, 'file')}, ${bytes(corpus.bytes)}, in ${several(corpus.splits, 'split')}; tokens by the encoder ${corpus.encoder}`,
+    )
   if (facts !== null) {
     const [about, how] = facts.counted ? ['', 'counted'] : ['about ', 'told from a sample']
-    lines.push(`            ${about}${number(facts.rows)} rows, ${bytes(facts.textBytes)} of text, ${number(facts.tokens)} tokens, ${how}`)
+    lines.push(
+      `            ${about}${number(facts.rows)} rows, ${bytes(facts.textBytes)} of text, ${number(facts.tokens)} tokens, ${how}`,
+    )
   }
   return lines
 }
@@ -27,14 +32,18 @@ const need = (what: string, { bytes: size, directory, freeBytes }: DiskNeed['wor
 function diskLines({ work, output, shared, fits }: DiskNeed, refused: boolean): string[] {
   const lines = [need('work', work), need('output', output)]
   if (shared === true) lines.push('            both on one file system')
-  if (fits === false) lines.push(`            this does not fit: ${refused ? 'the run will be refused' : 'the disk will fill up'}`)
+  if (fits === false)
+    lines.push(`            this does not fit: ${refused ? 'the run will be refused' : 'the disk will fill up'}`)
   return lines
 }
 
 /** What a run would do, as a person reads it. */
 export function describeDryRun(run: DryRun): string {
   const { options, memory, disk } = run
-  const metadata = memory.metadataBytes === null ? '' : `, about ${bytes(memory.metadataBytes)} of ${run.stages.some(({ stage }) => stage === 'vectors') ? 'vectors and metadata' : 'metadata'} beside`
+  const metadata =
+    memory.metadataBytes === null
+      ? ''
+      : `, about ${bytes(memory.metadataBytes)} of ${run.stages.some(({ stage }) => stage === 'vectors') ? 'vectors and metadata' : 'metadata'} beside`
   const lines = [
     `method      ${options.method.name}, ${options.length.toLocaleString('en')} tokens a sequence, seed ${options.seed}, as ${options.output.format}`,
     ...corpusLines(run),

@@ -41,10 +41,19 @@ function leaf(path: string[], schema: Json): Flag {
   const isNumber = !types.includes('string') && types.some((type) => type === 'number' || type === 'integer')
   const isBoolean = types.includes('boolean')
   const kind = types.includes('array') ? 'list' : isNumber ? 'number' : isBoolean ? 'boolean' : 'text'
-  const choices = forms.flatMap((form) => (form['enum'] ?? (form['const'] === undefined ? [] : [form['const']])) as string[])
+  const choices = forms.flatMap(
+    (form) => (form['enum'] ?? (form['const'] === undefined ? [] : [form['const']])) as string[],
+  )
   const key = path.join('.')
   if (isBoolean) choices.push('true', 'false')
-  return { name: renamed[key] ?? kebab((prefixed.has(path[0] ?? '') ? path : path.slice(-1)).join('-')), path, kind, description: (schema['description'] ?? '') as string, default: schema['default'], choices }
+  return {
+    name: renamed[key] ?? kebab((prefixed.has(path[0] ?? '') ? path : path.slice(-1)).join('-')),
+    path,
+    kind,
+    description: (schema['description'] ?? '') as string,
+    default: schema['default'],
+    choices,
+  }
 }
 
 /** Adds to `first; a, b: other` that a method has the default `own`. */
@@ -53,7 +62,9 @@ function otherDefault(known: string, method: string, own: string): string {
   if (own === first) return known
   const same = others.findIndex((other) => other.endsWith(`: ${own}`))
   if (same === -1) return [known, `${method}: ${own}`].join('; ')
-  return [first, ...others.map((other, i) => (i === same ? other.replace(/: .*/, `, ${method}: ${own}`) : other))].join('; ')
+  return [first, ...others.map((other, i) => (i === same ? other.replace(/: .*/, `, ${method}: ${own}`) : other))].join(
+    '; ',
+  )
 }
 
 /** Flags of a flat schema, as JSON Schema. */
@@ -80,7 +91,12 @@ export function flags(): Flag[] {
           continue
         }
         known.choices = [...new Set([...known.choices, ...flag.choices])]
-        if (flag.default !== undefined) known.default = otherDefault(String(known.default), String(properties(object)['name']?.['const']), String(flag.default))
+        if (flag.default !== undefined)
+          known.default = otherDefault(
+            String(known.default),
+            String(properties(object)['name']?.['const']),
+            String(flag.default),
+          )
       }
     }
   }
@@ -95,12 +111,23 @@ export function toOptions(parsed: Record<string, unknown>, list: Flag[]): Json {
     if (given === undefined) continue
     let value: unknown = given
     if (flag.kind === 'list') value = Array.isArray(given) ? given.map(String) : [String(given)]
-    else if (Array.isArray(given)) throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} can be given once, but is given ${given.length} times`, { option: flag.path.join('.') })
+    else if (Array.isArray(given))
+      throw new LongweaveError(
+        'OPTIONS_INVALID',
+        `--${flag.name} can be given once, but is given ${given.length} times`,
+        { option: flag.path.join('.') },
+      )
     else if (flag.kind === 'number') {
       value = typeof given === 'string' && given.trim() !== '' ? Number(given) : Number.NaN
-      if (Number.isNaN(value)) throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} must be a number, but is "${String(given)}"`, { option: flag.path.join('.') })
+      if (Number.isNaN(value))
+        throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} must be a number, but is "${String(given)}"`, {
+          option: flag.path.join('.'),
+        })
     } else if (flag.kind === 'boolean') {
-      if (given !== 'true' && given !== 'false') throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} must be true or false, but is "${String(given)}"`, { option: flag.path.join('.') })
+      if (given !== 'true' && given !== 'false')
+        throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} must be true or false, but is "${String(given)}"`, {
+          option: flag.path.join('.'),
+        })
       value = given === 'true'
     } else value = String(given)
     let at = options

@@ -31,7 +31,12 @@ function schemaFlags(list: Flag[]): string {
   return list
     .map((flag) => {
       const choices = flag.choices.length > 1 ? ` (${flag.choices.join(', ')})` : ''
-      const fallback = flag.default === undefined || flag.default === null || (Array.isArray(flag.default) && flag.default.length === 0) ? '' : ` [${String(flag.default)}]`
+      const fallback =
+        flag.default === undefined ||
+        flag.default === null ||
+        (Array.isArray(flag.default) && flag.default.length === 0)
+          ? ''
+          : ` [${String(flag.default)}]`
       const several = flag.kind === 'list' ? '; can be given several times' : ''
       return `  --${flag.name.padEnd(width)}${flag.description}${choices}${several}${fallback}`
     })
@@ -42,10 +47,16 @@ function schemaFlags(list: Flag[]): string {
 export function commandHelp(command: Command): string {
   const own = Object.entries(command.flags)
   const width = Math.max(0, ...own.map(([name]) => name.length)) + 4
-  const flagText = own.map(([name, flag]) => `  --${name.padEnd(width)}${wrap(flag.description, width + 4)}${flag.default === undefined ? '' : ` [${flag.default}]`}`).join('\n')
+  const flagText = own
+    .map(
+      ([name, flag]) =>
+        `  --${name.padEnd(width)}${wrap(flag.description, width + 4)}${flag.default === undefined ? '' : ` [${flag.default}]`}`,
+    )
+    .join('\n')
   const parts = [`longweave ${command.name}: ${command.summary}`, `Usage: ${command.usage}`, command.details]
   if (own.length > 0) parts.push(`Flags:\n${flagText}`)
   if (command.options !== null) parts.push(`${command.options.title}:\n${schemaFlags(command.options.flags())}`)
-  if (command.examples.length > 0) parts.push(`Examples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`)
+  if (command.examples.length > 0)
+    parts.push(`Examples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`)
   return `${parts.filter(Boolean).join('\n\n')}\n`
 }

@@ -10,7 +10,9 @@ const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 
 function describe(shown: ShownSequence): string {
   const padding = shown.length - shown.nTokens
-  const lines = [`sequence ${shown.sequence} of ${shown.sequences}: ${shown.length.toLocaleString('en')} tokens, ${shown.pieces.length} pieces${padding > 0 ? `, ${padding} tokens of padding` : ''}`]
+  const lines = [
+    `sequence ${shown.sequence} of ${shown.sequences}: ${shown.length.toLocaleString('en')} tokens, ${shown.pieces.length} pieces${padding > 0 ? `, ${padding} tokens of padding` : ''}`,
+  ]
   if (shown.why !== null) {
     lines.push(`why: ${inline(shown.why.text)}`)
     lines.push(`     seed ${shown.why.seed}, epoch ${shown.why.epoch}, finished in round ${shown.why.round}`)
@@ -18,10 +20,17 @@ function describe(shown: ShownSequence): string {
   for (const piece of shown.pieces) {
     const from = piece.offset > 0 ? `, from its token ${piece.offset} on` : ''
     const keyword = piece.reason === null ? '' : `  [${inline(piece.reason)}]`
-    lines.push('', `${String(piece.start).padStart(8)}  ${piece.id === null ? `piece of ${piece.len} tokens` : inline(piece.id)}${keyword}`, `${' '.repeat(10)}${piece.len} tokens${from}`)
+    lines.push(
+      '',
+      `${String(piece.start).padStart(8)}  ${piece.id === null ? `piece of ${piece.len} tokens` : inline(piece.id)}${keyword}`,
+      `${' '.repeat(10)}${piece.len} tokens${from}`,
+    )
     if (piece.pass !== null) {
-      const documents = piece.pass.documents === null ? '' : `, one of ${piece.pass.documents} documents with this keyword`
-      lines.push(`${' '.repeat(10)}group ${piece.group}: pass ${piece.pass.round + 1} of epoch ${piece.pass.epoch}${documents}`)
+      const documents =
+        piece.pass.documents === null ? '' : `, one of ${piece.pass.documents} documents with this keyword`
+      lines.push(
+        `${' '.repeat(10)}group ${piece.group}: pass ${piece.pass.round + 1} of epoch ${piece.pass.epoch}${documents}`,
+      )
     }
     if (piece.text !== null) lines.push(`${' '.repeat(10)}${oneLine(piece.text)} …`)
   }
@@ -32,7 +41,8 @@ export const showCommand: Command = {
   name: 'show',
   summary: 'a sequence as a person reads it',
   usage: 'longweave show OUT SEQUENCE [--why]',
-  details: "Each document's place, id, keyword and first words, decoded from its tokens; with --why the rule, pass and draw that put it there.",
+  details:
+    "Each document's place, id, keyword and first words, decoded from its tokens; with --why the rule, pass and draw that put it there.",
   flags: {
     why: { type: 'boolean', description: 'say why the pieces stand together (needs the work directory)' },
     words: { type: 'string', description: 'tokens of each piece to decode', default: '24' },
@@ -44,11 +54,15 @@ export const showCommand: Command = {
   async run(args) {
     const { values, positionals } = parse(args, this.flags, { most: 2 })
     const tokenizer = values['tokenizer']
-    const shown = await show(required(positionals, 0, 'the output directory'), wholeNumber(required(positionals, 1, 'the number of the sequence'), 'the number of the sequence'), {
-      why: values['why'] === true,
-      words: wholeNumber(values['words'], '--words'),
-      ...(typeof tokenizer === 'string' && { tokenizer }),
-    })
+    const shown = await show(
+      required(positionals, 0, 'the output directory'),
+      wholeNumber(required(positionals, 1, 'the number of the sequence'), 'the number of the sequence'),
+      {
+        why: values['why'] === true,
+        words: wholeNumber(values['words'], '--words'),
+        ...(typeof tokenizer === 'string' && { tokenizer }),
+      },
+    )
     process.stdout.write(values['json'] === true ? jsonLine(shown) : printable(describe(shown)))
   },
 }
@@ -57,7 +71,8 @@ export const verifyCommand: Command = {
   name: 'verify',
   summary: 'check a finished output: checksums, lengths, pieces',
   usage: 'longweave verify OUT',
-  details: 'OUT is a directory, or the URL that an output was uploaded to. Nothing else is needed, so a copy can be checked where it arrived. The held-out output in OUT/holdout is checked by itself.',
+  details:
+    'OUT is a directory, or the URL that an output was uploaded to. Nothing else is needed, so a copy can be checked where it arrived. The held-out output in OUT/holdout is checked by itself.',
   flags: { json: { type: 'boolean', description: 'as JSON' } },
   options: null,
   examples: ['longweave verify out'],

@@ -30,19 +30,26 @@ say nothing in --extra-non-informative and run again, which repeats only index, 
     json: { type: 'boolean', description: 'as JSON' },
   },
   options: null,
-  examples: ["echo 'what is the capital city of northern ireland' | longweave keywords", 'longweave keywords --run out --top 100'],
+  examples: [
+    "echo 'what is the capital city of northern ireland' | longweave keywords",
+    'longweave keywords --run out --top 100',
+  ],
   async run(args) {
     const { values } = parse(args, this.flags)
     const json = values['json'] === true
     if (typeof values['run'] === 'string') {
       const list = topKeywords(values['run'], wholeNumber(values['top'], '--top'))
       const width = Math.max(9, ...list.map(({ documents }) => String(documents).length))
-      const rows = [`${'documents'.padStart(width)}  keyword`, ...list.map(({ keyword, documents }) => `${String(documents).padStart(width)}  ${inline(keyword)}`)]
+      const rows = [
+        `${'documents'.padStart(width)}  keyword`,
+        ...list.map(({ keyword, documents }) => `${String(documents).padStart(width)}  ${inline(keyword)}`),
+      ]
       process.stdout.write(json ? jsonLine(list) : printable(`${rows.join('\n')}\n`))
       return
     }
     const minScore = Number(values['min-score'])
-    if (Number.isNaN(minScore)) throw new UsageError(`--min-score must be a number, but is "${String(values['min-score'])}"`)
+    if (Number.isNaN(minScore))
+      throw new UsageError(`--min-score must be a number, but is "${String(values['min-score'])}"`)
     const rake = new Rake({ stopWords: String(values['stop-words']), minScore })
     for await (const line of lines()) {
       const found = rake.extract(line)

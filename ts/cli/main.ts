@@ -13,7 +13,8 @@ function named(name: string): Command {
   const command = commands[name]
   if (command !== undefined) return command
   const meant = nearest(name, Object.keys(commands)).map((other) => `\`${other}\``)
-  const help = meant.length > 0 ? `did you mean ${meant.join(' or ')}?` : `the commands are ${Object.keys(commands).join(', ')}`
+  const help =
+    meant.length > 0 ? `did you mean ${meant.join(' or ')}?` : `the commands are ${Object.keys(commands).join(', ')}`
   throw new UsageError(`there is no command \`${name}\`; ${help}`)
 }
 
@@ -24,7 +25,9 @@ async function main(args: string[]): Promise<number> {
     return name === undefined ? 2 : 0
   }
   if (name === '--version' || name === '-v') {
-    const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+    const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+      version: string
+    }
     process.stdout.write(`${manifest.version}\n`)
     return 0
   }
@@ -50,7 +53,9 @@ try {
     process.stderr.write(`longweave: ${inline(error.message)} [${error.code}]\n`)
     process.exitCode = error.code === 'CANCELLED' ? 130 : usage ? 2 : 1
   } else {
-    process.stderr.write(printable(`longweave: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`))
+    process.stderr.write(
+      printable(`longweave: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`),
+    )
     process.exitCode = 1
   }
 }

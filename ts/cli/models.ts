@@ -17,14 +17,15 @@ import { jsonLine, printable } from './text.ts'
 import { UsageError, parse, wholeNumber } from './usage.ts'
 import type { OwnFlag, Parsed } from './usage.ts'
 
-const flagsFrom = (schema: z.ZodType) => () => flagsOf(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Record<string, unknown>)
+const flagsFrom = (schema: z.ZodType) => () =>
+  flagsOf(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Record<string, unknown>)
 
 const input: Record<string, OwnFlag> = {
   corpus: { type: 'string', description: 'file, directory or glob' },
   'text-field': { type: 'string', description: 'field or column of the text', default: 'text' },
   'id-field': { type: 'string', description: 'field or column of the id; else path:row' },
   limit: { type: 'string', description: 'only so many documents' },
-  }
+}
 const model: OwnFlag = { type: 'string', description: 'directory of the exported model' }
 
 /** A file that appears when it is finished, or not at all. */
@@ -39,17 +40,28 @@ class OutputFile {
     try {
       this.#file = openSync(this.#attempt, 'w')
     } catch (cause) {
-      throw new LongweaveError('OUTPUT_DENIED', `cannot write ${path}: ${(cause as Error).message}`, { file: path }, { cause })
+      throw new LongweaveError(
+        'OUTPUT_DENIED',
+        `cannot write ${path}: ${(cause as Error).message}`,
+        { file: path },
+        { cause },
+      )
     }
   }
 
   write(data: string | Uint8Array, position: number | null = null): void {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data
     try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at, bytes.length - at, position === null ? null : position + at)
+      for (let at = 0; at < bytes.length;)
+        at += writeSync(this.#file, bytes, at, bytes.length - at, position === null ? null : position + at)
     } catch (cause) {
       const code = (cause as NodeJS.ErrnoException).code === 'ENOSPC' ? 'DISK_FULL' : 'IO'
-      throw new LongweaveError(code, `cannot write ${this.#path}: ${(cause as Error).message}`, { file: this.#path }, { cause })
+      throw new LongweaveError(
+        code,
+        `cannot write ${this.#path}: ${(cause as Error).message}`,
+        { file: this.#path },
+        { cause },
+      )
     }
   }
 
@@ -73,7 +85,11 @@ async function print(text: string): Promise<void> {
 function documents({ values }: Parsed): AsyncIterable<TextDocument> {
   const { corpus } = values
   if (typeof corpus !== 'string') throw new UsageError('--corpus must be given')
-  const options: ReadOptions = { corpus, textField: String(values['text-field']), ...(typeof values['id-field'] === 'string' && { idField: values['id-field'] }) }
+  const options: ReadOptions = {
+    corpus,
+    textField: String(values['text-field']),
+    ...(typeof values['id-field'] === 'string' && { idField: values['id-field'] }),
+  }
   const all = readDocuments(options)
   return values['limit'] === undefined ? all : first(all, wholeNumber(values['limit'], '--limit'))
 }
@@ -100,19 +116,28 @@ class Counter {
     const now = Date.now()
     if (!this.#shown || now - this.#last < 100) return
     this.#last = now
-    process.stderr.write(`\r\u001b[2K  ${number(this.#count)} documents  ${number(this.#count / Math.max((now - this.#began) / 1000, 1e-3))}/s`)
+    process.stderr.write(
+      `\r\u001b[2K  ${number(this.#count)} documents  ${number(this.#count / Math.max((now - this.#began) / 1000, 1e-3))}/s`,
+    )
   }
 
   /** Says what it came to. */
   end(what: string): void {
     const seconds = (Date.now() - this.#began) / 1000
     if (this.#shown) process.stderr.write('\r\u001b[2K')
-    process.stderr.write(printable(`longweave: ${this.#count.toLocaleString('en')} documents in ${seconds.toFixed(1)} s (${number(this.#count / Math.max(seconds, 1e-3))}/s), ${what}\n`))
+    process.stderr.write(
+      printable(
+        `longweave: ${this.#count.toLocaleString('en')} documents in ${seconds.toFixed(1)} s (${number(this.#count / Math.max(seconds, 1e-3))}/s), ${what}\n`,
+      ),
+    )
   }
 }
 
 /** Runs `work` with a signal that Ctrl-C raises and, where they are named, files that stand whole or not at all. */
-async function withOutput(paths: string[], work: (files: OutputFile[], signal: AbortSignal) => Promise<void>): Promise<number> {
+async function withOutput(
+  paths: string[],
+  work: (files: OutputFile[], signal: AbortSignal) => Promise<void>,
+): Promise<number> {
   const interrupt = new AbortController()
   const stop = () => (interrupt.signal.aborted ? process.exit(130) : interrupt.abort())
   process.on('SIGINT', stop)
@@ -155,7 +180,10 @@ predictor, which is no neural network. For a large corpus let \`longweave run --
     const { model: directory, out } = parsed.values
     const tokenIds = parsed.values['token-ids'] === true
     const texts = documents(parsed)
-    const predictor = typeof directory === 'string' ? await QueryPredictor.load(directory, parsed.options as QueryModelOptions) : new QueryPredictor(parsed.options as QueryPredictorOptions)
+    const predictor =
+      typeof directory === 'string'
+        ? await QueryPredictor.load(directory, parsed.options as QueryModelOptions)
+        : new QueryPredictor(parsed.options as QueryPredictorOptions)
     return withOutput(typeof out === 'string' ? [out] : [], async ([file], signal) => {
       const counter = new Counter()
       for await (const { tokenIds: ids, ...row } of predictor.predict(texts, { signal, tokenIds })) {
@@ -175,7 +203,10 @@ predictor, which is no neural network. For a large corpus let \`longweave run --
 function npyHeader(rows: number, dimensions: number): Buffer {
   const text = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${dimensions}), }`
   const padded = `${text.padEnd(117)}\n`
-  return Buffer.concat([Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, padded.length, 0]), Buffer.from(padded, 'latin1')])
+  return Buffer.concat([
+    Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, padded.length, 0]),
+    Buffer.from(padded, 'latin1'),
+  ])
 }
 
 export const embedCommand: Command = {
@@ -186,42 +217,46 @@ export const embedCommand: Command = {
 and FILE.ids.jsonl beside it holds their ids, a JSON string a line. A text longer than the model's bound is cut there.`,
   flags: { ...input, model, out: { type: 'string', description: 'file that the vectors go to: .jsonl or .npy' } },
   options: { title: 'Options of the embedder', flags: flagsFrom(embedderSchema) },
-  examples: ["longweave embed --corpus docs.jsonl --model all-MiniLM-L6-v2 --out vectors.npy"],
+  examples: ['longweave embed --corpus docs.jsonl --model all-MiniLM-L6-v2 --out vectors.npy'],
   async run(args) {
     const parsed = parse(args, this.flags, { list: this.options?.flags() ?? [] })
     const { model: directory, out } = parsed.values
     if (typeof directory !== 'string') throw new UsageError('--model must be given')
-    if (typeof out === 'string' && !/\.(jsonl|npy)$/.test(out)) throw new UsageError(`--out must end in .jsonl or .npy, but is "${out}"`)
+    if (typeof out === 'string' && !/\.(jsonl|npy)$/.test(out))
+      throw new UsageError(`--out must end in .jsonl or .npy, but is "${out}"`)
     const texts = documents(parsed)
     const embedder = await Embedder.load(directory, parsed.options as EmbedderOptions)
     const npy = typeof out === 'string' && out.endsWith('.npy')
-    return withOutput(typeof out !== 'string' ? [] : npy ? [out, `${out}.ids.jsonl`] : [out], async ([file, list], signal) => {
-      const counter = new Counter()
-      const ids: string[] = []
-      const remembered = async function* () {
-        for await (const document of texts) {
-          ids.push(document.id)
-          yield document
+    return withOutput(
+      typeof out !== 'string' ? [] : npy ? [out, `${out}.ids.jsonl`] : [out],
+      async ([file, list], signal) => {
+        const counter = new Counter()
+        const ids: string[] = []
+        const remembered = async function* () {
+          for await (const document of texts) {
+            ids.push(document.id)
+            yield document
+          }
         }
-      }
-      let row = 0
-      if (npy) file?.write(npyHeader(0, embedder.dimensions))
-      for await (const vector of embedder.embed(remembered(), { signal })) {
-        // Ids are read ahead of vectors; those handed out are let go.
-        const id = ids.shift() ?? ''
-        if (npy) {
-          file?.write(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
-          list?.write(jsonLine(id))
-        } else {
-          const line = jsonLine({ id, embedding: [...vector] })
-          if (file === undefined) await print(line)
-          else file.write(line)
+        let row = 0
+        if (npy) file?.write(npyHeader(0, embedder.dimensions))
+        for await (const vector of embedder.embed(remembered(), { signal })) {
+          // Ids are read ahead of vectors; those handed out are let go.
+          const id = ids.shift() ?? ''
+          if (npy) {
+            file?.write(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
+            list?.write(jsonLine(id))
+          } else {
+            const line = jsonLine({ id, embedding: [...vector] })
+            if (file === undefined) await print(line)
+            else file.write(line)
+          }
+          row += 1
+          counter.one()
         }
-        row += 1
-        counter.one()
-      }
-      if (npy) file?.write(npyHeader(row, embedder.dimensions), 0)
-      counter.end(`${embedder.dimensions} dimensions, on ${embedder.device}`)
-    })
+        if (npy) file?.write(npyHeader(row, embedder.dimensions), 0)
+        counter.end(`${embedder.dimensions} dimensions, on ${embedder.device}`)
+      },
+    )
   },
 }

@@ -9,7 +9,9 @@ import { parse, required } from './usage.ts'
 function describe({ file, bytes, runs }: WrittenReport): string {
   const total = (of: 'sequences' | 'leftOut') => runs.reduce((sum, run) => sum + run[of], 0)
   const left = total('leftOut')
-  const lines = [`${file}: ${runs.map(({ label }) => label).join(', ')}; ${total('sequences')} sequences to read; ${number(bytes)}B`]
+  const lines = [
+    `${file}: ${runs.map(({ label }) => label).join(', ')}; ${total('sequences')} sequences to read; ${number(bytes)}B`,
+  ]
   if (left > 0) lines.push(`${left} more sequences to read were left out, which keeps the page below 20 MB`)
   return `${lines.join('\n')}\n`
 }
@@ -25,7 +27,11 @@ with their texts. It is made from the report.json that a finished run has writte
     json: { type: 'boolean', description: 'what was written, as JSON' },
   },
   options: null,
-  examples: ['longweave report out', 'longweave report out-standard out-knn out-quest --out compared.html', 'longweave report out out/holdout'],
+  examples: [
+    'longweave report out',
+    'longweave report out-standard out-knn out-quest --out compared.html',
+    'longweave report out out/holdout',
+  ],
   async run(args) {
     const { values, positionals } = parse(args, this.flags, { most: Number.POSITIVE_INFINITY })
     required(positionals, 0, 'the output directory')

@@ -10,13 +10,22 @@ const marks: Record<StageStatus['state'], string> = { done: '✓', running: '▸
 
 function tasksOf({ tasks, done, running, elsewhere }: StageStatus): string {
   if (tasks === null) return '? tasks'
-  const held = [[running, 'running'], [elsewhere, 'held elsewhere']].filter(([n]) => n !== 0).map(([n, what]) => `, ${n} ${what}`).join('')
+  const held = [
+    [running, 'running'],
+    [elsewhere, 'held elsewhere'],
+  ]
+    .filter(([n]) => n !== 0)
+    .map(([n, what]) => `, ${n} ${what}`)
+    .join('')
   return `${done} of ${tasks}${held}`
 }
 
 function row(stage: StageStatus): string {
   const { state, unit, unitsDone, unitsTotal, rate, seconds, etaSeconds } = stage
-  const share = unitsDone === null || unitsTotal === null || state === 'waiting' ? '' : `${(unitsTotal === 0 ? 100 : (100 * unitsDone) / unitsTotal).toFixed(0)} %`
+  const share =
+    unitsDone === null || unitsTotal === null || state === 'waiting'
+      ? ''
+      : `${(unitsTotal === 0 ? 100 : (100 * unitsDone) / unitsTotal).toFixed(0)} %`
   const units = unitsTotal === null || unit === 'tasks' ? '' : `${number(unitsTotal)} ${unit}`
   const speed = rate === null || unit === 'tasks' ? '' : `${number(rate)} ${unit}/s`
   const took = seconds === null ? '' : time(seconds)
@@ -25,17 +34,29 @@ function row(stage: StageStatus): string {
 }
 
 function stateOf({ state, driver, elapsedSeconds, etaSeconds }: RunStatus): string {
-  const who = driver === null ? (state === 'running' ? ', tasks handed out one by one' : '') : `, driven by process ${driver.process} on ${driver.host}`
-  const left = state === 'finished' ? '' : etaSeconds === null ? '; time left unknown' : `; about ${time(etaSeconds)} left`
+  const who =
+    driver === null
+      ? state === 'running'
+        ? ', tasks handed out one by one'
+        : ''
+      : `, driven by process ${driver.process} on ${driver.host}`
+  const left =
+    state === 'finished' ? '' : etaSeconds === null ? '; time left unknown' : `; about ${time(etaSeconds)} left`
   const on = ['stopped', 'interrupted', 'failed', 'killed'].includes(state) ? '; the same command goes on' : ''
   return `${state}${who}; ${time(elapsedSeconds)} of work so far${left}${on}`
 }
 
-const told = ({ time: when, code, message }: Said) => `${when.replace('T', ' ').slice(0, 19)} UTC  ${message}${code === null ? '' : ` [${code}]`}`
+const told = ({ time: when, code, message }: Said) =>
+  `${when.replace('T', ' ').slice(0, 19)} UTC  ${message}${code === null ? '' : ` [${code}]`}`
 
 function describe(run: RunStatus): string {
   const { disk } = run
-  const free = disk.workFreeBytes === null ? '' : disk.workFreeBytes === disk.outputFreeBytes ? `; ${bytes(disk.workFreeBytes)} free` : `; ${bytes(disk.workFreeBytes)} and ${bytes(disk.outputFreeBytes ?? 0)} free`
+  const free =
+    disk.workFreeBytes === null
+      ? ''
+      : disk.workFreeBytes === disk.outputFreeBytes
+        ? `; ${bytes(disk.workFreeBytes)} free`
+        : `; ${bytes(disk.workFreeBytes)} and ${bytes(disk.outputFreeBytes ?? 0)} free`
   const lines = [
     `run         ${run.directory}: ${run.method}, ${run.length.toLocaleString('en')} tokens a sequence`,
     `state       ${stateOf(run)}`,
@@ -61,7 +82,11 @@ processes. It only reads and takes no lock. Time left is told where it follows f
     json: { type: 'boolean', description: 'as JSON, one line for each look' },
   },
   options: null,
-  examples: ['longweave status out', 'longweave status out --watch', "longweave status out --json | jq '.stages[] | select(.state == \"running\")'"],
+  examples: [
+    'longweave status out',
+    'longweave status out --watch',
+    'longweave status out --json | jq \'.stages[] | select(.state == "running")\'',
+  ],
   async run(args) {
     const { values, positionals } = parse(args, this.flags, { most: 1 })
     const directory = required(positionals, 0, 'the output directory')

@@ -31,15 +31,26 @@ function config(path: string): Record<string, unknown> {
   try {
     text = readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new LongweaveError('INPUT_NOT_FOUND', `the config file ${path} cannot be read: ${(cause as Error).message}`, { file: path }, { cause })
+    throw new LongweaveError(
+      'INPUT_NOT_FOUND',
+      `the config file ${path} cannot be read: ${(cause as Error).message}`,
+      { file: path },
+      { cause },
+    )
   }
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw new LongweaveError('OPTIONS_INVALID', `the config file ${path} is no JSON: ${(cause as Error).message}`, { file: path }, { cause })
+    throw new LongweaveError(
+      'OPTIONS_INVALID',
+      `the config file ${path} is no JSON: ${(cause as Error).message}`,
+      { file: path },
+      { cause },
+    )
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new LongweaveError('OPTIONS_INVALID', `the config file ${path} holds no object`, { file: path })
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new LongweaveError('OPTIONS_INVALID', `the config file ${path} holds no object`, { file: path })
   const options = value as Record<string, unknown>
   // As in the API, a method can be its name alone.
   if (typeof options['method'] === 'string') options['method'] = { name: options['method'] }
@@ -55,7 +66,11 @@ function explain(error: Error, known: string[]): string {
 }
 
 /** Parses `args`: the command's own flags, those of a schema (`list`), and at most `most` other arguments. */
-export function parse(args: string[], own: Record<string, OwnFlag>, { list = [], most = 0 }: { list?: Flag[]; most?: number } = {}): Parsed {
+export function parse(
+  args: string[],
+  own: Record<string, OwnFlag>,
+  { list = [], most = 0 }: { list?: Flag[]; most?: number } = {},
+): Parsed {
   const known: NonNullable<ParseArgsConfig['options']> = {}
   for (const [name, { type }] of Object.entries(own)) known[name] = { type }
   for (const flag of list) known[flag.name] = { type: 'string', multiple: true }
@@ -71,7 +86,12 @@ export function parse(args: string[], own: Record<string, OwnFlag>, { list = [],
     const value = parsed.values[flag.name] as string[] | undefined
     if (value !== undefined) given[flag.name] = flag.kind === 'list' || value.length > 1 ? value : value[0]
   }
-  const values = Object.fromEntries(Object.entries(own).map(([name, flag]) => [name, (parsed.values[name] as string | boolean | undefined) ?? flag.default]))
+  const values = Object.fromEntries(
+    Object.entries(own).map(([name, flag]) => [
+      name,
+      (parsed.values[name] as string | boolean | undefined) ?? flag.default,
+    ]),
+  )
   const file = values['config']
   const options = merge(typeof file === 'string' ? config(file) : {}, toOptions(given, list))
   return { values, positionals: parsed.positionals, options }
@@ -86,6 +106,7 @@ export function required(positionals: string[], place: number, what: string): st
 
 /** A whole number of at least 0. */
 export function wholeNumber(text: string | boolean | undefined, what: string): number {
-  if (typeof text !== 'string' || !/^\d+$/.test(text)) throw new UsageError(`${what} must be a whole number, but is "${String(text)}"`)
+  if (typeof text !== 'string' || !/^\d+$/.test(text))
+    throw new UsageError(`${what} must be a whole number, but is "${String(text)}"`)
   return Number(text)
 }

@@ -44,7 +44,8 @@ function card(run: Run): HTMLElement {
 const apart = /^(output\.directory|work|threads|memory|queries\.(device|deviceMemory|onnxRuntime|checkpointSeconds))$/
 
 function flat(value: unknown, path: string, into: Map<string, string>): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) into.set(path, typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    into.set(path, typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
   else for (const [name, inner] of Object.entries(value)) flat(inner, path === '' ? name : `${path}.${name}`, into)
 }
 
@@ -56,7 +57,9 @@ function differences(runs: Run[]): [string, string[]][] {
     return options
   })
   const names = [...new Set(all.flatMap((options) => [...options.keys()]))].filter((name) => !apart.test(name))
-  return names.map((name): [string, string[]] => [name, all.map((options) => options.get(name) ?? '–')]).filter(([, values]) => new Set(values).size > 1)
+  return names
+    .map((name): [string, string[]] => [name, all.map((options) => options.get(name) ?? '–')])
+    .filter(([, values]) => new Set(values).size > 1)
 }
 
 /** What keeps the runs from being compared as they are. */
@@ -104,7 +107,14 @@ function differing(runs: Run[]): HTMLElement[] {
   const options = differences(runs).map(([name, values]) => [name, ...values.map((value) => h('bdi', {}, value))])
   if (options.length === 0) return []
   const summary = h('summary', {}, `Options in which the runs differ (${options.length})`)
-  return [h('details', { class: 'card options' }, summary, h('div', { class: 'scroll' }, table(['option', ...heads(runs)], options)))]
+  return [
+    h(
+      'details',
+      { class: 'card options' },
+      summary,
+      h('div', { class: 'scroll' }, table(['option', ...heads(runs)], options)),
+    ),
+  ]
 }
 
 const section = ({ title, note, figures }: Section) =>
@@ -130,7 +140,9 @@ function draw(data: PageData): Element[] {
         {},
         h('h1', {}, runs.length === 1 ? 'One run' : `${runs.length} runs side by side`),
         h('ul', { class: 'cards' }, ...runs.map(card)),
-        ...(differ.length === 0 ? [] : [h('p', { class: 'notice' }, `Compare with care: the runs differ in ${differ.join(', and in ')}.`)]),
+        ...(differ.length === 0
+          ? []
+          : [h('p', { class: 'notice' }, `Compare with care: the runs differ in ${differ.join(', and in ')}.`)]),
       ),
       section(together(runs)),
       comparison(runs),
@@ -141,4 +153,6 @@ function draw(data: PageData): Element[] {
   ]
 }
 
-document.querySelector('#page')?.replaceWith(...draw(JSON.parse(document.querySelector('#data')?.textContent ?? '') as PageData))
+document
+  .querySelector('#page')
+  ?.replaceWith(...draw(JSON.parse(document.querySelector('#data')?.textContent ?? '') as PageData))

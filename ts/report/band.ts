@@ -31,10 +31,14 @@ export function bandOf(pieces: number, length: number, width: number): Band {
     parts(start, len) {
       const parts: Part[] = []
       for (let row = Math.floor(start / tokens); row < rows && row * tokens < start + len; row += 1) {
-        const [from, to] = [Math.max(start, row * tokens) - row * tokens, Math.min(start + len, (row + 1) * tokens) - row * tokens]
+        const [from, to] = [
+          Math.max(start, row * tokens) - row * tokens,
+          Math.min(start + len, (row + 1) * tokens) - row * tokens,
+        ]
         // A little is left free, which sets neighbours apart; the shortest piece is still seen.
         const wide = Math.max(1, ((to - from) / tokens) * width - 1.5)
-        if (to > from) parts.push({ row, x: (from / tokens) * width, y: row * (height + GAP) + GAP / 2, width: wide, height })
+        if (to > from)
+          parts.push({ row, x: (from / tokens) * width, y: row * (height + GAP) + GAP / 2, width: wide, height })
       }
       return parts
     },

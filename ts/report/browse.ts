@@ -17,7 +17,11 @@ class Reader {
   readonly element = h(
     'div',
     { class: 'reader card', role: 'region', tabindex: '0', 'aria-label': 'Text of the sequence' },
-    h('p', { class: 'empty' }, 'Choose a document: its text in the sequence stands here, with those before and after it.'),
+    h(
+      'p',
+      { class: 'empty' },
+      'Choose a document: its text in the sequence stands here, with those before and after it.',
+    ),
   )
   #shown: BrowsedSequence | null = null
 
@@ -25,7 +29,8 @@ class Reader {
     if (this.#shown !== sequence) this.#show(run, sequence)
     for (const [i, article] of [...this.element.querySelectorAll('article')].entries()) {
       article.classList.toggle('open', i === index)
-      if (i === index) this.element.scrollTop = article.offsetTop - (this.element.querySelector('header')?.offsetHeight ?? 0)
+      if (i === index)
+        this.element.scrollTop = article.offsetTop - (this.element.querySelector('header')?.offsetHeight ?? 0)
     }
     this.element.scrollIntoView({ block: 'nearest' })
   }
@@ -52,9 +57,17 @@ class Reader {
           { style: `border-color: ${kin[i]?.colour}` },
           h('h4', {}, h('bdi', {}, pieceName(piece))),
           h('p', { class: 'facts' }, ...facts(method, piece, sequence).map((fact) => h('bdi', {}, fact))),
-          piece.text === null ? h('p', { class: 'empty' }, 'Its text is not kept in the report.') : h('p', { class: 'text', dir: 'auto' }, piece.text),
+          piece.text === null
+            ? h('p', { class: 'empty' }, 'Its text is not kept in the report.')
+            : h('p', { class: 'text', dir: 'auto' }, piece.text),
           ...(piece.textCut
-            ? [h('p', { class: 'empty' }, `… it goes on; all of it: longweave show ${run.directory} ${sequence.sequence} --words ${piece.len}`)]
+            ? [
+                h(
+                  'p',
+                  { class: 'empty' },
+                  `… it goes on; all of it: longweave show ${run.directory} ${sequence.sequence} --words ${piece.len}`,
+                ),
+              ]
             : []),
         ),
       ),
@@ -102,7 +115,9 @@ class Strip {
     this.#choice.addEventListener('change', () => this.#choose(this.#choice.selectedIndex))
     const step = (by: number, label: string, sign: string) => {
       const button = h('button', { type: 'button', 'aria-label': `${label} sequence of ${run.label}` }, sign)
-      button.addEventListener('click', () => this.#choose(Math.min(run.browse.length - 1, Math.max(0, this.#choice.selectedIndex + by))))
+      button.addEventListener('click', () =>
+        this.#choose(Math.min(run.browse.length - 1, Math.max(0, this.#choice.selectedIndex + by))),
+      )
       return button
     }
     const head = h('h3', {}, swatch(run), h('bdi', {}, run.label))
@@ -134,7 +149,9 @@ class Strip {
     this.#choice.selectedIndex = index
     this.#at = 0
     this.#opened = null
-    const kin = [...new Set(kinOf(this.#run.report.method, this.#sequence.pieces))].toSorted((a, b) => b.tokens - a.tokens)
+    const kin = [...new Set(kinOf(this.#run.report.method, this.#sequence.pieces))].toSorted(
+      (a, b) => b.tokens - a.tokens,
+    )
     const most = 5
     this.#key.replaceChildren(
       ...kin
@@ -165,10 +182,18 @@ class Strip {
     this.#spots = parts.map(widest)
     this.#options = pieces.map((piece, i) => this.#option(piece, i, parts[i] ?? [], kin[i]?.colour ?? ''))
     const padding = s('g', { class: 'padding' }, s('title', {}, `padding: ${counted(length - nTokens, 'token')}`))
-    for (const { x, y, width, height } of band.parts(nTokens, length - nTokens)) padding.append(s('rect', { x, y, width, height, rx: 2 }))
+    for (const { x, y, width, height } of band.parts(nTokens, length - nTokens))
+      padding.append(s('rect', { x, y, width, height, rx: 2 }))
     const size = { width: this.#width, height: band.height, viewBox: `0 0 ${this.#width} ${band.height}` }
     const label = `Documents of sequence ${count(sequence)} of ${this.#run.label}`
-    this.#band.replaceChildren(s('svg', size, s('g', { role: 'listbox', 'aria-orientation': 'horizontal', 'aria-label': label }, ...this.#options), padding))
+    this.#band.replaceChildren(
+      s(
+        'svg',
+        size,
+        s('g', { role: 'listbox', 'aria-orientation': 'horizontal', 'aria-label': label }, ...this.#options),
+        padding,
+      ),
+    )
     if (focused) this.#options[this.#at]?.focus()
   }
 
@@ -178,13 +203,19 @@ class Strip {
     const label = `${pieceName(piece)}: ${facts(method, piece, this.#sequence).join(', ')}`
     const option = s(
       'g',
-      { role: 'option', 'aria-selected': String(index === this.#opened), 'aria-label': label, tabindex: index === this.#at ? 0 : -1 },
+      {
+        role: 'option',
+        'aria-selected': String(index === this.#opened),
+        'aria-label': label,
+        tabindex: index === this.#at ? 0 : -1,
+      },
       ...parts.map(({ x, y, width, height }) => s('rect', { x, y, width, height, rx: 2, fill })),
     )
     const room = place === undefined ? 0 : Math.floor((place.width - 8) / CHARACTER)
     if (place !== undefined && room >= 5) {
       // Only of a keyword is the reason the more telling name: elsewhere it is another document's id.
-      const name = method === 'quest' && piece.reason !== null ? clip(piece.reason, room) : squeeze(pieceName(piece), room)
+      const name =
+        method === 'quest' && piece.reason !== null ? clip(piece.reason, room) : squeeze(pieceName(piece), room)
       option.append(s('text', { x: place.x + 5, y: place.y + place.height / 2, 'dominant-baseline': 'central' }, name))
     }
     option.addEventListener('pointerenter', () => this.#tell(index))
@@ -218,8 +249,12 @@ class Strip {
   #across(by: 1 | -1): number {
     const here = this.#spots[this.#at]
     const distance = (i: number) => Math.abs(middle(this.#spots[i]) - middle(here))
-    const there = this.#spots.flatMap((part, i) => (part !== undefined && part.row === (here?.row ?? 0) + by ? [i] : []))
-    return there.length === 0 ? this.#at + by : there.reduce((nearest, i) => (distance(i) < distance(nearest) ? i : nearest))
+    const there = this.#spots.flatMap((part, i) =>
+      part !== undefined && part.row === (here?.row ?? 0) + by ? [i] : [],
+    )
+    return there.length === 0
+      ? this.#at + by
+      : there.reduce((nearest, i) => (distance(i) < distance(nearest) ? i : nearest))
   }
 
   #pressed(event: KeyboardEvent): void {
@@ -248,13 +283,22 @@ export function browser(runs: Run[]): HTMLElement {
     'grey ones came by chance. Click a document for its text, or go along a band with the arrow keys and press Enter.'
   const left = runs
     .filter(({ leftOut }) => leftOut > 0)
-    .map(({ label, leftOut, browse }) => `${counted(leftOut, 'sequence')} of ${label} (${count(browse.length)} are here)`)
+    .map(
+      ({ label, leftOut, browse }) => `${counted(leftOut, 'sequence')} of ${label} (${count(browse.length)} are here)`,
+    )
   return h(
     'section',
     { id: 'sequences' },
     h('h2', {}, 'Read the sequences'),
     h('p', { class: 'lead' }, lead),
-    ...(left.length > 0 ? [h('p', { class: 'notice' }, `Left out, so that the page stays below 20 MB: ${left.join('; ')}.`)] : []),
-    h('div', { class: 'browse' }, h('div', { class: 'card strips' }, ...runs.map((run) => new Strip(run, reader).element)), reader.element),
+    ...(left.length > 0
+      ? [h('p', { class: 'notice' }, `Left out, so that the page stays below 20 MB: ${left.join('; ')}.`)]
+      : []),
+    h(
+      'div',
+      { class: 'browse' },
+      h('div', { class: 'card strips' }, ...runs.map((run) => new Strip(run, reader).element)),
+      reader.element,
+    ),
   )
 }

@@ -17,7 +17,11 @@ export function lists(run: Run, wide: boolean): HTMLElement {
   const { sizes, short, shortDocuments, shortTokens, oversample } = keywords
   const kinds = [
     { kind: 'singletons', colour: 'var(--ink-4)', name: 'singletons, used once' },
-    { kind: 'short', colour: run.colour, name: `short set, used ${oversample === null ? 'more than once' : `${upTo(oversample, 2)} times`}` },
+    {
+      kind: 'short',
+      colour: run.colour,
+      name: `short set, used ${oversample === null ? 'more than once' : `${upTo(oversample, 2)} times`}`,
+    },
     { kind: 'long', colour: 'var(--ink-2)', name: 'long lists, used once' },
   ] as const
   const bars = sizes.flatMap((size, i) => {
@@ -25,14 +29,25 @@ export function lists(run: Run, wide: boolean): HTMLElement {
     return kinds.flatMap(({ kind, colour, name }) =>
       size[kind] === 0
         ? []
-        : [{ x1: i + 0.08, x2: i + 0.92, y1: y, y2: (y += size[kind]), colour, title: `${sizeName(size)} documents\n${count(size[kind])} keywords\n${name}` }],
+        : [
+            {
+              x1: i + 0.08,
+              x2: i + 0.92,
+              y1: y,
+              y2: (y += size[kind]),
+              colour,
+              title: `${sizeName(size)} documents\n${count(size[kind])} keywords\n${name}`,
+            },
+          ],
     )
   })
   // Inside the bucket where both kinds stand, in proportion to them.
   const at = sizes.findIndex(({ long }) => long > 0)
   const border = sizes[at]
   const partition = short === 0 || border === undefined ? null : at + border.short / (border.short + border.long)
-  const totals = sizes.map((size, i) => ({ x: i + 0.5, y: size.singletons + size.short + size.long })).filter(({ y }) => y > 0)
+  const totals = sizes
+    .map((size, i) => ({ x: i + 0.5, y: size.singletons + size.short + size.long }))
+    .filter(({ y }) => y > 0)
   const top = Math.max(1, ...totals.map(({ y }) => y))
   return figure({
     title,
@@ -42,7 +57,8 @@ export function lists(run: Run, wide: boolean): HTMLElement {
       `${count(shortDocuments)} documents, ${compact(shortTokens)} tokens. The line is where it ends.`,
     legend: kinds.filter(({ kind }) => keywords[kind] > 0).map(({ colour, name }) => [colour, name]),
     draw(width) {
-      const tilted = (width - 70) / Math.max(1, sizes.length) < 7.5 * Math.max(...sizes.map((size) => sizeName(size).length))
+      const tilted =
+        (width - 70) / Math.max(1, sizes.length) < 7.5 * Math.max(...sizes.map((size) => sizeName(size).length))
       const beside = { x: (x: number) => x, frameAnchor: 'top', dy: -10, fontWeight: 600 } as const
       return [
         plot(title, {
@@ -103,14 +119,20 @@ export function sources(runs: Run[]): HTMLElement | null {
   const having = runs.flatMap((run) => (run.report.sources === null ? [] : [{ run, ...run.report.sources }]))
   if (having.length === 0) return null
   const most = new Map<string, number>()
-  for (const { names, pool } of having) for (const [i, name] of names.entries()) most.set(name, Math.max(most.get(name) ?? 0, share(pool, i)))
+  for (const { names, pool } of having)
+    for (const [i, name] of names.entries()) most.set(name, Math.max(most.get(name) ?? 0, share(pool, i)))
   const order = [...most].toSorted(([, a], [, b]) => b - a).map(([name]) => name)
   const kept = order.slice(0, order.length > MOST_SOURCES ? MOST_SOURCES - 1 : MOST_SOURCES)
   const others = new Set(order.slice(kept.length))
   const plots = having.map(({ run, names, pool, output, divergence }) => {
     const together = (list: number[]) => sum(names.map((name, i) => (others.has(name) ? share(list, i) : 0)))
-    const rows = kept.map((name) => ({ name, pool: share(pool, names.indexOf(name)), output: share(output, names.indexOf(name)) }))
-    if (others.size > 0) rows.push({ name: `${count(others.size)} others`, pool: together(pool), output: together(output) })
+    const rows = kept.map((name) => ({
+      name,
+      pool: share(pool, names.indexOf(name)),
+      output: share(output, names.indexOf(name)),
+    }))
+    if (others.size > 0)
+      rows.push({ name: `${count(others.size)} others`, pool: together(pool), output: together(output) })
     return { run, divergence, rows: rows.map((row, place) => ({ ...row, place })) }
   })
   type Row = (typeof plots)[number]['rows'][number]
@@ -134,15 +156,28 @@ export function sources(runs: Run[]): HTMLElement | null {
             h(
               'div',
               {},
-              h('p', { class: 'sub' }, h('span', { class: 'run' }, swatch(run), h('bdi', {}, run.label)), ` diverges by ${bits(divergence)}`),
+              h(
+                'p',
+                { class: 'sub' },
+                h('span', { class: 'run' }, swatch(run), h('bdi', {}, run.label)),
+                ` diverges by ${bits(divergence)}`,
+              ),
               plot(`${title} of ${run.label}`, {
                 width: each,
                 height: list.length * 25 + 46,
-                marginLeft: Math.min(each * 0.4, 20 + 7 * Math.max(...list.map(({ name }) => Math.min(18, sourceName(name).length)))),
+                marginLeft: Math.min(
+                  each * 0.4,
+                  20 + 7 * Math.max(...list.map(({ name }) => Math.min(18, sourceName(name).length))),
+                ),
                 marginRight: 40,
                 marginTop: 2,
                 marginBottom: 42,
-                x: { domain: [0, right], tickFormat: tick, ticks: Math.max(3, each / 140), ...below('share of the tokens') },
+                x: {
+                  domain: [0, right],
+                  tickFormat: tick,
+                  ticks: Math.max(3, each / 140),
+                  ...below('share of the tokens'),
+                },
                 y: {
                   domain: list.map(({ place }) => place),
                   type: 'band',
@@ -160,7 +195,8 @@ export function sources(runs: Run[]): HTMLElement | null {
                     insetTop: 5,
                     insetBottom: 5,
                     tip: true,
-                    title: (row: Row) => `${sourceName(row.name)}\npool ${percent(row.pool)}\noutput ${percent(row.output)}`,
+                    title: (row: Row) =>
+                      `${sourceName(row.name)}\npool ${percent(row.pool)}\noutput ${percent(row.output)}`,
                   }),
                   Plot.text(list, {
                     y: 'place',

@@ -23,7 +23,11 @@ export interface Figure {
 export function figure({ title, note, legend = [], draw, numbers, wide = false }: Figure): HTMLElement {
   const place = h('div', { class: 'plot' })
   onWidth(place, (width) => place.replaceChildren(...draw(width)))
-  const key = h('ul', { class: 'key' }, ...legend.map(([colour, name]) => h('li', {}, h('span', { class: 'chip', style: `background: ${colour}` }), name)))
+  const key = h(
+    'ul',
+    { class: 'key' },
+    ...legend.map(([colour, name]) => h('li', {}, h('span', { class: 'chip', style: `background: ${colour}` }), name)),
+  )
   return h(
     'figure',
     { class: wide ? 'card wide' : 'card' },
@@ -42,13 +46,19 @@ export function plot(title: string, options: Plot.PlotOptions): Element {
 }
 
 /** An axis below: its name in the middle. */
-export const below = (label: string, labelOffset = 36): Plot.ScaleOptions => ({ label, labelAnchor: 'center', labelArrow: 'none', labelOffset })
+export const below = (label: string, labelOffset = 36): Plot.ScaleOptions => ({
+  label,
+  labelAnchor: 'center',
+  labelArrow: 'none',
+  labelOffset,
+})
 
 /** Lines of a grid. */
 export const grid = { stroke: 'var(--line)', strokeOpacity: 1 }
 
 /** Names at the head of a table's columns. */
-export const heads = (runs: Run[]): Child[] => runs.map((run) => h('span', { class: 'run' }, swatch(run), h('bdi', {}, run.label)))
+export const heads = (runs: Run[]): Child[] =>
+  runs.map((run) => h('span', { class: 'run' }, swatch(run), h('bdi', {}, run.label)))
 
 /** Room for the runs' names at the left. */
 export const leftOf = (runs: Run[]) => Math.min(186, 18 + 7.4 * Math.max(...runs.map(({ short }) => short.length)))

@@ -2,7 +2,11 @@
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 const rounded = new Intl.NumberFormat('en', { notation: 'compact' })
-const three = new Intl.NumberFormat('en', { notation: 'compact', minimumSignificantDigits: 3, maximumSignificantDigits: 3 })
+const three = new Intl.NumberFormat('en', {
+  notation: 'compact',
+  minimumSignificantDigits: 3,
+  maximumSignificantDigits: 3,
+})
 
 /** 1,234,567 */
 export const count = (value: number) => whole.format(value)
@@ -14,7 +18,8 @@ export const compact = (value: number) => (value < 1000 ? whole.format(value) : 
 export const roundCompact = (value: number) => rounded.format(value)
 
 /** 12.3: so many digits after the point. */
-export const decimal = (value: number, digits = 1) => value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+export const decimal = (value: number, digits = 1) =>
+  value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 
 /** 2, 2.5: at most so many digits after the point. */
 export const upTo = (value: number, digits: number) => value.toLocaleString('en', { maximumFractionDigits: digits })
@@ -38,7 +43,8 @@ export function coarse(share: number): string {
 export const tick = (share: number) => `${upTo(share * 100, 2)}\u202f%`
 
 /** A divergence. */
-export const bits = (value: number) => (value > 0 && value < 0.0001 ? '<0.0001 bits' : `${decimal(value, value === 0 ? 0 : 4)} bits`)
+export const bits = (value: number) =>
+  value > 0 && value < 0.0001 ? '<0.0001 bits' : `${decimal(value, value === 0 ? 0 : 4)} bits`
 
 /** A value that may not be known. */
 export const known = (value: number | null, show: (value: number) => string) => (value === null ? '–' : show(value))

@@ -8,7 +8,8 @@ export interface Box {
   bottom: number
 }
 const overlap = (a: Box, b: Box) =>
-  Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left)) * Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top))
+  Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left)) *
+  Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top))
 const sum = (list: number[]) => list.reduce((total, n) => total + n, 0)
 
 /** A place for a name: how far from its point, and which end of it. */

@@ -59,7 +59,8 @@ export const measures: [string, Measure[]][] = [
       },
       {
         name: 'groups a sequence',
-        about: 'Groups (a pass of a keyword, a neighbourhood, a path) that a sequence has documents of: the mean, and the most.',
+        about:
+          'Groups (a pass of a keyword, a neighbourhood, a path) that a sequence has documents of: the mean, and the most.',
         show: ({ groupsPerSequence: { mean, max } }) => `${decimal(mean)}, at most ${count(max)}`,
       },
       {
@@ -77,7 +78,11 @@ export const measures: [string, Measure[]][] = [
         about: 'Documents that the method could draw from, of all documents of the corpus.',
         show: ({ documents }) => `${count(documents.pool)} of ${count(documents.corpus)}`,
       },
-      { name: 'used', about: 'Share of the pool that stands in at least one sequence.', show: (report) => share(used(report), report.documents.pool) },
+      {
+        name: 'used',
+        about: 'Share of the pool that stands in at least one sequence.',
+        show: (report) => share(used(report), report.documents.pool),
+      },
       {
         name: 'used again',
         about: 'Share of the pool that is used more than once.',
@@ -85,13 +90,17 @@ export const measures: [string, Measure[]][] = [
       },
       {
         name: 'short set',
-        about: 'Share of the output’s tokens from the keywords with few documents, which Quest oversamples; and how often each of them is used.',
+        about:
+          'Share of the output’s tokens from the keywords with few documents, which Quest oversamples; and how often each of them is used.',
         show: ({ shares, keywords }) =>
-          keywords === null || keywords.short === 0 ? null : `${percent(shares.shortSet)}${keywords.oversample === null ? '' : `, ${upTo(keywords.oversample, 2)} times`}`,
+          keywords === null || keywords.short === 0
+            ? null
+            : `${percent(shares.shortSet)}${keywords.oversample === null ? '' : `, ${upTo(keywords.oversample, 2)} times`}`,
       },
       {
         name: 'skew of sources',
-        about: 'Jensen–Shannon divergence between the sources’ shares of the pool’s tokens and of the output’s, in bits: 0 where they are the same, at most 1.',
+        about:
+          'Jensen–Shannon divergence between the sources’ shares of the pool’s tokens and of the output’s, in bits: 0 where they are the same, at most 1.',
         show: ({ sources }) => (sources === null ? null : bits(sources.divergence)),
       },
     ],
@@ -99,8 +108,16 @@ export const measures: [string, Measure[]][] = [
   [
     'Tokens',
     [
-      { name: 'tokens', about: 'Tokens of documents that stand in sequences, each as often as it is used.', show: ({ tokens }) => compact(tokens.inSequences) },
-      { name: 'dropped', about: 'Share of the used documents’ tokens that stand in no sequence.', show: ({ shares }) => percent(shares.dropped) },
+      {
+        name: 'tokens',
+        about: 'Tokens of documents that stand in sequences, each as often as it is used.',
+        show: ({ tokens }) => compact(tokens.inSequences),
+      },
+      {
+        name: 'dropped',
+        about: 'Share of the used documents’ tokens that stand in no sequence.',
+        show: ({ shares }) => percent(shares.dropped),
+      },
       { name: 'padding', about: 'Share of the output that is padding.', show: ({ shares }) => percent(shares.padding) },
     ],
   ],

@@ -30,4 +30,5 @@ const rules = new Map([
 ])
 
 /** Why a sequence's documents stand together. */
-export const ruleName = (method: string, rule: string) => (rule === 'group' ? groupName(method) : (rules.get(rule) ?? rule))
+export const ruleName = (method: string, rule: string) =>
+  rule === 'group' ? groupName(method) : (rules.get(rule) ?? rule)

@@ -24,7 +24,13 @@ export function histograms(runs: Run[], { title, note, label, unit, buckets, cou
     .flatMap((run) => {
       const list = counts(run)
       const all = Math.max(1, sum(list))
-      return buckets.map((bucket, i) => ({ label: run.label, colour: run.colour, bucket, n: list[i] ?? 0, share: (list[i] ?? 0) / all }))
+      return buckets.map((bucket, i) => ({
+        label: run.label,
+        colour: run.colour,
+        bucket,
+        n: list[i] ?? 0,
+        share: (list[i] ?? 0) / all,
+      }))
     })
     .filter(({ n }) => n > 0)
   type Bar = (typeof bars)[number]
@@ -46,7 +52,14 @@ export function histograms(runs: Run[], { title, note, label, unit, buckets, cou
           marginRight: 8,
           marginTop: 6,
           marginBottom,
-          x: { type: 'band', domain: buckets, padding: 0.14, tickRotate: tilted ? -40 : 0, tickSize: 0, ...below(label, tilted ? 62 : 38) },
+          x: {
+            type: 'band',
+            domain: buckets,
+            padding: 0.14,
+            tickRotate: tilted ? -40 : 0,
+            tickSize: 0,
+            ...below(label, tilted ? 62 : 38),
+          },
           y: { axis: null, domain: [0, top * 1.3] },
           fy: { domain: runs.map((run) => run.label), axis: null, padding: 0.06 },
           marks: [
@@ -59,7 +72,15 @@ export function histograms(runs: Run[], { title, note, label, unit, buckets, cou
             Plot.ruleY([0], { stroke: 'var(--muted)', strokeOpacity: 0.6 }),
             ...(band < 26
               ? []
-              : [Plot.text(bars, { ...place, text: ({ share }: Bar) => coarse(share), dy: -7, fontSize: Math.min(11, band / 2.8), fill: 'var(--muted)' })]),
+              : [
+                  Plot.text(bars, {
+                    ...place,
+                    text: ({ share }: Bar) => coarse(share),
+                    dy: -7,
+                    fontSize: Math.min(11, band / 2.8),
+                    fill: 'var(--muted)',
+                  }),
+                ]),
             ...names(runs, 'fy', second),
           ],
         }),
@@ -90,7 +111,15 @@ export function stacks(runs: Run[], { title, note, label, unit, parts, magnified
   const shown = parts.filter(({ value }) => runs.some((run) => value(run) > 0))
   const whole = (run: Run) => Math.max(1, sum(shown.map(({ value }) => value(run))))
   const cells = runs.flatMap((run) =>
-    shown.map(({ name, colour, value }, i) => ({ run, label: run.label, name, colour, first: i === 0, n: value(run), share: value(run) / whole(run) })),
+    shown.map(({ name, colour, value }, i) => ({
+      run,
+      label: run.label,
+      name,
+      colour,
+      first: i === 0,
+      n: value(run),
+      share: value(run) / whole(run),
+    })),
   )
   type Cell = (typeof cells)[number]
   const others = cells.filter(({ first }) => !first)
@@ -129,11 +158,16 @@ export function stacks(runs: Run[], { title, note, label, unit, parts, magnified
     legend: shown.map(({ name, colour }) => [colour, name]),
     draw: (width) => [
       bars(width, cells, 1),
-      ...(magnified !== undefined && rest > 0 && rest < 0.25 ? [h('p', { class: 'sub' }, magnified), bars(width, others, rest * 1.02)] : []),
+      ...(magnified !== undefined && rest > 0 && rest < 0.25
+        ? [h('p', { class: 'sub' }, magnified), bars(width, others, rest * 1.02)]
+        : []),
     ],
     numbers: table(
       [unit, ...heads(runs)],
-      shown.map(({ name, value }) => [name, ...runs.map((run) => `${count(value(run))} (${percent(value(run) / whole(run))})`)]),
+      shown.map(({ name, value }) => [
+        name,
+        ...runs.map((run) => `${count(value(run))} (${percent(value(run) / whole(run))})`),
+      ]),
     ),
   })
 }

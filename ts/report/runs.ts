@@ -14,7 +14,16 @@ export interface Run extends PageRun {
 }
 
 // Told apart by shape as well as by colour; app.css holds the colours.
-const symbols = ['circle', 'square', 'triangle', 'diamond', 'star', 'wye', 'cross', 'hexagon'] as const satisfies Plot.SymbolType[]
+const symbols = [
+  'circle',
+  'square',
+  'triangle',
+  'diamond',
+  'star',
+  'wye',
+  'cross',
+  'hexagon',
+] as const satisfies Plot.SymbolType[]
 
 /** The runs of the page's data. */
 export function runsOf({ runs, browse, leftOut }: PageData): Run[] {
@@ -31,7 +40,13 @@ export function runsOf({ runs, browse, leftOut }: PageData): Run[] {
 
 /** A run's symbol in its colour, beside its name. */
 export function swatch({ colour, symbol }: Run): Element {
-  const mark = Plot.plot({ width: 14, height: 14, margin: 0, axis: null, marks: [Plot.dot([0], { frameAnchor: 'middle', symbol, r: 5, fill: colour })] })
+  const mark = Plot.plot({
+    width: 14,
+    height: 14,
+    margin: 0,
+    axis: null,
+    marks: [Plot.dot([0], { frameAnchor: 'middle', symbol, r: 5, fill: colour })],
+  })
   mark.setAttribute('class', 'swatch')
   mark.setAttribute('aria-hidden', 'true')
   return mark

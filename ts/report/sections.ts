@@ -15,12 +15,14 @@ export interface Section {
 }
 
 /** Names of the buckets that the longest of `lists` needs: 1, 2, 3–4 … */
-const buckets = (all: number[][]) => Array.from({ length: Math.max(1, ...all.map((list) => list.length)) }, (_, i) => bucket(i))
+const buckets = (all: number[][]) =>
+  Array.from({ length: Math.max(1, ...all.map((list) => list.length)) }, (_, i) => bucket(i))
 
 /** Documents used 1, 2, 3 … times, gathered to 1, 2, 3–4, 5–8 … */
 function gathered(byUses: number[]): number[] {
   const list: number[] = []
-  for (let from = 1, to = 1; from < byUses.length; [from, to] = [to + 1, to * 2]) list.push(sum(byUses.slice(from, to + 1)))
+  for (let from = 1, to = 1; from < byUses.length; [from, to] = [to + 1, to * 2])
+    list.push(sum(byUses.slice(from, to + 1)))
   return list
 }
 
@@ -84,10 +86,18 @@ export function made(runs: Run[]): Section {
         unit: 'sequences',
         wide: true,
         parts: [
-          { name: 'one keyword, neighbourhood or path', colour: 'var(--ink-1)', value: ({ report }) => (isRandom(report.method) ? 0 : report.rules.group) },
+          {
+            name: 'one keyword, neighbourhood or path',
+            colour: 'var(--ink-1)',
+            value: ({ report }) => (isRandom(report.method) ? 0 : report.rules.group),
+          },
           { name: 'rests of related keywords', colour: 'var(--ink-2)', value: ({ report }) => report.rules.related },
           { name: 'rests in random order', colour: 'var(--ink-3)', value: ({ report }) => report.rules.next },
-          { name: 'all documents in random order', colour: 'var(--ink-4)', value: ({ report }) => (isRandom(report.method) ? report.rules.group : 0) },
+          {
+            name: 'all documents in random order',
+            colour: 'var(--ink-4)',
+            value: ({ report }) => (isRandom(report.method) ? report.rules.group : 0),
+          },
           { name: 'the last one, padded', colour: 'var(--lost-3)', value: ({ report }) => report.rules.last },
           { name: 'a rest, padded', colour: 'var(--lost-2)', value: ({ report }) => report.rules.pad },
         ],
@@ -129,10 +139,26 @@ export function used(runs: Run[]): Section {
           { name: 'separators', colour: 'var(--ink-2)', value: ({ report }) => report.tokens.separators },
           { name: 'begin tokens', colour: 'var(--ink-3)', value: ({ report }) => report.tokens.begins },
           { name: 'padding', colour: 'var(--ink-4)', value: ({ report }) => report.tokens.padding },
-          { name: 'dropped: cut off at the end of a sequence', colour: 'var(--lost-1)', value: ({ report }) => report.tokens.dropped.truncate },
-          { name: 'dropped: rests of groups', colour: 'var(--lost-2)', value: ({ report }) => report.tokens.dropped.fill },
-          { name: 'dropped: a sequence that was not full', colour: 'var(--lost-3)', value: ({ report }) => report.tokens.dropped.lastFill },
-          { name: 'dropped: beyond the tokens asked for', colour: 'var(--lost-4)', value: ({ report }) => report.tokens.dropped.budget },
+          {
+            name: 'dropped: cut off at the end of a sequence',
+            colour: 'var(--lost-1)',
+            value: ({ report }) => report.tokens.dropped.truncate,
+          },
+          {
+            name: 'dropped: rests of groups',
+            colour: 'var(--lost-2)',
+            value: ({ report }) => report.tokens.dropped.fill,
+          },
+          {
+            name: 'dropped: a sequence that was not full',
+            colour: 'var(--lost-3)',
+            value: ({ report }) => report.tokens.dropped.lastFill,
+          },
+          {
+            name: 'dropped: beyond the tokens asked for',
+            colour: 'var(--lost-4)',
+            value: ({ report }) => report.tokens.dropped.budget,
+          },
         ],
       }),
       // One alone would leave half a row empty.

@@ -17,7 +17,9 @@ export function scatter(runs: Run[]): HTMLElement {
   const title = 'Similarity and near-duplicates'
   const means = runs.flatMap((run) => {
     const { similarity, nearDuplicates } = run.report.sample
-    return similarity.mean === null || nearDuplicates.mean === null ? [] : [{ run, x: similarity.mean, y: nearDuplicates.mean }]
+    return similarity.mean === null || nearDuplicates.mean === null
+      ? []
+      : [{ run, x: similarity.mean, y: nearDuplicates.mean }]
   })
   const cloud = runs.flatMap(({ colour, report: { sample } }) =>
     sample.similarity.values.flatMap((x, i) => {
@@ -63,11 +65,19 @@ export function scatter(runs: Run[]): HTMLElement {
           x: {
             domain: [left, right],
             ticks,
-            ...below(width < 380 ? 'similarity' : width < 520 ? 'similarity (cosine)' : 'similarity of the documents of a sequence (cosine)', 40),
+            ...below(
+              width < 380
+                ? 'similarity'
+                : width < 520
+                  ? 'similarity (cosine)'
+                  : 'similarity of the documents of a sequence (cosine)',
+              40,
+            ),
           },
           y: {
             domain: [0, top],
-            label: width < 380 ? '↑ redundant: near-duplicates' : '↑ redundant: near-duplicates (share of the documents)',
+            label:
+              width < 380 ? '↑ redundant: near-duplicates' : '↑ redundant: near-duplicates (share of the documents)',
             tickFormat: tick,
             ticks: 6,
           },
@@ -94,14 +104,23 @@ export function scatter(runs: Run[]): HTMLElement {
               }),
             ),
             ...means.map((mean) =>
-              Plot.dot([mean], { x: 'x', y: 'y', fill: mean.run.colour, symbol: mean.run.symbol, r: 8, stroke: 'var(--surface)', strokeWidth: 2 }),
+              Plot.dot([mean], {
+                x: 'x',
+                y: 'y',
+                fill: mean.run.colour,
+                symbol: mean.run.symbol,
+                r: 8,
+                stroke: 'var(--surface)',
+                strokeWidth: 2,
+              }),
             ),
             Plot.tip(
               means,
               Plot.pointer({
                 x: 'x',
                 y: 'y',
-                title: ({ run, x, y }: (typeof means)[number]) => `${run.label}\nsimilarity ${decimal(x, 3)}\nnear-duplicates ${percent(y)}`,
+                title: ({ run, x, y }: (typeof means)[number]) =>
+                  `${run.label}\nsimilarity ${decimal(x, 3)}\nnear-duplicates ${percent(y)}`,
               }),
             ),
           ],
@@ -122,7 +141,9 @@ export function scatter(runs: Run[]): HTMLElement {
 /** distinct-n, a line for each run. */
 export function distinct(runs: Run[]): HTMLElement {
   const title = 'Distinct n-grams'
-  const points = runs.flatMap((run) => run.report.sample.distinct.flatMap((y, i) => (y === null ? [] : [{ run, colour: run.colour, n: i + 1, y }])))
+  const points = runs.flatMap((run) =>
+    run.report.sample.distinct.flatMap((y, i) => (y === null ? [] : [{ run, colour: run.colour, n: i + 1, y }])),
+  )
   const longest = Math.max(1, ...points.map(({ n }) => n))
   const ends = points.filter(({ run, n }) => n === run.report.sample.distinct.length)
   return figure({
@@ -141,15 +162,34 @@ export function distinct(runs: Run[]): HTMLElement {
           marginRight: leftOf(runs) + 4,
           marginTop,
           marginBottom,
-          x: { domain: [1, longest], ticks: Array.from({ length: longest }, (_, i) => i + 1), tickFormat: 'd', ...below('n: tokens in an n-gram', 40) },
+          x: {
+            domain: [1, longest],
+            ticks: Array.from({ length: longest }, (_, i) => i + 1),
+            tickFormat: 'd',
+            ...below('n: tokens in an n-gram', 40),
+          },
           y: { domain: [0, 1], label: '↑ distinct (share of the n-grams)', tickFormat: tick, ticks: 5 },
           marks: [
             Plot.gridY({ ...grid, ticks: 5 }),
-            Plot.line(points, { x: 'n', y: 'y', z: ({ run }: (typeof points)[number]) => run.label, stroke: 'colour', strokeWidth: 2 }),
+            Plot.line(points, {
+              x: 'n',
+              y: 'y',
+              z: ({ run }: (typeof points)[number]) => run.label,
+              stroke: 'colour',
+              strokeWidth: 2,
+            }),
             ...runs.map((run) =>
               Plot.dot(
                 points.filter((point) => point.run === run),
-                { x: 'n', y: 'y', fill: run.colour, symbol: run.symbol, r: 4.5, stroke: 'var(--surface)', strokeWidth: 1 },
+                {
+                  x: 'n',
+                  y: 'y',
+                  fill: run.colour,
+                  symbol: run.symbol,
+                  r: 4.5,
+                  stroke: 'var(--surface)',
+                  strokeWidth: 1,
+                },
               ),
             ),
             ...ends.map((last, i) =>
@@ -166,7 +206,11 @@ export function distinct(runs: Run[]): HTMLElement {
             ),
             Plot.tip(
               points,
-              Plot.pointer({ x: 'n', y: 'y', title: ({ run, n, y }: (typeof points)[number]) => `${run.label}\ndistinct-${n}: ${decimal(y, 3)}` }),
+              Plot.pointer({
+                x: 'n',
+                y: 'y',
+                title: ({ run, n, y }: (typeof points)[number]) => `${run.label}\ndistinct-${n}: ${decimal(y, 3)}`,
+              }),
             ),
           ],
         }),
@@ -217,7 +261,9 @@ export function strips(runs: Run[], { title, note, measure, label, show, tickFor
     }
   })
   const dots = runs.flatMap((run) =>
-    run.report.sample[measure].values.flatMap((x, i) => (x === null ? [] : [{ label: run.label, colour: run.colour, x, y: jitter(i) }])),
+    run.report.sample[measure].values.flatMap((x, i) =>
+      x === null ? [] : [{ label: run.label, colour: run.colour, x, y: jitter(i) }],
+    ),
   )
   const [boxes, means] = [rows.filter(({ n }) => n > 0), rows.filter(({ mean }) => mean !== null)]
   const domain = [Math.min(0, ...dots.map(({ x }) => x)), Math.max(0.02, ...dots.map(({ x }) => x)) * 1.03]
@@ -240,7 +286,16 @@ export function strips(runs: Run[], { title, note, measure, label, show, tickFor
           fy: { domain: runs.map((run) => run.label), axis: null, padding: 0.12 },
           marks: [
             Plot.gridX({ ...grid, ticks }),
-            Plot.rect(boxes, { fy: 'label', x1: 'low', x2: 'high', y1: -1, y2: 1, fill: 'colour', fillOpacity: 0.22, rx: 3 }),
+            Plot.rect(boxes, {
+              fy: 'label',
+              x1: 'low',
+              x2: 'high',
+              y1: -1,
+              y2: 1,
+              fill: 'colour',
+              fillOpacity: 0.22,
+              rx: 3,
+            }),
             Plot.dot(dots, { fy: 'label', x: 'x', y: 'y', fill: 'colour', fillOpacity: 0.45, r: 1.9 }),
             Plot.ruleX(means, { ...line, stroke: 'var(--surface)', strokeWidth: 6 }),
             Plot.ruleX(means, { ...line, stroke: 'colour', strokeWidth: 3 }),
