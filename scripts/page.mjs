@@ -16,7 +16,7 @@ const { outputFiles, metafile } = await build({
   format: 'iife',
   platform: 'browser',
   target: 'es2022',
-  // What a package says beside its licence stands in a file of its own, and from there in LICENSES.txt.
+  // Further legal comments of packages go to a file of their own, and from there to LICENSES.txt.
   legalComments: 'external',
   tsconfig: 'tsconfig.page.json',
   metafile: true,

@@ -1,4 +1,4 @@
-// All set-up, then every check of the first tier: format, lints, Rust tests, types, TypeScript lint and tests, the README's programs.
+// All set-up, then every check of the first tier: words, format, lints, Rust tests, types, TypeScript lint and tests, the README's programs.
 // `--full` adds the second tier: tests that are slow or need the shared data, the real readers of each format, licences.
 import { attempt, run, setUp, cargoEnvironment } from './setup.mjs'
 
@@ -7,6 +7,7 @@ const cargo = cargoEnvironment()
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
 const start = Date.now()
 
+run('Words, lines and links', process.execPath, ['scripts/prose.mjs'])
 run('Rust format', 'cargo', ['fmt', '--all', '--check'])
 setUp()
 run('TypeScript and Markdown format', npm, ['run', '--silent', 'format:check'])
