@@ -181,7 +181,7 @@ test('neighbours that do not fill a sequence are warned of, and documents that a
     ...base,
     method,
     length: 512,
-    lastFill: 'pad',
+    incomplete: 'pad',
     output: { directory: out('few') },
   })
   expect(summary.warnings.join()).toMatch(/2 neighbours do not fill 512 tokens.*`method.k`/)
@@ -205,7 +205,7 @@ test('Standard uses every document once, in one random order, and no keywords', 
   const { events, summary } = await finished({
     ...base,
     method: 'standard',
-    lastFill: 'pad',
+    incomplete: 'pad',
     output: { directory: out('standard') },
   })
   expect(Object.keys(states(events))).toEqual([
@@ -303,7 +303,7 @@ test.each(['split', 'truncate', 'whole'] as const)(
   async (overflow) => {
     let [n, sequences] = [0, 0]
     for (const fill of ['next', 'related', 'drop', 'pad'] as const) {
-      for (const lastFill of ['drop', 'pad'] as const) {
+      for (const incomplete of ['drop', 'pad'] as const) {
         for (const bos of ['none', 'sequence', 'document'] as const) {
           for (const separator of ['auto', 'none', 'text:w1 w2'] as const) {
             const length = 8 + ((n * 7) % 40)
@@ -311,7 +311,7 @@ test.each(['split', 'truncate', 'whole'] as const)(
             const to = out(`policies-${overflow}-${n}`)
             const name = n % 4 === 3 && fill !== 'related' ? 'standard' : 'quest'
             const method = { name, fill } as WeaveOptions['method']
-            const policies = { length, overflow, lastFill, bos, separator, seed: n, method }
+            const policies = { length, overflow, incomplete, bos, separator, seed: n, method }
             const { summary } = await finished({
               ...base,
               ...policies,
@@ -361,7 +361,7 @@ test('documents too short, too long, or the same as another stay out of the pool
     ...limits,
     corpus: path,
     method: 'standard',
-    lastFill: 'pad',
+    incomplete: 'pad',
     output: { directory: out('limits') },
   })
   const ids = await idsOf(out('limits'))
@@ -424,16 +424,16 @@ test('each option of quest, queries, keywords and output is accepted from end to
   const methods = [
     { splitRatio: 0.5, splitBy: 'documents', oversample: 2.5 },
     { splitBy: 'tokens', shortShare: 0.3 },
-    { minGroup: 3, pool: 'all' },
+    { minKeywordDocuments: 3, pool: 'all' },
     { splitRatio: 0, fill: 'drop' },
     { splitRatio: 1, oversample: 1 },
   ] as const
   const keywords = [
     { stopWords: 'fox' },
     { minScore: 0 },
-    { extraNonInformative: ['football player'] as string[] },
+    { boilerplatePhrases: ['football player'] as string[] },
     { representative: 'random' },
-    { commonCap: 0.5, commonFloor: 1 },
+    { maxKeywordShare: 0.5, minKeywordCap: 1 },
     { hierarchy: 'affinity' },
   ] as const
   for (const [i, method] of methods.entries())
@@ -543,7 +543,7 @@ test('documents can be handed over instead of read: an iterable, an async iterab
     tokenizer,
     length: 32,
     queries: { predictor: 'precomputed' },
-    keywords: { nonInformative: 'none' },
+    keywords: { boilerplate: 'none' },
   } as const
   async function* slowly() {
     for (const document of given) {

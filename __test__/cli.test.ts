@@ -157,7 +157,7 @@ test('flags say what a config file says, and lie on top of it', async () => {
     'query',
     '--predictor',
     'precomputed',
-    '--non-informative',
+    '--boilerplate',
     'none',
     '--hierarchy',
     'suffix',
@@ -210,9 +210,9 @@ test('a list flag can be given several times, a preset changes the defaults', as
     corpus,
     '--corpus',
     second,
-    '--extra-non-informative',
+    '--boilerplate-phrases',
     'chess player',
-    '--extra-non-informative',
+    '--boilerplate-phrases',
     'steam engine',
   ]
   expect((await cli([...args, '--preset', 'paper', '--out', out('lists')])).status).toBe(0)
@@ -223,7 +223,7 @@ test('a list flag can be given several times, a preset changes the defaults', as
   expect(inputs.length).toBe(2)
   expect(kept.keywords).toMatchObject({
     representative: presets.paper.keywords.representative,
-    extraNonInformative: ['chess player', 'steam engine'],
+    boilerplatePhrases: ['chess player', 'steam engine'],
   })
   expect(kept.method).toMatchObject({ fill: 'next' })
 })
@@ -301,9 +301,9 @@ test.each(wrongUsage)('wrong usage ends with 2 and says what is right: longweave
 test.each([
   [['run', ...config, '--corpus', out('none.jsonl'), '--out', out('x')], 'INPUT_NOT_FOUND'],
   [['run', '--config', out('none.json')], 'INPUT_NOT_FOUND'],
-  [['show', out('none'), '0'], 'VERIFY_FAILED'],
-  [['verify', out('none')], 'VERIFY_FAILED'],
-  [['report', out('none')], 'VERIFY_FAILED'],
+  [['show', out('none'), '0'], 'OUTPUT_NOT_FOUND'],
+  [['verify', out('none')], 'OUTPUT_NOT_FOUND'],
+  [['report', out('none')], 'OUTPUT_NOT_FOUND'],
   [['tasks', '--run', out('none')], 'RUN_NOT_PREPARED'],
   [['status', out('none')], 'RUN_NOT_PREPARED'],
   [['clean', '--work', out('none')], 'INPUT_NOT_FOUND'],

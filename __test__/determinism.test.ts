@@ -163,7 +163,7 @@ test('adding a file changes no draw: the documents that were there keep their or
       holdout: 0,
       corpus: files,
       length: 50_000,
-      lastFill: 'pad',
+      incomplete: 'pad',
       method: 'standard',
       output: { directory: to },
     })
@@ -190,7 +190,7 @@ test('a second length, method or seed in the same work directory reuses what it 
     index: 'done',
     plan: 'done',
   })
-  expect(await run('words', { keywords: { ...plain.keywords, extraNonInformative: ['chess player'] } })).toMatchObject({
+  expect(await run('words', { keywords: { ...plain.keywords, boilerplatePhrases: ['chess player'] } })).toMatchObject({
     ...reused,
     index: 'done',
   })

@@ -26,6 +26,7 @@ import {
   show,
   stage,
   tasks,
+  topKeywords,
   verify,
   weave,
 } from '../ts/index.ts'
@@ -417,24 +418,24 @@ const rows: Row[] = [
     ['kind.json'],
   ],
   [
-    'TOKEN_UNKNOWN',
+    'TOKEN_NOT_FOUND',
     'the separator is no token',
     () => run({ separator: 'token:<|nope|>' }),
     ['`separator`', '<|nope|>', 'token:<|endoftext|>'],
     { option: 'separator', token: '<|nope|>' },
   ],
   [
-    'TOKEN_UNKNOWN',
+    'TOKEN_NOT_FOUND',
     'the tokenizer has no end of text',
     () => run({ tokenizer: file('bare.json', readFileSync(tokenizer, 'utf8').replaceAll('<|endoftext|>', 'w100')) }),
     ['`separator`', 'token:TEXT', 'token:<pad>'],
   ],
   [
-    'TOKEN_UNKNOWN',
+    'TOKEN_NOT_FOUND',
     'padding is needed and there is none',
     () =>
       run({
-        lastFill: 'pad',
+        incomplete: 'pad',
         tokenizer: file('padless.json', readFileSync(tokenizer, 'utf8').replaceAll('<pad>', 'w101')),
       }),
     ['`padToken`'],
@@ -539,7 +540,7 @@ const rows: Row[] = [
     ['.node', 'OrtGetApiBase'],
   ],
   [
-    'ONNXRUNTIME_UNSUITABLE',
+    'ONNXRUNTIME_INCOMPATIBLE',
     'this process has loaded another one',
     async () => {
       await model(t5)
@@ -722,12 +723,12 @@ const rows: Row[] = [
     'PLAN_EMPTY',
     'the corpus does not fill one sequence',
     () => run({ length: 1_000_000 }),
-    ['1000000 tokens', '`length`', '`lastFill: pad`'],
+    ['1000000 tokens', '`length`', '`incomplete: pad`'],
   ],
   [
     'MEMORY_BUDGET',
     'one sequence is larger than the memory',
-    () => run({ length: 20_000_000, lastFill: 'pad', memory: '16MiB' }),
+    () => run({ length: 20_000_000, incomplete: 'pad', memory: '16MiB' }),
     ['16777216', '`memory`'],
   ],
   [
@@ -763,13 +764,13 @@ const rows: Row[] = [
     ['corpus.jsonl'],
   ],
   [
-    'REMOTE_UNAVAILABLE',
+    'REMOTE_NOT_BUILT',
     'a corpus stands behind a URL',
     () => run({ corpus: 's3://bucket/corpus/' }),
     ['reads and writes no URLs', '--features remote'],
   ],
   [
-    'REMOTE_UNAVAILABLE',
+    'REMOTE_NOT_BUILT',
     'the output is to be sent to a URL',
     () => run({ output: { directory: fresh(), upload: 's3://bucket/out' } }),
     ['--features remote', 'copy the files'],
@@ -875,28 +876,34 @@ const rows: Row[] = [
   ],
   ['RUN_NOT_PREPARED', 'the directory holds no run', () => tasks(fresh()), ['run.json', '--prepare']],
   [
-    'STAGE_UNKNOWN',
+    'STAGE_NOT_FOUND',
     'there is no such stage',
     async () => stage((await prepared()).out, 'bake', 'all'),
     ['`bake`', 'scan, ingest, documents'],
   ],
   [
-    'STAGE_UNKNOWN',
+    'STAGE_NOT_FOUND',
     'the run has no such stage',
     async () => stage((await prepared({ method: 'standard' })).out, 'index', 'all'),
     ['index', 'scan, ingest, documents, plan'],
   ],
   [
-    'STAGE_UNKNOWN',
+    'STAGE_NOT_FOUND',
     'there is no such task',
     async () => stage((await prepared()).out, 'scan', '4'),
     ['`4`', 'it has 1'],
   ],
   [
-    'STAGE_UNKNOWN',
+    'STAGE_NOT_FOUND',
     'the selection says nothing',
     async () => stage((await prepared()).out, 'scan', 'shard:2/2'),
     ['shard:2/2', 'K < N'],
+  ],
+  [
+    'NOT_KEYWORDED',
+    'the method uses no keywords',
+    async () => topKeywords((await prepared({ method: 'standard' })).out),
+    ['has no keywords', 'standard'],
   ],
   [
     'STAGE_NOT_READY',
@@ -906,7 +913,7 @@ const rows: Row[] = [
     { stage: 'scan' },
   ],
   [
-    'SEQUENCE_UNKNOWN',
+    'SEQUENCE_NOT_FOUND',
     'there is no such sequence',
     async () => show(await outputOf(), 10_000),
     ['no sequence 10000', 'numbered from 0'],
@@ -926,7 +933,7 @@ const rows: Row[] = [
     { file: '00000.parquet' },
   ],
   [
-    'VERIFY_FAILED',
+    'OUTPUT_NOT_FOUND',
     'the run has not finished',
     async () => verify((await prepared()).out),
     ['longweave.json', 'not finished'],
@@ -942,7 +949,7 @@ const rows: Row[] = [
     ['cancelled', 'run it again'],
   ],
   [
-    'INTERNAL',
+    'ADDON_MISSING',
     'the addon does not load',
     async () => {
       const program = `import('./dist/index.js').catch((e) => { console.log(e.code); console.log(e.message) })`
@@ -961,6 +968,8 @@ const exempt: Partial<Record<ErrorCode, string>> = {
   REMOTE_DENIED: 'takes a build with remote storage and a store: scripts/remote/run.py raises it',
   REMOTE_FAILED: 'takes a build with remote storage and a store: scripts/remote/run.py raises it',
   PLAN_TOO_LARGE: 'takes a document of 2³¹ tokens or 2³² groups: more memory than tests have',
+  HANDLE_CLOSED: 'is raised by handles after `close()`: lifecycle.test.ts',
+  INTERNAL: 'is a refusal by the system or a library that has no cause a test can make',
   PANIC: 'is a bug; no input is known that makes one',
 }
 
@@ -1037,7 +1046,7 @@ test('onDuplicateId: suffix renames all but the first', async () => {
     corpus: twice,
     onDuplicateId: 'suffix',
     method: 'standard',
-    lastFill: 'pad',
+    incomplete: 'pad',
     output: { directory: out },
   })
   expect(summary.corpus?.renamed).toBe(2)

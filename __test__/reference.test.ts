@@ -28,7 +28,7 @@ function randomMethod(random: Random): Method {
       splitBy: pick(random, ['keywords', 'documents', 'tokens']),
       oversample: 1 + 3 * random(),
       shortShare: pick(random, [null, null, 0.05 + 0.6 * random()]),
-      minGroup: whole(random, 1, 3),
+      minKeywordDocuments: whole(random, 1, 3),
       fill: pick(random, [fill, 'related', 'related']),
     }),
     () => ({ name: 'standard', pool, fill }),
@@ -73,7 +73,7 @@ function randomOptions(random: Random): Options {
     sep: whole(random, 0, 2),
     sequenceBos: bos === 'sequence',
     overflow: pick(random, ['split', 'truncate', 'whole']),
-    lastFill: pick(random, ['drop', 'pad']),
+    incomplete: pick(random, ['drop', 'pad']),
     tokens: pick(random, [null, null, whole(random, 1, 4000)]),
     seed: Math.floor(random() * 2 ** 40),
     maxUses: pick(random, [null, null, 1, 2, 3]),
@@ -158,7 +158,7 @@ async function compare(
     sourceField: 'source',
     tokenizer,
     queries: { predictor: 'precomputed' },
-    keywords: { nonInformative: 'none', hierarchy: 'suffix' },
+    keywords: { boilerplate: 'none', hierarchy: 'suffix' },
     ...(['knn', 'iclm', 'nextlong'].includes(method.name)
       ? { vectors: { source: 'file', file: writeNpy(path('vectors.npy'), vectors) }, neighbours: { search: 'exact' } }
       : {}),

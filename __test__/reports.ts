@@ -143,10 +143,10 @@ export function madeReport(
   const dropped = {
     truncate: 0,
     fill: quest ? Math.round(inSequences * 0.012) : 0,
-    lastFill: 3210,
+    incomplete: 3210,
     budget: method === 'knn' ? Math.round(inSequences * 0.03) : 0,
   }
-  const lost = dropped.fill + dropped.lastFill + dropped.budget
+  const lost = dropped.fill + dropped.incomplete + dropped.budget
   const rules = { group: sequences, related: 0, next: 0, pad: 0, last: 0 }
   if (quest)
     Object.assign(rules, {

@@ -280,7 +280,7 @@ export const plain = {
   idField: 'id',
   queryField: 'query',
   queries: { predictor: 'precomputed' },
-  keywords: { nonInformative: 'none', hierarchy: 'suffix' },
+  keywords: { boilerplate: 'none', hierarchy: 'suffix' },
   threads: 2,
 } as const satisfies Partial<WeaveOptions>
 

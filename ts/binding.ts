@@ -16,7 +16,7 @@ function load(): typeof import('#binding') {
     const message =
       `longweave's native addon does not load on ${platform}: ${reason}. In a clone, run \`npm run setup\` (Rust ≥ 1.92 is needed); ` +
       'as a package, this version was built for another platform.'
-    throw new LongweaveError('INTERNAL', message, { platform }, { cause })
+    throw new LongweaveError('ADDON_MISSING', message, { platform }, { cause })
   }
 }
 

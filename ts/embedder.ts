@@ -49,7 +49,7 @@ export class Embedder {
 
   /**
    * Loads an encoder model of the BERT family, as exported for feature extraction: `model.onnx`, `tokenizer.json`, `config.json`.
-   * @throws LongweaveError `ONNXRUNTIME_MISSING`, `ONNXRUNTIME_UNSUITABLE`, `DEVICE_UNAVAILABLE`, `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`
+   * @throws LongweaveError `ONNXRUNTIME_MISSING`, `ONNXRUNTIME_INCOMPATIBLE`, `DEVICE_UNAVAILABLE`, `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`
    */
   static async load(directory: string, options: EmbedderOptions = {}): Promise<Embedder> {
     const resolved = fill(embedderSchema, options)

@@ -15,12 +15,12 @@ export const errorCodes = {
   DUPLICATE_ID: 'Two documents have the same id.',
   TOO_MANY_ROWS: 'The corpus has more than 2³²−1 rows.',
   TOKENIZER_INVALID: 'The tokenizer file does not load.',
-  TOKEN_UNKNOWN:
+  TOKEN_NOT_FOUND:
     'No separator, padding or begin-of-text token is known for the tokenizer, or a named one is not in it.',
   QUERIES_INVALID: 'A file of precomputed queries is malformed or holds no query.',
   VECTORS_INVALID: 'A file of vectors is none that can be read, is cut short, or has not one vector for each document.',
   ONNXRUNTIME_MISSING: 'No ONNX Runtime library was found, or the one that was named does not load.',
-  ONNXRUNTIME_UNSUITABLE:
+  ONNXRUNTIME_INCOMPATIBLE:
     'The ONNX Runtime that was found is too old, or another one is loaded in this process already.',
   DEVICE_UNAVAILABLE:
     'The device that was asked for cannot be used: no CUDA provider, no such GPU, its libraries are missing.',
@@ -39,7 +39,7 @@ export const errorCodes = {
   DISK_SPACE: 'What a run is going to write does not fit on the disk.',
   DISK_FULL: "The disk, or the user's quota, is full.",
   IO: 'The operating system failed to read or write.',
-  REMOTE_UNAVAILABLE: 'A URL was given to a build without remote storage.',
+  REMOTE_NOT_BUILT: 'A URL was given to a build without remote storage.',
   REMOTE_DENIED: 'A remote store refused its credentials, or what they may do.',
   REMOTE_FAILED: 'A remote store could not be reached, or failed again and again.',
   FILE_CORRUPT: 'A file of ours has the wrong length, checksum or content.',
@@ -47,12 +47,16 @@ export const errorCodes = {
   RUN_LOCKED: 'Another process drives this run, or holds this task.',
   RUN_MISMATCH: 'The output directory belongs to a run with other options.',
   RUN_NOT_PREPARED: 'The directory holds no run.json; prepare the run first.',
-  STAGE_UNKNOWN: 'No stage or task of that name or number exists in the run.',
+  STAGE_NOT_FOUND: 'No stage or task of that name or number exists in the run.',
+  NOT_KEYWORDED: 'The run has no keywords: neither its method nor its output uses them.',
   STAGE_NOT_READY: "The stage's inputs are not complete yet.",
-  SEQUENCE_UNKNOWN: 'The output has no sequence of that number.',
+  SEQUENCE_NOT_FOUND: 'The output has no sequence of that number.',
+  OUTPUT_NOT_FOUND: 'The directory or URL holds no longweave.json: it is not an output, or its run has not finished.',
   VERIFY_FAILED: "An output's files differ from what its manifest and checksums say.",
   CANCELLED: 'The caller cancelled; what was finished is kept and the run can be resumed.',
+  HANDLE_CLOSED: 'The handle was closed; open it again.',
   PANIC: 'A bug in longweave: an internal invariant broke. The process goes on.',
+  ADDON_MISSING: 'The native addon does not load on this platform.',
   INTERNAL: 'Something the operating system or a library should not refuse was refused.',
 } as const
 

@@ -85,7 +85,7 @@ export interface PlanStats {
     pool: number
     used: number
     inSequences: number
-    dropped: { truncate: number; fill: number; lastFill: number; budget: number }
+    dropped: { truncate: number; fill: number; incomplete: number; budget: number }
     separators: number
     begins: number
     padding: number

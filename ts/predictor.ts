@@ -132,7 +132,7 @@ export class QueryPredictor {
 
   /**
    * Loads an exported sequence-to-sequence model on ONNX Runtime, or `doc2query-mini`, which comes with longweave; see `docs/models.md` for layouts and `tools/export` for the exporter.
-   * @throws LongweaveError `ONNXRUNTIME_MISSING`, `ONNXRUNTIME_UNSUITABLE`, `DEVICE_UNAVAILABLE`, `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`
+   * @throws LongweaveError `ONNXRUNTIME_MISSING`, `ONNXRUNTIME_INCOMPATIBLE`, `DEVICE_UNAVAILABLE`, `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`
    */
   static async load(directory: string, options: QueryModelOptions = {}): Promise<QueryPredictor> {
     const resolved = coreOptions(fill(modelSchema, options), modelDirectory(directory))

@@ -28,7 +28,7 @@ export interface WrittenReport {
 
 /**
  * Writes one HTML file that shows finished output directories side by side: measures, plots, sequences to read.
- * @throws LongweaveError `VERIFY_FAILED` where a directory has no report.json, `VERSION_MISMATCH` and `FILE_CORRUPT` where it cannot be read, `OUTPUT_EXISTS` where
+ * @throws LongweaveError `OUTPUT_NOT_FOUND` where a directory has no report.json, `VERSION_MISMATCH` and `FILE_CORRUPT` where it cannot be read, `OUTPUT_EXISTS` where
  * `out` is another file
  */
 export async function report(
@@ -99,8 +99,8 @@ async function readReport(directory: string): Promise<RunReport> {
     if (!['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? ''))
       throw fromSystem(cause, 'read', file)
     throw new LongweaveError(
-      'VERIFY_FAILED',
-      `${directory} holds no report.json: it is no output, or its run has not finished`,
+      'OUTPUT_NOT_FOUND',
+      `${directory} holds no report.json: it is not an output, or its run has not finished`,
       { file },
       { cause },
     )

@@ -73,7 +73,7 @@ export interface RunReport {
     padding: number
     inSingleKeywordSequences: number
     ofShortSet: number
-    dropped: { truncate: number; fill: number; lastFill: number; budget: number }
+    dropped: { truncate: number; fill: number; incomplete: number; budget: number }
   }
   shares: { singleKeyword: number; shortSet: number; dropped: number; padding: number }
   /** Runs of documents in sequences, and those of them that are not the whole document. */

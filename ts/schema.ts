@@ -47,7 +47,7 @@ const quest = z.strictObject({
     .nullable()
     .default(null)
     .describe('share of the tokens that the short set is to make up, instead of oversample'),
-  minGroup: count(1, 2 ** 32 - 1)
+  minKeywordDocuments: count(1, 2 ** 32 - 1)
     .default(2)
     .describe('keywords with fewer documents are used once, never oversampled'),
   fill: fill.default('related').describe('what happens to what is left of a group'),
@@ -169,21 +169,24 @@ const queries = z.strictObject({
 const keywords = z.strictObject({
   stopWords: text.default('smart').describe('smart, fox, or a file with one word a line'),
   minScore: z.number().default(3).describe('least RAKE score of a keyword'),
-  nonInformative: z.enum(['builtin', 'none']).default('builtin').describe('list of phrases that say nothing'),
-  extraNonInformative: z.array(text).default([]).describe('phrases added to that list'),
+  boilerplate: z.enum(['builtin', 'none']).default('builtin').describe('list of phrases that never become keywords'),
+  boilerplatePhrases: z
+    .array(text)
+    .default([])
+    .describe('phrases added to that list, such as the navigation of a site'),
   representative: z
     .enum(['common', 'random'])
     .default('common')
     .describe("how a document's keyword is chosen among its candidates"),
-  commonCap: z
+  maxKeywordShare: z
     .number()
     .gt(0)
     .max(1)
     .default(0.002)
-    .describe('common: largest share of the documents that a keyword may hold'),
-  commonFloor: count(1, 2 ** 32 - 1)
+    .describe('common: largest share of the documents that may have the same keyword'),
+  minKeywordCap: count(1, 2 ** 32 - 1)
     .default(50)
-    .describe('common: number of documents below which that cap never falls'),
+    .describe('common: number of documents that may always have the same keyword'),
   hierarchy: z.enum(['affinity', 'suffix', 'vectors']).default('affinity').describe('what fill: related climbs'),
 })
 const vectors = z.strictObject({
@@ -309,7 +312,10 @@ const shape = {
     .enum(['split', 'truncate', 'whole'])
     .default('split')
     .describe('a document that crosses the end of a sequence'),
-  lastFill: z.enum(['drop', 'pad']).default('drop').describe('a sequence that cannot be filled'),
+  incomplete: z
+    .enum(['drop', 'pad'])
+    .default('drop')
+    .describe('what becomes of the sequence that is not full at the end of an epoch'),
   minTokens: count(0, 2 ** 32 - 1)
     .default(1)
     .describe('fewest tokens of a document'),

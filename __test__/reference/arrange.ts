@@ -6,7 +6,7 @@ export interface Arranger {
   docIdOf(piece: Piece): number
   /** Takes a finished sequence. */
   finish(pieces: Piece[], rule: string): void
-  /** Ends an open sequence by `lastFill`. */
+  /** Ends an open sequence by `incomplete`. */
   end(open: Piece[]): void
 }
 

@@ -71,7 +71,7 @@ function quest(method: Quest, setting: Setting): Rounds {
   const measure = (keyword: string) =>
     method.splitBy === 'keywords' ? 1 : method.splitBy === 'documents' ? list(keyword).length : tokens(list(keyword))
   const several = sortBy(
-    keywords.filter((k) => list(k).length >= method.minGroup && list(k).length > 0),
+    keywords.filter((k) => list(k).length >= method.minKeywordDocuments && list(k).length > 0),
     (k) => [list(k).length, draw('partition', key(k), 0), key(k)],
   )
   const limit = method.splitRatio * sum(several.map(measure))

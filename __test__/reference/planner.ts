@@ -53,7 +53,7 @@ export async function referencePlan(
   let round = 0
   const finish = (pieces: Piece[], rule: string) => finished.push({ pieces, rule, epoch, round })
   const end = (open: Piece[]) => {
-    if (open.length > 0 && o.lastFill === 'pad') finish(open, 'last')
+    if (open.length > 0 && o.incomplete === 'pad') finish(open, 'last')
   }
   const lay = (units: Piece[][], open: Piece[], rule: string) =>
     arrange(units, open, rule, C, o, { docIdOf: ({ doc }) => docs.indexOf(doc), finish, end })

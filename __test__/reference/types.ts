@@ -33,7 +33,7 @@ export interface Quest {
   splitBy: 'keywords' | 'documents' | 'tokens'
   oversample: number
   shortShare: number | null
-  minGroup: number
+  minKeywordDocuments: number
   fill: Fill | 'related'
 }
 export interface Standard {
@@ -79,7 +79,7 @@ export interface Options {
   sep: number
   sequenceBos: boolean
   overflow: 'split' | 'truncate' | 'whole'
-  lastFill: 'drop' | 'pad'
+  incomplete: 'drop' | 'pad'
   tokens: number | null
   seed: number
   maxUses: number | null

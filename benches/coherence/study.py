@@ -56,7 +56,7 @@ def weave(corpus, tokenizer, work, length, seed, flags):
     out = work / "out"
     shutil.rmtree(out, ignore_errors=True)
     command = ["node", str(ROOT / "dist/cli/main.js"), "run", "--corpus", str(corpus), "--id-field", "id", "--tokenizer", str(tokenizer)]
-    command += ["--length", str(length), "--seed", str(seed), "--last-fill", "pad", "--pad-token", "token:<|endoftext|>", "--out", str(out), "--work", str(work / "stages"), "--json"]
+    command += ["--length", str(length), "--seed", str(seed), "--incomplete", "pad", "--pad-token", "token:<|endoftext|>", "--out", str(out), "--work", str(work / "stages"), "--json"]
     done = subprocess.run(command + flags, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stderr)

@@ -61,7 +61,7 @@ def table(name: str, length: int, out: Path) -> str:
     for method, flags in METHODS.items():
         directory = out / f"{name}-{length}-{method.replace(', ', '-').replace(' ', '')}"
         flags = [flag.format(quarter=length // 4) for flag in flags]
-        common = [*corpus_options(name), "--length", length, "--work", out / f"{name}-work", "--last-fill", "pad"]
+        common = [*corpus_options(name), "--length", length, "--work", out / f"{name}-work", "--incomplete", "pad"]
         # What all runs share is made first, so that the time is the method's own.
         run([*CLI, "plan", *common, *flags, "--out", f"{directory}-plan", "--seed", 1])
         summary, seconds = run([*CLI, "run", *common, *flags, "--out", directory])

@@ -14,7 +14,7 @@ use longweave_corpus::{
 };
 use longweave_formats::{SequenceReader, verify_output};
 use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative};
-use longweave_keywords::NonInformative;
+use longweave_keywords::Boilerplate;
 use longweave_neighbours::{Npy, Vectors};
 use longweave_pipeline::{Job, RunOptions, Stage, tasks};
 use longweave_plan::PlanFile;
@@ -521,11 +521,11 @@ pub fn candidates(mut data: &[u8]) {
     let options = IndexOptions {
         seed: 1,
         representative: Representative::Common,
-        common_cap: 0.5,
-        common_floor: 2,
+        max_keyword_share: 0.5,
+        min_keyword_cap: 2,
         hierarchy: Hierarchy::Affinity,
     };
-    let said = NonInformative::none();
+    let said = Boilerplate::none();
     let tables = [table];
     let held = told(longweave_index::build(ctx(), &tables, &keys, &said, &options, None))
         .expect("a table that opens makes an index");

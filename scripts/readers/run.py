@@ -62,9 +62,9 @@ GPT2_PAD = {"pad": "<|endoftext|>"}
 OUTPUTS = [
     ("quest, split", "brown", "brown", ["--length", "2048"], {}),
     ("quest, best fit, begin tokens", "brown", "brown", ["--length", "1024", "--overflow", "whole", "--bos", "document", "--bos-token", "token:<|endoftext|>"], {"document": "<|endoftext|>", "pad": "<|pad|>"}),
-    ("standard, a string between", "brown", "brown", ["--method", "standard", "--length", "700", "--separator", "text:\n\n--\n\n", "--last-fill", "pad"], {"separator": "text:\n\n--\n\n", "pad": "<|pad|>"}),
+    ("standard, a string between", "brown", "brown", ["--method", "standard", "--length", "700", "--separator", "text:\n\n--\n\n", "--incomplete", "pad"], {"separator": "text:\n\n--\n\n", "pad": "<|pad|>"}),
     ("standard, ids above 65,535", "brown", "wide", ["--method", "standard", "--length", "1500"], {}),
-    ("quest, GPT-2, truncated", "news20", "gpt2-tokenizer.json", ["--length", "4096", "--overflow", "truncate", "--bos", "sequence", "--bos-token", "token:<|endoftext|>", "--last-fill", "pad", "--pad-token", "token:<|endoftext|>"], {"sequence": "<|endoftext|>", **GPT2_PAD}),
+    ("quest, GPT-2, truncated", "news20", "gpt2-tokenizer.json", ["--length", "4096", "--overflow", "truncate", "--bos", "sequence", "--bos-token", "token:<|endoftext|>", "--incomplete", "pad", "--pad-token", "token:<|endoftext|>"], {"sequence": "<|endoftext|>", **GPT2_PAD}),
     ("standard, Pythia", "news20", "pythia-20b_tokenizer.json", ["--method", "standard", "--length", "8192"], {}),
 ]
 

@@ -272,7 +272,7 @@ def sequences_of_a_remote_output_are_read(world):
         check(len(expected.stdout) == 65, expected.stderr)
         equal(digest(url).stdout, expected.stdout, url)
         equal(digest(out).stdout, expected.stdout, "the directory of an uploaded run")
-    check("VERIFY_FAILED" in digest("s3://outputs/none").stderr, "an output that is not there")
+    check("OUTPUT_NOT_FOUND" in digest("s3://outputs/none").stderr, "an output that is not there")
 
 
 def often(seed, kinds, share):
@@ -360,7 +360,7 @@ def an_upload_that_was_killed_goes_on_where_it_stopped(world):
     arrived = {int(number) + 1 for number in states()[0]["parts"]}
     equal(set(world.objects(prefix)), set(), "objects in the middle of an upload")
     equal(len(world.unfinished(prefix)), 1, "unfinished uploads")
-    check("VERIFY_FAILED" == world.fails("verify", f"s3://outputs/{prefix}")[0], "an unfinished output verifies")
+    check("OUTPUT_NOT_FOUND" == world.fails("verify", f"s3://outputs/{prefix}")[0], "an unfinished output verifies")
     world.proxy.reset()
     done = world.command(*arguments, proxied=True)
     check(done.returncode == 0, done.stderr)
@@ -493,7 +493,7 @@ def what_fails_says_what_and_what_to_do(world):
         ("nobody there", world.flags(data, out()), None, {**quick, "AWS_ENDPOINT_URL": closed}, "REMOTE_FAILED", ["cannot be reached", "refused", "AWS_ENDPOINT_URL"]),
         ("no encryption", world.flags(data, out()), None, {**quick, "AWS_ALLOW_HTTP": "false"}, "REMOTE_FAILED", ["AWS_ALLOW_HTTP=true"]),
         ("no credentials", world.flags(data, out()), None, {**quick, "AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_METADATA_ENDPOINT": closed}, "REMOTE_DENIED", ["AWS_ACCESS_KEY_ID"]),
-        ("no output there", ["verify", "s3://outputs/none"], None, {}, "VERIFY_FAILED", ["longweave.json"]),
+        ("no output there", ["verify", "s3://outputs/none"], None, {}, "OUTPUT_NOT_FOUND", ["longweave.json"]),
     ]
     wrong = []
     for name, arguments, fault, env, expected, says in cases:

@@ -21,7 +21,7 @@ export const keywordsCommand: Command = {
   summary: "RAKE keywords of lines from stdin, or a run's most frequent keywords",
   usage: 'longweave keywords < QUERIES    |    longweave keywords --run OUT --top N',
   details: `Lines in, for each a line of keywords with their scores. Of a run: the keywords with most documents, for review before going on; name those that
-say nothing in --extra-non-informative and run again, which repeats only index, plan and pack.`,
+say nothing in --boilerplate-phrases and run again, which repeats only index, plan and pack.`,
   flags: {
     run: { type: 'string', description: 'output directory of a run' },
     top: { type: 'string', description: 'how many keywords of the run', default: '50' },

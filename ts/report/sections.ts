@@ -152,7 +152,7 @@ export function used(runs: Run[]): Section {
           {
             name: 'dropped: a sequence that was not full',
             colour: 'var(--lost-3)',
-            value: ({ report }) => report.tokens.dropped.lastFill,
+            value: ({ report }) => report.tokens.dropped.incomplete,
           },
           {
             name: 'dropped: beyond the tokens asked for',

@@ -1,5 +1,5 @@
 //! Keyed random numbers: a pure function of (seed, purpose, key, counter), so that no draw depends on any other draw,
-//! on the order of work or on the number of threads. FORMATS.md gives the same definition in words.
+//! on the order of work or on the number of threads. docs/planning.md gives the same definition in words.
 //!
 //! `draw = xxh3_64(key as 16 bytes LE ‖ counter as 8 bytes LE ‖ purpose as UTF-8, seed)`.
 

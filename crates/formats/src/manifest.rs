@@ -43,7 +43,7 @@ pub struct ManifestFile {
 impl OutputManifest {
     /// Reads the manifest of an output directory.
     ///
-    /// Errors: `VERIFY_FAILED` where there is none (the run is not finished), `FILE_CORRUPT`.
+    /// Errors: `OUTPUT_NOT_FOUND` without a manifest (the run has not finished), `FILE_CORRUPT`.
     pub fn read(directory: &Path) -> Result<OutputManifest> {
         OutputManifest::of(&mut Directory::new(directory))
     }
@@ -55,11 +55,11 @@ impl OutputManifest {
         let path = files.local("longweave.json")?;
         if !path.exists() {
             let message = format!(
-                "{} holds no longweave.json: it is no output, or its run has not finished",
+                "{} holds no longweave.json: it is not an output, or its run has not finished",
                 files.title()
             );
             return Err(
-                Error::new(Code::VerifyFailed, message).with("file", path.display().to_string())
+                Error::new(Code::OutputNotFound, message).with("file", path.display().to_string())
             );
         }
         let text = std::fs::read(&path).at("read", &path)?;

@@ -140,7 +140,7 @@ impl SequenceReader {
 
     /// A sequence.
     ///
-    /// Errors: `SEQUENCE_UNKNOWN`, `FILE_CORRUPT`.
+    /// Errors: `SEQUENCE_NOT_FOUND`, `FILE_CORRUPT`.
     pub fn get(&mut self, number: u64) -> Result<SequenceRecord> {
         if number >= self.len() {
             let message = format!(
@@ -148,7 +148,7 @@ impl SequenceReader {
                 self.place.title(),
                 self.len()
             );
-            return Err(Error::new(Code::SequenceUnknown, message).with("sequence", number));
+            return Err(Error::new(Code::SequenceNotFound, message).with("sequence", number));
         }
         let at = self.files.partition_point(|file| file.first <= number) - 1;
         let file = self.files[at].clone();

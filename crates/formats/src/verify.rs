@@ -35,7 +35,7 @@ fn fail(file: &str, message: impl Into<String>) -> Error {
 
 /// Checks an output directory; needs nothing else.
 ///
-/// Errors: `VERIFY_FAILED`, naming the file and the difference; `FILE_CORRUPT`.
+/// Errors: `OUTPUT_NOT_FOUND`; `VERIFY_FAILED`, naming the file and the difference; `FILE_CORRUPT`.
 pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
     verify_files(Box::new(Directory::new(directory)))
 }
@@ -93,7 +93,10 @@ pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
     report.files += later.len() as u64;
     report.bytes +=
         manifest.files.iter().filter(|f| later.contains_key(&f.name)).map(|f| f.bytes).sum::<u64>();
-    let holdout = files.holdout()?;
+    let holdout = files.holdout().map_err(|e| match e.code() {
+        Code::OutputNotFound => fail("holdout", e.message()),
+        _ => e,
+    })?;
     let mut reader =
         SequenceReader::over(Box::new(Compared { files, manifest: manifest.clone(), later }))?;
     for number in 0..manifest.sequences {

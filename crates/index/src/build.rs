@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use longweave_common::random::{Key, below, draw};
 use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
-use longweave_keywords::NonInformative;
+use longweave_keywords::Boilerplate;
 use longweave_neighbours::Vectors;
 use rayon::prelude::*;
 
@@ -52,14 +52,14 @@ pub fn build(
     ctx: &Ctx,
     tables: &[CandidateTable],
     keys: &[u128],
-    non_informative: &NonInformative,
+    boilerplate: &Boilerplate,
     options: &IndexOptions,
     vectors: Option<&Vectors>,
 ) -> Result<Index> {
     check_tables(tables, keys)?;
     let building =
         Building { ctx, keys, options, vectors, space: Space { most: u64::MAX, scratch: None } };
-    ctx.pool.install(|| building.finish(in_memory(ctx, tables, non_informative)?))
+    ctx.pool.install(|| building.finish(in_memory(ctx, tables, boilerplate)?))
 }
 
 /// Builds the same index from the tables at `files`, each with the `DocId` of its first row. Where they would take more than half of the
@@ -71,7 +71,7 @@ pub fn build_from_files(
     ctx: &Ctx,
     files: &[(PathBuf, u32)],
     keys: &[u128],
-    non_informative: &NonInformative,
+    boilerplate: &Boilerplate,
     options: &IndexOptions,
     vectors: Option<&Vectors>,
     scratch: &Path,
@@ -89,9 +89,9 @@ pub fn build_from_files(
             let open = |(prefix, first): &(PathBuf, u32)| CandidateTable::open(prefix, *first);
             let tables = files.iter().map(open).collect::<Result<Vec<_>>>()?;
             check_tables(&tables, keys)?;
-            return building.finish(in_memory(ctx, &tables, non_informative)?);
+            return building.finish(in_memory(ctx, &tables, boilerplate)?);
         }
-        let numbered = spill::on_disk(ctx, files, non_informative, &scratch)?;
+        let numbered = spill::on_disk(ctx, files, boilerplate, &scratch)?;
         check_order(numbered.rows(), true, keys)?;
         building.finish(numbered)
     })
@@ -187,8 +187,9 @@ fn choose(
     let with_candidate =
         (0..numbered.rows()).into_par_iter().filter(|&row| !numbered.range(row).is_empty()).count();
     // A product of a count and a share, floored: the same on every machine.
-    let cap =
-        ((options.common_cap * with_candidate as f64) as u32).max(options.common_floor).max(1);
+    let cap = ((options.max_keyword_share * with_candidate as f64) as u32)
+        .max(options.min_keyword_cap)
+        .max(1);
     let of_row = |doc: usize, numbers: &[u32]| -> u32 {
         let candidates = numbers.iter().copied().filter(|&n| numbered.informative[n as usize]);
         match options.representative {

@@ -50,9 +50,9 @@ pub struct IndexOptions {
     /// How keywords are chosen.
     pub representative: Representative,
     /// `Common`: largest share of the documents with a candidate that may share a keyword, above 0.
-    pub common_cap: f64,
+    pub max_keyword_share: f64,
     /// `Common`: number of documents below which the cap never falls.
-    pub common_floor: u32,
+    pub min_keyword_cap: u32,
     /// What `fill: related` climbs.
     pub hierarchy: Hierarchy,
 }

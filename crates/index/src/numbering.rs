@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use hashbrown::HashTable;
 use longweave_common::{Ctx, Result};
-use longweave_keywords::NonInformative;
+use longweave_keywords::Boilerplate;
 use longweave_storage::Stored;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -113,7 +113,7 @@ impl Texts<'_> {
 pub(crate) fn in_memory<'a>(
     ctx: &Ctx,
     tables: &'a [CandidateTable],
-    non_informative: &NonInformative,
+    boilerplate: &Boilerplate,
 ) -> Result<Numbered<'a>> {
     let hashes: Vec<Vec<u64>> = tables
         .par_iter()
@@ -191,7 +191,7 @@ pub(crate) fn in_memory<'a>(
         places.extend(part.places);
         documents.extend(part.documents);
     }
-    let of_text = |&place: &Place| (!non_informative.contains(text(place)), words(text(place)));
+    let of_text = |&place: &Place| (!boilerplate.contains(text(place)), words(text(place)));
     let (informative, words) = places.par_iter().map(of_text).unzip();
     let rows = tables
         .iter()

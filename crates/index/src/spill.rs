@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use hashbrown::HashTable;
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
-use longweave_keywords::NonInformative;
+use longweave_keywords::Boilerplate;
 use longweave_storage::{ArrayFile, ArrayWriter, Stored};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -141,13 +141,13 @@ pub(crate) fn each_text(files: &[PathBuf], mut visit: impl FnMut(u32, &str)) -> 
 pub(crate) fn on_disk(
     ctx: &Ctx,
     files: &[(PathBuf, u32)],
-    non_informative: &NonInformative,
+    boilerplate: &Boilerplate,
     scratch: &Scratch,
 ) -> Result<Numbered<'static>> {
     let rows = deal(ctx, files, scratch)?;
     let parts: Vec<Part> = (0..PARTITIONS)
         .into_par_iter()
-        .map(|p| number_partition(ctx, p, non_informative, scratch))
+        .map(|p| number_partition(ctx, p, boilerplate, scratch))
         .collect::<Result<_>>()?;
     let bases: Vec<u32> = parts
         .iter()
@@ -223,7 +223,7 @@ struct Part {
 fn number_partition(
     ctx: &Ctx,
     p: usize,
-    non_informative: &NonInformative,
+    boilerplate: &Boilerplate,
     scratch: &Scratch,
 ) -> Result<Part> {
     ctx.cancel.check()?;
@@ -248,7 +248,7 @@ fn number_partition(
                 held.push_str(&text);
                 ends.push(held.len());
                 part.documents.push(0);
-                part.informative.push(!non_informative.contains(&text));
+                part.informative.push(!boilerplate.contains(&text));
                 part.words.push(words(&text));
                 phrases.text(&text)?;
                 number

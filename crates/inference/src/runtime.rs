@@ -59,7 +59,7 @@ impl Runtime {
     /// The library, loaded when this is first called: the one that the options name, else that of `ONNXRUNTIME_LIB`, else an installed
     /// package's, else the first in a well-known place of the system.
     ///
-    /// Errors: `ONNXRUNTIME_MISSING`, which says where was looked and what to install; `ONNXRUNTIME_UNSUITABLE` for one that is too old,
+    /// Errors: `ONNXRUNTIME_MISSING`, which says where was looked and what to install; `ONNXRUNTIME_INCOMPATIBLE` for one that is too old,
     /// or where this process has loaded another one.
     pub fn load(options: &RuntimeOptions) -> Result<&'static Runtime> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +72,7 @@ impl Runtime {
                         path.display(),
                         runtime.path.display()
                     );
-                    Err(Error::new(Code::OnnxRuntimeUnsuitable, message)
+                    Err(Error::new(Code::OnnxRuntimeIncompatible, message)
                         .with("file", path.display().to_string()))
                 }
                 _ => Ok(runtime),
@@ -134,7 +134,7 @@ fn open(path: PathBuf) -> Result<Runtime> {
         let (code, what) = match e {
             Failure::BadVersion { version_str, .. } => {
                 let what = format!("{file} is ONNX Runtime {version_str}, but 1.{LEAST_MINOR} or newer is needed; {INSTALL}");
-                return Error::new(Code::OnnxRuntimeUnsuitable, what).with("file", file.as_str()).with("found", version_str);
+                return Error::new(Code::OnnxRuntimeIncompatible, what).with("file", file.as_str()).with("found", version_str);
             }
             Failure::Dlopen { error, .. } => (Code::OnnxRuntimeMissing, format!("{file} does not load ({error})")),
             other => (Code::OnnxRuntimeMissing, format!("{file} is no ONNX Runtime ({other})")),

@@ -11,6 +11,6 @@ mod rake;
 
 pub use classic::{Classic, classic};
 pub use hash::{hash_bytes, hash_words};
-pub use lists::{NonInformative, StopList};
+pub use lists::{Boilerplate, StopList};
 pub use normalise::{normalise, normalise_into};
 pub use rake::{Keyword, Rake, RakeOptions, Scratch, candidates, strip_possessive, words};

@@ -1,4 +1,4 @@
-//! Stop lists and the list of non-informative phrases.
+//! Stop lists and the list of boilerplate phrases.
 
 use std::sync::Arc;
 
@@ -63,22 +63,22 @@ impl StopList {
 
 /// Phrases that say nothing of a document's subject ("following sentence", "best way"), as a whole.
 #[derive(Clone, Debug, Default)]
-pub struct NonInformative(HashSet<Box<str>>);
+pub struct Boilerplate(HashSet<Box<str>>);
 
-impl NonInformative {
+impl Boilerplate {
     /// The list that comes with longweave.
-    pub fn built_in() -> NonInformative {
-        NonInformative::none().with(words(include_str!("../data/non-informative.txt")))
+    pub fn built_in() -> Boilerplate {
+        Boilerplate::none().with(words(include_str!("../data/boilerplate.txt")))
     }
 
     /// An empty list.
-    pub fn none() -> NonInformative {
-        NonInformative::default()
+    pub fn none() -> Boilerplate {
+        Boilerplate::default()
     }
 
     /// The list with more phrases, normalised.
     #[must_use]
-    pub fn with<'a>(mut self, phrases: impl IntoIterator<Item = &'a str>) -> NonInformative {
+    pub fn with<'a>(mut self, phrases: impl IntoIterator<Item = &'a str>) -> Boilerplate {
         self.0.extend(phrases.into_iter().map(|p| normalise(p).into_boxed_str()));
         self
     }

@@ -110,7 +110,7 @@ pub fn top_keywords(out: &Path, n: usize) -> Result<String> {
             out.display(),
             job.options().method_name()
         );
-        return Err(Error::new(Code::StageUnknown, message));
+        return Err(Error::new(Code::NotKeyworded, message));
     }
     job.require(Stage::Index)?;
     let index = longweave_index::Index::open(&job.directory(Stage::Index))?;

@@ -30,7 +30,7 @@ pub(crate) struct FetchedFiles {
 impl FetchedFiles {
     /// The output at a URL.
     ///
-    /// Errors: `VERIFY_FAILED` where there is none, `REMOTE_UNAVAILABLE`, `REMOTE_DENIED`, `REMOTE_FAILED`.
+    /// Errors: `OUTPUT_NOT_FOUND`, `REMOTE_NOT_BUILT`, `REMOTE_DENIED`, `REMOTE_FAILED`.
     pub(crate) fn open(url: &str, cancel: &Cancel) -> Result<FetchedFiles> {
         let (remote, at) = (Remote::open(cancel)?, Location::parse(url)?);
         let listed: BTreeMap<String, Stat> = remote
@@ -40,9 +40,9 @@ impl FetchedFiles {
             .collect();
         if !listed.contains_key("longweave.json") {
             let message = format!(
-                "{at} holds no longweave.json: it is no output, or its run has not finished"
+                "{at} holds no longweave.json: it is not an output, or its run has not finished"
             );
-            return Err(Error::new(Code::VerifyFailed, message)
+            return Err(Error::new(Code::OutputNotFound, message)
                 .with("file", at.join("longweave.json").to_string()));
         }
         Ok(FetchedFiles {

@@ -33,9 +33,9 @@ use crate::uploads::Uploads;
 use crate::{RunOptions, Stage};
 
 /// Changes when a stage's results change for equal options and inputs, or their files do.
-const WORK_FORMAT: u32 = 3;
+const WORK_FORMAT: u32 = 4;
 /// Changes when `run.json` does.
-const RUN_FORMAT: u32 = 2;
+const RUN_FORMAT: u32 = 3;
 
 /// What `run.json` holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -669,7 +669,7 @@ impl Job {
 
     /// Runs one task, unless it is done. Waits while another process runs the same one.
     ///
-    /// Errors: `STAGE_NOT_READY`, `STAGE_UNKNOWN` for a task beyond the last, and whatever the task meets.
+    /// Errors: `STAGE_NOT_READY`, `STAGE_NOT_FOUND` for a task beyond the last, and whatever the task meets.
     pub fn run_task(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<DoneRecord> {
         for input in self.inputs(stage) {
             self.all_done(input)?;
@@ -680,7 +680,7 @@ impl Job {
                 "stage {} has {tasks} tasks, numbered from 0; there is no task {task}",
                 stage.name()
             );
-            return Err(Error::new(Code::StageUnknown, message)
+            return Err(Error::new(Code::StageNotFound, message)
                 .with("stage", stage.name())
                 .with("task", task));
         }
@@ -966,8 +966,8 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
                 json!({ "stopWords": o.keywords.stop_words, "list": input("stopWords"), "minScore": o.keywords.min_score })
             }
             Stage::Index => json!({
-                "nonInformative": o.keywords.non_informative, "extra": o.keywords.extra_non_informative,
-                "representative": o.keywords.representative, "cap": o.keywords.common_cap, "floor": o.keywords.common_floor,
+                "boilerplate": o.keywords.boilerplate, "extra": o.keywords.boilerplate_phrases,
+                "representative": o.keywords.representative, "cap": o.keywords.max_keyword_share, "floor": o.keywords.min_keyword_cap,
                 "hierarchy": o.keywords.hierarchy, "seed": seed_of_choice,
             }),
             Stage::Plan => {
@@ -997,4 +997,22 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
         made.push(digest);
     }
     made.try_into().unwrap_or_else(|_| unreachable!("one digest is made for each stage"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_md_names_the_formats_that_this_version_writes() {
+        let page =
+            include_str!("../../../FORMATS.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        for sentence in [
+            format!("`VERSION` holds the format of the whole ({WORK_FORMAT})"),
+            format!("`OUT/run.json` (format {RUN_FORMAT})"),
+            format!("`holdout/plan.json` | format ({PLAN_FORMAT})"),
+        ] {
+            assert!(page.contains(&sentence), "FORMATS.md does not say: {sentence}");
+        }
+    }
 }

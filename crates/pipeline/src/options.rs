@@ -9,7 +9,7 @@ use longweave_inference::{
     Decoding, Device, DeviceOptions, EmbedderOptions, Pooling, QueryModelOptions, RuntimeOptions,
 };
 use longweave_plan::{
-    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method,
+    Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions, Method,
     NextlongOptions, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse,
     Shape, SplitBy, StandardOptions,
 };
@@ -80,7 +80,7 @@ pub struct RunOptions {
     /// What happens to a piece that crosses the end of a sequence.
     pub overflow: Overflow,
     /// What happens to a sequence that cannot be filled.
-    pub last_fill: LastFill,
+    pub incomplete: Incomplete,
     /// Fewest tokens of a document.
     pub min_tokens: u32,
     /// Most tokens of a document.
@@ -306,15 +306,15 @@ pub struct KeywordOptions {
     /// Least RAKE score of a candidate.
     pub min_score: f64,
     /// The list of phrases that say nothing.
-    pub non_informative: NonInformativeList,
+    pub boilerplate: BoilerplateList,
     /// Phrases added to it.
-    pub extra_non_informative: Vec<String>,
+    pub boilerplate_phrases: Vec<String>,
     /// How a document's keyword is chosen among its candidates.
     pub representative: longweave_index::Representative,
     /// `common`: largest share of the documents that a keyword may hold.
-    pub common_cap: f64,
+    pub max_keyword_share: f64,
     /// `common`: number of documents below which the cap never falls.
-    pub common_floor: u32,
+    pub min_keyword_cap: u32,
     /// The hierarchy that `fill: related` climbs.
     pub hierarchy: longweave_index::Hierarchy,
 }
@@ -322,7 +322,7 @@ pub struct KeywordOptions {
 /// The list of phrases that say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum NonInformativeList {
+pub enum BoilerplateList {
     /// The one that comes with longweave.
     Builtin,
     /// An empty one.
@@ -529,7 +529,7 @@ pub struct QuestMethod {
     #[serde(deserialize_with = "Option::deserialize")]
     pub short_share: Option<f64>,
     /// Fewest documents of a list that is no singleton.
-    pub min_group: u32,
+    pub min_keyword_documents: u32,
     /// What happens to what is left of a group.
     pub fill: Fill,
 }
@@ -775,11 +775,13 @@ impl RunOptions {
                 "`queries.segmentTokens` must be at least 1".into(),
             );
         }
-        let common_cap = self.keywords.common_cap;
-        if !(common_cap > 0.0 && common_cap <= 1.0) {
+        let max_keyword_share = self.keywords.max_keyword_share;
+        if !(max_keyword_share > 0.0 && max_keyword_share <= 1.0) {
             return bad(
-                "keywords.commonCap",
-                format!("`keywords.commonCap` must be above 0 and at most 1, but is {common_cap}"),
+                "keywords.maxKeywordShare",
+                format!(
+                    "`keywords.maxKeywordShare` must be above 0 and at most 1, but is {max_keyword_share}"
+                ),
             );
         }
         if !self.keywords.min_score.is_finite() {
@@ -915,7 +917,7 @@ impl RunOptions {
                     split_by,
                     oversample,
                     short_share,
-                    min_group,
+                    min_keyword_documents,
                     fill,
                 } = *m;
                 (
@@ -925,7 +927,7 @@ impl RunOptions {
                         split_by,
                         oversample,
                         short_share,
-                        min_group,
+                        min_keyword_documents,
                     }),
                     fill,
                 )
@@ -960,7 +962,7 @@ impl RunOptions {
                 sequence_bos: self.bos == Bos::Sequence,
                 overflow: self.overflow,
                 fill,
-                last_fill: self.last_fill,
+                incomplete: self.incomplete,
                 tokens: self.tokens,
                 seed: self.seed,
                 max_uses: self.max_uses,
@@ -972,7 +974,7 @@ impl RunOptions {
     pub fn may_pad(&self) -> bool {
         let policies = self.plan_options(0).policies;
         policies.fill == Fill::Pad
-            || policies.last_fill == LastFill::Pad
+            || policies.incomplete == Incomplete::Pad
             || policies.overflow == Overflow::Whole
     }
 

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_keywords::{NonInformative, Rake, RakeOptions, StopList};
+use longweave_keywords::{Boilerplate, Rake, RakeOptions, StopList};
 use longweave_storage::checksum_file;
 use longweave_tokens::{Encoder, Loaded, SpecialOptions, SpecialTokens};
 use serde::{Deserialize, Serialize};
 
 use crate::RunOptions;
 use crate::once::Once;
-use crate::options::{Bos, NonInformativeList, PredictorName, VectorSource};
+use crate::options::{BoilerplateList, Bos, PredictorName, VectorSource};
 
 /// What a run keeps of its tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,12 +168,12 @@ impl Resources {
     }
 
     /// The phrases that say nothing.
-    pub(crate) fn non_informative(options: &RunOptions) -> NonInformative {
-        let list = match options.keywords.non_informative {
-            NonInformativeList::Builtin => NonInformative::built_in(),
-            NonInformativeList::None => NonInformative::none(),
+    pub(crate) fn boilerplate(options: &RunOptions) -> Boilerplate {
+        let list = match options.keywords.boilerplate {
+            BoilerplateList::Builtin => Boilerplate::built_in(),
+            BoilerplateList::None => Boilerplate::none(),
         };
-        list.with(options.keywords.extra_non_informative.iter().map(String::as_str))
+        list.with(options.keywords.boilerplate_phrases.iter().map(String::as_str))
     }
 }
 

@@ -95,7 +95,7 @@ pub struct Why {
 
 /// Shows a sequence of an output directory.
 ///
-/// Errors: `SEQUENCE_UNKNOWN`, `RUN_NOT_PREPARED` for `why` without the run.
+/// Errors: `SEQUENCE_NOT_FOUND`, `RUN_NOT_PREPARED` for `why` without the run.
 pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
     let mut reader = SequenceReader::open(out)?;
     let sequences = reader.len();
@@ -104,7 +104,7 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
             "{} has {sequences} sequences, numbered from 0; there is no sequence {sequence}",
             out.display()
         );
-        return Err(Error::new(Code::SequenceUnknown, message).with("sequence", sequence));
+        return Err(Error::new(Code::SequenceNotFound, message).with("sequence", sequence));
     }
     let record = reader.get(sequence)?;
     // The held-out documents' output is a folder of its own inside the run's.
@@ -181,7 +181,7 @@ fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
         }
         Rule::Related => format!("the rests of keywords met under \"{}\" (fill: related)", phrase.as_deref().unwrap_or("?")),
         Rule::Pad => "one group's rest, padded (fill: pad)".to_owned(),
-        Rule::Last => "what was open at the end of the epoch, padded (lastFill: pad)".to_owned(),
+        Rule::Last => "what was open at the end of the epoch, padded (incomplete: pad)".to_owned(),
     };
     shown.why = Some(Why {
         rule: planned.rule,

@@ -86,12 +86,12 @@ impl Stage {
 
     /// The stage of that name.
     ///
-    /// Errors: `STAGE_UNKNOWN`, naming those there are.
+    /// Errors: `STAGE_NOT_FOUND`, naming those there are.
     pub fn parse(name: &str) -> Result<Stage> {
         Stage::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| {
             let names = Stage::ALL.map(Stage::name).join(", ");
             Error::new(
-                Code::StageUnknown,
+                Code::StageNotFound,
                 format!("there is no stage `{name}`; the stages are {names}"),
             )
             .with("stage", name)

@@ -403,7 +403,7 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
     if let (Some(plan), Some(shares)) = (&summary.plan, &summary.shares) {
         if shares.dropped > 0.2 {
             warnings.push(format!(
-                "{} of the tokens stand in no sequence; `fill`, `lastFill: pad`, `overflow` and `tokens` decide about what is dropped",
+                "{} of the tokens stand in no sequence; `fill`, `incomplete: pad`, `overflow` and `tokens` decide about what is dropped",
                 percent(shares.dropped)
             ));
         }

@@ -70,13 +70,13 @@ pub fn list(job: &Job) -> Result<Vec<StageInfo>> {
 
 /// The tasks that a selection names: `17`, `3..9` (without 9), `shard:K/N` (each N-th from K on), `all`.
 ///
-/// Errors: `STAGE_UNKNOWN` for another form or a number beyond the last task, `STAGE_NOT_READY`.
+/// Errors: `STAGE_NOT_FOUND` for another form or a number beyond the last task, `STAGE_NOT_READY`.
 pub fn select(job: &Job, stage: Stage, selection: &str) -> Result<Vec<u32>> {
     if !job.stages().any(|s| s == stage) {
         let names: Vec<&str> = job.stages().map(Stage::name).collect();
         let message =
             format!("this run has no stage {}; it has {}", stage.name(), names.join(", "));
-        return Err(Error::new(Code::StageUnknown, message).with("stage", stage.name()));
+        return Err(Error::new(Code::StageNotFound, message).with("stage", stage.name()));
     }
     for input in job.inputs(stage) {
         job.all_done(input)?;
@@ -87,7 +87,7 @@ pub fn select(job: &Job, stage: Stage, selection: &str) -> Result<Vec<u32>> {
             "`{selection}` names no tasks of stage {}: give 17, 3..9, shard:K/N with K < N, or all; it has {tasks}, numbered from 0",
             stage.name()
         );
-        Error::new(Code::StageUnknown, message)
+        Error::new(Code::StageNotFound, message)
             .with("stage", stage.name())
             .with("selection", selection)
     };

@@ -46,7 +46,7 @@ pub(crate) struct Uploads {
 impl Uploads {
     /// Where the run's files are sent; `None` where they stay.
     ///
-    /// Errors: `REMOTE_UNAVAILABLE`.
+    /// Errors: `REMOTE_NOT_BUILT`.
     pub(crate) fn of(ctx: &Ctx, job: &Job) -> Result<Option<Uploads>> {
         let Some(url) = &job.options().output.upload else { return Ok(None) };
         Ok(Some(Uploads { remote: Remote::open(&ctx.cancel)?, to: Location::parse(url)? }))

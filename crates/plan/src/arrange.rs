@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use longweave_common::DocId;
 
 use crate::stats::DroppedTokens;
-use crate::{LastFill, Overflow, Piece, Policies, Rule, Sequence, Sequences, Shape};
+use crate::{Incomplete, Overflow, Piece, Policies, Rule, Sequence, Sequences, Shape};
 
 /// Pieces that belong together, in order.
 pub(crate) type Unit = Vec<Piece>;
@@ -97,7 +97,7 @@ impl Held {
 pub(crate) struct Sink<'a> {
     pub(crate) shape: Shape,
     pub(crate) overflow: Overflow,
-    pub(crate) last_fill: LastFill,
+    pub(crate) incomplete: Incomplete,
     pub(crate) lens: &'a [u32],
     pub(crate) sequences: Sequences,
     pub(crate) dropped: DroppedTokens,
@@ -123,7 +123,7 @@ impl<'a> Sink<'a> {
         Sink {
             shape: Shape::of(policies),
             overflow: policies.overflow,
-            last_fill: policies.last_fill,
+            incomplete: policies.incomplete,
             lens,
             sequences: Sequences::default(),
             dropped: DroppedTokens::default(),
@@ -155,9 +155,9 @@ impl<'a> Sink<'a> {
         if open.pieces.is_empty() {
             return;
         }
-        match self.last_fill {
-            LastFill::Pad => self.finish(&open.pieces, open.len, Why::rule(Rule::Last)),
-            LastFill::Drop => self.dropped.last_fill += self.own(&open.pieces),
+        match self.incomplete {
+            Incomplete::Pad => self.finish(&open.pieces, open.len, Why::rule(Rule::Last)),
+            Incomplete::Drop => self.dropped.incomplete += self.own(&open.pieces),
         }
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Forest, Groups, Piece, Plan, PlanStats, Rule, Sequence, Sequences, Shape};
 
 /// The version of the files; work directories keep plans of different versions apart by it.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -156,13 +156,13 @@ impl PlanFile {
 
     /// Sequences `first..first + n`.
     ///
-    /// Errors: `SEQUENCE_UNKNOWN` beyond the end, `FILE_CORRUPT`.
+    /// Errors: `SEQUENCE_NOT_FOUND` beyond the end, `FILE_CORRUPT`.
     pub fn read(&self, first: u64, n: u64) -> Result<Sequences> {
         let all = self.sequences();
         let end = first.checked_add(n).filter(|&end| end <= all);
         let end = end.ok_or_else(|| {
             Error::new(
-                Code::SequenceUnknown,
+                Code::SequenceNotFound,
                 format!("the plan has {all} sequences, not {n} from {first} on"),
             )
         })?;

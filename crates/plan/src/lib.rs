@@ -20,7 +20,7 @@ pub use forest::Forest;
 pub use input::{Heads, Part, PlanInput};
 pub use neighbours::{Chunks, Neighbours};
 pub use options::{
-    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method,
+    Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions, Method,
     NextlongOptions, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse,
     SplitBy, StandardOptions,
 };

@@ -64,7 +64,7 @@ pub struct QuestOptions {
     #[serde(deserialize_with = "Option::deserialize")]
     pub short_share: Option<f64>,
     /// A keyword with fewer documents is a singleton, never oversampled; at least 1.
-    pub min_group: u32,
+    pub min_keyword_documents: u32,
 }
 
 /// Options of `standard`.
@@ -211,7 +211,7 @@ pub struct Policies {
     /// What happens to what is left of a group.
     pub fill: Fill,
     /// What happens to the last, unfinished sequence.
-    pub last_fill: LastFill,
+    pub incomplete: Incomplete,
     /// Tokens of the output, at least 1: ⌈tokens / length⌉ sequences; `None` for one epoch.
     #[serde(deserialize_with = "Option::deserialize")]
     pub tokens: Option<u64>,
@@ -251,7 +251,7 @@ pub enum Fill {
 /// What happens to a sequence that cannot be filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum LastFill {
+pub enum Incomplete {
     /// It is dropped.
     Drop,
     /// It is padded.
@@ -316,7 +316,12 @@ impl PlanOptions {
                 "at least 1",
                 quest.oversample,
             )?;
-            expect(quest.min_group >= 1, "minGroup", "at least 1", quest.min_group)?;
+            expect(
+                quest.min_keyword_documents >= 1,
+                "minKeywordDocuments",
+                "at least 1",
+                quest.min_keyword_documents,
+            )?;
             if let Some(share) = quest.short_share {
                 expect(share > 0.0 && share < 1.0, "shortShare", "above 0 and below 1", share)?;
             }
@@ -343,10 +348,10 @@ mod tests {
 
     fn whole() -> Value {
         json!({
-            "method": { "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords", "oversample": 2.0, "shortShare": null, "minGroup": 2 },
+            "method": { "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords", "oversample": 2.0, "shortShare": null, "minKeywordDocuments": 2 },
             "pool": { "minTokens": 1, "maxTokens": null, "holdout": 0.0, "dedup": "none" },
             "policies": {
-                "length": 8192, "lead": 0, "separator": 1, "sequenceBos": false, "overflow": "split", "fill": "related", "lastFill": "drop",
+                "length": 8192, "lead": 0, "separator": 1, "sequenceBos": false, "overflow": "split", "fill": "related", "incomplete": "drop",
                 "tokens": null, "seed": 0, "maxUses": null
             }
         })
@@ -388,7 +393,7 @@ mod tests {
             ("/method/splitRatio", json!(-0.1), "splitRatio"),
             ("/method/oversample", json!(0.5), "oversample"),
             ("/method/shortShare", json!(1.0), "shortShare"),
-            ("/method/minGroup", json!(0), "minGroup"),
+            ("/method/minKeywordDocuments", json!(0), "minKeywordDocuments"),
         ] {
             let mut options = whole();
             *options.pointer_mut(pointer).unwrap() = value;

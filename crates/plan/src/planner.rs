@@ -102,7 +102,7 @@ fn plan_inside(
     if all.is_empty() && part == Part::Main {
         let message = format!(
             "the pool of {} documents with {pool_tokens} tokens does not fill one sequence of {} tokens; give more documents, a smaller `length`, or \
-             `lastFill: pad`",
+             `incomplete: pad`",
             stats.pool_documents, shape.length
         );
         return Err(Error::new(Code::PlanEmpty, message)

@@ -114,7 +114,7 @@ pub struct Excluded {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeywordCounts {
-    /// With fewer than `minGroup` documents.
+    /// With fewer than `minKeywordDocuments` documents.
     pub singletons: u64,
     /// In the short set.
     pub short: u64,
@@ -160,8 +160,8 @@ pub struct DroppedTokens {
     pub truncate: u64,
     /// Tails dropped by `fill: drop`.
     pub fill: u64,
-    /// Unfinished sequences dropped by `lastFill: drop`.
-    pub last_fill: u64,
+    /// Unfinished sequences dropped by `incomplete: drop`.
+    pub incomplete: u64,
     /// Sequences planned beyond what `tokens` asks for.
     pub budget: u64,
 }
@@ -169,7 +169,7 @@ pub struct DroppedTokens {
 impl DroppedTokens {
     /// All causes together.
     pub fn total(&self) -> u64 {
-        self.truncate + self.fill + self.last_fill + self.budget
+        self.truncate + self.fill + self.incomplete + self.budget
     }
 }
 
@@ -185,7 +185,7 @@ pub struct RuleCounts {
     pub related: u64,
     /// Of one padded tail.
     pub pad: u64,
-    /// Ended by `lastFill: pad`.
+    /// Ended by `incomplete: pad`.
     pub last: u64,
 }
 

@@ -16,7 +16,7 @@ use longweave_common::random::Key;
 use longweave_index::{
     CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative,
 };
-use longweave_keywords::{NonInformative, Rake, RakeOptions, StopList, candidates};
+use longweave_keywords::{Boilerplate, Rake, RakeOptions, StopList, candidates};
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
 use serde_json::Value;
 
@@ -373,15 +373,15 @@ fn groups(data: &Path, corpus: &str, files: &[&str]) {
             let options = IndexOptions {
                 seed: 1,
                 representative,
-                common_cap: 0.002,
-                common_floor: 50,
+                max_keyword_share: 0.002,
+                min_keyword_cap: 50,
                 hierarchy: Hierarchy::Suffix,
             };
             let index = longweave_index::build(
                 &ctx,
                 &tables,
                 &keys,
-                &NonInformative::built_in(),
+                &Boilerplate::built_in(),
                 &options,
                 None,
             )

@@ -44,7 +44,7 @@ pub struct Remote {
 impl Remote {
     /// A handle; connections are shared with those that other handles of this process have open.
     ///
-    /// Errors: `REMOTE_UNAVAILABLE` in a build without the feature `remote`.
+    /// Errors: `REMOTE_NOT_BUILT` in a build without the feature `remote`.
     #[cfg(feature = "remote")]
     pub fn open(cancel: &Cancel) -> Result<Remote> {
         Ok(Remote { store: network::Network::shared()?, cancel: cancel.clone() })
@@ -52,11 +52,11 @@ impl Remote {
 
     /// A handle; connections are shared with those that other handles of this process have open.
     ///
-    /// Errors: `REMOTE_UNAVAILABLE` in a build without the feature `remote`.
+    /// Errors: `REMOTE_NOT_BUILT` in a build without the feature `remote`.
     #[cfg(not(feature = "remote"))]
     pub fn open(_: &Cancel) -> Result<Remote> {
         Err(Error::new(
-            Code::RemoteUnavailable,
+            Code::RemoteNotBuilt,
             "this build of longweave reads and writes no URLs; build it with `npm run build:native -- --features remote`, or copy the files",
         ))
     }

@@ -58,7 +58,7 @@ pub struct SpecialTokens {
 impl SpecialTokens {
     /// Finds the tokens.
     ///
-    /// Errors: `TOKEN_UNKNOWN`, naming candidates, when no separator is known or a token that is named does not exist;
+    /// Errors: `TOKEN_NOT_FOUND`, naming candidates, when no separator is known or a token that is named does not exist;
     /// `OPTIONS_INVALID` for another form.
     pub fn resolve(encoder: &dyn Encoder, options: &SpecialOptions) -> Result<SpecialTokens> {
         let separator = match options.separator.as_str() {
@@ -100,14 +100,14 @@ impl SpecialTokens {
 
     /// The padding token.
     ///
-    /// Errors: `TOKEN_UNKNOWN`.
+    /// Errors: `TOKEN_NOT_FOUND`.
     pub fn require_pad(&self, encoder: &dyn Encoder) -> Result<u32> {
         self.pad.ok_or_else(|| unknown(encoder, "padToken"))
     }
 
     /// The begin token.
     ///
-    /// Errors: `TOKEN_UNKNOWN`.
+    /// Errors: `TOKEN_NOT_FOUND`.
     pub fn require_bos(&self, encoder: &dyn Encoder) -> Result<u32> {
         self.bos.ok_or_else(|| unknown(encoder, "bosToken"))
     }
@@ -122,7 +122,7 @@ fn named(encoder: &dyn Encoder, option: &str, value: &str, expected: &str) -> Re
     encoder.token_to_id(token).ok_or_else(|| {
         let message =
             format!("`{option}`: the tokenizer has no token \"{token}\"{}", candidates(encoder));
-        Error::new(Code::TokenUnknown, message).with("option", option).with("token", token)
+        Error::new(Code::TokenNotFound, message).with("option", option).with("token", token)
     })
 }
 
@@ -139,7 +139,7 @@ fn unknown(encoder: &dyn Encoder, option: &str) -> Error {
         "the tokenizer has no token that is known as `{option}`; say `{option}: token:TEXT`{}",
         candidates(encoder)
     );
-    Error::new(Code::TokenUnknown, message).with("option", option)
+    Error::new(Code::TokenNotFound, message).with("option", option)
 }
 
 /// Special tokens that the tokenizer does have.

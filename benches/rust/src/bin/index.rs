@@ -6,7 +6,7 @@ use longweave_common::random::Key;
 use longweave_index::{
     CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative, build,
 };
-use longweave_keywords::NonInformative;
+use longweave_keywords::Boilerplate;
 use serde_json::json;
 
 fn main() {
@@ -35,12 +35,12 @@ fn main() {
     let options = IndexOptions {
         seed: 0,
         representative: Representative::Common,
-        common_cap: 1.0,
-        common_floor: 1,
+        max_keyword_share: 1.0,
+        min_keyword_cap: 1,
         hierarchy,
     };
     let (seconds, index) = time(arguments[2].parse().expect("passes"), || {
-        build(&ctx, &tables, &keys, &NonInformative::none(), &options, None).expect("an index")
+        build(&ctx, &tables, &keys, &Boilerplate::none(), &options, None).expect("an index")
     });
     print(json!({ "seconds": seconds, "documents": documents, "keywords": index.len() }));
 }

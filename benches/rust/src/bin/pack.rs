@@ -7,7 +7,7 @@ use longweave_common::{Ctx, DocId, Result};
 use longweave_formats::{Compression, Format, MdsIndices, Provenance, WriterOptions, open_writer};
 use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, LastFill, Method, Overflow, Part, PlanInput, PlanOptions, Policies, Pool,
+    Dedup, Fill, Incomplete, Method, Overflow, Part, PlanInput, PlanOptions, Policies, Pool,
     PoolOptions, StandardOptions, plan,
 };
 use serde_json::json;
@@ -73,7 +73,7 @@ fn main() {
             sequence_bos: false,
             overflow: Overflow::Split,
             fill: Fill::Next,
-            last_fill: LastFill::Drop,
+            incomplete: Incomplete::Drop,
             tokens: None,
             seed: 0,
             max_uses: None,

@@ -5,7 +5,7 @@ use longweave_benches::{arguments, memory, print, time};
 use longweave_common::random::{Key, draw};
 use longweave_common::{Ctx, DocId, KeywordId};
 use longweave_plan::{
-    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode,
+    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, KnnOptions, Incomplete, LongMode,
     LongOptions, Method, Neighbours, NextlongOptions, Overflow, Part, PlanInput, PlanOptions,
     Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions, plan,
 };
@@ -94,7 +94,7 @@ fn main() {
                 split_by,
                 oversample,
                 short_share: None,
-                min_group: 2,
+                min_keyword_documents: 2,
             })
         }
         "knn" => Method::Knn(KnnOptions { pool }),
@@ -119,7 +119,7 @@ fn main() {
             sequence_bos: false,
             overflow: if name.ends_with("whole") { Overflow::Whole } else { Overflow::Split },
             fill: if name == "quest" { Fill::Related } else { Fill::Next },
-            last_fill: LastFill::Pad,
+            incomplete: Incomplete::Pad,
             tokens: None,
             seed: 0,
             max_uses: None,

@@ -90,7 +90,7 @@ proptest! {
         for i in (0..records.len()).chain(picks.iter().map(|p| p.index(records.len()))) {
             prop_assert_eq!(reader.get(i as u64).unwrap(), told(&records[i], options.provenance, options.format));
         }
-        prop_assert_eq!(reader.get(reader.len()).unwrap_err().code(), Code::SequenceUnknown);
+        prop_assert_eq!(reader.get(reader.len()).unwrap_err().code(), Code::SequenceNotFound);
         let report = verify_output(directory.path()).unwrap();
         prop_assert_eq!((report.sequences, report.tokens), (records.len() as u64, 16 * records.len() as u64));
         let pieces = records.iter().map(|r| r.doc_ids.len() as u64).sum::<u64>();

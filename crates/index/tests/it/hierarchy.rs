@@ -2,7 +2,7 @@
 
 use longweave_common::{Budget, Code, DocId, KeywordId};
 use longweave_index::{CandidateTable, CandidateWriter, Index, IndexOptions, build_from_files};
-use longweave_keywords::NonInformative;
+use longweave_keywords::Boilerplate;
 use longweave_plan::Forest;
 use longweave_storage::write_array;
 use proptest::prelude::*;
@@ -47,14 +47,14 @@ proptest! {
 
     #[test]
     fn an_index_is_what_a_naive_one_is(corpus in large_corpora(), options in options(), size in 1..200usize) {
-        let said = NonInformative::none().with(["warm kind"]);
+        let said = Boilerplate::none().with(["warm kind"]);
         let expected = naive::index(&corpus, &keys(&corpus), "warm kind", &options);
         prop_assert_eq!(told(&built(&corpus, size, 2, &said, &options)), expected);
     }
 
     #[test]
     fn whatever_memory_there_is_the_index_is_the_same(corpus in large_corpora(), options in options(), size in 1..200usize, memory in 1..100_000u64) {
-        let said = NonInformative::none().with(["warm kind"]);
+        let said = Boilerplate::none().with(["warm kind"]);
         let directory = folder();
         let files = files(&corpus, size, directory.path());
         let mut ctx = ctx(2).clone();
@@ -71,8 +71,8 @@ fn a_feature_that_all_have_is_no_more_work_than_its_champions() {
             vec!["common ground".to_owned(), format!("thing{} word{}", d % 15_000, d % 15_000)]
         })
         .collect();
-    let options = IndexOptions { common_cap: 0.001, ..COMMON };
-    let index = built(&corpus, 4096, 2, &NonInformative::none(), &options);
+    let options = IndexOptions { max_keyword_share: 0.001, ..COMMON };
+    let index = built(&corpus, 4096, 2, &Boilerplate::none(), &options);
     assert_eq!(index.len(), 15_000);
     let forest = index.forest();
     assert!(
@@ -87,7 +87,7 @@ fn files_that_disagree_are_refused() {
         &corpus(&[&["oak tree"], &["ash tree"], &["ash tree"], &[]]),
         9,
         1,
-        &NonInformative::none(),
+        &Boilerplate::none(),
         &COMMON,
     );
     assert_eq!(good.postings(KeywordId::new(0)), [DocId::new(1), DocId::new(2)]);

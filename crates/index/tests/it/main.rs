@@ -14,7 +14,7 @@ use longweave_index::{
     CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative, build,
     build_from_files,
 };
-use longweave_keywords::NonInformative;
+use longweave_keywords::Boilerplate;
 use longweave_plan::Forest;
 use proptest::prelude::*;
 
@@ -41,11 +41,11 @@ fn options() -> impl Strategy<Value = IndexOptions> {
     let representative = prop::sample::select(vec![Representative::Random, Representative::Common]);
     let hierarchy = prop::sample::select(vec![Hierarchy::Suffix, Hierarchy::Affinity]);
     (any::<u64>(), representative, 0.01f64..1.0, 1u32..6, hierarchy).prop_map(
-        |(seed, representative, common_cap, common_floor, hierarchy)| IndexOptions {
+        |(seed, representative, max_keyword_share, min_keyword_cap, hierarchy)| IndexOptions {
             seed,
             representative,
-            common_cap,
-            common_floor,
+            max_keyword_share,
+            min_keyword_cap,
             hierarchy,
         },
     )
@@ -86,7 +86,7 @@ fn built(
     corpus: &Corpus,
     split: usize,
     threads: usize,
-    said: &NonInformative,
+    said: &Boilerplate,
     options: &IndexOptions,
 ) -> Index {
     build(ctx(threads), &tables(corpus, split), &keys(corpus), said, options, None).unwrap()
@@ -109,12 +109,13 @@ fn content(index: &Index) -> impl Clone + PartialEq + std::fmt::Debug + use<> {
 }
 
 /// The keyword of each document, slowly.
-fn chosen(corpus: &Corpus, said: &NonInformative, options: &IndexOptions) -> Vec<Option<String>> {
+fn chosen(corpus: &Corpus, said: &Boilerplate, options: &IndexOptions) -> Vec<Option<String>> {
     let mut frequency: BTreeMap<&str, u32> = BTreeMap::new();
     corpus.iter().flatten().for_each(|p| *frequency.entry(p).or_default() += 1);
     let with_candidate = corpus.iter().filter(|c| !c.is_empty()).count() as f64;
-    let cap =
-        ((options.common_cap * with_candidate).floor() as u32).max(options.common_floor).max(1);
+    let cap = ((options.max_keyword_share * with_candidate).floor() as u32)
+        .max(options.min_keyword_cap)
+        .max(1);
     let keys = keys(corpus);
     let of = |(document, candidates): (usize, &Vec<String>)| -> Option<String> {
         let left: Vec<&String> = candidates.iter().filter(|p| !said.contains(p)).collect();
@@ -143,7 +144,7 @@ proptest! {
 
     #[test]
     fn keywords_and_lists_are_those_of_a_plain_index(corpus in corpora(), options in options(), split in 1usize..12, drop_bridge in any::<bool>()) {
-        let said = if drop_bridge { NonInformative::none().with(["bridge", "old bridge"]) } else { NonInformative::none() };
+        let said = if drop_bridge { Boilerplate::none().with(["bridge", "old bridge"]) } else { Boilerplate::none() };
         let index = built(&corpus, split, 2, &said, &options);
         let mut lists: BTreeMap<String, Vec<DocId>> = BTreeMap::new();
         for (document, keyword) in chosen(&corpus, &said, &options).into_iter().enumerate() {
@@ -163,16 +164,16 @@ proptest! {
 
     #[test]
     fn an_index_is_the_same_for_any_number_of_threads_and_any_splits(corpus in corpora(), options in options(), split in 1usize..12) {
-        let one = content(&built(&corpus, corpus.len(), 1, &NonInformative::none(), &options));
+        let one = content(&built(&corpus, corpus.len(), 1, &Boilerplate::none(), &options));
         for threads in [2, 7] {
-            let more = content(&built(&corpus, split, threads, &NonInformative::none(), &options));
+            let more = content(&built(&corpus, split, threads, &Boilerplate::none(), &options));
             prop_assert_eq!(&more, &one);
         }
     }
 
     #[test]
     fn an_index_that_is_numbered_on_the_disk_is_the_one_that_is_numbered_in_memory(corpus in corpora(), options in options(), split in 1usize..12, held in any::<bool>()) {
-        let said = NonInformative::none().with(["bridge", "old bridge"]);
+        let said = Boilerplate::none().with(["bridge", "old bridge"]);
         let directory = folder();
         let files = files(&corpus, split, directory.path());
         let mut small = ctx(2).clone();
@@ -190,7 +191,7 @@ proptest! {
 
     #[test]
     fn the_hierarchy_is_a_forest_in_which_each_keyword_has_its_node(corpus in corpora(), options in options()) {
-        let index = built(&corpus, 7, 2, &NonInformative::none(), &options);
+        let index = built(&corpus, 7, 2, &Boilerplate::none(), &options);
         let forest = index.forest();
         for start in 0..forest.len() {
             let (mut at, mut steps) = (start as u32, 0);
@@ -213,7 +214,7 @@ proptest! {
     #[test]
     fn an_index_reads_back_as_it_was_written(corpus in corpora(), options in options()) {
         let directory = tempfile::tempdir().unwrap();
-        let index = built(&corpus, 9, 2, &NonInformative::none(), &options);
+        let index = built(&corpus, 9, 2, &Boilerplate::none(), &options);
         index.write(directory.path()).unwrap();
         let read = Index::open(directory.path()).unwrap();
         prop_assert_eq!(content(&read), content(&index));
@@ -227,8 +228,8 @@ fn corpus(rows: &[&[&str]]) -> Corpus {
 const COMMON: IndexOptions = IndexOptions {
     seed: 0,
     representative: Representative::Common,
-    common_cap: 1.0,
-    common_floor: 1,
+    max_keyword_share: 1.0,
+    min_keyword_cap: 1,
     hierarchy: Hierarchy::Affinity,
 };
 
@@ -247,7 +248,7 @@ fn keywords_whose_documents_share_candidates_meet_before_others() {
         ]),
         8,
         1,
-        &NonInformative::none(),
+        &Boilerplate::none(),
         &COMMON,
     );
     let root = |document: usize| {
@@ -273,7 +274,7 @@ fn tables_that_are_not_of_these_documents_are_refused() {
         [(tables(&rows, 2), &keys[..2]), (tables(&rows, 1).into_iter().rev().collect(), &keys[..])]
     {
         let error =
-            build(ctx(1), &tables, keys, &NonInformative::none(), &COMMON, None).err().unwrap();
+            build(ctx(1), &tables, keys, &Boilerplate::none(), &COMMON, None).err().unwrap();
         assert_eq!(error.code(), Code::FileCorrupt, "{error}");
     }
 }
@@ -281,7 +282,7 @@ fn tables_that_are_not_of_these_documents_are_refused() {
 #[test]
 fn files_that_were_cut_are_refused() {
     let directory = tempfile::tempdir().unwrap();
-    built(&corpus(&[&["a b", "c d"], &["c d"]]), 2, 1, &NonInformative::none(), &COMMON)
+    built(&corpus(&[&["a b", "c d"], &["c d"]]), 2, 1, &Boilerplate::none(), &COMMON)
         .write(directory.path())
         .unwrap();
     for entry in std::fs::read_dir(directory.path()).unwrap() {
@@ -305,7 +306,7 @@ fn the_commonest_keywords_come_first() {
         &corpus(&[&["b b"], &["a a"], &["c c"], &["c c"]]),
         4,
         1,
-        &NonInformative::none(),
+        &Boilerplate::none(),
         &COMMON,
     );
     assert_eq!(index.top(2), [("c c", 2), ("a a", 1)]);

@@ -19,49 +19,49 @@ pub(crate) struct Naive {
 pub(crate) fn index(
     corpus: &[Vec<String>],
     keys: &[u128],
-    non_informative: &str,
+    boilerplate: &str,
     options: &IndexOptions,
 ) -> Naive {
     let mut frequency: BTreeMap<&str, u32> = BTreeMap::new();
     corpus.iter().flatten().for_each(|p| *frequency.entry(p).or_default() += 1);
     let with_candidate = corpus.iter().filter(|c| !c.is_empty()).count();
-    let cap =
-        ((options.common_cap * with_candidate as f64).floor() as u32).max(options.common_floor);
-    let keyword_of: Vec<Option<String>> =
-        corpus
-            .iter()
-            .zip(keys)
-            .map(|(candidates, &key)| {
-                let mut left: Vec<&String> =
-                    candidates.iter().filter(|p| *p != non_informative).collect();
-                if left.is_empty() {
-                    return None;
-                }
-                match options.representative {
-                    Representative::Random => Some(
+    let cap = ((options.max_keyword_share * with_candidate as f64).floor() as u32)
+        .max(options.min_keyword_cap);
+    let keyword_of: Vec<Option<String>> = corpus
+        .iter()
+        .zip(keys)
+        .map(|(candidates, &key)| {
+            let mut left: Vec<&String> = candidates.iter().filter(|p| *p != boilerplate).collect();
+            if left.is_empty() {
+                return None;
+            }
+            match options.representative {
+                Representative::Random => {
+                    Some(
                         left[below(
                             draw(options.seed, "representative", Key(key), 0),
                             left.len() as u64,
                         ) as usize]
                             .clone(),
-                    ),
-                    Representative::Common => {
-                        let words = |p: &str| p.split(' ').count();
-                        left.sort_by_key(|p| {
-                            let documents = i64::from(frequency[p.as_str()]);
-                            let over = documents > i64::from(cap);
-                            (
-                                over,
-                                if over { documents } else { -documents },
-                                std::cmp::Reverse(words(p)),
-                                p.as_str(),
-                            )
-                        });
-                        Some(left[0].clone())
-                    }
+                    )
                 }
-            })
-            .collect();
+                Representative::Common => {
+                    let words = |p: &str| p.split(' ').count();
+                    left.sort_by_key(|p| {
+                        let documents = i64::from(frequency[p.as_str()]);
+                        let over = documents > i64::from(cap);
+                        (
+                            over,
+                            if over { documents } else { -documents },
+                            std::cmp::Reverse(words(p)),
+                            p.as_str(),
+                        )
+                    });
+                    Some(left[0].clone())
+                }
+            }
+        })
+        .collect();
     let keywords: Vec<String> =
         keyword_of.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
     let holding = |k: &String| {
@@ -76,7 +76,7 @@ pub(crate) fn index(
         parent: vec![],
         node_of_keyword: vec![],
     };
-    let up = forest(&naive, corpus, non_informative, options.hierarchy);
+    let up = forest(&naive, corpus, boilerplate, options.hierarchy);
     // Nodes are (phrase, joins before).
     naive.nodes = up.keys().map(|n| n.0.clone()).collect();
     let number = |node: &Node| up.keys().position(|n| n == node).unwrap() as u32;
@@ -98,7 +98,7 @@ fn ends(phrase: &str, least: usize) -> Vec<String> {
 fn forest(
     index: &Naive,
     corpus: &[Vec<String>],
-    non_informative: &str,
+    boilerplate: &str,
     hierarchy: Hierarchy,
 ) -> BTreeMap<Node, Option<Node>> {
     let least = if hierarchy == Hierarchy::Suffix { 1 } else { 2 };
@@ -136,7 +136,7 @@ fn forest(
         })
         .collect();
     let features = |d: usize| -> BTreeSet<(bool, &str)> {
-        let candidates = corpus[d].iter().filter(|p| *p != non_informative);
+        let candidates = corpus[d].iter().filter(|p| *p != boilerplate);
         candidates
             .flat_map(|p| p.split(' ').map(|w| (false, w)).chain([(true, p.as_str())]))
             .collect()

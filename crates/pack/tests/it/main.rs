@@ -9,7 +9,7 @@ use longweave_common::{Code, Ctx, DocId, KeywordId, Result};
 use longweave_formats::{SequenceRecord, SequenceRow, SequenceWriter, ShardFile};
 use longweave_pack::{PackSource, Placement, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, LastFill, Method, Overflow, Part, Piece, Plan, PlanInput, PlanOptions, Policies,
+    Dedup, Fill, Incomplete, Method, Overflow, Part, Piece, Plan, PlanInput, PlanOptions, Policies,
     Pool, PoolOptions, QuestOptions, SplitBy, plan,
 };
 use longweave_tokens::{RowRun, ScatteredTokens, TokenWriter, Width, scatter_split};
@@ -95,7 +95,7 @@ fn policies() -> impl Strategy<Value = Policies> {
             sequence_bos,
             overflow,
             fill,
-            last_fill: LastFill::Pad,
+            incomplete: Incomplete::Pad,
             tokens: None,
             seed,
             max_uses: None,
@@ -125,7 +125,7 @@ fn planned(world: &World, policies: &Policies) -> Option<Plan> {
         split_by: SplitBy::Keywords,
         oversample: 2.0,
         short_share: None,
-        min_group: 1,
+        min_keyword_documents: 1,
     });
     let pool = PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None };
     plan(ctx(), &input, &PlanOptions { method, pool, policies: policies.clone() }, Part::Main).ok()
@@ -320,7 +320,7 @@ fn one_document() -> (World, Policies) {
         sequence_bos: true,
         overflow: Overflow::Split,
         fill: Fill::Next,
-        last_fill: LastFill::Pad,
+        incomplete: Incomplete::Pad,
         tokens: None,
         seed: 0,
         max_uses: None,

@@ -22,8 +22,8 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let index_options = IndexOptions {
         seed: options.seed,
         representative: keywords.representative,
-        common_cap: keywords.common_cap,
-        common_floor: keywords.common_floor,
+        max_keyword_share: keywords.max_keyword_share,
+        min_keyword_cap: keywords.min_keyword_cap,
         hierarchy: keywords.hierarchy,
     };
     let vectors = if keywords.hierarchy == Hierarchy::Vectors {
@@ -32,7 +32,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         None
     };
     let target = job.directory(Stage::Index);
-    let words = Resources::non_informative(options);
+    let words = Resources::boilerplate(options);
     let scratch = target.join(".scratch");
     let index = longweave_index::build_from_files(
         ctx,

@@ -63,8 +63,8 @@ impl Place {
                 "tf32": true, "deviceMemory": null, "onnxRuntime": null, "checkpointSeconds": 20.0,
             },
             "keywords": {
-                "stopWords": "smart", "minScore": 3.0, "nonInformative": "builtin", "extraNonInformative": [], "representative": "common",
-                "commonCap": 1.0, "commonFloor": 2, "hierarchy": "suffix"
+                "stopWords": "smart", "minScore": 3.0, "boilerplate": "builtin", "boilerplatePhrases": [], "representative": "common",
+                "maxKeywordShare": 1.0, "minKeywordCap": 2, "hierarchy": "suffix"
             },
             "vectors": {
                 "source": "tfidf", "file": null, "dimensions": 16, "sample": 64, "model": null, "device": "cpu", "batchTokens": 256, "tf32": true,
@@ -73,10 +73,10 @@ impl Place {
             "neighbours": { "search": "auto", "lists": null, "probes": null, "recallSample": 16 },
             "method": {
                 "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords", "oversample": 2.0, "shortShare": null,
-                "minGroup": 2, "fill": "related"
+                "minKeywordDocuments": 2, "fill": "related"
             },
             "length": 64, "tokens": null, "seed": 0, "separator": "auto", "bos": "none", "bosToken": "auto", "padToken": "auto",
-            "overflow": "split", "lastFill": "drop", "minTokens": 1, "maxTokens": null, "maxUses": null, "holdout": 0.0, "dedup": "none",
+            "overflow": "split", "incomplete": "drop", "minTokens": 1, "maxTokens": null, "maxUses": null, "holdout": 0.0, "dedup": "none",
             "output": {
                 "directory": path("out"), "upload": null, "format": "jsonl", "provenance": "full", "shardTokens": 1024, "compression": "none",
                 "mdsIndices": "sequence", "mdsShardBytes": null

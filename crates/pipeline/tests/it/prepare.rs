@@ -117,7 +117,7 @@ fn what_is_missing_or_of_another_version_is_told() {
         ("/tokenizer", json!(place.path("corpus.jsonl").to_str().unwrap()), "TOKENIZER_INVALID"),
         ("/keywords/stopWords", nowhere.clone(), "INPUT_NOT_FOUND"),
         ("/queries/file", nowhere.clone(), "INPUT_NOT_FOUND"),
-        ("/separator", json!("token:<|nothing|>"), "TOKEN_UNKNOWN"),
+        ("/separator", json!("token:<|nothing|>"), "TOKEN_NOT_FOUND"),
         ("/corpusRoot", nowhere, "INPUT_NOT_FOUND"),
         ("/corpusRoot", Value::from("/proc"), "OPTIONS_INVALID"),
     ] {
@@ -136,7 +136,7 @@ fn what_is_missing_or_of_another_version_is_told() {
     let text = fs::read_to_string(&run).unwrap();
     for (content, expected) in [
         (
-            text.replace("\"format\": 2,\n  \"version\"", "\"format\": 9,\n  \"version\""),
+            text.replace("\"format\": 3,\n  \"version\"", "\"format\": 9,\n  \"version\""),
             "VERSION_MISMATCH",
         ),
         (text.replace("\"version\"", "\"vision\""), "FILE_CORRUPT"),

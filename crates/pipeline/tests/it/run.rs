@@ -61,7 +61,7 @@ fn gathered_and_scattered_outputs_are_the_same_in_every_format_with_cuts_begin_t
         ("/bosToken", json!("token:<s>")),
         ("/holdout", json!(0.3)),
         ("/output/shardTokens", json!(256)),
-        ("/lastFill", json!("pad")),
+        ("/incomplete", json!("pad")),
         ("/work", json!(place.path("work").to_str().unwrap())),
         ("/corpus", zst),
     ];
@@ -214,7 +214,7 @@ fn corpora_without_a_document_and_with_one() {
         ("{\"id\":\"a\",\"text\":\"t\",\"q\":\"tin whistle\"}\n", vec![], "PLAN_EMPTY"),
         (
             "{\"id\":\"a\",\"text\":\"t\",\"q\":\"tin whistle\"}\n",
-            vec![("/lastFill", json!("pad"))],
+            vec![("/incomplete", json!("pad"))],
             "NONE",
         ),
         (
@@ -244,7 +244,7 @@ fn duplicate_ids_are_renamed_in_order_past_those_that_exist() {
         standard(),
         ("/onDuplicateId", json!("suffix")),
         ("/length", json!(4)),
-        ("/lastFill", json!("pad")),
+        ("/incomplete", json!("pad")),
     ];
     for (out, split_bytes) in [("one", 1 << 20), ("many", 10)] {
         let job = place
@@ -287,7 +287,7 @@ fn a_plain_file_and_its_packed_copy_have_the_same_default_ids_which_is_said() {
 fn what_is_held_out_is_a_second_output_of_other_documents() {
     let place = Place::with_documents(80);
     let job =
-        place.run_in("out", &[("/holdout", json!(0.4)), ("/lastFill", json!("pad"))]).unwrap();
+        place.run_in("out", &[("/holdout", json!(0.4)), ("/incomplete", json!("pad"))]).unwrap();
     let report: Value = serde_json::from_str(&commands::verify(job.out()).unwrap()).unwrap();
     assert!(report["holdout"]["sequences"].as_u64().unwrap() > 0);
     let documents = |out: &std::path::Path| -> std::collections::BTreeSet<String> {
@@ -340,7 +340,7 @@ fn sequences_in_memory_are_those_that_would_be_written() {
 fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
     let place = Place::with_documents(80);
     let job =
-        place.run_in("out", &[("/holdout", json!(0.3)), ("/lastFill", json!("pad"))]).unwrap();
+        place.run_in("out", &[("/holdout", json!(0.3)), ("/incomplete", json!("pad"))]).unwrap();
     let show = |out: &std::path::Path, sequence: u64| {
         commands::show(
             out,
@@ -375,7 +375,7 @@ fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
             }
             assert_eq!(shown["nTokens"].as_u64().unwrap(), end);
         }
-        assert_eq!(code(show(&out, count)), "SEQUENCE_UNKNOWN");
+        assert_eq!(code(show(&out, count)), "SEQUENCE_NOT_FOUND");
     }
     assert!(rules.contains("group") && rules.len() > 1, "{rules:?}");
     let top: Vec<Value> =

@@ -40,13 +40,13 @@ fn selections_name_tasks() {
         let found = tasks::select(&job, Stage::Scan, selection);
         match expected {
             Some(expected) => assert_eq!(found.unwrap(), expected, "{selection}"),
-            None => assert_eq!(code(found), "STAGE_UNKNOWN", "{selection}"),
+            None => assert_eq!(code(found), "STAGE_NOT_FOUND", "{selection}"),
         }
     }
     assert_eq!(code(tasks::select(&job, Stage::Ingest, "all")), "STAGE_NOT_READY");
     let standard = place.prepare_in("standard", &[standard()]).unwrap();
-    assert_eq!(code(tasks::select(&standard, Stage::Index, "all")), "STAGE_UNKNOWN");
-    assert_eq!(code(Stage::parse("pak")), "STAGE_UNKNOWN");
+    assert_eq!(code(tasks::select(&standard, Stage::Index, "all")), "STAGE_NOT_FOUND");
+    assert_eq!(code(Stage::parse("pak")), "STAGE_NOT_FOUND");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_task_needs_its_inputs_and_its_number() {
     let job = place.prepare(&[]).unwrap();
     assert_eq!(code(job.run_task(ctx(1), Stage::Ingest, 0)), "STAGE_NOT_READY");
     assert_eq!(code(job.run_task(ctx(1), Stage::Pack, 0)), "STAGE_NOT_READY");
-    assert_eq!(code(job.run_task(ctx(1), Stage::Scan, 1000)), "STAGE_UNKNOWN");
+    assert_eq!(code(job.run_task(ctx(1), Stage::Scan, 1000)), "STAGE_NOT_FOUND");
     assert_eq!(job.tasks(Stage::Pack).unwrap(), None);
 }
 

@@ -11,7 +11,7 @@ use crate::{PlanInput, PlanOptions, QuestOptions, Shape, SplitBy};
 pub(crate) enum Kind {
     /// No document of the pool.
     Unused,
-    /// Fewer than `minGroup` documents.
+    /// Fewer than `minKeywordDocuments` documents.
     Singleton,
     /// In the short set.
     Short,
@@ -97,7 +97,7 @@ impl Lists {
         for keyword in self.keywords() {
             match self.of(keyword).len() {
                 0 => {}
-                n if n < quest.min_group as usize => {
+                n if n < quest.min_keyword_documents as usize => {
                     self.kinds[keyword.index()] = Kind::Singleton;
                     self.counts.singletons += 1;
                 }

@@ -34,13 +34,13 @@ proptest! {
                 prop_assert_eq!(found, expected);
                 prop_assert_eq!(found.number, first + i as u64);
             }
-            prop_assert_eq!(file.read(first, file.sequences() - first + 1).unwrap_err().code(), Code::SequenceUnknown);
+            prop_assert_eq!(file.read(first, file.sequences() - first + 1).unwrap_err().code(), Code::SequenceNotFound);
         }
     }
 }
 
 fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/plan-2")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/plan-3")
 }
 
 fn golden() -> Plan {
@@ -49,7 +49,7 @@ fn golden() -> Plan {
 
 /// `LONGWEAVE_BLESS=1` writes the files of a new format; those of an old one stay as they are.
 #[test]
-fn a_plan_file_of_format_2_is_read_and_written_byte_by_byte() {
+fn a_plan_file_of_format_3_is_read_and_written_byte_by_byte() {
     let directory = tempfile::tempdir().unwrap();
     let plan = golden();
     let written = write_plan(directory.path(), &plan, 40).unwrap();
@@ -61,7 +61,7 @@ fn a_plan_file_of_format_2_is_read_and_written_byte_by_byte() {
             fs::read(directory.path().join(&file.name)).unwrap(),
             fs::read(fixture().join(&file.name)).unwrap(),
         );
-        assert!(new == old, "{} differs from format 2", file.name);
+        assert!(new == old, "{} differs from format 3", file.name);
     }
     let read = PlanFile::open(&fixture()).unwrap();
     assert_eq!((read.sequences(), read.groups().len()), (plan.stats.sequences, plan.groups.len()));
@@ -79,7 +79,7 @@ fn damage_is_refused_by_name() {
             "plan.json",
             |b| {
                 *b = String::from_utf8_lossy(b)
-                    .replace("\"format\": 2", "\"format\": 1")
+                    .replace("\"format\": 3", "\"format\": 1")
                     .into_bytes()
             },
             Code::VersionMismatch,

@@ -1,7 +1,7 @@
 //! The plan of one tiny corpus, for ever: a change here changes every plan ever made with this version, and needs a CHANGELOG line.
 
 use longweave_plan::{
-    Dedup, Fill, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode, LongOptions, Method,
+    Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions, Method,
     NextlongOptions, Overflow, Part, Plan, PlanOptions, Policies, Pool, PoolOptions, QuestOptions,
     Reuse, SplitBy, StandardOptions, plan,
 };
@@ -22,7 +22,7 @@ pub(crate) fn golden_plan(method: Method, fill: Fill) -> Plan {
             sequence_bos: true,
             overflow: Overflow::Split,
             fill,
-            last_fill: LastFill::Drop,
+            incomplete: Incomplete::Drop,
             tokens: None,
             seed: 7,
             max_uses: None,
@@ -50,7 +50,7 @@ pub(crate) fn quest() -> Method {
         split_by: SplitBy::Keywords,
         oversample: 2.5,
         short_share: None,
-        min_group: 2,
+        min_keyword_documents: 2,
     })
 }
 

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use longweave_common::{Code, Ctx};
 use longweave_plan::{
-    Fill, IclmVariant, LastFill, Method, Overflow, Part, Plan, PlanOptions, Rule, plan,
+    Fill, IclmVariant, Incomplete, Method, Overflow, Part, Plan, PlanOptions, Rule, plan,
 };
 use proptest::prelude::*;
 
@@ -80,7 +80,7 @@ proptest! {
         options.policies.max_uses = None;
         options.policies.tokens = None;
         let Method::Quest(quest) = &options.method else { return Ok(()) };
-        let min_group = quest.min_group;
+        let min_keyword_documents = quest.min_keyword_documents;
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         let mut passes: HashMap<_, u64> = HashMap::new();
         for keyword in plan.groups.keywords.iter().filter(|k| !k.is_none()) {
@@ -92,7 +92,7 @@ proptest! {
             let documents = world.keyword_of.iter().filter(|k| *k == keyword).count();
             several += u64::from(n > 1);
             prop_assert!(n == 1 || n == o.floor() as u64 || n == o.floor() as u64 + 1, "{} passes for oversample {}", n, o);
-            prop_assert!(n == 1 || documents >= min_group as usize, "a singleton was oversampled");
+            prop_assert!(n == 1 || documents >= min_keyword_documents as usize, "a singleton was oversampled");
         }
         prop_assert!(several <= plan.stats.keywords.short);
         if o >= 2.0 {
@@ -135,7 +135,7 @@ proptest! {
     #[test]
     fn what_is_held_out_and_what_is_not_are_disjoint_and_all(world in worlds(), mut options in options(), share in 0.1f64..0.9) {
         options.pool.holdout = share;
-        options.policies.last_fill = LastFill::Pad;
+        options.policies.incomplete = Incomplete::Pad;
         options.policies.fill = Fill::Next;
         options.policies.overflow = Overflow::Split;
         options.policies.tokens = None;
@@ -216,7 +216,7 @@ proptest! {
         let variant = if release { longweave_plan::IclmVariant::Release } else { longweave_plan::IclmVariant::Paper };
         options.method = Method::Iclm(longweave_plan::IclmOptions { pool: options.method.pool(), variant });
         let policies = &mut options.policies;
-        (policies.fill, policies.last_fill, policies.overflow) = (Fill::Next, LastFill::Pad, Overflow::Split);
+        (policies.fill, policies.incomplete, policies.overflow) = (Fill::Next, Incomplete::Pad, Overflow::Split);
         (policies.tokens, policies.max_uses) = (None, None);
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         let uses = &plan.stats.documents_by_uses;
@@ -321,7 +321,7 @@ fn standard() -> PlanOptions {
             sequence_bos: false,
             overflow: Overflow::Split,
             fill: Fill::Next,
-            last_fill: LastFill::Drop,
+            incomplete: Incomplete::Drop,
             tokens: None,
             seed: 0,
             max_uses: None,
@@ -338,7 +338,7 @@ fn a_document_longer_than_the_length_fills_whole_sequences_in_order() {
         plan.sequences.iter().map(|s| (s.pieces[0].start, s.pieces[0].len)).collect();
     starts.sort_unstable();
     assert_eq!(starts, [(0, 10), (10, 10), (20, 10)]);
-    assert_eq!(plan.stats.tokens.dropped.last_fill, 5);
+    assert_eq!(plan.stats.tokens.dropped.incomplete, 5);
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn pools_that_are_too_small_or_without_keywords_are_told_apart() {
         split_by: longweave_plan::SplitBy::Keywords,
         oversample: 2.0,
         short_share: None,
-        min_group: 2,
+        min_keyword_documents: 2,
     };
     let mut options = standard();
     options.method = Method::Quest(quest);

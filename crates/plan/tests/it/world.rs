@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use longweave_common::random::Key;
 use longweave_common::{Ctx, DocId, KeywordId};
 use longweave_plan::{
-    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, KnnOptions, LastFill, LongMode,
+    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode,
     LongOptions, Method, Neighbours, NextlongOptions, Overflow, PlanInput, PlanOptions, Policies,
     Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
 };
@@ -166,14 +166,14 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
     let by = prop::sample::select(vec![SplitBy::Keywords, SplitBy::Documents, SplitBy::Tokens]);
     let share = prop::option::of(0.05f64..0.9);
     let quest = (pool.clone(), 0.0f64..=1.0, by, 1.0f64..4.0, share, 1u32..4).prop_map(
-        |(pool, split_ratio, split_by, oversample, short_share, min_group)| {
+        |(pool, split_ratio, split_by, oversample, short_share, min_keyword_documents)| {
             Method::Quest(QuestOptions {
                 pool,
                 split_ratio,
                 split_by,
                 oversample,
                 short_share,
-                min_group,
+                min_keyword_documents,
             })
         },
     );
@@ -202,7 +202,7 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
 pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
     let fill = prop::sample::select(vec![Fill::Next, Fill::Related, Fill::Drop, Fill::Pad]);
     let overflow = prop::sample::select(vec![Overflow::Split, Overflow::Truncate, Overflow::Whole]);
-    let last = prop::sample::select(vec![LastFill::Drop, LastFill::Pad]);
+    let last = prop::sample::select(vec![Incomplete::Drop, Incomplete::Pad]);
     let shape = (2u32..60, 0u32..2, 0u32..3, any::<bool>());
     let limits = (
         0u32..5,
@@ -217,7 +217,7 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
             method,
             fill,
             overflow,
-            last_fill,
+            incomplete,
             (length, lead, separator, sequence_bos),
             (min, max, uses, tokens, seed, dedup),
         )| {
@@ -237,7 +237,7 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
                     sequence_bos,
                     overflow,
                     fill,
-                    last_fill,
+                    incomplete,
                     tokens,
                     seed,
                     max_uses: uses,

@@ -77,7 +77,7 @@ fn special_tokens_are_found_by_their_usual_names_and_others_can_be_named() {
         SpecialTokens::resolve(&*encoder, &options("text:\n\n", "token:<|endoftext|>")).unwrap();
     assert_eq!((text.separator, text.pad), (vec![628], Some(50256)));
     for (separator, code) in [
-        ("token:<|nope|>", "TOKEN_UNKNOWN"),
+        ("token:<|nope|>", "TOKEN_NOT_FOUND"),
         ("nonsense", "OPTIONS_INVALID"),
         ("text:", "OPTIONS_INVALID"),
     ] {
