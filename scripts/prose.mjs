@@ -21,7 +21,12 @@ const SKIPPED = new Set([
 ])
 
 /** Files whose phrases are not checked yet. Shrink this list; never extend it. */
-const PENDING = [/^(?:crates|ts|__test__|benches|fuzz)\//, /^(?!scripts\/prose\.mjs$).*\.md$/, /^docs\/.*\.svg$/]
+const PENDING = [
+  /^(?:crates|ts|__test__|benches|fuzz)\//,
+  /^(?:README|ARCHITECTURE|CONTRIBUTING|CHANGELOG)\.md$/,
+  /^docs\/options\.md$/,
+  /^(?:models|tools)\/.*\.md$/,
+]
 
 /** A phrase and what to write for it. A lookbehind or lookahead leaves the idioms that are good English. */
 const PHRASES = [
@@ -33,7 +38,7 @@ const PHRASES = [
   [/\b(?:go|goes|going|went|gone) on\b/i, 'continue, resume, proceed'],
   [/\b(?:take|takes|taken|took) up\b/i, 'resume, reuse, occupy'],
   [/\bbehind each other\b/i, 'one after another, concatenated'],
-  [/\b(?:is|are|was|were|be) none\b/i, 'is not, does not exist'],
+  [/(?<!\bthere )\b(?:is|are|was|were|be) none\b/i, 'is not, does not exist'],
   [
     /(?<!\b(?:there|it|this) )\b(?:is|are|was|were) no (?!longer\b|more\b|less\b|fewer\b|later\b|larger\b)/i,
     'is not a …, has no …',

@@ -1008,7 +1008,7 @@ mod tests {
         let page =
             include_str!("../../../FORMATS.md").split_whitespace().collect::<Vec<_>>().join(" ");
         for sentence in [
-            format!("`VERSION` holds the format of the whole ({WORK_FORMAT})"),
+            format!("`VERSION` holds the format of the whole directory ({WORK_FORMAT})"),
             format!("`OUT/run.json` (format {RUN_FORMAT})"),
             format!("`holdout/plan.json` | format ({PLAN_FORMAT})"),
         ] {
