@@ -88,9 +88,9 @@ describe.skipIf(!runs)(
         'Near-duplicates, sequence by sequence',
         'Documents a sequence',
         'Groups a sequence',
-        'Why documents stand together',
+        'Why documents are together',
         'Uses of a document',
-        'Where the tokens went',
+        'Destination of tokens',
         'Keyword lists: quest',
         'Sources',
       ]
@@ -107,7 +107,7 @@ describe.skipIf(!runs)(
         'Similarity and near-duplicates',
         'Distinct n-grams',
         'Documents a sequence',
-        'Why documents stand together',
+        'Why documents are together',
       ]) {
         const name = page
           .locator('figure', { has: page.getByRole('heading', { name: title, exact: true }) })
@@ -123,7 +123,7 @@ describe.skipIf(!runs)(
       const row = page.locator('.measures tr', { hasText: 'distinct-2' })
       expect(await row.locator('p').isVisible()).toBe(false)
       await row.locator('summary').press('Enter')
-      expect(await row.locator('p').textContent()).toContain('the share that is distinct')
+      expect(await row.locator('p').textContent()).toContain('Share of distinct pairs')
       expect(await row.locator('p').isVisible()).toBe(true)
     })
 
@@ -254,7 +254,7 @@ describe.skipIf(!runs)(
       const shown = await opened('large', [large])
       const options = await shown.locator('select option').count()
       expect(await shown.locator('.notice').textContent()).toBe(
-        `Left out, so that the page stays below 20 MB: ${100 - options} sequences of quest (${options} are here).`,
+        `Left out to keep the page below 20 MB: ${100 - options} sequences of quest (${options} are here).`,
       )
       await shown.close()
     })

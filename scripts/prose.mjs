@@ -22,7 +22,8 @@ const SKIPPED = new Set([
 
 /** Files whose phrases are not checked yet. Shrink this list; never extend it. */
 const PENDING = [
-  /^(?:crates|ts|__test__|benches|fuzz)\//,
+  /^(?:crates|__test__|benches|fuzz)\//,
+  /^ts\/(?!report\/)/,
   /^(?:README|ARCHITECTURE|CONTRIBUTING|CHANGELOG)\.md$/,
   /^docs\/options\.md$/,
   /^(?:models|tools)\/.*\.md$/,

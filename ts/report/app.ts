@@ -40,7 +40,7 @@ function card(run: Run): HTMLElement {
   )
 }
 
-/** Options that say where and how fast, not what. */
+/** Options that decide places and speed, not results. */
 const apart = /^(output\.directory|work|threads|memory|queries\.(device|deviceMemory|onnxRuntime|checkpointSeconds))$/
 
 function flat(value: unknown, path: string, into: Map<string, string>): void {
@@ -62,18 +62,18 @@ function differences(runs: Run[]): [string, string[]][] {
     .filter(([, values]) => new Set(values).size > 1)
 }
 
-/** What keeps the runs from being compared as they are. */
+/** Differences because of which runs are not directly comparable. */
 function cautions(runs: Run[]): string[] {
   const differ = (value: (run: Run) => number) => new Set(runs.map(value)).size > 1
   const tokens = runs.map(({ report }) => report.length * report.sequences)
   return [
     ...(differ(({ report }) => report.documents.corpus)
-      ? ['their corpora']
+      ? ['corpus']
       : differ(({ report }) => report.documents.pool)
-        ? ['the documents that they draw from (pool)']
+        ? ['pool, the documents that a method may use']
         : []),
-    ...(differ(({ report }) => report.length) ? ['the length of a sequence'] : []),
-    ...(Math.max(...tokens) > 1.1 * Math.min(...tokens) ? ['the number of tokens, by more than a tenth'] : []),
+    ...(differ(({ report }) => report.length) ? ['sequence length'] : []),
+    ...(Math.max(...tokens) > 1.1 * Math.min(...tokens) ? ['number of tokens, by more than a tenth'] : []),
   ]
 }
 
@@ -82,7 +82,7 @@ function comparison(runs: Run[]): HTMLElement {
   const bodies = measures.flatMap(([title, list]) => {
     const rows = list.flatMap(({ name, about, show }) => {
       const values = runs.map(({ report }) => show(report))
-      // A measure that no run has is no row.
+      // A measure that no run has gets no row.
       if (values.every((value) => value === null)) return []
       const head = h('th', { scope: 'row' }, h('details', {}, h('summary', { title: about }, name), h('p', {}, about)))
       return [h('tr', {}, head, ...values.map((value) => h('td', {}, value ?? '–')))]
@@ -96,7 +96,7 @@ function comparison(runs: Run[]): HTMLElement {
     'section',
     {},
     h('h2', {}, 'In numbers'),
-    h('p', { class: 'lead' }, 'Open a measure for what it means.'),
+    h('p', { class: 'lead' }, 'Open a measure to read its definition.'),
     h('div', region, h('table', { class: 'measures' }, h('thead', {}, head), ...bodies)),
     ...differing(runs),
   )

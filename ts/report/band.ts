@@ -1,4 +1,4 @@
-// Where the pieces of a sequence stand in its band, which goes over several rows where they would be too narrow in one; pixels.
+// Layout of a sequence's pieces in its band, in pixels. The band takes several rows where one would make pieces too narrow.
 
 /** Pieces narrower than this, on average, go into several rows. */
 const LEAST_WIDTH = 15

@@ -1,4 +1,4 @@
-// Sequences to read: for each run a band of documents in proportion to their tokens, and beside them the text of the one that is open.
+// Sequences to read: a band of documents for each run, in proportion to their tokens, and the text of the open one.
 import type { BrowsedPiece, BrowsedSequence } from '../run-report.ts'
 import { bandOf, middle, widest } from './band.ts'
 import type { Part } from './band.ts'
@@ -17,11 +17,7 @@ class Reader {
   readonly element = h(
     'div',
     { class: 'reader card', role: 'region', tabindex: '0', 'aria-label': 'Text of the sequence' },
-    h(
-      'p',
-      { class: 'empty' },
-      'Choose a document: its text in the sequence stands here, with those before and after it.',
-    ),
+    h('p', { class: 'empty' }, 'Choose a document to read its text here, with its neighbours in the sequence.'),
   )
   #shown: BrowsedSequence | null = null
 
@@ -65,7 +61,7 @@ class Reader {
                 h(
                   'p',
                   { class: 'empty' },
-                  `… it goes on; all of it: longweave show ${run.directory} ${sequence.sequence} --words ${piece.len}`,
+                  `… cut here; the whole text: longweave show ${run.directory} ${sequence.sequence} --words ${piece.len}`,
                 ),
               ]
             : []),
@@ -245,7 +241,7 @@ class Strip {
     this.#reader.open(this.#run, this.#sequence, index)
   }
 
-  /** The option in the row above or below that is nearest; beside it where there is none. */
+  /** The option in the row above or below that is nearest; the next in this row where there is none. */
   #across(by: 1 | -1): number {
     const here = this.#spots[this.#at]
     const distance = (i: number) => Math.abs(middle(this.#spots[i]) - middle(here))
@@ -279,8 +275,8 @@ class Strip {
 export function browser(runs: Run[]): HTMLElement {
   const reader = new Reader()
   const lead =
-    'A band is a sequence, its parts are the documents, as wide as they have tokens. Documents that one keyword, anchor or path brought have one colour; ' +
-    'grey ones came by chance. Click a document for its text, or go along a band with the arrow keys and press Enter.'
+    'Each band is a sequence; the width of a part is the number of the document’s tokens. Documents of one keyword, anchor or path share a colour; ' +
+    'grey documents came by chance. Click a document to read it, or move along a band with the arrow keys and press Enter.'
   const left = runs
     .filter(({ leftOut }) => leftOut > 0)
     .map(
@@ -292,7 +288,7 @@ export function browser(runs: Run[]): HTMLElement {
     h('h2', {}, 'Read the sequences'),
     h('p', { class: 'lead' }, lead),
     ...(left.length > 0
-      ? [h('p', { class: 'notice' }, `Left out, so that the page stays below 20 MB: ${left.join('; ')}.`)]
+      ? [h('p', { class: 'notice' }, `Left out to keep the page below 20 MB: ${left.join('; ')}.`)]
       : []),
     h(
       'div',

@@ -41,7 +41,7 @@ export function lists(run: Run, wide: boolean): HTMLElement {
           ],
     )
   })
-  // Inside the bucket where both kinds stand, in proportion to them.
+  // Inside the bucket that has both kinds, in proportion to them.
   const at = sizes.findIndex(({ long }) => long > 0)
   const border = sizes[at]
   const partition = short === 0 || border === undefined ? null : at + border.short / (border.short + border.long)
@@ -53,8 +53,8 @@ export function lists(run: Run, wide: boolean): HTMLElement {
     title,
     wide,
     note:
-      `A keyword’s list is its documents. The ${count(short)} lists with fewest of them, singletons apart, are the short set, which is oversampled: ` +
-      `${count(shortDocuments)} documents, ${compact(shortTokens)} tokens. The line is where it ends.`,
+      `A keyword’s list holds its documents. The ${count(short)} shortest lists, except singletons, are the short set, which is oversampled: ` +
+      `${count(shortDocuments)} documents, ${compact(shortTokens)} tokens. The line marks its end.`,
     legend: kinds.filter(({ kind }) => keywords[kind] > 0).map(({ colour, name }) => [colour, name]),
     draw(width) {
       const tilted =

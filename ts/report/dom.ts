@@ -2,7 +2,7 @@
 
 const svgSpace = 'http://www.w3.org/2000/svg'
 
-/** What an element is given: children as they are, strings as text. */
+/** A child of an element: a node, or a string as text. */
 export type Child = Node | string
 
 /** An HTML element. */

@@ -1,11 +1,11 @@
-// A figure: heading, how to read it, plots that are drawn anew for every width, and the same numbers as a table. What all plots share.
+// A figure: heading, how to read it, plots that are redrawn for every width, and the same numbers as a table. Settings that all plots share.
 import * as Plot from '@observablehq/plot'
 import { h, onWidth } from './dom.ts'
 import type { Child } from './dom.ts'
 import { swatch } from './runs.ts'
 import type { Run } from './runs.ts'
 
-/** What a figure is made from. */
+/** The parts of a figure. */
 export interface Figure {
   title: string
   /** How to read it. */
@@ -41,7 +41,7 @@ export function figure({ title, note, legend = [], draw, numbers, wide = false }
 export function plot(title: string, options: Plot.PlotOptions): Element {
   const drawn = Plot.plot({ ...options, style: { fontSize: '12px', fontFamily: 'inherit' } })
   drawn.setAttribute('role', 'img')
-  drawn.setAttribute('aria-label', `${title}; the same in numbers is below`)
+  drawn.setAttribute('aria-label', `${title}; a table with the numbers follows`)
   return drawn
 }
 

@@ -17,11 +17,11 @@ export const compact = (value: number) => (value < 1000 ? whole.format(value) : 
 /** 2.5K: a round number on an axis. */
 export const roundCompact = (value: number) => rounded.format(value)
 
-/** 12.3: so many digits after the point. */
+/** 12.3: this number of digits after the point. */
 export const decimal = (value: number, digits = 1) =>
   value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 
-/** 2, 2.5: at most so many digits after the point. */
+/** 2, 2.5: at most this number of digits after the point. */
 export const upTo = (value: number, digits: number) => value.toLocaleString('en', { maximumFractionDigits: digits })
 
 /** A share from 0 to 1 as 34 %, 3.4 %, 0.03 %: finer towards both ends, so that little never reads as nothing. */
@@ -49,7 +49,7 @@ export const bits = (value: number) =>
 /** A value that may not be known. */
 export const known = (value: number | null, show: (value: number) => string) => (value === null ? '–' : show(value))
 
-/** Text of at most so many characters, its end left out. */
+/** Text of at most this number of characters, its end left out. */
 export function clip(text: string, most: number): string {
   const characters = [...text]
   return characters.length > most
@@ -60,7 +60,7 @@ export function clip(text: string, most: number): string {
     : text
 }
 
-/** Text of at most so many characters, its middle left out: names of runs often differ at their ends alone. */
+/** Text of at most this number of characters, its middle left out: names of runs often differ at their ends alone. */
 export function squeeze(text: string, most: number): string {
   const characters = [...text]
   if (characters.length <= most) return text
@@ -71,5 +71,5 @@ export function squeeze(text: string, most: number): string {
 /** 1 document, 2 documents. */
 export const counted = (n: number, one: string) => `${count(n)} ${one}${n === 1 ? '' : 's'}`
 
-/** What a bucket of a histogram holds: 1, 2, 3–4, 5–8 … */
+/** The range of a bucket of a histogram: 1, 2, 3–4, 5–8 … */
 export const bucket = (i: number) => (i < 2 ? String(i + 1) : `${2 ** (i - 1) + 1}–${2 ** i}`)

@@ -1,4 +1,4 @@
-// Where names go beside marks, so that they hide neither marks nor each other; pixels.
+// Places of names next to marks, in pixels, so that names hide neither marks nor each other.
 
 /** A rectangle. */
 export interface Box {

@@ -7,7 +7,7 @@ type Report = Omit<RunReport, 'browse'>
 /** A row of the table. */
 export interface Measure {
   name: string
-  /** One sentence on what it is. */
+  /** Its definition. */
   about: string
   /** The value in words; null where the run has none. */
   show: (report: Report) => string | null
@@ -32,19 +32,19 @@ export const measures: [string, Measure[]][] = [
       {
         name: 'near-duplicates',
         about:
-          'Share of the documents of a sequence that all but repeat an earlier one in it: at least half of their runs of five words are the same ' +
+          'Share of the documents of a sequence that nearly repeat an earlier one in it: at least half of their runs of five words are the same ' +
           '(Jaccard index, estimated). The mean over the sampled sequences.',
         show: ({ sample }) => known(sample.nearDuplicates.mean, percent),
       },
       {
         name: 'distinct-2',
         about:
-          'Of all pairs of neighbouring tokens in a sequence, the share that is distinct, the mean over the sampled sequences: low where texts repeat.',
+          'Share of distinct pairs among all pairs of neighbouring tokens in a sequence. The mean over the sampled sequences; low where texts repeat.',
         show: ({ sample }) => known(sample.distinct[1] ?? null, (x) => decimal(x, 3)),
       },
       {
         name: 'single-keyword',
-        about: 'Share of the tokens that stand in sequences whose documents all have one keyword.',
+        about: 'Share of the tokens in sequences whose documents all have one keyword.',
         show: ({ shares, keywords }) => (keywords === null ? null : percent(shares.singleKeyword)),
       },
     ],
@@ -54,13 +54,12 @@ export const measures: [string, Measure[]][] = [
     [
       {
         name: 'documents a sequence',
-        about: 'Documents in a sequence: the mean, and the most.',
+        about: 'Documents in a sequence: mean and maximum.',
         show: ({ documentsPerSequence: { mean, max } }) => `${decimal(mean)}, at most ${count(max)}`,
       },
       {
         name: 'groups a sequence',
-        about:
-          'Groups (a pass of a keyword, a neighbourhood, a path) that a sequence has documents of: the mean, and the most.',
+        about: 'Groups (a pass of a keyword, a neighbourhood, a path) with documents in a sequence: mean and maximum.',
         show: ({ groupsPerSequence: { mean, max } }) => `${decimal(mean)}, at most ${count(max)}`,
       },
       {
@@ -75,12 +74,12 @@ export const measures: [string, Measure[]][] = [
     [
       {
         name: 'pool',
-        about: 'Documents that the method could draw from, of all documents of the corpus.',
+        about: 'Documents that the method may use, of all documents of the corpus.',
         show: ({ documents }) => `${count(documents.pool)} of ${count(documents.corpus)}`,
       },
       {
         name: 'used',
-        about: 'Share of the pool that stands in at least one sequence.',
+        about: 'Share of the pool that is in at least one sequence.',
         show: (report) => share(used(report), report.documents.pool),
       },
       {
@@ -110,12 +109,12 @@ export const measures: [string, Measure[]][] = [
     [
       {
         name: 'tokens',
-        about: 'Tokens of documents that stand in sequences, each as often as it is used.',
+        about: 'Tokens of documents in sequences, each as often as it is used.',
         show: ({ tokens }) => compact(tokens.inSequences),
       },
       {
         name: 'dropped',
-        about: 'Share of the used documents’ tokens that stand in no sequence.',
+        about: 'Share of the used documents’ tokens that are not in any sequence.',
         show: ({ shares }) => percent(shares.dropped),
       },
       { name: 'padding', about: 'Share of the output that is padding.', show: ({ shares }) => percent(shares.padding) },

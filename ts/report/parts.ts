@@ -10,11 +10,11 @@ export interface Histogram {
   title: string
   note: string
   label: string
-  /** What is counted. */
+  /** The unit that is counted. */
   unit: string
   buckets: string[]
   counts: (run: Run) => number[]
-  /** What is said below a run's name. */
+  /** The line below a run's name. */
   second: (run: Run) => string
 }
 
@@ -98,10 +98,10 @@ export interface Stack {
   title: string
   note: string
   label: string
-  /** What is counted. */
+  /** The unit that is counted. */
   unit: string
   parts: { name: string; colour: string; value: (run: Run) => number }[]
-  /** What is said above the same without the first part, drawn where that leaves too little to be seen. */
+  /** The caption of the same bars without their first part, drawn where the other parts are too small to be seen. */
   magnified?: string
   wide?: boolean
 }

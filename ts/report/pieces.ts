@@ -17,7 +17,7 @@ export interface Kin {
   tokens: number
 }
 
-/** What brought each piece: documents of one keyword, anchor or path are kin and have one colour; those that came by chance are grey. */
+/** The kin of each piece: documents of one keyword, anchor or path share a colour; those that came by chance are grey. */
 export function kinOf(method: string, pieces: BrowsedPiece[]): Kin[] {
   const reasons = new Map<number | null, string>()
   for (const { group, reason } of pieces) if (reason !== null && !reasons.has(group)) reasons.set(group, reason)
@@ -39,7 +39,7 @@ export function kinOf(method: string, pieces: BrowsedPiece[]): Kin[] {
   })
 }
 
-/** What is said of a piece, in parts. */
+/** The description of a piece, in parts. */
 export function facts(method: string, piece: BrowsedPiece, { nTokens }: BrowsedSequence): string[] {
   return [
     ...(piece.reason === null ? [] : [reasonName(method, piece.reason)]),

@@ -13,7 +13,7 @@ export interface Run extends PageRun {
   leftOut: number
 }
 
-// Told apart by shape as well as by colour; app.css holds the colours.
+// Runs differ by shape as well as by colour; app.css holds the colours.
 const symbols = [
   'circle',
   'square',
@@ -38,7 +38,7 @@ export function runsOf({ runs, browse, leftOut }: PageData): Run[] {
   }))
 }
 
-/** A run's symbol in its colour, beside its name. */
+/** A run's symbol in its colour, for use next to its name. */
 export function swatch({ colour, symbol }: Run): Element {
   const mark = Plot.plot({
     width: 14,

@@ -30,14 +30,14 @@ function gathered(byUses: number[]): number[] {
 export function together(runs: Run[]): Section {
   const most = Math.max(...runs.map(({ report }) => report.sample.sequences))
   return {
-    title: 'Related or redundant?',
-    note: `Documents in a sequence should have to do with each other without saying the same. Measured on the texts of ${counted(most, 'sampled sequence')} of each run.`,
+    title: 'Relatedness and redundancy',
+    note: `Documents in a sequence should be related without repeating each other. Measured on the texts of ${counted(most, 'sampled sequence')} of each run.`,
     figures: [
       scatter(runs),
       distinct(runs),
       strips(runs, {
         title: 'Similarity, sequence by sequence',
-        note: 'A dot is a sequence, the box holds the middle half of them, the line is their mean.',
+        note: 'Each dot is a sequence. The box spans the middle half; the line is the mean.',
         measure: 'similarity',
         label: 'similarity (cosine)',
         show: (x) => decimal(x, 3),
@@ -45,7 +45,7 @@ export function together(runs: Run[]): Section {
       }),
       strips(runs, {
         title: 'Near-duplicates, sequence by sequence',
-        note: 'The same for the share of documents that all but repeat an earlier one in their sequence.',
+        note: 'The same for the share of documents that nearly repeat an earlier one in their sequence.',
         measure: 'nearDuplicates',
         label: 'near-duplicates (share of the documents)',
         show: percent,
@@ -55,7 +55,7 @@ export function together(runs: Run[]): Section {
   }
 }
 
-/** What a sequence is made of. */
+/** Composition of sequences. */
 export function made(runs: Run[]): Section {
   const spread = (measure: 'documentsPerSequence' | 'groupsPerSequence') => ({
     unit: 'sequences',
@@ -64,23 +64,23 @@ export function made(runs: Run[]): Section {
     second: ({ report }: Run) => `mean ${decimal(report[measure].mean)}`,
   })
   return {
-    title: 'What a sequence is made of',
-    note: 'Shares are of the sequences of the run.',
+    title: 'Composition of a sequence',
+    note: 'Shares of the run’s sequences.',
     figures: [
       histograms(runs, {
         title: 'Documents a sequence',
-        note: 'How many documents, or parts of them, stand in one sequence.',
+        note: 'The number of documents, whole or cut, in one sequence.',
         label: 'documents in a sequence',
         ...spread('documentsPerSequence'),
       }),
       histograms(runs, {
         title: 'Groups a sequence',
-        note: 'A group is what a method puts together: the documents of a keyword, a neighbourhood, a path; random order is one group.',
+        note: 'A method forms groups: the documents of a keyword, a neighbourhood, a path. Random order is one group.',
         label: 'groups in a sequence',
         ...spread('groupsPerSequence'),
       }),
       stacks(runs, {
-        title: 'Why documents stand together',
+        title: 'Why documents are together',
         note: 'Each sequence by the rule that filled it.',
         label: 'share of the sequences',
         unit: 'sequences',
@@ -91,31 +91,35 @@ export function made(runs: Run[]): Section {
             colour: 'var(--ink-1)',
             value: ({ report }) => (isRandom(report.method) ? 0 : report.rules.group),
           },
-          { name: 'rests of related keywords', colour: 'var(--ink-2)', value: ({ report }) => report.rules.related },
-          { name: 'rests in random order', colour: 'var(--ink-3)', value: ({ report }) => report.rules.next },
+          {
+            name: 'leftovers of related keywords',
+            colour: 'var(--ink-2)',
+            value: ({ report }) => report.rules.related,
+          },
+          { name: 'leftovers in random order', colour: 'var(--ink-3)', value: ({ report }) => report.rules.next },
           {
             name: 'all documents in random order',
             colour: 'var(--ink-4)',
             value: ({ report }) => (isRandom(report.method) ? report.rules.group : 0),
           },
-          { name: 'the last one, padded', colour: 'var(--lost-3)', value: ({ report }) => report.rules.last },
-          { name: 'a rest, padded', colour: 'var(--lost-2)', value: ({ report }) => report.rules.pad },
+          { name: 'the last sequence, padded', colour: 'var(--lost-3)', value: ({ report }) => report.rules.last },
+          { name: 'a leftover, padded', colour: 'var(--lost-2)', value: ({ report }) => report.rules.pad },
         ],
       }),
     ],
   }
 }
 
-/** What became of the corpus. */
+/** Use of the corpus. */
 export function used(runs: Run[]): Section {
   const keyworded = runs.filter(({ report }) => report.keywords !== null && report.keywords.sizes.length > 0)
   return {
-    title: 'What became of the corpus',
-    note: 'Every document of the pool and every token of theirs is accounted for.',
+    title: 'Use of the corpus',
+    note: 'These counts cover every document of the pool and each of its tokens.',
     figures: [
       histograms(runs, {
         title: 'Uses of a document',
-        note: 'How often a document of the pool is used, over all passes and epochs.',
+        note: 'The number of times that a document of the pool is used, over all passes and epochs.',
         label: 'uses',
         unit: 'documents',
         buckets: ['0', ...buckets(runs.map(({ report }) => gathered(report.documents.byUses)))],
@@ -129,11 +133,11 @@ export function used(runs: Run[]): Section {
           )}`,
       }),
       stacks(runs, {
-        title: 'Where the tokens went',
-        note: 'Tokens of documents as often as they are used, and what stands between them.',
+        title: 'Destination of tokens',
+        note: 'Tokens of documents, counted as often as they are used, and the tokens between documents.',
         label: 'share of the tokens',
         unit: 'tokens',
-        magnified: 'All but the documents in sequences, magnified:',
+        magnified: 'All parts except documents in sequences, magnified:',
         parts: [
           { name: 'documents in sequences', colour: 'var(--ink-1)', value: ({ report }) => report.tokens.inSequences },
           { name: 'separators', colour: 'var(--ink-2)', value: ({ report }) => report.tokens.separators },
@@ -145,17 +149,17 @@ export function used(runs: Run[]): Section {
             value: ({ report }) => report.tokens.dropped.truncate,
           },
           {
-            name: 'dropped: rests of groups',
+            name: 'dropped: leftovers of groups',
             colour: 'var(--lost-2)',
             value: ({ report }) => report.tokens.dropped.fill,
           },
           {
-            name: 'dropped: a sequence that was not full',
+            name: 'dropped: an incomplete last sequence',
             colour: 'var(--lost-3)',
             value: ({ report }) => report.tokens.dropped.incomplete,
           },
           {
-            name: 'dropped: beyond the tokens asked for',
+            name: 'dropped: beyond the requested tokens',
             colour: 'var(--lost-4)',
             value: ({ report }) => report.tokens.dropped.budget,
           },

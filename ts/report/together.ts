@@ -39,8 +39,8 @@ export function scatter(runs: Run[]): HTMLElement {
   return figure({
     title,
     note:
-      'A large mark is a run, a dot one of its sequences. Random order stands at the lower left, nearest neighbours at the upper right; ' +
-      'what long contexts want is far to the right and low.',
+      'A large mark is a run, a dot one of its sequences. Random order is at the lower left, nearest neighbours at the upper right. ' +
+      'Long contexts need the lower right: related, not redundant.',
     draw(width) {
       const height = Math.round(Math.min(440, Math.max(300, width * 0.68)))
       const frame = { left: 54, right: width - 16, top: 32, bottom: height - 46 }
@@ -148,7 +148,7 @@ export function distinct(runs: Run[]): HTMLElement {
   const ends = points.filter(({ run, n }) => n === run.report.sample.distinct.length)
   return figure({
     title,
-    note: 'Of all runs of n tokens in a sequence, the share that is distinct. Where a line lies low, texts say the same in the same words.',
+    note: 'The share of distinct runs among all runs of n tokens in a sequence. A low line means repeated wording.',
     draw(width) {
       const height = Math.round(Math.min(440, Math.max(260, width * 0.68)))
       const [marginTop, marginBottom] = [32, 46]
