@@ -124,8 +124,8 @@ def index(programs):
         seconds = median(theirs["seconds"])
         lines.append([f"{library}, {CORES} threads", f"{seconds:.2f} s", f"{seconds / best:.1f}", mb(peak)])
     head = (
-        f"Candidates of {suffix['documents']:,} documents in, the commonest of each document and the documents of each keyword out ({suffix['keywords']:,} keywords). "
-        "Tables are in memory before; the peers do counting, choice and grouping, longweave the hierarchy of phrases too."
+        f"Input: candidates of {suffix['documents']:,} documents. Output: the commonest of each document, and the documents of each keyword ({suffix['keywords']:,} keywords). "
+        "Tables start in memory. The peers count, choose and group; longweave also builds the hierarchy of phrases."
     )
     return head, table(["", "time", "times slower", "peak memory"], lines)
 
@@ -171,7 +171,7 @@ def neighbours(programs):
             name = f"{what}, {threads} thread{'s' if threads > 1 else ''}"
             lines.append([name, f"{a:,.0f}/s", f"{ours['recall']:.3f}", f"{b:,.0f}/s", f"{theirs['recall']:.3f}", f"{a / b:.1f}", mb(peak), mb(their_peak)])
     head = (
-        f"Ten nearest neighbours of each of {ours['rows']:,} documents of simplewiki among them, by the default vectors (256 numbers); training and building included. "
+        f"The ten nearest neighbours of each of {ours['rows']:,} documents of simplewiki, by the default vectors (256 numbers); training and building included. "
         "faiss-cpu: IndexIVFFlat with as many lists and probes, and IndexFlatIP. Documents a second; recall on a sample of 500."
     )
     return head, table(["", "longweave", "recall", "faiss", "recall", "ratio", "peak memory", "peer's"], lines)
@@ -194,7 +194,7 @@ def plan(programs):
         lines.append([name, f"{ours['seconds'][0]:.0f} s", f"{ours['sequences']:,}", f"{ours['pieces'] / 1e6:.1f} M", mb(ours["input"]), mb(peak), f"{own:.0f}"])
     head = (
         "Ten million synthetic documents of 40 to 3,000 tokens (about 7 billion tokens) into sequences of 32,768; a million keywords by a power law, 20 neighbours a document for knn, "
-        f"10 for iclm, 16 a chunk for nextlong; {CORES} threads. No peer plans these; what a method keeps beside its input is the last column."
+        f"10 for iclm, 16 a chunk for nextlong; {CORES} threads. No peer plans these. The last column is the memory of a method in addition to its input."
     )
     return head, table(["method", "time", "sequences", "pieces", "input", "peak memory", "bytes a document"], lines)
 
@@ -292,11 +292,11 @@ def scale(programs):
         totals.append(f"{name} of {of['documents']:,} documents ({of['bytes'] / 1e9:.2f} GB)")
     head = (
         f"Quest over {', '.join(totals)} made by `benches/rust/src/bin/corpus.rs`, into Parquet sequences of 32,768; Pythia's vocabulary, `--memory {SCALE_MEMORY >> 20}MiB --packing scatter`, {CORES} threads. "
-        "Tokens are those of the corpus, per second of the stage; memory is resident, Node's included; bytes are those that reads and writes asked for, from the page cache or the disk. "
-        f"In the same run the disk took {write / 1e9:.2f} GB/s, fsync included, and gave {read / 1e9:.2f} GB/s; memcpy copied {copy / 1e9:.1f} GB/s."
+        "Tokens are those of the corpus, per second of the stage; memory is resident, Node's included; bytes are those of read and write calls, from the page cache or the disk. "
+        f"In the same run the disk wrote {write / 1e9:.2f} GB/s, fsync included, and read {read / 1e9:.2f} GB/s; memcpy copied {copy / 1e9:.1f} GB/s."
     )
     columns = ["stage", "time", "tokens/s", "peak memory", "read", "written"]
-    between = "KNN over the same documents, with the tokens that Quest's run left: what it does in place of predict, extract and index. All vectors (512 bytes a document) and lists of 20 neighbours are held beside `memory`."
+    between = "KNN over the same documents, reusing the tokens of Quest's run: its stages in place of predict, extract and index. All vectors (512 bytes a document) and lists of 20 neighbours are held in addition to `memory`."
     return head, "\n\n".join((table(columns, whole), between, table(columns, similar)))
 
 

@@ -22,11 +22,10 @@ const SKIPPED = new Set([
 
 /** Files whose phrases are not checked yet. Shrink this list; never extend it. */
 const PENDING = [
-  /^(?:crates|__test__|benches|fuzz)\//,
+  /^(?:crates|__test__|benches|fuzz)\/.*(?<!\.md)$/,
   /^ts\/(?!report\/)/,
-  /^(?:README|CHANGELOG)\.md$/,
+  /^README\.md$/,
   /^docs\/options\.md$/,
-  /^(?:models|tools)\/.*\.md$/,
 ]
 
 /** A phrase and what to write for it. A lookbehind or lookahead leaves the idioms that are good English. */
