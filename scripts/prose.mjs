@@ -65,7 +65,8 @@ const problem = (file, line, text) => problems.push(`${file}:${line}: ${text}`)
 function files(directory = '') {
   return readdirSync(join(root, directory), { withFileTypes: true }).flatMap((entry) => {
     const path = directory === '' ? entry.name : `${directory}/${entry.name}`
-    if (entry.isDirectory()) return SKIPPED.has(entry.name) || path === 'fuzz/corpus' ? [] : files(path)
+    if (entry.isDirectory())
+      return SKIPPED.has(entry.name) || path === 'fuzz/corpus' || path === 'site/pages' ? [] : files(path)
     return /\.(?:md|svg|rs|ts|mjs)$/.test(entry.name) && !entry.name.endsWith('.d.ts') ? [path] : []
   })
 }

@@ -55,7 +55,7 @@ function filesBelow(directory, keep) {
 }
 
 /** Runs `make` unless the files named in `inputs` are those of the last time it succeeded and `output` is there. */
-function whenChanged(name, inputs, output, make) {
+export function whenChanged(name, inputs, output, make) {
   const hash = createHash('sha256')
   for (const path of inputs.toSorted())
     hash

