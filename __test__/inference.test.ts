@@ -402,7 +402,7 @@ test('neighbours by a model are those of the vectors that the embedder gives for
     vectors: { source: 'onnx', model: bert, device: 'cpu' },
     output: { directory: out('by-model') },
   })
-  expect(summary.vectors).toMatchObject({ source: 'onnx', devices: ['cpu'], vectors: 60, without: 0 })
+  expect(summary.vectors).toMatchObject({ source: 'onnx', devices: ['cpu'], vectors: 60, zeroVectors: 0 })
   expect(summary.neighbours).toMatchObject({ search: 'exact', k: 5, recall: null })
   const embedder = await Embedder.load(bert, { device: 'cpu', threads: 2 })
   const matrix = writeNpy(out('embedded.npy'), await all(embedder.embed(embedded.map(({ text }) => text))))

@@ -129,7 +129,7 @@ export interface Summary {
     devices: string[]
     dimensions: number
     vectors: number
-    without: number
+    zeroVectors: number
   } | null
   /** How neighbours were looked for; the recall, 0 to 1, is counted on a sample, null where all pairs were compared. */
   neighbours: { search: 'exact' | 'inverted'; k: number; mean: number; recall: number | null; sampled: number } | null

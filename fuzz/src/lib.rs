@@ -16,7 +16,7 @@ use longweave_formats::{SequenceReader, verify_output};
 use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative};
 use longweave_keywords::Boilerplate;
 use longweave_neighbours::{Npy, Vectors};
-use longweave_pipeline::{Job, RunOptions, Stage, tasks};
+use longweave_pipeline::{RunContext, RunOptions, Stage, tasks};
 use longweave_plan::PlanFile;
 use longweave_storage::{DoneRecord, Scalar, StringTable, read_array, read_strings, write_array};
 use longweave_tokens::{Ids, RowRun, ScatteredTokens, TokenStore, scatter_split};
@@ -347,8 +347,8 @@ pub fn run_json(data: &[u8]) {
         }
         Err(_) => write(&out.join("run.json"), data),
     }
-    if let Some(job) = told(Job::open(&out)) {
-        told(tasks::list(&job).map(|stages| stages.len()));
+    if let Some(run) = told(RunContext::open(&out)) {
+        told(tasks::list(&run).map(|stages| stages.len()));
     }
 }
 

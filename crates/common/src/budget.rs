@@ -19,7 +19,7 @@ struct Shared {
 
 /// Bytes held against a [`Budget`]; given back when dropped.
 #[derive(Debug)]
-pub struct Guard {
+pub struct Reservation {
     shared: Arc<Shared>,
     bytes: u64,
 }
@@ -38,7 +38,7 @@ impl Budget {
     /// Takes `bytes`, waiting until others give back enough.
     ///
     /// Errors: `MEMORY_BUDGET` when `bytes` exceeds the whole bound; `CANCELLED` when the run is cancelled while waiting.
-    pub fn reserve(&self, bytes: u64, cancel: &Cancel) -> Result<Guard> {
+    pub fn reserve(&self, bytes: u64, cancel: &Cancel) -> Result<Reservation> {
         if bytes > self.shared.limit {
             return Err(Error::new(
                 Code::MemoryBudget,
@@ -60,11 +60,11 @@ impl Budget {
                 .0;
         }
         *used += bytes;
-        Ok(Guard { shared: Arc::clone(&self.shared), bytes })
+        Ok(Reservation { shared: Arc::clone(&self.shared), bytes })
     }
 }
 
-impl Guard {
+impl Reservation {
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -74,7 +74,7 @@ impl Guard {
     /// that all need more never wait for each other.
     ///
     /// Errors: `CANCELLED`.
-    pub fn exchange(self, bytes: u64, cancel: &Cancel) -> Result<Guard> {
+    pub fn exchange(self, bytes: u64, cancel: &Cancel) -> Result<Reservation> {
         let budget = Budget { shared: Arc::clone(&self.shared) };
         if self.bytes == bytes.min(budget.limit()) {
             return Ok(self);
@@ -84,7 +84,7 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let mut used = self.shared.used.lock().unwrap_or_else(PoisonError::into_inner);
         *used -= self.bytes;

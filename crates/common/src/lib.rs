@@ -3,14 +3,14 @@
 //! Nothing here reads a file or knows a stage. Dependencies point from the other crates to this one, never back.
 
 mod budget;
-mod caught;
+mod catch_panic;
 mod ctx;
 mod error;
 mod ids;
 pub mod random;
 
-pub use budget::{Budget, Guard};
-pub use caught::caught;
+pub use budget::{Budget, Reservation};
+pub use catch_panic::catch_panic;
 pub use ctx::{Cancel, Ctx, NoProgress, ProgressSink};
 pub use error::{CATALOGUE, Code, Error, Result, ResultExt};
 pub use ids::{DocId, GroupId, KeywordId};

@@ -10,7 +10,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
-use longweave_common::{Code, Ctx, Error, Result, caught};
+use longweave_common::{Code, Ctx, Error, Result, catch_panic};
 use longweave_storage::{Pages, Room, check_parquet_footer};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -91,7 +91,7 @@ pub(crate) fn unless_damaged<T, E: std::fmt::Display>(
     path: &Path,
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> Result<T> {
-    caught(|| work().map_err(|e| damaged(path, &e)), |what| damaged(path, &what))
+    catch_panic(|| work().map_err(|e| damaged(path, &e)), |what| damaged(path, &what))
 }
 
 /// As [`unless_damaged`]; an error of reading `file` is what it was.

@@ -16,7 +16,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
-use longweave_common::{Code, Error, Result, ResultExt, caught};
+use longweave_common::{Code, Error, Result, ResultExt, catch_panic};
 use longweave_storage::{AtomicFile, Pages, Room, check_parquet_footer};
 
 use crate::ids::corrupt;
@@ -230,7 +230,7 @@ fn failed(path: &Path, error: &::parquet::errors::ParquetError) -> Error {
 /// Reads the rows of one row group.
 pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     // The library panics on some damage.
-    caught(|| read_group_inside(path, group), |what| corrupt(path, &what))
+    catch_panic(|| read_group_inside(path, group), |what| corrupt(path, &what))
 }
 
 fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
@@ -302,6 +302,6 @@ fn metadata(file: &File, path: &Path) -> Result<ArrowReaderMetadata> {
 /// Rows of each row group.
 pub(crate) fn group_rows(path: &Path) -> Result<Vec<u64>> {
     let file = File::open(path).at("open", path)?;
-    let metadata = caught(|| metadata(&file, path), |what| corrupt(path, &what))?;
+    let metadata = catch_panic(|| metadata(&file, path), |what| corrupt(path, &what))?;
     Ok(metadata.metadata().row_groups().iter().map(|g| g.num_rows().max(0) as u64).collect())
 }

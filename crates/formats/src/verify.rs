@@ -106,14 +106,12 @@ pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
         report.tokens += record.input_ids.len() as u64;
         report.pieces += record.doc_starts.len() as u64;
     }
-    let set_aside = manifest
+    let held_out = manifest
         .rest
         .get("options")
         .and_then(|o| o["holdout"].as_f64())
         .is_some_and(|share| share > 0.0);
-    if set_aside
-        && manifest.rest.get("part").is_some_and(|part| part == "main")
-        && holdout.is_none()
+    if held_out && manifest.rest.get("part").is_some_and(|part| part == "main") && holdout.is_none()
     {
         return Err(fail("holdout", "the output of the documents that were set aside is missing"));
     }

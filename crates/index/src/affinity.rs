@@ -5,7 +5,7 @@
 //! all clusters, f weighs w = ⌊2¹⁶ / √n(f)⌋, a phrase twice that. A cluster's vector is ⌊2²⁴ · x·w / √Σ(x·w)²⌋, and the affinity of two
 //! clusters is the sum of products of their vectors: cosine, in integers, so that no order of summation matters.
 //! In a round each cluster finds its nearest: the one of greatest affinity above 0, ties to the lowest number, among those that are
-//! champions of a feature they share; only shared features that the other is a champion of count. Champions of a feature are the
+//! top clusters of a feature they share; only shared features that the other is a top cluster of count. Top clusters of a feature are the
 //! [`CHAMPIONS`] clusters with the greatest values in it, ties to the lowest number. The better half of these pairs, rounded up, in order of
 //! (affinity falling, number of the cluster), join their clusters, each pair what its two have become, unless that is one already. The new clusters are numbered by their
 //! first member. Rounds end when no cluster has a neighbour.
@@ -13,7 +13,7 @@
 //! A feature that one cluster alone has connects nothing, then or later: it is kept as its part of the cluster's length.
 //!
 //! Costs in memory: 80 bytes a cluster, 8 a feature while first clusters are made, 24 a feature that several clusters have, and up to four columns
-//! of [`Space`]: the clusters' features (8 bytes each), those of the next round, champions, and the champions that a part of the clusters needs, or
+//! of [`Space`]: the clusters' features (8 bytes each), those of the next round, top clusters, and the top clusters that a part of the clusters needs, or
 //! those to be chosen from. Time of a round: features · [`CHAMPIONS`]. The number of clusters falls by at least a quarter a round, almost.
 
 use longweave_common::{Ctx, DocId, Result};
@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use crate::features::Features;
 use crate::lists::{Lists, in_order};
-use crate::stored::{Space, Storing};
+use crate::stored::{ColumnWriter, Space};
 
 /// Clusters of a feature that others can find there: what bounds the work on features that all have.
 pub(crate) const CHAMPIONS: usize = 64;
@@ -58,19 +58,19 @@ pub(crate) fn joins(
     space: Space<'_>,
 ) -> Result<Vec<Join>> {
     let mut round = Round::first(ctx, clusters, features, space)?;
-    let mut joining = Joining::new(clusters);
+    let mut merge = ClusterMerge::new(clusters);
     loop {
         let pairs = round.nearest(ctx, space)?;
         if pairs.is_empty() {
-            return Ok(joining.joins);
+            return Ok(merge.joins);
         }
-        let members = joining.join(pairs);
+        let members = merge.join(pairs);
         round = round.merged(ctx, &members, space.store("counts"), space)?;
     }
 }
 
 /// Clusters that join, round after round.
-pub(crate) struct Joining {
+pub(crate) struct ClusterMerge {
     /// The number of each cluster among all that there were.
     names: Vec<u32>,
     /// Documents of each.
@@ -79,10 +79,10 @@ pub(crate) struct Joining {
     pub(crate) joins: Vec<Join>,
 }
 
-impl Joining {
-    pub(crate) fn new(clusters: &Lists<DocId>) -> Joining {
+impl ClusterMerge {
+    pub(crate) fn new(clusters: &Lists<DocId>) -> ClusterMerge {
         let sizes = (0..clusters.len()).map(|c| clusters.get(c).len() as u64).collect();
-        Joining {
+        ClusterMerge {
             names: (0..clusters.len() as u32).collect(),
             sizes,
             all: clusters.len() as u32,
@@ -161,7 +161,7 @@ struct Round {
     /// Of each cluster: the sum of (x·w)² of all others.
     rest: Vec<u128>,
     /// Of each feature: clusters that have it, among `counts`.
-    having: Vec<u32>,
+    frequency: Vec<u32>,
     weights: Vec<u32>,
 }
 
@@ -184,11 +184,11 @@ impl Round {
             Ok(())
         };
         let size = |c: usize| clusters.get(c).iter().map(|&document| features.len(document)).sum();
-        let (mut documents, mut having) = (vec![0u32; features.all], vec![0u32; features.all]);
+        let (mut documents, mut frequency) = (vec![0u32; features.all], vec![0u32; features.all]);
         in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |list| {
             for (feature, x) in list.iter().copied().map(unpacked) {
                 documents[feature as usize] += x;
-                having[feature as usize] += 1;
+                frequency[feature as usize] += 1;
             }
             Ok(())
         })?;
@@ -197,29 +197,29 @@ impl Round {
             if feature < features.phrases { 2 * weight } else { weight }
         };
         // Features that several clusters have get numbers of their own, in the same order.
-        let (mut weights, mut clusters_having) = (Vec::new(), Vec::new());
+        let (mut weights, mut clusters_by_weight) = (Vec::new(), Vec::new());
         for feature in 0..features.all {
-            if having[feature] < 2 {
-                having[feature] = NONE;
+            if frequency[feature] < 2 {
+                frequency[feature] = NONE;
             } else {
-                clusters_having.push(having[feature]);
-                having[feature] = weights.len() as u32;
+                clusters_by_weight.push(frequency[feature]);
+                frequency[feature] = weights.len() as u32;
                 weights.push(weight(feature as u32, documents[feature]));
             }
         }
-        let numbers = having;
-        let mut making = Making::new(space.store("counts"), clusters.len());
+        let numbers = frequency;
+        let mut builder = RoundBuilder::new(space.store("counts"), clusters.len());
         in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |list| {
             let mut rest = 0;
             for (feature, x) in list.iter().copied().map(unpacked) {
                 match numbers[feature as usize] {
                     NONE => rest += square(x, weight(feature, documents[feature as usize])),
-                    number => making.own.push(packed(number, x)),
+                    number => builder.own.push(packed(number, x)),
                 }
             }
-            making.end(rest)
+            builder.end(rest)
         })?;
-        making.finish(clusters_having, weights)
+        builder.finish(clusters_by_weight, weights)
     }
 
     fn clusters(&self) -> usize {
@@ -241,7 +241,7 @@ impl Round {
         &self,
         ctx: &Ctx,
         members: &Lists<u32>,
-        counts: Storing<u64>,
+        counts: ColumnWriter<u64>,
         space: Space<'_>,
     ) -> Result<Round> {
         let size = |c: usize| {
@@ -262,24 +262,24 @@ impl Round {
             }
             Ok(())
         };
-        let mut making = Making::new(counts, members.len());
-        let mut having = vec![0u32; self.weights.len()];
+        let mut builder = RoundBuilder::new(counts, members.len());
+        let mut frequency = vec![0u32; self.weights.len()];
         let mut cluster = 0;
         in_order(ctx, members.len(), space.most::<u64>(), size, make, |list| {
             let mut rest = members.get(cluster).iter().map(|&m| self.rest[m as usize]).sum();
             cluster += 1;
             for &count in list {
                 let (feature, x) = unpacked(count);
-                if self.having[feature as usize] < 2 {
+                if self.frequency[feature as usize] < 2 {
                     rest += square(x, self.weights[feature as usize]);
                 } else {
-                    having[feature as usize] += 1;
-                    making.own.push(count);
+                    frequency[feature as usize] += 1;
+                    builder.own.push(count);
                 }
             }
-            making.end(rest)
+            builder.end(rest)
         })?;
-        making.finish(having, self.weights.clone())
+        builder.finish(frequency, self.weights.clone())
     }
 
     /// The nearest cluster of each that has one.
@@ -293,9 +293,9 @@ impl Round {
         };
         let norms: Vec<f64> =
             (0..self.clusters()).into_par_iter().map(norm).collect::<Result<_>>()?;
-        let champions = self.champions(ctx, &norms, space)?;
+        let top_clusters = self.top_clusters(ctx, &norms, space)?;
         let mut pairs = Vec::new();
-        let mut lists = Chosen::new(&champions);
+        let mut lists = Chosen::new(&top_clusters);
         let mut first = 0;
         while first < self.clusters() {
             ctx.cancel.check()?;
@@ -353,30 +353,30 @@ impl Round {
         (product as f64 * UNIT_LENGTH / norm) as u32
     }
 
-    /// For each feature its champions, as (cluster, value). None where one cluster alone has it.
-    fn champions(&self, ctx: &Ctx, norms: &[f64], space: Space<'_>) -> Result<Champions> {
-        let having = |feature: usize| {
-            if self.having[feature] < 2 { 0 } else { self.having[feature] as usize }
+    /// For each feature its top clusters, as (cluster, value). None where one cluster alone has it.
+    fn top_clusters(&self, ctx: &Ctx, norms: &[f64], space: Space<'_>) -> Result<TopClusters> {
+        let frequency = |feature: usize| {
+            if self.frequency[feature] < 2 { 0 } else { self.frequency[feature] as usize }
         };
         let most = space.most::<u64>();
-        let mut champions = Champions {
+        let mut top_clusters = TopClusters {
             ends: Vec::with_capacity(self.weights.len()),
             items: Stored::Held(Vec::new()),
         };
-        let mut items = space.store("champions");
+        let mut items = space.store("top_clusters");
         let mut low = 0;
         while low < self.weights.len() {
             ctx.cancel.check()?;
             // Features of which all clusters fit.
-            let (mut high, mut ends) = (low + 1, vec![having(low)]);
-            let mut sum = having(low);
-            while high < self.weights.len() && sum.saturating_add(having(high)) <= most {
-                sum += having(high);
+            let (mut high, mut ends) = (low + 1, vec![frequency(low)]);
+            let mut sum = frequency(low);
+            while high < self.weights.len() && sum.saturating_add(frequency(high)) <= most {
+                sum += frequency(high);
                 ends.push(sum);
                 high += 1;
             }
             let mut next: Vec<usize> =
-                ends.iter().enumerate().map(|(at, &end)| end - having(low + at)).collect();
+                ends.iter().enumerate().map(|(at, &end)| end - frequency(low + at)).collect();
             let mut sorted = vec![0u64; sum];
             let mut buffer = Vec::new();
             for c in 0..self.clusters() {
@@ -392,7 +392,7 @@ impl Round {
                     .map(unpacked)
                     .take_while(|&(feature, _)| (feature as usize) < high)
                 {
-                    if having(feature as usize) > 0 {
+                    if frequency(feature as usize) > 0 {
                         let next = &mut next[feature as usize - low];
                         sorted[*next] = packed(c as u32, x);
                         *next += 1;
@@ -405,7 +405,7 @@ impl Round {
                 let value =
                     |(c, x): (u32, u32)| packed(c, self.value(x, feature, norms[c as usize]));
                 out.extend(
-                    sorted[ends[at] - having(low + at)..ends[at]]
+                    sorted[ends[at] - frequency(low + at)..ends[at]]
                         .iter()
                         .copied()
                         .map(unpacked)
@@ -424,18 +424,18 @@ impl Round {
                 ctx,
                 high - low,
                 most,
-                |at| having(low + at),
+                |at| frequency(low + at),
                 make,
                 |list| {
                     items.push(list)?;
-                    champions.ends.push(items.len());
+                    top_clusters.ends.push(items.len());
                     Ok(())
                 },
             )?;
             low = high;
         }
-        champions.items = items.finish()?;
-        Ok(champions)
+        top_clusters.items = items.finish()?;
+        Ok(top_clusters)
     }
 }
 
@@ -456,17 +456,17 @@ fn add_up(counts: &mut Vec<u64>, start: usize) {
 }
 
 /// A round that is being made, cluster after cluster.
-struct Making {
+struct RoundBuilder {
     ends: Vec<u64>,
-    counts: Storing<u64>,
+    counts: ColumnWriter<u64>,
     rest: Vec<u128>,
     /// Counts of the cluster that is not ended.
     own: Vec<u64>,
 }
 
-impl Making {
-    fn new(counts: Storing<u64>, clusters: usize) -> Making {
-        Making {
+impl RoundBuilder {
+    fn new(counts: ColumnWriter<u64>, clusters: usize) -> RoundBuilder {
+        RoundBuilder {
             ends: Vec::with_capacity(clusters),
             counts,
             rest: Vec::with_capacity(clusters),
@@ -482,24 +482,24 @@ impl Making {
         Ok(())
     }
 
-    fn finish(self, having: Vec<u32>, weights: Vec<u32>) -> Result<Round> {
+    fn finish(self, frequency: Vec<u32>, weights: Vec<u32>) -> Result<Round> {
         Ok(Round {
             ends: self.ends,
             counts: self.counts.finish()?,
             rest: self.rest,
-            having,
+            frequency,
             weights,
         })
     }
 }
 
-/// Champions of all features.
-struct Champions {
+/// Top clusters of all features.
+struct TopClusters {
     ends: Vec<u64>,
     items: Stored<u64>,
 }
 
-impl Champions {
+impl TopClusters {
     fn range(&self, feature: u32) -> std::ops::Range<u64> {
         let feature = feature as usize;
         let start = if feature == 0 { 0 } else { self.ends[feature - 1] };
@@ -507,9 +507,9 @@ impl Champions {
     }
 }
 
-/// Champions that are in memory: all, or those that some clusters need.
+/// Top clusters that are in memory: all, or those that some clusters need.
 struct Chosen<'a> {
-    all: &'a Champions,
+    all: &'a TopClusters,
     /// By feature: its list among `lists`. Empty where all are held.
     places: Vec<u32>,
     /// Features that have a place.
@@ -518,7 +518,7 @@ struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
-    fn new(all: &Champions) -> Chosen<'_> {
+    fn new(all: &TopClusters) -> Chosen<'_> {
         let places = if matches!(all.items, Stored::File(_)) {
             vec![NONE; all.ends.len()]
         } else {
@@ -527,7 +527,7 @@ impl Chosen<'_> {
         Chosen { all, places, features: Vec::new(), lists: Lists::new() }
     }
 
-    /// Gets the champions of the clusters from `first` on, of so many that about `most` are held; the first of the clusters that are left.
+    /// Gets the top clusters of the clusters from `first` on, of so many that about `most` are held; the first of the clusters that are left.
     fn choose(&mut self, round: &Round, first: usize, most: usize) -> Result<usize> {
         let Stored::File(file) = &self.all.items else { return Ok(round.clusters()) };
         self.features.drain(..).for_each(|feature| self.places[feature as usize] = NONE);
@@ -574,7 +574,7 @@ impl Chosen<'_> {
         Ok(end)
     }
 
-    /// The champions of a feature, if some of the chosen clusters have it.
+    /// The top clusters of a feature, if some of the chosen clusters have it.
     fn get(&self, feature: u32) -> &[u64] {
         match &self.all.items {
             Stored::Held(items) => {

@@ -14,7 +14,9 @@ use crate::features::Features;
 use crate::numbering::{Numbered, in_memory};
 use crate::spill::Scratch;
 use crate::stored::Space;
-use crate::{Hierarchy, Index, IndexOptions, Representative, affinity, hierarchy, nearness, spill};
+use crate::{
+    Hierarchy, Index, IndexOptions, Representative, affinity, hierarchy, spill, vector_affinity,
+};
 
 /// Documents that choose at once.
 const BLOCK: usize = 4096;
@@ -57,9 +59,14 @@ pub fn build(
     vectors: Option<&Vectors>,
 ) -> Result<Index> {
     check_tables(tables, keys)?;
-    let building =
-        Building { ctx, keys, options, vectors, space: Space { most: u64::MAX, scratch: None } };
-    ctx.pool.install(|| building.finish(in_memory(ctx, tables, boilerplate)?))
+    let builder = IndexBuilder {
+        ctx,
+        keys,
+        options,
+        vectors,
+        space: Space { most: u64::MAX, scratch: None },
+    };
+    ctx.pool.install(|| builder.finish(in_memory(ctx, tables, boilerplate)?))
 }
 
 /// Builds the same index from the tables at `files`, each with the `DocId` of its first row. Where they would take more than half of the
@@ -83,22 +90,22 @@ pub fn build_from_files(
     }
     let scratch = Scratch::create(scratch)?;
     let space = Space { most: ctx.budget.limit() / COLUMN_SHARE, scratch: Some(&scratch) };
-    let building = Building { ctx, keys, options, vectors, space };
+    let builder = IndexBuilder { ctx, keys, options, vectors, space };
     ctx.pool.install(|| {
         if needed <= ctx.budget.limit() / 2 {
             let open = |(prefix, first): &(PathBuf, u32)| CandidateTable::open(prefix, *first);
             let tables = files.iter().map(open).collect::<Result<Vec<_>>>()?;
             check_tables(&tables, keys)?;
-            return building.finish(in_memory(ctx, &tables, boilerplate)?);
+            return builder.finish(in_memory(ctx, &tables, boilerplate)?);
         }
         let numbered = spill::on_disk(ctx, files, boilerplate, &scratch)?;
         check_order(numbered.rows(), true, keys)?;
-        building.finish(numbered)
+        builder.finish(numbered)
     })
 }
 
 /// What an index is built with, beside candidates.
-struct Building<'a> {
+struct IndexBuilder<'a> {
     ctx: &'a Ctx,
     keys: &'a [u128],
     options: &'a IndexOptions,
@@ -106,7 +113,7 @@ struct Building<'a> {
     space: Space<'a>,
 }
 
-impl Building<'_> {
+impl IndexBuilder<'_> {
     fn finish(&self, numbered: Numbered<'_>) -> Result<Index> {
         let chosen = choose(self.ctx, &numbered, self.keys, self.options)?;
         self.ctx.cancel.check()?;
@@ -114,7 +121,7 @@ impl Building<'_> {
     }
 
     fn assemble(&self, numbered: Numbered<'_>, chosen: &[u32]) -> Result<Index> {
-        let Building { ctx, options, vectors, space, .. } = *self;
+        let IndexBuilder { ctx, options, vectors, space, .. } = *self;
         let mut used: Vec<u32> = chosen.iter().copied().filter(|&n| n != u32::MAX).collect();
         used.par_sort_unstable();
         used.dedup();
@@ -162,7 +169,7 @@ impl Building<'_> {
                     )
                 })?;
                 hierarchy::joined(&keywords, documents, |clusters| {
-                    nearness::joins(ctx, clusters, vectors)
+                    vector_affinity::joins(ctx, clusters, vectors)
                 })?
             }
             Hierarchy::Affinity => {

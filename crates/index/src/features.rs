@@ -12,7 +12,7 @@ use longweave_storage::Stored;
 use crate::lists::{Lists, in_order};
 use crate::numbering::{Numbered, Texts};
 use crate::spill;
-use crate::stored::{Space, Storing};
+use crate::stored::{ColumnWriter, Space};
 
 /// The features of all documents, of each in rising order, each once.
 pub(crate) struct Features {
@@ -28,17 +28,19 @@ impl Features {
     /// Those of the documents that are numbered.
     pub(crate) fn of(ctx: &Ctx, numbered: &Numbered<'_>, space: Space<'_>) -> Result<Features> {
         let mut words = Words::after(numbered.documents.len() as u32);
-        let mut making =
-            Making { ends: Vec::with_capacity(numbered.rows()), items: space.store("features") };
+        let mut builder = FeatureBuilder {
+            ends: Vec::with_capacity(numbered.rows()),
+            items: space.store("features"),
+        };
         match (&numbered.texts, space.scratch) {
             (Texts::Files(files), Some(scratch)) => {
-                spill::features(ctx, files, numbered, &mut words, scratch, |row| making.push(row))?
+                spill::features(ctx, files, numbered, &mut words, scratch, |row| builder.push(row))?
             }
-            _ => held(ctx, numbered, &mut words, space, |row| making.push(row))?,
+            _ => held(ctx, numbered, &mut words, space, |row| builder.push(row))?,
         }
         Ok(Features {
-            ends: making.ends,
-            items: making.items.finish()?,
+            ends: builder.ends,
+            items: builder.items.finish()?,
             phrases: words.first,
             all: words.first as usize + words.known.len(),
         })
@@ -67,12 +69,12 @@ impl Features {
     }
 }
 
-struct Making {
+struct FeatureBuilder {
     ends: Vec<u64>,
-    items: Storing<u32>,
+    items: ColumnWriter<u32>,
 }
 
-impl Making {
+impl FeatureBuilder {
     fn push(&mut self, row: &[u32]) -> Result<()> {
         self.items.push(row)?;
         self.ends.push(self.items.len());

@@ -8,10 +8,10 @@ mod features;
 mod hierarchy;
 mod index;
 mod lists;
-mod nearness;
 mod numbering;
 mod spill;
 mod stored;
+mod vector_affinity;
 
 pub use build::{build, build_from_files};
 pub use candidates::{CandidateTable, CandidateWriter};

@@ -283,7 +283,7 @@ fn merge(ctx: &Ctx, bases: &[u32], occurrences: u64, scratch: &Scratch) -> Resul
         writer.push(&numbers)?;
         left -= of.len() as u64;
     }
-    writer.set_aside()
+    writer.into_unlinked()
 }
 
 /// Hands on the features of document after document: those of all occurrences, partition by partition, merged back into the order of documents.

@@ -26,8 +26,8 @@ impl Space<'_> {
     }
 
     /// Begins a column. On the disk it has no name once it is made, and is gone when it is dropped.
-    pub(crate) fn store<T: Scalar>(&self, name: &str) -> Storing<T> {
-        Storing {
+    pub(crate) fn store<T: Scalar>(&self, name: &str) -> ColumnWriter<T> {
+        ColumnWriter {
             held: Vec::new(),
             most: self.most::<T>(),
             path: self.scratch.map(|scratch| scratch.column(name)),
@@ -37,14 +37,14 @@ impl Space<'_> {
 }
 
 /// A column that is being made.
-pub(crate) struct Storing<T> {
+pub(crate) struct ColumnWriter<T> {
     held: Vec<T>,
     most: usize,
     path: Option<PathBuf>,
     file: Option<ArrayWriter<T>>,
 }
 
-impl<T: Scalar> Storing<T> {
+impl<T: Scalar> ColumnWriter<T> {
     /// Appends elements.
     pub(crate) fn push(&mut self, items: &[T]) -> Result<()> {
         if let Some(file) = &mut self.file {
@@ -70,7 +70,7 @@ impl<T: Scalar> Storing<T> {
     /// The column.
     pub(crate) fn finish(self) -> Result<Stored<T>> {
         match self.file {
-            Some(file) => file.set_aside().map(Stored::File),
+            Some(file) => file.into_unlinked().map(Stored::File),
             None => Ok(Stored::Held(self.held)),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use longweave_common::{Code, Error, Result, caught};
+use longweave_common::{Code, Error, Result, catch_panic};
 
 type Work<T> = Box<dyn FnOnce(&mut T) + Send>;
 
@@ -78,7 +78,7 @@ impl<T: 'static> Worker<T> {
 }
 
 fn guarded<R>(work: impl FnOnce() -> Result<R>) -> Result<R> {
-    caught(work, |what| {
+    catch_panic(work, |what| {
         Error::new(
             Code::Panic,
             format!("a bug in longweave, in the thread of a model: {what}; please report this"),

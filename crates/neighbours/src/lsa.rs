@@ -51,11 +51,15 @@ impl Weights {
     /// From the number of documents that have a feature, for each feature, and the number of all documents. A feature's rarity is log(all /
     /// having), or 0 where at most one document has it: that says nothing about which are alike. log is log₂ made of straight lines between
     /// powers of two.
-    pub fn new(having: &[u32], all: u64) -> Weights {
-        let rarity = |&having: &u32| {
-            if having > 1 { log2(all as f64 / f64::from(having)).max(0.0) } else { 0.0 }
+    pub fn new(document_frequency: &[u32], all: u64) -> Weights {
+        let rarity = |&document_frequency: &u32| {
+            if document_frequency > 1 {
+                log2(all as f64 / f64::from(document_frequency)).max(0.0)
+            } else {
+                0.0
+            }
         };
-        Weights { rarity: having.iter().map(rarity).collect() }
+        Weights { rarity: document_frequency.iter().map(rarity).collect() }
     }
 
     /// Number of features.

@@ -13,7 +13,7 @@ use longweave_storage::{Lock, digest_of, directory_bytes, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// What a directory on its way out is called until it is gone.
 const GOING: &str = ".cleaned-";
@@ -92,7 +92,7 @@ pub(crate) fn register(work: &Path, out: &Path) -> Result<()> {
 }
 
 /// Runs over a work directory that can still be read, with those that are gone struck off the list.
-fn registered(work: &Path) -> Result<Vec<Job>> {
+fn registered(work: &Path) -> Result<Vec<RunContext>> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(registry(work)).at("open", work)? {
         let path = entry.at("read", work)?.path();
@@ -101,8 +101,8 @@ fn registered(work: &Path) -> Result<Vec<Job>> {
         else {
             continue;
         };
-        match Job::look(&run) {
-            Ok(job) => runs.push(job),
+        match RunContext::open_read_only(&run) {
+            Ok(run) => runs.push(run),
             Err(e) if e.code() == Code::RunNotPrepared => {
                 fs::remove_file(&path).at("remove", &path)?
             }
@@ -114,17 +114,17 @@ fn registered(work: &Path) -> Result<Vec<Job>> {
 }
 
 /// Names of the directories in which a run's stages keep their results.
-fn names(job: &Job) -> impl Iterator<Item = String> + '_ {
-    job.stages()
-        .map(|stage| job.directory(stage))
-        .filter(|d| d != job.out())
+fn names(run: &RunContext) -> impl Iterator<Item = String> + '_ {
+    run.stages()
+        .map(|stage| run.directory(stage))
+        .filter(|d| d != run.out())
         .filter_map(|d| Some(d.file_name()?.to_str()?.to_owned()))
 }
 
 /// Whether a process drives the run, or holds a task of it.
-fn in_use(job: &Job) -> bool {
-    Lock::is_held(&Job::driver_file(job.out()))
-        || job.stages().any(|stage| any_held(&job.lease_folder(stage)))
+fn in_use(run: &RunContext) -> bool {
+    Lock::is_held(&RunContext::driver_file(run.out()))
+        || run.stages().any(|stage| any_held(&run.lease_folder(stage)))
 }
 
 fn any_held(folder: &Path) -> bool {
@@ -137,25 +137,25 @@ fn any_held(folder: &Path) -> bool {
 fn used(work: &Path, own: Option<&Path>) -> Result<BTreeMap<String, String>> {
     let own = own.map(std::path::absolute).transpose().at("find", work)?;
     let mut used = BTreeMap::new();
-    for job in
-        registered(work)?.iter().filter(|job| own.as_deref() != Some(job.out()) && in_use(job))
+    for run in
+        registered(work)?.iter().filter(|run| own.as_deref() != Some(run.out()) && in_use(run))
     {
-        used.extend(names(job).map(|name| (name, job.out().display().to_string())));
+        used.extend(names(run).map(|name| (name, run.out().display().to_string())));
     }
     Ok(used)
 }
 
 /// Takes away what the stages of a finished run left in the work directory; for whom a directory had to stay, in words.
-pub(crate) fn after_seal(job: &Job) -> Result<Vec<String>> {
-    let work = job.work();
+pub(crate) fn after_seal(run: &RunContext) -> Result<Vec<String>> {
+    let work = run.work();
     let (mut kept, mut going) = (Vec::new(), Vec::new());
     {
         let _lock = lock(work)?;
-        let used = used(work, Some(job.out()))?;
-        for stage in job.stages() {
-            let directory = job.directory(stage);
+        let used = used(work, Some(run.out()))?;
+        for stage in run.stages() {
+            let directory = run.directory(stage);
             let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if directory == job.out() || !directory.exists() {
+            if directory == run.out() || !directory.exists() {
                 continue;
             }
             if let Some(run) = used.get(&name) {
@@ -163,42 +163,42 @@ pub(crate) fn after_seal(job: &Job) -> Result<Vec<String>> {
                     "{} stays: the run in {run} is working with it",
                     directory.display()
                 ));
-            } else if any_held(&job.lease_folder(stage)) {
+            } else if any_held(&run.lease_folder(stage)) {
                 kept.push(format!("{} stays: a process is working in it", directory.display()));
             } else {
-                job.keep_records(stage)?;
+                run.keep_records(stage)?;
                 going.push(put_aside(work, &name)?);
             }
         }
-        if job.is_spooled() {
+        if run.is_spooled() {
             going.push(put_aside(work, "spool")?);
         }
     }
     going.iter().try_for_each(|path| remove(path))?;
     if kept.is_empty() {
-        write_file(&complete_file(job), b"")?;
+        write_file(&complete_file(run), b"")?;
     }
     Ok(kept)
 }
 
 /// Whether a run was cleaned to the end: what stands in the work directory under its names since is another run's.
-pub(crate) fn is_complete(job: &Job) -> bool {
-    complete_file(job).exists()
+pub(crate) fn is_complete(run: &RunContext) -> bool {
+    complete_file(run).exists()
 }
 
 /// Where it is written down what was cleaned away.
-fn memory(job: &Job) -> PathBuf {
-    job.out().join(".state/cleaned")
+fn memory(run: &RunContext) -> PathBuf {
+    run.out().join(".state/cleaned")
 }
 
-fn complete_file(job: &Job) -> PathBuf {
-    memory(job).join("complete")
+fn complete_file(run: &RunContext) -> PathBuf {
+    memory(run).join("complete")
 }
 
 /// Removes what killed processes left half written here.
-pub(crate) fn sweep(job: &Job) {
-    longweave_storage::sweep(&registry(job.work()));
-    longweave_storage::sweep(&memory(job));
+pub(crate) fn sweep(run: &RunContext) {
+    longweave_storage::sweep(&registry(run.work()));
+    longweave_storage::sweep(&memory(run));
 }
 
 fn put_aside(work: &Path, name: &str) -> Result<PathBuf> {
@@ -220,7 +220,7 @@ fn remove(path: &Path) -> Result<()> {
 ///
 /// Errors: `INPUT_NOT_FOUND` for what is no work directory, `RUN_NOT_PREPARED` for what is no run, `VERSION_MISMATCH`.
 pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
-    if !crate::job::check_work_version(work)? {
+    if !crate::run_context::check_work_version(work)? {
         let message = format!(
             "{} is no work directory: it holds no file VERSION; a run without `--work` has it in OUT/.work",
             work.display()
@@ -230,11 +230,11 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
         );
     }
     let mut wanted: BTreeMap<String, String> = BTreeMap::new();
-    for run in &options.keep {
-        let job = Job::look(Path::new(run))?;
-        wanted.extend(names(&job).map(|name| (name, run.clone())));
-        if job.is_spooled() {
-            wanted.insert("spool".into(), run.clone());
+    for kept in &options.keep {
+        let run = RunContext::open_read_only(Path::new(kept))?;
+        wanted.extend(names(&run).map(|name| (name, kept.clone())));
+        if run.is_spooled() {
+            wanted.insert("spool".into(), kept.clone());
         }
     }
     let (mut directories, mut going) = (Vec::new(), Vec::new());
@@ -295,6 +295,6 @@ fn found(work: &Path) -> Result<BTreeSet<String>> {
 }
 
 /// Where the records of a stage stand once its results were taken away.
-pub(crate) fn records_file(job: &Job, stage: Stage) -> PathBuf {
-    memory(job).join(format!("{}-{}.json", stage.name(), job.digest(stage)))
+pub(crate) fn records_file(run: &RunContext, stage: Stage) -> PathBuf {
+    memory(run).join(format!("{}-{}.json", stage.name(), run.digest(stage)))
 }

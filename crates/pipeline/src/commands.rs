@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::fetched::FetchedFiles;
 use crate::options::LEAST_MEMORY;
-use crate::{Events, Job, Stage, driver, repair, tasks as listing};
+use crate::{Events, RunContext, Stage, driver, repair, tasks as listing};
 
 fn to_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value)
@@ -25,7 +25,7 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Re
 
 /// The stages of the run in `out`.
 pub fn tasks(out: &Path) -> Result<String> {
-    to_json(&listing::list(&Job::open(out)?)?)
+    to_json(&listing::list(&RunContext::open(out)?)?)
 }
 
 /// How the run in `out` is going.
@@ -35,7 +35,7 @@ pub fn status(out: &Path) -> Result<String> {
 
 /// What a run with these resolved options would do.
 pub fn dry_run(options: &str) -> Result<String> {
-    to_json(&crate::dry::dry_run(crate::RunOptions::parse(options)?)?)
+    to_json(&crate::dry_run::dry_run(crate::RunOptions::parse(options)?)?)
 }
 
 /// Takes away what no run needs, see [`crate::clean`].
@@ -61,19 +61,19 @@ pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Res
         return Err(Error::new(Code::OptionsInvalid, message).with("option", "memory"));
     }
     let stage = Stage::parse(stage)?;
-    let job = Job::open(out)?;
-    job.check_inputs()?;
+    let run = RunContext::open(out)?;
+    run.check_inputs()?;
     let ctx = Ctx::new(threads, memory)?;
     let events = Arc::new(Events::default());
-    job.log.begin("stage", &job, threads);
-    let run = || -> Result<_> {
-        let tasks = listing::select(&job, stage, selection)?;
-        job.sweep_stage(stage);
-        let records = driver::run_tasks(&ctx, &job, &events, stage, &tasks)?;
+    run.log.begin("stage", &run, threads);
+    let work = || -> Result<_> {
+        let tasks = listing::select(&run, stage, selection)?;
+        run.sweep_stage(stage);
+        let records = driver::run_tasks(&ctx, &run, &events, stage, &tasks)?;
         Ok((tasks, records))
     };
-    let result = run().map_err(|e| repair::explain(&ctx, &job, e));
-    job.log.end(result.as_ref(), events.seconds());
+    let result = work().map_err(|e| repair::explain(&ctx, &run, e));
+    run.log.end(result.as_ref(), events.seconds());
     let (tasks, records) = result?;
     let list: Vec<_> =
         tasks.iter().zip(&records).map(|(task, r)| json!({ "stage": stage, "task": task, "counts": r.counts, "files": r.files })).collect();
@@ -103,17 +103,17 @@ pub(crate) fn uploaded(out: &Path) -> Option<String> {
 
 /// The keywords with most documents, most first, ties in byte order.
 pub fn top_keywords(out: &Path, n: usize) -> Result<String> {
-    let job = Job::open(out)?;
-    if !job.options().needs_keywords() {
+    let run = RunContext::open(out)?;
+    if !run.options().needs_keywords() {
         let message = format!(
             "the run in {} has no keywords: its method is {}",
             out.display(),
-            job.options().method_name()
+            run.options().method_name()
         );
         return Err(Error::new(Code::NotKeyworded, message));
     }
-    job.require(Stage::Index)?;
-    let index = longweave_index::Index::open(&job.directory(Stage::Index))?;
+    run.require(Stage::Index)?;
+    let index = longweave_index::Index::open(&run.directory(Stage::Index))?;
     to_json(
         &index
             .top(n)

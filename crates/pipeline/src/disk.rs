@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::estimate::{Facts, facts, shard_bytes, stage_bytes};
 use crate::options::DiskCheck;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Bytes that are still to be written, and the room there is.
 #[derive(Clone, Debug, Serialize)]
@@ -37,51 +37,51 @@ pub struct Need {
 }
 
 /// Bytes that a stage still has to write: what its open tasks leave, told by those that are done where there are any.
-pub(crate) fn left(job: &Job, stage: Stage, facts: &Facts) -> Result<f64> {
-    let Some(tasks) = known_tasks(job, stage)? else { return stage_bytes(job, stage, facts) };
+pub(crate) fn left(run: &RunContext, stage: Stage, facts: &Facts) -> Result<f64> {
+    let Some(tasks) = known_tasks(run, stage)? else { return stage_bytes(run, stage, facts) };
     let (mut done, mut bytes) = (0u32, 0u64);
     for task in 0..tasks {
-        if let Some(record) = job.done(stage, task)? {
+        if let Some(record) = run.done(stage, task)? {
             done += 1;
             bytes += record.files.iter().map(|f| f.bytes).sum::<u64>();
         }
     }
     let open = f64::from(tasks - done);
     Ok(match done {
-        0 => stage_bytes(job, stage, facts)?,
+        0 => stage_bytes(run, stage, facts)?,
         _ => bytes as f64 / f64::from(done) * open,
     })
 }
 
 /// A stage's tasks, where its inputs are complete.
-pub(crate) fn known_tasks(job: &Job, stage: Stage) -> Result<Option<u32>> {
-    match job.tasks(stage) {
+pub(crate) fn known_tasks(run: &RunContext, stage: Stage) -> Result<Option<u32>> {
+    match run.tasks(stage) {
         Err(e) if e.code() == Code::StageNotReady => Ok(None),
         other => other,
     }
 }
 
 /// What the stages up to and with `last` still need.
-pub(crate) fn need(ctx: &Ctx, job: &Job, last: Stage) -> Result<DiskNeed> {
+pub(crate) fn need(ctx: &Ctx, run: &RunContext, last: Stage) -> Result<DiskNeed> {
     let (mut work, mut output) = (0.0, 0.0);
-    let facts = facts(ctx, job);
+    let facts = facts(ctx, run);
     if let Some(facts) = &facts {
-        for stage in job.stages().filter(|&s| s <= last) {
-            let mut bytes = left(job, stage, facts)?;
-            if job.is_sent(stage) {
+        for stage in run.stages().filter(|&s| s <= last) {
+            let mut bytes = left(run, stage, facts)?;
+            if run.is_sent(stage) {
                 // A shard goes once it is sent: as many stand here as are packed side by side.
-                bytes = bytes.min(shard_bytes(job, facts)? * ctx.pool.current_num_threads() as f64);
+                bytes = bytes.min(shard_bytes(run, facts)? * ctx.pool.current_num_threads() as f64);
             }
-            if job.directory(stage) == job.out() { output += bytes } else { work += bytes }
+            if run.directory(stage) == run.out() { output += bytes } else { work += bytes }
         }
     }
-    let (room, out_room) = (space(job.work()), space(job.out()));
+    let (room, out_room) = (space(run.work()), space(run.out()));
     let of = |directory: &Path, bytes: f64, room: Option<Space>| Need {
         directory: directory.display().to_string(),
         bytes: facts.map(|_| bytes.ceil() as u64),
         free_bytes: room.map(|r| r.free),
     };
-    let (work, output) = (of(job.work(), work, room), of(job.out(), output, out_room));
+    let (work, output) = (of(run.work(), work, room), of(run.out(), output, out_room));
     let shared = room.zip(out_room).map(|(a, b)| a.device == b.device);
     Ok(DiskNeed { fits: fits(&work, &output, shared), work, output, shared })
 }
@@ -99,12 +99,12 @@ fn fits(work: &Need, output: &Need, shared: Option<bool>) -> Option<bool> {
 /// Refuses, or gives a warning, where what is still to be written does not fit.
 ///
 /// Errors: `DISK_SPACE`.
-pub(crate) fn check(ctx: &Ctx, job: &Job, last: Stage) -> Result<Option<String>> {
-    let check = job.options().disk_check;
+pub(crate) fn check(ctx: &Ctx, run: &RunContext, last: Stage) -> Result<Option<String>> {
+    let check = run.options().disk_check;
     if check == DiskCheck::Off {
         return Ok(None);
     }
-    let need = need(ctx, job, last)?;
+    let need = need(ctx, run, last)?;
     if need.fits != Some(false) {
         return Ok(None);
     }

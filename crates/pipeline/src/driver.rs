@@ -1,35 +1,35 @@
-//! The local driver: runs the stages of a job in order, their tasks on the run's threads, and says how far it is.
+//! The local driver: runs the stages of a run in order, their tasks on the run's threads, and says how far it is.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use longweave_common::{Code, Ctx, Error, Result, caught};
+use longweave_common::{Code, Ctx, Error, Result, catch_panic};
 use longweave_storage::DoneRecord;
 
 use crate::counts::counts;
 use crate::estimate::Facts;
 use crate::events::{Event, Events, StageState};
-use crate::log::{Entry, Progressing};
+use crate::log::{Entry, TaskState};
+use crate::progress_files::{StageProgress, TaskProgress, Watch};
 use crate::repair::repairing;
 use crate::stages::ingest::IngestCounts;
 use crate::stages::scan::ScanCounts;
 use crate::uploads::Uploads;
 use crate::usage::Counters;
-use crate::watch::{StageProgress, TaskProgress, Watch};
-use crate::{Clean, Job, Stage, clean, disk, estimate};
+use crate::{Clean, RunContext, Stage, clean, disk, estimate};
 
 /// Runs every stage up to and with `last` whose results are not there yet; looks whether what they leave fits on the disk as soon as more of
 /// it is known. What earlier attempts left half written is removed; a result that turns out to be damaged is made again.
 ///
 /// Errors: the first that a task meets; tasks that are running are asked to stop, what is finished is kept. `DISK_SPACE`.
-pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()> {
+pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Result<()> {
     let (mut pace, mut known, mut ran) = (Pace::default(), None, false);
-    job.sweep();
-    for stage in job.stages().filter(|&s| s <= last) {
+    run.sweep();
+    for stage in run.stages().filter(|&s| s <= last) {
         ctx.cancel.check()?;
-        let (tasks, open) = repairing(ctx, job, events, || {
-            let tasks = job.tasks(stage)?.ok_or_else(|| {
+        let (tasks, open) = repairing(ctx, run, events, || {
+            let tasks = run.tasks(stage)?.ok_or_else(|| {
                 Error::new(
                     Code::Internal,
                     format!("stage {} began before its inputs", stage.name()),
@@ -37,20 +37,20 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
             })?;
             if stage == Stage::Pack
                 && tasks > 0
-                && let Some(uploads) = Uploads::of(ctx, job)?
+                && let Some(uploads) = Uploads::of(ctx, run)?
             {
-                uploads.give_up_others(job)?;
-                uploads.recheck(job)?;
+                uploads.give_up_others(run)?;
+                uploads.recheck(run)?;
             }
-            Ok((tasks, open_tasks(job, stage, 0..tasks)?))
+            Ok((tasks, open_tasks(run, stage, 0..tasks)?))
         })?;
         if tasks == 0 {
             continue;
         }
         if open.is_empty() {
-            job.log.write(&Entry::Stage {
+            run.log.write(&Entry::Stage {
                 stage,
-                state: Progressing::Reused,
+                state: TaskState::Reused,
                 tasks,
                 seconds: None,
                 used: None,
@@ -63,14 +63,14 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
             });
             continue;
         }
-        let knows = (job.done(Stage::Documents, 0)?.is_some(), job.done(Stage::Plan, 0)?.is_some());
+        let knows = (run.done(Stage::Documents, 0)?.is_some(), run.done(Stage::Plan, 0)?.is_some());
         if known.replace(knows) != Some(knows)
-            && let Some(message) = disk::check(ctx, job, last)?
+            && let Some(message) = disk::check(ctx, run, last)?
         {
-            warn(job, events, &message);
+            warn(run, events, &message);
         }
-        let facts = estimate::facts(ctx, job);
-        events.set_after(pace.after(ctx, job, facts.as_ref(), stage, last)?);
+        let facts = estimate::facts(ctx, run);
+        events.set_after(pace.after(ctx, run, facts.as_ref(), stage, last)?);
         events.send(Event::Stage {
             stage,
             state: StageState::Started,
@@ -80,16 +80,16 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
         let began = Instant::now();
         ran = true;
         let mut first = Some(open.clone());
-        repairing(ctx, job, events, || {
+        repairing(ctx, run, events, || {
             let left = match first.take() {
                 Some(all) => all,
-                None => open_tasks(job, stage, open.iter().copied())?,
+                None => open_tasks(run, stage, open.iter().copied())?,
             };
-            run_tasks(ctx, job, events, stage, &left)
+            run_tasks(ctx, run, events, stage, &left)
         })?;
         pace.add(
             began.elapsed(),
-            estimate::seconds(ctx, job, stage, facts.as_ref(), Some(open.len()))?,
+            estimate::seconds(ctx, run, stage, facts.as_ref(), Some(open.len()))?,
         );
         events.send(Event::Stage {
             stage,
@@ -99,17 +99,17 @@ pub fn run(ctx: &Ctx, job: &Job, events: &Arc<Events>, last: Stage) -> Result<()
         });
     }
     if last == Stage::Seal
-        && job.options().clean == Clean::Sealed
-        && (ran || !clean::is_complete(job))
+        && run.options().clean == Clean::Sealed
+        && (ran || !clean::is_complete(run))
     {
-        clean::after_seal(job)?.iter().for_each(|kept| warn(job, events, kept));
+        clean::after_seal(run)?.iter().for_each(|kept| warn(run, events, kept));
     }
     Ok(())
 }
 
 /// Tells a person something, and the log.
-pub(crate) fn warn(job: &Job, events: &Events, message: &str) {
-    job.log.warning(message);
+pub(crate) fn warn(run: &RunContext, events: &Events, message: &str) {
+    run.log.warning(message);
     events.send(Event::Warning { message: message.to_owned() });
 }
 
@@ -132,14 +132,14 @@ impl Pace {
     fn after(
         &self,
         ctx: &Ctx,
-        job: &Job,
+        run: &RunContext,
         facts: Option<&Facts>,
         stage: Stage,
         last: Stage,
     ) -> Result<Option<f64>> {
         let mut total = 0.0;
-        for later in job.stages().filter(|&s| s > stage && s <= last) {
-            let Some(seconds) = estimate::seconds(ctx, job, later, facts, None)? else {
+        for later in run.stages().filter(|&s| s > stage && s <= last) {
+            let Some(seconds) = estimate::seconds(ctx, run, later, facts, None)? else {
                 return Ok(None);
             };
             total += seconds;
@@ -151,10 +151,14 @@ impl Pace {
 }
 
 /// Those of `tasks` that are not done.
-fn open_tasks(job: &Job, stage: Stage, tasks: impl Iterator<Item = u32>) -> Result<Vec<u32>> {
+fn open_tasks(
+    run: &RunContext,
+    stage: Stage,
+    tasks: impl Iterator<Item = u32>,
+) -> Result<Vec<u32>> {
     let mut open = Vec::new();
     for task in tasks {
-        if job.done(stage, task)?.is_none() {
+        if run.done(stage, task)?.is_none() {
             open.push(task);
         }
     }
@@ -164,13 +168,13 @@ fn open_tasks(job: &Job, stage: Stage, tasks: impl Iterator<Item = u32>) -> Resu
 /// Runs the given tasks of a stage side by side, as many as the run has threads; the log tells what that took.
 pub fn run_tasks(
     ctx: &Ctx,
-    job: &Job,
+    run: &RunContext,
     events: &Arc<Events>,
     stage: Stage,
     tasks: &[u32],
 ) -> Result<Vec<DoneRecord>> {
-    let progress = Arc::new(StageProgress::new(events, stage, units(job, stage, tasks)?));
-    let (before, watch) = (Counters::now(), Watch::start(&progress, job.out()));
+    let progress = Arc::new(StageProgress::new(events, stage, units(run, stage, tasks)?));
+    let (before, watch) = (Counters::now(), Watch::start(&progress, run.out()));
     let line = |state, seconds, used| Entry::Stage {
         stage,
         state,
@@ -178,17 +182,17 @@ pub fn run_tasks(
         seconds,
         used,
     };
-    job.log.write(&line(Progressing::Started, None, None));
-    let result = side_by_side(ctx, job, &progress, tasks);
+    run.log.write(&line(TaskState::Started, None, None));
+    let result = side_by_side(ctx, run, &progress, tasks);
     let used = before.until_now(watch.end());
-    let state = if result.is_ok() { Progressing::Done } else { Progressing::Failed };
-    job.log.write(&line(state, Some(progress.seconds()), Some(used)));
+    let state = if result.is_ok() { TaskState::Done } else { TaskState::Failed };
+    run.log.write(&line(state, Some(progress.seconds()), Some(used)));
     result
 }
 
 fn side_by_side(
     ctx: &Ctx,
-    job: &Job,
+    run: &RunContext,
     progress: &Arc<StageProgress>,
     tasks: &[u32],
 ) -> Result<Vec<DoneRecord>> {
@@ -202,7 +206,7 @@ fn side_by_side(
                 return;
             }
             let ctx = ctx.with_progress(Arc::new(TaskProgress::new(progress)));
-            match guarded(|| job.run_task(&ctx, progress.stage, task)) {
+            match guarded(|| run.run_task(&ctx, progress.stage, task)) {
                 Ok(record) => {
                     records.lock().unwrap_or_else(PoisonError::into_inner).push((task, record))
                 }
@@ -232,7 +236,7 @@ fn side_by_side(
 /// Runs `work`; a panic becomes an error.
 pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panicking task held is thrown away with it: files without a commit, buffers, its lease.
-    caught(work, |what| {
+    catch_panic(work, |what| {
         Error::new(
             Code::Panic,
             format!("a bug in longweave: {what}; what was finished is kept, please report this"),
@@ -241,42 +245,42 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// Units of progress in tasks of a stage.
-pub(crate) fn units(job: &Job, stage: Stage, tasks: &[u32]) -> Result<u64> {
+pub(crate) fn units(run: &RunContext, stage: Stage, tasks: &[u32]) -> Result<u64> {
     if tasks.is_empty() {
         return Ok(0);
     }
     Ok(match stage {
         Stage::Spool => {
-            let files: Vec<u32> = job.file.inventory.spooled().map(|(file, _)| file).collect();
-            tasks.iter().map(|&t| job.file.inventory.files[files[t as usize] as usize].bytes).sum()
+            let files: Vec<u32> = run.file.inventory.spooled().map(|(file, _)| file).collect();
+            tasks.iter().map(|&t| run.file.inventory.files[files[t as usize] as usize].bytes).sum()
         }
         Stage::Scan => tasks
             .iter()
-            .map(|&t| longweave_corpus::split_bytes(&job.file.inventory, t as usize))
+            .map(|&t| longweave_corpus::split_bytes(&run.file.inventory, t as usize))
             .sum(),
         Stage::Ingest | Stage::Predict | Stage::Extract | Stage::Embed => {
             let mut rows = 0;
             for &task in tasks {
-                if let Some(record) = job.done(Stage::Scan, task)? {
+                if let Some(record) = run.done(Stage::Scan, task)? {
                     rows += counts::<ScanCounts>(&record)?.rows;
                 }
             }
             rows
         }
         Stage::Scatter => {
-            let records = job.all_done(Stage::Ingest)?;
+            let records = run.all_done(Stage::Ingest)?;
             let mut tokens = 0;
             for &task in tasks {
                 tokens += counts::<IngestCounts>(&records[task as usize])?.tokens;
             }
             tokens
         }
-        Stage::Pack => crate::stages::pack::sequences(job, tasks)?,
-        Stage::Documents => u64::from(job.rows()?.total()),
-        Stage::Vectors | Stage::Neighbours => crate::stages::vectors::units(job)?,
+        Stage::Pack => crate::stages::pack::sequences(run, tasks)?,
+        Stage::Documents => u64::from(run.rows()?.total()),
+        Stage::Vectors | Stage::Neighbours => crate::stages::vectors::units(run)?,
         Stage::Index | Stage::Plan | Stage::Report | Stage::Route => tasks.len() as u64,
         Stage::Seal => {
-            job.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum()
+            run.all_done(Stage::Pack)?.iter().flat_map(|r| &r.files).map(|f| f.bytes).sum()
         }
     })
 }

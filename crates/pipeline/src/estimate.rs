@@ -21,7 +21,7 @@ use crate::options::{OutputFormat, PredictorName, SearchName, VectorSource};
 use crate::stages::documents::DocumentCounts;
 use crate::stages::ingest::IngestCounts;
 use crate::stages::plan::PlanCounts;
-use crate::{Bos, Job, MethodOptions, Stage};
+use crate::{Bos, MethodOptions, RunContext, Stage};
 
 /// Places in the corpus that are looked at, and bytes that are read at all of them together.
 const PLACES: usize = 8;
@@ -64,21 +64,21 @@ struct Sums {
 }
 
 /// What is known of the run's corpus; `None` where a sample holds no document, or cannot be read: then the run will say why.
-pub(crate) fn facts(ctx: &Ctx, job: &Job) -> Option<Facts> {
-    match counted(job) {
+pub(crate) fn facts(ctx: &Ctx, run: &RunContext) -> Option<Facts> {
+    match counted(run) {
         Ok(Some(facts)) => Some(facts),
-        _ => job.sampled(|| sample(ctx, job)),
+        _ => run.sampled(|| sample(ctx, run)),
     }
 }
 
 /// From the records of a run whose documents are numbered, or whose ingest is complete.
-pub(crate) fn counted(job: &Job) -> Result<Option<Facts>> {
-    let records = match job.all_done(Stage::Ingest) {
+pub(crate) fn counted(run: &RunContext) -> Result<Option<Facts>> {
+    let records = match run.all_done(Stage::Ingest) {
         Err(e) if e.code() == Code::StageNotReady => return Ok(None),
         other => other?,
     };
     let mut sum =
-        DocumentCounts { rows: u64::from(job.rows()?.total()), ..DocumentCounts::default() };
+        DocumentCounts { rows: u64::from(run.rows()?.total()), ..DocumentCounts::default() };
     let mut ids = 0;
     for record in records {
         let IngestCounts { bytes, tokens, .. } = counts(record)?;
@@ -103,21 +103,21 @@ pub(crate) fn counted(job: &Job) -> Result<Option<Facts>> {
     }))
 }
 
-fn sample(ctx: &Ctx, job: &Job) -> Option<Facts> {
-    let inventory = &job.file.inventory;
+fn sample(ctx: &Ctx, run: &RunContext) -> Option<Facts> {
+    let inventory = &run.file.inventory;
     let splits = inventory.splits.len();
     let places = PLACES.min(splits);
     let mut sums = Sums::default();
     for place in 0..places {
         // What cannot be read is met again by the run, which says where and why.
-        let _ = look(ctx, job, place * splits / places, places as u64, &mut sums);
+        let _ = look(ctx, run, place * splits / places, places as u64, &mut sums);
     }
     if sums.text == 0.0 || sums.tokenized == 0.0 {
         return None;
     }
     let stored: u64 = inventory.files.iter().map(|f| f.bytes).sum();
     let mut rows = sums.rows * stored as f64 / sums.stored;
-    if let Ok(rows_counted) = job.rows() {
+    if let Ok(rows_counted) = run.rows() {
         rows = f64::from(rows_counted.total());
     }
     let text_bytes = sums.text / sums.stored * stored as f64;
@@ -132,9 +132,9 @@ fn sample(ctx: &Ctx, job: &Job) -> Option<Facts> {
 }
 
 /// Adds the first rows of a split to the sums.
-fn look(ctx: &Ctx, job: &Job, split: usize, places: u64, sums: &mut Sums) -> Result<()> {
-    let (mut inventory, mut split, corpus) = (&job.file.inventory, split, job.corpus());
-    let encoder = job.resources.encoder()?;
+fn look(ctx: &Ctx, run: &RunContext, split: usize, places: u64, sums: &mut Sums) -> Result<()> {
+    let (mut inventory, mut split, corpus) = (&run.file.inventory, split, run.corpus());
+    let encoder = run.resources.encoder()?;
     let alone;
     if let Split { file, range: Range::Part { .. } } = inventory.splits[split] {
         // Parts are not there before they are spooled: of their file the beginning is looked at.
@@ -249,8 +249,8 @@ struct Planned {
     groups: f64,
 }
 
-fn planned(job: &Job, facts: &Facts) -> Result<Planned> {
-    if let Some(record) = job.done(Stage::Plan, 0)? {
+fn planned(run: &RunContext, facts: &Facts) -> Result<Planned> {
+    if let Some(record) = run.done(Stage::Plan, 0)? {
         let PlanCounts { main, holdout } = counts(&record)?;
         let stats = [Some(main), holdout].into_iter().flatten();
         let none = Planned { sequences: 0.0, pieces: 0.0, groups: 0.0 };
@@ -260,9 +260,9 @@ fn planned(job: &Job, facts: &Facts) -> Result<Planned> {
             groups: sum.groups + s.groups as f64,
         }));
     }
-    let options = job.options();
+    let options = run.options();
     let length = f64::from(options.length);
-    let special = job.file.tokenizer.separator.len() as f64
+    let special = run.file.tokenizer.separator.len() as f64
         + if options.bos == Bos::Document { 1.0 } else { 0.0 };
     // Of an epoch of quest, the short set comes again: about a tenth of the tokens.
     let again = match &options.method {
@@ -278,14 +278,14 @@ fn planned(job: &Job, facts: &Facts) -> Result<Planned> {
 }
 
 /// Documents or chunks that have vectors.
-fn units(job: &Job, facts: &Facts) -> f64 {
-    job.options()
+fn units(run: &RunContext, facts: &Facts) -> f64 {
+    run.options()
         .chunk_chars()
         .map_or(facts.rows, |chars| (facts.text_bytes / f64::from(chars)).max(facts.rows))
 }
 
-fn vector_bytes(job: &Job) -> f64 {
-    let options = &job.options().vectors;
+fn vector_bytes(run: &RunContext) -> f64 {
+    let options = &run.options().vectors;
     2.0 * if options.source == VectorSource::Tfidf {
         f64::from(options.dimensions)
     } else {
@@ -295,32 +295,32 @@ fn vector_bytes(job: &Job) -> f64 {
 
 /// Bytes that are held beside `memory`, at most at once: of documents lengths, keys, hashes, keywords, lists, pieces; and all vectors with their
 /// lists of neighbours.
-pub(crate) fn held_bytes(job: &Job, facts: &Facts) -> f64 {
+pub(crate) fn held_bytes(run: &RunContext, facts: &Facts) -> f64 {
     const DOCUMENT: f64 = 140.0;
     const SEARCHED: f64 = 16.0;
-    let options = job.options();
+    let options = run.options();
     let probes = f64::from(options.neighbours.probes.unwrap_or(DEFAULT_PROBES));
     let depth = options.neighbour_depth().map_or(0.0, |k| 8.0 * f64::from(k));
     let unit = if options.needs_vectors() {
-        vector_bytes(job) + SEARCHED + 4.0 * probes + depth
+        vector_bytes(run) + SEARCHED + 4.0 * probes + depth
     } else {
         0.0
     };
-    facts.rows * DOCUMENT + units(job, facts) * unit
+    facts.rows * DOCUMENT + units(run, facts) * unit
 }
 
 /// Bytes that a stage leaves when all its tasks are done.
-pub(crate) fn stage_bytes(job: &Job, stage: Stage, facts: &Facts) -> Result<f64> {
-    let options = job.options();
+pub(crate) fn stage_bytes(run: &RunContext, stage: Stage, facts: &Facts) -> Result<f64> {
+    let options = run.options();
     let Facts { rows, tokens, id, .. } = *facts;
-    let width = width_for(job.file.tokenizer.max_id).bytes() as f64;
+    let width = width_for(run.file.tokenizer.max_id).bytes() as f64;
     let segments = rows + tokens / f64::from(options.queries.segment_tokens);
-    let units = units(job, facts);
+    let units = units(run, facts);
     let source = if options.source_field.is_some() { 24.0 } else { 0.0 };
-    let splits = job.file.inventory.splits.len() as f64;
+    let splits = run.file.inventory.splits.len() as f64;
     let files = match stage {
         // Parts are packed a little less than files that were packed to be kept.
-        Stage::Spool => spooled_bytes(job) * 1.3,
+        Stage::Spool => spooled_bytes(run) * 1.3,
         Stage::Scan => 0.0,
         Stage::Ingest => tokens * width + rows * (53.0 + id + source),
         Stage::Documents => rows * (44.0 + id + source / 6.0),
@@ -337,47 +337,47 @@ pub(crate) fn stage_bytes(job: &Job, stage: Stage, facts: &Facts) -> Result<f64>
             VectorSource::Onnx => units * 2.0 * ONNX_DIMENSIONS,
             VectorSource::File => units * 8.0,
         },
-        Stage::Vectors => units * vector_bytes(job),
+        Stage::Vectors => units * vector_bytes(run),
         Stage::Index => rows * 42.0,
         Stage::Neighbours => {
             units * 8.0 * f64::from(options.neighbour_depth().unwrap_or(0))
                 + if options.needs_heads() { rows * 110.0 } else { 0.0 }
         }
         Stage::Plan => {
-            let plan = planned(job, facts)?;
+            let plan = planned(run, facts)?;
             24.0 * plan.sequences + 16.0 * (plan.pieces + plan.groups)
         }
         Stage::Report => {
-            (planned(job, facts)?.sequences.min(256.0) * f64::from(options.length) * 0.6).min(3.6e6)
+            (planned(run, facts)?.sequences.min(256.0) * f64::from(options.length) * 0.6).min(3.6e6)
         }
-        Stage::Route if scatters(job, facts)? => planned(job, facts)?.pieces * 12.0,
-        Stage::Scatter if scatters(job, facts)? => {
-            planned(job, facts)?.sequences * f64::from(options.length) * width
+        Stage::Route if scatters(run, facts)? => planned(run, facts)?.pieces * 12.0,
+        Stage::Scatter if scatters(run, facts)? => {
+            planned(run, facts)?.sequences * f64::from(options.length) * width
         }
         Stage::Route | Stage::Scatter => 0.0,
-        Stage::Pack => output_bytes(job, facts)?,
+        Stage::Pack => output_bytes(run, facts)?,
         // A copy of the report, manifests, a card, rejected rows.
-        Stage::Seal => stage_bytes(job, Stage::Report, facts)? + 32e3,
+        Stage::Seal => stage_bytes(run, Stage::Report, facts)? + 32e3,
     };
-    Ok(files + RECORD * f64::from(job.tasks(stage)?.unwrap_or(1)))
+    Ok(files + RECORD * f64::from(run.tasks(stage)?.unwrap_or(1)))
 }
 
 /// Whether packing scatters, as the route task has decided or would now.
-fn scatters(job: &Job, facts: &Facts) -> Result<bool> {
-    if let Some(record) = job.done(Stage::Route, 0)? {
+fn scatters(run: &RunContext, facts: &Facts) -> Result<bool> {
+    if let Some(record) = run.done(Stage::Route, 0)? {
         return crate::stages::route::scatters(&record);
     }
-    let width = width_for(job.file.tokenizer.max_id).bytes() as f64;
+    let width = width_for(run.file.tokenizer.max_id).bytes() as f64;
     Ok(crate::stages::route::foreseen(
-        job,
+        run,
         (facts.tokens * width) as u64,
-        planned(job, facts)?.pieces as u64,
+        planned(run, facts)?.pieces as u64,
     ))
 }
 
 /// Bytes of the files that are spooled.
-fn spooled_bytes(job: &Job) -> f64 {
-    let inventory = &job.file.inventory;
+fn spooled_bytes(run: &RunContext) -> f64 {
+    let inventory = &run.file.inventory;
     inventory.spooled().map(|(file, _)| inventory.files[file as usize].bytes as f64).sum()
 }
 
@@ -385,19 +385,19 @@ fn spooled_bytes(job: &Job) -> f64 {
 const ONNX_DIMENSIONS: f64 = 768.0;
 
 /// Bytes of the data files of one output shard.
-pub(crate) fn shard_bytes(job: &Job, facts: &Facts) -> Result<f64> {
-    let sequences = planned(job, facts)?.sequences.max(1.0);
-    Ok(output_bytes(job, facts)? * (job.options().shard_sequences() as f64 / sequences).min(1.0))
+pub(crate) fn shard_bytes(run: &RunContext, facts: &Facts) -> Result<f64> {
+    let sequences = planned(run, facts)?.sequences.max(1.0);
+    Ok(output_bytes(run, facts)? * (run.options().shard_sequences() as f64 / sequences).min(1.0))
 }
 
 /// Bytes of the output's data files.
-fn output_bytes(job: &Job, facts: &Facts) -> Result<f64> {
-    let (output, plan) = (&job.options().output, planned(job, facts)?);
-    let tokens = plan.sequences * f64::from(job.options().length);
+fn output_bytes(run: &RunContext, facts: &Facts) -> Result<f64> {
+    let (output, plan) = (&run.options().output, planned(run, facts)?);
+    let tokens = plan.sequences * f64::from(run.options().length);
     // Larger vocabularies pack less well.
-    let bits = f64::from(job.file.tokenizer.max_id.max(2)).log2();
+    let bits = f64::from(run.file.tokenizer.max_id.max(2)).log2();
     let packed = 1.5 * bits / 15.6;
-    let width = width_for(job.file.tokenizer.max_id).bytes() as f64;
+    let width = width_for(run.file.tokenizer.max_id).bytes() as f64;
     let (token, piece) = match (output.format, output.compression()) {
         (OutputFormat::Parquet | OutputFormat::Jsonl | OutputFormat::Mds, Compression::Zstd) => {
             (packed, 16.0)
@@ -417,8 +417,8 @@ fn output_bytes(job: &Job, facts: &Facts) -> Result<f64> {
 
 /// Seconds that one core of the machine that the factors were measured on needs for a stage; `None` where nothing fair can be said: a model
 /// at work, a search whose cost depends on the data, a stage that is done once and not in proportion.
-pub(crate) fn stage_seconds(job: &Job, stage: Stage, facts: &Facts) -> Result<Option<f64>> {
-    let options = job.options();
+pub(crate) fn stage_seconds(run: &RunContext, stage: Stage, facts: &Facts) -> Result<Option<f64>> {
+    let options = run.options();
     let (gigabytes, million) = (facts.text_bytes / 1e9, facts.rows / 1e6);
     let pack = match options.output.format {
         OutputFormat::Jsonl => PACK_JSONL,
@@ -426,10 +426,10 @@ pub(crate) fn stage_seconds(job: &Job, stage: Stage, facts: &Facts) -> Result<Op
         OutputFormat::Mds | OutputFormat::Megatron | OutputFormat::Datatrove => PACK_MDS,
         OutputFormat::Parquet | OutputFormat::Memory => PACK_PARQUET,
     };
-    let plan = planned(job, facts)?;
+    let plan = planned(run, facts)?;
     let written = plan.sequences * f64::from(options.length) / 1e9;
     Ok(match stage {
-        Stage::Spool => Some(spooled_bytes(job) / 1e9 * SPOOL),
+        Stage::Spool => Some(spooled_bytes(run) / 1e9 * SPOOL),
         Stage::Scan => Some(gigabytes * SCAN),
         Stage::Ingest => Some(gigabytes * INGEST),
         Stage::Documents => Some(million * DOCUMENTS),
@@ -454,28 +454,28 @@ pub(crate) fn stage_seconds(job: &Job, stage: Stage, facts: &Facts) -> Result<Op
         }
         Stage::Plan => (options.neighbour_depth().is_none()).then_some(million * PLAN),
         Stage::Report => Some(REPORT),
-        Stage::Route | Stage::Scatter if !scatters(job, facts)? => Some(0.0),
+        Stage::Route | Stage::Scatter if !scatters(run, facts)? => Some(0.0),
         Stage::Route => Some(plan.pieces / 1e6 * ROUTE),
         Stage::Scatter => Some(written * SCATTER),
         Stage::Pack => Some(written * pack),
-        Stage::Seal => Some(stage_bytes(job, Stage::Pack, facts)? / 1e9 * SEAL),
+        Stage::Seal => Some(stage_bytes(run, Stage::Pack, facts)? / 1e9 * SEAL),
     })
 }
 
 /// Seconds that the tasks of a stage that are open need with the run's threads, or of so many; `None` as in [`stage_seconds`].
 pub(crate) fn seconds(
     ctx: &Ctx,
-    job: &Job,
+    run: &RunContext,
     stage: Stage,
     facts: Option<&Facts>,
     these: Option<usize>,
 ) -> Result<Option<f64>> {
     let (mut tasks, mut open) = (1, 1);
-    if let Some(known) = crate::disk::known_tasks(job, stage)? {
+    if let Some(known) = crate::disk::known_tasks(run, stage)? {
         tasks = known.max(1);
         open = 0;
         for task in 0..known {
-            open += u32::from(job.done(stage, task)?.is_none());
+            open += u32::from(run.done(stage, task)?.is_none());
         }
     }
     let open = these.unwrap_or(open as usize);
@@ -490,7 +490,7 @@ pub(crate) fn seconds(
     );
     let threads =
         ctx.pool.current_num_threads().min(if alone { tasks as usize } else { usize::MAX }) as f64;
-    Ok(stage_seconds(job, stage, facts)?.map(|s| s / threads * open as f64 / f64::from(tasks)))
+    Ok(stage_seconds(run, stage, facts)?.map(|s| s / threads * open as f64 / f64::from(tasks)))
 }
 
 /// Seconds of a core for a gigabyte of text (of packed files, to spool them), a million rows or pieces, their square, a billion tokens, a

@@ -12,9 +12,9 @@ use longweave_common::{Code, Error, Result};
 use longweave_storage::{DoneRecord, Lock, digest_of};
 use serde::{Deserialize, Serialize};
 
-use crate::job::lasting;
+use crate::run_context::result_options;
 use crate::usage::Used;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Bytes above which a log is put aside.
 const MOST_BYTES: u64 = 8 << 20;
@@ -41,7 +41,7 @@ pub(crate) enum Entry<'a> {
     /// Tasks of a stage begin or end in this process, or none was left to do.
     Stage {
         stage: Stage,
-        state: Progressing,
+        state: TaskState,
         /// Tasks this process has to do; of `reused`, all.
         tasks: u32,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub(crate) enum Entry<'a> {
     Task {
         stage: Stage,
         task: u32,
-        state: Progressing,
+        state: TaskState,
         #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<f64>,
         /// Bytes of the files that it leaves.
@@ -73,7 +73,7 @@ pub(crate) enum Entry<'a> {
 /// Where a stage or task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Progressing {
+pub(crate) enum TaskState {
     Started,
     Reused,
     Done,
@@ -99,13 +99,13 @@ struct Line<'a> {
 
 /// A line read back. What an entry does not have is `None`.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct LogRecord {
     pub(crate) time: String,
     pub(crate) process: u32,
     pub(crate) event: String,
     pub(crate) mode: Option<String>,
     pub(crate) stage: Option<Stage>,
-    pub(crate) state: Option<Progressing>,
+    pub(crate) state: Option<TaskState>,
     pub(crate) task: Option<u32>,
     pub(crate) seconds: Option<f64>,
     pub(crate) code: Option<String>,
@@ -113,7 +113,7 @@ pub(crate) struct Told {
     pub(crate) outcome: Option<Outcome>,
 }
 
-impl Told {
+impl LogRecord {
     /// Seconds since 1970.
     pub(crate) fn at(&self) -> f64 {
         parse_time(&self.time).unwrap_or(0.0)
@@ -172,7 +172,7 @@ impl Log {
     }
 
     /// All lines that can be read, oldest first.
-    pub(crate) fn read(&self) -> Vec<Told> {
+    pub(crate) fn read(&self) -> Vec<LogRecord> {
         let text = [self.older(), self.path.clone()]
             .map(|path| fs::read(path).unwrap_or_default())
             .concat();
@@ -188,33 +188,34 @@ impl Log {
     ) -> Result<DoneRecord> {
         let of =
             |state, seconds, bytes, code| Entry::Task { stage, task, state, seconds, bytes, code };
-        self.write(&of(Progressing::Started, None, None, None));
+        self.write(&of(TaskState::Started, None, None, None));
         let start = Instant::now();
         let result = work();
         let seconds = Some(start.elapsed().as_secs_f64());
         match &result {
             Ok(record) => self.write(&of(
-                Progressing::Done,
+                TaskState::Done,
                 seconds,
                 Some(record.files.iter().map(|f| f.bytes).sum()),
                 None,
             )),
             Err(error) => {
-                self.write(&of(Progressing::Failed, seconds, None, Some(error.code().name())))
+                self.write(&of(TaskState::Failed, seconds, None, Some(error.code().name())))
             }
         }
         result
     }
 
     /// Tells that a process begins to work on the run.
-    pub(crate) fn begin(&self, mode: &str, job: &Job, threads: usize) {
-        let (options, version) = (digest_of(&lasting(job.options())), env!("CARGO_PKG_VERSION"));
+    pub(crate) fn begin(&self, mode: &str, run: &RunContext, threads: usize) {
+        let (options, version) =
+            (digest_of(&result_options(run.options())), env!("CARGO_PKG_VERSION"));
         self.write(&Entry::Run {
             version,
             mode,
             options: options.as_str(),
             threads,
-            memory: job.options().memory,
+            memory: run.options().memory,
         });
     }
 

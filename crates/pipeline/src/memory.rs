@@ -5,7 +5,7 @@ use longweave_formats::SequenceRecord;
 use longweave_plan::Part;
 use serde::Serialize;
 
-use crate::Job;
+use crate::RunContext;
 use crate::stages::pack::PartSource;
 
 /// Tokens handed out at once, about.
@@ -68,7 +68,7 @@ impl Pieces {
 
 /// Where batches come from.
 pub(crate) struct MemorySource<'a> {
-    job: &'a Job,
+    run: &'a RunContext,
     part: &'a PartSource,
     length: u32,
     next: u64,
@@ -76,10 +76,10 @@ pub(crate) struct MemorySource<'a> {
 }
 
 impl<'a> MemorySource<'a> {
-    pub(crate) fn open(job: &'a Job) -> Result<MemorySource<'a>> {
-        let length = job.options().length;
+    pub(crate) fn open(run: &'a RunContext) -> Result<MemorySource<'a>> {
+        let length = run.options().length;
         let batch = (BATCH_TOKENS / u64::from(length)).clamp(1, 1 << 16);
-        Ok(MemorySource { job, part: job.part(Part::Main)?, length, next: 0, batch })
+        Ok(MemorySource { run, part: run.part(Part::Main)?, length, next: 0, batch })
     }
 
     /// The next batch; `None` after the last.
@@ -88,7 +88,7 @@ impl<'a> MemorySource<'a> {
         if n == 0 {
             return Ok(None);
         }
-        let records = self.part.assemble(ctx, self.job.tokens()?, self.next, n)?;
+        let records = self.part.assemble(ctx, self.run.tokens()?, self.next, n)?;
         self.next += n;
         let pieces = records.iter().map(Pieces::of_record).collect();
         let ids = records.into_iter().flat_map(|r| r.input_ids).collect();

@@ -10,14 +10,14 @@ use longweave_common::{Code, Ctx, Error, Result};
 use longweave_storage::DoneRecord;
 
 use crate::driver::{guarded, warn};
-use crate::{Events, Job, Stage};
+use crate::{Events, RunContext, Stage};
 
 /// Calls `work` until it meets no damaged file that a task can make again; each file is given one chance. A warning tells of each.
 ///
 /// Errors: the first of `work`, or of a task that is done again, that is of another kind.
 pub(crate) fn repairing<T>(
     ctx: &Ctx,
-    job: &Job,
+    run: &RunContext,
     events: &Arc<Events>,
     mut work: impl FnMut() -> Result<T>,
 ) -> Result<T> {
@@ -25,7 +25,7 @@ pub(crate) fn repairing<T>(
     loop {
         match work() {
             Ok(value) => return Ok(value),
-            Err(error) => mend(ctx, job, events, error, &mut met)?,
+            Err(error) => mend(ctx, run, events, error, &mut met)?,
         }
     }
 }
@@ -35,7 +35,7 @@ pub(crate) fn repairing<T>(
 /// Errors: the same error where there is no such task.
 fn mend(
     ctx: &Ctx,
-    job: &Job,
+    run: &RunContext,
     events: &Arc<Events>,
     error: Error,
     met: &mut BTreeSet<PathBuf>,
@@ -43,25 +43,25 @@ fn mend(
     let Some(file) = damaged(&error).filter(|file| met.insert(file.clone())) else {
         return Err(error);
     };
-    let Some((stage, task)) = maker(job, &file) else { return Err(error) };
-    if job.forget(ctx, stage, task)? {
+    let Some((stage, task)) = producing_task(run, &file) else { return Err(error) };
+    if run.forget(ctx, stage, task)? {
         let message = format!(
             "{} was damaged; task {task} of stage {} is done again",
             file.display(),
             stage.name()
         );
-        warn(job, events, &message);
-        repairing(ctx, job, events, || guarded(|| job.run_task(ctx, stage, task)))?;
-        job.reopen(stage, task);
+        warn(run, events, &message);
+        repairing(ctx, run, events, || guarded(|| run.run_task(ctx, stage, task)))?;
+        run.reopen(stage, task);
     }
     Ok(())
 }
 
 /// For who runs single tasks: takes away the record of the task that made a damaged file, and says what to run.
-pub(crate) fn explain(ctx: &Ctx, job: &Job, error: Error) -> Error {
+pub(crate) fn explain(ctx: &Ctx, run: &RunContext, error: Error) -> Error {
     let Some(file) = damaged(&error) else { return error };
-    let Some((stage, task)) = maker(job, &file) else { return error };
-    match job.forget(ctx, stage, task) {
+    let Some((stage, task)) = producing_task(run, &file) else { return error };
+    match run.forget(ctx, stage, task) {
         Err(other) => other,
         Ok(false) => error,
         Ok(true) => {
@@ -71,7 +71,7 @@ pub(crate) fn explain(ctx: &Ctx, job: &Job, error: Error) -> Error {
                 file.display(),
                 stage.name(),
                 stage.name(),
-                job.out().display()
+                run.out().display()
             );
             Error::new(Code::FileCorrupt, message)
                 .with("file", file.display().to_string())
@@ -88,15 +88,15 @@ fn damaged(error: &Error) -> Option<PathBuf> {
 }
 
 /// The task whose record is, or names, the file.
-fn maker(job: &Job, file: &Path) -> Option<(Stage, u32)> {
-    job.stages().find_map(|stage| {
+fn producing_task(run: &RunContext, file: &Path) -> Option<(Stage, u32)> {
+    run.stages().find_map(|stage| {
         let inside = file
-            .strip_prefix(job.directory(stage))
+            .strip_prefix(run.directory(stage))
             .ok()
             .map(|name| name.to_string_lossy().replace('\\', "/"));
         // A stage whose tasks cannot be counted yet has no results.
-        let tasks = job.tasks(stage).ok().flatten()?;
-        (0..tasks).map(|task| (task, job.record(stage, task))).find_map(|(task, record)| {
+        let tasks = run.tasks(stage).ok().flatten()?;
+        (0..tasks).map(|task| (task, run.record(stage, task))).find_map(|(task, record)| {
             let made = file == record
                 || inside.as_ref().is_some_and(|name| {
                     DoneRecord::load(&record)

@@ -16,7 +16,7 @@ use crate::options::OutputFormat;
 use crate::repair::repairing;
 use crate::spool::Spool;
 use crate::temporary::TemporaryDirectory;
-use crate::{Event, Events, Job, RunOptions, Stage, driver, summary};
+use crate::{Event, Events, RunContext, RunOptions, Stage, driver, summary};
 
 /// How far a run is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,20 +233,20 @@ fn run(
         }
     };
     let _spool = if options.corpus.is_none() {
-        Job::check_before_input(&options, &out)?;
+        RunContext::check_before_input(&options, &out)?;
         Some(spool(ctx, &mut options, &out, inputs)?)
     } else {
         None
     };
-    let (job, _lock) = Job::prepare(ctx, options, &out)?;
-    job.log.begin(mode.name(), &job, ctx.pool.current_num_threads());
-    let summary = drive(ctx, &job, mode, events);
-    job.log.end(summary.as_ref(), events.seconds());
+    let (run, _lock) = RunContext::prepare(ctx, options, &out)?;
+    run.log.begin(mode.name(), &run, ctx.pool.current_num_threads());
+    let summary = drive(ctx, &run, mode, events);
+    run.log.end(summary.as_ref(), events.seconds());
     let summary = summary?;
     if memory && mode == Mode::Run {
-        let mut source = repairing(ctx, &job, events, || MemorySource::open(&job))?;
+        let mut source = repairing(ctx, &run, events, || MemorySource::open(&run))?;
         while let Some(callback) = wait(ctx, demands)? {
-            let batch = repairing(ctx, &job, events, || driver::guarded(|| source.next(ctx)));
+            let batch = repairing(ctx, &run, events, || driver::guarded(|| source.next(ctx)));
             let last = matches!(batch, Ok(None) | Err(_));
             callback(batch);
             if last {
@@ -259,16 +259,21 @@ fn run(
 }
 
 /// Runs the stages that the mode asks for, telling warnings before and after.
-fn drive(ctx: &Ctx, job: &Job, mode: Mode, events: &Arc<Events>) -> Result<summary::Summary> {
-    let warn = |message: &String| driver::warn(job, events, message);
-    let said = summary::warnings_of_preparation(job);
+fn drive(
+    ctx: &Ctx,
+    run: &RunContext,
+    mode: Mode,
+    events: &Arc<Events>,
+) -> Result<summary::Summary> {
+    let warn = |message: &String| driver::warn(run, events, message);
+    let said = summary::warnings_of_preparation(run);
     said.iter().for_each(warn);
     match mode {
         Mode::Prepare => {}
-        Mode::Plan => driver::run(ctx, job, events, Stage::Plan)?,
-        Mode::Run => driver::run(ctx, job, events, Stage::Seal)?,
+        Mode::Plan => driver::run(ctx, run, events, Stage::Plan)?,
+        Mode::Run => driver::run(ctx, run, events, Stage::Seal)?,
     }
-    let summary = summary::summary(job, mode, events.seconds())?;
+    let summary = summary::summary(run, mode, events.seconds())?;
     summary.warnings.iter().filter(|w| !said.contains(w)).for_each(warn);
     Ok(summary)
 }

@@ -8,7 +8,7 @@ use longweave_plan::{Part, Rule};
 use serde::{Deserialize, Serialize};
 
 use crate::stages::plan::folder;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// What to show.
 #[derive(Clone, Debug, Deserialize)]
@@ -111,10 +111,10 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
     let holdout = out.file_name().is_some_and(|n| n == folder(Part::HeldOut))
         && !out.join("run.json").exists();
     let run = if holdout { out.parent().unwrap_or(out) } else { out };
-    let job = Job::open(run);
-    let encoder = match (&options.tokenizer, &job) {
+    let run = RunContext::open(run);
+    let encoder = match (&options.tokenizer, &run) {
         (Some(path), _) => Some(longweave_tokens::load(Path::new(path))?.encoder),
-        (None, Ok(job)) => job.resources.encoder().ok(),
+        (None, Ok(run)) => run.resources.encoder().ok(),
         (None, Err(_)) => None,
     };
     let mut pieces = Vec::new();
@@ -152,15 +152,15 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
     };
     if options.why {
         let part = if holdout { Part::HeldOut } else { Part::Main };
-        why(&job?, part, sequence, &mut shown)?;
+        why(&run?, part, sequence, &mut shown)?;
     }
     Ok(shown)
 }
 
-fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
-    job.require(Stage::Plan)?;
-    let plan = job.plan(part)?;
-    let index = crate::stages::index::open(job)?;
+fn why(run: &RunContext, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
+    run.require(Stage::Plan)?;
+    let plan = run.plan(part)?;
+    let index = crate::stages::index::open(run)?;
     let read = plan.read(sequence, 1)?;
     let planned = read.get(0);
     let groups = plan.groups();
@@ -175,7 +175,7 @@ fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
     let phrase =
         planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));
     let text = match planned.rule {
-        Rule::Group => format!("one group filled the sequence. {}", job.options().method_sentence()),
+        Rule::Group => format!("one group filled the sequence. {}", run.options().method_sentence()),
         Rule::Next => {
             "the groups had too little left to fill a sequence; their rests follow each other in random order (fill: next)".to_owned()
         }
@@ -189,7 +189,7 @@ fn why(job: &Job, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
         phrase,
         epoch: planned.epoch,
         round: planned.round,
-        seed: job.options().seed,
+        seed: run.options().seed,
     });
     Ok(())
 }

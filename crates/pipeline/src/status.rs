@@ -7,12 +7,12 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use longweave_common::{Code, Result};
-use longweave_storage::{Holder, Lock, directory_bytes, host, space, works};
+use longweave_storage::{Holder, Lock, directory_bytes, holds_any_lock, host, space};
 use serde::Serialize;
 
-use crate::log::{Outcome, Progressing, Told};
-use crate::watch::{self, Progress};
-use crate::{Job, Stage, driver};
+use crate::log::{LogRecord, Outcome, TaskState};
+use crate::progress_files::{self, Progress};
+use crate::{RunContext, Stage, driver};
 
 /// Seconds after which a process of another machine that has not said how far it is counts as gone.
 const FRESH: f64 = 10.0;
@@ -40,9 +40,9 @@ pub struct Status {
     /// Seconds left; `None` unless every stage's are known.
     pub eta_seconds: Option<f64>,
     /// The last error.
-    pub last_error: Option<Said>,
+    pub last_error: Option<LogMessage>,
     /// The last warning.
-    pub last_warning: Option<Said>,
+    pub last_warning: Option<LogMessage>,
     /// What the run's directories hold.
     pub disk: DiskUse,
 }
@@ -121,10 +121,10 @@ pub enum StageState {
     Done,
 }
 
-/// Something that was told.
+/// An error or a warning of the log.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Said {
+pub struct LogMessage {
     /// When, in UTC.
     pub time: String,
     /// By which process.
@@ -153,42 +153,43 @@ pub struct DiskUse {
 ///
 /// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`.
 pub fn status(out: &Path) -> Result<Status> {
-    let job = Job::look(out)?;
+    let run = RunContext::open_read_only(out)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let told = job.log.read();
-    let fresh: Vec<Progress> = watch::read(out).into_iter().filter(|p| speaks(p, now)).collect();
-    let history = History::of(&told, now);
-    let stages = job
+    let records = run.log.read();
+    let fresh: Vec<Progress> =
+        progress_files::read(out).into_iter().filter(|p| speaks(p, now)).collect();
+    let history = History::of(&records, now);
+    let stages = run
         .stages()
-        .map(|stage| stage_status(&job, stage, &history, &fresh))
+        .map(|stage| stage_status(&run, stage, &history, &fresh))
         .collect::<Result<Vec<_>>>()?;
-    let driver = Lock::holder(&Job::driver_file(out)).filter(|holder| lives(holder, &fresh));
+    let driver = Lock::holder(&RunContext::driver_file(out)).filter(|holder| lives(holder, &fresh));
     let working = driver.is_some() || !fresh.is_empty() || stages.iter().any(|s| s.running > 0);
     let state = if stages.iter().all(|s| s.state == StageState::Done) {
         RunState::Finished
     } else if working {
         RunState::Running
     } else {
-        ended(&told)
+        ended(&records)
     };
     let left =
         |s: &StageStatus| if s.state == StageState::Done { Some(0.0) } else { s.eta_seconds };
     Ok(Status {
         directory: out.display().to_string(),
-        work: job.work().display().to_string(),
-        method: job.options().method_name(),
-        length: job.options().length,
+        work: run.work().display().to_string(),
+        method: run.options().method_name(),
+        length: run.options().length,
         state,
         driver: driver.map(|Holder { process, host, .. }| Worker { process, host }),
         elapsed_seconds: history.worked(None),
         eta_seconds: stages.iter().map(left).sum(),
         stages,
-        last_error: last(&told, "error"),
-        last_warning: last(&told, "warning"),
+        last_error: last(&records, "error"),
+        last_warning: last(&records, "warning"),
         disk: DiskUse {
-            work_bytes: directory_bytes(job.work(), None),
-            output_bytes: directory_bytes(out, Some(job.work())),
-            work_free_bytes: space(job.work()).map(|s| s.free),
+            work_bytes: directory_bytes(run.work(), None),
+            output_bytes: directory_bytes(out, Some(run.work())),
+            work_free_bytes: space(run.work()).map(|s| s.free),
             output_free_bytes: space(out).map(|s| s.free),
         },
     })
@@ -196,7 +197,11 @@ pub fn status(out: &Path) -> Result<Status> {
 
 /// Whether a process that has said how far it is still works: of this machine that is known, of another told by how long ago it was.
 fn speaks(progress: &Progress, now: f64) -> bool {
-    if progress.host == host() { works(progress.process) } else { progress.age(now) < FRESH }
+    if progress.host == host() {
+        holds_any_lock(progress.process)
+    } else {
+        progress.age(now) < FRESH
+    }
 }
 
 /// Whether a holder works: it lives here, or from another machine said a moment ago how far it is.
@@ -207,22 +212,22 @@ fn lives(holder: &Holder, fresh: &[Progress]) -> bool {
 }
 
 fn stage_status(
-    job: &Job,
+    run: &RunContext,
     stage: Stage,
     history: &History,
     fresh: &[Progress],
 ) -> Result<StageStatus> {
-    let tasks = match job.tasks(stage) {
+    let tasks = match run.tasks(stage) {
         Err(e) if e.code() == Code::StageNotReady => None,
         other => other?,
     };
     let (mut done, mut running, mut elsewhere) = (Vec::new(), 0, 0);
     for task in 0..tasks.unwrap_or(0) {
-        if job.done(stage, task)?.is_some() {
+        if run.done(stage, task)?.is_some() {
             done.push(task);
             continue;
         }
-        if let Some(holder) = Lock::holder(&job.lease_file(stage, task)) {
+        if let Some(holder) = Lock::holder(&run.lease_file(stage, task)) {
             match holder.alive {
                 None if !lives(&holder, fresh) => elsewhere += 1,
                 Some(false) => {}
@@ -231,8 +236,8 @@ fn stage_status(
         }
     }
     let mut ready = tasks.is_some();
-    for input in job.inputs(stage) {
-        ready &= complete(job, input)?;
+    for input in run.inputs(stage) {
+        ready &= complete(run, input)?;
     }
     let state = match tasks {
         Some(tasks) if done.len() == tasks as usize => StageState::Done,
@@ -242,7 +247,7 @@ fn stage_status(
     };
     let at_work: Vec<&Progress> =
         fresh.iter().filter(|p| p.stage == stage && state != StageState::Done).collect();
-    let units = |tasks: &[u32]| match driver::units(job, stage, tasks) {
+    let units = |tasks: &[u32]| match driver::units(run, stage, tasks) {
         Err(e) if e.code() == Code::StageNotReady => Ok(None),
         other => other.map(Some),
     };
@@ -286,30 +291,35 @@ fn stage_status(
     })
 }
 
-fn complete(job: &Job, stage: Stage) -> Result<bool> {
-    match job.all_done(stage) {
+fn complete(run: &RunContext, stage: Stage) -> Result<bool> {
+    match run.all_done(stage) {
         Ok(_) => Ok(true),
         Err(e) if e.code() == Code::StageNotReady => Ok(false),
         Err(e) => Err(e),
     }
 }
 
-fn last(told: &[Told], event: &str) -> Option<Said> {
-    let line = told.iter().rfind(|line| line.event == event)?;
+fn last(records: &[LogRecord], event: &str) -> Option<LogMessage> {
+    let line = records.iter().rfind(|line| line.event == event)?;
     let message = line.message.clone().unwrap_or_default();
-    Some(Said { time: line.time.clone(), process: line.process, code: line.code.clone(), message })
+    Some(LogMessage {
+        time: line.time.clone(),
+        process: line.process,
+        code: line.code.clone(),
+        message,
+    })
 }
 
 /// How the last process to work on the run ended, where nobody works on it any more.
-fn ended(told: &[Told]) -> RunState {
-    let line = told
+fn ended(records: &[LogRecord]) -> RunState {
+    let line = records
         .iter()
         .rfind(|l| l.event == "end" || (l.event == "run" && l.mode.as_deref() != Some("prepare")));
     match line.map(|line| (line.event.as_str(), line.outcome)) {
         None => RunState::Prepared,
         Some(("end", Some(Outcome::Failed))) => RunState::Failed,
         Some(("end", Some(Outcome::Cancelled))) => RunState::Interrupted,
-        Some(("end", _)) if told.iter().any(|l| l.event == "stage") => RunState::Stopped,
+        Some(("end", _)) if records.iter().any(|l| l.event == "stage") => RunState::Stopped,
         Some(("end", _)) => RunState::Prepared,
         Some(_) => RunState::Killed,
     }
@@ -322,30 +332,31 @@ struct History {
 }
 
 impl History {
-    fn of(told: &[Told], now: f64) -> History {
+    fn of(records: &[LogRecord], now: f64) -> History {
         let (mut spans, mut ended): (HashMap<Stage, Vec<_>>, _) = (HashMap::new(), HashSet::new());
         let mut open: HashMap<(Stage, u32, u32), f64> = HashMap::new();
-        for line in told {
+        for line in records {
             let (Some(stage), Some(task), Some(state)) = (line.stage, line.task, line.state) else {
                 continue;
             };
             let key = (stage, task, line.process);
-            if state == Progressing::Started {
+            if state == TaskState::Started {
                 open.insert(key, line.at());
                 continue;
             }
             open.remove(&key);
             let seconds = line.seconds.unwrap_or(0.0);
             spans.entry(stage).or_default().push((line.at() - seconds, line.at()));
-            if state == Progressing::Done {
+            if state == TaskState::Done {
                 ended.insert((stage, task));
             }
         }
         // What was begun and not ended either runs, or its process died some time after its last word.
-        let last_word =
-            |process: u32| told.iter().rfind(|l| l.process == process).map_or(now, Told::at);
+        let last_word = |process: u32| {
+            records.iter().rfind(|l| l.process == process).map_or(now, LogRecord::at)
+        };
         for ((stage, _, process), start) in open {
-            let end = if works(process) { now } else { last_word(process) };
+            let end = if holds_any_lock(process) { now } else { last_word(process) };
             spans.entry(stage).or_default().push((start, end));
         }
         History { spans, ended }
@@ -375,7 +386,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn line(second: u32, event: &str, more: serde_json::Value) -> Told {
+    fn line(second: u32, event: &str, more: serde_json::Value) -> LogRecord {
         let mut value = json!({ "time": format!("2026-01-01T00:00:{second:02}.000Z"), "process": u32::MAX - 1, "event": event });
         value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(value).unwrap()
@@ -390,7 +401,7 @@ mod tests {
                 json!({ "stage": "ingest", "task": task, "state": state, "seconds": seconds }),
             )
         };
-        let mut told = vec![
+        let mut records = vec![
             task(0, 0, "started", 0.0),
             task(1, 1, "started", 0.0),
             task(10, 0, "done", 10.0),
@@ -398,12 +409,12 @@ mod tests {
             task(40, 2, "started", 0.0),
             line(44, "warning", json!({ "message": "the last word" })),
         ];
-        let history = History::of(&told, 1e12);
+        let history = History::of(&records, 1e12);
         assert_eq!(history.worked(Some(Stage::Ingest)), 16.0);
         assert_eq!((history.worked(None), history.worked(Some(Stage::Scan))), (16.0, 0.0));
         assert!(history.ended(Stage::Ingest, 1) && !history.ended(Stage::Ingest, 2));
-        told.push(task(45, 2, "failed", 5.0));
-        assert_eq!(History::of(&told, 1e12).worked(None), 17.0);
+        records.push(task(45, 2, "failed", 5.0));
+        assert_eq!(History::of(&records, 1e12).worked(None), 17.0);
     }
 
     #[test]
@@ -411,7 +422,7 @@ mod tests {
         let begin = |mode: &str| line(1, "run", json!({ "mode": mode }));
         let end = |outcome: &str| line(2, "end", json!({ "outcome": outcome }));
         let stage = || line(1, "stage", json!({ "stage": "scan", "state": "started" }));
-        for (told, expected) in [
+        for (records, expected) in [
             (vec![], RunState::Prepared),
             (vec![begin("prepare"), end("done")], RunState::Prepared),
             (vec![begin("run"), stage()], RunState::Killed),
@@ -422,7 +433,7 @@ mod tests {
             ),
             (vec![begin("plan"), stage(), end("done")], RunState::Stopped),
         ] {
-            assert_eq!(ended(&told), expected, "{told:?}");
+            assert_eq!(ended(&records), expected, "{records:?}");
         }
     }
 }

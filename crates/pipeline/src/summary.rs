@@ -12,7 +12,7 @@ use crate::stages::documents::DocumentCounts;
 use crate::stages::neighbours::NeighbourCounts;
 use crate::stages::plan::PlanCounts;
 use crate::stages::report::ReportCounts;
-use crate::{Job, MethodOptions, Stage};
+use crate::{MethodOptions, RunContext, Stage};
 
 /// The summary of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -108,7 +108,7 @@ pub struct Vectors {
     /// Documents or chunks with a vector.
     pub vectors: u64,
     /// Those without one: without a token, or a word that another has, or not in the file.
-    pub without: u64,
+    pub zero_vectors: u64,
     /// Why `device: auto` did not take a GPU, where one could have been there; told among the warnings.
     #[serde(skip)]
     warning: Option<String>,
@@ -179,12 +179,12 @@ impl Shares {
 }
 
 /// What is worth saying before the work begins.
-pub(crate) fn warnings_of_preparation(job: &Job) -> Vec<String> {
-    let tokenizer = &job.file.tokenizer;
+pub(crate) fn warnings_of_preparation(run: &RunContext) -> Vec<String> {
+    let tokenizer = &run.file.tokenizer;
     let fallback = tokenizer.fallback.as_ref().map(|why| {
         format!(
             "{} is read by the slower, exact encoder {}: {why}",
-            job.options().tokenizer,
+            run.options().tokenizer,
             tokenizer.encoder
         )
     });
@@ -192,15 +192,15 @@ pub(crate) fn warnings_of_preparation(job: &Job) -> Vec<String> {
 }
 
 /// The summary of what is done so far.
-pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
-    let options = job.options();
+pub(crate) fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summary> {
+    let options = run.options();
     let mut summary = Summary {
         version: env!("CARGO_PKG_VERSION"),
         method: options.method_name(),
         directory: options.output.directory.clone(),
         format: options.output.format,
         length: options.length,
-        encoder: job.file.tokenizer.encoder.clone(),
+        encoder: run.file.tokenizer.encoder.clone(),
         corpus: None,
         predictor: None,
         keywords: None,
@@ -213,15 +213,15 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
         files: 0,
         bytes: 0,
         seconds,
-        warnings: warnings_of_preparation(job),
+        warnings: warnings_of_preparation(run),
     };
     if mode == Mode::Prepare {
         return Ok(summary);
     }
-    if let Some(record) = job.done(Stage::Documents, 0)? {
+    if let Some(record) = run.done(Stage::Documents, 0)? {
         let DocumentCounts { rows, accepted, empty, rejected, bytes, tokens, renamed } =
             counts(&record)?;
-        let files = job.file.inventory.files.len() as u64;
+        let files = run.file.inventory.files.len() as u64;
         summary.corpus = Some(Corpus {
             files,
             rows,
@@ -234,38 +234,38 @@ pub(crate) fn summary(job: &Job, mode: Mode, seconds: f64) -> Result<Summary> {
         });
     }
     if options.needs_keywords() {
-        summary.predictor = predictor(job)?;
-        summary.keywords = Some(keywords(job)?);
+        summary.predictor = predictor(run)?;
+        summary.keywords = Some(keywords(run)?);
     }
     if options.needs_vectors() {
-        summary.vectors = Some(vectors(job)?);
-        summary.neighbours = neighbours(job)?;
+        summary.vectors = Some(vectors(run)?);
+        summary.neighbours = neighbours(run)?;
     }
-    if let Some(record) = job.done(Stage::Plan, 0)? {
+    if let Some(record) = run.done(Stage::Plan, 0)? {
         let PlanCounts { main, holdout } = counts(&record)?;
         summary.shares = Some(Shares::of(&main, options.length));
         summary.plan = Some(main);
         summary.holdout = holdout;
     }
     if options.has(Stage::Report)
-        && let Some(record) = job.done(Stage::Report, 0)?
+        && let Some(record) = run.done(Stage::Report, 0)?
     {
         summary.sample = Some(counts(&record)?);
     }
     if mode == Mode::Run && options.output.format != OutputFormat::Memory {
-        for record in job.all_done(Stage::Pack)? {
+        for record in run.all_done(Stage::Pack)? {
             summary.files += record.files.len() as u64;
             summary.bytes += record.files.iter().map(|f| f.bytes).sum::<u64>();
         }
     }
-    let more = warnings(job, &summary);
+    let more = warnings(run, &summary);
     summary.warnings.extend(more);
     Ok(summary)
 }
 
-fn predictor(job: &Job) -> Result<Option<Predictor>> {
+fn predictor(run: &RunContext) -> Result<Option<Predictor>> {
     let mut found: Option<Predictor> = None;
-    for record in job.all_done(Stage::Predict)? {
+    for record in run.all_done(Stage::Predict)? {
         let used = &record.counts["predictor"];
         let text = |name: &str| used[name].as_str().map(str::to_owned);
         let Some(name) = text("name") else { continue };
@@ -285,17 +285,17 @@ fn predictor(job: &Job) -> Result<Option<Predictor>> {
     Ok(found)
 }
 
-fn vectors(job: &Job) -> Result<Vectors> {
+fn vectors(run: &RunContext) -> Result<Vectors> {
     let mut found = Vectors {
-        source: job.options().vectors.source,
+        source: run.options().vectors.source,
         devices: Vec::new(),
-        dimensions: job.all_done(Stage::Vectors)?[0].counts["dimensions"].as_u64().unwrap_or(0),
-        vectors: job.all_done(Stage::Vectors)?[0].counts["vectors"].as_u64().unwrap_or(0),
-        without: job.all_done(Stage::Vectors)?[0].counts["without"].as_u64().unwrap_or(0),
+        dimensions: run.all_done(Stage::Vectors)?[0].counts["dimensions"].as_u64().unwrap_or(0),
+        vectors: run.all_done(Stage::Vectors)?[0].counts["vectors"].as_u64().unwrap_or(0),
+        zero_vectors: run.all_done(Stage::Vectors)?[0].counts["zeroVectors"].as_u64().unwrap_or(0),
         warning: None,
     };
-    if job.options().has(Stage::Embed) {
-        for record in job.all_done(Stage::Embed)? {
+    if run.options().has(Stage::Embed) {
+        for record in run.all_done(Stage::Embed)? {
             found.devices.extend(record.counts["device"].as_str().map(str::to_owned));
             found.warning = found
                 .warning
@@ -308,8 +308,8 @@ fn vectors(job: &Job) -> Result<Vectors> {
     Ok(found)
 }
 
-fn neighbours(job: &Job) -> Result<Option<Neighbours>> {
-    let Some(record) = job.done(Stage::Neighbours, 0)? else { return Ok(None) };
+fn neighbours(run: &RunContext) -> Result<Option<Neighbours>> {
+    let Some(record) = run.done(Stage::Neighbours, 0)? else { return Ok(None) };
     let NeighbourCounts { search, vectors, k, found, sampled, expected, recalled } =
         counts(&record)?;
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
@@ -317,9 +317,9 @@ fn neighbours(job: &Job) -> Result<Option<Neighbours>> {
     Ok(Some(Neighbours { search, k, mean: share(found, vectors), recall, sampled }))
 }
 
-fn keywords(job: &Job) -> Result<Keywords> {
+fn keywords(run: &RunContext) -> Result<Keywords> {
     let sum = |stage: Stage, name: &str| -> Result<u64> {
-        Ok(job.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum())
+        Ok(run.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum())
     };
     Ok(Keywords {
         with_query: sum(Stage::Predict, "documents")?,
@@ -333,7 +333,7 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
+fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
     let of_predictor = summary.predictor.iter().filter_map(|p| p.warning.clone());
     let of_vectors = summary.vectors.iter().filter_map(|v| v.warning.clone());
     let mut warnings: Vec<String> = of_predictor.chain(of_vectors).collect();
@@ -354,7 +354,7 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
         ));
     }
     if let (Some(plan), Some(shares), MethodOptions::Quest(_)) =
-        (&summary.plan, &summary.shares, &job.options().method)
+        (&summary.plan, &summary.shares, &run.options().method)
         && (plan.rules.next + plan.rules.last) * 2 > plan.sequences
         && shares.single_keyword < 0.1
     {
@@ -375,26 +375,26 @@ fn warnings(job: &Job, summary: &Summary) -> Vec<String> {
             percent(recall)
         ));
     }
-    if let Some(vectors) = summary.vectors.as_ref().filter(|v| v.without > v.vectors) {
+    if let Some(vectors) = summary.vectors.as_ref().filter(|v| v.zero_vectors > v.vectors) {
         warnings.push(format!(
             "only {} of {} documents or chunks have a vector",
             vectors.vectors,
-            vectors.vectors + vectors.without
+            vectors.vectors + vectors.zero_vectors
         ));
     }
     if let (Some(plan), MethodOptions::Knn(_) | MethodOptions::Nextlong(_)) =
-        (&summary.plan, &job.options().method)
+        (&summary.plan, &run.options().method)
         && (plan.rules.next + plan.rules.last) * 2 > plan.sequences
     {
-        let k = job.options().neighbour_depth().unwrap_or(0);
+        let k = run.options().neighbour_depth().unwrap_or(0);
         warnings.push(format!(
             "{} of the sequences are made of several neighbourhoods in random order: {k} neighbours do not fill {} tokens; a larger `method.k`, a smaller \
              `length` or `fill: drop` help",
             percent((plan.rules.next + plan.rules.last) as f64 / plan.sequences.max(1) as f64),
-            job.options().length
+            run.options().length
         ));
     }
-    if summary.neighbours.is_some() && job.options().overflow == Overflow::Whole {
+    if summary.neighbours.is_some() && run.options().overflow == Overflow::Whole {
         warnings.push(
             "`overflow: whole` places by length what does not fill a sequence, so that neighbours come apart; `split` keeps their order"
                 .into(),

@@ -4,7 +4,7 @@ use longweave_common::{Code, Error, Result};
 use serde::Serialize;
 
 use crate::options::{PredictorName, VectorSource};
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// A stage of a run, for whoever hands out tasks.
 #[derive(Clone, Debug, Serialize)]
@@ -37,30 +37,30 @@ pub struct TaskResources {
 }
 
 /// The stages of a run with their tasks.
-pub fn list(job: &Job) -> Result<Vec<StageInfo>> {
-    job.stages()
+pub fn list(run: &RunContext) -> Result<Vec<StageInfo>> {
+    run.stages()
         .map(|stage| {
-            let tasks = job.tasks(stage)?;
+            let tasks = run.tasks(stage)?;
             let mut done = 0;
             for task in 0..tasks.unwrap_or(0) {
-                done += u32::from(job.done(stage, task)?.is_some());
+                done += u32::from(run.done(stage, task)?.is_some());
             }
             let threads = u32::from(stage == Stage::Scan || stage == Stage::Seal);
-            let (queries, vectors) = (&job.options().queries, &job.options().vectors);
+            let (queries, vectors) = (&run.options().queries, &run.options().vectors);
             let device = match stage {
                 Stage::Predict if queries.predictor == PredictorName::Onnx => &queries.device,
                 Stage::Embed if vectors.source == VectorSource::Onnx => &vectors.device,
                 _ => "cpu",
             };
             let gpus = u32::from(device.starts_with("cuda"));
-            let resources = TaskResources { threads, memory_bytes: job.options().memory, gpus };
+            let resources = TaskResources { threads, memory_bytes: run.options().memory, gpus };
             let command =
-                format!("longweave stage {} --run {} --task", stage.name(), job.out().display());
+                format!("longweave stage {} --run {} --task", stage.name(), run.out().display());
             Ok(StageInfo {
                 stage,
                 tasks,
                 done,
-                depends_on: job.inputs(stage).collect(),
+                depends_on: run.inputs(stage).collect(),
                 resources,
                 command,
             })
@@ -71,17 +71,17 @@ pub fn list(job: &Job) -> Result<Vec<StageInfo>> {
 /// The tasks that a selection names: `17`, `3..9` (without 9), `shard:K/N` (each N-th from K on), `all`.
 ///
 /// Errors: `STAGE_NOT_FOUND` for another form or a number beyond the last task, `STAGE_NOT_READY`.
-pub fn select(job: &Job, stage: Stage, selection: &str) -> Result<Vec<u32>> {
-    if !job.stages().any(|s| s == stage) {
-        let names: Vec<&str> = job.stages().map(Stage::name).collect();
+pub fn select(run: &RunContext, stage: Stage, selection: &str) -> Result<Vec<u32>> {
+    if !run.stages().any(|s| s == stage) {
+        let names: Vec<&str> = run.stages().map(Stage::name).collect();
         let message =
             format!("this run has no stage {}; it has {}", stage.name(), names.join(", "));
         return Err(Error::new(Code::StageNotFound, message).with("stage", stage.name()));
     }
-    for input in job.inputs(stage) {
-        job.all_done(input)?;
+    for input in run.inputs(stage) {
+        run.all_done(input)?;
     }
-    let tasks = job.tasks(stage)?.unwrap_or(0);
+    let tasks = run.tasks(stage)?.unwrap_or(0);
     let bad = || {
         let message = format!(
             "`{selection}` names no tasks of stage {}: give 17, 3..9, shard:K/N with K < N, or all; it has {tasks}, numbered from 0",

@@ -11,7 +11,7 @@ use longweave_storage::{DoneRecord, FileRecord, checksum_file, checksum_with};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// What a file of a shard became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +47,8 @@ impl Uploads {
     /// Where the run's files are sent; `None` where they stay.
     ///
     /// Errors: `REMOTE_NOT_BUILT`.
-    pub(crate) fn of(ctx: &Ctx, job: &Job) -> Result<Option<Uploads>> {
-        let Some(url) = &job.options().output.upload else { return Ok(None) };
+    pub(crate) fn of(ctx: &Ctx, run: &RunContext) -> Result<Option<Uploads>> {
+        let Some(url) = &run.options().output.upload else { return Ok(None) };
         Ok(Some(Uploads { remote: Remote::open(&ctx.cancel)?, to: Location::parse(url)? }))
     }
 
@@ -75,14 +75,14 @@ impl Uploads {
     }
 
     /// Writes and sends the shard of a task; its record.
-    pub(crate) fn pack(&self, ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
-        let staging = Staging::of(job, task);
+    pub(crate) fn pack(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+        let staging = Staging::of(run, task);
         let mut record = match staging.read()? {
             Some(record) => {
-                ctx.progress.advance(crate::stages::pack::sequences(job, &[task])?);
+                ctx.progress.advance(crate::stages::pack::sequences(run, &[task])?);
                 record
             }
-            None => staging.fill(ctx, |files| crate::stages::pack::write(ctx, job, task, files))?,
+            None => staging.fill(ctx, |files| crate::stages::pack::write(ctx, run, task, files))?,
         };
         let mut objects = objects(&record)?;
         for i in 0..objects.len() {
@@ -116,15 +116,15 @@ impl Uploads {
     /// the one listing is made when a driver comes to the stage.
     ///
     /// Errors: those of listing.
-    pub(crate) fn recheck(&self, job: &Job) -> Result<()> {
-        let tasks = job.tasks(Stage::Pack)?.unwrap_or(0);
+    pub(crate) fn recheck(&self, run: &RunContext) -> Result<()> {
+        let tasks = run.tasks(Stage::Pack)?.unwrap_or(0);
         let mut records = Vec::new();
         for task in 0..tasks {
-            if let Some(record) = job.done(Stage::Pack, task)? {
+            if let Some(record) = run.done(Stage::Pack, task)? {
                 records.push((task, record));
             }
         }
-        let sealed = job.done(Stage::Seal, 0)?;
+        let sealed = run.done(Stage::Seal, 0)?;
         if records.is_empty() && sealed.is_none() {
             return Ok(());
         }
@@ -142,21 +142,21 @@ impl Uploads {
                     .is_some_and(|stat| stat.bytes == file.bytes && same(&stat.etag, &object.etag))
             };
             if !record.files.iter().zip(&objects(&record)?).all(stands) {
-                remove(&job.record(Stage::Pack, task))?;
+                remove(&run.record(Stage::Pack, task))?;
             }
         }
         let stands =
             |file: &FileRecord| listed.get(&file.name).is_some_and(|stat| stat.bytes == file.bytes);
         if sealed.is_some_and(|record| !record.files.iter().all(stands)) {
-            remove(&job.record(Stage::Seal, 0))?;
+            remove(&run.record(Stage::Seal, 0))?;
         }
         Ok(())
     }
 
     /// Gives up the uploads that earlier runs of the same output directory, to other places or of other bytes, left unfinished.
-    pub(crate) fn give_up_others(&self, job: &Job) -> Result<()> {
-        let own = job.state(Stage::Pack);
-        let state = job.out().join(".state");
+    pub(crate) fn give_up_others(&self, run: &RunContext) -> Result<()> {
+        let own = run.state(Stage::Pack);
+        let state = run.out().join(".state");
         let prefix = format!("{}-", Stage::Pack.name());
         for directory in below(&state)? {
             if directory == own
@@ -183,9 +183,9 @@ impl Uploads {
 }
 
 /// Clears away what a task staged, once its record stands. What cannot be removed is left behind, and nobody reads it.
-pub(crate) fn after(job: &Job, task: u32) {
-    if job.options().output.upload.is_some() {
-        let _ = fs::remove_dir_all(Staging::of(job, task).directory);
+pub(crate) fn after(run: &RunContext, task: u32) {
+    if run.options().output.upload.is_some() {
+        let _ = fs::remove_dir_all(Staging::of(run, task).directory);
     }
 }
 
@@ -213,8 +213,8 @@ struct Staging {
 }
 
 impl Staging {
-    fn of(job: &Job, task: u32) -> Staging {
-        Staging { directory: job.state(Stage::Pack).join(format!("staged/{task:05}")) }
+    fn of(run: &RunContext, task: u32) -> Staging {
+        Staging { directory: run.state(Stage::Pack).join(format!("staged/{task:05}")) }
     }
 
     /// The files, as they will stand in the output.

@@ -30,7 +30,7 @@ const PASS: usize = 64;
 
 /// What must not come twice in a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Guard {
+pub(crate) enum RepeatPolicy {
     /// Nothing can: units hold each document once, and nothing is carried.
     Nothing,
     /// Documents, and only those of a sequence carried over from an earlier round can: units hold each document once.
@@ -41,25 +41,29 @@ pub(crate) enum Guard {
     Tokens,
 }
 
-impl Guard {
+impl RepeatPolicy {
     fn clash(self, a: Piece, b: Piece) -> bool {
         a.doc == b.doc
-            && (self != Guard::Tokens || (a.start < b.start + b.len && b.start < a.start + a.len))
+            && (self != RepeatPolicy::Tokens
+                || (a.start < b.start + b.len && b.start < a.start + a.len))
     }
 }
 
 /// What the open sequence holds, as far as it matters.
 struct Held {
-    guard: Guard,
+    repeats: RepeatPolicy,
     pieces: HashMap<DocId, Vec<Piece>>,
 }
 
 impl Held {
-    fn new(guard: Guard, open: &Open) -> Held {
-        let guard =
-            if guard == Guard::Carried && open.pieces.is_empty() { Guard::Nothing } else { guard };
-        let mut held = Held { guard, pieces: HashMap::new() };
-        if guard != Guard::Nothing {
+    fn new(repeats: RepeatPolicy, open: &Open) -> Held {
+        let repeats = if repeats == RepeatPolicy::Carried && open.pieces.is_empty() {
+            RepeatPolicy::Nothing
+        } else {
+            repeats
+        };
+        let mut held = Held { repeats, pieces: HashMap::new() };
+        if repeats != RepeatPolicy::Nothing {
             open.pieces.iter().for_each(|&piece| held.insert(piece));
         }
         held
@@ -70,7 +74,7 @@ impl Held {
     }
 
     fn add(&mut self, piece: Piece) {
-        if matches!(self.guard, Guard::Documents | Guard::Tokens) {
+        if matches!(self.repeats, RepeatPolicy::Documents | RepeatPolicy::Tokens) {
             self.insert(piece);
         }
     }
@@ -78,8 +82,8 @@ impl Held {
     /// The sequence was finished.
     fn clear(&mut self) {
         self.pieces.clear();
-        if self.guard == Guard::Carried {
-            self.guard = Guard::Nothing;
+        if self.repeats == RepeatPolicy::Carried {
+            self.repeats = RepeatPolicy::Nothing;
         }
     }
 
@@ -87,7 +91,7 @@ impl Held {
         let clash = |piece: &Piece| {
             self.pieces
                 .get(&piece.doc)
-                .is_some_and(|own| own.iter().any(|&other| self.guard.clash(other, *piece)))
+                .is_some_and(|own| own.iter().any(|&other| self.repeats.clash(other, *piece)))
         };
         !self.pieces.is_empty() && unit.iter().any(clash)
     }
@@ -166,12 +170,12 @@ impl<'a> Sink<'a> {
         &mut self,
         units: impl IntoIterator<Item = Unit>,
         open: Open,
-        guard: Guard,
+        repeats: RepeatPolicy,
         why: Why,
     ) -> Open {
         match self.overflow {
-            Overflow::Whole => self.best_fit(units, open, guard, why),
-            Overflow::Split | Overflow::Truncate => self.lay_out(units, open, guard, why),
+            Overflow::Whole => self.best_fit(units, open, repeats, why),
+            Overflow::Split | Overflow::Truncate => self.lay_out(units, open, repeats, why),
         }
     }
 
@@ -179,10 +183,10 @@ impl<'a> Sink<'a> {
         &mut self,
         units: impl IntoIterator<Item = Unit>,
         mut open: Open,
-        guard: Guard,
+        repeats: RepeatPolicy,
         why: Why,
     ) -> Open {
-        let mut held = Held::new(guard, &open);
+        let mut held = Held::new(repeats, &open);
         let mut put_off: VecDeque<Unit> = VecDeque::new();
         for unit in units {
             if held.conflicts(&unit) {
@@ -258,13 +262,14 @@ impl<'a> Sink<'a> {
         &mut self,
         units: impl IntoIterator<Item = Unit>,
         open: Open,
-        guard: Guard,
+        repeats: RepeatPolicy,
         why: Why,
     ) -> Open {
         let capacity = self.shape.capacity();
         let given: Vec<Piece> = units.into_iter().flatten().collect();
         let len: u64 = given.iter().map(|piece| u64::from(piece.len)).sum();
-        if guard == Guard::Nothing && why.rule == Rule::Group && len <= u64::from(capacity) {
+        if repeats == RepeatPolicy::Nothing && why.rule == Rule::Group && len <= u64::from(capacity)
+        {
             let group = Open { pieces: given, len: len as u32 };
             if group.len < capacity {
                 return group;
@@ -286,18 +291,18 @@ impl<'a> Sink<'a> {
         pieces.sort_by_key(|p| (std::cmp::Reverse(p.len), p.doc, p.start));
         let mut bins: Vec<Open> = Vec::new();
         let mut rooms: BTreeSet<(u32, usize)> = BTreeSet::new();
-        let first = Held::new(guard, &open);
+        let first = Held::new(repeats, &open);
         if !open.pieces.is_empty() {
             rooms.insert((capacity - open.len, 0));
             bins.push(open);
         }
         for piece in pieces {
-            let holds = |bin: usize| match guard {
-                Guard::Nothing => false,
+            let holds = |bin: usize| match repeats {
+                RepeatPolicy::Nothing => false,
                 // Only the carried sequence can hold a document of this round.
-                Guard::Carried => bin == 0 && first.conflicts(&[piece]),
-                Guard::Documents | Guard::Tokens => {
-                    bins[bin].pieces.iter().any(|other| guard.clash(*other, piece))
+                RepeatPolicy::Carried => bin == 0 && first.conflicts(&[piece]),
+                RepeatPolicy::Documents | RepeatPolicy::Tokens => {
+                    bins[bin].pieces.iter().any(|other| repeats.clash(*other, piece))
                 }
             };
             let fits = |&&(_, bin): &&(u32, usize)| !holds(bin);

@@ -39,16 +39,16 @@ impl Forest {
 
 /// A checked forest with its nodes in the order in which they are visited: children before parents, children and roots in
 /// byte order of phrase.
-pub(crate) struct Visit {
-    /// Nodes in the order of visit.
+pub(crate) struct PostOrder {
+    /// The nodes: children before their parent.
     pub(crate) order: Vec<u32>,
 }
 
-impl Visit {
+impl PostOrder {
     /// Checks that `forest` is one, and orders its nodes.
     ///
     /// Errors: `FILE_CORRUPT` for columns of unequal length, a number beyond the end, a cycle, or two keywords at one node.
-    pub(crate) fn new(forest: &Forest) -> Result<Visit> {
+    pub(crate) fn new(forest: &Forest) -> Result<PostOrder> {
         let n = forest.len();
         if forest.key.len() != n || n >= Forest::NONE as usize {
             return Err(corrupt(&format!("has {n} parents and {} keys", forest.key.len())));
@@ -113,7 +113,7 @@ impl Visit {
                 }
             }
         }
-        Ok(Visit { order })
+        Ok(PostOrder { order })
     }
 }
 
@@ -147,8 +147,8 @@ mod tests {
             (&[3, 3, NONE, 2, NONE], &[0, 1, 3, 2, 4]),
             (&[NONE, 0, 1, 2], &[3, 2, 1, 0]),
         ] {
-            let visit = Visit::new(&forest(parent)).unwrap();
-            assert_eq!(visit.order, expected, "{parent:?}");
+            let post_order = PostOrder::new(&forest(parent)).unwrap();
+            assert_eq!(post_order.order, expected, "{parent:?}");
         }
     }
 
@@ -164,7 +164,7 @@ mod tests {
         ];
         for case in cases {
             assert_eq!(
-                Visit::new(&case).err().map(|e| e.code()),
+                PostOrder::new(&case).err().map(|e| e.code()),
                 Some(Code::FileCorrupt),
                 "{case:?}"
             );
@@ -179,6 +179,6 @@ mod tests {
             key: vec![0; n as usize],
             node_of_keyword: vec![],
         };
-        assert!(Visit::new(&chain).unwrap().order.iter().copied().eq(0..n));
+        assert!(PostOrder::new(&chain).unwrap().order.iter().copied().eq(0..n));
     }
 }

@@ -6,9 +6,9 @@
 use longweave_common::random::{Key, draw};
 use longweave_common::{Code, Ctx, Error, GroupId, KeywordId, Result};
 
-use crate::arrange::{Guard, Open, Sink, Unit, Why};
-use crate::forest::Visit;
-use crate::methods::{Group, Grouping, Run, Work, turn};
+use crate::arrange::{Open, RepeatPolicy, Sink, Unit, Why};
+use crate::forest::PostOrder;
+use crate::methods::{Group, Grouping, PlanContext, Run, round_key};
 use crate::stats::{PlanStats, gather};
 use crate::{
     Fill, Forest, Groups, Part, Piece, Plan, PlanInput, PlanOptions, Rule, Sequences, Shape, pool,
@@ -27,7 +27,7 @@ struct Planner<'a> {
     options: &'a PlanOptions,
     sink: Sink<'a>,
     groups: Groups,
-    forest: Option<(&'a Forest, Visit)>,
+    forest: Option<(&'a Forest, PostOrder)>,
     used_tokens: u64,
 }
 
@@ -72,9 +72,9 @@ fn plan_inside(
         ..PlanStats::default()
     };
     stats.tokens.pool = pool_tokens;
-    let mut method = Work { ctx, input, options, shape }.method(pool.clone())?;
+    let mut method = PlanContext { ctx, input, options, shape }.method(pool.clone())?;
     let forest = match (options.policies.fill, input.forest) {
-        (Fill::Related, Some(forest)) => Some((forest, Visit::new(forest)?)),
+        (Fill::Related, Some(forest)) => Some((forest, PostOrder::new(forest)?)),
         _ => None,
     };
     let sink = Sink::new(&options.policies, input.lens);
@@ -120,10 +120,10 @@ fn plan_inside(
 impl Planner<'_> {
     fn epoch(&mut self, method: &mut dyn Grouping, epoch: u32) -> Result<()> {
         let rounds = method.begin(epoch)?;
-        let guard = match (method.repeats(), method.by_range()) {
-            (false, _) => Guard::Carried,
-            (true, false) => Guard::Documents,
-            (true, true) => Guard::Tokens,
+        let repeats = match (method.repeats(), method.by_range()) {
+            (false, _) => RepeatPolicy::Carried,
+            (true, false) => RepeatPolicy::Documents,
+            (true, true) => RepeatPolicy::Tokens,
         };
         let mut open = Open::default();
         for round in 0..rounds {
@@ -133,7 +133,7 @@ impl Planner<'_> {
                 tails.extend(self.arrange_group(group)?);
                 Ok(())
             })?;
-            open = self.fill(tails, open, guard, turn(epoch, round))?;
+            open = self.fill(tails, open, repeats, round_key(epoch, round))?;
         }
         self.sink.end(&open);
         Ok(())
@@ -161,8 +161,12 @@ impl Planner<'_> {
         let piece = |run: &Run| Piece { doc: run.doc, start: run.start, len: run.len, group: id };
         self.used_tokens += group.runs.iter().map(|run| self.sink.own(&[piece(run)])).sum::<u64>();
         let units = group.runs.iter().map(|run| vec![piece(run)]);
-        let open =
-            self.sink.arrange(units, Open::default(), Guard::Nothing, Why::rule(Rule::Group));
+        let open = self.sink.arrange(
+            units,
+            Open::default(),
+            RepeatPolicy::Nothing,
+            Why::rule(Rule::Group),
+        );
         Ok((!open.pieces.is_empty()).then_some(Tail {
             unit: open.pieces,
             keyword: group.keyword,
@@ -171,7 +175,13 @@ impl Planner<'_> {
     }
 
     /// What happens to the tails of a round; `open` comes from the round before, what is given goes to the next.
-    fn fill(&mut self, tails: Vec<Tail>, open: Open, guard: Guard, turn: u64) -> Result<Open> {
+    fn fill(
+        &mut self,
+        tails: Vec<Tail>,
+        open: Open,
+        repeats: RepeatPolicy,
+        round_key: u64,
+    ) -> Result<Open> {
         match self.options.policies.fill {
             Fill::Drop => {
                 for tail in &tails {
@@ -186,27 +196,34 @@ impl Planner<'_> {
                 }
                 Ok(open)
             }
-            Fill::Next => Ok(self.next(tails, open, guard, turn)),
+            Fill::Next => Ok(self.next(tails, open, repeats, round_key)),
             Fill::Related => {
-                let tails = self.related(tails, turn)?;
-                Ok(self.next(tails, open, guard, turn))
+                let tails = self.related(tails, round_key)?;
+                Ok(self.next(tails, open, repeats, round_key))
             }
         }
     }
 
-    fn in_random_order(&self, tails: &mut [Tail], turn: u64) {
-        tails
-            .sort_by_cached_key(|t| (draw(self.options.policies.seed, "tail", t.key, turn), t.key));
+    fn in_random_order(&self, tails: &mut [Tail], round_key: u64) {
+        tails.sort_by_cached_key(|t| {
+            (draw(self.options.policies.seed, "tail", t.key, round_key), t.key)
+        });
     }
 
-    fn next(&mut self, mut tails: Vec<Tail>, open: Open, guard: Guard, turn: u64) -> Open {
-        self.in_random_order(&mut tails, turn);
-        self.sink.arrange(tails.into_iter().map(|t| t.unit), open, guard, Why::rule(Rule::Next))
+    fn next(
+        &mut self,
+        mut tails: Vec<Tail>,
+        open: Open,
+        repeats: RepeatPolicy,
+        round_key: u64,
+    ) -> Open {
+        self.in_random_order(&mut tails, round_key);
+        self.sink.arrange(tails.into_iter().map(|t| t.unit), open, repeats, Why::rule(Rule::Next))
     }
 
     /// Lets tails meet up the hierarchy; what no phrase could fill.
-    fn related(&mut self, tails: Vec<Tail>, turn: u64) -> Result<Vec<Tail>> {
-        let Some((forest, visit)) = self.forest.take() else { return Ok(tails) };
+    fn related(&mut self, tails: Vec<Tail>, round_key: u64) -> Result<Vec<Tail>> {
+        let Some((forest, post_order)) = self.forest.take() else { return Ok(tails) };
         let mut own: Vec<Option<Unit>> = vec![None; forest.len()];
         let mut below: Vec<Vec<Tail>> = Vec::new();
         below.resize_with(forest.len(), Vec::new);
@@ -223,10 +240,10 @@ impl Planner<'_> {
                 own[node as usize] = Some(tail.unit)
             }
         }
-        for &node in &visit.order {
+        for &node in &post_order.order {
             let at = node as usize;
             let mut children = std::mem::take(&mut below[at]);
-            self.in_random_order(&mut children, turn);
+            self.in_random_order(&mut children, round_key);
             let mut units: Vec<Unit> =
                 own[at].take().into_iter().chain(children.into_iter().map(|t| t.unit)).collect();
             let unit = match units.len() {
@@ -238,7 +255,7 @@ impl Planner<'_> {
                         .arrange(
                             units,
                             Open::default(),
-                            Guard::Nothing,
+                            RepeatPolicy::Nothing,
                             Why { rule: Rule::Related, node: Some(node) },
                         )
                         .pieces
@@ -253,7 +270,7 @@ impl Planner<'_> {
                 parent => below[parent as usize].push(tail),
             }
         }
-        self.forest = Some((forest, visit));
+        self.forest = Some((forest, post_order));
         Ok(left)
     }
 

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_corpus::{Content, CorpusOptions, RowReader, inventory};
-use longweave_storage::{Aside, AtomicFile};
+use longweave_storage::{AtomicFile, UnlinkedFile};
 
 use crate::{DocumentRef, Predictor, Queries};
 
@@ -28,11 +28,11 @@ struct Table {
 /// Queries behind each other, each after its length (u32).
 enum Blocks {
     Held(Vec<u8>),
-    File(Aside),
+    File(UnlinkedFile),
 }
 
 /// A table that is being read in.
-struct Making<'a> {
+struct QueryTableBuilder<'a> {
     documents: HashMap<[u8; 16], Place>,
     held: Vec<u8>,
     most: u64,
@@ -64,7 +64,7 @@ impl Precomputed {
             split_bytes: u64::MAX,
             spool: None,
         };
-        let mut table = Making {
+        let mut table = QueryTableBuilder {
             documents: HashMap::new(),
             held: Vec::new(),
             most: ctx.budget.limit() / 8,
@@ -126,7 +126,7 @@ fn invalid(path: &Path, row: u64, what: &str) -> Error {
         .with("row", row)
 }
 
-impl Making<'_> {
+impl QueryTableBuilder<'_> {
     fn add(&mut self, id: &str, queries: &[String], path: &Path, row: u64) -> Result<()> {
         let start = self.held.len();
         for query in queries {
@@ -154,7 +154,7 @@ impl Making<'_> {
 
     fn finish(self) -> Result<Table> {
         let queries = match self.file {
-            Some(file) => Blocks::File(file.set_aside()?),
+            Some(file) => Blocks::File(file.into_unlinked()?),
             None => Blocks::Held(self.held),
         };
         Ok(Table { documents: self.documents, queries })

@@ -119,13 +119,13 @@ mod tests {
     use super::*;
 
     fn weights(corpus: &[&str]) -> Weights {
-        let (mut counter, mut row, mut having) =
+        let (mut counter, mut row, mut document_frequency) =
             (TermCounter::default(), Vec::new(), vec![0; FEATURES]);
         for text in corpus {
             counter.count(text, &mut row);
-            row.iter().for_each(|&(feature, _)| having[feature as usize] += 1);
+            row.iter().for_each(|&(feature, _)| document_frequency[feature as usize] += 1);
         }
-        Weights::new(&having, corpus.len() as u64)
+        Weights::new(&document_frequency, corpus.len() as u64)
     }
 
     const A: &str = "the grey whale swims far to the north in summer and back again";

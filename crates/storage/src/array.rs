@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Code, Error, Result, ResultExt};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use crate::atomic::{Aside, AtomicFile, Sealed, read_exact_at};
+use crate::atomic::{AtomicFile, Sealed, UnlinkedFile, read_exact_at};
 use crate::failpoint;
 
 const MAGIC: &[u8; 8] = b"lwarray1";
@@ -112,8 +112,8 @@ impl<T: Scalar> ArrayWriter<T> {
     }
 
     /// The column, to be read as long as it is open and never put in its place.
-    pub fn set_aside(self) -> Result<ArrayFile<T>> {
-        let Aside { file, path } = self.file.set_aside()?;
+    pub fn into_unlinked(self) -> Result<ArrayFile<T>> {
+        let UnlinkedFile { file, path } = self.file.into_unlinked()?;
         Ok(ArrayFile {
             file,
             path,
@@ -359,7 +359,7 @@ mod tests {
         let mut writer = ArrayWriter::create(&directory.path().join("x")).unwrap();
         let elements: Vec<u32> = (0..100_000).collect();
         elements.chunks(7).for_each(|chunk| writer.push(chunk).unwrap());
-        let column = writer.set_aside().unwrap();
+        let column = writer.into_unlinked().unwrap();
         assert_eq!(column.read_all().unwrap(), elements);
         let mut some = vec![];
         column.read_into(99_998, 2, &mut some).unwrap();

@@ -94,11 +94,11 @@ impl AtomicFile {
     /// name, it is swept as attempts are.
     ///
     /// Errors: those of writing.
-    pub fn set_aside(mut self) -> Result<Aside> {
+    pub fn into_unlinked(mut self) -> Result<UnlinkedFile> {
         let writer =
             self.writer.take().expect("the writer is taken only by what consumes the file");
         let attempt = writer.into_inner().map_err(|e| self.error(e.error()))?;
-        Ok(Aside { file: attempt.file, path: self.target.clone() })
+        Ok(UnlinkedFile { file: attempt.file, path: self.target.clone() })
     }
 
     /// Flushes, fsyncs, renames into place, and fsyncs the directory.
@@ -140,13 +140,13 @@ impl AtomicFile {
 }
 
 /// A file that was set aside.
-pub struct Aside {
+pub struct UnlinkedFile {
     pub(crate) file: File,
     /// Where it would have stood.
     pub(crate) path: PathBuf,
 }
 
-impl Aside {
+impl UnlinkedFile {
     /// Fills `buffer` from `offset`. Threads can share the file.
     ///
     /// Errors: those of reading.

@@ -15,11 +15,11 @@ mod thrift;
 
 pub use array::{ArrayFile, ArrayWriter, Scalar, Stored, hash_elements, read_array, write_array};
 pub use atomic::{
-    Aside, AtomicFile, Sealed, read_exact_at, sweep, sweep_below, sync_directory, write_file,
+    AtomicFile, Sealed, UnlinkedFile, read_exact_at, sweep, sweep_below, sync_directory, write_file,
 };
 pub use digest::{Digest, checksum_file, checksum_with, digest_of};
 pub use done::{DoneRecord, FileRecord};
-pub use lock::{Holder, Lock, host, works};
+pub use lock::{Holder, Lock, holds_any_lock, host};
 pub use pages::{Pages, Room};
 pub use space::{Space, directory_bytes, space};
 pub use strings::{STRING_BATCH_ROWS, StringTable, StringTableWriter, read_strings, write_strings};

@@ -63,7 +63,7 @@ impl Lock {
         let text = fs::read_to_string(path).ok()?;
         let (process, host) = text.strip_prefix("process ")?.split_once(" on ")?;
         let process = process.parse().ok()?;
-        let alive = (host == self::host()).then(|| works(process));
+        let alive = (host == self::host()).then(|| holds_any_lock(process));
         Some(Holder { process, host: host.to_owned(), alive })
     }
 
@@ -94,7 +94,7 @@ pub fn host() -> String {
 }
 
 /// Whether a process of this machine lives and, where the kernel lists locks, holds any: a number given anew to another process does not count.
-pub fn works(process: u32) -> bool {
+pub fn holds_any_lock(process: u32) -> bool {
     if let Ok(list) = fs::read_to_string("/proc/locks") {
         let process = process.to_string();
         return list.lines().any(|line| {

@@ -16,7 +16,7 @@ use arrow_ipc::Block;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use longweave_common::{Error, Result, ResultExt, caught};
+use longweave_common::{Error, Result, ResultExt, catch_panic};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::array::{corrupt, read_error};
@@ -246,7 +246,7 @@ impl Batches {
                 .read_record_batch(block, &Buffer::from_vec(bytes))
                 .map_err(|e| bad(&e.to_string()))
         };
-        let batch = caught(decode, bad)?;
+        let batch = catch_panic(decode, bad)?;
         let column = batch
             .as_ref()
             .and_then(|b| b.columns().first())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use longweave_common::{Code, Error, Result, ResultExt, caught};
+use longweave_common::{Code, Error, Result, ResultExt, catch_panic};
 use serde_json::Value;
 use tokenizers::pipeline::{EncodeOptions, PipelineToken, PipelineTokenizer};
 
@@ -170,8 +170,8 @@ impl Fast {
             loaded.map_err(|what| failed("be loaded", &what))
         };
         // The library panics on some files.
-        let tokenizer =
-            caught(load, |what| failed("be loaded", &what)).map_err(|e| e.message().to_owned())?;
+        let tokenizer = catch_panic(load, |what| failed("be loaded", &what))
+            .map_err(|e| e.message().to_owned())?;
         let (runs, vocabulary) = (file.runs, Arc::clone(&file.vocabulary));
         Ok(Fast { tokenizer, runs, options: EncodeOptions::no_specials(), vocabulary })
     }
@@ -231,7 +231,7 @@ impl Exact {
             tokenizers_exact::Tokenizer::from_bytes(file.text.as_bytes())
                 .map_err(|e| invalid(path, &e.to_string()))
         };
-        let tokenizer = caught(load, |what| invalid(path, what))?;
+        let tokenizer = catch_panic(load, |what| invalid(path, what))?;
         Ok(Exact { tokenizer, vocabulary: Arc::clone(&file.vocabulary) })
     }
 }

@@ -21,9 +21,9 @@ fn corpus(documents: usize) -> Vec<Vec<(u32, u32)>> {
 }
 
 fn weights(corpus: &[Vec<(u32, u32)>]) -> Weights {
-    let mut having = vec![0; FEATURES];
-    corpus.iter().flatten().for_each(|&(feature, _)| having[feature as usize] += 1);
-    Weights::new(&having, corpus.len() as u64)
+    let mut document_frequency = vec![0; FEATURES];
+    corpus.iter().flatten().for_each(|&(feature, _)| document_frequency[feature as usize] += 1);
+    Weights::new(&document_frequency, corpus.len() as u64)
 }
 
 fn sample(corpus: &[Vec<(u32, u32)>]) -> Counts {

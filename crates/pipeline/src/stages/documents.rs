@@ -20,7 +20,7 @@ use super::ingest::{IngestCounts, Names};
 use super::scan::Rows;
 use crate::counts::counts;
 use crate::options::OnDuplicateId;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Counts of the whole corpus.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,14 +36,14 @@ pub(crate) struct DocumentCounts {
     pub(crate) renamed: u64,
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let rows = job.rows()?;
-    let ingest = job.directory(Stage::Ingest);
+pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let rows = run.rows()?;
+    let ingest = run.directory(Stage::Ingest);
     let total = rows.total() as usize;
     let mut all = DocumentCounts { rows: total as u64, ..DocumentCounts::default() };
-    let (mut lens, mut keys, mut texts) =
+    let (mut lens, mut keys, mut text_hashes) =
         (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
-    for (split, record) in job.all_done(Stage::Ingest)?.iter().enumerate() {
+    for (split, record) in run.all_done(Stage::Ingest)?.iter().enumerate() {
         ctx.cancel.check()?;
         let IngestCounts { accepted, empty, rejected, bytes, tokens } = counts(record)?;
         all.accepted += accepted;
@@ -54,9 +54,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         let names = Names::of(&ingest, split as u32);
         lens.extend(read_array::<u32>(&names.lens)?);
         keys.extend(read_array::<u128>(&names.keys)?);
-        texts.extend(read_array::<u128>(&names.texts)?);
+        text_hashes.extend(read_array::<u128>(&names.text_hashes)?);
     }
-    if lens.len() != total || keys.len() != total || texts.len() != total {
+    if lens.len() != total || keys.len() != total || text_hashes.len() != total {
         let message = format!(
             "ingest gave {} documents where scan counted {total} rows; delete the work directory and run again",
             lens.len()
@@ -72,25 +72,25 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     }
     let duplicates = ctx.pool.install(|| duplicates(&keys, &lens));
     let splits = Splits { rows, ingest: &ingest };
-    if let (Some(group), OnDuplicateId::Fail) = (duplicates.first(), job.options().on_duplicate_id)
+    if let (Some(group), OnDuplicateId::Fail) = (duplicates.first(), run.options().on_duplicate_id)
     {
-        return Err(duplicate_error(ctx, job, &splits, group)?);
+        return Err(duplicate_error(ctx, run, &splits, group)?);
     }
     let renamed = rename(&splits, &duplicates, &mut keys)?;
     all.renamed = renamed.len() as u64;
 
-    let directory = job.directory(Stage::Documents);
+    let directory = run.directory(Stage::Documents);
     let mut files = vec![
         FileRecord::new("first", write_array(&directory.join("first"), &rows.first)?),
         FileRecord::new("lens", write_array(&directory.join("lens"), &lens)?),
         FileRecord::new("keys", write_array(&directory.join("keys"), &keys)?),
-        FileRecord::new("texts", write_array(&directory.join("texts"), &texts)?),
+        FileRecord::new("text_hashes", write_array(&directory.join("text_hashes"), &text_hashes)?),
         FileRecord::new(
             "ids.arrow",
             write_ids(ctx, &directory.join("ids.arrow"), &splits, &renamed)?,
         ),
     ];
-    if job.options().source_field.is_some() {
+    if run.options().source_field.is_some() {
         let (names, column) = sources(ctx, &splits, &lens)?;
         files.push(FileRecord::new("sources", write_array(&directory.join("sources"), &column)?));
         files.push(FileRecord::new(
@@ -169,14 +169,19 @@ fn duplicates(keys: &[u128], lens: &[u32]) -> Vec<Vec<u32>> {
     lists
 }
 
-fn duplicate_error(ctx: &Ctx, job: &Job, splits: &Splits<'_>, group: &[u32]) -> Result<Error> {
+fn duplicate_error(
+    ctx: &Ctx,
+    run: &RunContext,
+    splits: &Splits<'_>,
+    group: &[u32],
+) -> Result<Error> {
     let id = splits.ids_of(group[..1].iter().copied())?.concat();
     let place = |doc: u32| -> Result<String> {
         let (split, row) = splits.rows.place(DocId::new(doc));
         let mut reader = RowReader::open(
             ctx,
-            &job.corpus(),
-            &job.file.inventory,
+            &run.corpus(),
+            &run.file.inventory,
             split,
             splits.rows.first_in_file[split],
         )?;
@@ -255,25 +260,29 @@ pub(crate) struct Documents {
     pub(crate) first: Vec<u32>,
     pub(crate) lens: Vec<u32>,
     pub(crate) keys: Vec<u128>,
-    pub(crate) texts: Option<Vec<u128>>,
+    pub(crate) text_hashes: Option<Vec<u128>>,
     pub(crate) sources: Option<Vec<u32>>,
 }
 
 impl Documents {
     /// Reads them; hashes of texts only where asked for.
-    pub(crate) fn read(job: &Job, texts: bool) -> Result<Documents> {
-        let directory = job.directory(Stage::Documents);
+    pub(crate) fn read(run: &RunContext, text_hashes: bool) -> Result<Documents> {
+        let directory = run.directory(Stage::Documents);
         Ok(Documents {
             first: read_array(&directory.join("first"))?,
             lens: read_array(&directory.join("lens"))?,
             keys: read_array(&directory.join("keys"))?,
-            sources: job
+            sources: run
                 .options()
                 .source_field
                 .as_ref()
                 .map(|_| read_array(&directory.join("sources")))
                 .transpose()?,
-            texts: if texts { Some(read_array(&directory.join("texts"))?) } else { None },
+            text_hashes: if text_hashes {
+                Some(read_array(&directory.join("text_hashes"))?)
+            } else {
+                None
+            },
         })
     }
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::chunks::Chunker;
 use super::ingest::Names;
 use crate::options::VectorSource;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Tokens of documents that are read at once, at most; a longer document comes alone.
 const BATCH_TOKENS: u64 = 1 << 20;
@@ -37,7 +37,7 @@ pub(super) struct EmbedNames {
     ends: PathBuf,
     terms: PathBuf,
     /// Units that have each feature.
-    having: PathBuf,
+    document_frequency: PathBuf,
     /// Vectors in fixed point, end to end.
     vectors: PathBuf,
 }
@@ -50,7 +50,7 @@ impl EmbedNames {
             lens: name("chunk-lens"),
             ends: name("ends"),
             terms: name("terms"),
-            having: name("having"),
+            document_frequency: name("document_frequency"),
             vectors: name("vectors"),
         }
     }
@@ -66,7 +66,7 @@ enum Output {
 struct TermFiles {
     ends: ArrayWriter<u64>,
     terms: ArrayWriter<u32>,
-    having: Vec<u32>,
+    document_frequency: Vec<u32>,
 }
 
 struct ChunkWriter {
@@ -75,28 +75,28 @@ struct ChunkWriter {
     lens: ArrayWriter<u32>,
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
-    let options = job.options();
-    let encoder = job.resources.encoder()?;
-    let ingested = Names::of(&job.directory(Stage::Ingest), task);
+pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+    let options = run.options();
+    let encoder = run.resources.encoder()?;
+    let ingested = Names::of(&run.directory(Stage::Ingest), task);
     let lens = read_array::<u32>(&ingested.lens)?;
     let store = TokenStore::open(vec![(0, ingested.tokens)])?;
-    let names = EmbedNames::of(&job.directory(Stage::Embed), task);
+    let names = EmbedNames::of(&run.directory(Stage::Embed), task);
     let chunk_writer = |characters: u32| -> Result<ChunkWriter> {
         Ok(ChunkWriter {
-            chunker: Chunker::new(&*encoder, job.file.tokenizer.max_id, characters),
+            chunker: Chunker::new(&*encoder, run.file.tokenizer.max_id, characters),
             counts: ArrayWriter::create(&names.counts)?,
             lens: ArrayWriter::create(&names.lens)?,
         })
     };
     let mut chunks = options.chunk_chars().map(chunk_writer).transpose()?;
     let embedder =
-        if options.vectors.source == VectorSource::Onnx { Some(job.embedder(ctx)?) } else { None };
+        if options.vectors.source == VectorSource::Onnx { Some(run.embedder(ctx)?) } else { None };
     let mut output = match (options.vectors.source, embedder) {
         (VectorSource::Tfidf, _) => Output::Terms(Box::new(TermFiles {
             ends: ArrayWriter::create(&names.ends)?,
             terms: ArrayWriter::create(&names.terms)?,
-            having: vec![0; FEATURES],
+            document_frequency: vec![0; FEATURES],
         })),
         (_, Some(embedder)) => Output::Vectors {
             vectors: Box::new(ArrayWriter::create(&names.vectors)?),
@@ -137,10 +137,13 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     match output {
         Output::Nothing => {}
         Output::Terms(files) => {
-            let TermFiles { ends, terms, having } = *files;
+            let TermFiles { ends, terms, document_frequency } = *files;
             keep(&names.ends, ends.commit()?);
             keep(&names.terms, terms.commit()?);
-            keep(&names.having, longweave_storage::write_array(&names.having, &having)?);
+            keep(
+                &names.document_frequency,
+                longweave_storage::write_array(&names.document_frequency, &document_frequency)?,
+            );
         }
         Output::Vectors { vectors, dims } => {
             keep(&names.vectors, vectors.commit()?);
@@ -217,7 +220,7 @@ fn count(ctx: &Ctx, encoder: &dyn Encoder, batch: &Batch, files: &mut TermFiles)
             .collect::<Result<_>>()
     })?;
     for own in counted {
-        own.iter().for_each(|term| files.having[(term >> 16) as usize] += 1);
+        own.iter().for_each(|term| files.document_frequency[(term >> 16) as usize] += 1);
         files.terms.push(&own)?;
         files.ends.push(&[files.terms.len()])?;
     }
@@ -253,10 +256,10 @@ fn embed(
 }
 
 /// Chunks of all documents: how many each has, and the tokens of each.
-pub(crate) fn chunks(job: &Job) -> Result<(Vec<u32>, Vec<u32>)> {
-    let directory = job.directory(Stage::Embed);
+pub(crate) fn chunks(run: &RunContext) -> Result<(Vec<u32>, Vec<u32>)> {
+    let directory = run.directory(Stage::Embed);
     let (mut counts, mut lens) = (Vec::new(), Vec::new());
-    for task in 0..job.all_done(Stage::Embed)?.len() as u32 {
+    for task in 0..run.all_done(Stage::Embed)?.len() as u32 {
         let names = EmbedNames::of(&directory, task);
         counts.extend(read_array::<u32>(&names.counts)?);
         lens.extend(read_array::<u32>(&names.lens)?);
@@ -269,15 +272,19 @@ pub(super) struct Terms {
     ends: Vec<u64>,
     file: ArrayFile<u32>,
     /// Units that have each feature.
-    pub(super) having: Vec<u32>,
+    pub(super) document_frequency: Vec<u32>,
 }
 
 impl Terms {
-    pub(super) fn open(job: &Job, task: u32) -> Result<Terms> {
-        let names = EmbedNames::of(&job.directory(Stage::Embed), task);
+    pub(super) fn open(run: &RunContext, task: u32) -> Result<Terms> {
+        let names = EmbedNames::of(&run.directory(Stage::Embed), task);
         let file = ArrayFile::open(&names.terms)?;
         file.check()?;
-        Ok(Terms { ends: read_array(&names.ends)?, file, having: read_array(&names.having)? })
+        Ok(Terms {
+            ends: read_array(&names.ends)?,
+            file,
+            document_frequency: read_array(&names.document_frequency)?,
+        })
     }
 
     /// Number of units.
@@ -300,6 +307,6 @@ impl Terms {
 }
 
 /// The vectors that a model gave the units of a split, in fixed point.
-pub(super) fn model_vectors(job: &Job, task: u32) -> Result<Vec<i16>> {
-    read_array(&EmbedNames::of(&job.directory(Stage::Embed), task).vectors)
+pub(super) fn model_vectors(run: &RunContext, task: u32) -> Result<Vec<i16>> {
+    read_array(&EmbedNames::of(&run.directory(Stage::Embed), task).vectors)
 }

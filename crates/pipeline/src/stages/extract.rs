@@ -7,15 +7,15 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::predict::QueryFiles;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Documents whose candidates are found at once.
 const BATCH: usize = 4096;
 
-pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
-    let rake = job.resources.rake(job.options())?;
-    let queries = QueryFiles::open(&job.directory(Stage::Predict), task)?;
-    let directory = job.directory(Stage::Extract);
+pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+    let rake = run.resources.rake(run.options())?;
+    let queries = QueryFiles::open(&run.directory(Stage::Predict), task)?;
+    let directory = run.directory(Stage::Extract);
     let mut writer = CandidateWriter::create(&directory.join(format!("{task:05}")))?;
     let (mut documents, mut candidates) = (0u64, 0u64);
     for first in (0..queries.rows()).step_by(BATCH) {

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::documents::Documents;
 use crate::resources::Resources;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
-pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let options = job.options();
-    let documents = Documents::read(job, false)?;
-    let directory = job.directory(Stage::Extract);
+pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let options = run.options();
+    let documents = Documents::read(run, false)?;
+    let directory = run.directory(Stage::Extract);
     let files: Vec<_> = documents.first[..documents.first.len() - 1]
         .iter()
         .enumerate()
@@ -27,11 +27,11 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         hierarchy: keywords.hierarchy,
     };
     let vectors = if keywords.hierarchy == Hierarchy::Vectors {
-        Some(super::vectors::open(job)?)
+        Some(super::vectors::open(run)?)
     } else {
         None
     };
-    let target = job.directory(Stage::Index);
+    let target = run.directory(Stage::Index);
     let words = Resources::boilerplate(options);
     let scratch = target.join(".scratch");
     let index = longweave_index::build_from_files(
@@ -51,9 +51,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 }
 
 /// Used by other stages to name keywords.
-pub(crate) fn open(job: &Job) -> Result<Option<Index>> {
-    if job.options().needs_keywords() {
-        Index::open(&job.directory(Stage::Index)).map(Some)
+pub(crate) fn open(run: &RunContext) -> Result<Option<Index>> {
+    if run.options().needs_keywords() {
+        Index::open(&run.directory(Stage::Index)).map(Some)
     } else {
         Ok(None)
     }

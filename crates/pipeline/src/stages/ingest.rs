@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::options::OnBadRow;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Bytes of text tokenized at once, at most a 32nd of the memory bound; a larger document is tokenized alone.
 const BATCH_BYTES: u64 = 8 << 20;
@@ -51,7 +51,7 @@ pub(crate) struct Names {
     pub(crate) lens: PathBuf,
     pub(crate) status: PathBuf,
     pub(crate) keys: PathBuf,
-    pub(crate) texts: PathBuf,
+    pub(crate) text_hashes: PathBuf,
     pub(crate) ids: PathBuf,
     pub(crate) sources: PathBuf,
     pub(crate) rejects: PathBuf,
@@ -65,7 +65,7 @@ impl Names {
             lens: name("lens"),
             status: name("status"),
             keys: name("keys"),
-            texts: name("texts"),
+            text_hashes: name("text_hashes"),
             ids: name("ids.arrow"),
             sources: name("sources.arrow"),
             rejects: name("rejects.jsonl"),
@@ -116,28 +116,28 @@ struct Read {
 struct Tables {
     status: ArrayWriter<u8>,
     keys: ArrayWriter<u128>,
-    texts: ArrayWriter<u128>,
+    text_hashes: ArrayWriter<u128>,
     ids: StringTableWriter,
     sources: Option<StringTableWriter>,
     rejects: AtomicFile,
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
+pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
     let split = task as usize;
-    let rows = job.rows()?;
-    let inventory = &job.file.inventory;
-    job.check_split(split)?;
-    let encoder = job.resources.encoder()?;
-    let directory = job.directory(Stage::Ingest);
+    let rows = run.rows()?;
+    let inventory = &run.file.inventory;
+    run.check_split(split)?;
+    let encoder = run.resources.encoder()?;
+    let directory = run.directory(Stage::Ingest);
     let names = Names::of(&directory, task);
     let mut reader =
-        RowReader::open(ctx, &job.corpus(), inventory, split, rows.first_in_file[split])?;
+        RowReader::open(ctx, &run.corpus(), inventory, split, rows.first_in_file[split])?;
     let mut tables = Tables {
         status: ArrayWriter::create(&names.status)?,
         keys: ArrayWriter::create(&names.keys)?,
-        texts: ArrayWriter::create(&names.texts)?,
+        text_hashes: ArrayWriter::create(&names.text_hashes)?,
         ids: StringTableWriter::create(&names.ids, "id")?,
-        sources: job
+        sources: run
             .options()
             .source_field
             .as_ref()
@@ -146,7 +146,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
         rejects: AtomicFile::create(&names.rejects)?,
     };
     let mut tokens = Tokens {
-        ids: TokenWriter::create(&names.tokens, width_for(job.file.tokenizer.max_id))?,
+        ids: TokenWriter::create(&names.tokens, width_for(run.file.tokenizer.max_id))?,
         lens: ArrayWriter::create(&names.lens)?,
         total: 0,
     };
@@ -158,7 +158,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
 
     let mut read = |reader: &mut RowReader, patient: bool| {
         let limits = Limits { bytes: limit, cost: most, patient };
-        read_batch(ctx, job, &*encoder, reader, limits, &mut tables, &mut totals)
+        read_batch(ctx, run, &*encoder, reader, limits, &mut tables, &mut totals)
     };
     let mut now = read(&mut reader, true)?;
     loop {
@@ -217,7 +217,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
     files.push(named(&names.lens, tokens.lens.commit()?));
     files.push(named(&names.status, tables.status.commit()?));
     files.push(named(&names.keys, tables.keys.commit()?));
-    files.push(named(&names.texts, tables.texts.commit()?));
+    files.push(named(&names.text_hashes, tables.text_hashes.commit()?));
     files.push(named(&names.ids, tables.ids.commit()?));
     if let Some(sources) = tables.sources {
         files.push(named(&names.sources, sources.commit()?));
@@ -270,7 +270,7 @@ struct Limits {
 /// Reads rows until their texts reach a batch or a large document was read; everything but tokens is decided here.
 fn read_batch(
     ctx: &Ctx,
-    job: &Job,
+    run: &RunContext,
     encoder: &dyn Encoder,
     reader: &mut RowReader,
     limits: Limits,
@@ -315,7 +315,7 @@ fn read_batch(
                     sources.push("")?;
                 }
                 if let Content::Bad(bad) = other {
-                    reject(job, tables, row.file, row.number, bad.code, &bad.reason)?;
+                    reject(run, tables, row.file, row.number, bad.code, &bad.reason)?;
                     totals.rejected += 1;
                     (REJECTED, 0, 0)
                 } else {
@@ -326,7 +326,7 @@ fn read_batch(
         };
         tables.status.push(&[status])?;
         tables.keys.push(&[key])?;
-        tables.texts.push(&[text_hash])?;
+        tables.text_hashes.push(&[text_hash])?;
         if let Some(large) = large {
             read.large = Some(Large { text: reader.take_text(), ..large });
             break;
@@ -359,14 +359,14 @@ fn encode_large(ctx: &Ctx, encoder: &dyn Encoder, large: Large) -> Result<Vec<u3
 }
 
 fn reject(
-    job: &Job,
+    run: &RunContext,
     tables: &mut Tables,
     file: &str,
     row: u64,
     code: Code,
     reason: &str,
 ) -> Result<()> {
-    if job.options().on_bad_row == OnBadRow::Fail {
+    if run.options().on_bad_row == OnBadRow::Fail {
         let message = format!(
             "{file} row {row}: {reason}; mend the row, or say `onBadRow: skip` to leave such rows out"
         );

@@ -3,7 +3,7 @@
 use longweave_common::{Ctx, Result};
 use longweave_storage::DoneRecord;
 
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 mod chunks;
 pub(crate) mod documents;
@@ -24,39 +24,39 @@ mod spool;
 pub(crate) mod vectors;
 
 /// Runs one task and gives its record, not yet written.
-pub(crate) fn run(ctx: &Ctx, job: &Job, stage: Stage, task: u32) -> Result<DoneRecord> {
+pub(crate) fn run(ctx: &Ctx, run: &RunContext, stage: Stage, task: u32) -> Result<DoneRecord> {
     match stage {
-        Stage::Spool => spool::run(ctx, job, task),
-        Stage::Scan => scan::run(ctx, job, task),
-        Stage::Ingest => ingest::run(ctx, job, task),
-        Stage::Documents => documents::run(ctx, job),
-        Stage::Predict => predict::run(ctx, job, task),
-        Stage::Extract => extract::run(ctx, job, task),
-        Stage::Embed => embed::run(ctx, job, task),
-        Stage::Vectors => vectors::run(ctx, job),
-        Stage::Index => index::run(ctx, job),
-        Stage::Neighbours => neighbours::run(ctx, job),
-        Stage::Plan => plan::run(ctx, job),
-        Stage::Report => report::run(ctx, job),
-        Stage::Route => route::run(ctx, job),
-        Stage::Scatter => scatter::run(ctx, job, task),
-        Stage::Pack => pack::run(ctx, job, task),
-        Stage::Seal => seal::run(ctx, job),
+        Stage::Spool => spool::run(ctx, run, task),
+        Stage::Scan => scan::run(ctx, run, task),
+        Stage::Ingest => ingest::run(ctx, run, task),
+        Stage::Documents => documents::run(ctx, run),
+        Stage::Predict => predict::run(ctx, run, task),
+        Stage::Extract => extract::run(ctx, run, task),
+        Stage::Embed => embed::run(ctx, run, task),
+        Stage::Vectors => vectors::run(ctx, run),
+        Stage::Index => index::run(ctx, run),
+        Stage::Neighbours => neighbours::run(ctx, run),
+        Stage::Plan => plan::run(ctx, run),
+        Stage::Report => report::run(ctx, run),
+        Stage::Route => route::run(ctx, run),
+        Stage::Scatter => scatter::run(ctx, run, task),
+        Stage::Pack => pack::run(ctx, run, task),
+        Stage::Seal => seal::run(ctx, run),
     }
 }
 
 /// Clears away what finished tasks left because their process was killed before it could.
-pub(crate) fn sweep(job: &Job, stage: Stage) {
+pub(crate) fn sweep(run: &RunContext, stage: Stage) {
     if stage == Stage::Predict {
-        predict::sweep(job);
+        predict::sweep(run);
     }
 }
 
 /// What a task leaves to be cleared away once its record stands.
-pub(crate) fn after(job: &Job, stage: Stage, task: u32) {
+pub(crate) fn after(run: &RunContext, stage: Stage, task: u32) {
     match stage {
-        Stage::Predict => predict::after(job, task),
-        Stage::Pack => crate::uploads::after(job, task),
+        Stage::Predict => predict::after(run, task),
+        Stage::Pack => crate::uploads::after(run, task),
         _ => {}
     }
 }

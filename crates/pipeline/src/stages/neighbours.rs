@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{embed, vectors};
 use crate::options::SearchName;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Neighbours do not depend on the run's seed, so that runs with other seeds share them.
 const SEED: u64 = 0;
@@ -39,18 +39,18 @@ pub(crate) struct NeighbourCounts {
 }
 
 /// Chunks of all documents; `None` where the method knows no chunks.
-pub(crate) fn chunks(job: &Job) -> Result<Option<Chunks>> {
-    if job.options().chunk_chars().is_none() {
+pub(crate) fn chunks(run: &RunContext) -> Result<Option<Chunks>> {
+    if run.options().chunk_chars().is_none() {
         return Ok(None);
     }
-    let (counts, lens) = embed::chunks(job)?;
+    let (counts, lens) = embed::chunks(run)?;
     Chunks::new(counts, &lens).map(Some)
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let options = job.options();
-    let vectors = vectors::open(job)?;
-    let chunks = chunks(job)?;
+pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let options = run.options();
+    let vectors = vectors::open(run)?;
+    let chunks = chunks(run)?;
     let present = (0..vectors.rows()).filter(|&row| !vectors.is_none(row)).count();
     let given = &options.neighbours;
     let exact = given.search == SearchName::Exact
@@ -84,7 +84,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
             (recall.sampled, recall.expected, recall.found);
     }
     ctx.cancel.check()?;
-    let directory = job.directory(Stage::Neighbours);
+    let directory = run.directory(Stage::Neighbours);
     let mut files = vec![
         FileRecord::new("ids", write_array(&directory.join("ids"), &lists.ids)?),
         FileRecord::new(
@@ -93,18 +93,18 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         ),
     ];
     if options.needs_heads() {
-        files.push(FileRecord::new("heads.arrow", write_heads(ctx, job)?));
+        files.push(FileRecord::new("heads.arrow", write_heads(ctx, run)?));
     }
     Ok(DoneRecord { files, counts: json!(counts) })
 }
 
-fn write_heads(ctx: &Ctx, job: &Job) -> Result<longweave_storage::Sealed> {
-    let encoder = job.resources.encoder()?;
-    let tokens = job.tokens()?;
+fn write_heads(ctx: &Ctx, run: &RunContext) -> Result<longweave_storage::Sealed> {
+    let encoder = run.resources.encoder()?;
+    let tokens = run.tokens()?;
     let mut writer =
-        StringTableWriter::create(&job.directory(Stage::Neighbours).join("heads.arrow"), "head")?;
+        StringTableWriter::create(&run.directory(Stage::Neighbours).join("heads.arrow"), "head")?;
     let mut ids = Vec::new();
-    for row in 0..job.rows()?.total() {
+    for row in 0..run.rows()?.total() {
         if row % 1024 == 0 {
             ctx.cancel.check()?;
         }
@@ -119,9 +119,9 @@ fn write_heads(ctx: &Ctx, job: &Job) -> Result<longweave_storage::Sealed> {
 }
 
 /// The lists of a finished stage; `None` where the method asks for none.
-pub(crate) fn open(job: &Job) -> Result<Option<Neighbours>> {
-    let Some(k) = job.options().neighbour_depth() else { return Ok(None) };
-    let directory = job.directory(Stage::Neighbours);
+pub(crate) fn open(run: &RunContext) -> Result<Option<Neighbours>> {
+    let Some(k) = run.options().neighbour_depth() else { return Ok(None) };
+    let directory = run.directory(Stage::Neighbours);
     Neighbours::new(
         k as usize,
         read_array(&directory.join("ids"))?,
@@ -146,10 +146,10 @@ impl Heads for HeadTable {
 }
 
 /// The heads of a finished stage; `None` where the method asks for none.
-pub(crate) fn open_heads(job: &Job) -> Result<Option<HeadTable>> {
-    if !job.options().needs_heads() {
+pub(crate) fn open_heads(run: &RunContext) -> Result<Option<HeadTable>> {
+    if !run.options().needs_heads() {
         return Ok(None);
     }
-    read_strings(&job.directory(Stage::Neighbours).join("heads.arrow"))
+    read_strings(&run.directory(Stage::Neighbours).join("heads.arrow"))
         .map(|table| Some(HeadTable(table)))
 }

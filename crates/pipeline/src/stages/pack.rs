@@ -17,7 +17,7 @@ use crate::counts::counts;
 use crate::ids::Ids;
 use crate::options::OutputFormat;
 use crate::uploads::Uploads;
-use crate::{Job, RunOptions, Stage};
+use crate::{RunContext, RunOptions, Stage};
 
 /// What a pack task leaves in its record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,10 +42,10 @@ pub(crate) fn tasks(options: &RunOptions, plan: &DoneRecord) -> u32 {
 }
 
 /// A task's part, shard, and the sequences of that shard.
-fn place(job: &Job, task: u32) -> Result<(Part, u32, u64, u64)> {
-    let PlanCounts { main, holdout } = counts(&job.all_done(Stage::Plan)?[0])?;
-    let size = job.options().shard_sequences();
-    let main_shards = shards(job.options(), main.sequences);
+fn place(run: &RunContext, task: u32) -> Result<(Part, u32, u64, u64)> {
+    let PlanCounts { main, holdout } = counts(&run.all_done(Stage::Plan)?[0])?;
+    let size = run.options().shard_sequences();
+    let main_shards = shards(run.options(), main.sequences);
     let (part, shard, all) = match holdout {
         Some(holdout) if task >= main_shards => {
             (Part::HeldOut, task - main_shards, holdout.sequences)
@@ -57,10 +57,10 @@ fn place(job: &Job, task: u32) -> Result<(Part, u32, u64, u64)> {
 }
 
 /// Sequences in the given tasks.
-pub(crate) fn sequences(job: &Job, tasks: &[u32]) -> Result<u64> {
+pub(crate) fn sequences(run: &RunContext, tasks: &[u32]) -> Result<u64> {
     let mut total = 0;
     for &task in tasks {
-        total += place(job, task)?.3;
+        total += place(run, task)?.3;
     }
     Ok(total)
 }
@@ -74,8 +74,8 @@ pub(crate) fn output(out: &Path, part: Part) -> PathBuf {
 }
 
 /// How this run's sequences are written.
-pub(crate) fn writer_options(job: &Job) -> Option<WriterOptions> {
-    let options = job.options();
+pub(crate) fn writer_options(run: &RunContext) -> Option<WriterOptions> {
+    let options = run.options();
     let format = match options.output.format {
         OutputFormat::Parquet => longweave_formats::Format::Parquet,
         OutputFormat::Mds => longweave_formats::Format::Mds,
@@ -87,9 +87,9 @@ pub(crate) fn writer_options(job: &Job) -> Option<WriterOptions> {
     Some(WriterOptions {
         format,
         length: options.length,
-        max_id: job.file.tokenizer.max_id,
+        max_id: run.file.tokenizer.max_id,
         // Not its path, which would make bytes depend on the machine.
-        tokenizer: format!("sha256:{}", job.file.tokenizer.digest),
+        tokenizer: format!("sha256:{}", run.file.tokenizer.digest),
         method: serde_json::to_string(&options.method).unwrap_or_default(),
         domain: options.method_name().to_owned(),
         provenance: options.output.provenance,
@@ -111,14 +111,14 @@ pub(crate) struct PartSource {
 
 impl PartSource {
     /// Opens plan, tokens and names.
-    pub(crate) fn open(job: &Job, part: Part) -> Result<PartSource> {
+    pub(crate) fn open(run: &RunContext, part: Part) -> Result<PartSource> {
         Ok(PartSource {
-            plan: job.plan(part)?,
-            ids: Ids::new(job.directory(Stage::Documents).join("ids.arrow")),
-            index: super::index::open(job)?,
-            separator: job.file.tokenizer.separator.clone(),
-            bos: job.file.tokenizer.bos,
-            pad: job.file.tokenizer.pad,
+            plan: run.plan(part)?,
+            ids: Ids::new(run.directory(Stage::Documents).join("ids.arrow")),
+            index: super::index::open(run)?,
+            separator: run.file.tokenizer.separator.clone(),
+            bos: run.file.tokenizer.bos,
+            pad: run.file.tokenizer.pad,
         })
     }
 
@@ -198,23 +198,23 @@ impl PartSource {
     }
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
-    match Uploads::of(ctx, job)? {
-        Some(uploads) => uploads.pack(ctx, job, task),
-        None => write(ctx, job, task, job.out()),
+pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+    match Uploads::of(ctx, run)? {
+        Some(uploads) => uploads.pack(ctx, run, task),
+        None => write(ctx, run, task, run.out()),
     }
 }
 
 /// Writes the shard of a task into `out`; the record's names are relative to it.
-pub(crate) fn write(ctx: &Ctx, job: &Job, task: u32, out: &Path) -> Result<DoneRecord> {
-    let (part, shard, first, n) = place(job, task)?;
-    let source = job.part(part)?;
+pub(crate) fn write(ctx: &Ctx, run: &RunContext, task: u32, out: &Path) -> Result<DoneRecord> {
+    let (part, shard, first, n) = place(run, task)?;
+    let source = run.part(part)?;
     let sequences = source.plan.read(first, n)?;
-    let options = writer_options(job).expect("memory runs have no pack stage");
+    let options = writer_options(run).expect("memory runs have no pack stage");
     let mut writer = open_writer(&options, &output(out, part), shard)?;
     let held = writer_bytes(&options, n);
-    let placement = job.scattered()?.map(|scattered| scattered.placement(task as usize));
-    source.with_source(job.tokens()?, &sequences, |source| {
+    let placement = run.scattered()?.map(|scattered| scattered.placement(task as usize));
+    source.with_source(run.tokens()?, &sequences, |source| {
         pack_shard(ctx, source, &mut *writer, held, placement)
     })?;
     let prefix = if part == Part::Main { "" } else { "holdout/" };

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::documents::Documents;
 use super::neighbours;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// What the plan task leaves in its record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,21 +29,21 @@ pub(crate) const fn folder(part: Part) -> &'static str {
     }
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let options = job.options();
-    let plan_options = options.plan_options(job.file.tokenizer.separator.len() as u32);
-    let documents = Documents::read(job, options.dedup == Dedup::Exact)?;
+pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let options = run.options();
+    let plan_options = options.plan_options(run.file.tokenizer.separator.len() as u32);
+    let documents = Documents::read(run, options.dedup == Dedup::Exact)?;
     let index = if options.needs_keywords() {
-        Some(Index::open(&job.directory(Stage::Index))?)
+        Some(Index::open(&run.directory(Stage::Index))?)
     } else {
         None
     };
-    let (neighbours, heads) = (neighbours::open(job)?, neighbours::open_heads(job)?);
-    let chunks = neighbours::chunks(job)?;
+    let (neighbours, heads) = (neighbours::open(run)?, neighbours::open_heads(run)?);
+    let chunks = neighbours::chunks(run)?;
     let input = PlanInput {
         lens: &documents.lens,
         keys: &documents.keys,
-        text_hashes: documents.texts.as_deref(),
+        text_hashes: documents.text_hashes.as_deref(),
         keyword_of: index.as_ref().map(|i| i.keyword_of()),
         keyword_keys: index.as_ref().map_or(&[], |i| i.keyword_keys()),
         forest: index.as_ref().map(|i| i.forest()),
@@ -52,7 +52,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         chunks: chunks.as_ref(),
         heads: heads.as_ref().map(|heads| heads as &dyn Heads),
     };
-    let directory = job.directory(Stage::Plan);
+    let directory = run.directory(Stage::Plan);
     let mut files: Vec<FileRecord> = Vec::new();
     let mut make = |part: Part| -> Result<PlanStats> {
         let made = plan(ctx, &input, &plan_options, part)?;

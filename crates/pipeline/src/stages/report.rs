@@ -19,7 +19,7 @@ use super::documents::Documents;
 use super::pack::PartSource;
 use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
-use crate::{Job, Stage, job};
+use crate::{RunContext, Stage, run_context};
 
 /// The version of `report.json`.
 const FORMAT: u32 = 1;
@@ -56,27 +56,33 @@ pub(crate) fn name(part: Part) -> String {
     format!("{}.json", folder(part))
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let PlanCounts { main, holdout } = counts(&job.all_done(Stage::Plan)?[0])?;
-    let encoder = job.resources.encoder()?;
-    let documents = Documents::read(job, false)?;
-    let weights = weights(ctx, job, &*encoder, &documents)?;
-    let sources = match job.options().source_field {
-        Some(_) => read_strings(&job.directory(Stage::Documents).join("sources.arrow"))?
+pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let PlanCounts { main, holdout } = counts(&run.all_done(Stage::Plan)?[0])?;
+    let encoder = run.resources.encoder()?;
+    let documents = Documents::read(run, false)?;
+    let weights = weights(ctx, run, &*encoder, &documents)?;
+    let sources = match run.options().source_field {
+        Some(_) => read_strings(&run.directory(Stage::Documents).join("sources.arrow"))?
             .iter()
             .map(str::to_owned)
             .collect(),
         None => Vec::new(),
     };
-    let world =
-        World { ctx, job, encoder: &*encoder, documents: &documents, weights: &weights, sources };
+    let world = ReportBuilder {
+        ctx,
+        run,
+        encoder: &*encoder,
+        documents: &documents,
+        weights: &weights,
+        sources,
+    };
     let mut files = Vec::new();
     let mut write = |part: Part, stats: &PlanStats| -> Result<Value> {
         let (name, report) = (name(part), world.report(part, stats)?);
         let text = format!("{report}\n");
         files.push(FileRecord::new(
             name.clone(),
-            write_file(&job.directory(Stage::Report).join(name), text.as_bytes())?,
+            write_file(&run.directory(Stage::Report).join(name), text.as_bytes())?,
         ));
         Ok(report)
     };
@@ -97,7 +103,12 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 }
 
 /// What words weigh, from a sample of the corpus.
-fn weights(ctx: &Ctx, job: &Job, encoder: &dyn Encoder, documents: &Documents) -> Result<Weights> {
+fn weights(
+    ctx: &Ctx,
+    run: &RunContext,
+    encoder: &dyn Encoder,
+    documents: &Documents,
+) -> Result<Weights> {
     let mut draws: Vec<(u64, u32)> = documents
         .keys
         .iter()
@@ -106,7 +117,7 @@ fn weights(ctx: &Ctx, job: &Job, encoder: &dyn Encoder, documents: &Documents) -
         .collect();
     draws.retain(|&(_, doc)| documents.lens[doc as usize] > 0);
     let documents = lowest(draws, CORPUS);
-    let tokens = job.tokens()?;
+    let tokens = run.tokens()?;
     let read = |counter: &mut TermCounter, &doc: &u32| -> Result<Vec<(u32, u32)>> {
         let (doc, mut ids, mut row) = (DocId::new(doc), Vec::new(), Vec::new());
         tokens.read_into(doc, 0, tokens.len(doc).min(CORPUS_TOKENS), &mut ids)?;
@@ -120,14 +131,14 @@ fn weights(ctx: &Ctx, job: &Job, encoder: &dyn Encoder, documents: &Documents) -
             .map_init(TermCounter::default, read)
             .collect::<Result<_>>()
     })?;
-    let mut having = vec![0; FEATURES];
-    rows.iter().flatten().for_each(|&(feature, _)| having[feature as usize] += 1);
-    Ok(Weights::new(&having, rows.len() as u64))
+    let mut document_frequency = vec![0; FEATURES];
+    rows.iter().flatten().for_each(|&(feature, _)| document_frequency[feature as usize] += 1);
+    Ok(Weights::new(&document_frequency, rows.len() as u64))
 }
 
-struct World<'a> {
+struct ReportBuilder<'a> {
     ctx: &'a Ctx,
-    job: &'a Job,
+    run: &'a RunContext,
     encoder: &'a dyn Encoder,
     documents: &'a Documents,
     weights: &'a Weights,
@@ -143,10 +154,10 @@ struct Sampled {
     own: Vec<Range<usize>>,
 }
 
-impl World<'_> {
+impl ReportBuilder<'_> {
     fn report(&self, part: Part, stats: &PlanStats) -> Result<Value> {
-        let options = self.job.options();
-        let (source, length) = (self.job.part(part)?, u64::from(options.length));
+        let options = self.run.options();
+        let (source, length) = (self.run.part(part)?, u64::from(options.length));
         let numbers = sample(stats.sequences, (SAMPLE_TOKENS / length).clamp(LEAST, SAMPLE));
         let measure = |meter: &mut Meter<'_>, &number: &u64| -> Result<Measures> {
             self.ctx.cancel.check()?;
@@ -170,7 +181,7 @@ impl World<'_> {
         let tokens = &stats.tokens;
         let share =
             |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-        let mut given = job::lasting(options);
+        let mut given = run_context::result_options(options);
         if let Some(given) = given.as_object_mut() {
             // Where the documents lie says nothing of them.
             given.remove("corpus");
@@ -200,7 +211,7 @@ impl World<'_> {
     }
 
     fn read(&self, source: &PartSource, number: u64) -> Result<Sampled> {
-        let (planned, record) = source.sequence(self.ctx, self.job.tokens()?, number)?;
+        let (planned, record) = source.sequence(self.ctx, self.run.tokens()?, number)?;
         let shape = source.shape();
         let own = planned.pieces().iter().zip(&record.doc_starts).map(|(&piece, &start)| {
             let (begins, own, _) = shape.parts(piece, self.documents.lens[piece.doc.index()]);

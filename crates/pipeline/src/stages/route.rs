@@ -18,7 +18,7 @@ use serde_json::json;
 use super::documents::DocumentCounts;
 use crate::counts::counts;
 use crate::options::Packing;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Seconds of a random read of a few kilobytes, and bytes a second of sequential reading and writing: of a solid-state disk, about.
 const SEEK: f64 = 100e-6;
@@ -46,18 +46,18 @@ pub(crate) fn scatters(record: &DoneRecord) -> Result<bool> {
 }
 
 /// The parts of the output, in the order of their shards.
-fn parts(job: &Job) -> impl Iterator<Item = Part> {
+fn parts(run: &RunContext) -> impl Iterator<Item = Part> {
     [Part::Main, Part::HeldOut]
         .into_iter()
-        .filter(|&part| part == Part::Main || job.options().holdout > 0.0)
+        .filter(|&part| part == Part::Main || run.options().holdout > 0.0)
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let plans: Vec<PlanFile> = parts(job).map(|part| job.plan(part)).collect::<Result<_>>()?;
-    let tokens = counts::<DocumentCounts>(&job.all_done(Stage::Documents)?[0])?.tokens;
-    let width = width_for(job.file.tokenizer.max_id).bytes();
+pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let plans: Vec<PlanFile> = parts(run).map(|part| run.plan(part)).collect::<Result<_>>()?;
+    let tokens = counts::<DocumentCounts>(&run.all_done(Stage::Documents)?[0])?.tokens;
+    let width = width_for(run.file.tokenizer.max_id).bytes();
     let mut decided = RouteCounts {
-        packing: job.options().packing,
+        packing: run.options().packing,
         store_bytes: tokens * width,
         cache_bytes: page_cache(ctx.budget.limit()),
         pieces: plans.iter().map(|plan| plan.stats().pieces.total).sum(),
@@ -66,7 +66,7 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
         decided.packing = choose(&decided);
     }
     let files = if decided.packing == Packing::Scatter {
-        write(ctx, job, &plans, decided.pieces)?
+        write(ctx, run, &plans, decided.pieces)?
     } else {
         Vec::new()
     };
@@ -75,9 +75,9 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
 }
 
 /// Whether packing is going to scatter, as far as that can be told before the task has decided.
-pub(crate) fn foreseen(job: &Job, store_bytes: u64, pieces: u64) -> bool {
-    let packing = job.options().packing;
-    let cache_bytes = page_cache(job.options().memory);
+pub(crate) fn foreseen(run: &RunContext, store_bytes: u64, pieces: u64) -> bool {
+    let packing = run.options().packing;
+    let cache_bytes = page_cache(run.options().memory);
     let chosen = if packing == Packing::Auto {
         choose(&RouteCounts { packing, store_bytes, cache_bytes, pieces })
     } else {
@@ -107,11 +107,11 @@ fn page_cache(memory: u64) -> Option<u64> {
     Some(group.map_or(available, |group| group.min(available)).saturating_sub(memory))
 }
 
-fn write(ctx: &Ctx, job: &Job, plans: &[PlanFile], pieces: u64) -> Result<Vec<FileRecord>> {
-    let rows = job.rows()?;
+fn write(ctx: &Ctx, run: &RunContext, plans: &[PlanFile], pieces: u64) -> Result<Vec<FileRecord>> {
+    let rows = run.rows()?;
     let splits = rows.first.len() - 1;
-    let tokens = job.tokens()?;
-    let shard_sequences = job.options().shard_sequences();
+    let tokens = run.tokens()?;
+    let shard_sequences = run.options().shard_sequences();
     // Dealt by counting: how many pieces each split has is known after a first pass.
     let mut ends = vec![0u64; splits];
     let mut starts: Vec<u64> = Vec::new();
@@ -165,7 +165,7 @@ fn write(ctx: &Ctx, job: &Job, plans: &[PlanFile], pieces: u64) -> Result<Vec<Fi
     )?;
     // Each split's next is now its end.
     dealt.truncate(next.last().copied().unwrap_or(0) as usize);
-    let directory = job.directory(Stage::Route);
+    let directory = run.directory(Stage::Route);
     Ok(vec![
         FileRecord::new("pieces", write_array(&directory.join("pieces"), dealt.as_flattened())?),
         FileRecord::new("ends", write_array(&directory.join("ends"), &next)?),
@@ -174,15 +174,15 @@ fn write(ctx: &Ctx, job: &Job, plans: &[PlanFile], pieces: u64) -> Result<Vec<Fi
 }
 
 /// The runs that a split hands out, in the order of the plan, and the tokens in front of each output shard.
-pub(crate) fn runs_of(job: &Job, split: usize) -> Result<(Vec<RowRun>, Vec<u64>)> {
-    let directory = job.directory(Stage::Route);
+pub(crate) fn runs_of(run: &RunContext, split: usize) -> Result<(Vec<RowRun>, Vec<u64>)> {
+    let directory = run.directory(Stage::Route);
     let ends: Vec<u64> = read_array(&directory.join("ends"))?;
     let start = if split == 0 { 0 } else { ends[split - 1] };
     let mut flat = Vec::new();
     let pieces = ArrayFile::<u32>::open(&directory.join("pieces"))?;
     pieces.read_into(start * 3, (ends[split] - start) as usize * 3, &mut flat)?;
     let starts = ArrayFile::<u64>::open(&directory.join("starts"))?;
-    job.route_checked(|| pieces.check().and_then(|()| starts.check()))?;
+    run.route_checked(|| pieces.check().and_then(|()| starts.check()))?;
     let shards = starts.len() / ends.len() as u64;
     let mut own = Vec::new();
     starts.read_into(split as u64 * shards, shards as usize, &mut own)?;
@@ -201,11 +201,11 @@ pub(crate) struct Scattered {
 
 impl Scattered {
     /// Opens them; `None` where packing gathers.
-    pub(crate) fn open(job: &Job) -> Result<Option<Scattered>> {
-        if !scatters(&job.all_done(Stage::Route)?[0])? {
+    pub(crate) fn open(run: &RunContext) -> Result<Option<Scattered>> {
+        if !scatters(&run.all_done(Stage::Route)?[0])? {
             return Ok(None);
         }
-        let (first, directory) = (&job.rows()?.first, job.directory(Stage::Scatter));
+        let (first, directory) = (&run.rows()?.first, run.directory(Stage::Scatter));
         let splits = first[..first.len() - 1]
             .iter()
             .enumerate()
@@ -213,7 +213,7 @@ impl Scattered {
         let store = ScatteredTokens::new(splits.collect());
         Ok(Some(Scattered {
             store,
-            starts: read_array(&job.directory(Stage::Route).join("starts"))?,
+            starts: read_array(&run.directory(Stage::Route).join("starts"))?,
         }))
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::counts::counts;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// What a scan task leaves in its record.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -15,11 +15,11 @@ pub(crate) struct ScanCounts {
     pub(crate) rows: u64,
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
+pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
     let split = task as usize;
-    let inventory = &job.file.inventory;
-    job.check_split(split)?;
-    let rows = longweave_corpus::count_rows(ctx, &job.corpus(), inventory, split)?;
+    let inventory = &run.file.inventory;
+    run.check_split(split)?;
+    let rows = longweave_corpus::count_rows(ctx, &run.corpus(), inventory, split)?;
     Ok(DoneRecord { files: vec![], counts: json!(ScanCounts { rows }) })
 }
 
@@ -35,13 +35,13 @@ impl Rows {
     /// From the records of all scan tasks.
     ///
     /// Errors: `TOO_MANY_ROWS`, `STAGE_NOT_READY`.
-    pub(crate) fn of(job: &Job) -> Result<Rows> {
-        let counted = job
+    pub(crate) fn of(run: &RunContext) -> Result<Rows> {
+        let counted = run
             .all_done(Stage::Scan)?
             .iter()
             .map(|record| counts::<ScanCounts>(record).map(|c| c.rows))
             .collect::<Result<Vec<_>>>()?;
-        Rows::from_counts(job.file.inventory.splits.iter().map(|s| s.file).zip(counted))
+        Rows::from_counts(run.file.inventory.splits.iter().map(|s| s.file).zip(counted))
     }
 
     /// From the file and the number of rows of each split.

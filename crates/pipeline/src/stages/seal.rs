@@ -19,48 +19,48 @@ use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
 use crate::session::Mode;
 use crate::uploads::{Uploads, objects};
-use crate::{Job, Stage, job, summary};
+use crate::{RunContext, Stage, run_context, summary};
 
-pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let PlanCounts { main, holdout } = counts(&job.all_done(Stage::Plan)?[0])?;
+pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let PlanCounts { main, holdout } = counts(&run.all_done(Stage::Plan)?[0])?;
     let mut files = Vec::new();
-    let uploads = Uploads::of(ctx, job)?;
+    let uploads = Uploads::of(ctx, run)?;
     if let Some(holdout) = &holdout {
-        files.extend(seal_part(ctx, job, Part::HeldOut, holdout, uploads.as_ref())?);
+        files.extend(seal_part(ctx, run, Part::HeldOut, holdout, uploads.as_ref())?);
     }
-    files.extend(seal_part(ctx, job, Part::Main, &main, uploads.as_ref())?);
+    files.extend(seal_part(ctx, run, Part::Main, &main, uploads.as_ref())?);
     Ok(DoneRecord { files, counts: json!({}) })
 }
 
 fn seal_part(
     ctx: &Ctx,
-    job: &Job,
+    run: &RunContext,
     part: Part,
     stats: &PlanStats,
     uploads: Option<&Uploads>,
 ) -> Result<Vec<FileRecord>> {
-    let directory = output(job.out(), part);
+    let directory = output(run.out(), part);
     // All shards are done: what half-written files there are nobody will finish.
-    job.sweep_stage(Stage::Pack);
+    run.sweep_stage(Stage::Pack);
     let prefix = if part == Part::Main { "" } else { "holdout/" };
-    let (shards, sent) = (shard_files(job, part, prefix)?, sent_sums(job, part, prefix)?);
+    let (shards, sent) = (shard_files(run, part, prefix)?, sent_sums(run, part, prefix)?);
     let mut sequences_of: BTreeMap<String, u64> =
         shards.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
     let packed: BTreeMap<&str, &FileRecord> =
         shards.iter().map(|f| (f.record.name.as_str(), &f.record)).collect();
-    let options = writer_options(job).expect("memory runs have no seal stage");
+    let options = writer_options(run).expect("memory runs have no seal stage");
     for (name, bytes) in longweave_formats::index_files(&options, &shards) {
         write_file(&directory.join(&name), &bytes)?;
         sequences_of.insert(name, 0);
     }
-    if part == Part::Main && write_rejects(job, &directory.join("rejects.jsonl"))? {
+    if part == Part::Main && write_rejects(run, &directory.join("rejects.jsonl"))? {
         sequences_of.insert("rejects.jsonl".into(), 0);
     }
-    job.check(Stage::Report, &super::report::name(part))?;
-    let report = job.directory(Stage::Report).join(super::report::name(part));
+    run.check(Stage::Report, &super::report::name(part))?;
+    let report = run.directory(Stage::Report).join(super::report::name(part));
     write_file(&directory.join("report.json"), &std::fs::read(&report).at("read", &report)?)?;
     sequences_of.insert("report.json".into(), 0);
-    write_file(&directory.join("README.md"), card(job, part, stats).as_bytes())?;
+    write_file(&directory.join("README.md"), card(run, part, stats).as_bytes())?;
     sequences_of.insert("README.md".into(), 0);
     let named: Vec<(&String, &u64)> = sequences_of.iter().collect();
     let checksum = |&(name, &sequences): &(&String, &u64)| -> Result<ManifestFile> {
@@ -96,7 +96,7 @@ fn seal_part(
         sequences: stats.sequences,
         provenance: options.provenance,
         files,
-        rest: rest(job, part, stats)?,
+        rest: rest(run, part, stats)?,
     };
     let mut text = serde_json::to_string_pretty(&manifest)
         .map_err(|e| Error::new(Code::Internal, format!("longweave.json: {e}")))?;
@@ -112,7 +112,7 @@ fn seal_part(
             .chain(["SHA256SUMS", "longweave.json"])
             .map(|name| format!("{prefix}{name}"))
             .collect();
-        uploads.send(ctx, job.out(), &names)?;
+        uploads.send(ctx, run.out(), &names)?;
     }
     Ok(vec![
         FileRecord::new(format!("{prefix}longweave.json"), sealed),
@@ -129,9 +129,9 @@ fn corrupt(path: &Path) -> Error {
 }
 
 /// The files of a part's shards in order, named relative to its directory.
-fn shard_files(job: &Job, part: Part, prefix: &str) -> Result<Vec<ShardFile>> {
+fn shard_files(run: &RunContext, part: Part, prefix: &str) -> Result<Vec<ShardFile>> {
     let mut files = Vec::new();
-    for record in job.all_done(Stage::Pack)? {
+    for record in run.all_done(Stage::Pack)? {
         let PackCounts { part: of, files: contents, .. } = counts(record)?;
         if of == folder(part) {
             files.extend(record.files.iter().zip(contents).map(|(file, content)| ShardFile {
@@ -144,10 +144,10 @@ fn shard_files(job: &Job, part: Part, prefix: &str) -> Result<Vec<ShardFile>> {
 }
 
 /// SHA-256 of each file of a part's shards that was sent away, by name relative to the part's directory.
-fn sent_sums(job: &Job, part: Part, prefix: &str) -> Result<BTreeMap<String, String>> {
+fn sent_sums(run: &RunContext, part: Part, prefix: &str) -> Result<BTreeMap<String, String>> {
     let mut sums = BTreeMap::new();
-    if job.is_sent(Stage::Pack) {
-        for record in job.all_done(Stage::Pack)? {
+    if run.is_sent(Stage::Pack) {
+        for record in run.all_done(Stage::Pack)? {
             if counts::<PackCounts>(record)?.part == folder(part) {
                 sums.extend(
                     record
@@ -167,14 +167,14 @@ fn own_name(file: &FileRecord, prefix: &str) -> String {
 }
 
 /// What the manifest says beside its files.
-fn rest(job: &Job, part: Part, stats: &PlanStats) -> Result<Map<String, Value>> {
-    let summary = summary::summary(job, Mode::Plan, 0.0)?;
-    let tokenizer = &job.file.tokenizer;
+fn rest(run: &RunContext, part: Part, stats: &PlanStats) -> Result<Map<String, Value>> {
+    let summary = summary::summary(run, Mode::Plan, 0.0)?;
+    let tokenizer = &run.file.tokenizer;
     let value = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "part": folder(part),
-        "options": job::lasting(job.options()),
-        "inputs": job.file.inventory.files,
+        "options": run_context::result_options(run.options()),
+        "inputs": run.file.inventory.files,
         "tokenizer": { "sha256": tokenizer.digest, "separator": tokenizer.separator, "bos": tokenizer.bos, "pad": tokenizer.pad },
         "plan": stats,
         "counts": summary::lasting_counts(&summary),
@@ -186,10 +186,10 @@ fn rest(job: &Job, part: Part, stats: &PlanStats) -> Result<Map<String, Value>> 
 }
 
 /// Gathers the rejects of all splits; whether there are any.
-fn write_rejects(job: &Job, path: &Path) -> Result<bool> {
-    let directory = job.directory(Stage::Ingest);
+fn write_rejects(run: &RunContext, path: &Path) -> Result<bool> {
+    let directory = run.directory(Stage::Ingest);
     let mut file: Option<AtomicFile> = None;
-    for (task, record) in job.all_done(Stage::Ingest)?.iter().enumerate() {
+    for (task, record) in run.all_done(Stage::Ingest)?.iter().enumerate() {
         let part = Names::of(&directory, task as u32).rejects;
         let own = |f: &&FileRecord| part.file_name().is_some_and(|name| *f.name == *name);
         record.files.iter().filter(own).try_for_each(|f| f.check(&directory))?;
@@ -210,8 +210,8 @@ fn write_rejects(job: &Job, path: &Path) -> Result<bool> {
 }
 
 /// The dataset card: what Hugging Face shows, to be completed by whoever publishes.
-fn card(job: &Job, part: Part, stats: &PlanStats) -> String {
-    let options = job.options();
+fn card(run: &RunContext, part: Part, stats: &PlanStats) -> String {
+    let options = run.options();
     let files = match options.output.format {
         crate::options::OutputFormat::Parquet => {
             "configs:\n- config_name: default\n  data_files: \"*.parquet\"\n"

@@ -4,14 +4,14 @@ use longweave_common::{Code, Ctx, Error, Result};
 use longweave_storage::DoneRecord;
 use serde_json::json;
 
-use crate::Job;
+use crate::RunContext;
 
-pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
-    let inventory = &job.file.inventory;
+pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+    let inventory = &run.file.inventory;
     let missing = || Error::new(Code::Internal, format!("no packed file has the number {task}"));
     let (file, parts) = inventory.spooled().nth(task as usize).ok_or_else(missing)?;
     longweave_corpus::check_file_unchanged(inventory, file)?;
-    let files = longweave_corpus::spool_file(ctx, &job.corpus(), inventory, file, parts)?;
+    let files = longweave_corpus::spool_file(ctx, &run.corpus(), inventory, file, parts)?;
     let bytes: u64 = files.iter().map(|f| f.bytes).sum();
     Ok(DoneRecord { files, counts: json!({ "parts": parts, "bytes": bytes }) })
 }

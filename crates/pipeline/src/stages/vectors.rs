@@ -16,7 +16,7 @@ use serde_json::json;
 use super::documents::Documents;
 use super::embed::{Terms, chunks, model_vectors};
 use crate::options::VectorSource;
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Rounds of subspace iteration: more made no difference on 20 Newsgroups.
 const ITERATIONS: usize = 3;
@@ -25,14 +25,14 @@ const BLOCK: usize = 8192;
 /// Vectors do not depend on the run's seed, so that runs with other seeds share them.
 const SEED: u64 = 0;
 
-pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
-    let mut column = Column::create(ctx, job)?;
-    let dims = match job.options().vectors.source {
-        VectorSource::Tfidf => project(ctx, job, &mut column)?,
-        VectorSource::Onnx => gather(job, &mut column)?,
-        VectorSource::File => read(ctx, job, &mut column)?,
+pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let mut column = Column::create(ctx, run)?;
+    let dims = match run.options().vectors.source {
+        VectorSource::Tfidf => project(ctx, run, &mut column)?,
+        VectorSource::Onnx => gather(run, &mut column)?,
+        VectorSource::File => read(ctx, run, &mut column)?,
     };
-    let expected = units(job)?;
+    let expected = units(run)?;
     let Column { writer, none, .. } = column;
     let rows = writer.len() / dims.max(1) as u64;
     if rows != expected {
@@ -44,19 +44,19 @@ pub(crate) fn run(ctx: &Ctx, job: &Job) -> Result<DoneRecord> {
     let sealed = writer.commit()?;
     Ok(DoneRecord {
         files: vec![FileRecord::new("vectors", sealed)],
-        counts: json!({ "vectors": rows - none, "without": none, "dimensions": dims }),
+        counts: json!({ "vectors": rows - none, "zeroVectors": none, "dimensions": dims }),
     })
 }
 
 /// Documents, or chunks of documents.
-pub(crate) fn units(job: &Job) -> Result<u64> {
-    match job.options().chunk_chars() {
-        Some(_) => Ok(job
+pub(crate) fn units(run: &RunContext) -> Result<u64> {
+    match run.options().chunk_chars() {
+        Some(_) => Ok(run
             .all_done(Stage::Embed)?
             .iter()
             .filter_map(|record| record.counts["units"].as_u64())
             .sum()),
-        None => Ok(u64::from(job.rows()?.total())),
+        None => Ok(u64::from(run.rows()?.total())),
     }
 }
 
@@ -68,8 +68,8 @@ struct Column<'a> {
 }
 
 impl Column<'_> {
-    fn create<'a>(ctx: &'a Ctx, job: &Job) -> Result<Column<'a>> {
-        Ok(Column { writer: ArrayWriter::create(&path(job))?, none: 0, progress: &*ctx.progress })
+    fn create<'a>(ctx: &'a Ctx, run: &RunContext) -> Result<Column<'a>> {
+        Ok(Column { writer: ArrayWriter::create(&path(run))?, none: 0, progress: &*ctx.progress })
     }
 
     fn push(&mut self, rows: &[i16], dims: usize) -> Result<()> {
@@ -81,29 +81,33 @@ impl Column<'_> {
     }
 }
 
-fn path(job: &Job) -> PathBuf {
-    job.directory(Stage::Vectors).join("vectors")
+fn path(run: &RunContext) -> PathBuf {
+    run.directory(Stage::Vectors).join("vectors")
 }
 
 /// The vectors of a finished stage.
-pub(crate) fn open(job: &Job) -> Result<Vectors> {
-    let dims = job.all_done(Stage::Vectors)?[0].counts["dimensions"].as_u64().unwrap_or(0) as usize;
-    Vectors::from_data(dims, read_array(&path(job))?)
+pub(crate) fn open(run: &RunContext) -> Result<Vectors> {
+    let dims = run.all_done(Stage::Vectors)?[0].counts["dimensions"].as_u64().unwrap_or(0) as usize;
+    Vectors::from_data(dims, read_array(&path(run))?)
 }
 
-fn project(ctx: &Ctx, job: &Job, column: &mut Column<'_>) -> Result<usize> {
-    let options = &job.options().vectors;
-    let splits = (0..job.all_done(Stage::Embed)?.len() as u32)
-        .map(|task| Terms::open(job, task))
+fn project(ctx: &Ctx, run: &RunContext, column: &mut Column<'_>) -> Result<usize> {
+    let options = &run.options().vectors;
+    let splits = (0..run.all_done(Stage::Embed)?.len() as u32)
+        .map(|task| Terms::open(run, task))
         .collect::<Result<Vec<_>>>()?;
-    let mut having = vec![0u32; splits.first().map_or(0, |s| s.having.len())];
+    let mut document_frequency =
+        vec![0u32; splits.first().map_or(0, |s| s.document_frequency.len())];
     for split in &splits {
-        having.iter_mut().zip(&split.having).for_each(|(all, own)| *all += own);
+        document_frequency
+            .iter_mut()
+            .zip(&split.document_frequency)
+            .for_each(|(all, own)| *all += own);
     }
     let all = splits.iter().map(|s| s.units() as u64).sum();
-    let weights = Weights::new(&having, all);
+    let weights = Weights::new(&document_frequency, all);
     let mut sample = Counts::default();
-    for (split, units) in sampled(job, &splits, options.sample as usize)? {
+    for (split, units) in sampled(run, &splits, options.sample as usize)? {
         for unit in units {
             sample.push(&splits[split].read(unit..unit + 1)?[0]);
         }
@@ -138,9 +142,9 @@ fn project(ctx: &Ctx, job: &Job, column: &mut Column<'_>) -> Result<usize> {
 }
 
 /// Units of the sample by split, rising: those of the lowest draws, keyed by the document and the unit's place in it.
-fn sampled(job: &Job, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec<usize>)>> {
-    let documents = Documents::read(job, false)?;
-    let counts = if job.options().chunk_chars().is_some() { Some(chunks(job)?.0) } else { None };
+fn sampled(run: &RunContext, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec<usize>)>> {
+    let documents = Documents::read(run, false)?;
+    let counts = if run.options().chunk_chars().is_some() { Some(chunks(run)?.0) } else { None };
     let mut draws: Vec<(u64, u32)> = Vec::new();
     let mut unit = 0;
     for (doc, (&key, &len)) in documents.keys.iter().zip(&documents.lens).enumerate() {
@@ -170,11 +174,11 @@ fn sampled(job: &Job, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec
     Ok(sample)
 }
 
-fn gather(job: &Job, column: &mut Column<'_>) -> Result<usize> {
+fn gather(run: &RunContext, column: &mut Column<'_>) -> Result<usize> {
     let mut dims = 0;
-    for (task, record) in job.all_done(Stage::Embed)?.iter().enumerate() {
+    for (task, record) in run.all_done(Stage::Embed)?.iter().enumerate() {
         let own = record.counts["dimensions"].as_u64().unwrap_or(0) as usize;
-        let vectors = model_vectors(job, task as u32)?;
+        let vectors = model_vectors(run, task as u32)?;
         if own == 0 || (dims != 0 && own != dims) || vectors.len() % own != 0 {
             let message = format!(
                 "task {task} of stage embed made vectors of {own} numbers, others of {dims}; delete its folder and run again"
@@ -187,23 +191,23 @@ fn gather(job: &Job, column: &mut Column<'_>) -> Result<usize> {
     Ok(dims)
 }
 
-fn read(ctx: &Ctx, job: &Job, column: &mut Column<'_>) -> Result<usize> {
-    let Some(file) = &job.options().vectors.file else {
+fn read(ctx: &Ctx, run: &RunContext, column: &mut Column<'_>) -> Result<usize> {
+    let Some(file) = &run.options().vectors.file else {
         return Err(Error::new(Code::Internal, "`vectors.file` is not given"));
     };
-    let path = job.resources.path(file);
+    let path = run.resources.path(file);
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
-        read_npy(ctx, job, path, column)
+        read_npy(ctx, run, path, column)
     } else {
-        read_parquet(ctx, job, path, column)
+        read_parquet(ctx, run, path, column)
     }
 }
 
-fn read_npy(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column<'_>) -> Result<usize> {
+fn read_npy(ctx: &Ctx, run: &RunContext, path: PathBuf, column: &mut Column<'_>) -> Result<usize> {
     let mut file = Npy::open(&path)?;
-    let (dims, expected) = (file.dims(), units(job)?);
+    let (dims, expected) = (file.dims(), units(run)?);
     if file.rows() != expected {
-        let what = if job.options().chunk_chars().is_some() {
+        let what = if run.options().chunk_chars().is_some() {
             "chunks of documents"
         } else {
             "rows, empty and rejected ones counted"
@@ -233,18 +237,23 @@ fn read_npy(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column<'_>) -> Res
 }
 
 /// Vectors by id. All are held, 2 bytes a number, because the file's order need not be the corpus'.
-fn read_parquet(ctx: &Ctx, job: &Job, path: PathBuf, column: &mut Column<'_>) -> Result<usize> {
+fn read_parquet(
+    ctx: &Ctx,
+    run: &RunContext,
+    path: PathBuf,
+    column: &mut Column<'_>,
+) -> Result<usize> {
     let invalid = |what: String| {
         Error::new(Code::VectorsInvalid, format!("{}: {what}", path.display()))
             .with("file", path.display().to_string())
     };
-    if job.options().chunk_chars().is_some() {
+    if run.options().chunk_chars().is_some() {
         return Err(invalid(
             "vectors of chunks have no ids; give them as .npy, a row for each chunk in order"
                 .into(),
         ));
     }
-    let documents = Documents::read(job, false)?;
+    let documents = Documents::read(run, false)?;
     let mut by_key: Vec<(u128, u32)> = documents
         .keys
         .iter()

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use longweave_common::Ctx;
 use longweave_pipeline::session::{Mode, Session};
-use longweave_pipeline::{Event, Events, Job, RunOptions, Stage, commands, driver};
+use longweave_pipeline::{Event, Events, RunContext, RunOptions, Stage, commands, driver};
 use serde_json::{Value, json};
 
 use crate::{Place, code, ctx, row};
@@ -154,8 +154,8 @@ fn child() {
         None => {
             // One thread: the places are met in the same order every time.
             let ctx = Ctx::new(1, 64 << 20).unwrap();
-            Job::prepare(&ctx, options, &out).and_then(|(job, _lock)| {
-                driver::run(&ctx, &job, &Arc::new(Events::default()), Stage::Seal)
+            RunContext::prepare(&ctx, options, &out).and_then(|(run, _lock)| {
+                driver::run(&ctx, &run, &Arc::new(Events::default()), Stage::Seal)
             })
         }
     };
@@ -201,9 +201,9 @@ impl Watched {
         let ended = process("run", &watched.options("whole"), "", Some(&log)).output().unwrap();
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
         let hits = hits(&fs::read_to_string(log).unwrap());
-        let job = Job::open(&watched.place.path("whole")).unwrap();
+        let run = RunContext::open(&watched.place.path("whole")).unwrap();
         let stages: BTreeSet<&str> = hits.iter().map(|hit| hit.stage.as_str()).collect();
-        let with_tasks = job.stages().filter(|&stage| job.tasks(stage).unwrap() != Some(0));
+        let with_tasks = run.stages().filter(|&stage| run.tasks(stage).unwrap() != Some(0));
         let expected: BTreeSet<&str> = with_tasks.map(Stage::name).chain(["prepare"]).collect();
         assert_eq!(stages, expected, "every stage of the run can be made to fail");
         let expected = output(&watched.place.path("whole"));
@@ -386,7 +386,7 @@ struct Finished {
     place: Place,
     changes: Changes,
     expected: BTreeMap<String, Vec<u8>>,
-    job: Job,
+    run: RunContext,
 }
 
 /// What a run over a damaged work directory did.
@@ -401,19 +401,19 @@ impl Finished {
         let place = place();
         let (_, changes) = runs(&place).into_iter().find(|run| run.0 == name).unwrap();
         let work = ("/work", json!(place.path("work").to_str().unwrap()));
-        let job = place
+        let run = place
             .run_in("whole", &changes.iter().cloned().chain([work]).collect::<Vec<_>>())
             .unwrap();
-        let expected = output(job.out());
-        Finished { place, changes, expected, job }
+        let expected = output(run.out());
+        Finished { place, changes, expected, run }
     }
 
     /// Files of the work directory that tasks left there.
     fn results(&self) -> Vec<(Stage, String)> {
         let mut results = vec![];
-        for stage in self.job.stages().filter(|&s| s < Stage::Pack) {
+        for stage in self.run.stages().filter(|&s| s < Stage::Pack) {
             let mut found = BTreeMap::new();
-            files(&self.job.directory(stage), "", &mut found);
+            files(&self.run.directory(stage), "", &mut found);
             results.extend(
                 found
                     .into_iter()
@@ -426,15 +426,15 @@ impl Finished {
 
     /// Where a stage keeps its results in a copy of the work directory.
     fn directory(&self, stage: Stage) -> PathBuf {
-        self.place.path("copy").join(self.job.directory(stage).file_name().unwrap())
+        self.place.path("copy").join(self.run.directory(stage).file_name().unwrap())
     }
 
     /// Copies the work directory without the stages after `last`, so that who reads that stage's results runs again.
     fn copy(&self, last: Stage) {
         let _ = fs::remove_dir_all(self.place.path("copy"));
-        for stage in self.job.stages().filter(|&s| s <= last && s < Stage::Pack) {
+        for stage in self.run.stages().filter(|&s| s <= last && s < Stage::Pack) {
             let mut found = BTreeMap::new();
-            files(&self.job.directory(stage), "", &mut found);
+            files(&self.run.directory(stage), "", &mut found);
             for (name, bytes) in found {
                 let path = self.directory(stage).join(name);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -461,8 +461,8 @@ impl Finished {
     /// When each task's record was written.
     fn records(&self, last: Stage) -> BTreeMap<(Stage, u32), std::time::SystemTime> {
         let mut times = BTreeMap::new();
-        for stage in self.job.stages().filter(|&s| s <= last && s < Stage::Pack) {
-            for task in 0..self.job.tasks(stage).unwrap().unwrap() {
+        for stage in self.run.stages().filter(|&s| s <= last && s < Stage::Pack) {
+            for task in 0..self.run.tasks(stage).unwrap().unwrap() {
                 let path = self.directory(stage).join(format!("done/{task:05}.json"));
                 times.insert((stage, task), fs::metadata(path).unwrap().modified().unwrap());
             }
@@ -479,9 +479,9 @@ impl Finished {
         let more = more.map(|(pointer, path)| (pointer, json!(path.to_str().unwrap())));
         let options =
             self.place.options(&self.changes.iter().cloned().chain(more).collect::<Vec<_>>());
-        let (job, _lock) = Job::prepare(ctx(2), options, &out).unwrap();
+        let (run, _lock) = RunContext::prepare(ctx(2), options, &out).unwrap();
         let events = Arc::new(Events::default());
-        driver::run(ctx(2), &job, &events, Stage::Seal).unwrap_or_else(|e| panic!("{what}: {e}"));
+        driver::run(ctx(2), &run, &events, Stage::Seal).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!(output(&out) == self.expected, "{what}: other bytes");
         events.end();
         let again = self
@@ -548,7 +548,7 @@ fn damage_all(name: &str, times: usize) -> (BTreeMap<String, usize>, usize) {
                     .and_then(|n| n.parse::<u32>().ok())
             };
             let task =
-                number(name).filter(|_| run.job.tasks(*stage).unwrap() != Some(1)).unwrap_or(0);
+                number(name).filter(|_| run.run.tasks(*stage).unwrap() != Some(1)).unwrap_or(0);
             // Of scattered tokens and their sums it is the tokens that are said not to fit, unless the sums cannot be read at all.
             let named = [
                 name.clone(),
@@ -626,25 +626,25 @@ fn packed_files_that_are_damaged_before_they_are_sealed_are_packed_again() {
         let place = place();
         place.run_in("whole", &changes).unwrap();
         let expected = output(&place.path("whole"));
-        let job = place.prepare_in("out", &changes).unwrap();
-        driver::run(ctx(2), &job, &Arc::new(Events::default()), Stage::Pack).unwrap();
+        let run = place.prepare_in("out", &changes).unwrap();
+        driver::run(ctx(2), &run, &Arc::new(Events::default()), Stage::Pack).unwrap();
         let mut packed = BTreeMap::new();
-        files(job.out(), "", &mut packed);
+        files(run.out(), "", &mut packed);
         packed.retain(|name, _| !name.starts_with('.') && name != "run.json");
         let mut random = Random(7);
         for (file, bytes) in &packed {
             let mut bad = bytes.clone();
             bad[random.below(bytes.len())] ^= 1;
-            fs::write(job.out().join(file), bad).unwrap();
+            fs::write(run.out().join(file), bad).unwrap();
         }
         let events = Arc::new(Events::default());
-        driver::run(ctx(2), &job, &events, Stage::Seal).unwrap();
+        driver::run(ctx(2), &run, &events, Stage::Seal).unwrap();
         events.end();
-        assert!(output(job.out()) == expected, "{name}");
+        assert!(output(run.out()) == expected, "{name}");
         let found = warnings(&events);
         assert_eq!(
             found.iter().filter(|w| w.contains("of stage pack is done again")).count(),
-            job.tasks(Stage::Pack).unwrap().unwrap() as usize
+            run.tasks(Stage::Pack).unwrap().unwrap() as usize
         );
     }
 }
@@ -653,15 +653,15 @@ fn packed_files_that_are_damaged_before_they_are_sealed_are_packed_again() {
 fn damage_that_a_single_task_meets_is_told_with_the_command_that_mends_it() {
     let place = place();
     place.run_in("whole", &[("/onBadRow", json!("skip"))]).unwrap();
-    let job = place.prepare_in("out", &[("/onBadRow", json!("skip"))]).unwrap();
-    driver::run(ctx(2), &job, &Arc::new(Events::default()), Stage::Ingest).unwrap();
-    let lens = job.directory(Stage::Ingest).join("00001.lens");
+    let run = place.prepare_in("out", &[("/onBadRow", json!("skip"))]).unwrap();
+    driver::run(ctx(2), &run, &Arc::new(Events::default()), Stage::Ingest).unwrap();
+    let lens = run.directory(Stage::Ingest).join("00001.lens");
     let mut bytes = fs::read(&lens).unwrap();
     bytes[40] ^= 1;
     fs::write(&lens, bytes).unwrap();
     let options = json!({ "threads": 1, "memory": 64 << 20 }).to_string();
-    let run = |stage: &str, task: &str| commands::run_stage(job.out(), stage, task, &options);
-    let error = run("documents", "0").unwrap_err();
+    let run_stage = |stage: &str, task: &str| commands::run_stage(run.out(), stage, task, &options);
+    let error = run_stage("documents", "0").unwrap_err();
     assert_eq!(
         (error.code().name(), error.details()["stage"].as_str(), error.details()["task"].as_u64()),
         ("FILE_CORRUPT", Some("ingest"), Some(1))
@@ -672,12 +672,12 @@ fn damage_that_a_single_task_meets_is_told_with_the_command_that_mends_it() {
             && error.message().contains("--task 1"),
         "{error}"
     );
-    assert_eq!(code(run("documents", "0")), "STAGE_NOT_READY");
-    run("ingest", "1").unwrap();
-    for stage in job.stages().filter(|&s| s > Stage::Ingest) {
-        run(stage.name(), "all").unwrap();
+    assert_eq!(code(run_stage("documents", "0")), "STAGE_NOT_READY");
+    run_stage("ingest", "1").unwrap();
+    for stage in run.stages().filter(|&s| s > Stage::Ingest) {
+        run_stage(stage.name(), "all").unwrap();
     }
-    assert!(output(job.out()) == output(&place.path("whole")));
+    assert!(output(run.out()) == output(&place.path("whole")));
 }
 
 #[test]
@@ -685,8 +685,8 @@ fn sequences_in_memory_are_made_of_what_is_mended() {
     let place = place();
     let work = ("/work", json!(place.path("work").to_str().unwrap()));
     let skip = ("/onBadRow", json!("skip"));
-    let job = place.run_in("whole", &[skip.clone(), work.clone()]).unwrap();
-    let pieces = job.directory(Stage::Plan).join("main/00000.pieces");
+    let run = place.run_in("whole", &[skip.clone(), work.clone()]).unwrap();
+    let pieces = run.directory(Stage::Plan).join("main/00000.pieces");
     let good = fs::read(&pieces).unwrap();
     let memory = place.json(&[
         skip,
@@ -733,16 +733,17 @@ fn ended(child: Child) -> (bool, String) {
 
 #[test]
 fn processes_share_a_stage_wait_for_the_task_of_another_and_take_over_from_one_that_was_killed() {
-    let run = Watched::new("nextlong");
-    let job = run.place.prepare_in("out", &run.changes).unwrap();
-    assert!(job.tasks(Stage::Scan).unwrap().unwrap() >= 3);
+    let watched = Watched::new("nextlong");
+    let run = watched.place.prepare_in("out", &watched.changes).unwrap();
+    assert!(run.tasks(Stage::Scan).unwrap().unwrap() >= 3);
     let start = |role: &str, failpoint: &str, log: &str| {
-        let mut command = process(role, &run.options("out"), failpoint, Some(&run.place.path(log)));
+        let mut command =
+            process(role, &watched.options("out"), failpoint, Some(&watched.place.path(log)));
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     };
     // The first holds task 0 and does not get on.
     let mut first = start("scan 0", "done=hang", "first");
-    reaches(&run.place.path("first"), "done");
+    reaches(&watched.place.path("first"), "done");
     let (ok, text) = ended(start("scan 1..3", "", "beside"));
     assert!(ok, "another task of the stage runs beside it: {text}");
     let mut second = start("scan 0", "", "second");
@@ -753,7 +754,7 @@ fn processes_share_a_stage_wait_for_the_task_of_another_and_take_over_from_one_t
     let (ok, text) = ended(second);
     assert!(ok, "what a killed process held is free: {text}");
     // Twice the same task at once, in every stage that is left.
-    for stage in job.stages() {
+    for stage in run.stages() {
         let both = [
             start(&format!("{} all", stage.name()), "", "a"),
             start(&format!("{} all", stage.name()), "", "b"),
@@ -762,7 +763,7 @@ fn processes_share_a_stage_wait_for_the_task_of_another_and_take_over_from_one_t
             assert!(ok, "{}: {text}", stage.name());
         }
     }
-    assert!(output(job.out()) == run.expected);
+    assert!(output(run.out()) == watched.expected);
 }
 
 #[test]
@@ -792,11 +793,11 @@ fn a_second_driver_of_a_run_is_told_who_has_it() {
 fn a_corpus_file_that_is_cut_after_it_was_listed_is_named() {
     let place = place();
     let skip = [("/onBadRow", json!("skip"))];
-    let job = place.prepare(&skip).unwrap();
-    driver::run(ctx(2), &job, &Arc::new(Events::default()), Stage::Scan).unwrap();
+    let run = place.prepare(&skip).unwrap();
+    driver::run(ctx(2), &run, &Arc::new(Events::default()), Stage::Scan).unwrap();
     let whole = fs::read_to_string(place.path("corpus.jsonl")).unwrap();
     fs::write(place.path("corpus.jsonl"), &whole[..whole.len() / 2]).unwrap();
-    let error = driver::run(ctx(2), &job, &Arc::new(Events::default()), Stage::Seal).unwrap_err();
+    let error = driver::run(ctx(2), &run, &Arc::new(Events::default()), Stage::Seal).unwrap_err();
     assert_eq!(error.code().name(), "INPUT_CHANGED", "{error}");
     assert!(error.message().contains("corpus.jsonl"), "{error}");
     // Prepared again, the run is one of the file as it is now.

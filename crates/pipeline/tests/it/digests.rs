@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longweave_pipeline::{Job, Stage};
+use longweave_pipeline::{RunContext, Stage};
 use serde_json::{Value, json};
 
 use crate::{Place, corpus};
@@ -52,8 +52,8 @@ const FROM_DOCUMENTS: &[Stage] = &[
 ];
 
 /// The digests of the run's stages.
-fn digests(job: &Job) -> BTreeMap<Stage, String> {
-    job.stages().map(|s| (s, job.digest(s).as_str().to_owned())).collect()
+fn digests(run: &RunContext) -> BTreeMap<Stage, String> {
+    run.stages().map(|s| (s, run.digest(s).as_str().to_owned())).collect()
 }
 
 /// The stages whose digests differ.
@@ -142,8 +142,8 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         "the output directory decides nothing"
     );
     for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
-        let job = place.prepare_in(&format!("out{i}"), &[(pointer, value.clone())]).unwrap();
-        assert_eq!(changed(&digests(&job), &base), expected, "{pointer}: {value}");
+        let run = place.prepare_in(&format!("out{i}"), &[(pointer, value.clone())]).unwrap();
+        assert_eq!(changed(&digests(&run), &base), expected, "{pointer}: {value}");
     }
     let mds = ("/output/format", json!("mds"));
     let plain = digests(&place.prepare_in("mds", std::slice::from_ref(&mds)).unwrap());

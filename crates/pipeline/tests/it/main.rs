@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use longweave_common::{Ctx, Result};
-use longweave_pipeline::{Events, Job, RunOptions, Stage, driver};
+use longweave_pipeline::{Events, RunContext, RunOptions, Stage, driver};
 use serde_json::{Value, json};
 
 /// A folder with a tokenizer, a corpus and room for outputs.
@@ -90,29 +90,29 @@ impl Place {
         options
     }
 
-    fn prepare(&self, changes: &[(&str, Value)]) -> Result<Job> {
+    fn prepare(&self, changes: &[(&str, Value)]) -> Result<RunContext> {
         self.prepare_in("out", changes)
     }
 
     /// Prepares a run in `out`; its driver's lock is given back.
-    fn prepare_in(&self, out: &str, changes: &[(&str, Value)]) -> Result<Job> {
+    fn prepare_in(&self, out: &str, changes: &[(&str, Value)]) -> Result<RunContext> {
         let out = self.path(out);
         let directory = ("/output/directory", json!(out.to_str().unwrap()));
         let changes: Vec<_> = changes.iter().cloned().chain([directory]).collect();
-        Job::prepare(ctx(2), self.options(&changes), &out).map(|(job, _lock)| job)
+        RunContext::prepare(ctx(2), self.options(&changes), &out).map(|(run, _lock)| run)
     }
 
     /// Runs to the end in `out`.
-    fn run_in(&self, out: &str, changes: &[(&str, Value)]) -> Result<Job> {
-        let job = self.prepare_in(out, changes)?;
-        let options = job.options();
+    fn run_in(&self, out: &str, changes: &[(&str, Value)]) -> Result<RunContext> {
+        let run = self.prepare_in(out, changes)?;
+        let options = run.options();
         let ctx = if options.memory == 64 << 20 {
             ctx(options.threads).clone()
         } else {
             Ctx::new(options.threads, options.memory)?
         };
-        driver::run(&ctx, &job, &Arc::new(Events::default()), Stage::Seal)?;
-        Ok(job)
+        driver::run(&ctx, &run, &Arc::new(Events::default()), Stage::Seal)?;
+        Ok(run)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use longweave_pipeline::{Job, Stage};
+use longweave_pipeline::{RunContext, Stage};
 use serde_json::{Value, json};
 
 use crate::{Place, code, corpus, ctx, standard};
@@ -12,7 +12,7 @@ fn a_prepared_run_is_taken_up_again_by_anyone_who_sees_the_directory() {
     let place = Place::with_documents(10);
     let made = place.prepare(&[]).unwrap();
     let file = fs::read(place.path("out/run.json")).unwrap();
-    let opened = Job::open(&place.path("out")).unwrap();
+    let opened = RunContext::open(&place.path("out")).unwrap();
     assert_eq!(opened.options(), made.options());
     assert!(
         Stage::ALL.iter().all(
@@ -71,13 +71,13 @@ fn inputs_that_change_are_noticed_by_tasks_and_once_packing_began_by_the_driver(
             place.prepare_in(out, &options).unwrap();
         }
         place.run_in("packed", &options).unwrap();
-        let job = Job::open(&place.path("prepared")).unwrap();
-        job.check_inputs().unwrap();
+        let run = RunContext::open(&place.path("prepared")).unwrap();
+        run.check_inputs().unwrap();
         fs::write(place.path(name), content).unwrap();
         if name == "corpus.jsonl" {
-            assert_eq!(code(job.run_task(ctx(1), Stage::Scan, 0)), "INPUT_CHANGED");
+            assert_eq!(code(run.run_task(ctx(1), Stage::Scan, 0)), "INPUT_CHANGED");
         } else {
-            assert_eq!(code(job.check_inputs()), "INPUT_CHANGED", "{name}");
+            assert_eq!(code(run.check_inputs()), "INPUT_CHANGED", "{name}");
         }
         let error = place
             .prepare_in("packed", &options)
@@ -88,7 +88,7 @@ fn inputs_that_change_are_noticed_by_tasks_and_once_packing_began_by_the_driver(
             "{error}"
         );
         // Nothing is made of the old files yet: whoever mended one goes on in the same directory.
-        let digest = job.digest(Stage::Seal).clone();
+        let digest = run.digest(Stage::Seal).clone();
         assert_ne!(
             place.prepare_in("prepared", &options).unwrap().digest(Stage::Seal),
             &digest,
@@ -100,16 +100,19 @@ fn inputs_that_change_are_noticed_by_tasks_and_once_packing_began_by_the_driver(
 #[test]
 fn one_driver_at_a_time() {
     let place = Place::with_documents(10);
-    let (_job, lock) = Job::prepare(ctx(1), place.options(&[]), &place.path("out")).unwrap();
-    assert_eq!(code(Job::prepare(ctx(1), place.options(&[]), &place.path("out"))), "RUN_LOCKED");
+    let (_job, lock) = RunContext::prepare(ctx(1), place.options(&[]), &place.path("out")).unwrap();
+    assert_eq!(
+        code(RunContext::prepare(ctx(1), place.options(&[]), &place.path("out"))),
+        "RUN_LOCKED"
+    );
     drop(lock);
-    assert_eq!(code(Job::prepare(ctx(1), place.options(&[]), &place.path("out"))), "NONE");
+    assert_eq!(code(RunContext::prepare(ctx(1), place.options(&[]), &place.path("out"))), "NONE");
 }
 
 #[test]
 fn what_is_missing_or_of_another_version_is_told() {
     let place = Place::with_documents(10);
-    assert_eq!(code(Job::open(&place.path("out"))), "RUN_NOT_PREPARED");
+    assert_eq!(code(RunContext::open(&place.path("out"))), "RUN_NOT_PREPARED");
     let nowhere = json!(place.path("nowhere").to_str().unwrap());
     for (pointer, value, expected) in [
         ("/corpus", json!([nowhere]), "INPUT_NOT_FOUND"),
@@ -144,9 +147,9 @@ fn what_is_missing_or_of_another_version_is_told() {
         (text[..text.len() / 2].to_owned(), "FILE_CORRUPT"),
     ] {
         fs::write(&run, content).unwrap();
-        assert_eq!(code(Job::open(&place.path("out"))), expected);
+        assert_eq!(code(RunContext::open(&place.path("out"))), expected);
     }
     fs::write(&run, text).unwrap();
     fs::write(place.path("out/.work/VERSION"), "longweave work directory, format 0\n").unwrap();
-    assert_eq!(code(Job::open(&place.path("out"))), "VERSION_MISMATCH");
+    assert_eq!(code(RunContext::open(&place.path("out"))), "VERSION_MISMATCH");
 }

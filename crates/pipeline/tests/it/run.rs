@@ -69,14 +69,14 @@ fn gathered_and_scattered_outputs_are_the_same_in_every_format_with_cuts_begin_t
         let run = |packing: &str| {
             let name = format!("{format}-{packing}");
             let more = [("/packing", json!(packing)), ("/output/format", json!(format))];
-            let job = place.run_in(&name, &[&changes[..], &more].concat()).unwrap();
+            let run = place.run_in(&name, &[&changes[..], &more].concat()).unwrap();
             assert!(
-                job.stages().any(|stage| stage == Stage::Spool),
+                run.stages().any(|stage| stage == Stage::Spool),
                 "the packed file is large beside a split"
             );
-            let scattered = job.tasks(Stage::Scatter).unwrap().unwrap();
+            let scattered = run.tasks(Stage::Scatter).unwrap().unwrap();
             assert_eq!(scattered > 1, packing == "scatter", "{scattered} tasks");
-            (sequences(job.out()), sequences(&job.out().join("holdout")))
+            (sequences(run.out()), sequences(&run.out().join("holdout")))
         };
         let gathered = run("gather");
         assert!(gathered.0.len() > 2 && !gathered.1.is_empty(), "several shards of both parts");
@@ -164,7 +164,7 @@ fn the_least_memory_serves_many_tasks_on_many_threads() {
     let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            send.send(place.run_in("small", &small).map(|job| job.tasks(Stage::Ingest).unwrap()))
+            send.send(place.run_in("small", &small).map(|run| run.tasks(Stage::Ingest).unwrap()))
                 .unwrap()
         });
         let tasks = receive
@@ -247,11 +247,11 @@ fn duplicate_ids_are_renamed_in_order_past_those_that_exist() {
         ("/incomplete", json!("pad")),
     ];
     for (out, split_bytes) in [("one", 1 << 20), ("many", 10)] {
-        let job = place
+        let run = place
             .run_in(out, &[&changes[..], &[("/splitBytes", json!(split_bytes))]].concat())
             .unwrap();
         let table =
-            longweave_storage::read_strings(&job.directory(Stage::Documents).join("ids.arrow"))
+            longweave_storage::read_strings(&run.directory(Stage::Documents).join("ids.arrow"))
                 .unwrap();
         assert_eq!(table.iter().collect::<Vec<_>>(), ["x", "y", "x#3", "x#2", "x#4", "y#2"]);
     }
@@ -286,9 +286,9 @@ fn a_plain_file_and_its_packed_copy_have_the_same_default_ids_which_is_said() {
 #[test]
 fn what_is_held_out_is_a_second_output_of_other_documents() {
     let place = Place::with_documents(80);
-    let job =
+    let run =
         place.run_in("out", &[("/holdout", json!(0.4)), ("/incomplete", json!("pad"))]).unwrap();
-    let report: Value = serde_json::from_str(&commands::verify(job.out()).unwrap()).unwrap();
+    let report: Value = serde_json::from_str(&commands::verify(run.out()).unwrap()).unwrap();
     assert!(report["holdout"]["sequences"].as_u64().unwrap() > 0);
     let documents = |out: &std::path::Path| -> std::collections::BTreeSet<String> {
         let lines: Vec<Vec<u8>> = sequences(out).into_values().collect();
@@ -300,7 +300,7 @@ fn what_is_held_out_is_a_second_output_of_other_documents() {
             .map(|id| id.as_str().unwrap().to_owned())
             .collect()
     };
-    let (main, held) = (documents(job.out()), documents(&job.out().join("holdout")));
+    let (main, held) = (documents(run.out()), documents(&run.out().join("holdout")));
     assert!(main.is_disjoint(&held));
     assert_eq!(main.len() + held.len(), 80);
 }
@@ -339,7 +339,7 @@ fn sequences_in_memory_are_those_that_would_be_written() {
 #[test]
 fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
     let place = Place::with_documents(80);
-    let job =
+    let run =
         place.run_in("out", &[("/holdout", json!(0.3)), ("/incomplete", json!("pad"))]).unwrap();
     let show = |out: &std::path::Path, sequence: u64| {
         commands::show(
@@ -349,7 +349,7 @@ fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
         )
     };
     let mut rules = std::collections::BTreeSet::new();
-    for out in [job.out().to_owned(), job.out().join("holdout")] {
+    for out in [run.out().to_owned(), run.out().join("holdout")] {
         let count = serde_json::from_str::<Value>(&show(&out, 0).unwrap()).unwrap()["sequences"]
             .as_u64()
             .unwrap();
@@ -379,7 +379,7 @@ fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
     }
     assert!(rules.contains("group") && rules.len() > 1, "{rules:?}");
     let top: Vec<Value> =
-        serde_json::from_str(&commands::top_keywords(job.out(), 3).unwrap()).unwrap();
+        serde_json::from_str(&commands::top_keywords(run.out(), 3).unwrap()).unwrap();
     let counts: Vec<u64> = top.iter().map(|k| k["documents"].as_u64().unwrap()).collect();
     assert!(counts.len() == 3 && counts.is_sorted_by(|a, b| a >= b), "{top:?}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longweave_common::{Code, Error};
-use longweave_pipeline::{Events, Job, Stage, commands, driver, tasks};
+use longweave_pipeline::{Events, RunContext, Stage, commands, driver, tasks};
 use longweave_storage::Lock;
 use serde_json::{Value, json};
 
@@ -14,8 +14,8 @@ use crate::{Place, code, ctx, sequences, standard};
 #[test]
 fn selections_name_tasks() {
     let place = Place::with_documents(60);
-    let job = place.prepare(&[]).unwrap();
-    let n = job.tasks(Stage::Scan).unwrap().unwrap();
+    let run = place.prepare(&[]).unwrap();
+    let n = run.tasks(Stage::Scan).unwrap().unwrap();
     assert!(n >= 3, "{n} splits");
     for (selection, expected) in [
         ("0", Some(vec![0])),
@@ -37,13 +37,13 @@ fn selections_name_tasks() {
         ("", None),
         ("one", None),
     ] {
-        let found = tasks::select(&job, Stage::Scan, selection);
+        let found = tasks::select(&run, Stage::Scan, selection);
         match expected {
             Some(expected) => assert_eq!(found.unwrap(), expected, "{selection}"),
             None => assert_eq!(code(found), "STAGE_NOT_FOUND", "{selection}"),
         }
     }
-    assert_eq!(code(tasks::select(&job, Stage::Ingest, "all")), "STAGE_NOT_READY");
+    assert_eq!(code(tasks::select(&run, Stage::Ingest, "all")), "STAGE_NOT_READY");
     let standard = place.prepare_in("standard", &[standard()]).unwrap();
     assert_eq!(code(tasks::select(&standard, Stage::Index, "all")), "STAGE_NOT_FOUND");
     assert_eq!(code(Stage::parse("pak")), "STAGE_NOT_FOUND");
@@ -85,11 +85,11 @@ fn tasks_run_one_by_one_in_any_order_give_the_bytes_of_a_local_run() {
 #[test]
 fn a_task_needs_its_inputs_and_its_number() {
     let place = Place::with_documents(60);
-    let job = place.prepare(&[]).unwrap();
-    assert_eq!(code(job.run_task(ctx(1), Stage::Ingest, 0)), "STAGE_NOT_READY");
-    assert_eq!(code(job.run_task(ctx(1), Stage::Pack, 0)), "STAGE_NOT_READY");
-    assert_eq!(code(job.run_task(ctx(1), Stage::Scan, 1000)), "STAGE_NOT_FOUND");
-    assert_eq!(job.tasks(Stage::Pack).unwrap(), None);
+    let run = place.prepare(&[]).unwrap();
+    assert_eq!(code(run.run_task(ctx(1), Stage::Ingest, 0)), "STAGE_NOT_READY");
+    assert_eq!(code(run.run_task(ctx(1), Stage::Pack, 0)), "STAGE_NOT_READY");
+    assert_eq!(code(run.run_task(ctx(1), Stage::Scan, 1000)), "STAGE_NOT_FOUND");
+    assert_eq!(run.tasks(Stage::Pack).unwrap(), None);
 }
 
 #[test]
@@ -111,24 +111,24 @@ fn a_stage_needs_the_least_memory_too() {
 #[test]
 fn a_task_waits_for_its_lease_and_takes_what_the_other_did() {
     let place = Place::with_documents(60);
-    let job = Arc::new(place.prepare(&[]).unwrap());
-    let lease = Lock::take(&job.directory(Stage::Scan).join("lease/00000"), "the task").unwrap();
+    let run = Arc::new(place.prepare(&[]).unwrap());
+    let lease = Lock::take(&run.directory(Stage::Scan).join("lease/00000"), "the task").unwrap();
     let cancelled = ctx(1).with_child_cancel();
     let waiting = {
-        let (job, ctx) = (Arc::clone(&job), cancelled.clone());
-        std::thread::spawn(move || job.run_task(&ctx, Stage::Scan, 0))
+        let (run, ctx) = (Arc::clone(&run), cancelled.clone());
+        std::thread::spawn(move || run.run_task(&ctx, Stage::Scan, 0))
     };
     std::thread::sleep(Duration::from_millis(120));
     assert!(!waiting.is_finished());
     cancelled.cancel.cancel();
     assert_eq!(code(waiting.join().unwrap()), "CANCELLED");
     let waiting = {
-        let job = Arc::clone(&job);
-        std::thread::spawn(move || job.run_task(ctx(1), Stage::Scan, 0))
+        let run = Arc::clone(&run);
+        std::thread::spawn(move || run.run_task(ctx(1), Stage::Scan, 0))
     };
     drop(lease);
     let record = waiting.join().unwrap().unwrap();
-    assert_eq!(job.done(Stage::Scan, 0).unwrap(), Some(record));
+    assert_eq!(run.done(Stage::Scan, 0).unwrap(), Some(record));
 }
 
 #[test]
@@ -137,17 +137,17 @@ fn the_driver_stops_at_the_first_error_and_keeps_what_is_finished() {
     let mut rows = fs::read_to_string(place.path("corpus.jsonl")).unwrap();
     rows.push_str("{\"id\":\"bad\"}\n");
     fs::write(place.path("corpus.jsonl"), rows).unwrap();
-    let job = place.prepare(&[]).unwrap();
-    let error = driver::run(ctx(1), &job, &Arc::new(Events::default()), Stage::Seal).unwrap_err();
+    let run = place.prepare(&[]).unwrap();
+    let error = driver::run(ctx(1), &run, &Arc::new(Events::default()), Stage::Seal).unwrap_err();
     assert_eq!(
         (error.code(), error.details()["row"].as_u64()),
         (Code::BadRow, Some(60)),
         "{error}"
     );
     assert!(error.message().contains("corpus.jsonl row 60"), "{error}");
-    let last = job.tasks(Stage::Ingest).unwrap().unwrap() - 1;
+    let last = run.tasks(Stage::Ingest).unwrap().unwrap() - 1;
     let done: Vec<bool> =
-        (0..=last).map(|task| job.done(Stage::Ingest, task).unwrap().is_some()).collect();
+        (0..=last).map(|task| run.done(Stage::Ingest, task).unwrap().is_some()).collect();
     assert_eq!(done, (0..=last).map(|task| task < last).collect::<Vec<_>>());
     assert!(!place.path("out/longweave.json").exists());
     // Another run over the same work directory that skips bad rows goes to the end.
@@ -219,5 +219,5 @@ fn a_task_whose_files_are_gone_runs_again() {
     assert_eq!(sequences(again.out()), before);
     assert!(gone[0].exists() && !first.out().join(".00000.jsonl.1-1.part").exists());
     commands::verify(again.out()).unwrap();
-    assert!(Job::open(again.out()).is_ok());
+    assert!(RunContext::open(again.out()).is_ok());
 }

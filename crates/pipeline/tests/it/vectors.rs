@@ -118,7 +118,7 @@ fn tasks_of_a_model_on_a_gpu_say_so() {
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/fixtures/models");
     let onnx = |device: &str| {
         let model = json!(fixtures.join("bert").to_str().unwrap());
-        let job = place.prepare_in(
+        let run = place.prepare_in(
             device,
             &[
                 ("/method", methods()[0].1.clone()),
@@ -127,7 +127,7 @@ fn tasks_of_a_model_on_a_gpu_say_so() {
                 ("/vectors/device", json!(device)),
             ],
         );
-        let list = longweave_pipeline::tasks::list(&job.unwrap()).unwrap();
+        let list = longweave_pipeline::tasks::list(&run.unwrap()).unwrap();
         list.into_iter().map(|s| s.resources.gpus).sum::<u32>()
     };
     assert_eq!((onnx("cpu"), onnx("cuda:1")), (0, 1));

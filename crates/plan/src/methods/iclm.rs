@@ -6,7 +6,7 @@ use longweave_common::random::draw;
 use longweave_common::{DocId, KeywordId, Result};
 use rayon::prelude::*;
 
-use super::{Grouping, Take, Work, limit_uses, turn};
+use super::{Grouping, PlanContext, Take, limit_uses, round_key};
 use crate::{Heads, IclmOptions, IclmVariant, Neighbours, PlanStats};
 
 /// Ranks of its list that a document goes on to (`release`).
@@ -16,7 +16,7 @@ const PATH: usize = 21;
 const NONE: u32 = u32::MAX;
 
 pub(crate) struct Iclm<'a> {
-    work: Work<'a>,
+    context: PlanContext<'a>,
     neighbours: &'a Neighbours,
     variant: IclmVariant,
     heads: Option<&'a dyn Heads>,
@@ -27,18 +27,22 @@ pub(crate) struct Iclm<'a> {
 }
 
 impl<'a> Iclm<'a> {
-    pub(crate) fn new(work: Work<'a>, options: &IclmOptions, pool: Vec<DocId>) -> Result<Iclm<'a>> {
+    pub(crate) fn new(
+        context: PlanContext<'a>,
+        options: &IclmOptions,
+        pool: Vec<DocId>,
+    ) -> Result<Iclm<'a>> {
         let neighbours =
-            work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
+            context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
         let heads = match options.variant {
             IclmVariant::Paper => None,
-            IclmVariant::Release => {
-                Some(work.input.heads.ok_or_else(|| Work::missing("heads of documents"))?)
-            }
+            IclmVariant::Release => Some(
+                context.input.heads.ok_or_else(|| PlanContext::missing("heads of documents"))?,
+            ),
         };
-        let members = work.members(&pool);
+        let members = context.members(&pool);
         Ok(Iclm {
-            work,
+            context,
             neighbours,
             variant: options.variant,
             heads,
@@ -58,8 +62,8 @@ impl<'a> Iclm<'a> {
 
     fn paper(&self, epoch: u32, round: u32) -> Result<Vec<DocId>> {
         let graph = self.graph()?;
-        let Work { input, options, ctx, .. } = self.work;
-        let counter = turn(epoch, round);
+        let PlanContext { input, options, ctx, .. } = self.context;
+        let counter = round_key(epoch, round);
         let (mut starts, alone): (Vec<DocId>, Vec<DocId>) =
             self.pool.iter().partition(|&&doc| graph.degree(doc) > 0);
         starts.par_sort_by_cached_key(|&doc| {
@@ -77,13 +81,13 @@ impl<'a> Iclm<'a> {
                 next = graph.of(doc).find(|n| !visited[n.index()]);
             }
         }
-        path.extend(self.work.in_order(epoch, round, alone));
+        path.extend(self.context.in_order(epoch, round, alone));
         Ok(path)
     }
 
     /// The union of the lists in both directions, each document's neighbours by falling similarity.
     fn graph(&self) -> Result<Graph> {
-        let documents = self.work.input.lens.len();
+        let documents = self.context.input.lens.len();
         let mut starts = vec![0usize; documents + 1];
         for &doc in &self.pool {
             for (neighbour, _) in self.listed(doc) {
@@ -94,7 +98,7 @@ impl<'a> Iclm<'a> {
         for i in 0..documents {
             starts[i + 1] += starts[i];
         }
-        self.work.ctx.cancel.check()?;
+        self.context.ctx.cancel.check()?;
         let mut edges = vec![(0i32, DocId::new(0)); starts[documents]];
         let mut next = starts.clone();
         let mut put = |from: DocId, to: DocId, similarity: i32| {
@@ -107,7 +111,7 @@ impl<'a> Iclm<'a> {
                 put(neighbour, doc, similarity);
             }
         }
-        self.work.ctx.cancel.check()?;
+        self.context.ctx.cancel.check()?;
         let mut slices = Vec::with_capacity(documents);
         let mut rest = edges.as_mut_slice();
         for window in starts.windows(2) {
@@ -142,9 +146,9 @@ impl<'a> Iclm<'a> {
     }
 
     fn paths(&self, epoch: u32, round: u32) -> Result<Vec<Vec<DocId>>> {
-        let mut visited = vec![false; self.work.input.lens.len()];
+        let mut visited = vec![false; self.context.input.lens.len()];
         let mut paths = Vec::new();
-        for start in self.work.in_order(epoch, round, self.pool.clone()) {
+        for start in self.context.in_order(epoch, round, self.pool.clone()) {
             let mut path = Vec::new();
             let mut next = (!visited[start.index()]).then_some(start);
             while let Some(doc) = next {
@@ -159,7 +163,7 @@ impl<'a> Iclm<'a> {
             if !path.is_empty() {
                 paths.push(path);
             }
-            self.work.ctx.cancel.check()?;
+            self.context.ctx.cancel.check()?;
         }
         Ok(paths)
     }
@@ -175,9 +179,9 @@ impl<'a> Iclm<'a> {
 
     /// Puts the documents of short paths before neighbours elsewhere.
     fn merged(&self, paths: Vec<Vec<DocId>>) -> Result<Vec<DocId>> {
-        let mut chains = Chains::new(self.work.input.lens.len(), &paths);
+        let mut chains = Chains::new(self.context.input.lens.len(), &paths);
         for number in 0..paths.len() as u32 {
-            self.work.ctx.cancel.check()?;
+            self.context.ctx.cancel.check()?;
             if chains.sizes[number as usize] as usize >= PATH {
                 continue;
             }
@@ -211,7 +215,7 @@ impl<'a> Iclm<'a> {
 impl Grouping for Iclm<'_> {
     fn begin(&mut self, _epoch: u32) -> Result<u32> {
         let mut uses = [1];
-        limit_uses(self.work.options.policies.max_uses, &mut uses, &mut self.used);
+        limit_uses(self.context.options.policies.max_uses, &mut uses, &mut self.used);
         Ok(uses[0])
     }
 
@@ -220,7 +224,7 @@ impl Grouping for Iclm<'_> {
             IclmVariant::Paper => self.paper(epoch, round)?,
             IclmVariant::Release => self.release(epoch, round)?,
         };
-        take(self.work.group(KeywordId::NONE, path))
+        take(self.context.group(KeywordId::NONE, path))
     }
 
     fn report(&self, stats: &mut PlanStats) {

@@ -4,11 +4,11 @@
 
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::{DocumentUses, Group, Grouping, Run, Take, Work};
+use super::{DocumentUses, Group, Grouping, PlanContext, Run, Take};
 use crate::Neighbours;
 
 pub(crate) struct Knn<'a> {
-    work: Work<'a>,
+    context: PlanContext<'a>,
     neighbours: &'a Neighbours,
     members: Vec<bool>,
     pool: Vec<DocId>,
@@ -16,21 +16,21 @@ pub(crate) struct Knn<'a> {
 }
 
 impl<'a> Knn<'a> {
-    pub(crate) fn new(work: Work<'a>, pool: Vec<DocId>) -> Result<Knn<'a>> {
+    pub(crate) fn new(context: PlanContext<'a>, pool: Vec<DocId>) -> Result<Knn<'a>> {
         let neighbours =
-            work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
+            context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
         Ok(Knn {
-            work,
+            context,
             neighbours,
-            members: work.members(&pool),
+            members: context.members(&pool),
             pool,
-            uses: DocumentUses::new(&work),
+            uses: DocumentUses::new(&context),
         })
     }
 
     fn around(&mut self, anchor: DocId) -> Group {
-        let capacity = self.work.shape.capacity();
-        let mut runs = vec![self.work.whole(anchor)];
+        let capacity = self.context.shape.capacity();
+        let mut runs = vec![self.context.whole(anchor)];
         let mut len = runs[0].len;
         self.uses.add(anchor);
         for (neighbour, _) in self.neighbours.of(anchor.get()) {
@@ -39,8 +39,10 @@ impl<'a> Knn<'a> {
             }
             let doc = DocId::new(neighbour);
             if self.members[doc.index()] && self.uses.left(doc) {
-                let run =
-                    Run { len: self.work.len(doc).min(capacity - len), ..self.work.whole(doc) };
+                let run = Run {
+                    len: self.context.len(doc).min(capacity - len),
+                    ..self.context.whole(doc)
+                };
                 len += run.len;
                 runs.push(run);
                 self.uses.add(doc);
@@ -56,8 +58,8 @@ impl Grouping for Knn<'_> {
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
-        let (work, pool) = (self.work, std::mem::take(&mut self.pool));
-        let done = work.around_anchors(&pool, (epoch, round), take, |anchor| {
+        let (context, pool) = (self.context, std::mem::take(&mut self.pool));
+        let done = context.around_anchors(&pool, (epoch, round), take, |anchor| {
             self.uses.left(anchor).then(|| self.around(anchor))
         });
         self.pool = pool;

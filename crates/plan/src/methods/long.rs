@@ -5,7 +5,7 @@
 use longweave_common::random::{chance, draw};
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::{Grouping, Take, Work, limit_uses};
+use super::{Grouping, PlanContext, Take, limit_uses};
 use crate::{LongCounts, LongMode, LongOptions, PlanStats};
 
 /// How often documents of a source are used in an epoch, in the mean.
@@ -16,7 +16,7 @@ struct Rates {
 }
 
 pub(crate) struct Long<'a> {
-    work: Work<'a>,
+    context: PlanContext<'a>,
     threshold: u32,
     pool: Vec<DocId>,
     /// By source; empty for `filter`, whose pool is of long documents alone.
@@ -29,15 +29,15 @@ pub(crate) struct Long<'a> {
 
 impl<'a> Long<'a> {
     pub(crate) fn new(
-        work: Work<'a>,
+        context: PlanContext<'a>,
         options: &LongOptions,
         mut pool: Vec<DocId>,
     ) -> Result<Long<'a>> {
-        let len = |doc: DocId| work.input.lens[doc.index()];
+        let len = |doc: DocId| context.input.lens[doc.index()];
         let mut counts = LongCounts::default();
         let mut tokens: Vec<(u64, u64)> = Vec::new();
         for &doc in &pool {
-            let source = work.input.source(doc) as usize;
+            let source = context.input.source(doc) as usize;
             if tokens.len() <= source {
                 tokens.resize(source + 1, (0, 0));
             }
@@ -68,7 +68,7 @@ impl<'a> Long<'a> {
                 .collect(),
         };
         Ok(Long {
-            work,
+            context,
             threshold: options.threshold,
             pool,
             rates,
@@ -79,17 +79,17 @@ impl<'a> Long<'a> {
     }
 
     fn drawn(&self, doc: DocId, epoch: u32) -> u32 {
-        let rates = self.rates[self.work.input.source(doc) as usize];
-        let rate = if self.work.input.lens[doc.index()] >= self.threshold {
+        let rates = self.rates[self.context.input.source(doc) as usize];
+        let rate = if self.context.input.lens[doc.index()] >= self.threshold {
             rates.long
         } else {
             rates.other
         };
         let whole = rate.floor().min(f64::from(u32::MAX - 1));
         let random = draw(
-            self.work.options.policies.seed,
+            self.context.options.policies.seed,
             "upsample",
-            self.work.input.key(doc),
+            self.context.input.key(doc),
             u64::from(epoch),
         );
         whole as u32 + u32::from(chance(random, rate - whole))
@@ -103,8 +103,8 @@ impl Grouping for Long<'_> {
         } else {
             self.pool.iter().map(|&d| self.drawn(d, epoch)).collect()
         };
-        if self.work.options.policies.max_uses.is_some() {
-            limit_uses(self.work.options.policies.max_uses, &mut self.uses, &mut self.used);
+        if self.context.options.policies.max_uses.is_some() {
+            limit_uses(self.context.options.policies.max_uses, &mut self.uses, &mut self.used);
         }
         Ok(self.uses.iter().copied().max().unwrap_or(0))
     }
@@ -117,8 +117,8 @@ impl Grouping for Long<'_> {
             .filter(|&(_, &uses)| uses > round)
             .map(|(&doc, _)| doc)
             .collect();
-        let docs = self.work.in_order(epoch, round, docs);
-        take(self.work.group(KeywordId::NONE, docs))
+        let docs = self.context.in_order(epoch, round, docs);
+        take(self.context.group(KeywordId::NONE, docs))
     }
 
     fn report(&self, stats: &mut PlanStats) {

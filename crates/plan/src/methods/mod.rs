@@ -62,14 +62,14 @@ pub(crate) trait Grouping {
 
 /// What every method works on.
 #[derive(Clone, Copy)]
-pub(crate) struct Work<'a> {
+pub(crate) struct PlanContext<'a> {
     pub(crate) ctx: &'a Ctx,
     pub(crate) input: &'a PlanInput<'a>,
     pub(crate) options: &'a PlanOptions,
     pub(crate) shape: Shape,
 }
 
-impl<'a> Work<'a> {
+impl<'a> PlanContext<'a> {
     /// The method that the options name, over `pool`, whose documents' virtual lengths fit in 31 bits.
     pub(crate) fn method(self, pool: Vec<DocId>) -> Result<Box<dyn Grouping + 'a>> {
         Ok(match &self.options.method {
@@ -94,7 +94,13 @@ impl<'a> Work<'a> {
 
     /// Documents in the random order of a round.
     fn in_order(&self, epoch: u32, round: u32, mut docs: Vec<DocId>) -> Vec<DocId> {
-        shuffle(self.input, self.options.policies.seed, "order", turn(epoch, round), &mut docs);
+        shuffle(
+            self.input,
+            self.options.policies.seed,
+            "order",
+            round_key(epoch, round),
+            &mut docs,
+        );
         docs
     }
 
@@ -147,7 +153,7 @@ impl<'a> Work<'a> {
 }
 
 /// The number that draws of a round are keyed by.
-pub(crate) fn turn(epoch: u32, round: u32) -> u64 {
+pub(crate) fn round_key(epoch: u32, round: u32) -> u64 {
     (u64::from(epoch) << 32) + u64::from(round)
 }
 
@@ -168,11 +174,11 @@ struct DocumentUses {
 }
 
 impl DocumentUses {
-    fn new(work: &Work<'_>) -> DocumentUses {
-        let most = work.options.policies.max_uses;
+    fn new(context: &PlanContext<'_>) -> DocumentUses {
+        let most = context.options.policies.max_uses;
         DocumentUses {
             most,
-            counts: if most.is_some() { vec![0; work.input.lens.len()] } else { Vec::new() },
+            counts: if most.is_some() { vec![0; context.input.lens.len()] } else { Vec::new() },
         }
     }
 

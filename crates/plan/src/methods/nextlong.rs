@@ -6,11 +6,11 @@ use std::collections::HashSet;
 
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::{DocumentUses, Group, Grouping, Run, Take, Work};
+use super::{DocumentUses, Group, Grouping, PlanContext, Run, Take};
 use crate::{Chunks, Neighbours, NextlongOptions, Reuse};
 
 pub(crate) struct Nextlong<'a> {
-    work: Work<'a>,
+    context: PlanContext<'a>,
     neighbours: &'a Neighbours,
     chunks: &'a Chunks,
     reuse: Reuse,
@@ -23,16 +23,16 @@ pub(crate) struct Nextlong<'a> {
 
 impl<'a> Nextlong<'a> {
     pub(crate) fn new(
-        work: Work<'a>,
+        context: PlanContext<'a>,
         options: &NextlongOptions,
         pool: Vec<DocId>,
     ) -> Result<Nextlong<'a>> {
         let neighbours =
-            work.input.neighbours.ok_or_else(|| Work::missing("lists of neighbours"))?;
-        let chunks = work.input.chunks.ok_or_else(|| Work::missing("chunks"))?;
-        let (members, uses) = (work.members(&pool), DocumentUses::new(&work));
+            context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
+        let chunks = context.input.chunks.ok_or_else(|| PlanContext::missing("chunks"))?;
+        let (members, uses) = (context.members(&pool), DocumentUses::new(&context));
         Ok(Nextlong {
-            work,
+            context,
             neighbours,
             chunks,
             reuse: options.reuse,
@@ -45,9 +45,9 @@ impl<'a> Nextlong<'a> {
 
     /// An anchor that is shorter than a sequence, with its chunks' neighbours.
     fn around(&mut self, anchor: DocId) -> Group {
-        let Work { shape, input, .. } = self.work;
+        let PlanContext { shape, input, .. } = self.context;
         let own = self.chunks.of(anchor);
-        let (number, len) = (own.len() as u64, self.work.len(anchor));
+        let (number, len) = (own.len() as u64, self.context.len(anchor));
         let room = u64::from(shape.capacity() - len);
         let (mut runs, mut held): (Vec<Run>, HashSet<u32>) = (Vec::new(), HashSet::new());
         let (mut at, mut of_anchor) = (0, 0);
@@ -95,15 +95,15 @@ impl Grouping for Nextlong<'_> {
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
-        let (work, pool) = (self.work, std::mem::take(&mut self.pool));
-        let done = work.around_anchors(&pool, (epoch, round), take, |anchor| {
+        let (context, pool) = (self.context, std::mem::take(&mut self.pool));
+        let done = context.around_anchors(&pool, (epoch, round), take, |anchor| {
             if !self.uses.left(anchor) {
                 return None;
             }
             self.uses.add(anchor);
-            let long = work.len(anchor) >= work.shape.capacity();
+            let long = context.len(anchor) >= context.shape.capacity();
             Some(if long {
-                Group { anchor, ..work.group(KeywordId::NONE, [anchor]) }
+                Group { anchor, ..context.group(KeywordId::NONE, [anchor]) }
             } else {
                 self.around(anchor)
             })

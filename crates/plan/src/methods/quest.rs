@@ -3,11 +3,11 @@
 use longweave_common::{DocId, KeywordId, Result};
 
 use super::partition::{Kind, Lists};
-use super::{Grouping, Take, Work, limit_uses};
+use super::{Grouping, PlanContext, Take, limit_uses};
 use crate::{PlanStats, QuestOptions};
 
 pub(crate) struct Quest<'a> {
-    work: Work<'a>,
+    context: PlanContext<'a>,
     lists: Lists,
     /// Uses in the epoch by `KeywordId`, and last those of the documents without a keyword.
     uses: Vec<u32>,
@@ -15,10 +15,14 @@ pub(crate) struct Quest<'a> {
 }
 
 impl<'a> Quest<'a> {
-    pub(crate) fn new(work: Work<'a>, options: &QuestOptions, pool: &[DocId]) -> Quest<'a> {
+    pub(crate) fn new(
+        context: PlanContext<'a>,
+        options: &QuestOptions,
+        pool: &[DocId],
+    ) -> Quest<'a> {
         Quest {
-            work,
-            lists: Lists::new(work.input, work.options, options, pool),
+            context,
+            lists: Lists::new(context.input, context.options, options, pool),
             uses: Vec::new(),
             used: Vec::new(),
         }
@@ -27,11 +31,11 @@ impl<'a> Quest<'a> {
 
 impl Grouping for Quest<'_> {
     fn begin(&mut self, epoch: u32) -> Result<u32> {
-        let policies = &self.work.options.policies;
+        let policies = &self.context.options.policies;
         self.uses = self
             .lists
             .keywords()
-            .map(|k| self.lists.uses(self.work.input, policies.seed, k, epoch))
+            .map(|k| self.lists.uses(self.context.input, policies.seed, k, epoch))
             .chain([1])
             .collect();
         limit_uses(policies.max_uses, &mut self.uses, &mut self.used);
@@ -43,20 +47,20 @@ impl Grouping for Quest<'_> {
             if self.lists.kinds[keyword.index()] != Kind::Unused
                 && self.uses[keyword.index()] > round
             {
-                let docs = self.work.in_order(epoch, round, self.lists.of(keyword).to_vec());
-                take(self.work.group(keyword, docs))?;
+                let docs = self.context.in_order(epoch, round, self.lists.of(keyword).to_vec());
+                take(self.context.group(keyword, docs))?;
             }
         }
         if self.uses.last().is_some_and(|&n| n > round) {
             for &doc in &self.lists.lone {
-                take(self.work.group(KeywordId::NONE, [doc]))?;
+                take(self.context.group(KeywordId::NONE, [doc]))?;
             }
         }
         Ok(())
     }
 
     fn is_short(&self, doc: DocId) -> bool {
-        let keyword = self.work.input.keyword(doc);
+        let keyword = self.context.input.keyword(doc);
         !keyword.is_none() && self.lists.kinds[keyword.index()] == Kind::Short
     }
 

@@ -2,29 +2,29 @@
 
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::{Grouping, Take, Work, limit_uses};
+use super::{Grouping, PlanContext, Take, limit_uses};
 
 pub(crate) struct Standard<'a> {
-    work: Work<'a>,
+    context: PlanContext<'a>,
     pool: Vec<DocId>,
     used: Vec<u64>,
 }
 
 impl<'a> Standard<'a> {
-    pub(crate) fn new(work: Work<'a>, pool: Vec<DocId>) -> Standard<'a> {
-        Standard { work, pool, used: Vec::new() }
+    pub(crate) fn new(context: PlanContext<'a>, pool: Vec<DocId>) -> Standard<'a> {
+        Standard { context, pool, used: Vec::new() }
     }
 }
 
 impl Grouping for Standard<'_> {
     fn begin(&mut self, _epoch: u32) -> Result<u32> {
         let mut uses = [1];
-        limit_uses(self.work.options.policies.max_uses, &mut uses, &mut self.used);
+        limit_uses(self.context.options.policies.max_uses, &mut uses, &mut self.used);
         Ok(uses[0])
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
-        let docs = self.work.in_order(epoch, round, self.pool.clone());
-        take(self.work.group(KeywordId::NONE, docs))
+        let docs = self.context.in_order(epoch, round, self.pool.clone());
+        take(self.context.group(KeywordId::NONE, docs))
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::ingest::{ACCEPTED, Names};
 use crate::options::{OnBadRow, PredictorName};
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 mod checkpoint;
 mod files;
@@ -29,8 +29,8 @@ pub(crate) enum AnyPredictor {
 
 impl AnyPredictor {
     /// The predictor that the options ask for.
-    pub(crate) fn make(ctx: &Ctx, job: &Job) -> Result<AnyPredictor> {
-        let (options, base) = (job.options(), job.resources.base());
+    pub(crate) fn make(ctx: &Ctx, run: &RunContext) -> Result<AnyPredictor> {
+        let (options, base) = (run.options(), run.resources.base());
         let queries = &options.queries;
         Ok(match queries.predictor {
             PredictorName::Extractive => {
@@ -40,8 +40,8 @@ impl AnyPredictor {
             }
             PredictorName::Precomputed => AnyPredictor::Rows(match &queries.file {
                 Some(file) => {
-                    let beside = job.directory(Stage::Predict).join("queries");
-                    Box::new(Precomputed::from_file(ctx, &job.resources.path(file), &beside)?)
+                    let beside = run.directory(Stage::Predict).join("queries");
+                    Box::new(Precomputed::from_file(ctx, &run.resources.path(file), &beside)?)
                 }
                 None => Box::new(Precomputed::from_column()),
             }),
@@ -55,17 +55,17 @@ impl AnyPredictor {
     }
 }
 
-pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
-    let predictor = job.predictor(ctx)?;
-    let mut documents = Documents::open(ctx, job, task)?;
-    let mut writer = QueryWriter::create(&job.directory(Stage::Predict), task)?;
+pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+    let predictor = run.predictor(ctx)?;
+    let mut documents = Documents::open(ctx, run, task)?;
+    let mut writer = QueryWriter::create(&run.directory(Stage::Predict), task)?;
     let used = match predictor {
         AnyPredictor::Rows(predictor) => {
             rows::run(ctx, &**predictor, &mut documents, &mut writer)?;
             json!({ "name": predictor.name() })
         }
         AnyPredictor::Model(model) => {
-            model::run(ctx, job, task, model, &mut documents, &mut writer)?;
+            model::run(ctx, run, task, model, &mut documents, &mut writer)?;
             json!({ "name": "onnx", "device": model.provider().to_string(), "layout": model.layout(), "warning": model.provider().warning() })
         }
     };
@@ -77,15 +77,15 @@ pub(crate) fn run(ctx: &Ctx, job: &Job, task: u32) -> Result<DoneRecord> {
 }
 
 /// Clears away what the finished task kept for the case that it would be interrupted.
-pub(crate) fn after(job: &Job, task: u32) {
-    checkpoint::remove(&job.directory(Stage::Predict), task);
+pub(crate) fn after(run: &RunContext, task: u32) {
+    checkpoint::remove(&run.directory(Stage::Predict), task);
 }
 
 /// Does the same for finished tasks whose process did not come to it.
-pub(crate) fn sweep(job: &Job) {
-    for task in checkpoint::tasks(&job.directory(Stage::Predict)) {
-        if matches!(job.done(Stage::Predict, task), Ok(Some(_))) {
-            after(job, task);
+pub(crate) fn sweep(run: &RunContext) {
+    for task in checkpoint::tasks(&run.directory(Stage::Predict)) {
+        if matches!(run.done(Stage::Predict, task), Ok(Some(_))) {
+            after(run, task);
         }
     }
 }
@@ -110,19 +110,19 @@ struct Documents {
 }
 
 impl Documents {
-    fn open(ctx: &Ctx, job: &Job, task: u32) -> Result<Documents> {
+    fn open(ctx: &Ctx, run: &RunContext, task: u32) -> Result<Documents> {
         let split = task as usize;
-        let inventory = &job.file.inventory;
-        job.check_split(split)?;
-        let status = read_array::<u8>(&Names::of(&job.directory(Stage::Ingest), task).status)?;
+        let inventory = &run.file.inventory;
+        run.check_split(split)?;
+        let status = read_array::<u8>(&Names::of(&run.directory(Stage::Ingest), task).status)?;
         let reader = RowReader::open(
             ctx,
-            &job.corpus_with_queries(),
+            &run.corpus_with_queries(),
             inventory,
             split,
-            job.rows()?.first_in_file[split],
+            run.rows()?.first_in_file[split],
         )?;
-        let options = job.options();
+        let options = run.options();
         let bad_queries = options.reads_query_field().then_some(options.on_bad_row);
         Ok(Documents { reader, bad_queries, status, row: 0 })
     }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::checkpoint::{Checkpoint, Predicted};
 use super::{Document, Documents, QueryWriter};
-use crate::{Job, Stage};
+use crate::{RunContext, Stage};
 
 /// Segments of a window: enough that the lengths of a batch hardly differ.
 const WINDOW_SEGMENTS: usize = 4_096;
@@ -42,14 +42,14 @@ struct Pending {
 
 pub(super) fn run(
     ctx: &Ctx,
-    job: &Job,
+    run: &RunContext,
     task: u32,
     model: &QueryModel,
     documents: &mut Documents,
     writer: &mut QueryWriter,
 ) -> Result<()> {
-    let every = Duration::from_secs_f64(job.options().queries.checkpoint_seconds);
-    let (mut checkpoint, kept) = Checkpoint::open(&job.directory(Stage::Predict), task, every)?;
+    let every = Duration::from_secs_f64(run.options().queries.checkpoint_seconds);
+    let (mut checkpoint, kept) = Checkpoint::open(&run.directory(Stage::Predict), task, every)?;
     let kept = by_segment(kept);
     let _held = ctx
         .budget

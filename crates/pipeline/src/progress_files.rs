@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use longweave_common::ProgressSink;
-use longweave_storage::{host, works};
+use longweave_storage::{holds_any_lock, host};
 use serde::{Deserialize, Serialize};
 
 use crate::log::{parse_time, time_of};
@@ -278,7 +278,8 @@ pub(crate) fn sweep(out: &Path) {
             .strip_prefix(&own)
             .and_then(|rest| rest.split('-').next())
             .and_then(|process| process.parse().ok());
-        if process.is_some_and(|process| process != std::process::id() && !works(process)) {
+        if process.is_some_and(|process| process != std::process::id() && !holds_any_lock(process))
+        {
             let _ = fs::remove_file(entry.path());
             continue;
         }

@@ -81,7 +81,7 @@ impl RunFile {
 }
 
 /// A prepared run.
-pub struct Job {
+pub struct RunContext {
     pub(crate) file: RunFile,
     pub(crate) out: PathBuf,
     work: PathBuf,
@@ -104,36 +104,36 @@ pub struct Job {
     _connections: Option<Remote>,
 }
 
-impl Job {
+impl RunContext {
     /// Prepares a run: finds the input, loads the tokenizer, writes `run.json`. A directory that holds the same run is taken up again;
     /// as long as nothing is packed, with files that changed since (a row was mended, say): results in the work directory are found by
     /// content, so none of the old ones is taken for a new one. The lock makes this process the run's only driver.
     ///
     /// Errors: whatever is wrong with options or inputs; `RUN_MISMATCH` for a directory of another run, `INPUT_CHANGED`, `OUTPUT_EXISTS`.
-    pub fn prepare(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<(Job, Lock)> {
+    pub fn prepare(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<(RunContext, Lock)> {
         let file = Self::resolve(ctx, options)?;
         let path = out.join("run.json");
         refuse_other_files(out, file.options.output.format)?;
         let lock = Self::lock(out)?;
         refuse_other_run(&file, out)?;
-        let job = Self::assemble(file, out)?;
-        job.refuse_other_objects(ctx)?;
-        write_file(&path, job.file.to_text()?.as_bytes())?;
-        write_work_version(&job.work)?;
-        crate::clean::register(&job.work, out)?;
-        Ok((job, lock))
+        let run = Self::assemble(file, out)?;
+        run.refuse_other_objects(ctx)?;
+        write_file(&path, run.file.to_text()?.as_bytes())?;
+        write_work_version(&run.work)?;
+        crate::clean::register(&run.work, out)?;
+        Ok((run, lock))
     }
 
-    /// What [`Job::prepare`] would come to, without writing or locking anything.
+    /// What [`RunContext::prepare`] would come to, without writing or locking anything.
     ///
-    /// Errors: as [`Job::prepare`].
-    pub(crate) fn imagine(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<Job> {
+    /// Errors: as [`RunContext::prepare`].
+    pub(crate) fn resolve_dry(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<RunContext> {
         let file = Self::resolve(ctx, options)?;
         refuse_other_files(out, file.options.output.format)?;
         refuse_other_run(&file, out)?;
-        let job = Self::assemble(file, out)?;
-        job.refuse_other_objects(ctx)?;
-        check_work_version(&job.work).map(|_| job)
+        let run = Self::assemble(file, out)?;
+        run.refuse_other_objects(ctx)?;
+        check_work_version(&run.work).map(|_| run)
     }
 
     /// The place that finished files are sent to must be empty before the run sends any.
@@ -171,7 +171,7 @@ impl Job {
 
     /// What can be refused before any document is pushed: the tokenizer, other files that the options name, a directory of something else.
     ///
-    /// Errors: as [`Job::prepare`].
+    /// Errors: as [`RunContext::prepare`].
     pub(crate) fn check_before_input(options: &RunOptions, out: &Path) -> Result<()> {
         let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
         let resources = Resources::new(options, &base);
@@ -183,16 +183,16 @@ impl Job {
     /// The run prepared in `out`.
     ///
     /// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `INPUT_CHANGED` when the tokenizer or another file that decides results changed.
-    pub fn open(out: &Path) -> Result<Job> {
-        let job = Self::look(out)?;
-        write_work_version(&job.work)?;
-        Ok(job)
+    pub fn open(out: &Path) -> Result<RunContext> {
+        let run = Self::open_read_only(out)?;
+        write_work_version(&run.work)?;
+        Ok(run)
     }
 
     /// The run prepared in `out`, to look at: nothing is written.
     ///
-    /// Errors: as [`Job::open`].
-    pub(crate) fn look(out: &Path) -> Result<Job> {
+    /// Errors: as [`RunContext::open`].
+    pub(crate) fn open_read_only(out: &Path) -> Result<RunContext> {
         let path = out.join("run.json");
         if !path.exists() {
             let message = format!(
@@ -260,7 +260,7 @@ impl Job {
         }
     }
 
-    fn assemble(file: RunFile, out: &Path) -> Result<Job> {
+    fn assemble(file: RunFile, out: &Path) -> Result<RunContext> {
         let work = match &file.options.work {
             Some(work) => file.base.join(work),
             None => out.join(".work"),
@@ -270,7 +270,7 @@ impl Job {
         let remote = is_remote(&file.inventory.root) || file.options.output.upload.is_some();
         // A build without remote storage can still list and show such a run.
         let connections = if remote { Remote::open(&Cancel::new()).ok() } else { None };
-        Ok(Job {
+        Ok(RunContext {
             file,
             out: out.to_owned(),
             work,
@@ -613,14 +613,14 @@ impl Job {
 
     /// Removes what killed attempts left half written, in the directories of all stages. Files that a living process writes stay.
     pub(crate) fn sweep(&self) {
-        crate::watch::sweep(&self.out);
+        crate::progress_files::sweep(&self.out);
         crate::clean::sweep(self);
         sweep(&self.out);
         sweep(&self.work);
         self.stages().for_each(|stage| self.sweep_stage(stage));
     }
 
-    /// As [`Job::sweep`], of one stage.
+    /// As [`RunContext::sweep`], of one stage.
     pub(crate) fn sweep_stage(&self, stage: Stage) {
         crate::stages::sweep(self, stage);
         sweep_below(&self.state(stage));
@@ -639,7 +639,7 @@ impl Job {
         }
     }
 
-    /// The records of all tasks of a stage. A stage that was complete once counts as complete for this job.
+    /// The records of all tasks of a stage. A stage that was complete once counts as complete for this run.
     ///
     /// Errors: `STAGE_NOT_READY`, naming the first that is not done.
     pub fn all_done(&self, stage: Stage) -> Result<&[DoneRecord]> {
@@ -747,7 +747,7 @@ fn changed(path: &str, out: &Path) -> Error {
 }
 
 /// The options that decide results, without those that only say where and how fast.
-pub(crate) fn lasting(options: &RunOptions) -> Value {
+pub(crate) fn result_options(options: &RunOptions) -> Value {
     let mut value = serde_json::to_value(options).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
         for volatile in ["threads", "memory", "packing", "work", "diskCheck", "clean"] {
@@ -769,7 +769,7 @@ pub(crate) fn lasting(options: &RunOptions) -> Value {
 }
 
 fn compare_options(stored: &RunFile, now: &RunFile, out: &Path) -> Result<()> {
-    let (then, new) = (lasting(&stored.options), lasting(&now.options));
+    let (then, new) = (result_options(&stored.options), result_options(&now.options));
     if then != new {
         let mut names = Vec::new();
         differences("", &then, &new, &mut names);
@@ -790,7 +790,7 @@ fn refuse_other_run(file: &RunFile, out: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    let stored = Job::read(&path)?;
+    let stored = RunContext::read(&path)?;
     compare_options(&stored, file, out)?;
     if packing_began(out)? { compare_inputs(&stored, file, out) } else { Ok(()) }
 }
@@ -977,7 +977,7 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
             Stage::Route => json!({ "packing": o.packing }),
             Stage::Scatter => json!({}),
             Stage::Pack | Stage::Seal => json!({
-                "output": lasting(o)["output"], "separator": file.tokenizer.separator, "bos": file.tokenizer.bos, "pad": file.tokenizer.pad,
+                "output": result_options(o)["output"], "separator": file.tokenizer.separator, "bos": file.tokenizer.bos, "pad": file.tokenizer.pad,
             }),
         };
         // The bytes are the same wherever they go, but what is done for one place is not done for another.

@@ -5,7 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::{Error, Result};
 
 /// Runs `work`; a panic becomes the error that `error` makes of its message. What `work` was using must not be used again.
-pub fn caught<T>(work: impl FnOnce() -> Result<T>, error: impl FnOnce(&str) -> Error) -> Result<T> {
+pub fn catch_panic<T>(
+    work: impl FnOnce() -> Result<T>,
+    error: impl FnOnce(&str) -> Error,
+) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let what = payload
             .downcast_ref::<&str>()

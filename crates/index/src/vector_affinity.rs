@@ -12,7 +12,7 @@ use longweave_common::{Ctx, DocId, NoProgress, Result};
 use longweave_neighbours::{MOST_EXACT, Query, Search, Vectors, nearest};
 use rayon::prelude::*;
 
-use crate::affinity::{Join, Joining, Pair};
+use crate::affinity::{ClusterMerge, Join, Pair};
 use crate::lists::Lists;
 
 /// Joins clusters, given as lists of documents, as far as vectors connect them.
@@ -29,7 +29,7 @@ pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, vectors: &Vectors) -> Re
             sum
         })
         .collect();
-    let mut joining = Joining::new(clusters);
+    let mut merge = ClusterMerge::new(clusters);
     // The progress of a search is that of one round.
     let ctx = &ctx.with_progress(Arc::new(NoProgress));
     loop {
@@ -51,9 +51,9 @@ pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, vectors: &Vectors) -> Re
         };
         let pairs: Vec<Pair> = (0..sums.len()).filter_map(pair).collect();
         if pairs.is_empty() {
-            return Ok(joining.joins);
+            return Ok(merge.joins);
         }
-        let members = joining.join(pairs);
+        let members = merge.join(pairs);
         sums = (0..members.len())
             .map(|c| {
                 let mut own = members.get(c).iter().map(|&m| m as usize);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::disk::{self, DiskNeed};
 use crate::estimate::{Facts, facts, held_bytes, seconds, stage_bytes};
-use crate::{Job, RunOptions, Stage};
+use crate::{RunContext, RunOptions, Stage};
 
 /// What a run would do.
 #[derive(Clone, Debug, Serialize)]
@@ -86,27 +86,27 @@ pub fn dry_run(options: RunOptions) -> Result<DryRun> {
     let budget_bytes = options.memory;
     if options.corpus.is_none() {
         if let Some(out) = &out {
-            Job::check_before_input(&options, out)?;
+            RunContext::check_before_input(&options, out)?;
         }
         return Ok(pushed(&options, out.as_deref()));
     }
     let temporary = std::env::temp_dir().join("longweave-dry-run");
-    let job = Job::imagine(&ctx, options, out.as_deref().unwrap_or(&temporary))?;
-    let facts = facts(&ctx, &job);
+    let run = RunContext::resolve_dry(&ctx, options, out.as_deref().unwrap_or(&temporary))?;
+    let facts = facts(&ctx, &run);
     let mut stages = Vec::new();
-    for stage in job.stages() {
-        let tasks = disk::known_tasks(&job, stage)?;
+    for stage in run.stages() {
+        let tasks = disk::known_tasks(&run, stage)?;
         let mut done = 0;
         for task in 0..tasks.unwrap_or(0) {
-            done += u32::from(job.done(stage, task)?.is_some());
+            done += u32::from(run.done(stage, task)?.is_some());
         }
         let bytes =
-            facts.map(|f| stage_bytes(&job, stage, &f)).transpose()?.map(|b| b.ceil() as u64);
-        let seconds = seconds(&ctx, &job, stage, facts.as_ref(), None)?;
-        let directory = out.as_ref().map(|_| job.directory(stage).display().to_string());
+            facts.map(|f| stage_bytes(&run, stage, &f)).transpose()?.map(|b| b.ceil() as u64);
+        let seconds = seconds(&ctx, &run, stage, facts.as_ref(), None)?;
+        let directory = out.as_ref().map(|_| run.directory(stage).display().to_string());
         stages.push(StagePlan { stage, tasks, done, directory, bytes, seconds });
     }
-    let inventory = &job.file.inventory;
+    let inventory = &run.file.inventory;
     let mut unknown: Vec<String> = Vec::new();
     match &facts {
         None => unknown.push("how many documents and tokens the corpus has: no document could be read from a sample of it".into()),
@@ -123,18 +123,18 @@ pub fn dry_run(options: RunOptions) -> Result<DryRun> {
     }
     Ok(DryRun {
         directory: out.as_ref().map(|o| o.display().to_string()),
-        work: out.as_ref().map(|_| job.work().display().to_string()),
+        work: out.as_ref().map(|_| run.work().display().to_string()),
         corpus: Some(CorpusPlan {
             root: inventory.root.clone(),
             files: inventory.files.len() as u64,
             bytes: inventory.files.iter().map(|f| f.bytes).sum(),
             splits: inventory.splits.len() as u64,
-            encoder: job.file.tokenizer.encoder.clone(),
+            encoder: run.file.tokenizer.encoder.clone(),
         }),
-        disk: out.as_ref().map(|_| disk::need(&ctx, &job, Stage::Seal)).transpose()?,
+        disk: out.as_ref().map(|_| disk::need(&ctx, &run, Stage::Seal)).transpose()?,
         memory: MemoryPlan {
             budget_bytes,
-            metadata_bytes: facts.map(|f| held_bytes(&job, &f) as u64),
+            metadata_bytes: facts.map(|f| held_bytes(&run, &f) as u64),
         },
         seconds: stages.iter().map(|s| s.seconds).sum(),
         facts,
