@@ -7,7 +7,9 @@ export default defineConfig({
     pool: 'forks',
     // Tests wait for child processes and for the disk more than they compute.
     maxWorkers: 4,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Tests bound work, never time: these end only what hangs.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 600_000, interval: 20 } },
   },
 })

@@ -24,6 +24,7 @@ import {
   filesOf,
   finished,
   folder,
+  heldAt,
   node,
   plain,
   randomCorpus,
@@ -96,8 +97,9 @@ async function during(
   made: WeaveOptions,
   text: string,
   when: (child: ReturnType<typeof node>['child']) => unknown,
+  env: NodeJS.ProcessEnv = {},
 ): Promise<Ended> {
-  const { child, ended } = node([join(root, 'dist/cli/main.js'), 'run', ...config(made), '--json'])
+  const { child, ended } = node([join(root, 'dist/cli/main.js'), 'run', ...config(made), '--json'], { env })
   let seen: Promise<unknown> | undefined
   child.stdout?.on('data', (chunk: string) => {
     if (seen === undefined && chunk.includes(text)) seen = Promise.resolve(when(child))
@@ -168,21 +170,18 @@ describe('status', () => {
   test('from another process while a driver works: its process, running tasks, units, and nothing is disturbed', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000, threads: 1 })
     const out = outOf(made)
-    const seen: RunStatus[] = []
+    const { env, open } = heldAt('ingest', fresh())
+    let run: RunStatus | undefined
     let pid = 0
-    const { status: code, err } = await during(made, '"stage":"ingest"', async (child) => {
+    const look = async (child: ReturnType<typeof node>['child']) => {
       pid = child.pid ?? 0
-      for (let i = 0; i < 60 && !seen.some((s) => stageOf(s, 'ingest')?.running === 1); i += 1) {
-        // A process that is stopped holds what it holds: what is told of it can be checked.
-        child.kill('SIGSTOP')
-        seen.push(JSON.parse((await cli(['status', out, '--json'])).out) as RunStatus)
-        child.kill('SIGCONT')
-        await new Promise((done) => setTimeout(done, 20))
-      }
-    })
+      while (run === undefined || stageOf(run, 'ingest')?.running !== 1)
+        run = JSON.parse((await cli(['status', out, '--json'])).out) as RunStatus
+      open()
+    }
+    const { status: code, err } = await during(made, '"stage":"ingest"', look, env)
     expect(code, err).toBe(0)
-    const run = seen.find((s) => stageOf(s, 'ingest')?.running === 1)
-    expect(run, JSON.stringify(seen[0])).toMatchObject({ state: 'running', driver: { process: pid } })
+    expect(run).toMatchObject({ state: 'running', driver: { process: pid } })
     const ingest = run === undefined ? undefined : stageOf(run, 'ingest')
     expect(ingest).toMatchObject({ state: 'running', elsewhere: 0, unitsTotal: 24_000 })
     expect(ingest?.unitsDone).toBeLessThanOrEqual(24_000)
@@ -194,12 +193,17 @@ describe('status', () => {
     expect(await status(out)).toMatchObject({ state: 'finished', lastError: null })
     expect(readdirSync(join(out, '.state/progress'))).toEqual([])
     await verify(out)
-  }, 120_000)
+  })
 
   test('of a run that was killed says so, and that the tasks it held are nobody’s; it writes nothing', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000 })
     const out = outOf(made)
-    const { signal } = await during(made, '"stage":"ingest"', (child) => child.kill('SIGKILL'))
+    const { signal } = await during(
+      made,
+      '"stage":"ingest"',
+      (child) => child.kill('SIGKILL'),
+      heldAt('ingest', fresh()).env,
+    )
     expect(signal).toBe('SIGKILL')
     const before = everything(out)
     const run = await status(out)
@@ -210,7 +214,7 @@ describe('status', () => {
     const again = await finished(made)
     expect(states(again.events)['scan']).toBe('reused')
     expect(await status(out)).toMatchObject({ state: 'finished' })
-  }, 120_000)
+  })
 
   test('of tasks handed out one by one: what is done, by its log how fast, and who runs now', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000 })
@@ -225,26 +229,15 @@ describe('status', () => {
     expect(ingest?.rate).toBeGreaterThan(0)
     expect(ingest?.etaSeconds).toBeGreaterThan(0)
     expect(ingest?.unitsDone).toBeGreaterThan(0)
-    const { child, ended } = node([
-      join(root, 'dist/cli/main.js'),
-      'stage',
-      'ingest',
-      '--run',
-      out,
-      '--all',
-      '--threads',
-      '1',
-    ])
+    const { env, open } = heldAt('ingest', fresh())
+    const ended = cli(['stage', 'ingest', '--run', out, '--all', '--threads', '1'], { env })
     let running: RunStatus | undefined
-    for (let i = 0; i < 400 && running === undefined; i += 1) {
-      const now = await status(out)
-      if ((stageOf(now, 'ingest')?.running ?? 0) > 0) running = now
-      await new Promise((done) => setTimeout(done, 5))
-    }
+    while (running === undefined || stageOf(running, 'ingest')?.running !== 1) running = await status(out)
+    open()
     expect(running).toMatchObject({ state: 'running', driver: null })
-    expect((await ended).status, String(child.pid)).toBe(0)
+    expect((await ended).status).toBe(0)
     expect(stageOf(await status(out), 'ingest')).toMatchObject({ state: 'done', running: 0 })
-  }, 120_000)
+  })
 
   test('a lease of another machine counts as held elsewhere, one of a dead process as free', async () => {
     const made = options()
@@ -273,7 +266,7 @@ describe('status', () => {
       .map((line) => (JSON.parse(line) as RunStatus).state)
     expect(looks.at(-1)).toBe('finished')
     expect(looks.slice(0, -1).every((state) => state === 'running')).toBe(true)
-  }, 120_000)
+  })
 })
 
 describe('time left', () => {
@@ -300,7 +293,7 @@ describe('time left', () => {
       event.type === 'progress' && event.stage === 'ingest' ? [event.total] : [],
     )
     expect(Math.max(...totals)).toBeLessThan(24_000 / (records.length - 1))
-  }, 120_000)
+  })
 })
 
 describe('the log', () => {
@@ -537,29 +530,25 @@ describe('a dry run', () => {
     ['standard', 'jsonl', 2048],
     ['quest', 'parquet', 4096],
     ['knn', 'mds', 2048],
-  ] as const)(
-    'its bytes of real texts come close to what a run leaves: %s, %s',
-    async (method, format, length) => {
-      const made: WeaveOptions = {
-        corpus: reuters,
-        idField: 'id',
-        tokenizer: join(data, 'tokenizers/gpt2-tokenizer.json'),
-        method,
-        length,
-        output: { directory: fresh(), format },
-      }
-      const before = await dryRun(made)
-      await plan(made).finished
-      const refined = await dryRun(made)
-      const { summary } = await finished(made)
-      const { disk } = await status(outOf(made))
-      near(before.facts?.textBytes, summary.corpus?.bytes ?? 0, 1.1)
-      near(before.disk?.work.bytes, disk.workBytes, 1.5)
-      near(before.disk?.output.bytes, disk.outputBytes, 1.5)
-      near(refined.disk?.output.bytes, disk.outputBytes, 1.25)
-    },
-    300_000,
-  )
+  ] as const)('its bytes of real texts come close to what a run leaves: %s, %s', async (method, format, length) => {
+    const made: WeaveOptions = {
+      corpus: reuters,
+      idField: 'id',
+      tokenizer: join(data, 'tokenizers/gpt2-tokenizer.json'),
+      method,
+      length,
+      output: { directory: fresh(), format },
+    }
+    const before = await dryRun(made)
+    await plan(made).finished
+    const refined = await dryRun(made)
+    const { summary } = await finished(made)
+    const { disk } = await status(outOf(made))
+    near(before.facts?.textBytes, summary.corpus?.bytes ?? 0, 1.1)
+    near(before.disk?.work.bytes, disk.workBytes, 1.5)
+    near(before.disk?.output.bytes, disk.outputBytes, 1.5)
+    near(refined.disk?.output.bytes, disk.outputBytes, 1.25)
+  })
 
   test('its bytes come close to what a run leaves', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000, output: { shardTokens: 1 << 20 } })
@@ -576,7 +565,7 @@ describe('a dry run', () => {
     const packed = Object.entries(filesOf(outOf(made))).length
     expect(packed).toBeGreaterThan(1)
     near(refined.disk?.output.bytes, disk.outputBytes, 2)
-  }, 120_000)
+  })
 })
 
 /** Stages that have a directory in a work directory. */
@@ -667,7 +656,7 @@ describe('cleaning', () => {
       expect(filesOf(to)).toEqual(expected)
     }
     expect(inside).toBeGreaterThan(4)
-  }, 300_000)
+  })
 
   test('what another run is working with stays, and goes when the other is done', async () => {
     const work = fresh()
@@ -676,11 +665,12 @@ describe('cleaning', () => {
     const two = options({ ...shared, length: 128 })
     await plan(one).finished
     let warnings: string[] = []
-    const { status: code, err } = await during(two, '"stage":"pack"', async (child) => {
-      child.kill('SIGSTOP')
+    const { env, open } = heldAt('pack', fresh())
+    const working = async () => {
       warnings = (await finished(one)).events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
-      child.kill('SIGCONT')
-    })
+      open()
+    }
+    const { status: code, err } = await during(two, '"stage":"pack"', working, env)
     expect(code, err).toBe(0)
     expect(
       warnings.filter((message) => message.includes(`the run in ${outOf(two)} is working with it`)).length,
@@ -690,7 +680,7 @@ describe('cleaning', () => {
     await finished(one)
     // Of the other run only what is its own is left.
     expect(left(work)).toEqual(['plan', 'report', 'route'])
-  }, 120_000)
+  })
 
   test('the command removes what no run that is named refers to, and says how much', async () => {
     const work = fresh()

@@ -121,7 +121,7 @@ test(`${rounds} random options: resolved by the schema, parsed by the core, prin
   }
   // The draw reaches every option, and each in more than one way.
   expect([...seen].filter(([path, values]) => values.size < 2 && path !== '.corpus').map(([path]) => path)).toEqual([])
-}, 300_000)
+})
 
 test('the core has no defaults: it takes no option away', () => {
   const resolved = resolveOptions(least) as unknown as Json

@@ -19,7 +19,7 @@ export const full = process.env['LONGWEAVE_FULL'] === '1'
 /** A folder that is removed after the tests of the file. */
 export function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'longweave-test-'))
-  afterAll(() => rmSync(path, { recursive: true, force: true }), 300_000)
+  afterAll(() => rmSync(path, { recursive: true, force: true }))
   return path
 }
 
@@ -337,6 +337,10 @@ export interface NodeOptions {
   cwd?: string
 }
 
+const children = new Set<ChildProcess>()
+// A test that failed may have left its process waiting for ever.
+afterAll(() => children.forEach((child) => child.kill('SIGKILL')))
+
 /** A child process of Node and how it ends. */
 export function node(
   args: string[],
@@ -347,6 +351,7 @@ export function node(
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+  children.add(child)
   let out = ''
   let err = ''
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
@@ -354,7 +359,10 @@ export function node(
   child.stdin.on('error', () => {})
   child.stdin.end(input)
   const ended = new Promise<Ended>((resolve) =>
-    child.on('close', (status, signal) => resolve({ status, signal, out, err })),
+    child.on('close', (status, signal) => {
+      children.delete(child)
+      resolve({ status, signal, out, err })
+    }),
   )
   return { child, ended }
 }
@@ -362,3 +370,13 @@ export function node(
 /** The command line, as it is installed. */
 export const cli = (args: string[], options: NodeOptions = {}) =>
   node([join(root, 'dist/cli/main.js'), ...args], options).ended
+
+/** Environment of a process that waits at the first task of a stage, and what lets it go on. */
+export function heldAt(stage: Stage, gate: string): { env: NodeJS.ProcessEnv; open: () => void } {
+  const env = {
+    LONGWEAVE_FAILPOINT: 'task=wait',
+    LONGWEAVE_FAILPOINT_PATH: `/${stage}-`,
+    LONGWEAVE_FAILPOINT_GATE: gate,
+  }
+  return { env, open: () => writeFileSync(gate, '') }
+}

@@ -1,5 +1,6 @@
 //! Places where a test can make a step fail or the process die: `LONGWEAVE_FAILPOINT=NAME=ACTION[@N]`, taken at the N-th hit of that name
-//! in the process (1 by default). `LONGWEAVE_FAILPOINT_LOG=FILE` appends a line for every hit, the name, a tab and the path, so that a test
+//! in the process (1 by default); `LONGWEAVE_FAILPOINT_PATH=TEXT` counts only hits whose path contains TEXT.
+//! `LONGWEAVE_FAILPOINT_LOG=FILE` appends a line for every hit, the name, a tab and the path, so that a test
 //! finds out which there are. Without these variables a hit costs one load.
 //!
 //! | name | before |
@@ -11,18 +12,21 @@
 //! | `read` | bytes of a column or a string table are read |
 //! | `remove` | what an attempt left behind, or the record of a damaged result, is removed |
 //!
-//! ACTION is `abort`, `hang` (for ever), or the error that the system gives: `full` (disk), `denied`, `io`, `short` (the file ends early).
+//! ACTION is `abort`, `hang` (for ever), `wait` (until the file that `LONGWEAVE_FAILPOINT_GATE` names exists), or the error that the
+//! system gives: `full` (disk), `denied`, `io`, `short` (the file ends early).
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 struct Armed {
     name: String,
     action: String,
     at: u64,
+    path: String,
     hits: AtomicU64,
 }
 
@@ -43,12 +47,16 @@ impl Armed {
             name: name.to_owned(),
             action: action.to_owned(),
             at,
+            path: std::env::var("LONGWEAVE_FAILPOINT_PATH").unwrap_or_default(),
             hits: AtomicU64::new(0),
         })
     }
 
-    fn hit(&self, name: &str) -> io::Result<()> {
-        if self.name != name || self.hits.fetch_add(1, Ordering::Relaxed) + 1 != self.at {
+    fn hit(&self, name: &str, path: &Path) -> io::Result<()> {
+        if self.name != name || !path.to_string_lossy().contains(&self.path) {
+            return Ok(());
+        }
+        if self.hits.fetch_add(1, Ordering::Relaxed) + 1 != self.at {
             return Ok(());
         }
         match self.action.as_str() {
@@ -59,6 +67,13 @@ impl Armed {
             "hang" => loop {
                 std::thread::park();
             },
+            "wait" => {
+                let gate = std::env::var_os("LONGWEAVE_FAILPOINT_GATE").unwrap_or_default();
+                while !Path::new(&gate).exists() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Ok(())
+            }
             _ => std::process::abort(),
         }
     }
@@ -84,5 +99,5 @@ pub fn hit(name: &str, path: &Path) -> io::Result<()> {
         // One write for a line: several threads and processes may append.
         log.write_all(format!("{name}\t{}\n", path.display()).as_bytes())?;
     }
-    points.armed.as_ref().map_or(Ok(()), |armed| armed.hit(name))
+    points.armed.as_ref().map_or(Ok(()), |armed| armed.hit(name, path))
 }

@@ -702,7 +702,7 @@ fn sequences_in_memory_are_made_of_what_is_mended() {
             session.next(move |batch| {
                 send.send(batch.map(|b| b.map(|b| b.input_ids)).map_err(|e| e.to_string())).unwrap()
             });
-            match receive.recv_timeout(Duration::from_secs(60)).unwrap().unwrap() {
+            match receive.recv_timeout(crate::PATIENCE).unwrap().unwrap() {
                 Some(more) => ids.extend(more),
                 None => return ids,
             }
@@ -721,7 +721,7 @@ fn reaches(log: &Path, name: &str) {
     let start = Instant::now();
     while !fs::read_to_string(log).is_ok_and(|text| text.lines().any(|line| line.starts_with(name)))
     {
-        assert!(start.elapsed() < Duration::from_secs(60), "no {name}");
+        assert!(start.elapsed() < crate::PATIENCE, "no {name}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -15,10 +15,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use longweave_common::{Ctx, Result};
 use longweave_pipeline::{Events, RunContext, RunOptions, Stage, driver};
 use serde_json::{Value, json};
+
+/// How long a test waits for an answer. Only a fault takes that long, on any machine.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A folder with a tokenizer, a corpus and room for outputs.
 struct Place {

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use longweave_pipeline::session::{Mode, PushedDocument, Session};
 use longweave_pipeline::{Stage, commands};
@@ -109,7 +108,7 @@ fn session(options: &Value, documents: usize) -> Result<Value, String> {
     session.finished(move |outcome| {
         send.send(outcome.map_err(|e| e.code().name().to_owned())).unwrap()
     });
-    let outcome = receive.recv_timeout(Duration::from_secs(120)).expect("the run ends");
+    let outcome = receive.recv_timeout(crate::PATIENCE).expect("the run ends");
     outcome.map(|summary| serde_json::from_str(&summary).unwrap())
 }
 
@@ -147,7 +146,7 @@ fn the_spool_of_a_running_run_is_not_replaced() {
     second.finished(move |outcome| {
         send.send(outcome.map_err(|e| e.code().name().to_owned())).unwrap()
     });
-    assert_eq!(receive.recv_timeout(Duration::from_secs(60)).unwrap().unwrap_err(), "RUN_LOCKED");
+    assert_eq!(receive.recv_timeout(crate::PATIENCE).unwrap().unwrap_err(), "RUN_LOCKED");
     first.close();
     second.close();
 }
@@ -167,10 +166,7 @@ fn the_least_memory_serves_many_tasks_on_many_threads() {
             send.send(place.run_in("small", &small).map(|run| run.tasks(Stage::Ingest).unwrap()))
                 .unwrap()
         });
-        let tasks = receive
-            .recv_timeout(Duration::from_secs(120))
-            .expect("no task waits for ever")
-            .unwrap();
+        let tasks = receive.recv_timeout(crate::PATIENCE).expect("no task waits for ever").unwrap();
         assert!(tasks.unwrap() > 100, "{tasks:?}");
     });
     commands::verify(&place.path("small")).unwrap();
@@ -326,7 +322,7 @@ fn sequences_in_memory_are_those_that_would_be_written() {
     loop {
         let (send, receive) = mpsc::channel();
         session.next(move |batch| send.send(batch).unwrap());
-        let Some(batch) = receive.recv_timeout(Duration::from_secs(60)).unwrap().unwrap() else {
+        let Some(batch) = receive.recv_timeout(crate::PATIENCE).unwrap().unwrap() else {
             break;
         };
         assert_eq!(batch.input_ids.len(), 64 * batch.sequences as usize);
