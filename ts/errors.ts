@@ -112,9 +112,11 @@ export function fromSystem(cause: unknown, action: 'read' | 'write', file: strin
 
 /** The binding's error, whose message is JSON, as a LongweaveError; anything else as it is. */
 export function fromBinding(error: unknown): unknown {
-  if (!(error instanceof Error)) return error
+  // Not `instanceof Error`: a test runner can give each file a realm, and the addon's errors are of the first.
+  const text = (error as { message?: unknown } | null | undefined)?.message
+  if (typeof text !== 'string') return error
   try {
-    const { code, message, details } = JSON.parse(error.message) as {
+    const { code, message, details } = JSON.parse(text) as {
       code: ErrorCode
       message: string
       details: ErrorDetails
