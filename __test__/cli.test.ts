@@ -2,12 +2,19 @@
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, expect, test } from 'vitest'
-import { flags } from '../ts/cli/flags.ts'
-import { optionsJsonSchema, presets, resolveOptions } from '../ts/index.ts'
-import type { Summary } from '../ts/index.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { Command } from '../ts/cli/command.ts'
+import { commands } from '../ts/cli/commands.ts'
+import { flags, toOptions } from '../ts/cli/flags.ts'
+import { INTERVAL, reporter } from '../ts/cli/progress.ts'
+import type { Surroundings } from '../ts/cli/progress.ts'
+import { commandHelp, firstScreen, overview, topicsOf } from '../ts/cli/help.ts'
+import type { HelpPart } from '../ts/cli/help.ts'
+import { clean, optionsJsonSchema, presets, readSequences, resolveOptions } from '../ts/index.ts'
+import type { Cleaned, Summary } from '../ts/index.ts'
+import { resolveSize } from '../ts/schema.ts'
 import { hostile, madeReport, writeReport } from './reports.ts'
-import { cli, filesOf, folder, plain, randomCorpus, wordTokenizer, writeJsonl } from './support.ts'
+import { cli, failure, filesOf, folder, plain, randomCorpus, wordTokenizer, writeJsonl } from './support.ts'
 
 const directory = folder()
 const out = (name: string) => join(directory, name)
@@ -17,19 +24,10 @@ const corpus = writeJsonl(out('corpus.jsonl'), documents)
 const options = { ...plain, corpus, tokenizer, length: 64, splitBytes: 4000 }
 writeFileSync(out('config.json'), JSON.stringify({ ...options, output: { shardTokens: 64 * 8 } }))
 const config = ['--config', out('config.json')]
-const commands = [
-  'run',
-  'plan',
-  'show',
-  'verify',
-  'report',
-  'keywords',
-  'status',
-  'tasks',
-  'stage',
-  'clean',
-  'train-tokenizer',
-]
+const names = Object.keys(commands)
+const flat = (text: string) => text.replaceAll(/\s+/g, ' ')
+/** Flags that a help page lists. */
+const count = (page: string) => page.match(/^ {2}--/gm)?.length ?? 0
 const lines = (text: string) =>
   text
     .trimEnd()
@@ -41,13 +39,17 @@ beforeAll(async () => {
   expect(status, err).toBe(0)
 })
 
-test('without a command it says how it is used, and that is wrong usage; with help it is not', async () => {
+test('without a command it leads to a first run in 20 lines, and that is wrong usage; help lists every command and is not', async () => {
   const [bare, help, flag] = await Promise.all([cli([]), cli(['help']), cli(['--help'])])
   expect([bare.status, help.status, flag.status]).toEqual([2, 0, 0])
-  expect(help.out).toBe(bare.out)
+  expect(bare.out.trimEnd().split('\n').length).toBeLessThanOrEqual(20)
+  const first = ['longweave run --corpus', 'longweave show out', 'longweave verify out', 'longweave help run']
+  const places = first.map((part) => bare.out.indexOf(part))
+  expect(places).toEqual(places.toSorted((x, y) => x - y))
+  expect(Math.min(...places)).toBeGreaterThan(0)
   expect(help.out).toBe(flag.out)
-  for (const command of commands) expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'))
-  expect(help.out).toContain('Exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted')
+  for (const command of names) expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'))
+  expect(help.out).toContain('Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted')
 })
 
 test('--version is the package’s', async () => {
@@ -57,48 +59,123 @@ test('--version is the package’s', async () => {
   expect(await cli(['--version'])).toMatchObject({ status: 0, out: `${version}\n` })
 })
 
-test.each(commands)('help %s has usage, flags and an example that begins as one types it', async (command) => {
-  const [help, flag] = await Promise.all([cli(['help', command]), cli([command, '--help'])])
+test.each(names)('help %s has usage, flags and an example that begins as one types it', async (command) => {
+  const words = command.split(' ')
+  const [help, flag] = await Promise.all([cli(['help', ...words]), cli([...words, '--help'])])
   expect(help).toMatchObject({ status: 0, err: '' })
   expect(flag.out).toBe(help.out)
   expect(help.out).toContain(`Usage: longweave ${command}`)
-  expect(help.out).toMatch(new RegExp(`Examples:\n.*longweave ${command} `, 's'))
+  for (const { name } of commands[command]?.positionals ?? []) expect(help.out).toMatch(new RegExp(`^  ${name} `, 'm'))
+  for (const name of Object.keys(commands[command]?.flags ?? {}))
+    expect(help.out).toMatch(new RegExp(`^  --${name}( |$)`, 'm'))
+  expect(help.out).toMatch(new RegExp(`Examples\n.*longweave ${command}`, 's'))
 })
 
-test('help run lists every option of the schema, its choices and its default', async () => {
-  const { out: help } = await cli(['help', 'run'])
-  const leaves = flags()
-  expect(new Set(leaves.map(({ name }) => name)).size).toBe(leaves.length)
-  const resolved = resolveOptions({ corpus: 'a', tokenizer: 't', length: 1, output: { directory: 'o' } })
-  const methods = ['quest', 'standard', 'knn', 'iclm', 'long', 'nextlong'] as const
-  const ofMethods = new Set(
-    methods.flatMap((method) =>
-      Object.keys(
-        resolveOptions({ corpus: 'a', tokenizer: 't', length: 1, method, output: { directory: 'o' } }).method,
-      ),
+test('no line of any help is longer than 80 columns, nor one of a failure or a summary of these tests', () => {
+  const pages = [
+    firstScreen(),
+    overview(),
+    ...Object.values(commands).flatMap((command) =>
+      (['common', 'all', ...topicsOf(command)] as HelpPart[]).map((part) => commandHelp(command, part)),
     ),
-  )
-  const count = Object.values({
-    ...resolved,
-    method: Object.fromEntries([...ofMethods].map((name) => [name, null])),
-  }).reduce<number>(
-    (n, value) =>
-      n + (typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.keys(value).length : 1),
-    0,
-  )
-  expect(leaves.length).toBe(count)
-  expect(leaves.map(({ path }) => path[0])).toEqual(
-    expect.arrayContaining(Object.keys(optionsJsonSchema()['properties'] as object)),
-  )
-  for (const { name, description, choices } of leaves) {
-    const line = help.split('\n').find((text) => text.startsWith(`  --${name} `)) ?? ''
-    expect(line, `--${name}`).toContain(description)
-    expect(description.length, `--${name}`).toBeGreaterThan(8)
-    if (choices.length > 1) expect(line).toContain(`(${choices.join(', ')})`)
+  ]
+  expect(pages.length).toBeGreaterThan(2 * names.length)
+  const long = pages.flatMap((page) => page.split('\n')).filter((line) => [...line].length > 80)
+  expect(long).toEqual([])
+})
+
+/** Options of a run with each method: every leaf with its default, by path. */
+function resolvedLeaves(): Map<string, unknown> {
+  const leaves = new Map<string, unknown>()
+  for (const method of ['nextlong', 'long', 'iclm', 'knn', 'standard', 'quest'] as const) {
+    const given = { corpus: 'a', tokenizer: 't', length: 1, output: { directory: 'o' } }
+    for (const [section, value] of Object.entries(resolveOptions({ ...given, method })))
+      if (typeof value === 'object' && value !== null && !Array.isArray(value))
+        for (const [name, below] of Object.entries(value as object)) leaves.set(`${section}.${name}`, below)
+      else leaves.set(section, value)
   }
-  expect(help).toMatch(/--overflow .*\[split\]/)
-  expect(help).toMatch(/--method .*\(quest, standard, knn, iclm, long, nextlong\) \[quest\]/)
-  expect(help).toMatch(/--fill .*\[related; standard, knn, iclm, long: next; nextlong: drop\]/)
+  return leaves
+}
+
+test('every option is a flag of its own that sets it, in one topic of help run, in --all and in docs/options.md, with what it does, when to change it and its default', () => {
+  const list = flags()
+  const run = commands['run'] as Command
+  const leaves = resolvedLeaves()
+  expect(list.map(({ path }) => path.join('.')).toSorted()).toEqual([...leaves.keys()].toSorted())
+  // No two flags, nor a flag and the opposite of a switch, nor a flag of the command itself, have one name.
+  const all = [
+    ...list.flatMap(({ name, kind }) => (kind === 'switch' ? [name, `no-${name}`] : [name])),
+    ...new Set([...Object.keys(run.flags), ...Object.keys(commands['plan']?.flags ?? {}), 'help']),
+  ]
+  expect(all.length).toBe(new Set(all).size)
+  const page = commandHelp(run, 'all')
+  const docs = readFileSync(new URL('../docs/options.md', import.meta.url), 'utf8')
+  const required = new Set(['corpus', 'tokenizer', 'length'])
+  const given = new Map<string, unknown>([['output.directory', null]])
+  for (const flag of list) {
+    const option = flag.path.join('.')
+    const value = flag.kind === 'switch' ? true : flag.kind === 'list' ? ['x'] : flag.kind === 'number' ? '1' : 'x'
+    const set = toOptions({ [flag.name]: value }, list)
+    const at = flag.path.reduce<unknown>((tree, key) => (tree as Record<string, unknown>)[key], set)
+    expect(at, option).toEqual(flag.kind === 'switch' ? flag.on : flag.kind === 'number' ? 1 : value)
+    expect(flag.description, option).toMatch(/^\S.{15,}\.$/)
+    expect(flag.when, option).toMatch(/^[A-Z].{10,}\.$/)
+    const topics = topicsOf(run).filter((topic) => commandHelp(run, topic).includes(`\n  --${flag.name}`))
+    expect(topics, option).toContain(flag.section)
+    const row = docs.split('\n').find((line) => line.startsWith(`| \`${option}\` |`)) ?? ''
+    expect(row, option).toContain(`\`--${flag.name}\``)
+    expect(row).toContain(flag.description.replaceAll('|', '\\|'))
+    expect(row).toContain(flag.when)
+    // The default that the schema resolves to is the one that people read.
+    const [, rest = ''] = page.split(`\n  --${flag.name}${flag.kind === 'switch' ? ',' : ' '}`)
+    const shown = flat(rest.split('\n  --')[0] ?? '')
+    const fallback = given.has(option) ? given.get(option) : leaves.get(option)
+    if (required.has(option)) {
+      expect([shown.includes('[required]'), row.includes('| required |')], option).toEqual([true, true])
+    } else if (fallback === null || fallback === '' || (Array.isArray(fallback) && fallback.length === 0)) {
+      expect([shown.includes('[default'), row.includes('| – |')], option).toEqual([false, true])
+    } else {
+      const text = /\[default: ([^\]]*)\]/.exec(shown)?.[1] ?? ''
+      const first = text.split('; ')[0]?.split(': ').at(-1) ?? ''
+      const size = /^\d+[KMGT]iB$/.test(first) ? resolveSize(first) : first
+      const of = flag.kind === 'switch' ? (fallback === flag.on ? 'on' : 'off') : String(fallback)
+      expect(String(size), option).toBe(of)
+      expect(row, option).toContain(flag.kind === 'switch' ? `\`${String(fallback)}\`` : `\`${text}\``)
+    }
+  }
+  expect(flat(page)).toContain('[default: related; standard, knn, iclm, long: next; nextlong: drop]')
+  expect(flat(page)).toContain('[default: keyworded; others: all]')
+  for (const option of ['memory', 'splitBytes', 'maxDocumentBytes'])
+    expect((optionsJsonSchema()['properties'] as Record<string, object>)[option]).toHaveProperty('default')
+})
+
+test('help run shows the flags that matter; --all shows every flag, a topic its own', async () => {
+  const [some, all, topic, wrong] = await Promise.all([
+    cli(['help', 'run']),
+    cli(['run', '--help', '--all']),
+    cli(['help', 'run', 'vectors']),
+    cli(['help', 'run', 'vektors']),
+  ])
+  const own = Object.keys(commands['run']?.flags ?? {}).length
+  expect(count(some.out)).toBe(flags().filter(({ common }) => common).length + own)
+  expect(count(some.out) - own).toBeLessThan(20)
+  expect(count(all.out)).toBe(flags().length + own)
+  expect(count(topic.out)).toBe(flags().filter(({ section }) => section === 'vectors').length)
+  for (const name of topicsOf(commands['run'] as Command)) expect(some.out).toContain(`longweave help run ${name}`)
+  expect(wrong).toMatchObject({ status: 2, err: expect.stringContaining('did you mean `vectors`?') as string })
+})
+
+test('docs/cli.md has every command, its flags, and types of JSON that the package exports', () => {
+  const page = readFileSync(new URL('../docs/cli.md', import.meta.url), 'utf8')
+  const exported = readFileSync(new URL('../ts/index.ts', import.meta.url), 'utf8')
+  for (const { name, flags: own, json } of Object.values(commands)) {
+    const [, part = ''] = page.split(`\n### ${name}\n`)
+    const text = part.split('\n### ')[0] ?? ''
+    for (const flag of Object.keys(own)) expect(text, `${name} --${flag}`).toMatch(new RegExp(`\`--${flag}[ \`]`))
+    expect(text.includes('**JSON**'), name).toBe('json' in own)
+    for (const [type] of json?.matchAll(/\b[A-Z][a-z]+[A-Z]?[A-Za-z]+\b/g) ?? [])
+      if (type !== 'With') expect(exported, `${name}: ${type}`).toMatch(new RegExp(`\\b${type}\\b`))
+  }
 })
 
 test('run says in words what came out, and nothing on the way when piped', async () => {
@@ -159,7 +236,7 @@ test('flags say what a config file says, and lie on top of it', async () => {
     'precomputed',
     '--boilerplate',
     'none',
-    '--hierarchy',
+    '--keyword-hierarchy',
     'suffix',
     '--threads',
     '2',
@@ -228,13 +305,161 @@ test('a list flag can be given several times, a preset changes the defaults', as
   expect(kept.method).toMatchObject({ fill: 'next' })
 })
 
+test('a config file is JSON with comments and trailing commas; a mistake in it is named by line and column', async () => {
+  const text = `{
+  // the corpus of the tests
+  "corpus": ${JSON.stringify(corpus)}, /* and its tokenizer */
+  "tokenizer": ${JSON.stringify(tokenizer)},
+  "idField": "id", "queryField": "query", "queries": { "predictor": "precomputed", },
+  "method": "quest", "length": 64, "keywords": { "boilerplatePhrases": ["//", "/* no comment */",], },
+}
+`
+  writeFileSync(out('with-comments.jsonc'), text)
+  const dry = await cli(['run', '--config', out('with-comments.jsonc'), '--out', out('jsonc'), '--dry-run', '--json'])
+  expect(dry.status, dry.err).toBe(0)
+  const { options: read } = JSON.parse(dry.out) as { options: { keywords: object; length: number } }
+  expect(read).toMatchObject({ length: 64, keywords: { boilerplatePhrases: ['//', '/* no comment */'] } })
+  writeFileSync(out('broken.jsonc'), text.replace('"length": 64', '"length" 64'))
+  const broken = await cli(['run', '--config', out('broken.jsonc'), '--out', out('jsonc')])
+  expect(broken.status).toBe(2)
+  expect(broken.err).toContain(`${out('broken.jsonc')}:6:31 is not JSON`)
+})
+
+test('a switch is set by its name and unset by --no-, also over a config file', async () => {
+  writeFileSync(out('switch.json'), JSON.stringify({ ...options, vectors: { tf32: false }, clean: 'sealed' }))
+  const resolved = async (...args: string[]) => {
+    const given = ['run', '--config', out('switch.json'), '--out', out('switch'), '--dry-run', '--json', ...args]
+    const { status, out: text, err } = await cli(given)
+    expect(status, err).toBe(0)
+    return (JSON.parse(text) as { options: unknown }).options
+  }
+  expect(await resolved()).toMatchObject({ clean: 'sealed', vectors: { tf32: false }, queries: { tf32: true } })
+  expect(await resolved('--no-clean-after-seal', '--vectors-tf32', '--no-query-tf32')).toMatchObject({
+    clean: 'none',
+    vectors: { tf32: true },
+    queries: { tf32: false },
+  })
+})
+
+test('--quiet prints nothing but errors, --no-progress only takes the bars away', async () => {
+  const quiet = await cli(['run', ...config, '--out', out('quiet'), '--quiet'])
+  expect(quiet).toEqual({ status: 0, signal: null, out: '', err: '' })
+  const result = await cli(['run', ...config, '--out', out('quiet'), '--quiet', '--json'])
+  expect(lines(result.out).map(({ type }) => type)).toEqual(['summary'])
+  const failed = await cli(['run', ...config, '--corpus', out('none.jsonl'), '--out', out('x'), '--quiet'])
+  expect(failed).toMatchObject({ status: 1, out: '', err: expect.stringContaining('[INPUT_NOT_FOUND]') as string })
+  const plainly = await cli(['run', ...config, '--out', out('quiet'), '--no-progress'])
+  expect(plainly.out).toContain('written')
+})
+
+/** Surroundings whose clock a test turns. */
+function surroundings(columns: number | null) {
+  const ticks: (() => void)[] = []
+  let text = ''
+  const to: Surroundings = {
+    write: (more) => void (text += more),
+    columns: () => columns,
+    memory: () => 512e6,
+    every(milliseconds, tick) {
+      expect(milliseconds).toBe(INTERVAL)
+      ticks.push(tick)
+      return () => void ticks.splice(ticks.indexOf(tick), 1)
+    },
+  }
+  const take = () => {
+    const before = text
+    text = ''
+    return before
+  }
+  return { to, take, tick: () => ticks.forEach((tick) => tick()), timers: () => ticks.length }
+}
+
+const started = {
+  type: 'stage',
+  stage: 'ingest',
+  state: 'started',
+  tasks: 4,
+  number: 3,
+  stages: 11,
+  seconds: 1,
+} as const
+const at = (done: number, seconds: number, etaSeconds: number | null, runEtaSeconds: number | null = null) =>
+  ({
+    type: 'progress',
+    stage: 'ingest',
+    unit: 'bytes',
+    total: 400e6,
+    done,
+    seconds,
+    etaSeconds,
+    runEtaSeconds,
+  }) as const
+
+test('without a terminal a run prints a line every 30 seconds: stage of how many, share, speed, time left, memory', () => {
+  const { to, take, tick, timers } = surroundings(null)
+  const shown = reporter({ json: false, quiet: false, progress: true }, to)
+  expect(INTERVAL).toBe(30_000)
+  tick()
+  expect(take()).toBe('longweave: Starting, 512.0 MB RAM\n')
+  shown.event(started)
+  // An earlier process has read 100 MB: that is no speed.
+  shown.event(at(100e6, 2, null))
+  shown.event(at(200e6, 12, 20, 65))
+  expect(take()).toBe('')
+  tick()
+  expect(take()).toBe(
+    'longweave: [ 3 of 11] Tokenizing, 50 %, 10.0 MB/s, 20 s left, 512.0 MB RAM, run: 1 min 5 s left\n',
+  )
+  shown.event({ type: 'warning', message: 'the disk is\u001b full' })
+  expect(take()).toBe('longweave: the disk is\\u001b full\n')
+  shown.end()
+  expect(timers()).toBe(0)
+  // Nor does it come with --no-progress, --quiet or --json.
+  for (const wanted of [
+    { json: false, quiet: false, progress: false },
+    { json: false, quiet: true, progress: true },
+    { json: true, quiet: false, progress: true },
+  ]) {
+    const other = surroundings(null)
+    reporter(wanted, other.to)
+    expect(other.timers()).toBe(0)
+  }
+})
+
+test.each([60, 80, 100, 120, 200])(
+  'on a terminal of %i columns the bar fits in a line and shows the same',
+  (columns) => {
+    const { to, take, timers } = surroundings(columns)
+    const shown = reporter({ json: false, quiet: false, progress: true }, to)
+    shown.event(started)
+    shown.event(at(0, 1, null))
+    take()
+    shown.event(at(200e6, 21, 3605, 36_000))
+    const line = take()
+    expect(line.startsWith('\r\u001b[2K  [ 3 of 11] Tokenizing ')).toBe(true)
+    expect(line.slice('\r\u001b[2K'.length).length).toBeLessThan(columns)
+    expect(line).toContain(' 50 %  10.0 MB/s  1.0 h left')
+    if (columns >= 80) expect(line).toContain('512.0 MB RAM')
+    if (columns >= 100) expect(line).toMatch(/█+░+ .*run: 10\.0 h left$/)
+    shown.event({ ...started, state: 'done', seconds: 61 })
+    expect(take().replace('\r\u001b[2K', '').replaceAll(/ +/g, ' ')).toBe('✓ [ 3 of 11] Tokenizing 1 min 0 s\n')
+    expect(timers()).toBe(0)
+    const silent = surroundings(columns)
+    const none = reporter({ json: false, quiet: true, progress: true }, silent.to)
+    none.event(started)
+    none.event(at(1, 2, null))
+    none.end()
+    expect(silent.take()).toBe('')
+  },
+)
+
 const wrongUsage: [string[], string[]][] = [
   [['rnu'], ['`rnu`', '`run`']],
   [['bake'], ['`bake`', 'run, plan, show']],
   [['help', 'vrify'], ['`verify`']],
   [
     ['run', '--lenght', '5'],
-    ['--lenght', '--length'],
+    ['--lenght', 'did you mean --length', '`longweave help run`'],
   ],
   [
     ['run', '--overflw=split'],
@@ -243,6 +468,25 @@ const wrongUsage: [string[], string[]][] = [
   [
     ['show', out('made'), '0', '--wy'],
     ['--wy', '--why'],
+  ],
+  [
+    ['run', ...config, '--overflow', 'spilt', '--out', out('x')],
+    ['--overflow must be split, truncate or whole, but is "spilt"; did you mean split?'],
+  ],
+  [['run', ...config, '--length'], ['--length needs a value']],
+  [
+    ['run', ...config, '--tokens', '-5'],
+    ['--tokens needs a value', '--tokens=VALUE'],
+  ],
+  [['run', ...config, '--no-query-tf32=yes'], ['--no-query-tf32 takes no value']],
+  [['run', ...config, '--query-tf32', '--no-query-tf32'], ['--query-tf32 and --no-query-tf32 exclude each other']],
+  [
+    ['run', ...config, '--preset', 'papr', '--out', out('x')],
+    ['--preset', 'did you mean paper?'],
+  ],
+  [
+    ['run', ...config, '--format', 'memory'],
+    ['--format memory', 'API'],
   ],
   [
     ['run', ...config, '--length', 'many', '--out', out('x')],
@@ -263,32 +507,52 @@ const wrongUsage: [string[], string[]][] = [
     ['run', '--config', out('corpus.jsonl')],
     ['corpus.jsonl', 'JSON'],
   ],
-  [['show'], ['output directory']],
-  [['show', out('made')], ['number of the sequence']],
+  [['show'], ['RUN is missing', 'output directory']],
   [['show', out('made'), 'first'], ['"first"']],
-  [['report'], ['output directory']],
+  [['report'], ['RUN is missing']],
   [
     ['report', '--output', out('x.html'), out('made')],
     ['--output', '--out'],
   ],
-  [['tasks'], ['--run']],
-  [['status'], ['output directory']],
+  [['task'], ['`longweave task list` or `longweave task run`']],
   [
-    ['status', out('made'), '--watch', '--every', 'often'],
-    ['--every', '"often"'],
+    ['task', 'lst', out('made')],
+    ['`lst`', '`longweave task list`'],
   ],
-  [['clean'], ['--work']],
-  [['run', ...config, '--disk-check', 'maybe', '--out', out('x')], ['`diskCheck`']],
-  [['stage', 'scan', '--run', out('made')], ['--task, --shard and --all']],
+  [['task', 'list'], ['RUN is missing']],
   [
-    ['stage', 'scan', '--run', out('made'), '--all', '--memory', 'lots'],
+    ['task', 'run', out('made')],
+    ['STAGE is missing', '`longweave help task run`'],
+  ],
+  [['status'], ['RUN is missing']],
+  [
+    ['status', out('made'), '--watch', '--interval', 'often'],
+    ['--interval', '"often"'],
+  ],
+  [
+    ['status', out('made'), '--interval', '0'],
+    ['--interval', 'at least 1'],
+  ],
+  [['clean'], ['WORK is missing']],
+  [
+    ['completions', 'bsh'],
+    ['bash, zsh or fish', 'did you mean bash'],
+  ],
+  [
+    ['run', ...config, '--disk-check', 'maybe', '--out', out('x')],
+    ['--disk-check', 'refuse, warn or off'],
+  ],
+  [['task', 'run', out('made'), 'scan'], ['--task, --shard and --all']],
+  [
+    ['task', 'run', out('made'), 'scan', '--all', '--memory', 'lots'],
     ['--memory', '"lots"'],
   ],
   [
     ['keywords', '--min-score', 'high'],
     ['--min-score', '"high"'],
   ],
-  [['train-tokenizer'], ['--corpus and --out']],
+  [['predict'], ['--corpus is missing']],
+  [['embed', '--corpus', corpus], ['--model is missing']],
 ]
 
 test.each(wrongUsage)('wrong usage ends with 2 and says what is right: longweave %j', async (args, says) => {
@@ -304,13 +568,14 @@ test.each([
   [['show', out('none'), '0'], 'OUTPUT_NOT_FOUND'],
   [['verify', out('none')], 'OUTPUT_NOT_FOUND'],
   [['report', out('none')], 'OUTPUT_NOT_FOUND'],
-  [['tasks', '--run', out('none')], 'RUN_NOT_PREPARED'],
+  [['task', 'list', out('none')], 'RUN_NOT_PREPARED'],
   [['status', out('none')], 'RUN_NOT_PREPARED'],
-  [['clean', '--work', out('none')], 'INPUT_NOT_FOUND'],
+  [['clean', out('none')], 'INPUT_NOT_FOUND'],
+  [['clean', out('none'), '--all'], 'INPUT_NOT_FOUND'],
   [['run', ...config, '--corpus', out('none.jsonl'), '--out', out('x'), '--dry-run'], 'INPUT_NOT_FOUND'],
-  [['stage', 'scan', '--run', out('none'), '--all'], 'RUN_NOT_PREPARED'],
-  [['keywords', '--run', out('none')], 'RUN_NOT_PREPARED'],
-  [['train-tokenizer', '--corpus', out('none'), '--out', out('x')], 'INPUT_NOT_FOUND'],
+  [['task', 'run', out('none'), 'scan', '--all'], 'RUN_NOT_PREPARED'],
+  [['keywords', out('none')], 'RUN_NOT_PREPARED'],
+  [['predict', '--corpus', out('none')], 'INPUT_NOT_FOUND'],
 ])('failure ends with 1 and a message with its code: longweave %j', async (args, code) => {
   const { status, out: text, err } = await cli(args)
   expect([status, text]).toEqual([1, ''])
@@ -366,7 +631,7 @@ test('a control character in a document, an id, a keyword or a path reaches no t
     await cli(run),
     await cli(['show', to, '0', '--why']),
     await cli(['show', to, '0', '--json']),
-    await cli(['keywords', '--run', to]),
+    await cli(['keywords', to]),
     await cli(['run', ...config, '--corpus', `${path}.none`, '--out', out('x')]),
     await cli(['keywords'], { input: `big${evil} car\n` }),
     await cli([evil]),
@@ -396,9 +661,9 @@ test('keywords reads lines, one line out for each, and lists those of a run', as
     input: 'deep learning model',
   })
   expect(lines(all.out)).toEqual([[{ phrase: 'deep learning model', score: 9 }]])
-  const top = await cli(['keywords', '--run', out('made'), '--top', '3'])
+  const top = await cli(['keywords', out('made'), '--top', '3'])
   expect(top.out.split('\n').length).toBe(5)
-  const json = JSON.parse((await cli(['keywords', '--run', out('made'), '--top', '3', '--json'])).out) as {
+  const json = JSON.parse((await cli(['keywords', out('made'), '--top', '3', '--json'])).out) as {
     keyword: string
     documents: number
   }[]
@@ -409,7 +674,7 @@ test('keywords reads lines, one line out for each, and lists those of a run', as
   }
 })
 
-test('plan says what would come out; run with the same options goes on from there', async () => {
+test('plan says what would come out; run with the same options continues from there', async () => {
   const planned = await cli(['plan', ...config, '--out', out('planned'), '--json'])
   expect(lines(planned.out).at(-1)).toMatchObject({ type: 'summary', files: 0 })
   expect(filesOf(out('planned'))).toEqual({})
@@ -422,11 +687,11 @@ test('plan says what would come out; run with the same options goes on from ther
   expect(filesOf(out('planned'))).toEqual(filesOf(out('made')))
 })
 
-test('prepare, tasks and stage do by hand what run does', async () => {
+test('prepare, task list and task run do by hand what run does', async () => {
   const to = out('by-hand')
-  expect((await cli(['run', '--prepare', ...config, '--out', to])).out).toContain(`longweave tasks --run ${to}`)
+  expect((await cli(['prepare', ...config, '--out', to])).out).toContain(`longweave task list ${to}`)
   const info = async () =>
-    JSON.parse((await cli(['tasks', '--run', to, '--json'])).out) as {
+    JSON.parse((await cli(['task', 'list', to, '--json'])).out) as {
       stage: string
       tasks: number | null
       done: number
@@ -446,8 +711,8 @@ test('prepare, tasks and stage do by hand what run does', async () => {
   ])
   const n = before[0]?.tasks ?? 0
   expect(n).toBeGreaterThan(2)
-  const stage = async (...args: string[]) => {
-    const { status, out: text, err } = await cli(['stage', ...args, '--run', to])
+  const stage = async (name: string, ...args: string[]) => {
+    const { status, out: text, err } = await cli(['task', 'run', to, name, ...args])
     expect(status, err).toBe(0)
     return text
   }
@@ -465,14 +730,14 @@ test('prepare, tasks and stage do by hand what run does', async () => {
   for (const name of ['documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal'])
     await stage(name, '--all', '--threads', '1')
   expect((await info()).every(({ tasks, done }) => tasks === done)).toBe(true)
-  expect((await cli(['tasks', '--run', to])).out).toMatch(/^stage +tasks +done +after\nscan +\d+ +\d+ +\n/)
+  expect((await cli(['task', 'list', to])).out).toMatch(/^stage +tasks +done +after\nscan +\d+ +\d+\n/)
   expect(filesOf(to)).toEqual(filesOf(out('made')))
 })
 
 test('verify finds a flipped byte, a file that is gone, one that is new, and a manifest that lies', async () => {
   const good = await cli(['verify', out('made')])
   expect(good).toMatchObject({ status: 0, err: '' })
-  expect(good.out).toMatch(/^\d+ sequences, .* all as they should be\n$/)
+  expect(good.out).toMatch(/^\d+ sequences, .* everything is as recorded\n$/)
   expect(lines((await cli(['verify', out('made'), '--json'])).out)[0]).toMatchObject({
     tokens: expect.any(Number) as number,
   })
@@ -520,7 +785,7 @@ test('report writes a page of several outputs and says what is in it', async () 
     status: 0,
     err: '',
     out: expect.stringMatching(
-      /page\.html: standard, knn, main\\u0000\\u001b\[31m, quest; 9 sequences to read; [\d.]+kB\n$/,
+      /page\.html: standard, knn, main\\u0000\\u001b\[31m, quest; 9 sequences to read; [\d.]+ kB\n$/,
     ) as string,
   })
   expect(readFileSync(page, 'utf8').startsWith('<!doctype html>')).toBe(true)
@@ -536,13 +801,130 @@ test('report writes a page of several outputs and says what is in it', async () 
   })
 })
 
-test('train-tokenizer makes a tokenizer that a run can use', async () => {
-  const made = await cli(['train-tokenizer', '--corpus', corpus, '--vocab-size', '300', '--out', out('bpe.json')])
-  expect(made).toMatchObject({ status: 0 })
-  expect(made.out).toContain(out('bpe.json'))
-  expect((await cli(['run', ...config, '--tokenizer', out('bpe.json'), '--out', out('bpe')])).status).toBe(0)
-  expect((await cli(['show', out('bpe'), '0'])).out).toMatch(/w\d+ w\d+/)
+/** The largest share of the tokens that one keyword brought. */
+const share = (pieces: { reason: string | null; len: number }[]) => {
+  const sums = new Map<string | null, number>()
+  for (const { reason, len } of pieces) if (reason !== null) sums.set(reason, (sums.get(reason) ?? 0) + len)
+  return Math.max(0, ...sums.values()) / pieces.reduce((sum, { len }) => sum + len, 0)
+}
+
+test('show without a number shows a sequence of one keyword, if there is one', async () => {
+  const best = lines((await cli(['show', out('made'), '--json'])).out)[0] as {
+    sequence: number
+    pieces: { reason: string | null; len: number }[]
+  }
+  const shares: number[] = []
+  for await (const { reasons, doc_lens } of readSequences(out('made')))
+    shares.push(share(reasons.map((reason, i) => ({ reason, len: doc_lens[i] ?? 0 }))))
+  expect(share(best.pieces)).toBeCloseTo(Math.max(...shares), 9)
+  expect(Math.min(...shares)).toBeLessThan(Math.max(...shares))
+  expect(shares[best.sequence]).toBeCloseTo(Math.max(...shares), 9)
 })
+
+test('clean refuses to delete everything unless it is asked to, and says how much it is and what it took to make', async () => {
+  const work = out('clean-work')
+  expect((await cli(['run', ...config, '--work', work, '--out', out('clean')])).status).toBe(0)
+  const before = readdirSync(work).toSorted()
+  const refused = await cli(['clean', work])
+  expect(refused).toMatchObject({ status: 2, out: '' })
+  expect(refused.err).toMatch(/clean needs --keep RUN or --all\. .* would delete [\d.]+ [kM]?B from /)
+  for (const stage of ['ingest', 'extract', 'plan'])
+    expect(refused.err).toMatch(new RegExp(` k?B  ${stage} +made in .*\\d+ s`))
+  expect(readdirSync(work).toSorted()).toEqual(before)
+  const error = await failure(() => clean(work))
+  expect(error.code).toBe('OPTIONS_INVALID')
+  expect(error.message).toMatch(/would delete .*ingest [\d.]+ [kM]?B \(made in \d+ s\).*`keep`.*`all`/s)
+  expect(readdirSync(work).toSorted()).toEqual(before)
+  const dry = JSON.parse((await cli(['clean', work, '--dry-run', '--json'])).out) as Cleaned
+  expect(dry.directories.map(({ name }) => name)).toEqual(before.filter((name) => /-[0-9a-f]{16}$/.test(name)))
+  for (const { name, stage, seconds, devices, removed } of dry.directories) {
+    expect([name.startsWith(`${stage}-`), removed, devices]).toEqual([true, true, []])
+    expect(seconds).toBeGreaterThan(0)
+  }
+  const gone = await cli(['clean', work, '--all'])
+  expect(gone.status).toBe(0)
+  expect(gone.out).toMatch(/deleted, 0 B kept\n$/)
+  expect(readdirSync(work).some((name) => /-[0-9a-f]{16}$/.test(name))).toBe(false)
+  expect((await cli(['verify', out('clean')])).status).toBe(0)
+})
+
+/** Candidates that a shell offers for a line; null where the shell is not installed. */
+const shells: Record<string, (script: string, line: string[]) => string[] | null> = {
+  bash(script, line) {
+    const words = line.map((word) => `'${word}'`).join(' ')
+    const program = `${script}\nCOMP_WORDS=(${words}); COMP_CWORD=${line.length - 1}; _longweave; printf '%s\\n' "\${COMPREPLY[@]}"`
+    return candidates('bash', ['--norc', '-c', program])
+  },
+  zsh(script, line) {
+    // The functions of the completion system, reduced to printing the candidates.
+    const stubs = `
+_files() { print -l -- FILES }
+compadd() { print -l -- "$@" }
+_describe() { print -l -- \${(P)2%%:*} }
+_arguments() {
+  local cur=$words[CURRENT] prev=$words[CURRENT-1] spec
+  for spec in "\${@[2,-1]}"; do
+    if [[ $spec == '*:argument:'* ]]; then
+      [[ $cur != -* && $prev != --* ]] && print -l -- \${=\${\${spec#'*:argument:'}//[()]/}}
+    elif [[ $prev == \${\${spec#'*'}%%'['*} && $spec == *']:'*':('* ]]; then
+      print -l -- \${=\${\${spec##*':('}%')'}}
+    elif [[ $cur == -* ]]; then
+      print -r -- \${\${spec#'*'}%%'['*}
+    fi
+  done
+}`
+    const words = line.map((word) => `'${word}'`).join(' ')
+    return candidates('zsh', [
+      '-f',
+      '-c',
+      `${stubs}\n${script}\nwords=(${words}); CURRENT=${line.length}; _longweave; true`,
+    ])
+  },
+  fish(script, line) {
+    const text = line.map((word) => word.replaceAll("'", '')).join(' ')
+    const list = candidates('fish', ['--no-config', '-c', `${script}\ncomplete -C '${text}'`])
+    return list?.map((one) => one.split('\t')[0] ?? '') ?? null
+  },
+}
+
+function candidates(program: string, args: string[]): string[] | null {
+  const { error, stdout, stderr, status } = spawnSync(program, args, { encoding: 'utf8', cwd: directory })
+  if (error !== undefined) return null
+  expect([status, stderr]).toEqual([0, ''])
+  return stdout.split('\n').filter(Boolean)
+}
+
+describe.each(Object.keys(shells))('completions in %s', (shell) => {
+  const installed = spawnSync(shell, ['-c', 'true']).error === undefined
+
+  test.skipIf(!installed)('offer commands, flags of the command, choices and paths', async () => {
+    const { status, out: script } = await cli(['completions', shell])
+    expect(status).toBe(0)
+    const offered = (...line: string[]) => shells[shell]?.(script, ['longweave', ...line]) ?? []
+    expect(offered('')).toEqual(expect.arrayContaining(['run', 'show', 'task', 'completions', 'help']))
+    expect(offered('task', '').toSorted()).toEqual(['list', 'run'])
+    const list = offered('run', '--')
+    for (const { name, kind } of flags()) {
+      expect(list).toContain(`--${name}`)
+      if (kind === 'switch') expect(list).toContain(`--no-${name}`)
+    }
+    for (const name of ['--dry-run', '--quiet', '--no-progress']) expect(list).toContain(name)
+    expect(list).not.toContain('--shard')
+    expect(offered('run', '--method', '')).toEqual(
+      ['quest', 'standard', 'knn', 'iclm', 'long', 'nextlong'].toSorted(order(shell)),
+    )
+    expect(offered('task', 'run', out('made'), 'scan', '--')).toEqual(
+      expect.arrayContaining(['--task', '--shard', '--all']),
+    )
+    expect(offered('task', 'list', out('made'), '--')).not.toContain('--shard')
+    expect(offered('completions', '')).toEqual(['bash', 'zsh', 'fish'].toSorted(order(shell)))
+    if (shell !== 'zsh') expect(offered('show', './conf')).toContain('./config.json')
+    expect(offered('help', '')).toEqual(expect.arrayContaining(['run', 'keywords', 'vectors']))
+  })
+})
+
+/** fish sorts candidates, the others keep their order. */
+const order = (shell: string) => (a: string, b: string) => (shell === 'fish' ? (a < b ? -1 : 1) : 0)
 
 test('output whose reader goes away is no failure', async () => {
   const main = new URL('../dist/cli/main.js', import.meta.url).pathname

@@ -816,7 +816,7 @@ const rows: Row[] = [
       writeFileSync(lens, bytes)
       for (const { stage: name } of tasks(out)) await stage(out, name, 'all')
     },
-    [/lens is damaged.*longweave stage documents --run .* --task 0/],
+    [/lens is damaged.*longweave task run .* documents --task 0/],
     { stage: 'documents', task: 0 },
   ],
   [
@@ -874,7 +874,7 @@ const rows: Row[] = [
     },
     ['seed: 0 → 7', 'method.name', 'another output directory', '`--work`'],
   ],
-  ['RUN_NOT_PREPARED', 'the directory holds no run', () => tasks(fresh()), ['run.json', '--prepare']],
+  ['RUN_NOT_PREPARED', 'the directory holds no run', () => tasks(fresh()), ['run.json', 'longweave prepare']],
   [
     'STAGE_NOT_FOUND',
     'there is no such stage',
@@ -909,7 +909,7 @@ const rows: Row[] = [
     'STAGE_NOT_READY',
     'its inputs are not complete',
     async () => stage((await prepared()).out, 'ingest', 'all'),
-    ['task 0 of stage scan', '`longweave stage scan --run'],
+    ['task 0 of stage scan', '`longweave task run'],
     { stage: 'scan' },
   ],
   [

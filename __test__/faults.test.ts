@@ -99,7 +99,7 @@ test.runIf(readable)(
     chmodSync(to, 0o777)
     // A work directory that turns read-only half way: the stages that are done are read, the next one is refused.
     const prepared = shell(
-      `${command(to)} --prepare && ${[process.execPath, join(root, 'dist/cli/main.js'), 'stage', 'scan', '--run', to, '--all'].map((part) => `'${part}'`).join(' ')}`,
+      `${command(to).replace("'run'", "'prepare'")} && ${[process.execPath, join(root, 'dist/cli/main.js'), 'task', 'run', to, 'scan', '--all'].map((part) => `'${part}'`).join(' ')}`,
       nobody,
     )
     expect(prepared.status, prepared.err).toBe(0)

@@ -242,7 +242,7 @@ describe('embedding', () => {
       out('embed.jsonl'),
       cases.slice(0, 9).map(({ text }, i) => ({ id: `é${i}`, text })),
     )
-    const args = ['embed', '--corpus', some, '--id-field', 'id', '--model', bert, '--normalize', 'false']
+    const args = ['embed', '--corpus', some, '--id-field', 'id', '--model', bert, '--no-normalize']
     const printed = await cli(args)
     expect(printed.status, printed.err).toBe(0)
     const rows = printed.out
@@ -369,7 +369,7 @@ describe('in a run', () => {
     writeFileSync(path ?? '', `${marked}${JSON.stringify({ xxh3: await xxhash3(marked) })}\n`)
     const { status, err } = await cli(configured('marked'))
     expect(status, err).toBe(0)
-    const { out: top } = await cli(['keywords', '--run', out('marked'), '--top', '1000'])
+    const { out: top } = await cli(['keywords', out('marked'), '--top', '1000'])
     expect(top).toContain('marked golden sentence')
   })
 

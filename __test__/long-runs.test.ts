@@ -220,8 +220,8 @@ describe('status', () => {
     const made = options({ corpus: [large], splitBytes: 300_000 })
     const out = outOf(made)
     await prepare(made).finished
-    expect((await cli(['stage', 'scan', '--run', out, '--all'])).status).toBe(0)
-    expect((await cli(['stage', 'ingest', '--run', out, '--task', '0..3'])).status).toBe(0)
+    expect((await cli(['task', 'run', out, 'scan', '--all'])).status).toBe(0)
+    expect((await cli(['task', 'run', out, 'ingest', '--task', '0..3'])).status).toBe(0)
     const stopped = await status(out)
     expect(stopped).toMatchObject({ state: 'stopped', driver: null, etaSeconds: null })
     const ingest = stageOf(stopped, 'ingest')
@@ -230,7 +230,7 @@ describe('status', () => {
     expect(ingest?.etaSeconds).toBeGreaterThan(0)
     expect(ingest?.unitsDone).toBeGreaterThan(0)
     const { env, open } = heldAt('ingest', fresh())
-    const ended = cli(['stage', 'ingest', '--run', out, '--all', '--threads', '1'], { env })
+    const ended = cli(['task', 'run', out, 'ingest', '--all', '--threads', '1'], { env })
     let running: RunStatus | undefined
     while (running === undefined || stageOf(running, 'ingest')?.running !== 1) running = await status(out)
     open()
@@ -245,7 +245,7 @@ describe('status', () => {
     await prepare(made).finished
     const { stages: list } = await status(out)
     expect(list[0]).toMatchObject({ stage: 'scan', done: 0, running: 0, elsewhere: 0 })
-    expect((await cli(['stage', 'scan', '--run', out, '--task', '0'])).status).toBe(0)
+    expect((await cli(['task', 'run', out, 'scan', '--task', '0'])).status).toBe(0)
     const work = join(out, '.work')
     const lease = join(work, readdirSync(work).find((name) => name.startsWith('scan-')) ?? '', 'lease')
     writeFileSync(join(lease, '00001'), 'process 7 on a-machine-far-away')
@@ -258,7 +258,7 @@ describe('status', () => {
     const made = options({ corpus: [large], splitBytes: 300_000 })
     let watched: Promise<Ended> | undefined
     await during(made, '"stage":"scan"', () => {
-      watched = cli(['status', outOf(made), '--watch', '--every', '1', '--json'])
+      watched = cli(['status', outOf(made), '--watch', '--interval', '1', '--json'])
     })
     const looks = ((await watched)?.out ?? '')
       .trimEnd()
@@ -512,12 +512,12 @@ describe('a dry run', () => {
       '1 file',
       'stage',
       'ingest',
-      'still to be written to',
+      'left to write to',
       'free',
       'memory',
       'time',
       'nothing was written',
-      '"seed":0',
+      '--length 256',
     ])
       expect(said).toContain(part)
     const json = JSON.parse((await cli([...args, '--json'])).out) as DryRun
@@ -703,10 +703,12 @@ describe('cleaning', () => {
     ])
     mkdirSync(join(work, 'my-notes'))
     const before = everything(work).filter((line) => !line.includes('/runs/'))
-    const dry = await cli(['clean', '--work', work, '--keep', outOf(one), '--dry-run'])
-    expect(dry.out).toMatch(/would go\n(.|\n)*stays for [^\n]*\n(.|\n)*would be removed, .* left\n$/)
+    const dry = await cli(['clean', work, '--keep', outOf(one), '--dry-run'])
+    expect(dry.out).toMatch(
+      /would be deleted, made in [^\n]*\n(.|\n)*kept for [^\n]*\n(.|\n)*would be deleted, .* kept\n$/,
+    )
     expect(everything(work).filter((line) => !line.includes('/runs/'))).toEqual(before)
-    const json = JSON.parse((await cli(['clean', '--work', work, '--keep', outOf(one), '--json'])).out) as Cleaned
+    const json = JSON.parse((await cli(['clean', work, '--keep', outOf(one), '--json'])).out) as Cleaned
     expect(json.directories.filter(({ removed }) => removed).map(({ name }) => name.replace(/-.*/, ''))).toEqual([
       'plan',
       'report',
@@ -727,12 +729,12 @@ describe('cleaning', () => {
       'route',
       'scan',
     ])
-    const rest = await clean(work)
+    const rest = await clean(work, { all: true })
     expect(rest.keptBytes).toBe(0)
     expect(left(work)).toEqual([])
     expect(existsSync(join(work, 'my-notes'))).toBe(true)
     await verify(outOf(one))
-    expect((await failure(() => clean(directory))).code).toBe('INPUT_NOT_FOUND')
+    expect((await failure(() => clean(directory, { all: true }))).code).toBe('INPUT_NOT_FOUND')
     expect((await failure(() => clean(work, { keep: [fresh()] }))).code).toBe('RUN_NOT_PREPARED')
   })
 })

@@ -310,10 +310,10 @@ test('two drivers on one run: the second is told who holds it, the first is not 
 
 test('tasks of a stage run from several processes side by side, even the same ones, give the same bytes', async () => {
   const to = out('side-by-side')
-  expect((await cli(['run', '--prepare', '--config', small.path, '--out', to])).status).toBe(0)
+  expect((await cli(['prepare', '--config', small.path, '--out', to])).status).toBe(0)
   for (const name of stages) {
     const selections = [['--all'], ['--shard', '1/2']]
-    const ended = await Promise.all(selections.map((selection) => cli(['stage', name, '--run', to, ...selection])))
+    const ended = await Promise.all(selections.map((selection) => cli(['task', 'run', to, name, ...selection])))
     for (const { status, err } of ended) expect(status, err).toBe(0)
   }
   expect(filesOf(to)).toEqual(expectedSmall)
@@ -323,8 +323,8 @@ test('a stage task and a driver at once share the work', async () => {
   const to = out('shared')
   const options: WeaveOptions = { ...small.options, output: { ...small.options.output, directory: to } }
   await plan(options).finished
-  expect((await cli(['stage', 'route', '--run', to, '--all'])).status).toBe(0)
-  const [driver, helper] = await Promise.all([run(small.path, to), cli(['stage', 'pack', '--run', to, '--all'])])
+  expect((await cli(['task', 'run', to, 'route', '--all'])).status).toBe(0)
+  const [driver, helper] = await Promise.all([run(small.path, to), cli(['task', 'run', to, 'pack', '--all'])])
   expect([driver.status, helper.status], driver.err + helper.err).toEqual([0, 0])
   expect(filesOf(to)).toEqual(expectedSmall)
 })

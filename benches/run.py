@@ -158,7 +158,7 @@ def pack(programs):
 def neighbours(programs):
     """Ten nearest neighbours of every document, among LSA vectors of simplewiki."""
     folder, vectors = OUT / "vectors", OUT / "vectors.npy"
-    common = ["--corpus", OUT / "wiki.jsonl", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--method", "knn", "--k", 10]
+    common = ["--corpus", OUT / "wiki.jsonl", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--method", "knn", "--neighbours-k", 10]
     run(["node", ROOT / "dist" / "cli" / "main.js", "plan", *common, "--out", folder / "out", "--work", folder / "work", "--json"])
     write_npy(next((folder / "work").glob("vectors-*")) / "vectors", 256, vectors)
     lines = []

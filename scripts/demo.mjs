@@ -15,38 +15,18 @@ console.log('\n▸ The corpus: Brown corpus, 500 texts of 1961 in 15 genres, cut
 console.log(`  ${brown(join(root, corpus))} documents in ${corpus}`)
 const longweave = (title, ...args) => run(title, process.execPath, [join('dist', 'cli', 'main.js'), ...args])
 if (!existsSync(join(root, tokenizer))) {
-  longweave(
-    'A BPE tokenizer of 8,192 tokens, trained on the spot',
-    'train-tokenizer',
-    '--corpus',
+  run('A BPE tokenizer of 8,192 tokens, trained on the spot', process.execPath, [
+    join('scripts', 'tokenizer.mjs'),
     corpus,
-    '--vocab-size',
-    '8192',
-    '--out',
     tokenizer,
-  )
+    '8192',
+  ])
 }
-longweave(
-  'Quest sequences of 8,192 tokens',
-  'run',
-  '--corpus',
-  corpus,
-  '--id-field',
-  'id',
-  '--source-field',
-  'source',
-  '--tokenizer',
-  tokenizer,
-  '--method',
-  'quest',
-  '--length',
-  '8192',
-  '--out',
-  output,
-)
-longweave('The keywords with most documents', 'keywords', '--run', output, '--top', '10')
-longweave('One sequence, as a person reads it', 'show', output, '0', '--why')
+const input = ['--corpus', corpus, '--id-field', 'id', '--source-field', 'source', '--tokenizer', tokenizer]
+longweave('Quest sequences of 8,192 tokens', 'run', ...input, '--method', 'quest', '--length', '8192', '--out', output)
+longweave('The keywords with most documents', 'keywords', output, '--top', '10')
+longweave('One sequence: documents that share a keyword', 'show', output, '--why')
 longweave('Every checksum, length and piece, checked again', 'verify', output)
-console.log(
-  `\nThe sequences are in ${output}: read them with pyarrow, DuckDB, Polars or datasets, or with readSequences() from Node.`,
-)
+console.log(`
+The sequences are in ${output}. Read them with pyarrow, DuckDB, Polars or datasets, or from Node with longweave itself.
+Next: longweave show ${output} 0 · longweave report ${output} · longweave help run`)

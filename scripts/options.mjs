@@ -1,35 +1,137 @@
-// docs/options.md from the schema: every option with its flag, choices, default and meaning. `--check` fails when the page is not the schema's.
+// docs/options.md and docs/cli.md from the schema and the commands. `--check` fails when a page is not what they say.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { flags } from '../dist/cli/flags.js'
+import { groups, usage } from '../dist/cli/command.js'
+import { commands } from '../dist/cli/commands.js'
+import { defaultOf, flags } from '../dist/cli/flags.js'
+import { wrap } from '../dist/cli/layout.js'
+import { sections } from '../dist/schema.js'
 import { fail, root } from './setup.mjs'
 
-const page = join(root, 'docs', 'options.md')
+const COLUMNS = 100
 const cell = (text) => String(text).replaceAll('|', '\\|')
 const code = (text) => `\`${cell(text)}\``
+const paragraph = (text) => wrap(text, 0, COLUMNS)
+const table = (head, rows) =>
+  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+const anchor = (title) =>
+  title
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}_\- ]/gu, '')
+    .replaceAll(' ', '-')
 
-function value(flag) {
-  if (flag.default === undefined) return ''
-  if (flag.default === null || (Array.isArray(flag.default) && flag.default.length === 0)) return '–'
-  return code(flag.default)
+function defaultCell(flag) {
+  if (flag.default === undefined) return 'required'
+  const value = defaultOf(flag)
+  if (value === null) return '–'
+  return flag.kind === 'switch' ? code(flag.default) : code(value)
 }
 
-const rows = flags().map((flag) => {
-  const choices = flag.choices.length > 1 ? ` (${flag.choices.map(code).join(', ')})` : ''
-  return `| ${code(flag.path.join('.'))} | ${code(`--${flag.name}`)} | ${value(flag)} | ${cell(flag.description)}${choices} |`
-})
-const text = `# Options
+function option(flag) {
+  const { name, kind, path, choices, description, when } = flag
+  const list = choices.length > 1 ? ` (${choices.map(code).join(', ')})` : ''
+  const flagCell = kind === 'switch' ? `${code(`--${name}`)}, ${code(`--no-${name}`)}` : code(`--${name}`)
+  return [code(path.join('.')), flagCell, defaultCell(flag), `${cell(description)}${list}`, cell(when)]
+}
 
-Every option of a run, made from the schema by \`node scripts/options.mjs\`: the path is that of the API and of the JSON file for \`--config\`, the flag that of the
-command line. A dash is "none"; an empty default is an option that must be given, or one whose default depends on the method. Sizes are numbers of bytes, or text like \`512MiB\`.
+function optionsPage() {
+  const list = flags()
+  const parts = Object.entries(sections).map(([section, title]) => {
+    const rows = list.filter((flag) => flag.section === section).map(option)
+    return `## ${title}\n\n${table(['option', 'flag', 'default', 'description', 'when to change it'], rows)}\n`
+  })
+  return `# Options
 
-| option | flag | default | meaning |
-| --- | --- | --- | --- |
-${rows.join('\n')}
+${paragraph(
+  'Every option of a run, generated from the schema by `node scripts/options.mjs`. `option` is its path in the API and in the file of `--config`, `flag` its name on the command line. A dash is `null`: the description says which value follows from it. Where the default depends on the method, that of `quest` comes first. A size is a number of bytes or text like `512MiB`.',
+)}
 
-\`--preset paper\` (\`preset: 'paper'\` in the API) changes defaults to what the Quest paper says, wherever it speaks. \`optionsJsonSchema()\` gives the schema to editors.
+${paragraph(
+  "`--preset paper` (`preset: 'paper'` in the API) changes defaults to those of the Quest paper. `optionsJsonSchema()` returns the schema for editors.",
+)}
+
+${parts.join('\n')}`
+}
+
+const ownFlags = (command) =>
+  table(
+    ['flag', 'default', 'description'],
+    Object.entries(command.flags).map(([name, { type, value, default: fallback, description, when = '' }]) => [
+      code(`--${name}${type === 'boolean' ? '' : ` ${value ?? 'VALUE'}`}`),
+      fallback === undefined ? '–' : code(fallback),
+      cell(`${description} ${when}`.trim()),
+    ]),
+  )
+
+/** Flags of a schema that has no page of its own. */
+const schemaFlags = (list) =>
+  table(
+    ['flag', 'default', 'description'],
+    list.map((flag) => {
+      const [, name, fallback, description, when] = option(flag)
+      return [name, fallback, `${description} ${when}`]
+    }),
+  )
+
+function commandPart(command) {
+  const { name, summary, details, positionals, options, json, examples } = command
+  const parts = [
+    `### ${name}`,
+    paragraph(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`),
+    `\`\`\`sh\n${usage(command)}\n\`\`\``,
+    ...details.split('\n\n').map(paragraph),
+  ]
+  if (positionals.length > 0)
+    parts.push(positionals.map((place) => paragraph(`- ${code(place.name)}: ${place.description}`)).join('\n'))
+  if (Object.keys(command.flags).length > 0) parts.push(ownFlags(command))
+  if (options?.byTopic === true) {
+    const links = Object.values(sections).map((title) => `[${title}](options.md#${anchor(title)})`)
+    parts.push(`Options, by topic:\n\n${links.map((link) => `- ${link}`).join('\n')}`)
+  } else if (options !== null) parts.push(schemaFlags(options.flags()))
+  if (json !== null) parts.push(paragraph(`**JSON**: ${json}.`))
+  parts.push(`\`\`\`sh\n${examples.join('\n')}\n\`\`\``)
+  return parts.join('\n\n')
+}
+
+function commandsPage() {
+  const list = Object.values(commands)
+  const parts = Object.entries(groups).map(([group, title]) => {
+    const members = list.filter((command) => command.group === group)
+    return `## ${title}\n\n${members.map(commandPart).join('\n\n')}`
+  })
+  return `# Command line
+
+${paragraph(
+  'Every command, generated from the code by `node scripts/options.mjs`. `longweave help COMMAND` prints the same in a terminal, `longweave help run TOPIC` the options of one topic. RUN is the output directory of a run, its `--out`.',
+)}
+
+${table(
+  ['exit status', 'meaning'],
+  [
+    ['0', 'done'],
+    ['1', 'failed: the last line of stderr holds the message and its code, like `[BAD_ROW]`'],
+    ['2', 'wrong usage: nothing was done'],
+    ['130', 'interrupted by Ctrl-C or SIGTERM: the same command resumes'],
+  ],
+)}
+
+${paragraph(
+  'Results go to stdout; progress, warnings and errors go to stderr. On a terminal, progress is a bar that shows the stage, speed, time left and memory; elsewhere it is a line every 30 seconds. `--json` prints one JSON value a line, whose type is named at each command: TypeScript exports these types. `--config FILE` is JSON in which comments and trailing commas are allowed.',
+)}
+
+${table(
+  ['command', 'purpose'],
+  list.map(({ name, summary }) => [`[${code(name)}](#${anchor(name)})`, cell(summary)]),
+)}
+
+${parts.join('\n\n')}
 `
+}
 
-if (!process.argv.includes('--check')) writeFileSync(page, text)
-else if (readFileSync(page, 'utf8') !== text)
-  fail('docs/options.md is not what the schema says: run `node scripts/options.mjs`.')
+const pages = { 'options.md': optionsPage(), 'cli.md': commandsPage() }
+for (const [name, text] of Object.entries(pages)) {
+  const page = join(root, 'docs', name)
+  if (!process.argv.includes('--check')) writeFileSync(page, text)
+  else if (readFileSync(page, 'utf8') !== text)
+    fail(`docs/${name} differs from the code: run \`node scripts/options.mjs\`.`)
+}

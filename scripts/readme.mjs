@@ -4,7 +4,8 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join, relative } from 'node:path'
 import { brown } from './brown.mjs'
-import { fail, root, run } from './setup.mjs'
+import { fail, root } from './setup.mjs'
+import { trainTokenizer } from './tokenizer.mjs'
 
 const MARK = 'runs: demo'
 const main = join(root, 'dist', 'cli', 'main.js')
@@ -36,22 +37,11 @@ function commands(lines) {
 }
 
 /** The demo's corpus and tokenizer, made where they are missing. */
-function demo() {
+async function demo() {
   const corpus = join(root, 'out', 'demo', 'brown.jsonl')
   const tokenizer = join(root, 'out', 'demo', 'tokenizer.json')
   brown(corpus)
-  if (!existsSync(tokenizer)) {
-    run('A tokenizer for the README', process.execPath, [
-      main,
-      'train-tokenizer',
-      '--corpus',
-      corpus,
-      '--vocab-size',
-      '8192',
-      '--out',
-      tokenizer,
-    ])
-  }
+  if (!existsSync(tokenizer)) await trainTokenizer({ corpus, out: tokenizer })
   return [corpus, tokenizer]
 }
 
@@ -77,7 +67,7 @@ const folder = join(root, 'out', 'readme')
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(join(folder, 'out', 'demo'), { recursive: true })
 mkdirSync(join(folder, 'bin'))
-for (const path of demo()) copyFileSync(path, join(folder, relative(root, path)))
+for (const path of await demo()) copyFileSync(path, join(folder, relative(root, path)))
 writeFileSync(join(folder, 'bin', 'longweave'), `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`)
 chmodSync(join(folder, 'bin', 'longweave'), 0o755)
 const env = { ...process.env, PATH: `${join(folder, 'bin')}${delimiter}${process.env.PATH}` }

@@ -6,7 +6,13 @@ import { settled } from './errors.ts'
 export interface CleanedDirectory {
   /** `<stage>-<digest>` or `spool`. */
   name: string
+  /** The stage that made it; `spool` for documents that were handed over, null for a leftover of an earlier `clean`. */
+  stage: string | null
   bytes: number
+  /** Seconds of work that it took, by the logs of the runs that can be found; null where no log knows. */
+  seconds: number | null
+  /** Devices that a model made it on, like `cuda:0`; empty where no model was used. */
+  devices: string[]
   /** Whether it was removed, or would be. */
   removed: boolean
   /** The run for which it stays. */
@@ -15,7 +21,7 @@ export interface CleanedDirectory {
   inUse: boolean
 }
 
-/** What became of a work directory. */
+/** The result of `clean`. */
 export interface Cleaned {
   work: string
   directories: CleanedDirectory[]
@@ -23,19 +29,25 @@ export interface Cleaned {
   keptBytes: number
 }
 
-/** Options of `clean`. */
+/** Options of `clean`: one of `keep` and `all` is needed, unless `dryRun` is set. */
 export interface CleanOptions {
-  /** Output directories of runs whose intermediates stay. */
+  /** Output directories of runs whose intermediate results stay. */
   keep?: string[]
-  /** Only tell. */
+  /** Deletes everything that no process works with. */
+  all?: boolean
+  /** Only reports what would be deleted. */
   dryRun?: boolean
 }
 
 /**
- * Removes the results in a work directory that no run of `keep` refers to and no run is working with. Finished outputs do not need them; a run that
- * is not finished makes them again.
- * @throws LongweaveError `INPUT_NOT_FOUND` for what is no work directory, `RUN_NOT_PREPARED` for what is no run.
+ * Deletes the results in a work directory that no run of `keep` refers to and no process works with. Finished outputs do not need them; an
+ * unfinished run computes them again.
+ * @throws LongweaveError `OPTIONS_INVALID` without `keep` and `all`: the message and the details say what would be deleted and how long it took to
+ *   make. `INPUT_NOT_FOUND` if `work` is not a work directory, `RUN_NOT_PREPARED` if a directory of `keep` does not hold a run.
  */
-export async function clean(work: string, { keep = [], dryRun = false }: CleanOptions = {}): Promise<Cleaned> {
-  return JSON.parse(await settled(binding.clean(work, JSON.stringify({ keep, dryRun })))) as Cleaned
+export async function clean(
+  work: string,
+  { keep = [], all = false, dryRun = false }: CleanOptions = {},
+): Promise<Cleaned> {
+  return JSON.parse(await settled(binding.clean(work, JSON.stringify({ keep, all, dryRun })))) as Cleaned
 }

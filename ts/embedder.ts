@@ -7,31 +7,58 @@ import type { Texts } from './documents.ts'
 import { settled } from './errors.ts'
 import { fill } from './options.ts'
 import { batchSizeOf, cancellable } from './predictor.ts'
-import { modelRun } from './schema.ts'
+import { about, modelRun, threads } from './schema.ts'
 
 /** The schema of an embedder's options; the CLI's flags come from it too. */
 export const embedderSchema = z.strictObject({
-  ...modelRun,
+  ...modelRun(''),
   pooling: z
     .enum(['auto', 'mean', 'cls'])
     .default('auto')
-    .describe("how a text's vectors become one; auto: as the model says, else their mean"),
-  normalize: z.boolean().default(true).describe('give vectors length 1'),
+    .meta(
+      about(
+        'vectors',
+        '--pooling RULE',
+        "How the vectors of a text's tokens become one; auto as the model's files say, else the mean.",
+        'Set it when the files of the model do not say it.',
+      ),
+    ),
+  normalize: z
+    .boolean()
+    .default(true)
+    .meta(about('vectors', '--normalize', 'Gives vectors length 1.', 'Switch it off when the length carries meaning.')),
   maxTokens: z
     .int()
     .min(1)
     .max(2 ** 32 - 1)
     .nullable()
     .default(null)
-    .describe("tokens of a text that count; else the model's own bound"),
-  prefix: z.string().default('').describe('text before every text, as some models want, like "query: "'),
-  threads: z.int().min(0).max(4096).default(0).describe('threads; 0 for one per core'),
+    .meta(
+      about(
+        'vectors',
+        '--max-tokens N',
+        "Most tokens of a text; without it, the model's own bound.",
+        'Lower it to save time: the beginning of a text often suffices.',
+      ),
+    ),
+  prefix: z
+    .string()
+    .default('')
+    .meta(
+      about(
+        'vectors',
+        '--prefix TEXT',
+        'Text before every text.',
+        'Set it when the encoder was trained with one, like "query: ".',
+      ),
+    ),
+  threads,
 })
 
 /** Options of an embedder. */
 export type EmbedderOptions = z.input<typeof embedderSchema>
 
-/** What a call of `embed` can ask for. */
+/** Options of a call of `embed`. */
 export interface EmbedOptions {
   /** Ends the call with the error CANCELLED. */
   signal?: AbortSignal

@@ -27,6 +27,10 @@ export interface StageEvent {
   state: 'started' | 'reused' | 'done'
   /** Its tasks. */
   tasks: number
+  /** Its place among the stages of the run, from 1. */
+  number: number
+  /** Stages of the run. */
+  stages: number
   /** Seconds since the run began. */
   seconds: number
 }

@@ -11,7 +11,15 @@ export type { ErrorCode, ErrorDetails } from './errors.ts'
 export type { PlanStats, ProgressEvent, RunEvent, Stage, StageEvent, Summary, WarningEvent } from './events.ts'
 export { resolveOptions } from './options.ts'
 export { readSequences, show, stage, tasks, topKeywords, trainTokenizer, verify } from './output.ts'
-export type { ShowOptions, ShownSequence, StageInfo, TaskRecord, TrainOptions, VerifyReport } from './output.ts'
+export type {
+  KeywordCount,
+  ShowOptions,
+  ShownSequence,
+  StageInfo,
+  TaskRecord,
+  TrainOptions,
+  VerifyReport,
+} from './output.ts'
 export { QueryPredictor } from './predictor.ts'
 export type {
   PredictOptions,
@@ -22,7 +30,7 @@ export type {
   QueryPredictorOptions,
 } from './predictor.ts'
 export { Rake } from './rake.ts'
-export type { RakeOptions } from './rake.ts'
+export type { Keyword, RakeOptions } from './rake.ts'
 export { report } from './report.ts'
 export type { ReportOptions, WrittenReport } from './report.ts'
 export type { BrowsedPiece, BrowsedSequence, ListSizes, RunReport, Sampled, Spread } from './run-report.ts'

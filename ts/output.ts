@@ -127,9 +127,15 @@ export async function stage(
   ) as TaskRecord[]
 }
 
+/** A keyword and its number of documents. */
+export interface KeywordCount {
+  keyword: string
+  documents: number
+}
+
 /** The keywords with most documents of a run, for review before going on. */
-export function topKeywords(directory: string, n = 50): { keyword: string; documents: number }[] {
-  return JSON.parse(call(() => binding.topKeywords(directory, n))) as { keyword: string; documents: number }[]
+export function topKeywords(directory: string, n = 50): KeywordCount[] {
+  return JSON.parse(call(() => binding.topKeywords(directory, n))) as KeywordCount[]
 }
 
 /** Options of `trainTokenizer`. */

@@ -7,23 +7,15 @@ import { ahead, batched } from './documents.ts'
 import type { Texts } from './documents.ts'
 import { LongweaveError, call, settled } from './errors.ts'
 import { fill } from './options.ts'
-import { generation, modelRun } from './schema.ts'
+import { generation, modelRun, seed, segmentTokens, threads } from './schema.ts'
 
-const segmentTokens = z
-  .int()
-  .min(1)
-  .max(2 ** 32 - 1)
-  .default(384)
-  .describe('tokens of a segment of a long document, each of which has a query')
-const seed = z.int().min(0).default(0).describe('onnx: seed of every draw')
-const threads = z.int().min(0).max(4096).default(0).describe('threads; 0 for one per core')
 const extractiveSchema = z.strictObject({
   predictor: z.literal('extractive').default('extractive'),
   segmentTokens,
   threads,
 })
 /** The schema of a query model's options; the CLI's flags come from it too. */
-export const modelSchema = z.strictObject({ segmentTokens, seed, threads, ...modelRun, ...generation })
+export const modelSchema = z.strictObject({ segmentTokens, seed, threads, ...modelRun(''), ...generation('') })
 
 /** Options of the extractive predictor. */
 export type QueryPredictorOptions = z.input<typeof extractiveSchema>

@@ -3,6 +3,8 @@ import type { Keyword, Rake as NativeRake } from '#binding'
 import { binding } from './binding.ts'
 import { call } from './errors.ts'
 
+export type { Keyword } from '#binding'
+
 /** Options of Rake. */
 export interface RakeOptions {
   /** `smart` (the paper's, 570 English words), `fox` (425), or a file with one word a line. */

@@ -1,8 +1,9 @@
 // The page that shows finished runs side by side: their report.json in, one HTML file out that needs nothing else.
 import { createHash } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { open, readFile } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { LongweaveError, fromSystem } from './errors.ts'
+import { OutputFile } from './output-file.ts'
 import { REPORT_FORMAT } from './run-report.ts'
 import type { PageData, PageRun, RunReport } from './run-report.ts'
 
@@ -270,21 +271,13 @@ async function refuseOthers(file: string): Promise<void> {
     )
 }
 
-/** Whole or not at all. */
-async function write(file: string, bytes: Buffer): Promise<void> {
-  const part = join(dirname(file), `.${basename(file)}.${process.pid}.part`)
+async function write(path: string, bytes: Buffer): Promise<void> {
+  const file = await OutputFile.open(path)
   try {
-    await mkdir(dirname(file), { recursive: true })
-    const handle = await open(part, 'w')
-    try {
-      await handle.writeFile(bytes)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(part, file)
-  } catch (cause) {
-    await rm(part, { force: true })
-    throw fromSystem(cause, 'write', file)
+    await file.write(bytes)
+  } catch (error) {
+    await file.abandon()
+    throw error
   }
+  await file.commit()
 }

@@ -31,226 +31,792 @@ const local = text.refine((path) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(path), {
 })
 const token = (forms: string, pattern: RegExp) => z.string().regex(pattern, { error: `must be ${forms}` })
 
-const pool = z.enum(['keyworded', 'all'])
+/** The topics by which help and docs/options.md group the options, in their order. */
+export const sections = {
+  corpus: 'Corpus',
+  tokenizer: 'Tokenizer',
+  method: 'Method',
+  queries: 'Queries',
+  'query-model': 'Query model (predictor onnx)',
+  keywords: 'Keywords',
+  vectors: 'Vectors and neighbours',
+  sequences: 'Sequences',
+  output: 'Output',
+  resources: 'Resources',
+} as const
+/** The name of a topic. */
+export type Section = keyof typeof sections
+
+/** How people meet an option: the JSON Schema keeps it under the key `option`. */
+export interface OptionMeta {
+  section: Section
+  /** The flag, without dashes. It means something without its section. */
+  flag: string
+  /** The word for its value in help; null where the choices, or the type, say it. */
+  value: string | null
+  /** When to change it, a sentence. */
+  when: string
+  /** Whether help shows it without `--all`. */
+  common: boolean
+  /** Of a switch: the values that `--flag` and `--no-flag` set. */
+  on: string | boolean
+  off: string | boolean
+}
+
+/** Metadata of an option: `flag` is like `--memory SIZE`, `description` says what the option does and `when` when to change it. */
+export function about(
+  section: Section,
+  flag: string,
+  description: string,
+  when: string,
+  more: Partial<Pick<OptionMeta, 'common' | 'on' | 'off'>> = {},
+): { description: string; option: OptionMeta } {
+  const [name = '', value = null] = flag.slice(2).split(' ')
+  return { description, option: { section, flag: name, value, when, common: false, on: true, off: false, ...more } }
+}
+
+const common = { common: true }
 const fill = z.enum(['next', 'related', 'drop', 'pad'])
+const withoutRelated = z.enum(['next', 'drop', 'pad'])
+
+const ofMethod = {
+  name: about(
+    'method',
+    '--method NAME',
+    'How documents are put together.',
+    'Change it to compare methods over one corpus: `standard` is the random baseline, `knn` and `iclm` follow neighbours, `long` takes long documents, `nextlong` adds negatives to chunks.',
+    common,
+  ),
+  pool: about(
+    'method',
+    '--pool SET',
+    'Documents to draw from: those with a keyword, or all.',
+    'Set `keyworded` for every method of a comparison, so that all of them use the same documents.',
+  ),
+  fill: about(
+    'method',
+    '--fill RULE',
+    'The fate of the leftover of a group, which is shorter than a sequence: `related` combines it with leftovers of related keywords, `next` with any, `drop` removes it, `pad` fills the sequence with padding.',
+    'Use `drop` for the purest sequences, `next` to follow the Quest paper.',
+    common,
+  ),
+  k: about(
+    'method',
+    '--neighbours-k N',
+    'Most neighbours of a document or chunk.',
+    'Raise it when many neighbours are used up and groups end early; the search then takes longer.',
+  ),
+}
+const pool = z.enum(['keyworded', 'all'])
 
 const quest = z.strictObject({
-  name: z.literal('quest').describe('how documents are put together'),
-  pool: pool.default('keyworded').describe('documents to draw from: those with a keyword, or all'),
-  splitRatio: z.number().min(0).max(1).default(0.2).describe('share of the keywords that the short set may reach'),
-  splitBy: z.enum(['keywords', 'documents', 'tokens']).default('keywords').describe('what splitRatio counts'),
-  oversample: z.number().min(1).default(2).describe('uses of a short list in an epoch, a real number'),
+  name: z.literal('quest').meta(ofMethod.name),
+  pool: pool.default('keyworded').meta(ofMethod.pool),
+  splitRatio: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.2)
+    .meta(
+      about(
+        'method',
+        '--quest-split-ratio SHARE',
+        'Share of the keywords, rarest first, that form the short set, which is oversampled.',
+        'Raise it when more of the rare keywords should be repeated; 0 repeats none.',
+      ),
+    ),
+  splitBy: z
+    .enum(['keywords', 'documents', 'tokens'])
+    .default('keywords')
+    .meta(
+      about(
+        'method',
+        '--quest-split-by UNIT',
+        'The unit of the split ratio: keywords, their documents, or their tokens.',
+        'Use `tokens` when you think of the short set as a share of the corpus.',
+      ),
+    ),
+  oversample: z
+    .number()
+    .min(1)
+    .default(2)
+    .meta(
+      about(
+        'method',
+        '--quest-oversample TIMES',
+        'How often an epoch uses the documents of a keyword of the short set; a fraction is drawn for each keyword.',
+        'Lower it to 1 to repeat nothing, raise it when rare subjects should weigh more.',
+      ),
+    ),
   shortShare: z
     .number()
     .gt(0)
     .lt(1)
     .nullable()
     .default(null)
-    .describe('share of the tokens that the short set is to make up, instead of oversample'),
+    .meta(
+      about(
+        'method',
+        '--quest-short-share SHARE',
+        'Share of the tokens that the short set should reach; `oversample` follows from it.',
+        'Set it instead of `oversample` when you know the share: the paper advises 0.1 to 0.3.',
+      ),
+    ),
   minKeywordDocuments: count(1, 2 ** 32 - 1)
     .default(2)
-    .describe('keywords with fewer documents are used once, never oversampled'),
-  fill: fill.default('related').describe('what happens to what is left of a group'),
+    .meta(
+      about(
+        'method',
+        '--min-keyword-documents N',
+        'Fewest documents of a keyword that can be oversampled; those of rarer keywords are used once.',
+        'Raise it when groups of a few documents are noise in your corpus.',
+      ),
+    ),
+  fill: fill.default('related').meta(ofMethod.fill),
 })
 const standard = z.strictObject({
-  name: z.literal('standard').describe('how documents are put together'),
-  pool: pool.default('all').describe('documents to draw from'),
-  fill: z.enum(['next', 'drop', 'pad']).default('next').describe('what happens to what is left at the end'),
+  name: z.literal('standard').meta(ofMethod.name),
+  pool: pool.default('all').meta(ofMethod.pool),
+  fill: withoutRelated.default('next').meta(ofMethod.fill),
 })
-const tails = z.enum(['next', 'drop', 'pad']).default('next').describe('what happens to what is left of a group')
 const knn = z.strictObject({
-  name: z.literal('knn').describe('how documents are put together'),
-  pool: pool.default('all').describe('documents to draw from'),
-  k: count(1, 65_536).default(20).describe('neighbours of a document or chunk that are looked for'),
-  fill: tails,
+  name: z.literal('knn').meta(ofMethod.name),
+  pool: pool.default('all').meta(ofMethod.pool),
+  k: count(1, 65_536).default(20).meta(ofMethod.k),
+  fill: withoutRelated.default('next').meta(ofMethod.fill),
 })
 const iclm = z.strictObject({
-  name: z.literal('iclm').describe('how documents are put together'),
-  pool: pool.default('all').describe('documents to draw from'),
-  k: count(1, 65_536).default(10).describe('neighbours of a document or chunk that are looked for'),
+  name: z.literal('iclm').meta(ofMethod.name),
+  pool: pool.default('all').meta(ofMethod.pool),
+  k: count(1, 65_536).default(10).meta(ofMethod.k),
   variant: z
     .enum(['paper', 'release'])
     .default('paper')
-    .describe("the path of the paper, or that of the authors' code"),
-  fill: tails,
+    .meta(
+      about(
+        'method',
+        '--iclm-variant NAME',
+        "The path through the documents: the paper's, or that of the authors' code.",
+        'Use `release` to reproduce data made with their code.',
+      ),
+    ),
+  fill: withoutRelated.default('next').meta(ofMethod.fill),
 })
 const long = z.strictObject({
-  name: z.literal('long').describe('how documents are put together'),
-  pool: pool.default('all').describe('documents to draw from'),
+  name: z.literal('long').meta(ofMethod.name),
+  pool: pool.default('all').meta(ofMethod.pool),
   threshold: count(1, 2 ** 32 - 1)
     .default(4096)
-    .describe('fewest tokens of a long document'),
+    .meta(
+      about(
+        'method',
+        '--long-threshold TOKENS',
+        'Fewest tokens of a long document.',
+        'Raise it with the length of the sequences; the summary says how many documents are left.',
+      ),
+    ),
   mode: z
     .enum(['filter', 'upsample'])
     .default('filter')
-    .describe('long documents alone, or more of them within each source'),
+    .meta(
+      about(
+        'method',
+        '--long-mode MODE',
+        '`filter` keeps long documents only; `upsample` repeats them within each source and keeps the others.',
+        'Use `upsample` when the mix of sources must stay as it is.',
+      ),
+    ),
   longShare: z
     .number()
     .gt(0)
     .lt(1)
     .default(0.7)
-    .describe("upsample: share of a source's tokens that long documents are to make up"),
-  fill: tails,
+    .meta(
+      about(
+        'method',
+        '--long-share SHARE',
+        "With `upsample`: share of a source's tokens that long documents should reach.",
+        'Lower it when long documents would be repeated too often.',
+      ),
+    ),
+  fill: withoutRelated.default('next').meta(ofMethod.fill),
 })
 const nextlong = z.strictObject({
-  name: z.literal('nextlong').describe('how documents are put together'),
-  pool: pool.default('all').describe('documents to draw from'),
-  k: count(1, 65_536).default(64).describe('neighbours of a document or chunk that are looked for'),
+  name: z.literal('nextlong').meta(ofMethod.name),
+  pool: pool.default('all').meta(ofMethod.pool),
+  k: count(1, 65_536).default(64).meta(ofMethod.k),
   chunkChars: count(1, 2 ** 31 - 1)
     .default(2048)
-    .describe('most characters of a chunk of lines; a longer line is a chunk alone'),
+    .meta(
+      about(
+        'method',
+        '--chunk-chars N',
+        'Most characters of a chunk, which is made of whole lines; a longer line is a chunk alone.',
+        'Raise it for long sequences, so that fewer chunks are searched.',
+      ),
+    ),
   reuse: z
     .enum(['sequence', 'run'])
     .default('sequence')
-    .describe('a chunk is a neighbour once in a group, or once in an epoch'),
+    .meta(
+      about(
+        'method',
+        '--chunk-reuse SCOPE',
+        'Where a chunk is a neighbour at most once: in a group, or in an epoch.',
+        'Use `run` to see no chunk twice; more groups then end early.',
+      ),
+    ),
   // The authors advise to leave out what does not fill a sequence.
-  fill: z.enum(['next', 'drop', 'pad']).default('drop').describe('what happens to what is left of a group'),
+  fill: withoutRelated.default('drop').meta(ofMethod.fill),
 })
 const methods = { quest, standard, knn, iclm, long, nextlong }
 
-/** Where and how a model runs; shared by query models and embedders. */
-export const modelRun = {
-  device: token('auto, cpu, cuda or cuda:N', /^(auto|cpu|cuda(:\d{1,4})?)$/)
-    .default('auto')
-    .describe('onnx: cpu, cuda, cuda:N, or auto for the first GPU that can be used'),
-  batchTokens: count(1, 2 ** 32 - 1)
-    .default(8192)
-    .describe('onnx: tokens of an encoder batch, padding counted'),
-  tf32: z.boolean().default(true).describe('onnx: let a GPU round the inputs of fp32 products to TF32'),
-  deviceMemory: size(1).nullable().default(null).describe("onnx: bytes of a GPU's memory to use; else all"),
-  onnxRuntime: text
-    .nullable()
-    .default(null)
-    .describe('onnx: path of the ONNX Runtime library; else ONNXRUNTIME_LIB, onnxruntime-node, the system'),
+/** Where and how a model runs; shared by query models and embedders. `prefix` begins the flags; it is empty where a command has one model. */
+export function modelRun(prefix: 'query-' | 'vectors-' | '') {
+  const section = prefix === 'vectors-' ? 'vectors' : 'query-model'
+  const begin = (sentence: string) =>
+    prefix === 'vectors-' ? `With an encoder: ${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}` : sentence
+  return {
+    device: token('auto, cpu, cuda or cuda:N', /^(auto|cpu|cuda(:\d{1,4})?)$/)
+      .default('auto')
+      .meta(
+        about(
+          section,
+          `--${prefix}device DEVICE`,
+          begin('Where the model runs: cpu, cuda, cuda:N, or auto for the first usable GPU, else the CPU.'),
+          'Set `cuda` when the run must fail instead of falling back to the CPU.',
+        ),
+      ),
+    batchTokens: count(1, 2 ** 32 - 1)
+      .default(8192)
+      .meta(
+        about(
+          section,
+          `--${prefix}batch-tokens N`,
+          begin('Tokens of an encoder batch, padding included.'),
+          'Raise it when the GPU is not busy, lower it when its memory is too small.',
+        ),
+      ),
+    tf32: z
+      .boolean()
+      .default(true)
+      .meta(
+        about(
+          section,
+          `--${prefix}tf32`,
+          begin('Lets a GPU round the inputs of fp32 products to TF32.'),
+          'Switch it off when results must match those of a CPU more closely; fp32 models are then slower.',
+        ),
+      ),
+    deviceMemory: size(1)
+      .nullable()
+      .default(null)
+      .meta(
+        about(
+          section,
+          `--${prefix}device-memory SIZE`,
+          begin("Most memory of a GPU to use, like 8GiB; without it, all of the GPU's memory."),
+          'Set it when the GPU is shared.',
+        ),
+      ),
+    onnxRuntime: text
+      .nullable()
+      .default(null)
+      .meta(
+        about(
+          section,
+          `--${prefix}onnx-runtime FILE`,
+          begin('Path of the ONNX Runtime library; without it, ONNXRUNTIME_LIB, onnxruntime-node, then the system.'),
+          'Set it for your own build of ONNX Runtime.',
+        ),
+      ),
+  }
 }
 /** How a query model writes. */
-export const generation = {
-  prefix: z.string().nullable().default(null).describe("onnx: text before every segment; else the model's own"),
-  decoding: z.enum(['sample', 'greedy']).default('sample').describe('onnx: draw tokens, or take the likeliest'),
-  temperature: z.number().gt(0).default(1).describe('onnx: of sampling, what logits are divided by'),
+export const generation = (prefix: 'query-' | '') => ({
+  prefix: z
+    .string()
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'query-model',
+        `--${prefix}prefix TEXT`,
+        "Text before every segment; without it, the model's own.",
+        'Set it when the model knows several tasks, like "text2query: ".',
+      ),
+    ),
+  decoding: z
+    .enum(['sample', 'greedy'])
+    .default('sample')
+    .meta(
+      about(
+        'query-model',
+        `--${prefix}decoding RULE`,
+        'Draws the tokens of a query, or takes the likeliest ones.',
+        'Use `greedy` when you compare models; the Quest paper samples.',
+      ),
+    ),
+  temperature: z
+    .number()
+    .gt(0)
+    .default(1)
+    .meta(
+      about(
+        'query-model',
+        `--${prefix}temperature N`,
+        'When sampling: divides the logits.',
+        'Lower it when queries leave the subject of their document.',
+      ),
+    ),
   topK: count(0, 2 ** 32 - 1)
     .default(25)
-    .describe('onnx: of sampling, how many of the likeliest tokens are left; 0 for all'),
+    .meta(
+      about(
+        'query-model',
+        `--${prefix}top-k N`,
+        'When sampling: how many of the likeliest tokens remain; 0 for all.',
+        'Lower it when queries leave the subject of their document.',
+      ),
+    ),
   topP: z
     .number()
     .gt(0)
     .max(1)
     .default(0.95)
-    .describe('onnx: of sampling, of these the fewest that reach this probability'),
+    .meta(
+      about(
+        'query-model',
+        `--${prefix}top-p SHARE`,
+        'When sampling: of these, the fewest tokens that reach this probability remain.',
+        'Set 1 to limit the tokens by number alone.',
+      ),
+    ),
   queriesPerSegment: count(1, 2 ** 16)
     .default(1)
-    .describe('onnx: queries of a segment; more than one need sampling'),
+    .meta(
+      about(
+        'query-model',
+        '--queries-per-segment N',
+        'Queries of a segment; more than one need sampling.',
+        'Raise it when many documents get no keyword; prediction takes as many times as long.',
+      ),
+    ),
   maxQueryTokens: count(1, 2 ** 16)
     .default(64)
-    .describe('onnx: most tokens of a query'),
+    .meta(
+      about(
+        'query-model',
+        '--max-query-tokens N',
+        'Most tokens of a query.',
+        'Lower it to 32 to save time: queries of these models are short.',
+      ),
+    ),
   decodeRows: count(1, 2 ** 32 - 1)
     .default(64)
-    .describe('onnx: rows of a decoder batch'),
-}
+    .meta(
+      about(
+        'query-model',
+        `--${prefix}decode-rows N`,
+        'Rows of a decoder batch.',
+        'Raise it when the GPU is not busy, lower it when its memory is too small.',
+      ),
+    ),
+})
+/** Tokens of a segment; shared by a run and `QueryPredictor`. */
+export const segmentTokens = count(1, 2 ** 32 - 1)
+  .default(384)
+  .meta(
+    about(
+      'queries',
+      '--segment-tokens N',
+      'Tokens of a segment of a long document. Each segment has a query of its own.',
+      'Raise it to predict fewer queries for long documents, up to what the model reads.',
+    ),
+  )
+/** Seed of a model's draws, outside a run. */
+export const seed = count(0)
+  .default(0)
+  .meta(about('resources', '--seed N', 'Seed of every draw.', 'Change it for other queries of the same documents.'))
+/** Threads; shared by all that compute. */
+export const threads = count(0, 4096)
+  .default(0)
+  .meta(
+    about(
+      'resources',
+      '--threads N',
+      'Threads; 0 for one per core. Results do not depend on it.',
+      'Lower it on a shared machine.',
+      common,
+    ),
+  )
 
 const queries = z.strictObject({
-  predictor: z.enum(['extractive', 'precomputed', 'onnx']).default('extractive').describe('where queries come from'),
-  file: text.nullable().default(null).describe('file of {id, query | queries} for precomputed; else queryField'),
-  segmentTokens: count(1, 2 ** 32 - 1)
-    .default(384)
-    .describe('tokens of a segment of a long document, each of which has a query'),
+  predictor: z
+    .enum(['extractive', 'precomputed', 'onnx'])
+    .default('extractive')
+    .meta(
+      about(
+        'queries',
+        '--predictor KIND',
+        'Where queries come from: phrases of the text itself, a field or file, or a doc2query model.',
+        'Use `onnx` with `--query-model` to follow the paper, `precomputed` when you have queries.',
+        common,
+      ),
+    ),
+  file: text
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'queries',
+        '--queries-file FILE',
+        'JSONL or Parquet of {id, query | queries} for `precomputed`; without it, the query field.',
+        'Set it when queries are stored apart from the corpus.',
+      ),
+    ),
+  segmentTokens,
   model: text
     .nullable()
     .default(null)
-    .describe('onnx: directory of the exported model, or doc2query-mini, which comes with longweave'),
-  ...modelRun,
-  ...generation,
+    .meta(
+      about(
+        'query-model',
+        '--query-model DIR',
+        'Directory of the exported model, or doc2query-mini, which comes with longweave.',
+        'Set it with `--predictor onnx`; docs/models.md says how to export a model.',
+      ),
+    ),
+  ...modelRun('query-'),
+  ...generation('query-'),
   checkpointSeconds: z
     .number()
     .min(0)
     .default(20)
-    .describe('onnx: most seconds of work that an interruption costs, about'),
+    .meta(
+      about(
+        'query-model',
+        '--query-checkpoint-seconds N',
+        'Most seconds of prediction, about, that an interruption costs.',
+        'Raise it when the work directory is on a slow network disk.',
+      ),
+    ),
 })
 const keywords = z.strictObject({
-  stopWords: text.default('smart').describe('smart, fox, or a file with one word a line'),
-  minScore: z.number().default(3).describe('least RAKE score of a keyword'),
-  boilerplate: z.enum(['builtin', 'none']).default('builtin').describe('list of phrases that never become keywords'),
+  stopWords: text
+    .default('smart')
+    .meta(
+      about(
+        'keywords',
+        '--stop-words LIST',
+        'Words that end a phrase: smart, fox, or a file with one word a line.',
+        'Give a file for a corpus that is not English.',
+      ),
+    ),
+  minScore: z
+    .number()
+    .default(3)
+    .meta(
+      about(
+        'keywords',
+        '--min-keyword-score N',
+        'Least RAKE score of a keyword. A phrase of n different words scores n², so 3 excludes single words.',
+        'Lower it to 1 to allow single words.',
+      ),
+    ),
+  boilerplate: z
+    .enum(['builtin', 'none'])
+    .default('builtin')
+    .meta(
+      about(
+        'keywords',
+        '--boilerplate LIST',
+        'List of phrases that are never keywords, like "following sentence".',
+        'Use `none` for a corpus that is not English, or to keep every phrase.',
+      ),
+    ),
   boilerplatePhrases: z
     .array(text)
     .default([])
-    .describe('phrases added to that list, such as the navigation of a site'),
+    .meta(
+      about(
+        'keywords',
+        '--boilerplate-phrases PHRASE',
+        'Phrases to add to that list.',
+        'Give it once for each phrase that `longweave keywords RUN` lists and that does not describe a document.',
+      ),
+    ),
   representative: z
     .enum(['common', 'random'])
     .default('common')
-    .describe("how a document's keyword is chosen among its candidates"),
+    .meta(
+      about(
+        'keywords',
+        '--representative-keyword RULE',
+        "How a document's keyword is chosen: the candidate that most documents share, or a random one.",
+        'Use `random` to follow the Quest paper on a large corpus.',
+      ),
+    ),
   maxKeywordShare: z
     .number()
     .gt(0)
     .max(1)
     .default(0.002)
-    .describe('common: largest share of the documents that may have the same keyword'),
+    .meta(
+      about(
+        'keywords',
+        '--max-keyword-share SHARE',
+        'With `common`: largest share of the documents that one keyword can hold.',
+        'Raise it when large groups are wanted, lower it when they are too general.',
+      ),
+    ),
   minKeywordCap: count(1, 2 ** 32 - 1)
     .default(50)
-    .describe('common: number of documents that may always have the same keyword'),
-  hierarchy: z.enum(['affinity', 'suffix', 'vectors']).default('affinity').describe('what fill: related climbs'),
+    .meta(
+      about(
+        'keywords',
+        '--min-keyword-cap N',
+        'With `common`: number of documents that a keyword can hold in a small corpus, whatever the share.',
+        'Raise it when sequences of a small corpus mix too many keywords.',
+      ),
+    ),
+  hierarchy: z
+    .enum(['affinity', 'suffix', 'vectors'])
+    .default('affinity')
+    .meta(
+      about(
+        'keywords',
+        '--keyword-hierarchy KIND',
+        'How keywords are related, for `--fill related`: by alike documents, by shared last words, or by vectors of documents.',
+        'Use `vectors` when you have good embeddings, `suffix` when the index must be fast.',
+      ),
+    ),
 })
 const vectors = z.strictObject({
-  source: z.enum(['tfidf', 'onnx', 'file']).default('tfidf').describe('where vectors of documents come from'),
+  source: z
+    .enum(['tfidf', 'onnx', 'file'])
+    .default('tfidf')
+    .meta(
+      about(
+        'vectors',
+        '--vectors SOURCE',
+        'Where vectors of documents come from: their words, an encoder, or a file.',
+        'Use `onnx` or `file` when documents with the same meaning share few words.',
+      ),
+    ),
   file: text
     .nullable()
     .default(null)
-    .describe('file: .npy with a row for each row of the corpus (nextlong: each chunk), or Parquet of {id, vector}'),
-  dimensions: count(1, 4096).default(256).describe('tfidf: numbers of a vector'),
+    .meta(
+      about(
+        'vectors',
+        '--vectors-file FILE',
+        'With `file`: .npy with a row for each row of the corpus (nextlong: each chunk), or Parquet of {id, vector}.',
+        'Set it with `--vectors file`.',
+      ),
+    ),
+  dimensions: count(1, 4096)
+    .default(256)
+    .meta(
+      about(
+        'vectors',
+        '--vectors-dimensions N',
+        'With `tfidf`: numbers of a vector.',
+        'Lower it when memory or the time of the search is short.',
+      ),
+    ),
   sample: count(1, 2 ** 24)
     .default(8192)
-    .describe('tfidf: documents that the projection is fitted on'),
-  model: text.nullable().default(null).describe('onnx: directory of the exported encoder'),
-  ...modelRun,
-  pooling: z.enum(['auto', 'mean', 'cls']).default('auto').describe("onnx: how tokens' vectors become one"),
-  prefix: z.string().default('').describe('onnx: text before every text, as some encoders want'),
+    .meta(
+      about(
+        'vectors',
+        '--vectors-sample N',
+        'With `tfidf`: documents that the projection is fitted on.',
+        'Raise it for a corpus of many subjects.',
+      ),
+    ),
+  model: text
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'vectors',
+        '--vectors-model DIR',
+        'With an encoder: directory of the exported model.',
+        'Set it with `--vectors onnx`; docs/models.md says how to export a model.',
+      ),
+    ),
+  ...modelRun('vectors-'),
+  pooling: z
+    .enum(['auto', 'mean', 'cls'])
+    .default('auto')
+    .meta(
+      about(
+        'vectors',
+        '--vectors-pooling RULE',
+        "With an encoder: how the vectors of a text's tokens become one; auto as the model's files say, else the mean.",
+        'Set it when the files of the model do not say it.',
+      ),
+    ),
+  prefix: z
+    .string()
+    .default('')
+    .meta(
+      about(
+        'vectors',
+        '--vectors-prefix TEXT',
+        'With an encoder: text before every text.',
+        'Set it when the encoder was trained with one, like "passage: ".',
+      ),
+    ),
   maxTokens: count(1, 2 ** 20)
     .nullable()
     .default(null)
-    .describe("onnx: most tokens of a text; else the model's own bound"),
+    .meta(
+      about(
+        'vectors',
+        '--vectors-max-tokens N',
+        "With an encoder: most tokens of a text; without it, the model's own bound.",
+        'Lower it to save time: the beginning of a document often suffices.',
+      ),
+    ),
 })
 const neighbours = z.strictObject({
   search: z
     .enum(['auto', 'exact', 'inverted'])
     .default('auto')
-    .describe('all pairs, or inverted lists; auto: exact up to 20,000 vectors'),
+    .meta(
+      about(
+        'vectors',
+        '--neighbours-search KIND',
+        'Compares all pairs, or inverted lists; auto is exact up to 20,000 vectors.',
+        'Use `exact` when time allows it and no neighbour must be missed.',
+      ),
+    ),
   lists: count(1, 2 ** 24)
     .nullable()
     .default(null)
-    .describe('inverted: number of lists; else four times the root of the number of vectors'),
+    .meta(
+      about(
+        'vectors',
+        '--neighbours-lists N',
+        'With inverted lists: their number; without it, four times the root of the number of vectors.',
+        'Change it together with `--neighbours-probes` when the recall in the summary is too low.',
+      ),
+    ),
   probes: count(1, 2 ** 24)
     .nullable()
     .default(null)
-    .describe('inverted: lists that are searched for a vector; else 32'),
+    .meta(
+      about(
+        'vectors',
+        '--neighbours-probes N',
+        'With inverted lists: lists that are searched for a vector; without it, 32.',
+        'Raise it when the recall in the summary is too low; the search takes longer.',
+      ),
+    ),
   recallSample: count(0, 2 ** 20)
     .default(256)
-    .describe('inverted: vectors whose exact neighbours are found too, to tell the recall'),
+    .meta(
+      about(
+        'vectors',
+        '--neighbours-recall-sample N',
+        'With inverted lists: vectors whose exact neighbours are found too, to measure the recall.',
+        'Raise it for a more exact figure; 0 measures nothing.',
+      ),
+    ),
 })
 const output = z.strictObject({
-  directory: local.nullable().default(null).describe('where the output goes'),
+  directory: local
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'output',
+        '--out DIR',
+        'Directory for the output: the RUN of all other commands.',
+        'Give each run its own; the same directory and options resume a run.',
+        common,
+      ),
+    ),
   upload: text
     .regex(/^s3:\/\/[^/]/, { error: 'must be s3://bucket/prefix' })
     .nullable()
     .default(null)
-    .describe('URL (s3://bucket/prefix) that finished files are sent to, instead of staying in the output directory'),
+    .meta(
+      about(
+        'output',
+        '--upload URL',
+        'URL (s3://bucket/prefix) that finished files are sent to, instead of staying in the output directory.',
+        'Set it when the output does not fit on the local disk or is read from the bucket.',
+      ),
+    ),
   format: z
     .enum(['parquet', 'mds', 'megatron', 'datatrove', 'jsonl', 'memory'])
     .default('parquet')
-    .describe('the format; memory hands sequences out'),
-  provenance: z.enum(['full', 'ids', 'none']).default('full').describe("what is told of each sequence's pieces"),
+    .meta(
+      about(
+        'output',
+        '--format FORMAT',
+        'Format of the output. `memory` is for the API: sequences are handed to the program.',
+        'Choose what your trainer reads: mds for MosaicML Streaming, megatron for Megatron-LM, datatrove for nanotron.',
+        common,
+      ),
+    ),
+  provenance: z
+    .enum(['full', 'ids', 'none'])
+    .default('full')
+    .meta(
+      about(
+        'output',
+        '--provenance LEVEL',
+        "The record of a sequence's pieces in the output: everything, the ids of documents, or nothing.",
+        'Use `none` when the output must not name documents; `show` then has less to say.',
+      ),
+    ),
   shardTokens: count(1)
     .default(2 ** 26)
-    .describe('tokens of an output shard, about'),
+    .meta(
+      about(
+        'output',
+        '--shard-tokens N',
+        'Tokens of an output shard, about.',
+        'Lower it when more readers than shards should work at once.',
+      ),
+    ),
   compression: z
     .enum(['auto', 'zstd', 'none'])
     .default('auto')
-    .describe(
-      'of the files with sequences; auto: zstd for parquet and jsonl, none for mds; megatron and datatrove have none',
+    .meta(
+      about(
+        'output',
+        '--compression KIND',
+        'Compression of the files with sequences. auto is zstd for parquet and jsonl, none for mds; megatron and datatrove have none.',
+        'Use `none` when the disk is fast and reading must cost no CPU time.',
+      ),
     ),
-  mdsIndices: z.enum(['sequence', 'document']).default('sequence').describe('attention spans that MDS readers see'),
+  mdsIndices: z
+    .enum(['sequence', 'document'])
+    .default('sequence')
+    .meta(
+      about(
+        'output',
+        '--mds-indices SPAN',
+        'Attention spans that MDS readers see: the sequence, or each document of it.',
+        'Use `document` to train with attention inside documents only.',
+      ),
+    ),
   mdsShardBytes: size(1, 2 ** 32 - 1)
     .nullable()
     .default(null)
-    .describe('most bytes of an MDS file, before compression; else a file a shard'),
+    .meta(
+      about(
+        'output',
+        '--mds-shard-bytes SIZE',
+        'Most bytes of an MDS file before compression, like 64MiB; without it, one file a shard.',
+        'Set it when your loader downloads files one by one.',
+      ),
+    ),
 })
 
 const shape = {
@@ -260,26 +826,122 @@ const shape = {
       z.array(text).min(1, { error: 'must name at least one file, directory or glob' }),
     ])
     .nullable()
-    .describe('files, directories and globs, or URLs (s3://, https://)'),
-  corpusRoot: text.nullable().default(null).describe('directory, or URL, that paths of files are relative to'),
-  textField: text.default('text').describe('field or column of the text'),
-  idField: text.nullable().default(null).describe('field or column of the id; else path:row'),
-  queryField: text.nullable().default(null).describe('field or column of precomputed queries'),
-  sourceField: text.nullable().default(null).describe('field or column of the source'),
+    .meta(
+      about(
+        'corpus',
+        '--corpus PATH',
+        'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .parquet, .txt and .md files, plain, .gz or .zst.',
+        'Give it several times for files in several places.',
+        common,
+      ),
+    ),
+  corpusRoot: text
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'corpus',
+        '--corpus-root DIR',
+        'Directory or URL that the paths of files are relative to, in ids and digests; without it, the deepest one that holds all files.',
+        'Set it when a corpus grows or moves and its paths must stay the same.',
+      ),
+    ),
+  textField: text
+    .default('text')
+    .meta(
+      about(
+        'corpus',
+        '--text-field NAME',
+        'Field or column of the text.',
+        'Set it when the text of a row is not called "text".',
+        common,
+      ),
+    ),
+  idField: text
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'corpus',
+        '--id-field NAME',
+        'Field or column of the id; without it, the id is path:row.',
+        'Set it when rows have ids: the order of rows and files then changes no draw.',
+        common,
+      ),
+    ),
+  queryField: text
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'corpus',
+        '--query-field NAME',
+        'Field or column of precomputed queries: a string or a list of strings.',
+        'Set it with `--predictor precomputed`.',
+      ),
+    ),
+  sourceField: text
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'corpus',
+        '--source-field NAME',
+        'Field or column that names the source of a document.',
+        'Set it to see each source in the report, and for `--method long --long-mode upsample`.',
+      ),
+    ),
   onBadRow: z
     .enum(['fail', 'skip'])
     .default('fail')
-    .describe(
-      'a row that cannot be used: an error, or a line of rejects.jsonl; its queryField that cannot be read: an error, or no query',
+    .meta(
+      about(
+        'corpus',
+        '--on-bad-row ACTION',
+        'A row that cannot be used ends the run, or is skipped and listed in rejects.jsonl. A query field that cannot be read ends the run, or counts as no query.',
+        'Use `skip` for a corpus with a few broken rows.',
+      ),
     ),
-  onDuplicateId: z.enum(['fail', 'suffix']).default('fail').describe('an id that comes again: an error, or id#2'),
+  onDuplicateId: z
+    .enum(['fail', 'suffix'])
+    .default('fail')
+    .meta(
+      about(
+        'corpus',
+        '--on-duplicate-id ACTION',
+        'An id that occurs again ends the run, or becomes id#2.',
+        'Use `suffix` when ids are not unique.',
+      ),
+    ),
   maxDocumentBytes: size(1)
-    .default(64 * MiB)
-    .describe('a larger document is a bad row'),
+    .prefault('64MiB')
+    .meta(
+      about(
+        'corpus',
+        '--max-document-bytes SIZE',
+        'Largest document, like 64MiB. A larger one is a bad row.',
+        'Raise it for books, together with `--memory`.',
+      ),
+    ),
   splitBytes: size(1)
-    .default(64 * MiB)
-    .describe('part of the corpus that one task reads'),
-  tokenizer: text.describe('path of a tokenizer.json'),
+    .prefault('64MiB')
+    .meta(
+      about(
+        'corpus',
+        '--split-bytes SIZE',
+        'Part of the corpus that one task reads, like 64MiB.',
+        'Raise it for corpora above some terabytes, lower it when a small corpus should keep more cores busy.',
+      ),
+    ),
+  tokenizer: text.meta(
+    about(
+      'tokenizer',
+      '--tokenizer FILE',
+      'tokenizer.json of the model to train, as on Hugging Face.',
+      'Its ids are those in the output.',
+      common,
+    ),
+  ),
   queries: queries.prefault({}),
   keywords: keywords.prefault({}),
   vectors: vectors.prefault({}),
@@ -292,66 +954,217 @@ const shape = {
       z.discriminatedUnion('name', [quest, standard, knn, iclm, long, nextlong]),
     ])
     .prefault('quest'),
-  length: count(1, 2 ** 31 - 1).describe('tokens of a sequence'),
+  length: count(1, 2 ** 31 - 1).meta(
+    about(
+      'sequences',
+      '--length N',
+      'Tokens of a sequence.',
+      'Set it to the context length to train with, like 32768 or 131072.',
+      common,
+    ),
+  ),
   tokens: count(1)
     .nullable()
     .default(null)
-    .describe('tokens of the output, over as many epochs as it takes; else one epoch'),
-  seed: count(0).default(0).describe('seed of every draw'),
+    .meta(
+      about(
+        'sequences',
+        '--tokens N',
+        'Tokens of the whole output, over as many epochs as it takes; without it, one epoch.',
+        'Set it when the training budget is given in tokens.',
+        common,
+      ),
+    ),
+  seed: count(0)
+    .default(0)
+    .meta(
+      about(
+        'sequences',
+        '--seed N',
+        'Seed of every draw. Equal options and seed give equal bytes.',
+        'Change it for another order of the same documents.',
+        common,
+      ),
+    ),
   separator: token('auto, none, token:TEXT or text:TEXT', /^(auto|none|token:.+|text:[\s\S]+)$/)
     .default('auto')
-    .describe('token at the end of a document: auto, none, token:TEXT or text:TEXT'),
-  bos: z.enum(['none', 'sequence', 'document']).default('none').describe('where begin tokens stand'),
+    .meta(
+      about(
+        'tokenizer',
+        '--separator TOKEN',
+        "Token at the end of a document: none, token:TEXT, text:TEXT, or auto for the tokenizer's end token.",
+        'Set it when `auto` finds no end token or the model was trained with another one.',
+      ),
+    ),
+  bos: z
+    .enum(['none', 'sequence', 'document'])
+    .default('none')
+    .meta(
+      about(
+        'tokenizer',
+        '--bos PLACE',
+        'Where begin tokens are put: nowhere, before each sequence, or before each document.',
+        'Set what the model was trained with.',
+      ),
+    ),
   bosToken: token('auto or token:TEXT', /^(auto|token:.+)$/)
     .default('auto')
-    .describe('the begin token: auto or token:TEXT'),
+    .meta(
+      about(
+        'tokenizer',
+        '--bos-token TOKEN',
+        'The begin token: auto or token:TEXT.',
+        'Set it when `auto` finds none or the wrong one.',
+      ),
+    ),
   padToken: token('auto or token:TEXT', /^(auto|token:.+)$/)
     .default('auto')
-    .describe('the padding token: auto or token:TEXT'),
+    .meta(
+      about(
+        'tokenizer',
+        '--pad-token TOKEN',
+        'The padding token: auto or token:TEXT.',
+        'Set it when `auto` finds none or the wrong one.',
+      ),
+    ),
   overflow: z
     .enum(['split', 'truncate', 'whole'])
     .default('split')
-    .describe('a document that crosses the end of a sequence'),
+    .meta(
+      about(
+        'sequences',
+        '--overflow RULE',
+        'A document that crosses the end of a sequence continues in the next one, loses its rest, or moves as a whole.',
+        'Use `whole` when documents must not be cut, unless they are longer than a sequence.',
+      ),
+    ),
   incomplete: z
     .enum(['drop', 'pad'])
     .default('drop')
-    .describe('what becomes of the sequence that is not full at the end of an epoch'),
+    .meta(
+      about(
+        'sequences',
+        '--incomplete RULE',
+        'A last sequence that cannot be filled is dropped or padded.',
+        'Use `pad` for a small corpus of which no token should be lost.',
+      ),
+    ),
   minTokens: count(0, 2 ** 32 - 1)
     .default(1)
-    .describe('fewest tokens of a document'),
+    .meta(
+      about(
+        'corpus',
+        '--min-document-tokens N',
+        'Fewest tokens of a document; shorter ones are left out.',
+        'Raise it when very short documents are noise.',
+      ),
+    ),
   maxTokens: count(1, 2 ** 32 - 1)
     .nullable()
     .default(null)
-    .describe('most tokens of a document'),
+    .meta(
+      about(
+        'corpus',
+        '--max-document-tokens N',
+        'Most tokens of a document; longer ones are left out.',
+        'Set it to study short documents alone.',
+      ),
+    ),
   maxUses: count(1, 2 ** 32 - 1)
     .nullable()
     .default(null)
-    .describe('most uses of a document over passes and epochs'),
-  holdout: z.number().min(0).max(1).default(0).describe('share of documents set aside as a second output'),
-  dedup: z.enum(['none', 'exact']).default('none').describe('duplicates that are left out'),
+    .meta(
+      about(
+        'sequences',
+        '--max-document-uses N',
+        'Most uses of a document over all passes and epochs.',
+        'Set it when `--tokens` asks for many epochs.',
+      ),
+    ),
+  holdout: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .meta(
+      about(
+        'sequences',
+        '--holdout SHARE',
+        'Share of the documents that are set aside and become a second output, OUT/holdout.',
+        'Set it to 0.01, say, when you need validation sequences.',
+        common,
+      ),
+    ),
+  dedup: z
+    .enum(['none', 'exact'])
+    .default('none')
+    .meta(
+      about(
+        'corpus',
+        '--dedup KIND',
+        'Leaves out documents whose text equals that of an earlier one.',
+        'Use `exact` when the corpus was not deduplicated.',
+      ),
+    ),
   output: output.prefault({}),
   work: local
     .nullable()
     .default(null)
-    .describe('work directory, shared by runs over one corpus; else .work in the output directory'),
-  threads: count(0, 4096).default(0).describe('threads; 0 for one per core'),
+    .meta(
+      about(
+        'resources',
+        '--work DIR',
+        'Work directory for results of stages; without it, OUT/.work.',
+        'Share one between runs over one corpus: tokens, queries, keywords and vectors are then computed once.',
+        common,
+      ),
+    ),
+  threads,
   memory: size(16 * MiB)
-    .default(2 * 2 ** 30)
-    .describe('bytes of heap for tokenizing, predicting and packing'),
+    .prefault('2GiB')
+    .meta(
+      about(
+        'resources',
+        '--memory SIZE',
+        'Most heap of tokenizing, predicting and packing, like 2GiB or 512MiB.',
+        'Raise it for large documents; results do not depend on it.',
+        common,
+      ),
+    ),
   packing: z
     .enum(['auto', 'gather', 'scatter'])
     .default('auto')
-    .describe(
-      'how tokens reach the output: read where documents stand, or first written in the order of the plan; the bytes are the same',
+    .meta(
+      about(
+        'resources',
+        '--packing WAY',
+        'How tokens reach the output: read at random places, or first written in the order of the plan. The bytes are the same.',
+        'Use `scatter` on disks that are slow at random reads.',
+      ),
     ),
   diskCheck: z
     .enum(['refuse', 'warn', 'off'])
     .default('refuse')
-    .describe('what happens where what is to be written does not fit on the disk'),
+    .meta(
+      about(
+        'resources',
+        '--disk-check ACTION',
+        'Refuses a run that does not fit on the disk, warns of it, or does not check.',
+        'Use `warn` when you free space while the run works.',
+      ),
+    ),
   clean: z
     .enum(['none', 'sealed'])
     .default('none')
-    .describe("sealed: results in the work directory that this run's stages left go once the output is sealed"),
+    .meta(
+      about(
+        'resources',
+        '--clean-after-seal',
+        "Deletes this run's intermediate results from the work directory once the output is sealed.",
+        'Use it when the disk is short and no other run needs the tokens and queries.',
+        { on: 'sealed', off: 'none' },
+      ),
+    ),
 }
 
 /** The schema of a run's options. */
@@ -362,7 +1175,7 @@ export type Options = z.input<typeof optionsSchema>
 /** Options with every choice made. */
 export type ResolvedOptions = z.output<typeof optionsSchema>
 
-/** What the presets change of the defaults. `paper`: wherever the Quest paper speaks, what it says. */
+/** The defaults that a preset changes. `paper`: those of the Quest paper. */
 export const presets = {
   paper: {
     keywords: { representative: 'random', minScore: 3 },
@@ -378,7 +1191,31 @@ export function resolveSize(value: string): number {
 /** The name of a preset. */
 export type Preset = keyof typeof presets
 
+type Json = Record<string, unknown>
+
+/** A schema as JSON Schema with every default, also of values that are transformed, which zod leaves out. */
+function toJson(schema: z.ZodType, adapt: (json: Json) => void): Json {
+  return z.toJSONSchema(schema, {
+    io: 'input',
+    unrepresentable: 'any',
+    override({ zodSchema, jsonSchema }) {
+      const { def } = zodSchema._zod
+      if (def.type === 'default') jsonSchema.default ??= (def as z.core.$ZodDefaultDef).defaultValue as never
+      adapt(jsonSchema as Json)
+    },
+  }) as Json
+}
+
+/** A schema as JSON Schema that keeps `OptionMeta` under the key `option`, for help and docs/options.md. */
+export function described(schema: z.ZodType = optionsSchema): Json {
+  return toJson(schema, () => {})
+}
+
 /** The schema as JSON Schema, for editors and config files. */
-export function optionsJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(optionsSchema, { io: 'input', unrepresentable: 'any' }) as Record<string, unknown>
+export function optionsJsonSchema(): Json {
+  return toJson(optionsSchema, (json) => {
+    const { option } = json as { option?: OptionMeta }
+    delete json['option']
+    if (option !== undefined) json['description'] = `${String(json['description'])} ${option.when}`
+  })
 }

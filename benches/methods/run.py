@@ -19,15 +19,15 @@ CLI = ["node", str(ROOT / "dist/cli/main.js")]
 METHODS = {
     "standard": ["--method", "standard"],
     "standard, whole": ["--method", "standard", "--overflow", "whole"],
-    "long, upsample": ["--method", "long", "--mode", "upsample", "--threshold", "{quarter}"],
+    "long, upsample": ["--method", "long", "--long-mode", "upsample", "--long-threshold", "{quarter}"],
     "quest": ["--method", "quest", "--pool", "all"],
-    "quest, vectors": ["--method", "quest", "--pool", "all", "--hierarchy", "vectors"],
+    "quest, vectors": ["--method", "quest", "--pool", "all", "--keyword-hierarchy", "vectors"],
     "quest, next": ["--method", "quest", "--pool", "all", "--fill", "next"],
     "iclm": ["--method", "iclm"],
-    "iclm, release": ["--method", "iclm", "--variant", "release"],
-    "nextlong, k 256": ["--method", "nextlong", "--k", "256"],
+    "iclm, release": ["--method", "iclm", "--iclm-variant", "release"],
+    "nextlong, k 256": ["--method", "nextlong", "--neighbours-k", "256"],
     "knn": ["--method", "knn"],
-    "knn, k 100": ["--method", "knn", "--k", "100"],
+    "knn, k 100": ["--method", "knn", "--neighbours-k", "100"],
 }
 
 

@@ -102,7 +102,7 @@ def corpora():
     command("--input-type=module", "-e", f"import {{ brown }} from './scripts/brown.mjs'; brown({json.dumps(str(brown))})")
     tokenizer = OUT / "brown-tokenizer.json"
     if not tokenizer.exists():
-        command("dist/cli/main.js", "train-tokenizer", "--corpus", str(brown), "--vocab-size", "4096", "--out", str(tokenizer))
+        command("scripts/tokenizer.mjs", str(brown), str(tokenizer), "4096")
     news = None
     if (DATA / "news20.jsonl.zst").exists():
         import io

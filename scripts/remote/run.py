@@ -207,7 +207,7 @@ def a_remote_corpus_gives_the_bytes_of_a_local_one(world):
     small = world.weave("s3://corpus/data", "--memory", "16MiB")
     equal(sequences(small), numbered, "with little memory")
     equal(sequences(world.weave("s3://corpus/texts")), sequences(world.weave(world.texts)), "text files")
-    quest = ["--method", "quest", "--id-field", "id", "--min-score", "0"]
+    quest = ["--method", "quest", "--id-field", "id", "--min-keyword-score", "0"]
     equal(sequences(world.weave("s3://corpus/data", *quest)), sequences(world.weave(world.corpus, *quest)), "a method that reads texts twice")
 
 
@@ -440,16 +440,16 @@ def tasks_of_one_run_pack_in_several_processes(world):
     expected = files(world.weave(world.corpus))
     out, prefix = world.fresh(), "tasks/"
     flags = world.flags(world.corpus, out, "--upload", f"s3://outputs/{prefix}")
-    check(world.command(*flags, "--prepare").returncode == 0, "prepare failed")
-    stages = [entry["stage"] for entry in json.loads(world.command("tasks", "--run", out, "--json").stdout)]
+    check(world.command("prepare", *flags[1:]).returncode == 0, "prepare failed")
+    stages = [entry["stage"] for entry in json.loads(world.command("task", "list", out, "--json").stdout)]
     for stage in stages[: stages.index("pack")]:
-        done = world.command("stage", stage, "--run", out, "--shard", "0/1")
+        done = world.command("task", "run", out, stage, "--shard", "0/1")
         check(done.returncode == 0, done.stderr)
-    halves = [world.command("stage", "pack", "--run", out, "--shard", f"{k}/2", wait=False) for k in (0, 1)]
+    halves = [world.command("task", "run", out, "pack", "--shard", f"{k}/2", wait=False) for k in (0, 1)]
     for half in halves:
         _, err = half.communicate()
         check(half.returncode == 0, err)
-    done = world.command("stage", "seal", "--run", out, "--shard", "0/1")
+    done = world.command("task", "run", out, "seal", "--shard", "0/1")
     check(done.returncode == 0, done.stderr)
     equal(world.objects(prefix), expected, "objects")
 
@@ -458,14 +458,14 @@ def tasks_of_one_run_pack_in_several_processes(world):
 def a_file_that_changes_is_noticed(world):
     world.s3.put_object(Bucket="corpus", Key="changing/a.jsonl", Body=(world.corpus / "a.jsonl").read_bytes())
     out = world.fresh()
-    check(world.command(*world.flags("s3://corpus/changing", out), "--prepare").returncode == 0, "prepare failed")
+    check(world.command("prepare", *world.flags("s3://corpus/changing", out)[1:]).returncode == 0, "prepare failed")
     entry = json.loads((out / "run.json").read_text())["inventory"]["files"][0]
     check(entry["etag"].startswith('"') and "modifiedNs" not in entry, f"an entry of run.json: {entry}")
     world.s3.put_object(Bucket="corpus", Key="changing/a.jsonl", Body=(world.corpus / "a.jsonl").read_bytes().replace(b"w1", b"w2"))
-    code, message = world.fails("stage", "scan", "--run", out, "--shard", "0/1")
+    code, message = world.fails("task", "run", out, "scan", "--shard", "0/1")
     check(code == "INPUT_CHANGED" and "s3://corpus/changing/a.jsonl" in message, message)
     world.s3.delete_object(Bucket="corpus", Key="changing/a.jsonl")
-    code, message = world.fails("stage", "scan", "--run", out, "--shard", "0/1")
+    code, message = world.fails("task", "run", out, "scan", "--shard", "0/1")
     check(code == "INPUT_NOT_FOUND" and "s3://corpus/changing/a.jsonl" in message, message)
 
 

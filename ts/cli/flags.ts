@@ -1,30 +1,24 @@
-// Flags from the schema: each leaf of the options is a flag named by its last word, in kebab-case.
-import { optionsJsonSchema } from '../schema.ts'
+// Flags from a schema: each option is the flag that its metadata names.
+import type { z } from 'zod'
 import { LongweaveError } from '../errors.ts'
+import { described } from '../schema.ts'
+import type { OptionMeta } from '../schema.ts'
 
 type Json = Record<string, unknown>
 
 /** A flag and the option that it sets. */
-export interface Flag {
+export interface Flag extends Omit<OptionMeta, 'flag'> {
+  /** Its name, without dashes. */
   name: string
   /** Path of the option, for example `['method', 'fill']`. */
   path: string[]
-  kind: 'text' | 'number' | 'boolean' | 'list'
+  /** A switch takes no value: `--name` sets `on`, `--no-name` sets `off`. */
+  kind: 'text' | 'number' | 'switch' | 'list'
   description: string
+  /** Undefined where the option must be given. */
   default: unknown
   choices: string[]
 }
-
-const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-/** Flags whose name is not their option's. */
-const renamed: Record<string, string> = {
-  'output.directory': 'out',
-  'method.name': 'method',
-  'queries.file': 'queries-file',
-  'vectors.source': 'vectors',
-}
-/** Sections whose name stands before that of their options: others have options of these names. */
-const prefixed = new Set(['vectors', 'neighbours'])
 
 function properties(schema: Json): Record<string, Json> {
   return (schema['properties'] ?? {}) as Record<string, Json>
@@ -37,102 +31,99 @@ function alternatives(schema: Json): Json[] {
 
 function leaf(path: string[], schema: Json): Flag {
   const forms = alternatives(schema)
-  const types = forms.map((form) => form['type'])
+  const types = forms.flatMap((form) => form['type'])
+  const { flag: name, ...meta } = schema['option'] as OptionMeta
   const isNumber = !types.includes('string') && types.some((type) => type === 'number' || type === 'integer')
-  const isBoolean = types.includes('boolean')
-  const kind = types.includes('array') ? 'list' : isNumber ? 'number' : isBoolean ? 'boolean' : 'text'
-  const choices = forms.flatMap(
-    (form) => (form['enum'] ?? (form['const'] === undefined ? [] : [form['const']])) as string[],
-  )
-  const key = path.join('.')
-  if (isBoolean) choices.push('true', 'false')
+  const isSwitch = types.includes('boolean') || meta.on !== true
   return {
-    name: renamed[key] ?? kebab((prefixed.has(path[0] ?? '') ? path : path.slice(-1)).join('-')),
+    name,
     path,
-    kind,
-    description: (schema['description'] ?? '') as string,
+    kind: types.includes('array') ? 'list' : isNumber ? 'number' : isSwitch ? 'switch' : 'text',
+    description: String(schema['description']),
     default: schema['default'],
-    choices,
+    choices: forms.flatMap(
+      (form) => (form['enum'] ?? (form['const'] === undefined ? [] : [form['const']])) as string[],
+    ),
+    ...meta,
   }
 }
 
-/** Adds to `first; a, b: other` that a method has the default `own`. */
-function otherDefault(known: string, method: string, own: string): string {
-  const [first = '', ...others] = known.split('; ')
-  if (own === first) return known
-  const same = others.findIndex((other) => other.endsWith(`: ${own}`))
-  if (same === -1) return [known, `${method}: ${own}`].join('; ')
-  return [first, ...others.map((other, i) => (i === same ? other.replace(/: .*/, `, ${method}: ${own}`) : other))].join(
-    '; ',
-  )
+/** Flags of a flat schema. */
+export function flagsOf(schema: z.ZodType): Flag[] {
+  return Object.entries(properties(described(schema))).map(([name, below]) => leaf([name], below))
 }
 
-/** Flags of a flat schema, as JSON Schema. */
-export function flagsOf(schema: Json): Flag[] {
-  return Object.entries(properties(schema)).map(([name, below]) => leaf([name], below))
+/** Defaults by method as one text: that of the default method first, then the others. */
+function joined(defaults: Map<string, unknown>, method: unknown): unknown {
+  const groups = new Map<unknown, string[]>()
+  for (const [name, value] of defaults) groups.set(value, [...(groups.get(value) ?? []), name])
+  if (groups.size === 1) return [...groups.keys()][0]
+  const texts = [...groups].map(([value, names]) => {
+    if (names.includes(String(method))) return String(value)
+    return `${groups.size === 2 && defaults.has(String(method)) ? 'others' : names.join(', ')}: ${String(value)}`
+  })
+  return texts.join('; ')
 }
 
 /** All flags of a run, in the schema's order. */
 export function flags(): Flag[] {
   const found = new Map<string, Flag>()
-  for (const [section, schema] of Object.entries(properties(optionsJsonSchema()))) {
+  const ofMethods = new Map<string, Map<string, unknown>>()
+  for (const [section, schema] of Object.entries(properties(described()))) {
     const objects = alternatives(schema).filter((form) => form['type'] === 'object')
-    if (objects.length === 0 && section !== 'method') {
-      found.set(section, leaf([section], schema))
-      continue
-    }
+    if (objects.length === 0) found.set(section, leaf([section], schema))
     for (const object of objects) {
+      const method = String(properties(object)['name']?.['const'])
       for (const [name, below] of Object.entries(properties(object))) {
         const key = `${section}.${name}`
         const flag = leaf([section, name], below)
         const known = found.get(key)
-        if (known === undefined) {
-          found.set(key, key === 'method.name' ? { ...flag, default: schema['default'] } : flag)
-          continue
-        }
-        known.choices = [...new Set([...known.choices, ...flag.choices])]
-        if (flag.default !== undefined)
-          known.default = otherDefault(
-            String(known.default),
-            String(properties(object)['name']?.['const']),
-            String(flag.default),
-          )
+        if (known === undefined) found.set(key, flag)
+        else known.choices = [...new Set([...known.choices, ...flag.choices])]
+        if (section !== 'method') continue
+        const defaults = ofMethods.get(key) ?? new Map<string, unknown>()
+        ofMethods.set(key, defaults.set(method, flag.default))
+        const merged = found.get(key)
+        if (merged !== undefined) merged.default = name === 'name' ? schema['default'] : joined(defaults, 'quest')
       }
     }
   }
   return [...found.values()]
 }
 
-/** Options as nested objects, from parsed flags. */
+/** The default of a flag as help and docs show it; null where it has none. */
+export function defaultOf({ kind, default: value, on, off }: Flag): string | null {
+  if (value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)) return null
+  if (kind === 'switch') return value === on ? 'on' : value === off ? 'off' : null
+  return String(value)
+}
+
+function valueOf(flag: Flag, given: unknown): unknown {
+  const option = { option: flag.path.join('.') }
+  if (flag.kind === 'list') return Array.isArray(given) ? given.map(String) : [String(given)]
+  if (Array.isArray(given)) {
+    const message = `--${flag.name} can be given once, but is given ${given.length} times`
+    throw new LongweaveError('OPTIONS_INVALID', message, option)
+  }
+  if (flag.kind === 'switch') return given === true ? flag.on : flag.off
+  if (flag.kind === 'text') return String(given)
+  const value = typeof given === 'string' && given.trim() !== '' ? Number(given) : Number.NaN
+  if (Number.isNaN(value)) {
+    const message = `--${flag.name} must be a number, but is "${String(given)}"`
+    throw new LongweaveError('OPTIONS_INVALID', message, option)
+  }
+  return value
+}
+
+/** Options as nested objects, from parsed flags: values by name, of a switch whether it is on. */
 export function toOptions(parsed: Record<string, unknown>, list: Flag[]): Json {
   const options: Json = {}
   for (const flag of list) {
     const given = parsed[flag.name]
     if (given === undefined) continue
-    let value: unknown = given
-    if (flag.kind === 'list') value = Array.isArray(given) ? given.map(String) : [String(given)]
-    else if (Array.isArray(given))
-      throw new LongweaveError(
-        'OPTIONS_INVALID',
-        `--${flag.name} can be given once, but is given ${given.length} times`,
-        { option: flag.path.join('.') },
-      )
-    else if (flag.kind === 'number') {
-      value = typeof given === 'string' && given.trim() !== '' ? Number(given) : Number.NaN
-      if (Number.isNaN(value))
-        throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} must be a number, but is "${String(given)}"`, {
-          option: flag.path.join('.'),
-        })
-    } else if (flag.kind === 'boolean') {
-      if (given !== 'true' && given !== 'false')
-        throw new LongweaveError('OPTIONS_INVALID', `--${flag.name} must be true or false, but is "${String(given)}"`, {
-          option: flag.path.join('.'),
-        })
-      value = given === 'true'
-    } else value = String(given)
     let at = options
     for (const part of flag.path.slice(0, -1)) at = (at[part] ??= {}) as Json
-    at[flag.path.at(-1) ?? ''] = value
+    at[flag.path.at(-1) ?? ''] = valueOf(flag, given)
   }
   return options
 }

@@ -1,17 +1,18 @@
 // longweave show, longweave verify.
-import { show, verify } from '../output.ts'
+import { readSequences, show, verify } from '../output.ts'
 import type { ShownSequence } from '../output.ts'
-import type { Command } from './commands.ts'
-import { number } from './progress.ts'
+import { json, runDirectory } from './command.ts'
+import type { Command } from './command.ts'
+import { parse, wholeNumber } from './parse.ts'
 import { inline, jsonLine, printable } from './text.ts'
-import { parse, required, wholeNumber } from './usage.ts'
+import { number, several } from './units.ts'
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 
 function describe(shown: ShownSequence): string {
   const padding = shown.length - shown.nTokens
   const lines = [
-    `sequence ${shown.sequence} of ${shown.sequences}: ${shown.length.toLocaleString('en')} tokens, ${shown.pieces.length} pieces${padding > 0 ? `, ${padding} tokens of padding` : ''}`,
+    `sequence ${shown.sequence} of ${shown.sequences.toLocaleString('en')}: ${shown.length.toLocaleString('en')} tokens, ${shown.pieces.length} pieces${padding > 0 ? `, ${padding} tokens of padding` : ''}`,
   ]
   if (shown.why !== null) {
     lines.push(`why: ${inline(shown.why.text)}`)
@@ -37,49 +38,93 @@ function describe(shown: ShownSequence): string {
   return `${lines.join('\n')}\n`
 }
 
+/** Tokens that are read to find a sequence worth showing. */
+const LOOK = 1 << 24
+
+/** The sequence most of whose tokens one keyword brought, of those at the beginning of the output; of equals the one of most documents. */
+async function mostOfOneKeyword(directory: string): Promise<number> {
+  let best = { number: 0, share: 0, documents: 0 }
+  let read = 0
+  for await (const { number: index, n_tokens: tokens, reasons, doc_lens: lengths, doc_ids: ids } of readSequences(
+    directory,
+  )) {
+    const sums = new Map<string, number>()
+    for (const [i, reason] of reasons.entries())
+      if (reason !== null) sums.set(reason, (sums.get(reason) ?? 0) + (lengths[i] ?? 0))
+    const share = Math.max(0, ...sums.values()) / Math.max(tokens, 1)
+    const documents = new Set(ids).size
+    if (share > best.share || (share === best.share && documents > best.documents))
+      best = { number: index, share, documents }
+    read += tokens
+    if (read >= LOOK) break
+  }
+  return best.number
+}
+
 export const showCommand: Command = {
   name: 'show',
-  summary: 'a sequence as a person reads it',
-  usage: 'longweave show OUT SEQUENCE [--why]',
-  details:
-    "Each document's place, id, keyword and first words, decoded from its tokens; with --why the rule, pass and draw that put it there.",
+  group: 'read',
+  summary: 'one sequence: its documents, their keywords and first words',
+  details: `Prints the place, id, keyword and first words of each document, decoded from its tokens. Without N it shows the sequence most of whose tokens share one keyword, among the first 16 million tokens.`,
+  positionals: [
+    { ...runDirectory, description: 'the output directory, or its holdout/' },
+    { name: 'N', description: 'the number of the sequence, from 0', optional: true },
+  ],
   flags: {
-    why: { type: 'boolean', description: 'say why the pieces stand together (needs the work directory)' },
-    words: { type: 'string', description: 'tokens of each piece to decode', default: '24' },
-    tokenizer: { type: 'string', description: 'tokenizer.json, for an output that was moved away from its run' },
-    json: { type: 'boolean', description: 'as JSON' },
+    why: {
+      type: 'boolean',
+      description: 'Adds the rule, pass and draw that put each piece there.',
+      when: 'Use it to understand a method; it needs the work directory.',
+    },
+    words: {
+      type: 'string',
+      value: 'N',
+      description: 'Tokens of each piece to decode.',
+      when: 'Raise it to read more of each document.',
+      default: '24',
+    },
+    tokenizer: {
+      type: 'string',
+      value: 'FILE',
+      description: 'The tokenizer.json.',
+      when: 'Give it for an output that was moved away from its run.',
+    },
+    json,
   },
   options: null,
-  examples: ['longweave show out 0', 'longweave show out 17 --why', 'longweave show out/holdout 3 --words 60'],
+  json: 'ShownSequence',
+  examples: ['longweave show out', 'longweave show out 17 --why', 'longweave show out/holdout 3 --words 60'],
   async run(args) {
-    const { values, positionals } = parse(args, this.flags, { most: 2 })
+    const { values, positionals } = parse(args, this)
+    const [directory = '', place] = positionals
     const tokenizer = values['tokenizer']
-    const shown = await show(
-      required(positionals, 0, 'the output directory'),
-      wholeNumber(required(positionals, 1, 'the number of the sequence'), 'the number of the sequence'),
-      {
-        why: values['why'] === true,
-        words: wholeNumber(values['words'], '--words'),
-        ...(typeof tokenizer === 'string' && { tokenizer }),
-      },
-    )
+    const words = wholeNumber(values['words'], '--words')
+    const sequence = place === undefined ? await mostOfOneKeyword(directory) : wholeNumber(place, 'N')
+    const shown = await show(directory, sequence, {
+      why: values['why'] === true,
+      words,
+      ...(typeof tokenizer === 'string' && { tokenizer }),
+    })
     process.stdout.write(values['json'] === true ? jsonLine(shown) : printable(describe(shown)))
   },
 }
 
 export const verifyCommand: Command = {
   name: 'verify',
+  group: 'read',
   summary: 'check a finished output: checksums, lengths, pieces',
-  usage: 'longweave verify OUT',
   details:
-    'OUT is a directory, or the URL that an output was uploaded to. Nothing else is needed, so a copy can be checked where it arrived. The held-out output in OUT/holdout is checked by itself.',
-  flags: { json: { type: 'boolean', description: 'as JSON' } },
+    'Needs nothing but the output, so that a copy can be checked where it arrived. The held-out output in RUN/holdout is checked by a call of its own.',
+  positionals: [{ ...runDirectory, description: 'the output directory, or the URL that an output was uploaded to' }],
+  flags: { json },
   options: null,
-  examples: ['longweave verify out'],
+  json: 'VerifyReport',
+  examples: ['longweave verify out', 'longweave verify s3://bucket/prefix'],
   async run(args) {
-    const { values, positionals } = parse(args, this.flags, { most: 1 })
-    const report = await verify(required(positionals, 0, 'the output directory'))
-    const text = `${report.sequences.toLocaleString('en')} sequences, ${number(report.tokens)} tokens, ${report.pieces.toLocaleString('en')} pieces in ${report.files} files: all as they should be\n`
+    const { values, positionals } = parse(args, this)
+    const report = await verify(positionals[0] ?? '')
+    const { sequences, tokens, pieces, files } = report
+    const text = `${several(sequences, 'sequence')}, ${number(tokens)} tokens, ${several(pieces, 'piece')} in ${several(files, 'file')}: everything is as recorded\n`
     process.stdout.write(values['json'] === true ? jsonLine(report) : text)
   },
 }

@@ -1,9 +1,10 @@
 // longweave keywords.
 import { topKeywords } from '../output.ts'
 import { Rake } from '../rake.ts'
-import type { Command } from './commands.ts'
+import { json as jsonFlag, runDirectory } from './command.ts'
+import type { Command } from './command.ts'
+import { UsageError, parse, wholeNumber } from './parse.ts'
 import { inline, jsonLine, printable } from './text.ts'
-import { UsageError, parse, wholeNumber } from './usage.ts'
 
 /** Lines of stdin. They end at "\n" alone: texts may hold other characters that count as line ends elsewhere. */
 async function* lines(): AsyncGenerator<string, void, undefined> {
@@ -18,27 +19,35 @@ async function* lines(): AsyncGenerator<string, void, undefined> {
 
 export const keywordsCommand: Command = {
   name: 'keywords',
-  summary: "RAKE keywords of lines from stdin, or a run's most frequent keywords",
-  usage: 'longweave keywords < QUERIES    |    longweave keywords --run OUT --top N',
-  details: `Lines in, for each a line of keywords with their scores. Of a run: the keywords with most documents, for review before going on; name those that
-say nothing in --boilerplate-phrases and run again, which repeats only index, plan and pack.`,
+  group: 'read',
+  summary: "a run's most frequent keywords, or RAKE keywords of lines from stdin",
+  details: `With RUN: the keywords with most documents. Review them before a large run: add those that do not describe a document to --boilerplate-phrases and run again; only the index and what follows it is computed again.
+
+Without RUN: reads queries from stdin, one a line, and prints a line of keywords with their scores for each.`,
+  positionals: [{ ...runDirectory, optional: true }],
   flags: {
-    run: { type: 'string', description: 'output directory of a run' },
-    top: { type: 'string', description: 'how many keywords of the run', default: '50' },
-    'stop-words': { type: 'string', description: 'smart, fox, or a file with one word a line', default: 'smart' },
-    'min-score': { type: 'string', description: 'least score', default: '3' },
-    json: { type: 'boolean', description: 'as JSON' },
+    top: { type: 'string', value: 'N', description: 'With RUN: how many keywords to print.', default: '50' },
+    'stop-words': {
+      type: 'string',
+      value: 'LIST',
+      description: 'Without RUN: words that end a phrase: smart, fox, or a file with one word a line.',
+      default: 'smart',
+    },
+    'min-score': { type: 'string', value: 'N', description: 'Without RUN: least score of a keyword.', default: '3' },
+    json: jsonFlag,
   },
   options: null,
+  json: 'With RUN, KeywordCount[]; without it, Keyword[] for each line',
   examples: [
+    'longweave keywords out --top 100',
     "echo 'what is the capital city of northern ireland' | longweave keywords",
-    'longweave keywords --run out --top 100',
   ],
   async run(args) {
-    const { values } = parse(args, this.flags)
+    const { values, positionals } = parse(args, this)
     const json = values['json'] === true
-    if (typeof values['run'] === 'string') {
-      const list = topKeywords(values['run'], wholeNumber(values['top'], '--top'))
+    const directory = positionals[0]
+    if (directory !== undefined) {
+      const list = topKeywords(directory, wholeNumber(values['top'], '--top'))
       const width = Math.max(9, ...list.map(({ documents }) => String(documents).length))
       const rows = [
         `${'documents'.padStart(width)}  keyword`,
@@ -47,6 +56,7 @@ say nothing in --boilerplate-phrases and run again, which repeats only index, pl
       process.stdout.write(json ? jsonLine(list) : printable(`${rows.join('\n')}\n`))
       return
     }
+    if (process.stdin.isTTY) throw new UsageError('give RUN, or queries on stdin', this.name)
     const minScore = Number(values['min-score'])
     if (Number.isNaN(minScore))
       throw new UsageError(`--min-score must be a number, but is "${String(values['min-score'])}"`)

@@ -1,6 +1,7 @@
-// Progress of a run: bars on a terminal, a line of JSON for each event with --json, nothing when piped.
-import type { RunEvent, Stage } from '../events.ts'
+// Progress of a run: a bar on a terminal, a plain line every 30 seconds elsewhere, a line of JSON for each event with --json.
+import type { ProgressEvent, RunEvent, Stage } from '../events.ts'
 import { inline, jsonLine } from './text.ts'
+import { bytes, number, time } from './units.ts'
 
 /** Where events go. */
 export interface Reporter {
@@ -8,23 +9,19 @@ export interface Reporter {
   end(): void
 }
 
-const number = (value: number) => {
-  for (const [unit, size] of [
-    ['T', 1e12],
-    ['G', 1e9],
-    ['M', 1e6],
-    ['k', 1e3],
-  ] as const)
-    if (value >= size) return `${(value / size).toFixed(1)}${unit}`
-  return value.toFixed(0)
+/** The surroundings of progress; tests bring their own. */
+export interface Surroundings {
+  write(text: string): void
+  /** Columns of the terminal; null where the output is not one. */
+  columns(): number | null
+  /** Bytes of memory that the process holds. */
+  memory(): number
+  /** Calls `tick` every `milliseconds` until the function it returns is called. */
+  every(milliseconds: number, tick: () => void): () => void
 }
 
-const time = (seconds: number) =>
-  seconds < 60
-    ? `${seconds.toFixed(0)} s`
-    : seconds < 3600
-      ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
-      : `${(seconds / 3600).toFixed(1)} h`
+/** Milliseconds between two lines where the output is not a terminal. */
+export const INTERVAL = 30_000
 
 const titles: Record<Stage, string> = {
   spool: 'Unpacking large files',
@@ -38,63 +35,198 @@ const titles: Record<Stage, string> = {
   index: 'Building the index',
   neighbours: 'Finding neighbours',
   plan: 'Planning',
-  report: 'Diagnosing',
-  route: 'Choosing a way to pack',
+  report: 'Measuring the plan',
+  route: 'Choosing how to pack',
   scatter: 'Scattering tokens',
   pack: 'Packing',
   seal: 'Sealing',
 }
+const TITLE = Math.max(...Object.values(titles).map(({ length }) => length))
 
+/** The stage that a run is in, from its events. */
+class Position {
+  stage: Stage | null = null
+  number = 0
+  stages = 0
+  /** Seconds of the run at which the stage began. */
+  began = 0
+  first: ProgressEvent | null = null
+  last: ProgressEvent | null = null
+
+  take(event: RunEvent): void {
+    if (event.type === 'stage') {
+      this.stage = event.stage
+      this.number = event.number
+      this.stages = event.stages
+      this.began = event.seconds
+      this.first = null
+      this.last = null
+    } else if (event.type === 'progress') {
+      this.first ??= event
+      this.last = event
+    }
+  }
+
+  get share(): number {
+    const { done, total } = this.last ?? { done: 0, total: 0 }
+    return total === 0 ? 0 : done / total
+  }
+
+  /** `[ 3 of 11]`. */
+  get place(): string {
+    const of = String(this.stages)
+    return `[${String(this.number).padStart(of.length)} of ${of}]`
+  }
+
+  get title(): string {
+    return this.stage === null ? 'Starting' : titles[this.stage]
+  }
+
+  /** Speed, time left, memory and time left of the run, if known; the most important first. Tasks of an earlier process do not count as speed. */
+  facts(memory: number): string[] {
+    const facts: string[] = []
+    const { first, last } = this
+    if (first !== null && last !== null && last.unit !== 'tasks') {
+      const fresh = first === last ? { done: 0, seconds: this.began } : first
+      const rate = (last.done - fresh.done) / Math.max(last.seconds - fresh.seconds, 1e-3)
+      facts.push(last.unit === 'bytes' ? `${bytes(rate)}/s` : `${number(rate)} ${last.unit}/s`)
+    }
+    if (last !== null && last.etaSeconds !== null) facts.push(`${time(last.etaSeconds)} left`)
+    facts.push(`${bytes(memory)} RAM`)
+    if (last !== null && last.runEtaSeconds !== null) facts.push(`run: ${time(last.runEtaSeconds)} left`)
+    return facts
+  }
+}
+
+/** Columns of a bar, at most and at least. */
+const BAR = { most: 24, least: 6 }
+
+/** One line that replaces itself, and a line for each stage that has ended. */
 class Bars implements Reporter {
-  #began = 0
+  readonly #to: Surroundings
+  readonly #at = new Position()
   #open = false
 
+  constructor(to: Surroundings) {
+    this.#to = to
+  }
+
   event(event: RunEvent): void {
-    if (event.type === 'warning') return this.#line(`  ! ${inline(event.message)}\n`)
-    const title = titles[event.stage].padEnd(20)
+    if (event.type === 'warning') return this.#line(`! ${inline(event.message)}\n`)
+    const { began } = this.#at
+    this.#at.take(event)
+    const { place, title, share } = this.#at
+    const label = `${place} ${title.padEnd(TITLE)}`
     if (event.type === 'stage') {
-      if (event.state === 'started') this.#began = event.seconds
-      if (event.state === 'reused') this.#line(`✓ ${title} already done\n`)
-      if (event.state === 'done') this.#line(`✓ ${title} ${time(event.seconds - this.#began)}\n`)
+      if (event.state === 'reused') this.#line(`✓ ${label} already done\n`)
+      if (event.state === 'done') this.#line(`✓ ${label} ${time(event.seconds - began)}\n`)
       return
     }
-    const { done, total, unit, seconds, etaSeconds, runEtaSeconds } = event
-    const share = total === 0 ? 1 : done / total
-    const elapsed = Math.max(seconds - this.#began, 1e-3)
-    const rate = done / elapsed
-    const left = [
-      etaSeconds === null ? '' : `, ${time(etaSeconds)} left`,
-      runEtaSeconds === null ? '' : `, ${time(runEtaSeconds)} of the run`,
-    ].join('')
-    const filled = Math.round(share * 24)
-    this.#line(
-      `  ${title} ${'█'.repeat(filled)}${'░'.repeat(24 - filled)} ${(share * 100).toFixed(0).padStart(3)} %  ${number(rate)} ${unit}/s${left}`,
-    )
+    // A line that wraps could not be replaced: the last facts are left out, then the bar, until it fits.
+    const head = `  ${place} ${title} `
+    const percent = `${(share * 100).toFixed(0).padStart(3)} %`
+    const facts = this.#at.facts(this.#to.memory()).map((fact) => `  ${fact}`)
+    const room = (this.#to.columns() ?? 80) - 1 - head.length - percent.length
+    const free = () => room - facts.join('').length
+    while (facts.length > 2 && free() < BAR.least) facts.pop()
+    const bar = Math.min(BAR.most, free() - 1)
+    const filled = Math.round(share * bar)
+    const drawn = bar < BAR.least - 1 ? '' : `${'█'.repeat(filled)}${'░'.repeat(bar - filled)} `
+    const text = `${head}${drawn}${percent}${facts.join('')}`
+    this.#line(text)
     this.#open = true
   }
 
   #line(text: string): void {
-    process.stderr.write(`\r\u001b[2K${text}`)
+    this.#to.write(`\r\u001b[2K${text}`)
     this.#open = false
   }
 
   end(): void {
-    if (this.#open) process.stderr.write('\n')
+    if (this.#open) this.#to.write('\n')
     this.#open = false
   }
 }
 
-/** The reporter that fits where the output goes. */
-export function reporter(json: boolean): Reporter {
-  if (json) return { event: (event) => void process.stdout.write(jsonLine(event)), end: () => {} }
-  if (process.stderr.isTTY) return new Bars()
-  return {
-    event: (event) => void (event.type === 'warning' && process.stderr.write(`longweave: ${inline(event.message)}\n`)),
-    end: () => {},
+/** Warnings, and a line every 30 seconds. */
+class Lines implements Reporter {
+  readonly #to: Surroundings
+  readonly #at = new Position()
+  readonly #stop: () => void
+
+  constructor(to: Surroundings, progress: boolean) {
+    this.#to = to
+    this.#stop = progress ? to.every(INTERVAL, () => this.#tick()) : () => {}
+  }
+
+  event(event: RunEvent): void {
+    if (event.type === 'warning') this.#to.write(`longweave: ${inline(event.message)}\n`)
+    else this.#at.take(event)
+  }
+
+  #tick(): void {
+    const { place, title, share, stages, last } = this.#at
+    const parts = [title, ...(last === null ? [] : [`${(share * 100).toFixed(0)} %`])]
+    const facts = this.#at.facts(this.#to.memory())
+    this.#to.write(`longweave: ${stages === 0 ? '' : `${place} `}${[...parts, ...facts].join(', ')}\n`)
+  }
+
+  end(): void {
+    this.#stop()
   }
 }
 
-/** Bytes with a unit. */
-const bytes = (value: number) => `${number(value)}B`.replace(/([kMGT])B/, ' $1B').replace(/^(\d+)B$/, '$1 B')
+const ofProcess: Surroundings = {
+  write: (text) => void process.stderr.write(text),
+  columns: () => (process.stderr.isTTY ? process.stderr.columns : null),
+  memory: () => process.memoryUsage.rss(),
+  every(milliseconds, tick) {
+    const timer = setInterval(tick, milliseconds).unref()
+    return () => clearInterval(timer)
+  },
+}
 
-export { bytes, number, time }
+/** The progress that a caller wants to see. */
+export interface ProgressOptions {
+  json: boolean
+  quiet: boolean
+  progress: boolean
+}
+
+/** The reporter that fits what is wanted and where the output goes. */
+export function reporter({ json, quiet, progress }: ProgressOptions, to: Surroundings = ofProcess): Reporter {
+  if (quiet) return { event: () => {}, end: () => {} }
+  if (json) return { event: (event) => void process.stdout.write(jsonLine(event)), end: () => {} }
+  return progress && to.columns() !== null ? new Bars(to) : new Lines(to, progress)
+}
+
+/** Counts items on a terminal, about ten times a second. */
+export class Counter {
+  readonly #to: Surroundings
+  readonly #what: string
+  readonly #began = performance.now()
+  readonly #stop: () => void
+  #count = 0
+
+  constructor(what: string, progress: boolean, to: Surroundings = ofProcess) {
+    this.#to = to
+    this.#what = what
+    const show = () => to.write(`\r\u001b[2K  ${this.#text()}`)
+    this.#stop = progress && to.columns() !== null ? to.every(100, show) : () => {}
+  }
+
+  #text(): string {
+    const seconds = Math.max((performance.now() - this.#began) / 1000, 1e-3)
+    return `${number(this.#count)} ${this.#what}, ${number(this.#count / seconds)}/s, ${bytes(this.#to.memory())} RAM`
+  }
+
+  one(): void {
+    this.#count += 1
+  }
+
+  /** Ends the line; on a terminal says how many there were, and `how`. */
+  end(how: string): void {
+    this.#stop()
+    if (this.#to.columns() !== null) this.#to.write(`\r\u001b[2Klongweave: ${this.#text()}, ${inline(how)}\n`)
+  }
+}

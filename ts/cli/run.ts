@@ -1,210 +1,128 @@
-// longweave run, longweave plan.
+// longweave run, longweave plan, longweave prepare.
 import type { Summary } from '../events.ts'
 import { dryRun, plan, prepare, weave } from '../weave.ts'
 import type { Weave, WeaveOptions } from '../weave.ts'
-import type { Command } from './commands.ts'
+import { json, quietFlags } from './command.ts'
+import type { Command, OwnFlag } from './command.ts'
 import { describeDryRun } from './dry-run.ts'
 import { flags as runFlags } from './flags.ts'
-import { number, reporter, time } from './progress.ts'
+import { interruptible } from './interrupt.ts'
+import { UsageError, parse } from './parse.ts'
+import type { Parsed } from './parse.ts'
+import { reporter } from './progress.ts'
+import { describeSummary } from './summary.ts'
 import { jsonLine, printable } from './text.ts'
-import { parse } from './usage.ts'
-import type { OwnFlag } from './usage.ts'
 
-const flags: Record<string, OwnFlag> = {
-  config: { type: 'string', description: 'JSON file with options; flags lie on top of it' },
-  preset: { type: 'string', description: 'other defaults: paper keeps to the Quest paper wherever it speaks' },
-  json: { type: 'boolean', description: 'one line of JSON for each event, the summary last' },
+const common: Record<string, OwnFlag> = {
+  config: {
+    type: 'string',
+    value: 'FILE',
+    description: 'JSON file of options; comments and trailing commas are allowed. Flags override it.',
+    when: 'Use it to keep the options of a run under version control.',
+  },
+  preset: {
+    type: 'string',
+    value: 'NAME',
+    choices: ['paper'],
+    description: 'Other defaults: `paper` follows the Quest paper.',
+    when: 'Use it to reproduce the paper.',
+  },
+  json,
+  ...quietFlags,
+}
+const dry: OwnFlag = {
+  type: 'boolean',
+  description: 'Prints what the run would do, write and take, and writes nothing.',
+  when: 'Use it before a large run.',
+}
+const options = { byTopic: true, flags: runFlags }
+const resumes = 'what is finished is kept. Run the same command again to resume.'
+
+/** The options of a call; the schema would take a missing corpus for documents that a program hands over. */
+function optionsOf({ values, options: given }: Parsed): WeaveOptions {
+  const preset = values['preset']
+  const all = { ...given, ...(preset !== undefined && { preset }) } as unknown as WeaveOptions
+  if (all.output?.format === 'memory')
+    throw new UsageError('--format memory hands sequences to a program: it is for the API, not for the command line')
+  return { ...all, corpus: all.corpus ?? [] }
 }
 
-/** The options of a run as flags. */
-const runOptions = {
-  title: 'Options of a run, each also a key of --config FILE (JSON) and of the API',
-  flags: runFlags,
-}
-
-const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
-
-function report(summary: Summary): string {
-  const lines: string[] = []
-  const { corpus, keywords, plan: stats, shares } = summary
-  if (corpus !== null) {
-    const others = [
-      [corpus.empty, 'empty'],
-      [corpus.rejected, 'rejected'],
-      [corpus.renamed, 'renamed'],
-    ]
-      .filter(([n]) => n !== 0)
-      .map(([n, what]) => `, ${n} ${what}`)
-      .join('')
-    lines.push(
-      `corpus      ${corpus.documents.toLocaleString('en')} documents, ${number(corpus.tokens)} tokens in ${corpus.files} file${corpus.files === 1 ? '' : 's'}${others}`,
-    )
-  }
-  if (summary.predictor?.name === 'onnx')
-    lines.push(`predictor   ${summary.predictor.model ?? 'model'} on ${summary.predictor.devices.join(', ')}`)
-  if (keywords !== null)
-    lines.push(
-      `keywords    ${keywords.distinct.toLocaleString('en')} keywords for ${keywords.withKeyword.toLocaleString('en')} documents`,
-    )
-  const { vectors, neighbours } = summary
-  if (vectors !== null)
-    lines.push(
-      `vectors     ${vectors.vectors.toLocaleString('en')} of ${vectors.dimensions} numbers, ${vectors.source}${vectors.devices.length > 0 ? ` on ${vectors.devices.join(', ')}` : ''}`,
-    )
-  if (neighbours !== null) {
-    const how =
-      neighbours.recall === null
-        ? 'all pairs compared'
-        : `inverted lists, ${percent(neighbours.recall)} of the nearest found in a sample of ${neighbours.sampled}`
-    lines.push(`neighbours  ${neighbours.mean.toFixed(1)} of at most ${neighbours.k}; ${how}`)
-  }
-  if (stats !== null && shares !== null) {
-    lines.push(`sequences   ${stats.sequences.toLocaleString('en')} of ${summary.length.toLocaleString('en')} tokens`)
-    if (summary.method === 'quest') {
-      const { group, related, next } = stats.rules
-      const by = (
-        [
-          [group, 'of one keyword'],
-          [related, 'of related ones'],
-          [next, 'of rests in random order'],
-        ] as const
-      ).filter(([n]) => n > 0)
-      lines.push(
-        `            ${by.map(([n, what]) => `${n.toLocaleString('en')} ${what}`).join(', ')}; ${shares.groupsPerSequence.toFixed(1)} keywords a sequence`,
-      )
-      lines.push(
-        `            short set: ${stats.keywords.short.toLocaleString('en')} keywords${stats.oversample === null ? '' : `, used ${stats.oversample.toFixed(2)} times`}, ${percent(shares.shortSet)} of the tokens`,
-      )
-    } else {
-      const unused = stats.documentsByUses[0] ?? 0
-      const more =
-        unused > 0
-          ? `; ${unused.toLocaleString('en')} of ${stats.poolDocuments.toLocaleString('en')} documents are in none`
-          : ''
-      lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence${more}`)
-      if (stats.nearDuplicates > 0)
-        lines.push(
-          `            ${stats.nearDuplicates.toLocaleString('en')} documents left out, which begin almost like the one before`,
-        )
+function drive(start: (signal: AbortSignal) => Weave, values: Parsed['values'], say: (summary: Summary) => string) {
+  const [asJson, quiet] = [values['json'] === true, values['quiet'] === true]
+  const to = reporter({ json: asJson, quiet, progress: values['no-progress'] !== true })
+  return interruptible(resumes, async (signal) => {
+    try {
+      const run = start(signal)
+      for await (const event of run) to.event(event)
+      const summary = await run.finished
+      to.end()
+      if (asJson) process.stdout.write(jsonLine({ type: 'summary', ...summary }))
+      else if (!quiet) process.stdout.write(printable(say(summary)))
+    } finally {
+      to.end()
     }
-    const { sample } = summary
-    if (sample !== null && sample.similarity !== null) {
-      const repeats =
-        sample.nearDuplicates === null
-          ? ''
-          : `; ${percent(sample.nearDuplicates)} of the documents nearly repeat another`
-      lines.push(
-        `alike       ${sample.similarity.toFixed(3)} mean similarity of a sequence's documents${repeats} (${sample.sequences} sequences)`,
-      )
-    }
-    lines.push(
-      `dropped     ${percent(shares.dropped)} of the tokens${shares.padding > 0 ? `; padding ${percent(shares.padding)}` : ''}`,
-    )
-  }
-  if (summary.holdout !== null)
-    lines.push(`held out    ${summary.holdout.sequences.toLocaleString('en')} sequences in holdout/`)
-  if (summary.files > 0)
-    lines.push(
-      `written     ${summary.files} file${summary.files === 1 ? '' : 's'}, ${number(summary.bytes)}B, in ${summary.directory}`,
-    )
-  lines.push(`time        ${time(summary.seconds)}`)
-  return `${lines.join('\n')}\n`
-}
-
-async function tell(options: WeaveOptions, json: boolean): Promise<void> {
-  const run = await dryRun(options)
-  process.stdout.write(json ? jsonLine(run) : printable(describeDryRun(run)))
-}
-
-async function drive(run: Weave, json: boolean, say: (summary: Summary) => string): Promise<number> {
-  const to = reporter(json)
-  let interrupted = false
-  const stop = () => {
-    // The second Ctrl-C ends the process at once: what is finished is kept all the same.
-    if (interrupted) process.exit(130)
-    interrupted = true
-    run.cancel()
-  }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
-  try {
-    for await (const event of run) to.event(event)
-    const summary = await run.finished
-    to.end()
-    process.stdout.write(json ? jsonLine({ type: 'summary', ...summary }) : printable(say(summary)))
-    return 0
-  } catch (error) {
-    to.end()
-    if (!interrupted) throw error
-    process.stderr.write('longweave: interrupted; what is finished is kept. Run the same command again to go on.\n')
-    return 130
-  } finally {
-    process.off('SIGINT', stop)
-    process.off('SIGTERM', stop)
-  }
+  })
 }
 
 export const runCommand: Command = {
   name: 'run',
-  summary: 'weave sequences from a corpus; again: resume',
-  usage: 'longweave run --corpus PATH… --tokenizer FILE --length N --out DIR [options]',
-  details: `Reads .jsonl, .ndjson, .json (plain, .gz, .zst), .parquet, .txt and .md files, directories and globs (quote them). Results of stages are kept
-in --work (default OUT/.work), so that another length, method or seed reuses tokens, queries, keywords, vectors and neighbours.`,
-  flags: {
-    ...flags,
-    prepare: { type: 'boolean', description: 'only write OUT/run.json, for longweave tasks and longweave stage' },
-    'dry-run': {
-      type: 'boolean',
-      description: 'say what the run would do, how much it would write and how long it would take; write nothing',
-    },
-  },
-  options: runOptions,
+  group: 'make',
+  summary: 'make sequences from a corpus; again: resume',
+  details: `Reads .jsonl, .ndjson, .json, .parquet, .txt and .md files, plain, .gz or .zst. Results of stages are kept in the work directory, so that another length, method or seed reuses tokens, queries, keywords and vectors.`,
+  positionals: [],
+  flags: { 'dry-run': dry, ...common },
+  options,
+  json: "RunEvent, one a line, then Summary with `type: 'summary'`; with --dry-run, DryRun",
   examples: [
     "longweave run --corpus 'data/*.jsonl.zst' --tokenizer tokenizer.json --length 131072 --out out",
-    'longweave run --corpus data --tokenizer tokenizer.json --method standard --length 8192 --out out-standard --work work',
+    'longweave run --corpus data --tokenizer tokenizer.json --length 8192 --method standard --work work --out out-standard',
     'longweave run --config run.json --seed 1 --out out-1',
     'longweave run --config run.json --out out --dry-run',
     'longweave run --corpus docs.parquet --text-field body --id-field url --tokenizer tokenizer.json --length 32768 --format mds --out out',
   ],
   async run(args) {
-    const { values, options } = parse(args, this.flags, { list: runFlags() })
-    const all = {
-      ...options,
-      ...(values['preset'] !== undefined && { preset: values['preset'] }),
-    } as unknown as WeaveOptions
-    if (values['dry-run'] === true) return tell(fillIn(all), values['json'] === true)
-    if (values['prepare'] === true) {
-      return drive(
-        prepare(fillIn(all)),
-        values['json'] === true,
-        (summary) =>
-          `prepared    ${summary.directory}: \`longweave tasks --run ${summary.directory}\` lists what is to do\n`,
-      )
-    }
-    return drive(weave(fillIn(all)), values['json'] === true, report)
+    const parsed = parse(args, this)
+    const { values } = parsed
+    if (values['dry-run'] !== true)
+      return drive((signal) => weave(optionsOf(parsed), { signal }), values, describeSummary)
+    const would = await dryRun(optionsOf(parsed))
+    process.stdout.write(values['json'] === true ? jsonLine(would) : printable(describeDryRun(would)))
   },
-}
-
-/** The corpus must be named on the command line; the schema would take null for documents that are pushed. */
-function fillIn(options: WeaveOptions): WeaveOptions {
-  return { ...options, corpus: options.corpus ?? [] }
 }
 
 export const planCommand: Command = {
   name: 'plan',
-  summary: 'plan only: what would come out, no token copied',
-  usage: 'longweave plan --corpus PATH… --tokenizer FILE --length N --out DIR [options]',
+  group: 'make',
+  summary: 'plan only: how many sequences, of which documents; no token is copied',
   details:
-    'Runs all stages up to the plan and says what a run with these options would come to. longweave run with the same options goes on from there.',
-  flags,
-  options: runOptions,
+    'Runs all stages up to the plan and prints what a run with these options would come to. `longweave run` with the same options continues from there.',
+  positionals: [],
+  flags: common,
+  options,
+  json: "RunEvent, one a line, then Summary with `type: 'summary'`",
   examples: ["longweave plan --corpus 'data/*.jsonl' --tokenizer tokenizer.json --length 32768 --fill drop --out try"],
   async run(args) {
-    const { values, options } = parse(args, this.flags, { list: runFlags() })
-    const all = {
-      ...options,
-      ...(values['preset'] !== undefined && { preset: values['preset'] }),
-    } as unknown as WeaveOptions
-    return drive(plan(fillIn(all)), values['json'] === true, report)
+    const parsed = parse(args, this)
+    return drive((signal) => plan(optionsOf(parsed), { signal }), parsed.values, describeSummary)
+  },
+}
+
+export const prepareCommand: Command = {
+  name: 'prepare',
+  group: 'tasks',
+  summary: 'write OUT/run.json only, for `task list` and `task run`',
+  details: 'Checks the options and lists the corpus. Then any number of processes can run tasks of the run.',
+  positionals: [],
+  flags: common,
+  options,
+  json: "RunEvent, one a line, then Summary with `type: 'summary'`",
+  examples: ['longweave prepare --config run.json --out out', 'longweave task list out'],
+  async run(args) {
+    const parsed = parse(args, this)
+    return drive(
+      (signal) => prepare(optionsOf(parsed), { signal }),
+      parsed.values,
+      ({ directory }) => `prepared    ${directory}: \`longweave task list ${directory}\` lists its tasks\n`,
+    )
   },
 }

@@ -2,7 +2,7 @@
 
 /** Control characters but tab and line feed, line separators that JSON does not escape, and all that turn the direction of writing round. */
 const obeyed = /[^\P{Cc}\t\n]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
-/** What would make two lines of one, or columns of a line. */
+/** Characters that would break a line in two, or into columns. */
 const breaks = /[\t\n]/g
 
 const escape = (character: string) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`

@@ -6,13 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::{Lock, digest_of, directory_bytes, write_file};
+use longweave_storage::{DoneRecord, Lock, digest_of, directory_bytes, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::disk::human;
+use crate::status::History;
 use crate::{RunContext, Stage};
 
 /// What a directory on its way out is called until it is gone.
@@ -24,7 +26,9 @@ const GOING: &str = ".cleaned-";
 pub struct CleanOptions {
     /// Output directories of runs whose intermediates stay.
     pub keep: Vec<String>,
-    /// Whether to tell only.
+    /// Whether everything may be deleted that no process works with. Needed where `keep` is empty.
+    pub all: bool,
+    /// Whether to report only.
     pub dry_run: bool,
 }
 
@@ -48,8 +52,14 @@ pub struct Cleaned {
 pub struct CleanedDirectory {
     /// Its name, `<stage>-<digest>` or `spool`.
     pub name: String,
+    /// The stage that made it; `spool` for documents that were handed over, `None` for a leftover of an earlier `clean`.
+    pub stage: Option<String>,
     /// Bytes of its files.
     pub bytes: u64,
+    /// Seconds of work that it took, by the logs of the runs that can be found; `None` where no log knows.
+    pub seconds: Option<f64>,
+    /// Devices that a model made it on, like `cuda:0`; empty where no model was used.
+    pub devices: Vec<String>,
     /// Whether it was taken away, or would be.
     pub removed: bool,
     /// The run for which it stays.
@@ -216,9 +226,10 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Takes away the directories of results that no run of `keep` refers to and no run is working with.
+/// Deletes the directories of results that no run of `keep` refers to and no process works with.
 ///
-/// Errors: `INPUT_NOT_FOUND` for what is no work directory, `RUN_NOT_PREPARED` for what is no run, `VERSION_MISMATCH`.
+/// Errors: `OPTIONS_INVALID` where neither `keep` nor `all` is given, with what would be deleted; `INPUT_NOT_FOUND` if `work` is not
+/// a work directory, `RUN_NOT_PREPARED` if a directory of `keep` does not hold a run, `VERSION_MISMATCH`.
 pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
     if !crate::run_context::check_work_version(work)? {
         let message = format!(
@@ -237,10 +248,12 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
             wanted.insert("spool".into(), kept.clone());
         }
     }
+    let delete = !options.dry_run && (options.all || !options.keep.is_empty());
     let (mut directories, mut going) = (Vec::new(), Vec::new());
     {
         let _lock = lock(work)?;
         let used = used(work, None)?;
+        let seconds = seconds_of_work(work)?;
         for name in found(work)? {
             let path = work.join(&name);
             let busy = used.get(&name).cloned().or_else(|| {
@@ -252,11 +265,15 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
                 held.then(|| "a run that is not on the list".to_owned())
             });
             let kept_for = busy.clone().or_else(|| wanted.get(&name).cloned());
-            let bytes = directory_bytes(&path, None);
-            if kept_for.is_none() && !options.dry_run {
+            let (bytes, devices) = (directory_bytes(&path, None), devices(&path));
+            if kept_for.is_none() && delete {
                 going.push(if name.starts_with(GOING) { path } else { put_aside(work, &name)? });
             }
             directories.push(CleanedDirectory {
+                stage: (!name.starts_with(GOING))
+                    .then(|| name.split('-').next().unwrap_or_default().to_owned()),
+                seconds: seconds.get(&name).copied(),
+                devices,
                 name,
                 bytes,
                 removed: kept_for.is_none(),
@@ -268,12 +285,91 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
     going.iter().try_for_each(|path| remove(path))?;
     let sum =
         |removed: bool| directories.iter().filter(|d| d.removed == removed).map(|d| d.bytes).sum();
-    Ok(Cleaned {
+    let cleaned = Cleaned {
         work: work.display().to_string(),
         removed_bytes: sum(true),
         kept_bytes: sum(false),
         directories,
-    })
+    };
+    if delete || options.dry_run { Ok(cleaned) } else { Err(refusal(&cleaned)) }
+}
+
+/// The error for a call that names neither runs to keep nor `all`: what would be deleted, and what it took to make.
+fn refusal(cleaned: &Cleaned) -> Error {
+    let gone: Vec<&CleanedDirectory> = cleaned.directories.iter().filter(|d| d.removed).collect();
+    let mut stages: BTreeMap<&str, (u64, Option<f64>, BTreeSet<&str>)> = BTreeMap::new();
+    for d in &gone {
+        let (bytes, seconds, devices) = stages
+            .entry(d.stage.as_deref().unwrap_or("leftovers"))
+            .or_insert_with(|| (0, Some(0.0), BTreeSet::new()));
+        *bytes += d.bytes;
+        *seconds = seconds.zip(d.seconds).map(|(a, b)| a + b);
+        devices.extend(d.devices.iter().map(String::as_str));
+    }
+    let parts: Vec<String> = stages
+        .iter()
+        .map(|(stage, (bytes, seconds, devices))| {
+            let took = match seconds {
+                Some(seconds) => format!("made in {seconds:.0} s"),
+                None => "time unknown".to_owned(),
+            };
+            let by = if devices.is_empty() {
+                String::new()
+            } else {
+                let list: Vec<&str> = devices.iter().copied().collect();
+                format!(" by a model on {}", list.join(", "))
+            };
+            format!("{stage} {} ({took}{by})", human(*bytes))
+        })
+        .collect();
+    let message = if parts.is_empty() {
+        format!("nothing can be deleted from {}; name runs in `keep`, or set `all`", cleaned.work)
+    } else {
+        format!(
+            "this would delete {} of {}, which unfinished runs and runs with other options would have to compute again: {}; \
+             name the runs to `keep`, or set `all` to delete everything",
+            human(cleaned.removed_bytes),
+            cleaned.work,
+            parts.join(", ")
+        )
+    };
+    Error::new(Code::OptionsInvalid, message)
+        .with("option", "all")
+        .with("bytes", cleaned.removed_bytes)
+        .with("directories", json!(gone))
+}
+
+/// Seconds of work that went into each directory, by the logs of the runs over the work directory. Attempts that failed count too.
+fn seconds_of_work(work: &Path) -> Result<BTreeMap<String, f64>> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let mut seconds = BTreeMap::new();
+    for run in registered(work)? {
+        let history = History::of(&run.log.read(), now);
+        for stage in run.stages().filter(|&stage| run.directory(stage) != run.out()) {
+            let worked = history.worked(Some(stage));
+            if worked > 0.0
+                && let Some(name) = run.directory(stage).file_name().and_then(|n| n.to_str())
+            {
+                *seconds.entry(name.to_owned()).or_insert(0.0) += worked;
+            }
+        }
+    }
+    Ok(seconds)
+}
+
+/// Devices on which a model made the results of a directory, by its done records.
+fn devices(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory.join("done")).into_iter().flatten().flatten();
+    let devices: BTreeSet<String> = entries
+        .filter_map(|entry| DoneRecord::load(&entry.path()).ok().flatten())
+        .filter_map(|record| {
+            let device = &record.counts["device"];
+            let device =
+                if device.is_null() { &record.counts["predictor"]["device"] } else { device };
+            device.as_str().map(str::to_owned)
+        })
+        .collect();
+    devices.into_iter().collect()
 }
 
 /// Directories of results in a work directory: `<stage>-<digest>`, `spool`, and what was put aside and not removed.

@@ -26,7 +26,16 @@ use crate::{Clean, RunContext, Stage, clean, disk, estimate};
 pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Result<()> {
     let (mut pace, mut known, mut ran) = (Pace::default(), None, false);
     run.sweep();
-    for stage in run.stages().filter(|&s| s <= last) {
+    let all: Vec<Stage> = run.stages().filter(|&s| s <= last).collect();
+    for (number, &stage) in (1..).zip(&all) {
+        let event = |state, tasks| Event::Stage {
+            stage,
+            state,
+            tasks,
+            number,
+            stages: all.len() as u32,
+            seconds: events.seconds(),
+        };
         ctx.cancel.check()?;
         let (tasks, open) = repairing(ctx, run, events, || {
             let tasks = run.tasks(stage)?.ok_or_else(|| {
@@ -55,12 +64,7 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
                 seconds: None,
                 used: None,
             });
-            events.send(Event::Stage {
-                stage,
-                state: StageState::Reused,
-                tasks,
-                seconds: events.seconds(),
-            });
+            events.send(event(StageState::Reused, tasks));
             continue;
         }
         let knows = (run.done(Stage::Documents, 0)?.is_some(), run.done(Stage::Plan, 0)?.is_some());
@@ -71,12 +75,7 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
         }
         let facts = estimate::facts(ctx, run);
         events.set_after(pace.after(ctx, run, facts.as_ref(), stage, last)?);
-        events.send(Event::Stage {
-            stage,
-            state: StageState::Started,
-            tasks,
-            seconds: events.seconds(),
-        });
+        events.send(event(StageState::Started, tasks));
         let began = Instant::now();
         ran = true;
         let mut first = Some(open.clone());
@@ -91,12 +90,7 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
             began.elapsed(),
             estimate::seconds(ctx, run, stage, facts.as_ref(), Some(open.len()))?,
         );
-        events.send(Event::Stage {
-            stage,
-            state: StageState::Done,
-            tasks,
-            seconds: events.seconds(),
-        });
+        events.send(event(StageState::Done, tasks));
     }
     if last == Stage::Seal
         && run.options().clean == Clean::Sealed

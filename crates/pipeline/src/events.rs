@@ -23,6 +23,10 @@ pub enum Event {
         state: StageState,
         /// Its tasks.
         tasks: u32,
+        /// Its place among the stages of the run, from 1.
+        number: u32,
+        /// Stages of the run.
+        stages: u32,
         /// Seconds since the run began.
         seconds: f64,
     },

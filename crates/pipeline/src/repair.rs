@@ -66,12 +66,12 @@ pub(crate) fn explain(ctx: &Ctx, run: &RunContext, error: Error) -> Error {
         Ok(false) => error,
         Ok(true) => {
             let message = format!(
-                "{} is damaged; task {task} of stage {}, which made it, counts as not done: run `longweave stage {} --run {} --task {task}`, \
+                "{} is damaged; task {task} of stage {}, which made it, counts as not done: run `longweave task run {} {} --task {task}`, \
                  then this again",
                 file.display(),
                 stage.name(),
-                stage.name(),
-                run.out().display()
+                run.out().display(),
+                stage.name()
             );
             Error::new(Code::FileCorrupt, message)
                 .with("file", file.display().to_string())

@@ -196,7 +196,7 @@ impl RunContext {
         let path = out.join("run.json");
         if !path.exists() {
             let message = format!(
-                "{} holds no run.json; prepare the run with `longweave run --prepare --out {}`",
+                "{} holds no run.json; prepare the run with `longweave prepare --out {}`",
                 out.display(),
                 out.display()
             );
@@ -649,9 +649,9 @@ impl RunContext {
     fn read_all_done(&self, stage: Stage) -> Result<Vec<DoneRecord>> {
         let not_ready = |what: String| {
             let message = format!(
-                "{what}; run `longweave stage {} --run {}` first",
-                stage.name(),
-                self.out.display()
+                "{what}; run `longweave task run {} {} --all` first",
+                self.out.display(),
+                stage.name()
             );
             Error::new(Code::StageNotReady, message).with("stage", stage.name())
         };

@@ -326,13 +326,13 @@ fn ended(records: &[LogRecord]) -> RunState {
 }
 
 /// When which tasks were worked on, from the log: spans of seconds since 1970.
-struct History {
+pub(crate) struct History {
     spans: HashMap<Stage, Vec<(f64, f64)>>,
     ended: HashSet<(Stage, u32)>,
 }
 
 impl History {
-    fn of(records: &[LogRecord], now: f64) -> History {
+    pub(crate) fn of(records: &[LogRecord], now: f64) -> History {
         let (mut spans, mut ended): (HashMap<Stage, Vec<_>>, _) = (HashMap::new(), HashSet::new());
         let mut open: HashMap<(Stage, u32, u32), f64> = HashMap::new();
         for line in records {
@@ -367,7 +367,7 @@ impl History {
     }
 
     /// Seconds in which a stage, or any, was worked on: spans that overlap count once.
-    fn worked(&self, stage: Option<Stage>) -> f64 {
+    pub(crate) fn worked(&self, stage: Option<Stage>) -> f64 {
         let wanted = self.spans.iter().filter(|(of, _)| stage.is_none_or(|stage| **of == stage));
         let mut spans: Vec<(f64, f64)> =
             wanted.flat_map(|(_, spans)| spans.iter().copied()).collect();

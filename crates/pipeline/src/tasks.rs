@@ -1,4 +1,4 @@
-//! What `longweave tasks` lists and `longweave stage` runs.
+//! The tasks that `longweave task list` lists and `longweave task run` runs.
 
 use longweave_common::{Code, Error, Result};
 use serde::Serialize;
@@ -55,7 +55,7 @@ pub fn list(run: &RunContext) -> Result<Vec<StageInfo>> {
             let gpus = u32::from(device.starts_with("cuda"));
             let resources = TaskResources { threads, memory_bytes: run.options().memory, gpus };
             let command =
-                format!("longweave stage {} --run {} --task", stage.name(), run.out().display());
+                format!("longweave task run {} {} --task", run.out().display(), stage.name());
             Ok(StageInfo {
                 stage,
                 tasks,

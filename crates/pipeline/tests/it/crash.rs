@@ -668,7 +668,7 @@ fn damage_that_a_single_task_meets_is_told_with_the_command_that_mends_it() {
     );
     assert!(
         error.message().contains("00001.lens")
-            && error.message().contains("longweave stage ingest --run")
+            && error.message().contains("longweave task run")
             && error.message().contains("--task 1"),
         "{error}"
     );

@@ -1,0 +1,94 @@
+// The summary of a run, for people.
+import type { Summary } from '../events.ts'
+import { fold } from './layout.ts'
+import { bytes, number, time } from './units.ts'
+
+const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
+
+/** The summary of a run as text. */
+export function describeSummary(summary: Summary): string {
+  const lines: string[] = []
+  const { corpus, keywords, plan: stats, shares } = summary
+  if (corpus !== null) {
+    const others = [
+      [corpus.empty, 'empty'],
+      [corpus.rejected, 'rejected'],
+      [corpus.renamed, 'renamed'],
+    ]
+      .filter(([n]) => n !== 0)
+      .map(([n, what]) => `, ${n} ${what}`)
+      .join('')
+    lines.push(
+      `corpus      ${corpus.documents.toLocaleString('en')} documents, ${number(corpus.tokens)} tokens in ${corpus.files} file${corpus.files === 1 ? '' : 's'}${others}`,
+    )
+  }
+  if (summary.predictor?.name === 'onnx')
+    lines.push(`predictor   ${summary.predictor.model ?? 'model'} on ${summary.predictor.devices.join(', ')}`)
+  if (keywords !== null)
+    lines.push(
+      `keywords    ${keywords.distinct.toLocaleString('en')} keywords for ${keywords.withKeyword.toLocaleString('en')} documents`,
+    )
+  const { vectors, neighbours } = summary
+  if (vectors !== null)
+    lines.push(
+      `vectors     ${vectors.vectors.toLocaleString('en')} of ${vectors.dimensions} numbers, ${vectors.source}${vectors.devices.length > 0 ? ` on ${vectors.devices.join(', ')}` : ''}`,
+    )
+  if (neighbours !== null) {
+    const how =
+      neighbours.recall === null
+        ? 'all pairs compared'
+        : `inverted lists, ${percent(neighbours.recall)} of the nearest found in a sample of ${neighbours.sampled}`
+    lines.push(`neighbours  ${neighbours.mean.toFixed(1)} of at most ${neighbours.k}; ${how}`)
+  }
+  if (stats !== null && shares !== null) {
+    lines.push(`sequences   ${stats.sequences.toLocaleString('en')} of ${summary.length.toLocaleString('en')} tokens`)
+    if (summary.method === 'quest') {
+      const { group, related, next } = stats.rules
+      const by = (
+        [
+          [group, 'of one keyword'],
+          [related, 'of related ones'],
+          [next, 'of leftovers in random order'],
+        ] as const
+      ).filter(([n]) => n > 0)
+      lines.push(
+        `            ${by.map(([n, what]) => `${n.toLocaleString('en')} ${what}`).join(', ')}; ${shares.groupsPerSequence.toFixed(1)} keywords a sequence`,
+      )
+      lines.push(
+        `            short set: ${stats.keywords.short.toLocaleString('en')} keywords${stats.oversample === null ? '' : `, used ${stats.oversample.toFixed(2)} times`}, ${percent(shares.shortSet)} of the tokens`,
+      )
+    } else {
+      const unused = stats.documentsByUses[0] ?? 0
+      const more =
+        unused > 0
+          ? `; ${unused.toLocaleString('en')} of ${stats.poolDocuments.toLocaleString('en')} documents are in none`
+          : ''
+      lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence${more}`)
+      if (stats.nearDuplicates > 0)
+        lines.push(
+          `            ${stats.nearDuplicates.toLocaleString('en')} documents left out because they begin like the one before`,
+        )
+    }
+    const { sample } = summary
+    if (sample !== null && sample.similarity !== null) {
+      const repeats =
+        sample.nearDuplicates === null
+          ? ''
+          : `; ${percent(sample.nearDuplicates)} of the documents nearly repeat another`
+      lines.push(
+        `alike       ${sample.similarity.toFixed(3)} mean similarity of a sequence's documents${repeats} (${sample.sequences} sequences)`,
+      )
+    }
+    lines.push(
+      `dropped     ${percent(shares.dropped)} of the tokens${shares.padding > 0 ? `; padding ${percent(shares.padding)}` : ''}`,
+    )
+  }
+  if (summary.holdout !== null)
+    lines.push(`held out    ${summary.holdout.sequences.toLocaleString('en')} sequences in holdout/`)
+  if (summary.files > 0)
+    lines.push(
+      `written     ${summary.files} file${summary.files === 1 ? '' : 's'}, ${bytes(summary.bytes)}, in ${summary.directory}`,
+    )
+  lines.push(`time        ${time(summary.seconds)}`)
+  return fold(lines)
+}

@@ -1,0 +1,103 @@
+// longweave task list, longweave task run: the same work as longweave run, handed out by Slurm, Ray or a shell loop.
+import { stage, tasks } from '../output.ts'
+import { resolveSize } from '../schema.ts'
+import { json, quietFlags, runDirectory } from './command.ts'
+import type { Command } from './command.ts'
+import { columns } from './layout.ts'
+import { UsageError, parse, wholeNumber } from './parse.ts'
+import { jsonLine } from './text.ts'
+
+function size(text: string | boolean | undefined): number {
+  try {
+    return resolveSize(String(text))
+  } catch {
+    throw new UsageError(`--memory must be a number of bytes, like 1073741824 or 2GiB, but is "${String(text)}"`)
+  }
+}
+
+export const taskListCommand: Command = {
+  name: 'task list',
+  group: 'tasks',
+  summary: 'the stages of a run, their tasks and what they depend on',
+  details:
+    'The number of tasks of a stage is known once the stages that it depends on are complete; until then it is "?".',
+  positionals: [runDirectory],
+  flags: { json },
+  options: null,
+  json: 'StageInfo[]',
+  examples: [
+    'longweave task list out',
+    'longweave task list out --json | jq \'.[] | select(.stage == "ingest").tasks\'',
+  ],
+  async run(args) {
+    const { values, positionals } = parse(args, this)
+    const list = tasks(positionals[0] ?? '')
+    const rows = columns(
+      [
+        ['stage', 'tasks', 'done', 'after'],
+        ...list.map((s) => [s.stage, String(s.tasks ?? '?'), String(s.done), s.dependsOn.join(', ')]),
+      ],
+      'lrrl',
+    )
+    process.stdout.write(values['json'] === true ? jsonLine(list) : `${rows.join('\n')}\n`)
+  },
+}
+
+export const taskRunCommand: Command = {
+  name: 'task run',
+  group: 'tasks',
+  summary: 'run tasks of one stage of a prepared run',
+  details: `Idempotent: a task that is done is skipped. Tasks of one stage can run at the same time on any machine that sees the corpus and the directories. Run the stages in the order of \`longweave task list\`.`,
+  positionals: [runDirectory, { name: 'STAGE', description: 'a stage of `longweave task list`' }],
+  flags: {
+    task: {
+      type: 'string',
+      value: 'N',
+      description: 'One task, or a range without its end, like 3..9.',
+      when: 'Use it in a job array.',
+    },
+    shard: {
+      type: 'string',
+      value: 'K/N',
+      description: 'Every N-th task, beginning with task K.',
+      when: 'Use it for a fixed number of workers.',
+    },
+    all: { type: 'boolean', description: 'All tasks of the stage.' },
+    threads: { type: 'string', value: 'N', description: 'Threads; 0 for one per core.', default: '0' },
+    memory: {
+      type: 'string',
+      value: 'SIZE',
+      description: 'Most heap of this process, like 2GiB.',
+      default: '2GiB',
+    },
+    json,
+    quiet: { ...quietFlags['quiet'], type: 'boolean', description: 'Prints nothing but errors.' },
+  },
+  options: null,
+  json: 'TaskRecord[]',
+  examples: [
+    'longweave task run out scan --all',
+    'longweave task run out ingest --task $SLURM_ARRAY_TASK_ID',
+    'longweave task run out pack --shard 0/4',
+  ],
+  async run(args) {
+    const { values, positionals } = parse(args, this)
+    const [directory = '', name = ''] = positionals
+    const given = [
+      values['task'],
+      values['shard'] === undefined ? undefined : `shard:${String(values['shard'])}`,
+      values['all'] === true ? 'all' : undefined,
+    ].filter((s) => s !== undefined)
+    if (given.length !== 1) throw new UsageError('give one of --task, --shard and --all', this.name)
+    const records = await stage(directory, name, String(given[0]), {
+      threads: wholeNumber(values['threads'], '--threads'),
+      memory: size(values['memory']),
+    })
+    if (values['quiet'] === true) return
+    process.stdout.write(
+      values['json'] === true
+        ? jsonLine(records)
+        : records.map((r) => `${r.stage} ${r.task} done, ${r.files.length} files\n`).join(''),
+    )
+  },
+}
