@@ -1,7 +1,8 @@
-//! Takes away what no run needs any more: a finished run's intermediates where it says `clean: sealed`, and stage directories by command.
+//! Deletes results that no run needs any more: the intermediate results of a finished run with `clean: sealed`, and stage directories by
+//! command.
 //!
-//! A work directory is shared: `runs/` in it names the runs that were prepared over it, so that what another run is working with stays. What
-//! a cleaned stage's records said is kept in `OUT/.state/cleaned/`, so that the finished run still knows what it came to.
+//! A work directory is shared. `runs/` in it lists the runs that were prepared over it, so that the results of a running one are kept. The
+//! done records of a deleted stage are kept in `OUT/.state/cleaned/`: the summary of the finished run is made from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,14 +18,14 @@ use crate::disk::human;
 use crate::status::History;
 use crate::{RunContext, Stage};
 
-/// What a directory on its way out is called until it is gone.
+/// Prefix of the name of a directory that is being deleted.
 const GOING: &str = ".cleaned-";
 
-/// What a command takes away, or would.
+/// Options of [`clean`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CleanOptions {
-    /// Output directories of runs whose intermediates stay.
+    /// Output directories of runs whose intermediate results are kept.
     pub keep: Vec<String>,
     /// Whether everything may be deleted that no process works with. Needed where `keep` is empty.
     pub all: bool,
@@ -32,7 +33,7 @@ pub struct CleanOptions {
     pub dry_run: bool,
 }
 
-/// What became of a work directory.
+/// The result of [`clean`].
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cleaned {
@@ -40,13 +41,13 @@ pub struct Cleaned {
     pub work: String,
     /// Its directories of results, in byte order of name.
     pub directories: Vec<CleanedDirectory>,
-    /// Bytes that were taken away, or would be.
+    /// Bytes that were deleted, or would be.
     pub removed_bytes: u64,
-    /// Bytes that stay.
+    /// Bytes that are kept.
     pub kept_bytes: u64,
 }
 
-/// What became of a directory.
+/// A directory of results, and whether it is kept.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CleanedDirectory {
@@ -60,9 +61,9 @@ pub struct CleanedDirectory {
     pub seconds: Option<f64>,
     /// Devices that a model made it on, like `cuda:0`; empty where no model was used.
     pub devices: Vec<String>,
-    /// Whether it was taken away, or would be.
+    /// Whether it was deleted, or would be.
     pub removed: bool,
-    /// The run for which it stays.
+    /// The run that it is kept for.
     pub kept_for: Option<String>,
     /// Whether that run is working now.
     pub in_use: bool,
@@ -77,7 +78,7 @@ fn registry(work: &Path) -> PathBuf {
     work.join("runs")
 }
 
-/// Keeps runs from beginning while directories are taken away, and the other way round; never held for long.
+/// Excludes the beginning of a run and the deletion of directories from each other; held for an instant.
 fn lock(work: &Path) -> Result<Lock> {
     let path = registry(work).join(".lock");
     loop {
@@ -88,7 +89,7 @@ fn lock(work: &Path) -> Result<Lock> {
     }
 }
 
-/// Names the run in `out` among those of the work directory.
+/// Adds the run in `out` to the list of the work directory.
 pub(crate) fn register(work: &Path, out: &Path) -> Result<()> {
     let run = std::path::absolute(out).at("find", out)?;
     let _lock = lock(work)?;
@@ -101,7 +102,7 @@ pub(crate) fn register(work: &Path, out: &Path) -> Result<()> {
     write_file(&path, text.as_bytes()).map(drop)
 }
 
-/// Runs over a work directory that can still be read, with those that are gone struck off the list.
+/// Runs over a work directory that can be read; those that no longer exist are removed from the list.
 fn registered(work: &Path) -> Result<Vec<RunContext>> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(registry(work)).at("open", work)? {
@@ -116,7 +117,7 @@ fn registered(work: &Path) -> Result<Vec<RunContext>> {
             Err(e) if e.code() == Code::RunNotPrepared => {
                 fs::remove_file(&path).at("remove", &path)?
             }
-            // Another version's run: it cannot be told what it uses, and this version cannot be driving it.
+            // A run of another version: its directories are unknown, and this version cannot drive it.
             Err(_) => {}
         }
     }
@@ -131,7 +132,7 @@ fn names(run: &RunContext) -> impl Iterator<Item = String> + '_ {
         .filter_map(|d| Some(d.file_name()?.to_str()?.to_owned()))
 }
 
-/// Whether a process drives the run, or holds a task of it.
+/// Returns whether a process drives the run, or holds a task of it.
 fn in_use(run: &RunContext) -> bool {
     Lock::is_held(&RunContext::driver_file(run.out()))
         || run.stages().any(|stage| any_held(&run.lease_folder(stage)))
@@ -139,11 +140,11 @@ fn in_use(run: &RunContext) -> bool {
 
 fn any_held(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    // A lease that was given back is empty.
+    // A lease that was returned is empty.
     entries.filter(|e| e.metadata().is_ok_and(|m| m.len() > 0)).any(|e| Lock::is_held(&e.path()))
 }
 
-/// Directories that runs are working with, and which; `own` is passed over.
+/// Directories of runs that a process works with, and the run of each, without `own`.
 fn used(work: &Path, own: Option<&Path>) -> Result<BTreeMap<String, String>> {
     let own = own.map(std::path::absolute).transpose().at("find", work)?;
     let mut used = BTreeMap::new();
@@ -155,7 +156,7 @@ fn used(work: &Path, own: Option<&Path>) -> Result<BTreeMap<String, String>> {
     Ok(used)
 }
 
-/// Takes away what the stages of a finished run left in the work directory; for whom a directory had to stay, in words.
+/// Deletes the results of a finished run from the work directory. Returns a message for each directory that was kept.
 pub(crate) fn after_seal(run: &RunContext) -> Result<Vec<String>> {
     let work = run.work();
     let (mut kept, mut going) = (Vec::new(), Vec::new());
@@ -191,12 +192,12 @@ pub(crate) fn after_seal(run: &RunContext) -> Result<Vec<String>> {
     Ok(kept)
 }
 
-/// Whether a run was cleaned to the end: what stands in the work directory under its names since is another run's.
+/// Returns whether a run was cleaned completely: later directories of these names belong to another run.
 pub(crate) fn is_complete(run: &RunContext) -> bool {
     complete_file(run).exists()
 }
 
-/// Where it is written down what was cleaned away.
+/// The folder of the done records of deleted stages.
 fn memory(run: &RunContext) -> PathBuf {
     run.out().join(".state/cleaned")
 }
@@ -205,7 +206,7 @@ fn complete_file(run: &RunContext) -> PathBuf {
     memory(run).join("complete")
 }
 
-/// Removes what killed processes left half written here.
+/// Removes partial files of killed processes.
 pub(crate) fn sweep(run: &RunContext) {
     longweave_storage::sweep(&registry(run.work()));
     longweave_storage::sweep(&memory(run));
@@ -233,7 +234,7 @@ fn remove(path: &Path) -> Result<()> {
 pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
     if !crate::run_context::check_work_version(work)? {
         let message = format!(
-            "{} is no work directory: it holds no file VERSION; a run without `--work` has it in OUT/.work",
+            "{} is not a work directory: it lacks the file VERSION. A run without `--work` has it in OUT/.work",
             work.display()
         );
         return Err(
@@ -372,7 +373,7 @@ fn devices(directory: &Path) -> Vec<String> {
     devices.into_iter().collect()
 }
 
-/// Directories of results in a work directory: `<stage>-<digest>`, `spool`, and what was put aside and not removed.
+/// Directories of results in a work directory: `<stage>-<digest>`, `spool`, and those whose deletion was interrupted.
 fn found(work: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(work).at("open", work)? {
@@ -390,7 +391,7 @@ fn found(work: &Path) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// Where the records of a stage stand once its results were taken away.
+/// The file of the done records of a stage whose results were deleted.
 pub(crate) fn records_file(run: &RunContext, stage: Stage) -> PathBuf {
     memory(run).join(format!("{}-{}.json", stage.name(), run.digest(stage)))
 }
