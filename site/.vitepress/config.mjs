@@ -67,6 +67,7 @@ export default {
           items: [
             item('index.md', 'Start'),
             item('docs/operations.md'),
+            item('docs/cli.md'),
             item('docs/options.md'),
             item('docs/report.md'),
             item('docs/models.md', 'Models'),
