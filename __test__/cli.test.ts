@@ -6,9 +6,9 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { Command } from '../ts/cli/command.ts'
 import { commands } from '../ts/cli/commands.ts'
 import { flags, toOptions } from '../ts/cli/flags.ts'
-import { INTERVAL, reporter } from '../ts/cli/progress.ts'
+import { Counter, INTERVAL, reporter } from '../ts/cli/progress.ts'
 import type { Surroundings } from '../ts/cli/progress.ts'
-import { commandHelp, firstScreen, overview, topicsOf } from '../ts/cli/help.ts'
+import { commandHelp, familyHelp, firstScreen, overview, topicsOf } from '../ts/cli/help.ts'
 import type { HelpPart } from '../ts/cli/help.ts'
 import { clean, optionsJsonSchema, presets, readSequences, resolveOptions } from '../ts/index.ts'
 import type { Cleaned, Summary } from '../ts/index.ts'
@@ -71,10 +71,11 @@ test.each(names)('help %s has usage, flags and an example that begins as one typ
   expect(help.out).toMatch(new RegExp(`Examples\n.*longweave ${command}`, 's'))
 })
 
-test('no line of any help is longer than 80 columns, nor one of a failure or a summary of these tests', () => {
+test('no line of any help is longer than 80 columns', () => {
   const pages = [
     firstScreen(),
     overview(),
+    familyHelp(['task list', 'task run']),
     ...Object.values(commands).flatMap((command) =>
       (['common', 'all', ...topicsOf(command)] as HelpPart[]).map((part) => commandHelp(command, part)),
     ),
@@ -452,6 +453,27 @@ test.each([60, 80, 100, 120, 200])(
     expect(silent.take()).toBe('')
   },
 )
+
+test('counts and what they came to go to a terminal alone', () => {
+  const [pipe, terminal] = [surroundings(null), surroundings(80)]
+  for (const { to } of [pipe, terminal]) {
+    const counter = new Counter('documents', true, { ...to, every: (_, tick) => to.every(INTERVAL, tick) })
+    counter.one()
+    counter.one()
+    if (to === terminal.to) terminal.tick()
+    counter.end('by extractive')
+  }
+  expect(pipe.take()).toBe('')
+  expect(terminal.take()).toMatch(/2 documents, .*\/s, 512\.0 MB RAM.*longweave: 2 documents, .*, by extractive\n$/s)
+  expect(terminal.timers()).toBe(0)
+})
+
+test('help of a family of commands names them', async () => {
+  const [help, flag] = await Promise.all([cli(['help', 'task']), cli(['task', '--help'])])
+  expect(help.status).toBe(0)
+  expect(flag.out).toBe(help.out)
+  for (const name of ['task list', 'task run']) expect(help.out).toContain(`longweave ${name} `)
+})
 
 const wrongUsage: [string[], string[]][] = [
   [['rnu'], ['`rnu`', '`run`']],

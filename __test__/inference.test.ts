@@ -431,8 +431,8 @@ describe('longweave predict', () => {
       '--out',
       target,
     ])
-    expect(status, err).toBe(0)
-    expect(err).toContain('two-graph fp32, on cpu')
+    // Without a terminal there is no progress.
+    expect([status, err]).toEqual([0, ''])
     const rows = readFileSync(target, 'utf8')
       .trimEnd()
       .split('\n')
@@ -448,7 +448,7 @@ describe('longweave predict', () => {
     expect((await cli(['predict'])).status).toBe(2)
     expect((await cli(['predict', '--corpus', corpus(), '--topk', '3'])).err).toContain('--top-k')
     expect((await cli(['predict', '--corpus', corpus(), '--decoding', 'beam', '--model', own])).err).toContain(
-      '`decoding`',
+      '--decoding must be sample or greedy',
     )
     const missing = await cli(['predict', '--corpus', corpus(), '--model', out('none'), '--out', out('never.jsonl')])
     expect([missing.status, existsSync(out('never.jsonl'))]).toEqual([1, false])

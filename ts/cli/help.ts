@@ -57,6 +57,13 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted (resumable).
 `
 }
 
+/** The output of `longweave help task`: the commands of a family. */
+export function familyHelp(family: string[]): string {
+  const width = Math.max(...family.map(({ length }) => length))
+  const rows = family.map((name) => `  longweave ${name.padEnd(width)}  ${commands[name]?.summary ?? ''}`)
+  return `${rows.join('\n')}\n\nlongweave help ${family[0] ?? ''} prints its flags and examples.\n`
+}
+
 /** A flag and its text: the notes on the first line where they fit, else after the text. */
 function entry(head: string, notes: string[], text: string): string {
   const brackets = notes.map((note) => `[${note}]`).join(' ')

@@ -5,19 +5,22 @@ import { parseArgs } from 'node:util'
 import { LongweaveError } from '../errors.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
-import { commandHelp, firstScreen, overview, topicsOf } from './help.ts'
+import { commandHelp, familyHelp, firstScreen, overview, topicsOf } from './help.ts'
 import type { HelpPart } from './help.ts'
 import { UsageError, isUsage, suggestion } from './parse.ts'
 import { inline, printable } from './text.ts'
 
 const quoted = (name: string) => `\`longweave ${name}\``
 
+/** Names of the commands whose first word is `first`, where they have two. */
+const familyOf = (first: string) => Object.keys(commands).filter((name) => name.startsWith(`${first} `))
+
 /** The command that `args` begin with, and what follows its name. */
 function find(args: string[]): { command: Command; rest: string[] } {
   const [first = '', second] = args
   const command = commands[first]
   if (command !== undefined) return { command, rest: args.slice(1) }
-  const family = Object.keys(commands).filter((name) => name.startsWith(`${first} `))
+  const family = familyOf(first)
   const member = second === undefined ? undefined : commands[`${first} ${second}`]
   if (member !== undefined) return { command: member, rest: args.slice(2) }
   if (family.length > 0) {
@@ -33,6 +36,8 @@ function find(args: string[]): { command: Command; rest: string[] } {
 function help(args: string[]): string {
   const words = args.filter((word) => !['--all', '--help', '-h'].includes(word))
   if (words.length === 0) return overview()
+  const family = familyOf(words[0] ?? '')
+  if (words.length === 1 && family.length > 0) return familyHelp(family)
   const { command, rest } = find(words)
   const topics: readonly string[] = topicsOf(command)
   const [topic, stray] = rest
@@ -71,6 +76,10 @@ async function main(args: string[]): Promise<number> {
       version: string
     }
     process.stdout.write(`${manifest.version}\n`)
+    return 0
+  }
+  if (familyOf(name).length > 0 && asksForHelp(rest.slice(0, 1))) {
+    process.stdout.write(help([name]))
     return 0
   }
   const found = find(args)

@@ -1,5 +1,6 @@
 // longweave run, longweave plan, longweave prepare.
 import type { Summary } from '../events.ts'
+import { presets } from '../schema.ts'
 import { dryRun, plan, prepare, weave } from '../weave.ts'
 import type { Weave, WeaveOptions } from '../weave.ts'
 import { json, quietFlags } from './command.ts'
@@ -23,7 +24,7 @@ const common: Record<string, OwnFlag> = {
   preset: {
     type: 'string',
     value: 'NAME',
-    choices: ['paper'],
+    choices: Object.keys(presets),
     description: 'Other defaults: `paper` follows the Quest paper.',
     when: 'Use it to reproduce the paper.',
   },
