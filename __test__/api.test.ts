@@ -169,8 +169,7 @@ test('the diagnostics are those of the sequences that were written', async () =>
     report.browse
       .flatMap(({ pieces }) => pieces)
       .every(
-        ({ id, text, textCut }) =>
-          textCut || (rows.find((row) => row.id === id)?.text ?? '').includes(text ?? ' no text '),
+        ({ docId, text, textCut }) => textCut || (rows.find((row) => row.id === docId)?.text ?? '').includes(text),
       ),
   ).toBe(true)
 })
@@ -285,7 +284,7 @@ test('mdsShardBytes divides a shard into files of at most that size, and the ind
     expect((await all(readSequences(to))).map(asData)).toEqual(expected)
     expect(asData((await all(readSequences(to, { start: 11 })))[0] as Sequence)).toEqual(expected[11])
     expect(await verify(to)).toMatchObject({ sequences: expected.length })
-    expect((await show(to, 9)).length).toBe(32)
+    expect((await show(to, 9)).sequenceLength).toBe(32)
   }
 })
 
@@ -414,7 +413,7 @@ test('provenance can be left out, in part or whole', async () => {
         expect([doc_ids.length > 0, doc_starts.length, inputIds.length]).toEqual([provenance === 'ids', 0, 32])
       }
       await verify(to)
-      expect((await show(to, 0)).length).toBe(32)
+      expect((await show(to, 0)).sequenceLength).toBe(32)
     }
   }
 })
@@ -523,10 +522,10 @@ test('show tells who stands in a sequence and why', async () => {
   const rules = new Set<string>()
   for await (const { number, doc_ids, doc_lens, inputIds } of readSequences(out('shown'))) {
     const shown = await show(out('shown'), number, { why: true, words: 2 })
-    expect(shown.pieces.map(({ id }) => id)).toEqual(doc_ids)
-    expect(shown.pieces.map(({ len }) => len)).toEqual(doc_lens)
-    for (const { start, len, text } of shown.pieces) {
-      const first = [...inputIds.subarray(start, start + Math.min(2, len))].map((id) =>
+    expect(shown.pieces.map(({ docId }) => docId)).toEqual(doc_ids)
+    expect(shown.pieces.map(({ length }) => length)).toEqual(doc_lens)
+    for (const { start, length, text } of shown.pieces) {
+      const first = [...inputIds.subarray(start, start + Math.min(2, length))].map((id) =>
         id === END ? '<|endoftext|>' : `w${id - 2}`,
       )
       expect(text).toBe(first.join(' '))

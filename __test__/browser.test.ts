@@ -131,13 +131,13 @@ describe.skipIf(!runs)(
       const quest = page.getByRole('listbox', { name: /of quest$/ })
       const pieces = reports[3]?.browse[0]?.pieces ?? []
       await tabTo(quest.getByRole('option').first())
-      expect(await focused(page)).toContain(`${pieces[0]?.id}: keyword ${pieces[0]?.reason}`)
+      expect(await focused(page)).toContain(`${pieces[0]?.docId}: keyword ${pieces[0]?.reason}`)
       await page.keyboard.press('ArrowLeft')
-      expect(await focused(page)).toContain(String(pieces[0]?.id))
+      expect(await focused(page)).toContain(String(pieces[0]?.docId))
       await page.keyboard.press('ArrowRight')
       await page.keyboard.press('ArrowRight')
-      expect(await focused(page)).toContain(String(pieces[2]?.id))
-      expect(await page.locator('.strip').last().locator('.about').textContent()).toContain(String(pieces[2]?.id))
+      expect(await focused(page)).toContain(String(pieces[2]?.docId))
+      expect(await page.locator('.strip').last().locator('.about').textContent()).toContain(String(pieces[2]?.docId))
       expect(
         await quest
           .getByRole('option')
@@ -154,14 +154,14 @@ describe.skipIf(!runs)(
       expect(article?.y).toBeGreaterThanOrEqual(pane?.y ?? 0)
       expect(article?.y).toBeLessThan((pane?.y ?? 0) + (pane?.height ?? 0))
       expect(await quest.getByRole('option', { selected: true }).count()).toBe(1)
-      expect(await focused(page)).toContain(String(pieces[2]?.id))
+      expect(await focused(page)).toContain(String(pieces[2]?.docId))
       await page.keyboard.press('End')
-      expect(await focused(page)).toContain(String(pieces.at(-1)?.id))
+      expect(await focused(page)).toContain(String(pieces.at(-1)?.docId))
       await page.keyboard.press('Shift+Tab')
       expect(await focused(page)).toBe('Next sequence of quest')
       await page.keyboard.press('Enter')
       await page.keyboard.press('Tab')
-      expect(await focused(page)).toContain(String(reports[3]?.browse[1]?.pieces[0]?.id))
+      expect(await focused(page)).toContain(String(reports[3]?.browse[1]?.pieces[0]?.docId))
       expect(complaints).toEqual([])
     })
 
@@ -175,12 +175,12 @@ describe.skipIf(!runs)(
         .locator('rect')
         .first()
         .hover()
-      expect(await strip.locator('.about').textContent()).toContain(String(pieces[1]?.id))
+      expect(await strip.locator('.about').textContent()).toContain(String(pieces[1]?.docId))
       await strip
         .getByRole('option', { name: /tokens/ })
         .nth(1)
         .click()
-      expect(await page.locator('.reader article.open h4').textContent()).toBe(pieces[1]?.id)
+      expect(await page.locator('.reader article.open h4').textContent()).toBe(pieces[1]?.docId)
     })
 
     test('dark as the system says, or as the button is set', async () => {

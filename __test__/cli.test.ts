@@ -11,7 +11,7 @@ import type { Surroundings } from '../ts/cli/progress.ts'
 import { commandHelp, familyHelp, firstScreen, overview, topicsOf } from '../ts/cli/help.ts'
 import type { HelpPart } from '../ts/cli/help.ts'
 import { clean, optionsJsonSchema, presets, readSequences, resolveOptions } from '../ts/index.ts'
-import type { Cleaned, Summary } from '../ts/index.ts'
+import type { CleanReport, ShownPiece, ShownSequence, Summary } from '../ts/index.ts'
 import { resolveSize } from '../ts/schema.ts'
 import { hostile, madeReport, writeReport } from './reports.ts'
 import { cli, failure, filesOf, folder, plain, randomCorpus, wordTokenizer, writeJsonl } from './support.ts'
@@ -663,7 +663,7 @@ test('a control character in a document, an id, a keyword or a path reaches no t
     Array.from({ length: 5 }, () => [0, false]),
   )
   expect(said[2]?.out).toContain('\\u001b]0;owned\\u0007\\u009b31m\\u202e\\u200f\\u2028\\u000a✓ all is well\\u0009')
-  expect((lines(said[3]?.out ?? '')[0] as { pieces: { id: string }[] }).pieces[0]?.id).toContain(lying)
+  expect((lines(said[3]?.out ?? '')[0] as { pieces: { docId: string }[] }).pieces[0]?.docId).toContain(lying)
   for (const { out: output, err } of said)
     expect(output + err).not.toMatch(/[^\P{Cc}\t\n]|[\u200e\u200f\u2028-\u202e]|^✓ all is well/mu)
   // Nor does it become a name or a sentence: of the output's own files those for people have fixed words.
@@ -824,23 +824,20 @@ test('report writes a page of several outputs and says what is in it', async () 
 })
 
 /** The largest share of the tokens that one keyword brought. */
-const share = (pieces: { reason: string | null; len: number }[]) => {
+const share = (pieces: Pick<ShownPiece, 'reason' | 'length'>[]) => {
   const sums = new Map<string | null, number>()
-  for (const { reason, len } of pieces) if (reason !== null) sums.set(reason, (sums.get(reason) ?? 0) + len)
-  return Math.max(0, ...sums.values()) / pieces.reduce((sum, { len }) => sum + len, 0)
+  for (const { reason, length } of pieces) if (reason !== null) sums.set(reason, (sums.get(reason) ?? 0) + length)
+  return Math.max(0, ...sums.values()) / pieces.reduce((sum, { length }) => sum + length, 0)
 }
 
 test('show without a number shows a sequence of one keyword, if there is one', async () => {
-  const best = lines((await cli(['show', out('made'), '--json'])).out)[0] as {
-    sequence: number
-    pieces: { reason: string | null; len: number }[]
-  }
+  const best = JSON.parse((await cli(['show', out('made'), '--json'])).out) as ShownSequence
   const shares: number[] = []
   for await (const { reasons, doc_lens } of readSequences(out('made')))
-    shares.push(share(reasons.map((reason, i) => ({ reason, len: doc_lens[i] ?? 0 }))))
+    shares.push(share(reasons.map((reason, i) => ({ reason, length: doc_lens[i] ?? 0 }))))
   expect(share(best.pieces)).toBeCloseTo(Math.max(...shares), 9)
   expect(Math.min(...shares)).toBeLessThan(Math.max(...shares))
-  expect(shares[best.sequence]).toBeCloseTo(Math.max(...shares), 9)
+  expect(shares[best.index]).toBeCloseTo(Math.max(...shares), 9)
 })
 
 test('clean refuses to delete everything unless it is asked to, and says how much it is and what it took to make', async () => {
@@ -857,7 +854,7 @@ test('clean refuses to delete everything unless it is asked to, and says how muc
   expect(error.code).toBe('OPTIONS_INVALID')
   expect(error.message).toMatch(/would delete .*ingest [\d.]+ [kM]?B \(made in \d+ s\).*`keep`.*`all`/s)
   expect(readdirSync(work).toSorted()).toEqual(before)
-  const dry = JSON.parse((await cli(['clean', work, '--dry-run', '--json'])).out) as Cleaned
+  const dry = JSON.parse((await cli(['clean', work, '--dry-run', '--json'])).out) as CleanReport
   expect(dry.directories.map(({ name }) => name)).toEqual(before.filter((name) => /-[0-9a-f]{16}$/.test(name)))
   for (const { name, stage, seconds, devices, removed } of dry.directories) {
     expect([name.startsWith(`${stage}-`), removed, devices]).toEqual([true, true, []])

@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { clean, dryRun, plan, prepare, readSequences, show, status, topKeywords, verify } from '../ts/index.ts'
-import type { Cleaned, DryRun, ProgressEvent, RunStatus, Stage, WeaveOptions } from '../ts/index.ts'
+import type { CleanReport, DryRun, ProgressEvent, RunStatus, Stage, WeaveOptions } from '../ts/index.ts'
 import {
   all,
   cli,
@@ -708,7 +708,7 @@ describe('cleaning', () => {
       /would be deleted, made in [^\n]*\n(.|\n)*kept for [^\n]*\n(.|\n)*would be deleted, .* kept\n$/,
     )
     expect(everything(work).filter((line) => !line.includes('/runs/'))).toEqual(before)
-    const json = JSON.parse((await cli(['clean', work, '--keep', outOf(one), '--json'])).out) as Cleaned
+    const json = JSON.parse((await cli(['clean', work, '--keep', outOf(one), '--json'])).out) as CleanReport
     expect(json.directories.filter(({ removed }) => removed).map(({ name }) => name.replace(/-.*/, ''))).toEqual([
       'plan',
       'report',

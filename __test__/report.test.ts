@@ -46,7 +46,7 @@ test('no text of a corpus ends the script that holds it, or is anything but text
   expect(/[<\u2028\u2029]/.exec(data)).toBeNull()
   const texts = page.browse
     .flat()
-    .flatMap(({ pieces }) => pieces.flatMap(({ id, text }) => [id, text]))
+    .flatMap(({ pieces }) => pieces.flatMap(({ docId, text }) => [docId, text]))
     .join('')
   for (const text of hostile) expect(texts.includes(text), text).toBe(true)
   // Its own two scripts; every other "<script" is inside of them, escaped or the code's.
@@ -143,9 +143,15 @@ const broken: [string, object | string, string, RegExp][] = [
   ['without a part', withoutBrowse, 'FILE_CORRUPT', /`browse` is missing/],
   [
     'of a later format',
-    { ...madeReport('quest'), format: 2, version: '9.1.0' },
+    { ...madeReport('quest'), format: 3, version: '9.1.0' },
     'VERSION_MISMATCH',
-    /has format 2, this version reads 1: make the page with longweave 9\.1\.0/,
+    /has format 3, this version reads 2: make the page with longweave 9\.1\.0/,
+  ],
+  [
+    'of an earlier format',
+    { ...madeReport('quest'), format: 1, version: '0.0.9' },
+    'VERSION_MISMATCH',
+    /has format 1, this version reads 2: make the page with longweave 0\.0\.9/,
   ],
 ]
 test.each(broken)('a report.json that is %s is an error that names it', async (name, content, code, says) => {

@@ -1,7 +1,7 @@
 // Reports of runs that never were, plausible enough to look at: what `longweave report` reads.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { BrowsedPiece, BrowsedSequence, RunReport, Sampled, Spread } from '../ts/index.ts'
+import type { ReportPiece, ReportSequence, RunReport, SampledMeasure, Distribution } from '../ts/index.ts'
 import { randomNumbers } from './support.ts'
 
 /** Text that would do harm where it were taken for anything but text. */
@@ -26,7 +26,7 @@ const profiles = {
   knn: { similarity: 0.41, duplicates: 0.21, distinct: [0.2, 0.51, 0.66, 0.72], together: 7 },
   iclm: { similarity: 0.34, duplicates: 0.12, distinct: [0.23, 0.58, 0.75, 0.81], together: 9 },
   quest: { similarity: 0.27, duplicates: 0.025, distinct: [0.26, 0.67, 0.85, 0.91], together: 5 },
-}
+} satisfies Record<string, { distinct: RunReport['sample']['distinct']; [measure: string]: unknown }>
 export type MadeMethod = keyof typeof profiles
 
 const subjects = [
@@ -74,7 +74,7 @@ export function madeReport(
   const normal = () => Array.from({ length: 6 }, random).reduce((sum, x) => sum + x, -3)
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T
   const worse = (text: string) => (harm ? `${text} ${pick(hostile)}` : text)
-  const spread = (mean: number): Spread => {
+  const spread = (mean: number): Distribution => {
     const values = Array.from({ length: sequences }, () => Math.max(1, Math.round(mean * Math.exp(normal() * 0.45))))
     const histogram: number[] = []
     for (const value of values) {
@@ -84,7 +84,7 @@ export function madeReport(
     }
     return { mean: values.reduce((sum, x) => sum + x, 0) / sequences, max: Math.max(...values), histogram }
   }
-  const sampled = (mean: number): Sampled => {
+  const sampled = (mean: number): SampledMeasure => {
     const values = Array.from({ length: 256 }, (_, i) =>
       i % 61 === 60 ? null : Math.min(1, Math.max(0, mean * (1 + normal() * 0.35) + Math.max(0, normal() * 0.01))),
     )
@@ -98,34 +98,34 @@ export function madeReport(
     return worse(written.repeat(Math.ceil(textBytes / written.length)))
   }
   let number = 0
-  const sequence = (): BrowsedSequence => {
-    const pieces: BrowsedPiece[] = []
+  const sequence = (): ReportSequence => {
+    const pieces: ReportPiece[] = []
     let start = 0
     for (let group = 0; start < length; group += 1) {
       const subject = pick(subjects)
       const anchor = `doc-${Math.floor(random() * 9000)}`
       for (let i = 0; i < profile.together && start < length; i += 1) {
-        const len = Math.min(length - start, Math.ceil((length / 12) * Math.exp(normal() * 0.6)))
+        const tokens = Math.min(length - start, Math.ceil((length / 12) * Math.exp(normal() * 0.6)))
         const reason = quest ? worse(subject) : method === 'knn' && i > 0 ? anchor : null
-        const id = worse(i === 0 ? anchor : `doc-${Math.floor(random() * 9000)}`)
+        const docId = worse(i === 0 ? anchor : `doc-${Math.floor(random() * 9000)}`)
         pieces.push({
-          id,
-          reason,
-          source: worse(pick(sources)),
+          docId,
           start,
-          len,
-          offset: start === 0 && random() < 0.5 ? 120 : 0,
+          length: tokens,
+          docOffset: start === 0 && random() < 0.5 ? 120 : 0,
+          reason,
           group: path ? 0 : group,
+          source: worse(pick(sources)),
           text: text(subject),
           textCut: random() < 0.2,
         })
-        start += len
+        start += tokens
       }
     }
     number += 1 + Math.floor(random() * 40)
     return {
-      sequence: number,
-      nTokens: length,
+      index: number,
+      tokenCount: length,
       rule: quest ? pick(['group', 'related', 'next']) : 'group',
       phrase: quest && random() < 0.6 ? worse('player') : null,
       pieces,
@@ -160,7 +160,7 @@ export function madeReport(
   const output = shares.map((share) => share * (1 + normal() * tilt * 0.6))
   const sum = output.reduce((total, share) => total + share, 0)
   return {
-    format: 1,
+    format: 2,
     version: '0.1.0',
     method: method,
     part: 'main',
@@ -191,6 +191,7 @@ export function madeReport(
       dropped: lost / (inSequences + lost),
       padding: quest ? 0 : 4982 / inSequences,
     },
+    nearDuplicatesLeftOut: 0,
     pieces: { total: sequences * 12, cut: Math.round(sequences * 1.8) },
     documentsPerSequence: spread(11),
     groupsPerSequence: path ? { mean: 1, max: 1, histogram: [sequences] } : spread(quest ? 3.1 : 1.8),

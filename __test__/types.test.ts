@@ -15,7 +15,7 @@ import {
   weave,
 } from '../ts/index.ts'
 import type {
-  Cleaned,
+  CleanReport,
   CorpusDocument,
   DryRun,
   ErrorCode,
@@ -117,7 +117,7 @@ test('status, a dry run and cleaning say what is not known', () => {
   expectTypeOf(dryRun).returns.resolves.toEqualTypeOf<DryRun>()
   expectTypeOf(dryRun).parameter(0).toEqualTypeOf<WeaveOptions>()
   expectTypeOf<DryRun['options']>().toEqualTypeOf<ResolvedOptions>()
-  expectTypeOf(clean).returns.resolves.toEqualTypeOf<Cleaned>()
+  expectTypeOf(clean).returns.resolves.toEqualTypeOf<CleanReport>()
   // @ts-expect-error there is no other check
   const strict: WeaveOptions = { ...least, diskCheck: 'panic' }
   expectTypeOf(strict).toExtend<object>()

@@ -1,33 +1,9 @@
 // Removing what no run needs from a work directory. The names are the core's.
 import { binding } from './binding.ts'
 import { settled } from './errors.ts'
+import type { CleanReport } from './generated/results.ts'
 
-/** A directory of results. */
-export interface CleanedDirectory {
-  /** `<stage>-<digest>` or `spool`. */
-  name: string
-  /** The stage that made it; `spool` for documents that were handed over, null for a leftover of an earlier `clean`. */
-  stage: string | null
-  bytes: number
-  /** Seconds of work that it took, by the logs of the runs that can be found; null where no log knows. */
-  seconds: number | null
-  /** Devices that a model made it on, like `cuda:0`; empty where no model was used. */
-  devices: string[]
-  /** Whether it was removed, or would be. */
-  removed: boolean
-  /** The run for which it stays. */
-  keptFor: string | null
-  /** Whether that run is working now. */
-  inUse: boolean
-}
-
-/** The result of `clean`. */
-export interface Cleaned {
-  work: string
-  directories: CleanedDirectory[]
-  removedBytes: number
-  keptBytes: number
-}
+export type { CleanReport, CleanedDirectory } from './generated/results.ts'
 
 /** Options of `clean`: one of `keep` and `all` is needed, unless `dryRun` is set. */
 export interface CleanOptions {
@@ -48,6 +24,6 @@ export interface CleanOptions {
 export async function clean(
   work: string,
   { keep = [], all = false, dryRun = false }: CleanOptions = {},
-): Promise<Cleaned> {
-  return JSON.parse(await settled(binding.clean(work, JSON.stringify({ keep, all, dryRun })))) as Cleaned
+): Promise<CleanReport> {
+  return JSON.parse(await settled(binding.clean(work, JSON.stringify({ keep, all, dryRun })))) as CleanReport
 }

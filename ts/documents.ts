@@ -53,10 +53,10 @@ export async function* readDocuments({
 }
 
 /** Documents, or texts, whose ids are their numbers. */
-export type Texts = AsyncIterable<string | TextDocument> | Iterable<string | TextDocument>
+export type DocumentSource = AsyncIterable<string | TextDocument> | Iterable<string | TextDocument>
 
 /** Documents in batches of at most `size`. */
-export async function* batched(texts: Texts, size: number): AsyncGenerator<TextDocument[], void, undefined> {
+export async function* batched(texts: DocumentSource, size: number): AsyncGenerator<TextDocument[], void, undefined> {
   let batch: TextDocument[] = []
   let number = 0
   for await (const given of texts) {

@@ -3,7 +3,7 @@ import type { EmbeddingModel } from '#binding'
 import { z } from 'zod'
 import { binding } from './binding.ts'
 import { ahead, batched } from './documents.ts'
-import type { Texts } from './documents.ts'
+import type { DocumentSource } from './documents.ts'
 import { settled } from './errors.ts'
 import { fill } from './options.ts'
 import { batchSizeOf, cancellable } from './predictor.ts'
@@ -98,7 +98,7 @@ export class Embedder {
    * @throws LongweaveError `CANCELLED`, `MODEL_NOT_FINITE`, `INFERENCE_FAILED`
    */
   async *embed(
-    texts: Texts,
+    texts: DocumentSource,
     { signal, batchSize = 256 }: EmbedOptions = {},
   ): AsyncGenerator<Float32Array, void, undefined> {
     const cancellation = new binding.Cancellation()

@@ -1,9 +1,11 @@
 // What can be done with a finished or prepared output directory.
 import { binding } from './binding.ts'
 import { LongweaveError, call, settled } from './errors.ts'
-import type { Stage } from './events.ts'
+import type { KeywordCount, ShownSequence, StageInfo, TaskRecord, VerifyReport } from './generated/results.ts'
 import { toBatch, unbatch } from './sequences.ts'
 import type { Sequence } from './sequences.ts'
+
+export type { KeywordCount, ShownSequence, StageInfo, TaskRecord, VerifyReport } from './generated/results.ts'
 
 /** Numbers that count something cross the boundary only when they do. */
 function counting(name: string, value: number): void {
@@ -31,42 +33,12 @@ export async function* readSequences(
   }
 }
 
-/** What `verify` checked. */
-export interface VerifyReport {
-  files: number
-  bytes: number
-  sequences: number
-  tokens: number
-  pieces: number
-  /** The held-out documents' output, where there is one. */
-  holdout?: VerifyReport
-}
-
 /**
  * Checks an output by itself, a directory or the URL that it was uploaded to: every file unchanged, every sequence of exactly the length, its pieces side by side.
  * @throws LongweaveError `VERIFY_FAILED`, naming the file and the difference.
  */
 export async function verify(directory: string): Promise<VerifyReport> {
   return JSON.parse(await settled(binding.verify(directory))) as VerifyReport
-}
-
-/** A sequence as a person reads it. */
-export interface ShownSequence {
-  sequence: number
-  sequences: number
-  length: number
-  nTokens: number
-  pieces: {
-    id: string | null
-    reason: string | null
-    start: number
-    len: number
-    offset: number
-    group: number | null
-    text: string | null
-    pass: { epoch: number; round: number; documents: number | null } | null
-  }[]
-  why: { rule: string; text: string; phrase: string | null; epoch: number; round: number; seed: number } | null
 }
 
 /** Options of `show`. */
@@ -91,28 +63,9 @@ export async function show(
   return JSON.parse(await settled(binding.show(directory, sequence, JSON.stringify(options)))) as ShownSequence
 }
 
-/** A stage of a run, for whoever hands out tasks. */
-export interface StageInfo {
-  stage: Stage
-  /** Number of tasks; null while the stage's inputs are not complete. */
-  tasks: number | null
-  done: number
-  dependsOn: Stage[]
-  resources: { threads: number; memoryBytes: number; gpus: number }
-  command: string
-}
-
 /** The stages of a prepared run with their tasks. */
 export function tasks(directory: string): StageInfo[] {
   return JSON.parse(call(() => binding.tasks(directory))) as StageInfo[]
-}
-
-/** A task that `stage` ran or found done. */
-export interface TaskRecord {
-  stage: Stage
-  task: number
-  counts: Record<string, unknown>
-  files: { name: string; bytes: number; xxh3: string }[]
 }
 
 /** Runs tasks of a stage: `17`, `3..9` (without 9), `shard:K/N` or `all`. */
@@ -125,12 +78,6 @@ export async function stage(
   return JSON.parse(
     await settled(binding.runStage(directory, name, selection, JSON.stringify({ threads, memory }))),
   ) as TaskRecord[]
-}
-
-/** A keyword and its number of documents. */
-export interface KeywordCount {
-  keyword: string
-  documents: number
 }
 
 /** The keywords with most documents of a run, for review before going on. */

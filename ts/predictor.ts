@@ -4,8 +4,9 @@ import { z } from 'zod'
 import { binding } from './binding.ts'
 import { modelDirectory } from './bundled.ts'
 import { ahead, batched } from './documents.ts'
-import type { Texts } from './documents.ts'
+import type { DocumentSource } from './documents.ts'
 import { LongweaveError, call, settled } from './errors.ts'
+import type { PredictorInfo } from './generated/results.ts'
 import { fill } from './options.ts'
 import { generation, modelRun, seed, segmentTokens, threads } from './schema.ts'
 
@@ -40,16 +41,7 @@ export interface PredictOptions {
   tokenIds?: boolean
 }
 
-/** What predicts. */
-export interface PredictorInfo {
-  name: 'extractive' | 'onnx'
-  /** The execution provider that is really used: `cpu`, `cuda:0`; null for a predictor that needs none. */
-  device: string | null
-  /** Layout and precision of the model. */
-  model: string | null
-  /** Why `device: 'auto'` did not take a GPU, where one could have been there. */
-  warning: string | null
-}
+export type { PredictorInfo } from './generated/results.ts'
 
 /** Seconds of a model's thread, and what it did in them. */
 export interface PredictorTiming {
@@ -147,7 +139,7 @@ export class QueryPredictor {
    * @throws LongweaveError `CANCELLED`, `MODEL_NOT_FINITE`, `INFERENCE_FAILED`
    */
   async *predict(
-    documents: Texts,
+    documents: DocumentSource,
     { signal, batchSize = 256, tokenIds = false }: PredictOptions = {},
   ): AsyncGenerator<PredictedQueries, void, undefined> {
     const cancellation = new binding.Cancellation()

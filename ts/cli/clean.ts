@@ -1,6 +1,6 @@
 // longweave clean.
 import { clean } from '../clean.ts'
-import type { Cleaned, CleanedDirectory } from '../clean.ts'
+import type { CleanReport, CleanedDirectory } from '../clean.ts'
 import { json } from './command.ts'
 import type { Command } from './command.ts'
 import { UsageError, parse } from './parse.ts'
@@ -12,7 +12,7 @@ function cost({ seconds, devices }: Pick<CleanedDirectory, 'seconds' | 'devices'
   return devices.length === 0 ? took : `${took} by a model on ${devices.join(', ')}`
 }
 
-function describe({ directories, removedBytes, keptBytes }: Cleaned, dry: boolean): string {
+function describe({ directories, removedBytes, keptBytes }: CleanReport, dry: boolean): string {
   const gone = dry ? 'would be deleted' : 'deleted'
   const rows = directories.map((directory) => {
     const { name, bytes: size, removed, keptFor, inUse } = directory
@@ -27,7 +27,7 @@ function describe({ directories, removedBytes, keptBytes }: Cleaned, dry: boolea
 }
 
 /** The message for a call without --keep and --all: the bytes that it would delete, by stage, and their cost. */
-function refusal({ work, directories, removedBytes }: Cleaned): string {
+function refusal({ work, directories, removedBytes }: CleanReport): string {
   const stages = new Map<string, { size: number; seconds: number | null; devices: Set<string> }>()
   for (const { stage, bytes: size, seconds, devices, removed } of directories) {
     if (!removed) continue
@@ -73,7 +73,7 @@ To let a run do this by itself once it is finished, give it --clean-after-seal.`
     json,
   },
   options: null,
-  json: 'Cleaned',
+  json: 'CleanReport',
   examples: ['longweave clean work --keep out-1 --keep out-2 --dry-run', 'longweave clean out/.work --all'],
   async run(args) {
     const { values, lists, positionals } = parse(args, this)

@@ -10,21 +10,21 @@ import { number, several } from './units.ts'
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 
 function describe(shown: ShownSequence): string {
-  const padding = shown.length - shown.nTokens
+  const padding = shown.sequenceLength - shown.tokenCount
   const lines = [
-    `sequence ${shown.sequence} of ${shown.sequences.toLocaleString('en')}: ${shown.length.toLocaleString('en')} tokens, ${shown.pieces.length} pieces${padding > 0 ? `, ${padding} tokens of padding` : ''}`,
+    `sequence ${shown.index} of ${shown.sequences.toLocaleString('en')}: ${shown.sequenceLength.toLocaleString('en')} tokens, ${shown.pieces.length} pieces${padding > 0 ? `, ${padding} tokens of padding` : ''}`,
   ]
   if (shown.why !== null) {
     lines.push(`why: ${inline(shown.why.text)}`)
     lines.push(`     seed ${shown.why.seed}, epoch ${shown.why.epoch}, finished in round ${shown.why.round}`)
   }
   for (const piece of shown.pieces) {
-    const from = piece.offset > 0 ? `, from its token ${piece.offset} on` : ''
+    const from = piece.docOffset > 0 ? `, from its token ${piece.docOffset} on` : ''
     const keyword = piece.reason === null ? '' : `  [${inline(piece.reason)}]`
     lines.push(
       '',
-      `${String(piece.start).padStart(8)}  ${piece.id === null ? `piece of ${piece.len} tokens` : inline(piece.id)}${keyword}`,
-      `${' '.repeat(10)}${piece.len} tokens${from}`,
+      `${String(piece.start).padStart(8)}  ${piece.docId === null ? `piece of ${piece.length} tokens` : inline(piece.docId)}${keyword}`,
+      `${' '.repeat(10)}${piece.length} tokens${from}`,
     )
     if (piece.pass !== null) {
       const documents =

@@ -1,6 +1,6 @@
 // longweave status.
 import { status } from '../status.ts'
-import type { RunStatus, Said, StageStatus } from '../status.ts'
+import type { RunStatus, LogMessage, StageStatus } from '../status.ts'
 import { json, runDirectory } from './command.ts'
 import type { Command } from './command.ts'
 import { bytes, number, time } from './units.ts'
@@ -53,7 +53,7 @@ function stateOf({ state, driver, elapsedSeconds, etaSeconds }: RunStatus): stri
   return `${state}${who}; ${time(elapsedSeconds)} of work so far${left}${on}`
 }
 
-const message = ({ time: when, code, message: text }: Said) =>
+const message = ({ time: when, code, message: text }: LogMessage) =>
   `${when.replace('T', ' ').slice(0, 19)} UTC  ${text}${code === null ? '' : ` [${code}]`}`
 
 function describe(run: RunStatus): string {

@@ -8,7 +8,7 @@ const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share <
 /** The summary of a run as text. */
 export function describeSummary(summary: Summary): string {
   const lines: string[] = []
-  const { corpus, keywords, plan: stats, shares } = summary
+  const { corpus, keywords, plan: stats, shares, means } = summary
   if (corpus !== null) {
     const others = [
       [corpus.empty, 'empty'],
@@ -40,7 +40,7 @@ export function describeSummary(summary: Summary): string {
         : `inverted lists, ${percent(neighbours.recall)} of the nearest found in a sample of ${neighbours.sampled}`
     lines.push(`neighbours  ${neighbours.mean.toFixed(1)} of at most ${neighbours.k}; ${how}`)
   }
-  if (stats !== null && shares !== null) {
+  if (stats !== null && shares !== null && means !== null) {
     lines.push(`sequences   ${stats.sequences.toLocaleString('en')} of ${summary.length.toLocaleString('en')} tokens`)
     if (summary.method === 'quest') {
       const { group, related, next } = stats.rules
@@ -52,7 +52,7 @@ export function describeSummary(summary: Summary): string {
         ] as const
       ).filter(([n]) => n > 0)
       lines.push(
-        `            ${by.map(([n, what]) => `${n.toLocaleString('en')} ${what}`).join(', ')}; ${shares.groupsPerSequence.toFixed(1)} keywords a sequence`,
+        `            ${by.map(([n, what]) => `${n.toLocaleString('en')} ${what}`).join(', ')}; ${means.groupsPerSequence.toFixed(1)} keywords a sequence`,
       )
       lines.push(
         `            short set: ${stats.keywords.short.toLocaleString('en')} keywords${stats.oversample === null ? '' : `, used ${stats.oversample.toFixed(2)} times`}, ${percent(shares.shortSet)} of the tokens`,
@@ -63,7 +63,7 @@ export function describeSummary(summary: Summary): string {
         unused > 0
           ? `; ${unused.toLocaleString('en')} of ${stats.poolDocuments.toLocaleString('en')} documents are in none`
           : ''
-      lines.push(`            ${shares.documentsPerSequence.toFixed(1)} documents a sequence${more}`)
+      lines.push(`            ${means.documentsPerSequence.toFixed(1)} documents a sequence${more}`)
       if (stats.nearDuplicates > 0)
         lines.push(
           `            ${stats.nearDuplicates.toLocaleString('en')} documents left out because they begin like the one before`,

@@ -1,11 +1,11 @@
 // Sequences to read: a band of documents for each run, in proportion to their tokens, and the text of the open one.
-import type { BrowsedPiece, BrowsedSequence } from '../run-report.ts'
+import type { ReportPiece, ReportSequence } from '../run-report.ts'
 import { bandOf, middle, widest } from './band.ts'
 import type { Part } from './band.ts'
 import { h, onWidth, s } from './dom.ts'
 import { clip, count, counted, percent, squeeze } from './format.ts'
 import { ruleName } from './methods.ts'
-import { facts, kinOf, pieceName } from './pieces.ts'
+import { facts, kinOf } from './pieces.ts'
 import { swatch } from './runs.ts'
 import type { Run } from './runs.ts'
 
@@ -19,9 +19,9 @@ class Reader {
     { class: 'reader card', role: 'region', tabindex: '0', 'aria-label': 'Text of the sequence' },
     h('p', { class: 'empty' }, 'Choose a document to read its text here, with its neighbours in the sequence.'),
   )
-  #shown: BrowsedSequence | null = null
+  #shown: ReportSequence | null = null
 
-  open(run: Run, sequence: BrowsedSequence, index: number): void {
+  open(run: Run, sequence: ReportSequence, index: number): void {
     if (this.#shown !== sequence) this.#show(run, sequence)
     for (const [i, article] of [...this.element.querySelectorAll('article')].entries()) {
       article.classList.toggle('open', i === index)
@@ -31,19 +31,19 @@ class Reader {
     this.element.scrollIntoView({ block: 'nearest' })
   }
 
-  #show(run: Run, sequence: BrowsedSequence): void {
+  #show(run: Run, sequence: ReportSequence): void {
     const { method } = run.report
     const kin = kinOf(method, sequence.pieces)
-    const { nTokens, pieces, rule, phrase } = sequence
+    const { tokenCount, pieces, rule, phrase } = sequence
     this.element.replaceChildren(
       h(
         'header',
         {},
-        h('h3', {}, swatch(run), h('bdi', {}, run.label), ` · sequence ${count(sequence.sequence)}`),
+        h('h3', {}, swatch(run), h('bdi', {}, run.label), ` · sequence ${count(sequence.index)}`),
         h(
           'p',
           {},
-          `${counted(nTokens, 'token')} from ${counted(pieces.length, 'document')}; ${ruleName(method, rule)}`,
+          `${counted(tokenCount, 'token')} from ${counted(pieces.length, 'document')}; ${ruleName(method, rule)}`,
           ...(phrase === null ? [] : [', all under “', h('bdi', {}, phrase), '”']),
         ),
       ),
@@ -51,17 +51,15 @@ class Reader {
         h(
           'article',
           { style: `border-color: ${kin[i]?.colour}` },
-          h('h4', {}, h('bdi', {}, pieceName(piece))),
+          h('h4', {}, h('bdi', {}, piece.docId)),
           h('p', { class: 'facts' }, ...facts(method, piece, sequence).map((fact) => h('bdi', {}, fact))),
-          piece.text === null
-            ? h('p', { class: 'empty' }, 'Its text is not kept in the report.')
-            : h('p', { class: 'text', dir: 'auto' }, piece.text),
+          h('p', { class: 'text', dir: 'auto' }, piece.text),
           ...(piece.textCut
             ? [
                 h(
                   'p',
                   { class: 'empty' },
-                  `… cut here; the whole text: longweave show ${run.directory} ${sequence.sequence} --words ${piece.len}`,
+                  `… cut here; the whole text: longweave show ${run.directory} ${sequence.index} --words ${piece.length}`,
                 ),
               ]
             : []),
@@ -100,7 +98,7 @@ class Strip {
           'option',
           { value: String(i) },
           [
-            `sequence ${count(sequence.sequence)}`,
+            `sequence ${count(sequence.index)}`,
             counted(sequence.pieces.length, 'document'),
             ruleName(run.report.method, sequence.rule),
             ...(sequence.phrase === null ? [] : [clip(sequence.phrase, 40)]),
@@ -137,8 +135,8 @@ class Strip {
     this.#choose(0)
   }
 
-  get #sequence(): BrowsedSequence {
-    return this.#run.browse[this.#choice.selectedIndex] as BrowsedSequence
+  get #sequence(): ReportSequence {
+    return this.#run.browse[this.#choice.selectedIndex] as ReportSequence
   }
 
   #choose(index: number): void {
@@ -158,7 +156,7 @@ class Strip {
             {},
             h('span', { class: 'chip', style: `background: ${colour}` }),
             h('bdi', {}, clip(name, 40)),
-            `: ${counted(pieces, 'document')}, ${percent(tokens / this.#sequence.nTokens)}`,
+            `: ${counted(pieces, 'document')}, ${percent(tokens / this.#sequence.tokenCount)}`,
           ),
         ),
       ...(kin.length > most ? [h('li', {}, `and ${kin.length - most} more`)] : []),
@@ -170,18 +168,18 @@ class Strip {
   #draw(): void {
     if (this.#width === 0) return
     const focused = this.#band.contains(document.activeElement)
-    const { pieces, nTokens, sequence } = this.#sequence
+    const { pieces, tokenCount, index } = this.#sequence
     const { length, method } = this.#run.report
     const band = bandOf(pieces.length, length, this.#width)
     const kin = kinOf(method, pieces)
-    const parts = pieces.map(({ start, len }) => band.parts(start, len))
+    const parts = pieces.map(({ start, length: tokens }) => band.parts(start, tokens))
     this.#spots = parts.map(widest)
     this.#options = pieces.map((piece, i) => this.#option(piece, i, parts[i] ?? [], kin[i]?.colour ?? ''))
-    const padding = s('g', { class: 'padding' }, s('title', {}, `padding: ${counted(length - nTokens, 'token')}`))
-    for (const { x, y, width, height } of band.parts(nTokens, length - nTokens))
+    const padding = s('g', { class: 'padding' }, s('title', {}, `padding: ${counted(length - tokenCount, 'token')}`))
+    for (const { x, y, width, height } of band.parts(tokenCount, length - tokenCount))
       padding.append(s('rect', { x, y, width, height, rx: 2 }))
     const size = { width: this.#width, height: band.height, viewBox: `0 0 ${this.#width} ${band.height}` }
-    const label = `Documents of sequence ${count(sequence)} of ${this.#run.label}`
+    const label = `Documents of sequence ${count(index)} of ${this.#run.label}`
     this.#band.replaceChildren(
       s(
         'svg',
@@ -193,10 +191,10 @@ class Strip {
     if (focused) this.#options[this.#at]?.focus()
   }
 
-  #option(piece: BrowsedPiece, index: number, parts: Part[], fill: string): SVGGElement {
+  #option(piece: ReportPiece, index: number, parts: Part[], fill: string): SVGGElement {
     const place = this.#spots[index]
     const { method } = this.#run.report
-    const label = `${pieceName(piece)}: ${facts(method, piece, this.#sequence).join(', ')}`
+    const label = `${piece.docId}: ${facts(method, piece, this.#sequence).join(', ')}`
     const option = s(
       'g',
       {
@@ -210,8 +208,7 @@ class Strip {
     const room = place === undefined ? 0 : Math.floor((place.width - 8) / CHARACTER)
     if (place !== undefined && room >= 5) {
       // Only of a keyword is the reason the more telling name: elsewhere it is another document's id.
-      const name =
-        method === 'quest' && piece.reason !== null ? clip(piece.reason, room) : squeeze(pieceName(piece), room)
+      const name = method === 'quest' && piece.reason !== null ? clip(piece.reason, room) : squeeze(piece.docId, room)
       option.append(s('text', { x: place.x + 5, y: place.y + place.height / 2, 'dominant-baseline': 'central' }, name))
     }
     option.addEventListener('pointerenter', () => this.#tell(index))
@@ -229,7 +226,7 @@ class Strip {
     const piece = this.#sequence.pieces[index]
     if (piece !== undefined)
       this.#about.replaceChildren(
-        h('bdi', { class: 'id' }, clip(pieceName(piece), 120)),
+        h('bdi', { class: 'id' }, clip(piece.docId, 120)),
         ...facts(this.#run.report.method, piece, this.#sequence).map((fact) => h('bdi', {}, clip(fact, 120))),
       )
   }

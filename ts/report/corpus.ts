@@ -1,13 +1,13 @@
 // Keyword lists by size, and sources.
 import * as Plot from '@observablehq/plot'
-import type { ListSizes } from '../run-report.ts'
+import type { ListSizeRange } from '../run-report.ts'
 import { h, table } from './dom.ts'
 import { below, figure, grid, plot, sum } from './figure.ts'
 import { bits, clip, coarse, compact, count, percent, roundCompact, tick, upTo } from './format.ts'
 import { swatch } from './runs.ts'
 import type { Run } from './runs.ts'
 
-const sizeName = ({ from, to }: ListSizes) => (from === to ? count(from) : `${count(from)}–${count(to)}`)
+const sizeName = ({ from, to }: ListSizeRange) => (from === to ? count(from) : `${count(from)}–${count(to)}`)
 
 /** Keyword lists by their number of documents, with the line between the short set and the long lists. */
 export function lists(run: Run, wide: boolean): HTMLElement {
@@ -71,7 +71,7 @@ export function lists(run: Run, wide: boolean): HTMLElement {
           x: {
             domain: [0, sizes.length],
             ticks: sizes.map((_, i) => i + 0.5),
-            tickFormat: (x: number) => sizeName(sizes[Math.floor(x)] as ListSizes),
+            tickFormat: (x: number) => sizeName(sizes[Math.floor(x)] as ListSizeRange),
             tickSize: 0,
             tickRotate: tilted ? -40 : 0,
             ...below('documents of the keyword', tilted ? 62 : 40),

@@ -1,13 +1,10 @@
 // Pieces of a sequence in words and colours.
-import type { BrowsedPiece, BrowsedSequence } from '../run-report.ts'
+import type { ReportPiece, ReportSequence } from '../run-report.ts'
 import { count, counted, percent } from './format.ts'
 import { groupName, isPath, reasonName } from './methods.ts'
 
 /** Hues of bands in app.css. */
 const HUES = 8
-
-/** A piece's document, or what there is to say of it. */
-export const pieceName = ({ id, len }: BrowsedPiece) => id ?? `piece of ${counted(len, 'token')}`
 
 /** Documents of a sequence that something brought together, and their colour. */
 export interface Kin {
@@ -18,14 +15,14 @@ export interface Kin {
 }
 
 /** The kin of each piece: documents of one keyword, anchor or path share a colour; those that came by chance are grey. */
-export function kinOf(method: string, pieces: BrowsedPiece[]): Kin[] {
-  const reasons = new Map<number | null, string>()
+export function kinOf(method: string, pieces: ReportPiece[]): Kin[] {
+  const reasons = new Map<number, string>()
   for (const { group, reason } of pieces) if (reason !== null && !reasons.has(group)) reasons.set(group, reason)
   const found = new Map<unknown, Kin>()
   let hue = 0
-  return pieces.map(({ group, reason, len }) => {
+  return pieces.map(({ group, reason, length }) => {
     const chance = reason === null && !reasons.has(group) && !isPath(method)
-    const key = chance ? null : (group ?? reason)
+    const key = chance ? null : group
     let kin = found.get(key)
     if (kin === undefined) {
       const name = chance ? 'nothing in common' : (reason ?? reasons.get(group) ?? groupName(method))
@@ -34,18 +31,18 @@ export function kinOf(method: string, pieces: BrowsedPiece[]): Kin[] {
       found.set(key, kin)
     }
     kin.pieces += 1
-    kin.tokens += len
+    kin.tokens += length
     return kin
   })
 }
 
 /** The description of a piece, in parts. */
-export function facts(method: string, piece: BrowsedPiece, { nTokens }: BrowsedSequence): string[] {
+export function facts(method: string, piece: ReportPiece, { tokenCount }: ReportSequence): string[] {
   return [
     ...(piece.reason === null ? [] : [reasonName(method, piece.reason)]),
     ...(piece.source === null ? [] : [`source ${piece.source}`]),
-    `${counted(piece.len, 'token')}, ${percent(piece.len / nTokens)}`,
+    `${counted(piece.length, 'token')}, ${percent(piece.length / tokenCount)}`,
     `from token ${count(piece.start)} of the sequence`,
-    ...(piece.offset > 0 ? [`begins at its token ${count(piece.offset)}`] : []),
+    ...(piece.docOffset > 0 ? [`begins at its token ${count(piece.docOffset)}`] : []),
   ]
 }

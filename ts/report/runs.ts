@@ -1,6 +1,6 @@
 // The runs of the page, each with the colour and the symbol that it has everywhere.
 import * as Plot from '@observablehq/plot'
-import type { BrowsedSequence, PageData, PageRun } from '../run-report.ts'
+import type { ReportSequence, PageData, PageRun } from '../run-report.ts'
 import { squeeze } from './format.ts'
 
 /** A run as the page shows it. */
@@ -9,7 +9,7 @@ export interface Run extends PageRun {
   short: string
   colour: string
   symbol: Plot.SymbolType
-  browse: BrowsedSequence[]
+  browse: ReportSequence[]
   leftOut: number
 }
 

@@ -9,6 +9,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_remote::is_remote;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 use walkdir::WalkDir;
 
 use crate::CorpusOptions;
@@ -31,21 +32,23 @@ pub struct Inventory {
     pub splits: Vec<Split>,
 }
 
-/// A file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A file of a corpus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InputFile {
-    /// Path below the root, with `/`.
+    /// Path below the corpus' root, with `/`.
     pub path: String,
-    /// How it is read.
+    /// How the file is read.
     pub kind: Kind,
-    /// Length in bytes.
+    /// Length in bytes, as stored.
     pub bytes: u64,
-    /// Modification time in nanoseconds since 1970; 0 for a remote file.
+    /// Modification time in nanoseconds since 1970. Absent for a remote file.
     #[serde(default, skip_serializing_if = "is_zero")]
+    #[ts(optional, as = "Option<u64>")]
     pub modified_ns: u64,
-    /// What a remote store tells it by.
+    /// The entity tag of a remote file. Absent for a local one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
     pub etag: Option<String>,
 }
 
@@ -54,9 +57,11 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-/// How a file is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a file of a corpus is read: as JSON lines with their compression, as Parquet, or as one
+/// document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(rename = "InputKind")]
 pub enum Kind {
     /// One JSON object a line.
     Jsonl(Packing),
@@ -66,9 +71,10 @@ pub enum Kind {
     Text,
 }
 
-/// How a JSONL file is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a JSONL file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(rename = "InputCompression")]
 pub enum Packing {
     /// Not at all.
     Plain,

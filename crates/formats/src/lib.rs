@@ -27,10 +27,12 @@ use std::path::Path;
 use longweave_common::Result;
 use longweave_storage::{FileRecord, Sealed};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-/// The formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The format of an output's files, as in the option `output.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(rename = "FileFormat")]
 pub enum Format {
     /// `NNNNN.parquet`.
     Parquet,
@@ -44,8 +46,8 @@ pub enum Format {
     Jsonl,
 }
 
-/// What is told of each sequence's pieces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Columns on the pieces of each sequence: all of them, the documents' ids alone, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum Provenance {
     /// Everything.

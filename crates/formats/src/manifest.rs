@@ -6,37 +6,39 @@ use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::{Sealed, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use ts_rs::TS;
 
 use crate::{Directory, Format, OutputFiles, Provenance};
 
-/// `longweave.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The part of `longweave.json` that readers need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 pub struct OutputManifest {
-    /// The format.
+    /// Format of the files that hold sequences.
     pub format: Format,
     /// Tokens of a sequence.
     pub length: u32,
-    /// Number of sequences.
+    /// Sequences of the output.
     pub sequences: u64,
-    /// What is told of pieces.
+    /// Columns on pieces that the output has.
     pub provenance: Provenance,
-    /// All files but the manifest and the sums, in byte order of name.
+    /// Every file except `longweave.json` and `SHA256SUMS`, in byte order of name.
     pub files: Vec<ManifestFile>,
-    /// Options, inputs, counts.
+    /// Options, inputs and counts of the run that made the output.
     #[serde(flatten)]
+    #[ts(skip)]
     pub rest: Map<String, Value>,
 }
 
-/// A file of an output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A file of an output, as `longweave.json` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct ManifestFile {
-    /// Its name below the output directory, with `/`.
+    /// Path below the output directory, with `/`.
     pub name: String,
-    /// Length in bytes.
+    /// Its length.
     pub bytes: u64,
     /// SHA-256 in lower-case hexadecimal.
     pub sha256: String,
-    /// Sequences whose tokens stand in it.
+    /// Sequences whose tokens it holds. 0 for indexes, provenance and reports.
     pub sequences: u64,
 }
 

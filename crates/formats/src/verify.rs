@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::checksum_file;
 use serde::Serialize;
+use ts_rs::TS;
 
 use crate::manifest::{stands_below, sums_text};
 use crate::{Directory, OutputFiles, OutputManifest, Provenance, SequenceReader, SequenceRecord};
 
-/// What was checked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Counts of a verified output. Everything counted was checked and is intact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyReport {
-    /// Files, the manifest and the sums included.
+    /// Files, including `longweave.json` and `SHA256SUMS`.
     pub files: u64,
-    /// Their bytes.
+    /// Bytes of these files.
     pub bytes: u64,
-    /// Sequences.
+    /// Sequences, each of exactly the output's length.
     pub sequences: u64,
-    /// Tokens, padding included.
+    /// Tokens of all sequences, padding included.
     pub tokens: u64,
-    /// Pieces; 0 where the output does not tell them.
+    /// Pieces of documents in sequences. 0 for an output without provenance.
     pub pieces: u64,
-    /// The held-out documents' output, where one stands in the folder `holdout`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The output of the held-out documents, in the folder `holdout`. Null without one.
     pub holdout: Option<Box<VerifyReport>>,
 }
 

@@ -13,6 +13,7 @@ use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::{DoneRecord, Lock, digest_of, directory_bytes, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use ts_rs::TS;
 
 use crate::disk::human;
 use crate::status::History;
@@ -33,39 +34,42 @@ pub struct CleanOptions {
     pub dry_run: bool,
 }
 
-/// The result of [`clean`].
-#[derive(Clone, Debug, Serialize)]
+/// What `clean` deleted from a work directory and what it kept. A dry run says what it would
+/// delete.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Cleaned {
+pub struct CleanReport {
     /// The work directory.
     pub work: String,
     /// Its directories of results, in byte order of name.
     pub directories: Vec<CleanedDirectory>,
-    /// Bytes that were deleted, or would be.
+    /// Bytes deleted.
     pub removed_bytes: u64,
-    /// Bytes that are kept.
+    /// Bytes kept.
     pub kept_bytes: u64,
 }
 
-/// A directory of results, and whether it is kept.
-#[derive(Clone, Debug, Serialize)]
+/// A directory of results in a work directory.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct CleanedDirectory {
-    /// Its name, `<stage>-<digest>` or `spool`.
+    /// `<stage>-<digest>` or `spool`.
     pub name: String,
-    /// The stage that made it; `spool` for documents that were handed over, `None` for a leftover of an earlier `clean`.
+    /// The stage that made it, `spool` for documents that were handed over. Null for what an
+    /// interrupted `clean` left.
     pub stage: Option<String>,
     /// Bytes of its files.
     pub bytes: u64,
-    /// Seconds of work that it took, by the logs of the runs that can be found; `None` where no log knows.
+    /// Seconds that processes worked to make it, from the logs of the runs that are known. Null
+    /// where no log says so.
     pub seconds: Option<f64>,
-    /// Devices that a model made it on, like `cuda:0`; empty where no model was used.
+    /// Devices of the model that made it, `cpu` or `cuda:N`. Empty where no model did.
     pub devices: Vec<String>,
-    /// Whether it was deleted, or would be.
+    /// Whether it was deleted.
     pub removed: bool,
-    /// The run that it is kept for.
+    /// The run that it is kept for. Null where it was deleted.
     pub kept_for: Option<String>,
-    /// Whether that run is working now.
+    /// Whether a process works with it now.
     pub in_use: bool,
 }
 
@@ -231,7 +235,7 @@ fn remove(path: &Path) -> Result<()> {
 ///
 /// Errors: `OPTIONS_INVALID` where neither `keep` nor `all` is given, with what would be deleted; `INPUT_NOT_FOUND` if `work` is not
 /// a work directory, `RUN_NOT_PREPARED` if a directory of `keep` does not hold a run, `VERSION_MISMATCH`.
-pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
+pub fn clean(work: &Path, options: &CleanOptions) -> Result<CleanReport> {
     if !crate::run_context::check_work_version(work)? {
         let message = format!(
             "{} is not a work directory: it lacks the file VERSION. A run without `--work` has it in OUT/.work",
@@ -286,7 +290,7 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
     going.iter().try_for_each(|path| remove(path))?;
     let sum =
         |removed: bool| directories.iter().filter(|d| d.removed == removed).map(|d| d.bytes).sum();
-    let cleaned = Cleaned {
+    let cleaned = CleanReport {
         work: work.display().to_string(),
         removed_bytes: sum(true),
         kept_bytes: sum(false),
@@ -296,7 +300,7 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<Cleaned> {
 }
 
 /// The error for a call that names neither runs to keep nor `all`: what would be deleted, and what it took to make.
-fn refusal(cleaned: &Cleaned) -> Error {
+fn refusal(cleaned: &CleanReport) -> Error {
     let gone: Vec<&CleanedDirectory> = cleaned.directories.iter().filter(|d| d.removed).collect();
     let mut stages: BTreeMap<&str, (u64, Option<f64>, BTreeSet<&str>)> = BTreeMap::new();
     for d in &gone {

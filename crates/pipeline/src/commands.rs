@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::fetched::FetchedFiles;
 use crate::options::LEAST_MEMORY;
+use crate::tasks::{KeywordCount, TaskRecord};
 use crate::{Events, RunContext, Stage, driver, repair, tasks as listing};
 
 fn to_json<T: Serialize>(value: &T) -> Result<String> {
@@ -75,8 +76,11 @@ pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Res
     let result = work().map_err(|e| repair::explain(&ctx, &run, e));
     run.log.end(result.as_ref(), events.seconds());
     let (tasks, records) = result?;
-    let list: Vec<_> =
-        tasks.iter().zip(&records).map(|(task, r)| json!({ "stage": stage, "task": task, "counts": r.counts, "files": r.files })).collect();
+    let list: Vec<TaskRecord> = tasks
+        .into_iter()
+        .zip(records)
+        .map(|(task, record)| TaskRecord::new(stage, task, record))
+        .collect();
     to_json(&list)
 }
 
@@ -118,7 +122,7 @@ pub fn top_keywords(out: &Path, n: usize) -> Result<String> {
         &index
             .top(n)
             .into_iter()
-            .map(|(phrase, documents)| json!({ "keyword": phrase, "documents": documents }))
+            .map(|(keyword, documents)| KeywordCount { keyword: keyword.to_owned(), documents })
             .collect::<Vec<_>>(),
     )
 }

@@ -5,34 +5,35 @@ use std::path::Path;
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_storage::{Space, space};
 use serde::Serialize;
+use ts_rs::TS;
 
 use crate::estimate::{Facts, facts, shard_bytes, stage_bytes};
 use crate::options::DiskCheck;
 use crate::{RunContext, Stage};
 
-/// Bytes that are still to be written, and the room there is.
-#[derive(Clone, Debug, Serialize)]
+/// Bytes that a run has yet to write, and the free space for them.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct DiskNeed {
-    /// In the work directory.
-    pub work: Need,
-    /// In the output directory.
-    pub output: Need,
-    /// Whether both stand on one file system; `None` where the system does not tell.
+    /// The need of the work directory.
+    pub work: DirectoryNeed,
+    /// The need of the output directory.
+    pub output: DirectoryNeed,
+    /// Whether both directories are on one file system. Null where the system does not say.
     pub shared: Option<bool>,
-    /// Whether everything fits; `None` where nothing is known.
+    /// Whether everything fits. Null where a need or the free space is unknown.
     pub fits: Option<bool>,
 }
 
-/// Bytes still to be written at a place.
-#[derive(Clone, Debug, Serialize)]
+/// Bytes that a run has yet to write to a directory, and the free space for them.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Need {
+pub struct DirectoryNeed {
     /// The directory.
     pub directory: String,
-    /// Bytes, about; `None` where the corpus tells nothing.
+    /// Bytes to be written, estimated. Null where the size of the corpus is unknown.
     pub bytes: Option<u64>,
-    /// Bytes free; `None` where the system does not tell.
+    /// Bytes free on its file system. Null where the system does not say.
     pub free_bytes: Option<u64>,
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn need(ctx: &Ctx, run: &RunContext, last: Stage) -> Result<DiskNeed>
         }
     }
     let (room, out_room) = (space(run.work()), space(run.out()));
-    let of = |directory: &Path, bytes: f64, room: Option<Space>| Need {
+    let of = |directory: &Path, bytes: f64, room: Option<Space>| DirectoryNeed {
         directory: directory.display().to_string(),
         bytes: facts.map(|_| bytes.ceil() as u64),
         free_bytes: room.map(|r| r.free),
@@ -86,7 +87,7 @@ pub(crate) fn need(ctx: &Ctx, run: &RunContext, last: Stage) -> Result<DiskNeed>
     Ok(DiskNeed { fits: fits(&work, &output, shared), work, output, shared })
 }
 
-fn fits(work: &Need, output: &Need, shared: Option<bool>) -> Option<bool> {
+fn fits(work: &DirectoryNeed, output: &DirectoryNeed, shared: Option<bool>) -> Option<bool> {
     let (bytes, free) = (work.bytes?, work.free_bytes?);
     let (out_bytes, out_free) = (output.bytes?, output.free_bytes?);
     Some(if shared? {
@@ -169,8 +170,11 @@ mod tests {
 
     #[test]
     fn room_is_shared_or_each_has_its_own_and_what_is_unknown_refuses_nothing() {
-        let need =
-            |bytes: Option<u64>, free_bytes| Need { directory: "d".into(), bytes, free_bytes };
+        let need = |bytes: Option<u64>, free_bytes| DirectoryNeed {
+            directory: "d".into(),
+            bytes,
+            free_bytes,
+        };
         for (work, output, shared, expected) in [
             ((Some(6), Some(10)), (Some(5), Some(10)), Some(true), Some(false)),
             ((Some(5), Some(10)), (Some(5), Some(10)), Some(true), Some(true)),

@@ -4,76 +4,82 @@ use std::path::{Path, PathBuf};
 
 use longweave_common::{Ctx, Result};
 use serde::Serialize;
+use ts_rs::TS;
 
 use crate::disk::{self, DiskNeed};
 use crate::estimate::{Facts, facts, held_bytes, seconds, stage_bytes};
 use crate::{RunContext, RunOptions, Stage};
 
-/// What a run would do.
-#[derive(Clone, Debug, Serialize)]
+/// What a run would do: tasks, bytes, time and memory. Nothing is written to find out.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(rename = "DryRunResult")]
 pub struct DryRun {
-    /// Where the output goes; `None` for `memory`.
+    /// The output directory. Null for the format `memory`.
     pub directory: Option<String>,
-    /// The work directory; `None` where it is made for this run alone.
+    /// The work directory. Null where a temporary one is made for the run.
     pub work: Option<String>,
-    /// The files; `None` where documents are pushed.
+    /// The files of the corpus. Null where documents are handed over.
     pub corpus: Option<CorpusPlan>,
-    /// What is known of the corpus, or estimated from a sample.
+    /// The size of the corpus, counted or estimated. Null where no document could be read.
     pub facts: Option<Facts>,
-    /// The stages in order.
+    /// The run's stages in order.
     pub stages: Vec<StagePlan>,
-    /// Bytes still to be written and the room for them; `None` where documents are pushed, or nothing is written.
+    /// Bytes to be written and the space for them. Null where documents are handed over, and for
+    /// the format `memory`.
     pub disk: Option<DiskNeed>,
-    /// Memory.
+    /// Memory that the run will hold.
     pub memory: MemoryPlan,
-    /// Seconds, from rates measured on another machine; `None` where that is unknown for a stage.
+    /// Seconds of the whole run, at rates measured on another machine. Null where they are unknown
+    /// for a stage.
     pub seconds: Option<f64>,
-    /// What cannot be told beforehand, in words.
+    /// Sentences on what cannot be known before the run.
     pub unknown: Vec<String>,
 }
 
-/// The files of a corpus.
-#[derive(Clone, Debug, Serialize)]
+/// The files of a corpus, as found for a run.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct CorpusPlan {
-    /// The directory that paths start from.
+    /// The directory or URL that relative paths start from.
     pub root: String,
-    /// Files.
+    /// Files that will be read.
     pub files: u64,
-    /// Their bytes, as stored.
+    /// Bytes of these files, as stored.
     pub bytes: u64,
-    /// Parts that one task reads alone.
+    /// Parts of the corpus, each read by one task.
     pub splits: u64,
     /// The encoder that reads the tokenizer.json.
     pub encoder: String,
 }
 
-/// What a run would do in a stage.
-#[derive(Clone, Debug, Serialize)]
+/// What a run would do in one stage.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct StagePlan {
-    /// The stage.
+    /// The stage's name.
     pub stage: Stage,
-    /// Its tasks; `None` while its inputs are not complete.
+    /// Tasks that the stage is divided into. Null while its inputs are not complete.
     pub tasks: Option<u32>,
-    /// Tasks whose results are there already.
+    /// Tasks whose results exist and will be reused.
     pub done: u32,
-    /// Where its results are, or will be.
+    /// The directory of its results. Null where a temporary one is made.
     pub directory: Option<String>,
-    /// Bytes that it leaves, about.
+    /// Bytes of its results, estimated. Null where the size of the corpus is unknown.
     pub bytes: Option<u64>,
-    /// Seconds for what is left.
+    /// Seconds for the tasks that are left, estimated. Null where they depend on a model or on the
+    /// data.
     pub seconds: Option<f64>,
 }
 
-/// Memory that a run takes.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Memory that a run will hold.
+#[derive(Clone, Copy, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryPlan {
-    /// Bytes that tokenizing, predicting and packing may hold together: `memory`.
+    /// The option `memory`: bytes for tokenizing, predicting and packing.
     pub budget_bytes: u64,
-    /// Bytes that numbering, the index, the search for neighbours and planning hold beside, about: metadata and vectors.
+    /// Bytes of metadata and vectors that are held in addition, estimated. Null where the size of
+    /// the corpus is unknown.
     pub metadata_bytes: Option<u64>,
 }
 

@@ -15,6 +15,7 @@ use longweave_formats::{Compression, Provenance};
 use longweave_neighbours::{DEFAULT_PROBES, MOST_EXACT};
 use longweave_tokens::width_for;
 use serde::Serialize;
+use ts_rs::TS;
 
 use crate::counts::counts;
 use crate::options::{OutputFormat, PredictorName, SearchName, VectorSource};
@@ -31,17 +32,19 @@ const TOKENIZED_BYTES: u64 = 512 << 10;
 /// Bytes of a done record and the lease, blocks of the file system counted.
 const RECORD: f64 = 8192.0;
 
-/// What is known of a corpus, or estimated.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// The size of a corpus: counted by an earlier run over the same work directory, or estimated from
+/// a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(rename = "CorpusFacts")]
 pub struct Facts {
-    /// Rows.
+    /// Rows of all files.
     pub rows: f64,
-    /// Bytes of text.
+    /// Bytes of text in UTF-8.
     pub text_bytes: f64,
     /// Tokens of that text.
     pub tokens: f64,
-    /// Whether these are counts, not estimates.
+    /// True for counts, false for estimates.
     pub counted: bool,
     /// Bytes of an id, and of a row's queries that stand in the corpus, in the mean.
     #[serde(skip)]

@@ -5,57 +5,60 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use ts_rs::TS;
 
-use crate::Stage;
+use crate::{ProgressUnit, Stage};
 
 /// Progress is given out at most this often.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Something that happened in a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// An event of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, TS)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(rename = "RunEvent")]
 pub enum Event {
-    /// A stage begins, was found done, or ends.
+    /// A stage starts, is reused, or ends.
     Stage {
-        /// The stage.
+        /// The stage that the event is about.
         stage: Stage,
-        /// What happened.
+        /// `started`, `reused` (all its results exist already) or `done`.
+        #[ts(inline)]
         state: StageState,
-        /// Its tasks.
+        /// Tasks that the stage is divided into.
         tasks: u32,
-        /// Its place among the stages of the run, from 1.
+        /// The stage's place among the stages of the run, from 1.
         number: u32,
-        /// Stages of the run.
+        /// Stages that the run has.
         stages: u32,
         /// Seconds since the run began.
         seconds: f64,
     },
-    /// How far a stage is.
+    /// Progress of a stage.
     Progress {
-        /// The stage.
+        /// The stage that the event is about.
         stage: Stage,
-        /// Units done.
+        /// Units done. A resumed run counts only what was left.
         done: u64,
-        /// Units in all.
+        /// Units to do.
         total: u64,
-        /// The unit.
-        unit: &'static str,
+        /// What `done` and `total` count.
+        unit: ProgressUnit,
         /// Seconds since the run began.
         seconds: f64,
-        /// Seconds left of the stage at the rate so far; `None` while too little is known.
+        /// Seconds left of the stage at the rate so far. Null while too little is done for a rate.
         eta_seconds: Option<f64>,
-        /// Seconds left of the run; `None` unless what comes after can be estimated too.
+        /// Seconds left of the run. Null unless the later stages can be estimated too.
         run_eta_seconds: Option<f64>,
     },
-    /// Something a person should know.
+    /// Something a person should know before using the output.
     Warning {
-        /// In words.
+        /// The warning in words.
         message: String,
     },
 }
 
 /// What happened to a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum StageState {
     /// It begins.
@@ -174,7 +177,7 @@ mod tests {
             stage: Stage::Ingest,
             done,
             total: 10,
-            unit: "documents",
+            unit: ProgressUnit::Documents,
             seconds: 0.0,
             eta_seconds: None,
             run_eta_seconds: None,

@@ -30,10 +30,12 @@ pub mod status;
 pub mod summary;
 pub mod tasks;
 mod temporary;
+#[cfg(test)]
+mod typescript;
 mod uploads;
 mod usage;
 
 pub use events::{Event, Events, StageState};
 pub use options::*;
 pub use run_context::RunContext;
-pub use stage::Stage;
+pub use stage::{ProgressUnit, Stage};

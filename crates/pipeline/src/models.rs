@@ -13,6 +13,7 @@ use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Q
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use ts_rs::TS;
 
 use crate::commands::from_json;
 use crate::options::{PredictorName, QueryOptions};
@@ -33,6 +34,20 @@ struct MakerOptions {
 struct MakerDocument {
     id: String,
     text: String,
+}
+
+/// A loaded query predictor.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct PredictorInfo {
+    /// The kind of predictor: `extractive` or `onnx`.
+    pub name: PredictorName,
+    /// The execution provider in use, `cpu` or `cuda:N`. Null for a predictor without a model.
+    pub device: Option<String>,
+    /// Layout and precision of the model. Null for a predictor without one.
+    pub model: Option<String>,
+    /// Why `device: 'auto'` did not take a GPU, where one could have been there. Else null.
+    pub warning: Option<String>,
 }
 
 /// Queries of a document.
@@ -88,11 +103,21 @@ impl QueryMaker {
 
     /// What predicts, as JSON: `{name, device, model, runtime}`.
     pub fn info(&self) -> String {
-        match &self.maker {
-            Maker::Extractive(extractive) => json!({ "name": extractive.name(), "device": null, "model": null, "warning": null }),
-            Maker::Model(model) => json!({ "name": "onnx", "device": model.provider().to_string(), "model": model.layout(), "warning": model.provider().warning() }),
-        }
-        .to_string()
+        let info = match &self.maker {
+            Maker::Extractive(_) => PredictorInfo {
+                name: PredictorName::Extractive,
+                device: None,
+                model: None,
+                warning: None,
+            },
+            Maker::Model(model) => PredictorInfo {
+                name: PredictorName::Onnx,
+                device: Some(model.provider().to_string()),
+                model: Some(model.layout().to_owned()),
+                warning: model.provider().warning(),
+            },
+        };
+        json!(info).to_string()
     }
 
     /// Where the time of the model's thread went so far, in seconds, as JSON; null for a predictor without a model.

@@ -15,6 +15,7 @@ use longweave_plan::{
 };
 use longweave_remote::{Location, Scheme, is_remote};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::Stage;
 
@@ -286,7 +287,7 @@ impl QueryOptions {
 }
 
 /// The predictors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum PredictorName {
     /// Phrases of the document that a query would most likely hold; no neural network.
@@ -367,7 +368,7 @@ pub struct VectorOptions {
 }
 
 /// What makes vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum VectorSource {
     /// Words, weighed, hashed and projected; no neural network.
@@ -426,7 +427,7 @@ pub struct NeighbourOptions {
 }
 
 /// The ways to look for neighbours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum SearchName {
     /// `exact` up to [`longweave_neighbours::MOST_EXACT`] vectors, else `inverted`.
@@ -453,6 +454,52 @@ pub enum MethodOptions {
     Long(LongMethod),
     /// A document's chunks, each followed by its nearest chunks.
     Nextlong(NextlongMethod),
+}
+
+impl MethodOptions {
+    /// The method that these are the options of.
+    pub fn name(&self) -> MethodName {
+        match self {
+            MethodOptions::Quest(_) => MethodName::Quest,
+            MethodOptions::Standard(_) => MethodName::Standard,
+            MethodOptions::Knn(_) => MethodName::Knn,
+            MethodOptions::Iclm(_) => MethodName::Iclm,
+            MethodOptions::Long(_) => MethodName::Long,
+            MethodOptions::Nextlong(_) => MethodName::Nextlong,
+        }
+    }
+}
+
+/// A method of composing sequences, as in the option `method.name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum MethodName {
+    /// Documents that share a keyword.
+    Quest,
+    /// Documents in random order.
+    Standard,
+    /// A document and its nearest neighbours.
+    Knn,
+    /// A path from each document to its nearest neighbour that is left.
+    Iclm,
+    /// Long documents, alone or with others.
+    Long,
+    /// Chunks of long documents with hard negatives between them.
+    Nextlong,
+}
+
+impl MethodName {
+    /// The name in options, reports and file names.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MethodName::Quest => "quest",
+            MethodName::Standard => "standard",
+            MethodName::Knn => "knn",
+            MethodName::Iclm => "iclm",
+            MethodName::Long => "long",
+            MethodName::Nextlong => "nextlong",
+        }
+    }
 }
 
 /// `knn`.
@@ -639,7 +686,7 @@ impl OutputOptions {
 }
 
 /// The formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum OutputFormat {
     /// Parquet files.
@@ -855,14 +902,7 @@ impl RunOptions {
 
     /// The method's name.
     pub fn method_name(&self) -> &'static str {
-        match self.method {
-            MethodOptions::Quest(_) => "quest",
-            MethodOptions::Standard(_) => "standard",
-            MethodOptions::Knn(_) => "knn",
-            MethodOptions::Iclm(_) => "iclm",
-            MethodOptions::Long(_) => "long",
-            MethodOptions::Nextlong(_) => "nextlong",
-        }
+        self.method.name().as_str()
     }
 
     /// What the method puts together, as a sentence.

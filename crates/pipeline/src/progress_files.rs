@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::{parse_time, time_of};
 use crate::usage::resident;
-use crate::{Event, Events, Stage};
+use crate::{Event, Events, ProgressUnit, Stage};
 
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -37,7 +37,7 @@ pub(crate) struct Progress {
     /// Units that this process has done and those it began with, of `unit`.
     pub(crate) done: u64,
     pub(crate) total: u64,
-    pub(crate) unit: String,
+    pub(crate) unit: ProgressUnit,
     /// Of those done, the ones in tasks that still run.
     pub(crate) running: u64,
     /// Seconds since it began the stage.
@@ -120,7 +120,7 @@ impl StageProgress {
             stage: self.stage,
             done: self.done(),
             total: self.total,
-            unit: self.stage.unit().to_owned(),
+            unit: self.stage.unit(),
             running: self.running.load(Ordering::Relaxed),
             seconds: self.seconds(),
             eta_seconds,

@@ -27,6 +27,7 @@ use crate::resources::{InputDigest, Resources, TokenizerInfo};
 use crate::stages::ingest::Names;
 use crate::stages::pack::PartSource;
 use crate::stages::predict::AnyPredictor;
+use crate::stages::report::FORMAT as REPORT_FORMAT;
 use crate::stages::route::Scattered;
 use crate::stages::scan::Rows;
 use crate::uploads::Uploads;
@@ -973,7 +974,9 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
             Stage::Plan => {
                 json!({ "options": plan, "shard": o.shard_sequences(), "format": PLAN_FORMAT })
             }
-            Stage::Report => json!({ "version": longweave_report::VERSION, "method": o.method }),
+            Stage::Report => json!({
+                "version": longweave_report::VERSION, "format": REPORT_FORMAT, "method": o.method,
+            }),
             Stage::Route => json!({ "packing": o.packing }),
             Stage::Scatter => json!({}),
             Stage::Pack | Stage::Seal => json!({

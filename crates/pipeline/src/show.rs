@@ -6,6 +6,7 @@ use longweave_common::{Code, Error, Result};
 use longweave_formats::SequenceReader;
 use longweave_plan::{Part, Rule};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::stages::plan::folder;
 use crate::{RunContext, Stage};
@@ -23,71 +24,73 @@ pub struct ShowOptions {
     pub tokenizer: Option<String>,
 }
 
-/// A sequence.
-#[derive(Clone, Debug, Serialize)]
+/// A sequence of an output, with the text that its pieces begin with.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Shown {
-    /// Its number.
-    pub sequence: u64,
+pub struct ShownSequence {
+    /// The sequence's number in the output, from 0.
+    pub index: u64,
     /// Sequences of the output.
     pub sequences: u64,
-    /// Tokens of a sequence.
-    pub length: u32,
-    /// Tokens before padding.
-    pub n_tokens: u32,
-    /// Its pieces.
+    /// Tokens of a sequence, padding included.
+    pub sequence_length: u32,
+    /// Tokens of this sequence before its padding.
+    pub token_count: u32,
+    /// The pieces of the sequence in order.
     pub pieces: Vec<ShownPiece>,
-    /// Why they stand together.
-    pub why: Option<Why>,
+    /// How the sequence was planned. Null unless asked for.
+    pub why: Option<SequenceOrigin>,
 }
 
-/// A piece.
-#[derive(Clone, Debug, Serialize)]
+/// A piece of a shown sequence: a run of tokens of one document.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ShownPiece {
-    /// The document's id.
-    pub id: Option<String>,
-    /// The keyword of the group that brought it.
-    pub reason: Option<String>,
-    /// Its place in the sequence.
+    /// The document's id. Null for an output without provenance.
+    pub doc_id: Option<String>,
+    /// First token of the piece in the sequence, from 0.
     pub start: u32,
-    /// Its tokens, separator included.
-    pub len: u32,
-    /// First token of the document.
-    pub offset: u32,
-    /// The plan's number of the group.
+    /// Tokens of the piece, its separator included.
+    pub length: u32,
+    /// First token of the piece in its document, from 0.
+    pub doc_offset: u32,
+    /// The keyword, or the id of the document, that brought the piece. Null where it came by
+    /// chance, and for an output without full provenance.
+    pub reason: Option<String>,
+    /// The plan's number of the group that brought the piece. Null for an output without full
+    /// provenance.
     pub group: Option<u32>,
-    /// Its first tokens as text.
+    /// The piece's first tokens as text. Null where no tokenizer is at hand.
     pub text: Option<String>,
-    /// The group's pass.
-    pub pass: Option<Pass>,
+    /// The pass that planned the group. Null unless asked for.
+    pub pass: Option<GroupPass>,
 }
 
-/// The pass of a keyword's list that a group is.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// The pass of the plan in which a group was made.
+#[derive(Clone, Copy, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Pass {
+pub struct GroupPass {
     /// The epoch, from 0.
     pub epoch: u32,
-    /// The pass in the epoch, from 0.
+    /// The pass over the group's keyword in the epoch, from 0.
     pub round: u32,
-    /// Documents of the pool and others with this keyword.
+    /// Documents of the corpus with the group's keyword. Null for a group without a keyword.
     pub documents: Option<u64>,
 }
 
-/// Why the pieces of a sequence stand together.
-#[derive(Clone, Debug, Serialize)]
+/// How a sequence was planned.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Why {
-    /// The rule.
+pub struct SequenceOrigin {
+    /// The rule that filled the sequence.
     pub rule: Rule,
-    /// The rule in words.
+    /// The rule as a sentence.
     pub text: String,
-    /// The phrase of the hierarchy where the pieces met.
+    /// The phrase that all its documents share, where `fill: related` found one. Else null.
     pub phrase: Option<String>,
-    /// The epoch it was planned in.
+    /// The epoch that the sequence was planned in, from 0.
     pub epoch: u32,
-    /// The round it was finished in.
+    /// The round of that epoch in which it was finished, from 0.
     pub round: u32,
     /// The seed of every draw.
     pub seed: u64,
@@ -96,7 +99,7 @@ pub struct Why {
 /// Shows a sequence of an output directory.
 ///
 /// Errors: `SEQUENCE_NOT_FOUND`, `RUN_NOT_PREPARED` for `why` without the run.
-pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
+pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<ShownSequence> {
     let mut reader = SequenceReader::open(out)?;
     let sequences = reader.len();
     if sequence >= sequences {
@@ -132,21 +135,21 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
         })?;
         let text = encoder.as_ref().map(|e| e.decode(ids)).transpose()?;
         pieces.push(ShownPiece {
-            id: record.doc_ids.get(i).cloned(),
-            reason: record.reasons.get(i).cloned().flatten(),
+            doc_id: record.doc_ids.get(i).cloned(),
             start,
-            len,
-            offset,
+            length: len,
+            doc_offset: offset,
+            reason: record.reasons.get(i).cloned().flatten(),
             group: record.groups.get(i).copied(),
             text,
             pass: None,
         });
     }
-    let mut shown = Shown {
-        sequence,
+    let mut shown = ShownSequence {
+        index: sequence,
         sequences,
-        length: record.input_ids.len() as u32,
-        n_tokens: record.n_tokens,
+        sequence_length: record.input_ids.len() as u32,
+        token_count: record.n_tokens,
         pieces,
         why: None,
     };
@@ -157,7 +160,7 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<Shown> {
     Ok(shown)
 }
 
-fn why(run: &RunContext, part: Part, sequence: u64, shown: &mut Shown) -> Result<()> {
+fn why(run: &RunContext, part: Part, sequence: u64, shown: &mut ShownSequence) -> Result<()> {
     run.require(Stage::Plan)?;
     let plan = run.plan(part)?;
     let index = crate::stages::index::open(run)?;
@@ -170,7 +173,7 @@ fn why(run: &RunContext, part: Part, sequence: u64, shown: &mut Shown) -> Result
         let documents =
             index.as_ref().filter(|_| !keyword.is_none()).map(|i| i.postings(keyword).len() as u64);
         shown.pass =
-            Some(Pass { epoch: groups.epochs[group], round: groups.rounds[group], documents });
+            Some(GroupPass { epoch: groups.epochs[group], round: groups.rounds[group], documents });
     }
     let phrase =
         planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));
@@ -183,7 +186,7 @@ fn why(run: &RunContext, part: Part, sequence: u64, shown: &mut Shown) -> Result
         Rule::Pad => "one group's rest, padded (fill: pad)".to_owned(),
         Rule::Last => "what was open at the end of the epoch, padded (incomplete: pad)".to_owned(),
     };
-    shown.why = Some(Why {
+    shown.why = Some(SequenceOrigin {
         rule: planned.rule,
         text,
         phrase,

@@ -2,9 +2,10 @@
 
 use longweave_common::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-/// A stage; the order is the order in which they run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A stage of a run, in the order in which stages run. A run has those that its options need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
     /// Per large packed file: parts that tasks can read side by side.
@@ -99,16 +100,16 @@ impl Stage {
     }
 
     /// What its progress counts.
-    pub const fn unit(self) -> &'static str {
+    pub const fn unit(self) -> ProgressUnit {
         match self {
-            Stage::Spool | Stage::Scan | Stage::Seal => "bytes",
+            Stage::Spool | Stage::Scan | Stage::Seal => ProgressUnit::Bytes,
             Stage::Ingest | Stage::Documents | Stage::Predict | Stage::Extract | Stage::Embed => {
-                "documents"
+                ProgressUnit::Documents
             }
-            Stage::Scatter => "tokens",
-            Stage::Pack => "sequences",
-            Stage::Vectors | Stage::Neighbours => "vectors",
-            Stage::Index | Stage::Plan | Stage::Report | Stage::Route => "tasks",
+            Stage::Scatter => ProgressUnit::Tokens,
+            Stage::Pack => ProgressUnit::Sequences,
+            Stage::Vectors | Stage::Neighbours => ProgressUnit::Vectors,
+            Stage::Index | Stage::Plan | Stage::Report | Stage::Route => ProgressUnit::Tasks,
         }
     }
 
@@ -140,4 +141,22 @@ impl Stage {
             Stage::Seal => &[Stage::Report, Stage::Pack],
         }
     }
+}
+
+/// What the progress of a stage counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum ProgressUnit {
+    /// Bytes of files.
+    Bytes,
+    /// Tokens of documents.
+    Tokens,
+    /// Documents of the corpus.
+    Documents,
+    /// Vectors of documents or chunks.
+    Vectors,
+    /// Sequences of the output.
+    Sequences,
+    /// Tasks of the stage, where nothing smaller is counted.
+    Tasks,
 }

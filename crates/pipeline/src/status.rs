@@ -9,46 +9,50 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use longweave_common::{Code, Result};
 use longweave_storage::{Holder, Lock, directory_bytes, holds_any_lock, host, space};
 use serde::Serialize;
+use ts_rs::TS;
 
 use crate::log::{LogRecord, Outcome, TaskState};
 use crate::progress_files::{self, Progress};
-use crate::{RunContext, Stage, driver};
+use crate::{MethodName, ProgressUnit, RunContext, Stage, driver};
 
 /// Seconds after which a process of another machine that has not said how far it is counts as gone.
 const FRESH: f64 = 10.0;
 
-/// How a run is going.
-#[derive(Clone, Debug, Serialize)]
+/// The state of a run, read from its directories alone.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Status {
-    /// The output directory, as it was asked for.
+pub struct RunStatus {
+    /// The output directory, as the caller named it.
     pub directory: String,
     /// The work directory.
     pub work: String,
-    /// The method.
-    pub method: &'static str,
+    /// The method that composes the sequences.
+    pub method: MethodName,
     /// Tokens of a sequence.
     pub length: u32,
-    /// Whether and how it goes on.
+    /// The state of the whole run.
     pub state: RunState,
-    /// The process that drives the run; none where tasks are handed out otherwise, or nobody works.
-    pub driver: Option<Worker>,
+    /// The process that drives the run. Null where no process does.
+    pub driver: Option<DriverProcess>,
     /// The run's stages in order.
     pub stages: Vec<StageStatus>,
-    /// Seconds that some process worked on the run.
+    /// Seconds during which at least one process worked on the run.
     pub elapsed_seconds: f64,
-    /// Seconds left; `None` unless every stage's are known.
+    /// Seconds left. Null unless they are known for every stage.
     pub eta_seconds: Option<f64>,
-    /// The last error.
+    /// The last error in the log. Null where there is none.
     pub last_error: Option<LogMessage>,
-    /// The last warning.
+    /// The last warning in the log. Null where there is none.
     pub last_warning: Option<LogMessage>,
-    /// What the run's directories hold.
+    /// Sizes of the run's directories.
     pub disk: DiskUse,
 }
 
-/// Whether and how a run goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The state of a run: `prepared` (nothing was begun), `running`, `stopped` (no process works on
+/// it, and the last one ended in order), `interrupted` (a person or program cancelled it), `failed`
+/// (the last process ended with an error), `killed` (the last process ended without writing so) or
+/// `finished`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum RunState {
     /// Nothing was begun.
@@ -67,48 +71,50 @@ pub enum RunState {
     Finished,
 }
 
-/// A process.
-#[derive(Clone, Debug, Serialize)]
+/// The process that drives a run.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Worker {
-    /// Its number.
+pub struct DriverProcess {
+    /// Its process id.
     pub process: u32,
-    /// Its machine.
+    /// The name of its machine.
     pub host: String,
 }
 
-/// How a stage is going.
-#[derive(Clone, Debug, Serialize)]
+/// The state of a stage.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct StageStatus {
-    /// The stage.
+    /// The stage's name.
     pub stage: Stage,
-    /// Where it is.
+    /// `waiting` (a stage that it reads is not complete), `open` (tasks are left and no process
+    /// works on them), `running` or `done`.
+    #[ts(inline)]
     pub state: StageState,
-    /// Its tasks; `None` while its inputs are not complete.
+    /// Tasks that the stage is divided into. Null while its inputs are not complete.
     pub tasks: Option<u32>,
     /// Tasks that are done.
     pub done: u32,
-    /// Tasks that a living process of this machine holds.
+    /// Tasks that a living process of this machine works on.
     pub running: u32,
-    /// Tasks whose lease names a process of another machine, which may live or not.
+    /// Tasks leased to a process of another machine that has not reported for a while.
     pub elsewhere: u32,
-    /// What its progress counts.
-    pub unit: &'static str,
-    /// Units done, those of running tasks included.
+    /// What `unitsDone` and `unitsTotal` count.
+    pub unit: ProgressUnit,
+    /// Units done, those of running tasks included. Null while the inputs are not complete.
     pub units_done: Option<u64>,
-    /// Units in all.
+    /// Units of the whole stage. Null while the inputs are not complete.
     pub units_total: Option<u64>,
-    /// Units a second, all processes together.
+    /// Units per second, all processes together. Null before any is done.
     pub rate: Option<f64>,
-    /// Seconds that some process worked on it.
+    /// Seconds during which at least one process worked on the stage. Null before any did.
     pub seconds: Option<f64>,
-    /// Seconds left at that rate, once somebody works on it.
+    /// Seconds left at `rate`. Null where the stage is done or the rate unknown.
     pub eta_seconds: Option<f64>,
 }
 
-/// Where a stage is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The state of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum StageState {
     /// Stages that it reads are not complete.
@@ -121,38 +127,38 @@ pub enum StageState {
     Done,
 }
 
-/// An error or a warning of the log.
-#[derive(Clone, Debug, Serialize)]
+/// An error or warning from the log of a run.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct LogMessage {
-    /// When, in UTC.
+    /// When it was written, as RFC 3339 in UTC.
     pub time: String,
-    /// By which process.
+    /// The id of the process that wrote it.
     pub process: u32,
-    /// The code of an error.
+    /// The error's code. Null for a warning.
     pub code: Option<String>,
-    /// In words.
+    /// The text for people.
     pub message: String,
 }
 
-/// What directories hold.
-#[derive(Clone, Debug, Serialize)]
+/// Sizes of a run's directories.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct DiskUse {
     /// Bytes of the work directory, which other runs may share.
     pub work_bytes: u64,
-    /// Bytes of the output directory, without the work directory.
+    /// Bytes of the output directory, without a work directory inside it.
     pub output_bytes: u64,
-    /// Bytes free where the work directory is; `None` where the system does not tell.
+    /// Bytes free on the work directory's file system. Null where the system does not say.
     pub work_free_bytes: Option<u64>,
-    /// Bytes free where the output directory is.
+    /// Bytes free on the output directory's file system. Null where the system does not say.
     pub output_free_bytes: Option<u64>,
 }
 
 /// How the run in `out` is going.
 ///
 /// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`.
-pub fn status(out: &Path) -> Result<Status> {
+pub fn status(out: &Path) -> Result<RunStatus> {
     let run = RunContext::open_read_only(out)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let records = run.log.read();
@@ -174,13 +180,13 @@ pub fn status(out: &Path) -> Result<Status> {
     };
     let left =
         |s: &StageStatus| if s.state == StageState::Done { Some(0.0) } else { s.eta_seconds };
-    Ok(Status {
+    Ok(RunStatus {
         directory: out.display().to_string(),
         work: run.work().display().to_string(),
-        method: run.options().method_name(),
+        method: run.options().method.name(),
         length: run.options().length,
         state,
-        driver: driver.map(|Holder { process, host, .. }| Worker { process, host }),
+        driver: driver.map(|Holder { process, host, .. }| DriverProcess { process, host }),
         elapsed_seconds: history.worked(None),
         eta_seconds: stages.iter().map(left).sum(),
         stages,

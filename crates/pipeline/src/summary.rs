@@ -4,139 +4,145 @@ use longweave_common::Result;
 use longweave_plan::{Overflow, PlanStats};
 use serde::Serialize;
 use serde_json::Value;
+use ts_rs::TS;
 
 use crate::counts::counts;
-use crate::options::{OutputFormat, VectorSource};
+use crate::options::{OutputFormat, PredictorName, VectorSource};
 use crate::session::Mode;
 use crate::stages::documents::DocumentCounts;
-use crate::stages::neighbours::NeighbourCounts;
+use crate::stages::neighbours::{NeighbourCounts, UsedSearch};
 use crate::stages::plan::PlanCounts;
 use crate::stages::report::ReportCounts;
-use crate::{MethodOptions, RunContext, Stage};
+use crate::{MethodName, MethodOptions, RunContext, Stage};
 
-/// The summary of a run.
-#[derive(Clone, Debug, Serialize)]
+/// The outcome of a run. What was not reached, or is not part of the run, is null: a prepared run
+/// has neither `corpus` nor `plan`.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// longweave's version.
+    /// The version of longweave that made it.
     pub version: &'static str,
-    /// The method.
-    pub method: &'static str,
-    /// The output directory; none for `memory`.
+    /// The method that composed the sequences.
+    pub method: MethodName,
+    /// The output directory. Null for the format `memory`.
     pub directory: Option<String>,
-    /// The format.
+    /// The format of the output.
     pub format: OutputFormat,
     /// Tokens of a sequence.
     pub length: u32,
     /// The encoder that reads the tokenizer.json.
     pub encoder: String,
-    /// What the corpus came to.
-    pub corpus: Option<Corpus>,
-    /// What predicted the queries.
-    pub predictor: Option<Predictor>,
-    /// What keywords came to.
-    pub keywords: Option<Keywords>,
-    /// What made the vectors.
-    pub vectors: Option<Vectors>,
-    /// How neighbours were looked for.
-    pub neighbours: Option<Neighbours>,
-    /// The plan, see `PlanStats`.
+    /// Counts of the corpus. Null until every row was read.
+    pub corpus: Option<CorpusCounts>,
+    /// The predictor of queries. Null for methods without keywords.
+    pub predictor: Option<PredictorSummary>,
+    /// Counts of keywords. Null for methods without keywords.
+    pub keywords: Option<KeywordSummary>,
+    /// The vectors of documents or chunks. Null for runs without vectors.
+    pub vectors: Option<VectorSummary>,
+    /// The search for nearest neighbours. Null for methods without neighbours.
+    pub neighbours: Option<NeighbourSummary>,
+    /// Counts of the plan.
     pub plan: Option<PlanStats>,
     /// Shares that follow from the plan.
     pub shares: Option<Shares>,
-    /// What was measured on a sample of sequences; `report.json` has more.
+    /// Means that follow from the plan.
+    pub means: Option<Means>,
+    /// Measures of a sample of sequences; `report.json` has more. Null for the format `memory`.
     pub sample: Option<ReportCounts>,
-    /// The plan of the held-out documents.
+    /// Counts of the held-out documents' plan. Null without `holdout`.
     pub holdout: Option<PlanStats>,
-    /// Files written, without the manifest's own.
+    /// Files with sequences and their provenance. 0 until they are packed.
     pub files: u64,
     /// Bytes of these files.
     pub bytes: u64,
-    /// Seconds this call took.
+    /// Seconds that this call took.
     pub seconds: f64,
-    /// What a person should know.
+    /// Sentences that a person should read before using the output.
     pub warnings: Vec<String>,
 }
 
-/// What the corpus came to.
-#[derive(Clone, Debug, Serialize)]
+/// Counts of a corpus.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Corpus {
-    /// Files.
+pub struct CorpusCounts {
+    /// Files that were read. 0 where documents were handed over.
     pub files: u64,
-    /// Rows.
+    /// Rows, those without a document included.
     pub rows: u64,
-    /// Rows that are documents.
+    /// Rows that became documents.
     pub documents: u64,
     /// Rows without text.
     pub empty: u64,
-    /// Rows in `rejects.jsonl`.
+    /// Rows that could not be used, listed in `rejects.jsonl`.
     pub rejected: u64,
-    /// Documents whose id was changed because another has it.
+    /// Documents whose id was changed because an earlier document has it.
     pub renamed: u64,
-    /// Bytes of text.
+    /// Bytes of the documents' text in UTF-8.
     pub bytes: u64,
-    /// Tokens of text.
+    /// Tokens of the documents' text.
     pub tokens: u64,
 }
 
-/// What predicted the queries.
-#[derive(Clone, Debug, Serialize)]
+/// The predictor that made the queries.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Predictor {
-    /// `extractive`, `precomputed` or `onnx`.
-    pub name: String,
-    /// The execution providers that were really used, `cpu` or `cuda:N`; none for predictors that need no device.
+pub struct PredictorSummary {
+    /// The kind of predictor.
+    pub name: PredictorName,
+    /// Execution providers that were used, `cpu` or `cuda:N`. Empty for a predictor without a model.
     pub devices: Vec<String>,
-    /// Layout and precision of the model.
+    /// Layout and precision of the model. Null for a predictor without one.
     pub model: Option<String>,
-    /// Why `device: auto` did not take a GPU, where one could have been there; told among the warnings.
+    /// Why `device: auto` did not take a GPU, where one could have been there.
     #[serde(skip)]
     warning: Option<String>,
 }
 
-/// What made the vectors of documents, or of chunks.
-#[derive(Clone, Debug, Serialize)]
+/// The vectors of documents, or of chunks for `nextlong`.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Vectors {
-    /// What makes them.
+pub struct VectorSummary {
+    /// The maker of the vectors.
     pub source: VectorSource,
-    /// The execution providers that were really used; none for sources that need no device.
+    /// Execution providers that were used, `cpu` or `cuda:N`. Empty for a source without a model.
     pub devices: Vec<String>,
     /// Numbers of a vector.
     pub dimensions: u64,
-    /// Documents or chunks with a vector.
+    /// Documents or chunks that have a vector.
     pub vectors: u64,
-    /// Those without one: without a token, or a word that another has, or not in the file.
+    /// Documents or chunks that have none: they have no token, share no word with another, or are
+    /// missing from the file of vectors.
     pub zero_vectors: u64,
-    /// Why `device: auto` did not take a GPU, where one could have been there; told among the warnings.
+    /// Why `device: auto` did not take a GPU, where one could have been there.
     #[serde(skip)]
     warning: Option<String>,
 }
 
-/// How neighbours were looked for.
-#[derive(Clone, Debug, Serialize)]
+/// The search for nearest neighbours.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Neighbours {
-    /// `exact` or `inverted`.
-    pub search: String,
-    /// Most neighbours of a document or chunk.
+pub struct NeighbourSummary {
+    /// `exact` compared all pairs, `inverted` only those of the nearest inverted lists.
+    pub search: UsedSearch,
+    /// Most neighbours of a vector.
     pub k: u32,
-    /// Neighbours found of each vector, in the mean.
+    /// Mean number of neighbours of a vector.
     pub mean: f64,
-    /// Share of the exact neighbours that are in the lists, 0 to 1, counted on a sample; none where all pairs were compared.
+    /// Share of the exact neighbours that were found, 0 to 1, measured on a sample. Null for
+    /// `exact`.
     pub recall: Option<f64>,
     /// Vectors of that sample.
     pub sampled: u64,
 }
 
-/// What keywords came to.
-#[derive(Clone, Debug, Serialize)]
+/// Counts of keywords.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct Keywords {
-    /// Documents with a query.
+pub struct KeywordSummary {
+    /// Documents with at least one query.
     pub with_query: u64,
-    /// Documents with a candidate.
+    /// Documents with at least one candidate keyword.
     pub with_candidate: u64,
     /// Documents with a representative keyword.
     pub with_keyword: u64,
@@ -144,36 +150,51 @@ pub struct Keywords {
     pub distinct: u64,
 }
 
-/// Shares that follow from the plan, each from 0 to 1.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Shares that follow from a plan, each from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Shares {
-    /// Of the documents' tokens in sequences: in sequences of one keyword.
+    /// Documents' tokens in sequences of one keyword ÷ documents' tokens in sequences.
     pub single_keyword: f64,
-    /// Of the documents' tokens in sequences: of documents of the short set.
+    /// Tokens of the short set in sequences ÷ documents' tokens in sequences.
     pub short_set: f64,
-    /// Of the tokens that were used: in no sequence.
+    /// Tokens that were used and are in no sequence ÷ tokens that were used.
     pub dropped: f64,
-    /// Of all tokens of all sequences: padding.
+    /// Padding ÷ all tokens of all sequences.
     pub padding: f64,
-    /// Mean number of groups in a sequence; no share.
+}
+
+/// Means over the sequences of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Means {
+    /// Distinct groups in a sequence.
     pub groups_per_sequence: f64,
-    /// Mean number of documents in a sequence; no share.
+    /// Distinct documents in a sequence.
     pub documents_per_sequence: f64,
 }
 
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
 impl Shares {
-    fn of(stats: &PlanStats, length: u32) -> Shares {
-        let share =
-            |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    pub(crate) fn of(stats: &PlanStats, length: u32) -> Shares {
         let tokens = &stats.tokens;
         Shares {
-            single_keyword: share(tokens.in_single_keyword_sequences, tokens.in_sequences),
-            short_set: share(tokens.of_short_set, tokens.in_sequences),
-            dropped: share(tokens.dropped.total(), tokens.used),
-            padding: share(tokens.padding, stats.sequences * u64::from(length)),
-            groups_per_sequence: share(stats.groups_per_sequence.sum, stats.sequences),
-            documents_per_sequence: share(stats.documents_per_sequence.sum, stats.sequences),
+            single_keyword: ratio(tokens.in_single_keyword_sequences, tokens.in_sequences),
+            short_set: ratio(tokens.of_short_set, tokens.in_sequences),
+            dropped: ratio(tokens.dropped.total(), tokens.used),
+            padding: ratio(tokens.padding, stats.sequences * u64::from(length)),
+        }
+    }
+}
+
+impl Means {
+    fn of(stats: &PlanStats) -> Means {
+        Means {
+            groups_per_sequence: ratio(stats.groups_per_sequence.sum, stats.sequences),
+            documents_per_sequence: ratio(stats.documents_per_sequence.sum, stats.sequences),
         }
     }
 }
@@ -196,7 +217,7 @@ pub(crate) fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summ
     let options = run.options();
     let mut summary = Summary {
         version: env!("CARGO_PKG_VERSION"),
-        method: options.method_name(),
+        method: options.method.name(),
         directory: options.output.directory.clone(),
         format: options.output.format,
         length: options.length,
@@ -208,6 +229,7 @@ pub(crate) fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summ
         neighbours: None,
         plan: None,
         shares: None,
+        means: None,
         sample: None,
         holdout: None,
         files: 0,
@@ -222,7 +244,7 @@ pub(crate) fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summ
         let DocumentCounts { rows, accepted, empty, rejected, bytes, tokens, renamed } =
             counts(&record)?;
         let files = run.file.inventory.files.len() as u64;
-        summary.corpus = Some(Corpus {
+        summary.corpus = Some(CorpusCounts {
             files,
             rows,
             documents: accepted,
@@ -244,6 +266,7 @@ pub(crate) fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summ
     if let Some(record) = run.done(Stage::Plan, 0)? {
         let PlanCounts { main, holdout } = counts(&record)?;
         summary.shares = Some(Shares::of(&main, options.length));
+        summary.means = Some(Means::of(&main));
         summary.plan = Some(main);
         summary.holdout = holdout;
     }
@@ -263,14 +286,16 @@ pub(crate) fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summ
     Ok(summary)
 }
 
-fn predictor(run: &RunContext) -> Result<Option<Predictor>> {
-    let mut found: Option<Predictor> = None;
+fn predictor(run: &RunContext) -> Result<Option<PredictorSummary>> {
+    let mut found: Option<PredictorSummary> = None;
     for record in run.all_done(Stage::Predict)? {
         let used = &record.counts["predictor"];
         let text = |name: &str| used[name].as_str().map(str::to_owned);
-        let Some(name) = text("name") else { continue };
-        let predictor = found.get_or_insert_with(|| Predictor {
-            name,
+        if used["name"].is_null() {
+            continue;
+        }
+        let predictor = found.get_or_insert_with(|| PredictorSummary {
+            name: run.options().queries.predictor,
             devices: Vec::new(),
             model: text("layout"),
             warning: None,
@@ -285,8 +310,8 @@ fn predictor(run: &RunContext) -> Result<Option<Predictor>> {
     Ok(found)
 }
 
-fn vectors(run: &RunContext) -> Result<Vectors> {
-    let mut found = Vectors {
+fn vectors(run: &RunContext) -> Result<VectorSummary> {
+    let mut found = VectorSummary {
         source: run.options().vectors.source,
         devices: Vec::new(),
         dimensions: run.all_done(Stage::Vectors)?[0].counts["dimensions"].as_u64().unwrap_or(0),
@@ -308,20 +333,19 @@ fn vectors(run: &RunContext) -> Result<Vectors> {
     Ok(found)
 }
 
-fn neighbours(run: &RunContext) -> Result<Option<Neighbours>> {
+fn neighbours(run: &RunContext) -> Result<Option<NeighbourSummary>> {
     let Some(record) = run.done(Stage::Neighbours, 0)? else { return Ok(None) };
     let NeighbourCounts { search, vectors, k, found, sampled, expected, recalled } =
         counts(&record)?;
-    let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-    let recall = (sampled > 0).then(|| if expected == 0 { 1.0 } else { share(recalled, expected) });
-    Ok(Some(Neighbours { search, k, mean: share(found, vectors), recall, sampled }))
+    let recall = (sampled > 0).then(|| if expected == 0 { 1.0 } else { ratio(recalled, expected) });
+    Ok(Some(NeighbourSummary { search, k, mean: ratio(found, vectors), recall, sampled }))
 }
 
-fn keywords(run: &RunContext) -> Result<Keywords> {
+fn keywords(run: &RunContext) -> Result<KeywordSummary> {
     let sum = |stage: Stage, name: &str| -> Result<u64> {
         Ok(run.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum())
     };
-    Ok(Keywords {
+    Ok(KeywordSummary {
         with_query: sum(Stage::Predict, "documents")?,
         with_candidate: sum(Stage::Extract, "documents")?,
         with_keyword: sum(Stage::Index, "documents")?,
@@ -364,7 +388,7 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
              more documents or a smaller `length` help",
             percent(shares.single_keyword),
             percent((plan.rules.next + plan.rules.last) as f64 / plan.sequences as f64),
-            shares.groups_per_sequence
+            ratio(plan.groups_per_sequence.sum, plan.sequences)
         ));
     }
     if let Some(recall) =

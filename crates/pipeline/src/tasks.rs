@@ -1,39 +1,76 @@
 //! The tasks that `longweave task list` lists and `longweave task run` runs.
 
 use longweave_common::{Code, Error, Result};
+use longweave_storage::{DoneRecord, FileRecord};
 use serde::Serialize;
+use serde_json::Value;
+use ts_rs::TS;
 
 use crate::options::{PredictorName, VectorSource};
 use crate::{RunContext, Stage};
 
-/// A stage of a run, for whoever hands out tasks.
-#[derive(Clone, Debug, Serialize)]
+/// A stage of a prepared run, for a scheduler that hands out its tasks.
+#[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct StageInfo {
-    /// The stage.
+    /// The stage's name.
     pub stage: Stage,
-    /// Number of tasks; none while its inputs are not complete.
+    /// Tasks that the stage is divided into, numbered from 0. Null while its inputs are not
+    /// complete.
     pub tasks: Option<u32>,
     /// Tasks that are done.
     pub done: u32,
-    /// Stages that must be complete first.
+    /// Stages that must be complete before a task can run.
     pub depends_on: Vec<Stage>,
-    /// What one task uses.
+    /// What one task needs.
     pub resources: TaskResources,
-    /// The command that runs one task, without its number.
+    /// The command line that runs one task, to be completed by the task's number.
     pub command: String,
 }
 
-/// What one task uses.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// What one task needs.
+#[derive(Clone, Copy, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskResources {
-    /// Threads it can use; 0 for all it is given.
+    /// Threads that the task can use. 0 for as many as it is given.
     pub threads: u32,
-    /// Bytes of heap, about.
+    /// Bytes of heap, estimated.
     pub memory_bytes: u64,
-    /// GPUs, where the options ask for one by name.
+    /// GPUs. 0 unless the options name one.
     pub gpus: u32,
+}
+
+/// A task that is done.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskRecord {
+    /// The stage's name.
+    pub stage: Stage,
+    /// The task's number in the stage, from 0.
+    pub task: u32,
+    /// Counts that the task left for later stages. Their names depend on the stage and are not
+    /// part of the public interface.
+    #[ts(type = "Record<string, unknown>")]
+    pub counts: Value,
+    /// Files that the task wrote.
+    pub files: Vec<FileRecord>,
+}
+
+impl TaskRecord {
+    /// The public form of a done record.
+    pub(crate) fn new(stage: Stage, task: u32, record: DoneRecord) -> TaskRecord {
+        TaskRecord { stage, task, counts: record.counts, files: record.files }
+    }
+}
+
+/// A keyword and the documents that it represents.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct KeywordCount {
+    /// The keyword, normalised.
+    pub keyword: String,
+    /// Documents of the corpus whose representative keyword it is.
+    pub documents: u64,
 }
 
 /// The stages of a run with their tasks.

@@ -27,6 +27,6 @@ pub use options::{
 pub use planner::plan;
 pub use sequences::{Groups, Piece, Plan, Rule, Sequence, Sequences, Shape};
 pub use stats::{
-    DroppedTokens, Excluded, Histogram, KeywordCounts, ListSizes, LongCounts, PieceCounts,
-    PlanStats, RuleCounts, SourceTokens, Spread, TokenCounts,
+    CountDistribution, DroppedTokens, ExcludedDocuments, Histogram, KeywordListCounts, ListSizes,
+    LongCounts, PieceCounts, PlanStats, RuleCounts, SourceTokens, TokenCounts,
 };

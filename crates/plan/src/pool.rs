@@ -4,7 +4,7 @@ use longweave_common::random::{Key, chance, draw};
 use longweave_common::{Code, DocId, Error, Result};
 use rayon::prelude::*;
 
-use crate::stats::Excluded;
+use crate::stats::ExcludedDocuments;
 use crate::{Dedup, Part, PlanInput, PlanOptions, Pool};
 
 /// The documents of a part's pool in `DocId` order, and why others are not in it.
@@ -12,14 +12,14 @@ pub(crate) fn pool(
     input: &PlanInput<'_>,
     options: &PlanOptions,
     part: Part,
-) -> Result<(Vec<DocId>, Excluded)> {
+) -> Result<(Vec<DocId>, ExcludedDocuments)> {
     let keyworded = options.method.pool() == Pool::Keyworded;
     if keyworded && input.keyword_of.is_none() {
         return Err(Error::new(Code::Internal, "a keyworded pool needs keywords"));
     }
     let limits = &options.pool;
     let (least, most) = (limits.min_tokens.max(1), limits.max_tokens.unwrap_or(u32::MAX));
-    let mut excluded = Excluded::default();
+    let mut excluded = ExcludedDocuments::default();
     let mut pool = Vec::new();
     for (row, &len) in input.lens.iter().enumerate() {
         let doc = DocId::new(row as u32);

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use longweave_common::{DocId, GroupId, KeywordId};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::{Forest, PlanStats, Policies};
 
@@ -20,19 +21,21 @@ pub struct Piece {
     pub group: GroupId,
 }
 
-/// Why a sequence's pieces stand together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The rule that filled a sequence: `group` with one group, `next` with leftovers in random order,
+/// `related` with leftovers of related keywords, `pad` with one leftover and padding, `last` with
+/// what an epoch left incomplete and padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum Rule {
-    /// All of one group.
+    /// One group.
     Group,
-    /// Tails in random order.
+    /// Leftovers in random order.
     Next,
-    /// Tails that met at a phrase of the hierarchy.
+    /// Leftovers whose keywords meet at a phrase of the hierarchy.
     Related,
-    /// One tail, padded.
+    /// One leftover, padded.
     Pad,
-    /// What was open at the end, padded.
+    /// Incomplete at the end of an epoch, padded.
     Last,
 }
 

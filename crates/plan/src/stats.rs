@@ -2,202 +2,207 @@
 
 use longweave_common::{DocId, GroupId};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::{PlanInput, Rule, Sequences, Shape};
 
-/// Counts of a plan. Shares and means follow from them.
+/// Counts of a plan, from which shares and means follow.
 ///
-/// Conservation: `tokens.used = tokens.in_sequences + tokens.dropped.total()`, and
-/// `tokens.in_sequences + tokens.separators + tokens.begins + tokens.padding = sequences · length`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// No token is lost: `tokens.used` = `tokens.inSequences` + the sum of `tokens.dropped`, and
+/// `tokens.inSequences` + `separators` + `begins` + `padding` = sequences × tokens of a sequence.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlanStats {
     /// Rows of the corpus.
     pub documents: u64,
-    /// Documents that take part.
+    /// Documents that take part in the plan.
     pub pool_documents: u64,
-    /// Documents that do not, each under the first reason that applies.
-    pub excluded: Excluded,
-    /// Keywords of the pool (quest).
-    pub keywords: KeywordCounts,
-    /// Uses of a short list in an epoch, given or solved for `shortShare`; none without a short list.
+    /// Documents that do not take part. Each is counted once, under the first cause that applies.
+    pub excluded: ExcludedDocuments,
+    /// Keyword lists of the pool, by kind. All 0 for methods other than `quest`.
+    pub keywords: KeywordListCounts,
+    /// How often an epoch uses each short list, given or solved for `shortShare`. Null without a
+    /// short list.
     pub oversample: Option<f64>,
-    /// Epochs planned.
+    /// Passes over the pool.
     pub epochs: u32,
-    /// Groups planned.
+    /// Groups of documents that the method put together, over all epochs.
     pub groups: u64,
     /// Sequences of the plan.
     pub sequences: u64,
-    /// Sequences that `tokens` asked for but no further epoch could give.
+    /// Sequences that `tokens` asked for and no further epoch could fill.
     pub sequences_missing: u64,
-    /// Sequences of the plan by rule.
+    /// Sequences by the rule that filled them.
     pub rules: RuleCounts,
-    /// Tokens.
+    /// Tokens by where they ended up.
     pub tokens: TokenCounts,
     /// Distinct groups in a sequence.
-    pub groups_per_sequence: Spread,
+    pub groups_per_sequence: CountDistribution,
     /// Distinct documents in a sequence.
-    pub documents_per_sequence: Spread,
-    /// Documents of the pool by the number of times their first own token stands in the plan: `[n]` of them n times.
+    pub documents_per_sequence: CountDistribution,
+    /// Documents of the pool by how often they begin in the plan: entry n counts those that begin
+    /// n times.
     pub documents_by_uses: Histogram,
-    /// Pieces of the plan.
+    /// Pieces of documents in sequences.
     pub pieces: PieceCounts,
-    /// Tokens by number of source; one entry where no sources are given.
+    /// Tokens by source, in byte order of the sources' names. One entry without `sourceField`.
     pub sources: Vec<SourceTokens>,
-    /// Documents that were left out because they begin almost like the one before (iclm's release), over all epochs.
+    /// Documents left out because they begin almost like the one before them, over all epochs
+    /// (`iclm`, variant `release`).
     pub near_duplicates: u64,
-    /// Long documents of the pool (long).
+    /// Long documents of the pool (`long`).
     pub long: LongCounts,
 }
 
-/// Pieces of a plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Pieces of a plan. A piece is a run of a document's tokens in one sequence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PieceCounts {
-    /// All.
+    /// All pieces.
     pub total: u64,
-    /// Those that do not hold all of their document's own tokens.
+    /// Pieces that hold only a part of their document.
     pub cut: u64,
 }
 
-/// Own tokens of a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Tokens of the documents of one source, without separators and begin tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceTokens {
-    /// Of its documents in the pool.
+    /// In the pool, each document once.
     pub pool: u64,
     /// In the plan's sequences.
     pub in_sequences: u64,
 }
 
-/// Long documents of the pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Documents of the pool with at least `method.threshold` tokens; 0 for methods other than `long`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LongCounts {
-    /// Documents of at least `threshold` tokens.
+    /// Their number.
     pub documents: u64,
-    /// Their own tokens.
+    /// Their tokens.
     pub tokens: u64,
 }
 
-/// Lists of one range of sizes, by what they are: the n-th entry is of lists with more than 2ⁿ⁻¹ and at most 2ⁿ documents, from n = 0 on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Keyword lists of one range of sizes, by kind. Entry n of `KeywordListCounts.sizes` is about lists
+/// with more than 2ⁿ⁻¹ and at most 2ⁿ documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListSizes {
-    /// Singletons.
+    /// Lists too small to be used.
     pub singletons: u64,
-    /// Of the short set.
+    /// Lists of the short set.
     pub short: u64,
-    /// Of the long set.
+    /// Lists of the long set.
     pub long: u64,
 }
 
-/// Documents outside the pool, each under the first reason that applies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Documents that do not take part in a plan, each under the first cause that applies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Excluded {
+pub struct ExcludedDocuments {
     /// Rejected rows and documents without a token.
     pub empty: u64,
-    /// Fewer than `minTokens`.
+    /// Fewer than `minTokens` tokens.
     pub too_short: u64,
-    /// More than `maxTokens`.
+    /// More than `maxTokens` tokens.
     pub too_long: u64,
-    /// Of the other part: held out of the main plan, or not held out of the held-out plan.
+    /// Documents of the other plan: held out of this one, or not held out.
     pub other_part: u64,
     /// Without a representative keyword (`pool: keyworded`).
     pub without_keyword: u64,
-    /// Exact duplicates of an earlier document that is in the pool.
+    /// Exact duplicates of an earlier document of the pool (`dedup: exact`).
     pub duplicate: u64,
 }
 
-/// Keywords of the pool by the kind of their list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Keyword lists of the pool by kind (`quest`). A list holds the documents of one keyword.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct KeywordCounts {
-    /// With fewer than `minKeywordDocuments` documents.
+pub struct KeywordListCounts {
+    /// Lists with fewer documents than a group needs.
     pub singletons: u64,
-    /// In the short set.
+    /// Lists of the short set, which an epoch uses `oversample` times.
     pub short: u64,
-    /// In the long set.
+    /// Lists of the long set, which an epoch uses once.
     pub long: u64,
     /// Documents of the short set.
     pub short_documents: u64,
-    /// Own tokens of the short set's documents, once each.
+    /// Tokens of the short set's documents, each document once.
     pub short_tokens: u64,
-    /// Lists by number of documents.
+    /// Lists by number of documents: entry n is about those with more than 2ⁿ⁻¹ and at most 2ⁿ.
     pub sizes: Vec<ListSizes>,
 }
 
-/// Tokens of a plan. "Own" tokens are documents' tokens, without separators and begin tokens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Tokens of a plan. Those of documents exclude separators and begin tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TokenCounts {
-    /// Own tokens of the pool.
+    /// Tokens of the pool's documents, each document once.
     pub pool: u64,
-    /// Own tokens of the pool, each document's as often as its groups were planned.
+    /// Tokens of the pool's documents, each as often as the plan used it.
     pub used: u64,
-    /// Own tokens in the plan's sequences.
+    /// Tokens of documents in the plan's sequences.
     pub in_sequences: u64,
-    /// Own tokens used and not in the plan's sequences.
+    /// Tokens of documents that were used and are in no sequence.
     pub dropped: DroppedTokens,
-    /// Separators' tokens in the plan's sequences.
+    /// Tokens of separators in the plan's sequences.
     pub separators: u64,
-    /// Begin tokens in the plan's sequences: documents' and sequences'.
+    /// Begin tokens in the plan's sequences, of documents and of sequences.
     pub begins: u64,
-    /// Padding in the plan's sequences.
+    /// Padding tokens in the plan's sequences.
     pub padding: u64,
-    /// Own tokens in sequences whose documents all have one representative keyword.
+    /// Tokens of documents in sequences whose documents all have the same representative keyword.
     pub in_single_keyword_sequences: u64,
-    /// Own tokens in the plan's sequences of documents of the short set.
+    /// Tokens of the short set's documents in the plan's sequences.
     pub of_short_set: u64,
 }
 
-/// Own tokens that were used and are not in the plan, by cause.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Tokens of documents that were used and are in no sequence, by cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DroppedTokens {
-    /// The rests of pieces cut by `overflow: truncate`.
+    /// Cut off by `overflow: truncate`.
     pub truncate: u64,
-    /// Tails dropped by `fill: drop`.
+    /// Leftovers of groups, dropped by `fill: drop`.
     pub fill: u64,
-    /// Unfinished sequences dropped by `incomplete: drop`.
+    /// Sequences left incomplete at the end of an epoch and dropped.
     pub incomplete: u64,
-    /// Sequences planned beyond what `tokens` asks for.
+    /// Sequences beyond the number that `tokens` asks for.
     pub budget: u64,
 }
 
 impl DroppedTokens {
-    /// All causes together.
+    /// The sum over all causes.
     pub fn total(&self) -> u64 {
         self.truncate + self.fill + self.incomplete + self.budget
     }
 }
 
-/// Sequences by rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Sequences by the rule that filled them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleCounts {
-    /// Of one group.
+    /// Filled by one group.
     pub group: u64,
-    /// Of tails in random order.
+    /// Filled by leftovers in random order.
     pub next: u64,
-    /// Of tails that met at a phrase.
+    /// Filled by leftovers of related keywords.
     pub related: u64,
-    /// Of one padded tail.
+    /// One group's leftover, padded.
     pub pad: u64,
-    /// Ended by `incomplete: pad`.
+    /// Incomplete at the end of an epoch, padded.
     pub last: u64,
 }
 
-/// A count per sequence: `sum / sequences` is the mean.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How a count is distributed over sequences. Its mean is `sum` ÷ sequences.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Spread {
-    /// Sum over the sequences.
+pub struct CountDistribution {
+    /// Sum over all sequences.
     pub sum: u64,
-    /// The largest.
+    /// The largest count of a sequence.
     pub max: u64,
-    /// Sequences by size: `[0]` those with 1, `[1]` with 2, `[2]` with 3–4, `[3]` with 5–8, and so on.
+    /// Sequences by count: entry 0 counts those with 1, entry 1 those with 2, then 3–4, 5–8, …
     pub histogram: Histogram,
 }
 
@@ -273,13 +278,13 @@ pub(crate) fn gather(
     }
 }
 
-fn count_distinct<T: Ord>(list: &mut Vec<T>, spread: &mut Spread) {
+fn count_distinct<T: Ord>(list: &mut Vec<T>, distribution: &mut CountDistribution) {
     list.sort_unstable();
     list.dedup();
     let n = list.len() as u64;
-    spread.sum += n;
-    spread.max = spread.max.max(n);
-    add(&mut spread.histogram, n.next_power_of_two().trailing_zeros() as usize);
+    distribution.sum += n;
+    distribution.max = distribution.max.max(n);
+    add(&mut distribution.histogram, n.next_power_of_two().trailing_zeros() as usize);
 }
 
 fn add(histogram: &mut Histogram, bucket: usize) {

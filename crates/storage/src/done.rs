@@ -7,21 +7,22 @@ use std::path::Path;
 use longweave_common::{Code, Error, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use ts_rs::TS;
 
 use crate::array::{corrupt, sealed_of};
 use crate::atomic::{Sealed, sync_directory, write_file};
 use crate::digest::{Digest, digest_of};
 use crate::failpoint;
 
-/// One result file of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A result file of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct FileRecord {
-    /// Path relative to the stage's directory, with `/`.
+    /// Path below the stage's directory, with `/`.
     pub name: String,
-    /// Length in bytes.
+    /// Its length.
     pub bytes: u64,
-    /// Checksum as [`Sealed`] gives it, in 16 hexadecimal digits.
+    /// XXH3 checksum of the file, 16 hexadecimal digits.
     pub xxh3: String,
 }
 

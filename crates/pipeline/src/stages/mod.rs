@@ -19,7 +19,7 @@ pub(crate) mod report;
 pub(crate) mod route;
 pub(crate) mod scan;
 mod scatter;
-mod seal;
+pub(crate) mod seal;
 mod spool;
 pub(crate) mod vectors;
 

@@ -9,6 +9,7 @@ use longweave_storage::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use ts_rs::TS;
 
 use super::{embed, vectors};
 use crate::options::SearchName;
@@ -25,7 +26,7 @@ const HEAD_TOKENS: u32 = 400;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NeighbourCounts {
     /// `exact` or `inverted`.
-    pub(crate) search: String,
+    pub(crate) search: UsedSearch,
     /// Vectors that neighbours were looked for, and among.
     pub(crate) vectors: u64,
     /// Neighbours of each at most.
@@ -36,6 +37,17 @@ pub(crate) struct NeighbourCounts {
     pub(crate) sampled: u64,
     pub(crate) expected: u64,
     pub(crate) recalled: u64,
+}
+
+/// How neighbours were searched: over all pairs, or over inverted lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(rename = "NeighbourSearch")]
+pub enum UsedSearch {
+    /// All pairs were compared.
+    Exact,
+    /// Only the nearest inverted lists were compared.
+    Inverted,
 }
 
 /// Chunks of all documents; `None` where the method knows no chunks.
@@ -70,7 +82,7 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
     };
     let lists = nearest(ctx, &query)?;
     let mut counts = NeighbourCounts {
-        search: if exact { "exact" } else { "inverted" }.to_owned(),
+        search: if exact { UsedSearch::Exact } else { UsedSearch::Inverted },
         vectors: present as u64,
         k,
         found: lists.ids.iter().filter(|&&id| id != u32::MAX).count() as u64,

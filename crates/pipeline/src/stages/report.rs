@@ -4,25 +4,30 @@
 use std::ops::Range;
 
 use longweave_common::random::{Key, draw, lowest};
-use longweave_common::{Ctx, DocId, Result};
+use longweave_common::{Code, Ctx, DocId, Error, Result};
 use longweave_formats::SequenceRecord;
 use longweave_neighbours::{FEATURES, TermCounter, Weights};
-use longweave_plan::{Part, PlanStats, Sequences, Spread};
+use longweave_plan::{
+    CountDistribution, Histogram, ListSizes, Part, PieceCounts, PlanStats, Rule, RuleCounts,
+    Sequences, TokenCounts,
+};
 use longweave_report::{Measures, Meter, divergence};
 use longweave_storage::{DoneRecord, FileRecord, read_strings, write_file};
 use longweave_tokens::Encoder;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use ts_rs::TS;
 
 use super::documents::Documents;
 use super::pack::PartSource;
 use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
-use crate::{RunContext, Stage, run_context};
+use crate::summary::Shares;
+use crate::{MethodName, RunContext, Stage, run_context};
 
 /// The version of `report.json`.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// Sequences of the sample, and their tokens at most; at least [`LEAST`] are measured, however long.
 const SAMPLE: u64 = 256;
 const SAMPLE_TOKENS: u64 = 8 << 20;
@@ -36,20 +41,214 @@ const BROWSED_CHARACTERS: usize = 3 << 20;
 /// The sample does not depend on the run's seed: the same documents tell rarity for every method and seed.
 const SEED: u64 = 0;
 
-/// Means that the summary tells, and what the task leaves in its record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Measures of a sample of sequences, each averaged over the sample. docs/report.md defines them.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(rename = "SampleSummary")]
 pub struct ReportCounts {
     /// Sequences of the sample.
     pub sequences: u64,
-    /// Mean cosine of pairs of documents in a sequence; none where no sequence has two.
+    /// Cosine of pairs of documents in a sequence, 0 to 1. Null where no sequence has two documents.
     pub similarity: Option<f64>,
-    /// Share of a sequence's documents that nearly repeat an earlier one; none where no sequence has two.
+    /// Share of a sequence's documents that nearly repeat an earlier one, 0 to 1. Null where no
+    /// sequence has two documents.
     pub near_duplicates: Option<f64>,
-    /// Distinct-n of tokens, n from 1 on.
+    /// Distinct runs of n tokens ÷ all runs of n tokens in a sequence, for n = 1, 2, 3, 4.
     pub distinct: [f64; 4],
-    /// Jensen–Shannon divergence of the sources of pool and output, in bits; none without sources.
+    /// Jensen–Shannon divergence between the sources of the pool and of the output, in bits, 0 to
+    /// 1. Null without sources.
     pub divergence: Option<f64>,
+}
+
+/// `report.json` of an output directory: what its plan did, and measures of a sample of its
+/// sequences. docs/report.md defines each number.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RunReport {
+    /// The version of this file's format.
+    #[ts(type = "2")]
+    format: u32,
+    /// The version of longweave that wrote it.
+    version: &'static str,
+    /// The method that composed the sequences.
+    method: MethodName,
+    /// `main`, or `holdout` for the output of the held-out documents.
+    #[ts(type = "'main' | 'holdout'")]
+    part: &'static str,
+    /// The options of the run that decide results, without the corpus' place.
+    #[ts(type = "Record<string, unknown>")]
+    options: Value,
+    /// Tokens of a sequence.
+    length: u32,
+    /// Sequences of the output.
+    sequences: u64,
+    /// Documents of the corpus and of the pool.
+    documents: ReportDocuments,
+    /// Tokens by where they ended up.
+    tokens: TokenCounts,
+    /// Shares that follow from the plan.
+    shares: Shares,
+    /// Pieces of documents in sequences.
+    pieces: PieceCounts,
+    /// Documents left out because they begin almost like the one before them (`iclm`, variant
+    /// `release`).
+    near_duplicates_left_out: u64,
+    /// Distinct documents in a sequence.
+    documents_per_sequence: Distribution,
+    /// Distinct groups in a sequence.
+    groups_per_sequence: Distribution,
+    /// Sequences by the rule that filled them.
+    rules: RuleCounts,
+    /// Keyword lists of the pool. Null for methods without keywords.
+    keywords: Option<ReportKeywords>,
+    /// Tokens by source. Null without `sourceField`.
+    sources: Option<SourceMix>,
+    /// Measures of a sample of sequences.
+    sample: ReportSample,
+    /// Sequences of the sample with their text, to be read.
+    browse: Vec<ReportSequence>,
+}
+
+/// Documents of a report.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReportDocuments {
+    /// Documents of the corpus.
+    corpus: u64,
+    /// Documents that take part in the plan.
+    pool: u64,
+    /// Documents of the pool by how often they begin in the plan: entry n counts those that begin
+    /// n times.
+    by_uses: Histogram,
+}
+
+/// How a count is distributed over sequences.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Distribution {
+    /// Mean over the sequences.
+    mean: f64,
+    /// The largest count of a sequence.
+    max: u64,
+    /// Sequences by count: entry 0 counts those with 1, entry 1 those with 2, then 3–4, 5–8, …
+    histogram: Histogram,
+}
+
+/// Keyword lists of the pool by kind. A list holds the documents of one keyword.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReportKeywords {
+    /// Lists with fewer documents than a group needs.
+    singletons: u64,
+    /// Lists of the short set, which an epoch uses `oversample` times.
+    short: u64,
+    /// Lists of the long set, which an epoch uses once.
+    long: u64,
+    /// Documents of the short set.
+    short_documents: u64,
+    /// Tokens of the short set's documents, each document once.
+    short_tokens: u64,
+    /// How often an epoch uses each short list. Null without a short list.
+    oversample: Option<f64>,
+    /// Lists by number of documents, in ranges that double.
+    sizes: Vec<ListSizeRange>,
+}
+
+/// Keyword lists with `from` to `to` documents, by kind.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ListSizeRange {
+    /// Fewest documents of such a list.
+    from: u64,
+    /// Most documents of such a list.
+    to: u64,
+    /// Lists too small to be used.
+    singletons: u64,
+    /// Lists of the short set.
+    short: u64,
+    /// Lists of the long set.
+    long: u64,
+}
+
+/// Tokens by source, in the pool and in the output. The lists are equally long.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SourceMix {
+    /// Names of the sources, in byte order.
+    names: Vec<String>,
+    /// Tokens of each source in the pool.
+    pool: Vec<u64>,
+    /// Tokens of each source in the output.
+    output: Vec<u64>,
+    /// Jensen–Shannon divergence of the two, in bits: 0 where they are the same, at most 1.
+    divergence: f64,
+}
+
+/// Measures of a sample of sequences.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReportSample {
+    /// Sequences of the sample.
+    sequences: u64,
+    /// Cosine of pairs of documents in a sequence, 0 to 1.
+    similarity: SampledMeasure,
+    /// Share of a sequence's documents that nearly repeat an earlier one, 0 to 1.
+    near_duplicates: SampledMeasure,
+    /// Mean distinct runs of n tokens ÷ all runs of n tokens in a sequence, for n = 1, 2, 3, 4. Null
+    /// where the sample is empty.
+    distinct: [Option<f64>; 4],
+}
+
+/// A measure of the sampled sequences.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SampledMeasure {
+    /// Mean over the sequences that have a value. Null where none has.
+    mean: Option<f64>,
+    /// The value of each sampled sequence, in the same order for every measure. Null for a sequence
+    /// with fewer than two documents.
+    values: Vec<Option<f64>>,
+}
+
+/// A sequence of a report, to be read.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReportSequence {
+    /// The sequence's number in the output, from 0.
+    index: u64,
+    /// Tokens of the sequence before its padding.
+    token_count: u32,
+    /// The rule that filled the sequence.
+    rule: Rule,
+    /// The phrase that all its documents share, where `fill: related` found one. Else null.
+    phrase: Option<String>,
+    /// The pieces of the sequence in order.
+    pieces: Vec<ReportPiece>,
+}
+
+/// A piece of a report's sequence: a run of tokens of one document.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReportPiece {
+    /// The document's id.
+    doc_id: String,
+    /// First token of the piece in the sequence, from 0.
+    start: u32,
+    /// Tokens of the piece, its separator included.
+    length: u32,
+    /// First token of the piece in its document, from 0.
+    doc_offset: u32,
+    /// The keyword, or the id of the document, that brought the piece. Null where it came by
+    /// chance.
+    reason: Option<String>,
+    /// The plan's number of the group that brought the piece.
+    group: u32,
+    /// The document's source. Null without `sourceField`.
+    source: Option<String>,
+    /// The text that the piece begins with.
+    text: String,
+    /// Whether the piece has more text than `text`.
+    text_cut: bool,
 }
 
 pub(crate) fn name(part: Part) -> String {
@@ -77,9 +276,11 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
         sources,
     };
     let mut files = Vec::new();
-    let mut write = |part: Part, stats: &PlanStats| -> Result<Value> {
+    let mut write = |part: Part, stats: &PlanStats| -> Result<RunReport> {
         let (name, report) = (name(part), world.report(part, stats)?);
-        let text = format!("{report}\n");
+        let mut text = serde_json::to_string(&report)
+            .map_err(|e| Error::new(Code::Internal, format!("report.json: {e}")))?;
+        text.push('\n');
         files.push(FileRecord::new(
             name.clone(),
             write_file(&run.directory(Stage::Report).join(name), text.as_bytes())?,
@@ -91,13 +292,12 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
         write(Part::HeldOut, holdout)?;
     }
     ctx.progress.advance(1);
-    let sample = &report["sample"];
     let counts = json!(ReportCounts {
-        sequences: sample["sequences"].as_u64().unwrap_or(0),
-        similarity: sample["similarity"]["mean"].as_f64(),
-        near_duplicates: sample["nearDuplicates"]["mean"].as_f64(),
-        distinct: std::array::from_fn(|n| sample["distinct"][n].as_f64().unwrap_or(1.0)),
-        divergence: report["sources"]["divergence"].as_f64(),
+        sequences: report.sample.sequences,
+        similarity: report.sample.similarity.mean,
+        near_duplicates: report.sample.near_duplicates.mean,
+        distinct: report.sample.distinct.map(|mean| mean.unwrap_or(1.0)),
+        divergence: report.sources.as_ref().map(|sources| sources.divergence),
     });
     Ok(DoneRecord { files, counts })
 }
@@ -155,7 +355,7 @@ struct Sampled {
 }
 
 impl ReportBuilder<'_> {
-    fn report(&self, part: Part, stats: &PlanStats) -> Result<Value> {
+    fn report(&self, part: Part, stats: &PlanStats) -> Result<RunReport> {
         let options = self.run.options();
         let (source, length) = (self.run.part(part)?, u64::from(options.length));
         let numbers = sample(stats.sequences, (SAMPLE_TOKENS / length).clamp(LEAST, SAMPLE));
@@ -174,40 +374,41 @@ impl ReportBuilder<'_> {
             .min(BROWSED_CHARACTERS / (length as usize * 5))
             .clamp(2, BROWSED)
             .min(numbers.len());
-        let browse: Vec<Value> = numbers[..browsed]
+        let browse: Vec<ReportSequence> = numbers[..browsed]
             .iter()
             .map(|&n| self.browse(source, &self.read(source, n)?, BROWSED_CHARACTERS / browsed))
             .collect::<Result<_>>()?;
-        let tokens = &stats.tokens;
-        let share =
-            |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let mut given = run_context::result_options(options);
         if let Some(given) = given.as_object_mut() {
             // Where the documents lie says nothing of them.
             given.remove("corpus");
             given.remove("corpusRoot");
         }
-        Ok(json!({
-            "format": FORMAT, "version": env!("CARGO_PKG_VERSION"), "method": options.method_name(), "part": folder(part),
-            "options": given, "length": length, "sequences": stats.sequences,
-            "documents": { "corpus": stats.documents, "pool": stats.pool_documents, "byUses": stats.documents_by_uses },
-            "tokens": tokens,
-            "shares": {
-                "singleKeyword": share(tokens.in_single_keyword_sequences, tokens.in_sequences),
-                "shortSet": share(tokens.of_short_set, tokens.in_sequences),
-                "dropped": share(tokens.dropped.total(), tokens.used),
-                "padding": share(tokens.padding, stats.sequences * length),
+        Ok(RunReport {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION"),
+            method: options.method.name(),
+            part: folder(part),
+            options: given,
+            length: options.length,
+            sequences: stats.sequences,
+            documents: ReportDocuments {
+                corpus: stats.documents,
+                pool: stats.pool_documents,
+                by_uses: stats.documents_by_uses.clone(),
             },
-            "pieces": stats.pieces,
-            "nearDuplicatesLeftOut": stats.near_duplicates,
-            "documentsPerSequence": spread(&stats.documents_per_sequence, stats.sequences),
-            "groupsPerSequence": spread(&stats.groups_per_sequence, stats.sequences),
-            "rules": stats.rules,
-            "keywords": if options.needs_keywords() { keywords(stats) } else { Value::Null },
-            "sources": if self.sources.is_empty() { Value::Null } else { self.mix(stats) },
-            "sample": samples(&measures),
-            "browse": browse,
-        }))
+            tokens: stats.tokens.clone(),
+            shares: Shares::of(stats, options.length),
+            pieces: stats.pieces.clone(),
+            near_duplicates_left_out: stats.near_duplicates,
+            documents_per_sequence: distribution(&stats.documents_per_sequence, stats.sequences),
+            groups_per_sequence: distribution(&stats.groups_per_sequence, stats.sequences),
+            rules: stats.rules.clone(),
+            keywords: options.needs_keywords().then(|| keywords(stats)),
+            sources: (!self.sources.is_empty()).then(|| self.mix(stats)),
+            sample: samples(&measures),
+            browse,
+        })
     }
 
     fn read(&self, source: &PartSource, number: u64) -> Result<Sampled> {
@@ -238,35 +439,53 @@ impl ReportBuilder<'_> {
     }
 
     /// A sequence as a person reads it, with at most so many characters of text, the same for each piece.
-    fn browse(&self, source: &PartSource, sampled: &Sampled, characters: usize) -> Result<Value> {
+    fn browse(
+        &self,
+        source: &PartSource,
+        sampled: &Sampled,
+        characters: usize,
+    ) -> Result<ReportSequence> {
         let (planned, record) = (sampled.planned.get(0), &sampled.record);
         let most = (characters / planned.pieces.len()).max(40);
         let mut pieces = Vec::new();
         for (i, (piece, own)) in planned.pieces.iter().zip(&sampled.own).enumerate() {
-            let text = self.encoder.decode(&record.input_ids[own.clone()])?;
+            let mut text = self.encoder.decode(&record.input_ids[own.clone()])?;
             let end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
+            let text_cut = end < text.len();
+            text.truncate(end);
             let name = self
                 .documents
                 .sources
                 .as_ref()
                 .and_then(|column| self.sources.get(column[piece.doc.index()] as usize));
-            pieces.push(json!({
-                "id": record.doc_ids[i], "reason": record.reasons[i], "source": name, "start": record.doc_starts[i], "len": record.doc_lens[i],
-                "offset": record.doc_offsets[i], "group": record.groups[i], "text": &text[..end], "textCut": end < text.len(),
-            }));
+            pieces.push(ReportPiece {
+                doc_id: record.doc_ids[i].clone(),
+                start: record.doc_starts[i],
+                length: record.doc_lens[i],
+                doc_offset: record.doc_offsets[i],
+                reason: record.reasons[i].clone(),
+                group: record.groups[i],
+                source: name.cloned(),
+                text,
+                text_cut,
+            });
         }
-        Ok(json!({
-            "sequence": sampled.number, "nTokens": record.n_tokens, "rule": planned.rule, "phrase": planned.node.and_then(|n| source.node_phrase(n)),
-            "pieces": pieces,
-        }))
+        Ok(ReportSequence {
+            index: sampled.number,
+            token_count: record.n_tokens,
+            rule: planned.rule,
+            phrase: planned.node.and_then(|n| source.node_phrase(n)).map(Into::into),
+            pieces,
+        })
     }
 
-    fn mix(&self, stats: &PlanStats) -> Value {
+    fn mix(&self, stats: &PlanStats) -> SourceMix {
         let column = |of: fn(&longweave_plan::SourceTokens) -> u64| {
             stats.sources.iter().map(of).collect::<Vec<u64>>()
         };
         let (pool, output) = (column(|s| s.pool), column(|s| s.in_sequences));
-        json!({ "names": self.sources, "pool": pool, "output": output, "divergence": divergence(&pool, &output) })
+        let divergence = divergence(&pool, &output);
+        SourceMix { names: self.sources.clone(), pool, output, divergence }
     }
 }
 
@@ -278,32 +497,47 @@ fn sample(sequences: u64, number: u64) -> Vec<u64> {
     )
 }
 
-fn spread(spread: &Spread, sequences: u64) -> Value {
-    json!({ "mean": spread.sum as f64 / sequences.max(1) as f64, "max": spread.max, "histogram": spread.histogram })
+fn distribution(counts: &CountDistribution, sequences: u64) -> Distribution {
+    Distribution {
+        mean: counts.sum as f64 / sequences.max(1) as f64,
+        max: counts.max,
+        histogram: counts.histogram.clone(),
+    }
 }
 
-fn keywords(stats: &PlanStats) -> Value {
+fn keywords(stats: &PlanStats) -> ReportKeywords {
     let k = &stats.keywords;
     let sizes = k.sizes.iter().enumerate().map(|(i, s)| {
         let to = 1u64 << i;
-        json!({ "from": to / 2 + 1, "to": to, "singletons": s.singletons, "short": s.short, "long": s.long })
+        let &ListSizes { singletons, short, long } = s;
+        ListSizeRange { from: to / 2 + 1, to, singletons, short, long }
     });
-    json!({
-        "singletons": k.singletons, "short": k.short, "long": k.long, "shortDocuments": k.short_documents, "shortTokens": k.short_tokens,
-        "oversample": stats.oversample, "sizes": sizes.collect::<Vec<_>>(),
-    })
+    ReportKeywords {
+        singletons: k.singletons,
+        short: k.short,
+        long: k.long,
+        short_documents: k.short_documents,
+        short_tokens: k.short_tokens,
+        oversample: stats.oversample,
+        sizes: sizes.collect(),
+    }
 }
 
-fn samples(measures: &[Measures]) -> Value {
+fn samples(measures: &[Measures]) -> ReportSample {
     let mean = |values: &[Option<f64>]| {
         let known: Vec<f64> = values.iter().copied().flatten().collect();
         if known.is_empty() { None } else { Some(known.iter().sum::<f64>() / known.len() as f64) }
     };
     let of = |measure: fn(&Measures) -> Option<f64>| {
         let values: Vec<Option<f64>> = measures.iter().map(measure).collect();
-        json!({ "mean": mean(&values), "values": values })
+        SampledMeasure { mean: mean(&values), values }
     };
     let distinct = [0, 1, 2, 3]
         .map(|n| mean(&measures.iter().map(|m| Some(m.distinct[n])).collect::<Vec<_>>()));
-    json!({ "sequences": measures.len(), "similarity": of(|m| m.similarity), "nearDuplicates": of(|m| m.near_duplicates), "distinct": distinct })
+    ReportSample {
+        sequences: measures.len() as u64,
+        similarity: of(|m| m.similarity),
+        near_duplicates: of(|m| m.near_duplicates),
+        distinct,
+    }
 }

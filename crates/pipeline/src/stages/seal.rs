@@ -5,13 +5,16 @@ use std::io::Write;
 use std::path::Path;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_corpus::InputFile;
 use longweave_formats::{ManifestFile, OutputManifest, ShardFile, write_sums};
 use longweave_plan::{Part, PlanStats};
 use longweave_storage::{
     AtomicFile, DoneRecord, FileRecord, Sealed, checksum_file, checksum_with, write_file,
 };
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use ts_rs::TS;
 
 use super::ingest::Names;
 use super::pack::{PackCounts, output, writer_options};
@@ -166,22 +169,66 @@ fn own_name(file: &FileRecord, prefix: &str) -> String {
     file.name.strip_prefix(prefix).unwrap_or(&file.name).to_owned()
 }
 
-/// What the manifest says beside its files.
+/// The part of `longweave.json` that is about the run.
+#[derive(Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ManifestRun {
+    /// The version of longweave that made the output.
+    pub(crate) version: &'static str,
+    /// `main`, or `holdout` for the output of the held-out documents.
+    #[ts(type = "'main' | 'holdout'")]
+    pub(crate) part: &'static str,
+    /// The options of the run that decide results. Options on threads, memory and places are left
+    /// out.
+    #[ts(type = "Record<string, unknown>")]
+    pub(crate) options: Value,
+    /// The files of the corpus, in byte order of path. Empty where documents were handed over.
+    pub(crate) inputs: Vec<InputFile>,
+    /// The tokenizer that made the tokens.
+    pub(crate) tokenizer: ManifestTokenizer,
+    /// Counts of the output's plan.
+    pub(crate) plan: PlanStats,
+    /// The part of the run's summary that is the same for equal runs.
+    #[ts(
+        type = "Omit<Summary, 'version' | 'method' | 'directory' | 'format' | 'length' | 'encoder' | 'seconds' | 'warnings'>"
+    )]
+    pub(crate) counts: Value,
+}
+
+/// The tokenizer of an output.
+#[derive(Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ManifestTokenizer {
+    /// SHA-256 of the tokenizer.json, in lower-case hexadecimal.
+    pub(crate) sha256: String,
+    /// Ids of the separator after each document. Empty without one.
+    pub(crate) separator: Vec<u32>,
+    /// Id of the begin token. Null without one.
+    pub(crate) bos: Option<u32>,
+    /// Id of the padding token. Null where none is known or needed.
+    pub(crate) pad: Option<u32>,
+}
+
+/// The manifest without what readers need.
 fn rest(run: &RunContext, part: Part, stats: &PlanStats) -> Result<Map<String, Value>> {
-    let summary = summary::summary(run, Mode::Plan, 0.0)?;
     let tokenizer = &run.file.tokenizer;
-    let value = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "part": folder(part),
-        "options": run_context::result_options(run.options()),
-        "inputs": run.file.inventory.files,
-        "tokenizer": { "sha256": tokenizer.digest, "separator": tokenizer.separator, "bos": tokenizer.bos, "pad": tokenizer.pad },
-        "plan": stats,
-        "counts": summary::lasting_counts(&summary),
-    });
-    match value {
-        Value::Object(map) => Ok(map),
-        _ => Err(Error::new(Code::Internal, "the manifest is no object")),
+    let about = ManifestRun {
+        version: env!("CARGO_PKG_VERSION"),
+        part: folder(part),
+        options: run_context::result_options(run.options()),
+        inputs: run.file.inventory.files.clone(),
+        tokenizer: ManifestTokenizer {
+            sha256: tokenizer.digest.clone(),
+            separator: tokenizer.separator.clone(),
+            bos: tokenizer.bos,
+            pad: tokenizer.pad,
+        },
+        plan: stats.clone(),
+        counts: summary::lasting_counts(&summary::summary(run, Mode::Plan, 0.0)?),
+    };
+    match serde_json::to_value(about) {
+        Ok(Value::Object(map)) => Ok(map),
+        _ => Err(Error::new(Code::Internal, "the manifest is not an object")),
     }
 }
 

@@ -354,22 +354,22 @@ fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
             rules.insert(shown["why"]["rule"].as_str().unwrap().to_owned());
             let mut end = 0;
             for piece in shown["pieces"].as_array().unwrap() {
-                let id = piece["id"].as_str().unwrap();
+                let id = piece["docId"].as_str().unwrap();
                 let row = row(id.strip_prefix("doc-").unwrap().parse().unwrap());
                 assert_eq!(piece["reason"], row["q"], "{id}");
                 let (text, words) =
                     (row["text"].as_str().unwrap(), piece["text"].as_str().unwrap());
                 assert!(format!("{text}<|endoftext|>").contains(words), "{id}: {words:?}");
                 assert!(
-                    piece["offset"] != 0
+                    piece["docOffset"] != 0
                         || text.starts_with(words)
                         || words.contains("<|endoftext|>"),
                     "{id}: {words:?}"
                 );
                 assert_eq!(piece["start"].as_u64().unwrap(), end);
-                end += piece["len"].as_u64().unwrap();
+                end += piece["length"].as_u64().unwrap();
             }
-            assert_eq!(shown["nTokens"].as_u64().unwrap(), end);
+            assert_eq!(shown["tokenCount"].as_u64().unwrap(), end);
         }
         assert_eq!(code(show(&out, count)), "SEQUENCE_NOT_FOUND");
     }

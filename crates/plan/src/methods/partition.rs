@@ -3,7 +3,7 @@
 use longweave_common::random::{chance, draw};
 use longweave_common::{DocId, KeywordId};
 
-use crate::stats::{KeywordCounts, ListSizes};
+use crate::stats::{KeywordListCounts, ListSizes};
 use crate::{PlanInput, PlanOptions, QuestOptions, Shape, SplitBy};
 
 /// What a list is.
@@ -29,7 +29,7 @@ pub(crate) struct Lists {
     pub(crate) kinds: Vec<Kind>,
     /// Uses of a short list in an epoch.
     pub(crate) oversample: Option<f64>,
-    pub(crate) counts: KeywordCounts,
+    pub(crate) counts: KeywordListCounts,
 }
 
 impl Lists {
@@ -82,7 +82,7 @@ impl Lists {
             lone,
             kinds: vec![Kind::Unused; keywords],
             oversample: None,
-            counts: KeywordCounts::default(),
+            counts: KeywordListCounts::default(),
         };
         lists.divide(input, options, quest);
         lists
