@@ -123,7 +123,7 @@ describe('status', () => {
     expect(after).toMatchObject({ state: 'failed', driver: null, lastError: { code: 'DISK_FULL' } })
     expect(after.stages.find(({ state }) => state !== 'done')).toMatchObject({ state: 'open', running: 0 })
     const said = (await cli(['status', out])).out
-    expect(said).toMatch(/^state {7}failed; .*the same command goes on$/m)
+    expect(said).toMatch(/^state {7}failed; .*the same command resumes it$/m)
     expect(said).toMatch(/^last error .*\[DISK_FULL\]$/m)
     await finished(made)
     const done = JSON.parse((await cli(['status', out, '--json'])).out) as RunStatus

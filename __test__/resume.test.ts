@@ -270,7 +270,7 @@ test.runIf(full)(
 )
 
 test.each(['SIGINT', 'SIGTERM'] as const)(
-  '%s ends a run with 130 long before its work is done, and the same command goes on',
+  '%s ends a run with 130 long before its work is done, and the same command resumes it',
   async (signal) => {
     const to = out(signal)
     // Held where ingesting begins: all of it is still to be done when the signal comes.
@@ -281,7 +281,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
     }
     const { status, err } = await watched(to, '"stage":"ingest"', stop, env)
     expect(status, err).toBe(130)
-    expect(err).toContain('Run the same command again to go on')
+    expect(err).toContain('Run the same command again to resume')
     expect(interrupted(to)).toBe('ingest')
     const again = await cli(['run', '--config', large.path, '--out', to, '--json'])
     expect(again.status).toBe(0)
