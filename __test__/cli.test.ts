@@ -833,8 +833,7 @@ const share = (pieces: Pick<ShownPiece, 'reason' | 'length'>[]) => {
 test('show without a number shows a sequence of one keyword, if there is one', async () => {
   const best = JSON.parse((await cli(['show', out('made'), '--json'])).out) as ShownSequence
   const shares: number[] = []
-  for await (const { reasons, doc_lens } of readSequences(out('made')))
-    shares.push(share(reasons.map((reason, i) => ({ reason, length: doc_lens[i] ?? 0 }))))
+  for await (const { pieces } of readSequences(out('made'))) shares.push(share(pieces))
   expect(share(best.pieces)).toBeCloseTo(Math.max(...shares), 9)
   expect(Math.min(...shares)).toBeLessThan(Math.max(...shares))
   expect(shares[best.index]).toBeCloseTo(Math.max(...shares), 9)

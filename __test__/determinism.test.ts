@@ -2,10 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { readSequences } from '../ts/index.ts'
-import type { WeaveOptions } from '../ts/index.ts'
+import type { RunOptions } from '../ts/index.ts'
 import {
-  all,
   dataOf,
   filesOf,
   finished,
@@ -15,6 +13,7 @@ import {
   parquet,
   plain,
   randomCorpus,
+  readColumns,
   states,
   wordTokenizer,
   zstd,
@@ -25,13 +24,13 @@ const tokenizer = wordTokenizer(directory)
 const documents = randomCorpus(3, 400, 60)
 const bytes = jsonl(documents)
 const out = (name: string) => join(directory, name)
-const methods: Record<string, WeaveOptions['method']> = {
+const methods: Record<string, RunOptions['method']> = {
   quest: { name: 'quest', fill: 'related', oversample: 2.5 },
   standard: 'standard',
   knn: { name: 'knn', k: 6 },
   nextlong: { name: 'nextlong', k: 9, chunkChars: 60 },
 }
-type Output = NonNullable<WeaveOptions['output']>
+type Output = NonNullable<RunOptions['output']>
 
 /** A file in a folder of its own, so that its path says nothing. */
 function corpusFile(folderName: string, name: string, content: Buffer): string {
@@ -78,7 +77,7 @@ test('so do they in the other formats and layouts', () =>
 test('the corpus may be plain, gzip, Zstandard or Parquet, in one piece or several, or be handed over: the same sequences', async () => {
   const queries = documents.map(({ query }) => query[0] ?? null)
   const columns = { id: documents.map(({ id }) => id), text: documents.map(({ text }) => text), query: queries }
-  const corpora: Record<string, WeaveOptions['corpus']> = {
+  const corpora: Record<string, RunOptions['corpus']> = {
     gzip: corpusFile('gzip', 'a.jsonl.gz', gzip(bytes)),
     members: corpusFile('members', 'a.jsonl.gz', gzip(bytes, 5)),
     zstd: corpusFile('zstd', 'a.jsonl.zst', zstd(bytes)),
@@ -167,7 +166,7 @@ test('adding a file changes no draw: the documents that were there keep their or
       method: 'standard',
       output: { directory: to },
     })
-    const ids = (await all(readSequences(to))).flatMap(({ doc_ids }) => doc_ids)
+    const ids = (await readColumns(to)).flatMap(({ docIds }) => docIds)
     expect(ids.length).toBe(400 + 40 * i)
     orders.push(ids.filter((id) => !id.startsWith('more-')))
   }
@@ -176,7 +175,7 @@ test('adding a file changes no draw: the documents that were there keep their or
 
 test('a second length, method or seed in the same work directory reuses what it can', async () => {
   const work = out('work')
-  const run = async (name: string, more: Partial<WeaveOptions>) => {
+  const run = async (name: string, more: Partial<RunOptions>) => {
     const { events } = await finished({ ...base, work, ...more, output: { directory: out(`work-${name}`) } })
     return states(events)
   }

@@ -21,16 +21,12 @@ import {
   Rake,
   errorCodes,
   prepare,
-  readSequences,
   resolveOptions,
-  show,
-  stage,
-  tasks,
-  topKeywords,
   verify,
   weave,
+  show,
 } from '../ts/index.ts'
-import type { ErrorCode, QueryModelOptions, WeaveOptions } from '../ts/index.ts'
+import type { ErrorCode, MemoryRunOptions, RunOptions } from '../ts/index.ts'
 import { changedInside, changedModel, models } from './models.ts'
 import {
   all,
@@ -45,6 +41,10 @@ import {
   parquet,
   plain,
   randomCorpus,
+  readColumns,
+  runTasks,
+  tasks,
+  topKeywords,
   root,
   wordTokenizer,
   writeJsonl,
@@ -59,7 +59,7 @@ const corpus = writeJsonl(join(directory, 'corpus.jsonl'), documents)
 let runs = 0
 /** A name that no other test uses. */
 const fresh = (suffix = '') => join(directory, `${(runs += 1)}${suffix}`)
-const options = (more: Partial<WeaveOptions> = {}): WeaveOptions => ({
+const options = (more: Partial<RunOptions> = {}): RunOptions => ({
   ...plain,
   corpus,
   tokenizer,
@@ -67,7 +67,7 @@ const options = (more: Partial<WeaveOptions> = {}): WeaveOptions => ({
   output: { directory: fresh() },
   ...more,
 })
-const run = (more: Partial<WeaveOptions> = {}) => finished(options(more))
+const run = (more: Partial<RunOptions> = {}) => finished(options(more))
 /** A file with these bytes. */
 function file(name: string, bytes: Buffer | string): string {
   const path = join(directory, name)
@@ -75,13 +75,13 @@ function file(name: string, bytes: Buffer | string): string {
   return path
 }
 /** The options of a run that was prepared. */
-async function prepared(more: Partial<WeaveOptions> = {}): Promise<{ options: WeaveOptions; out: string }> {
+async function prepared(more: Partial<RunOptions> = {}): Promise<{ options: RunOptions; out: string }> {
   const made = options(more)
-  await prepare(made).finished
+  await prepare(made)
   return { options: made, out: String(made.output?.directory) }
 }
 /** The directory of a finished run. */
-async function outputOf(more: Partial<WeaveOptions> = {}): Promise<string> {
+async function outputOf(more: Partial<RunOptions> = {}): Promise<string> {
   const given = options(more)
   await finished(given)
   return String(given.output?.directory)
@@ -112,9 +112,9 @@ const columns = { id: documents.map(({ id }) => id), text: documents.map(({ text
 const noQueries = { idField: 'id', queryField: null, queries: {} } as const
 
 const t5 = join(models, 't5-v1_0/longweave')
-const model = (path: string, more: QueryModelOptions = {}) =>
-  QueryPredictor.load(path, { device: 'cpu', maxQueryTokens: 4, ...more })
-const embedder = (path: string) => Embedder.load(path, { device: 'cpu' })
+const model = (path: string, more: object = {}) =>
+  QueryPredictor.open({ predictor: 'onnx', model: path, device: 'cpu', maxQueryTokens: 4, ...more })
+const embedder = (path: string) => Embedder.open({ model: path, device: 'cpu' })
 /** The library that tests use: that of the package. */
 const packagedRuntime = () =>
   join(root, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1')
@@ -167,7 +167,7 @@ const rows: Row[] = [
   [
     'OPTIONS_INVALID',
     'reading is to begin before the first',
-    async () => all(readSequences(await outputOf(), { start: -1 })),
+    async () => readColumns(await outputOf(), { start: -1 }),
     ['`start`', '-1'],
   ],
   [
@@ -232,7 +232,7 @@ const rows: Row[] = [
   [
     'INPUT_NOT_FOUND',
     'the stop list does not exist',
-    () => new Rake({ stopWords: 'klingon' }),
+    () => Rake.open({ stopWordsFile: 'klingon' }),
     ['klingon', 'smart', 'fox'],
   ],
   [
@@ -248,7 +248,7 @@ const rows: Row[] = [
       const path = writeJsonl(fresh('.jsonl'), documents)
       const { out } = await prepared({ corpus: path })
       appendFileSync(path, '{"id":"new","text":"w1"}\n')
-      await stage(out, 'scan', 'all')
+      await runTasks(out, 'scan', 'all')
     },
     ['.jsonl', 'changed', 'another output directory'],
     { file: expect.stringContaining('.jsonl') },
@@ -273,7 +273,7 @@ const rows: Row[] = [
       copyFileSync(tokenizer, path)
       const { out } = await prepared({ tokenizer: path })
       appendFileSync(path, ' ')
-      await stage(out, 'scan', 'all')
+      await runTasks(out, 'scan', 'all')
     },
     ['.json', 'changed'],
   ],
@@ -389,13 +389,13 @@ const rows: Row[] = [
     'splits hold more rows than a number of a document has values',
     async () => {
       const { out } = await prepared()
-      await stage(out, 'scan', 'all')
+      await runTasks(out, 'scan', 'all')
       const record = { counts: { rows: 2 ** 32 }, files: [] }
       writeFileSync(
         scanRecord(out),
         JSON.stringify({ ...record, digest: (await xxhash128(JSON.stringify(record))).slice(0, 16) }),
       )
-      await stage(out, 'ingest', 'all')
+      await runTasks(out, 'ingest', 'all')
     },
     ['4294967296 rows', 'divide'],
   ],
@@ -795,7 +795,7 @@ const rows: Row[] = [
     async () => {
       const { out } = await prepared()
       writeFileSync(join(out, 'run.json'), '{"format":1,')
-      tasks(out)
+      await tasks(out)
     },
     ['run.json', 'no JSON', 'delete'],
   ],
@@ -804,7 +804,7 @@ const rows: Row[] = [
     'a result in the work directory is damaged',
     async () => {
       const { out } = await prepared()
-      for (const name of ['scan', 'ingest', 'documents']) await stage(out, name, 'all')
+      for (const name of ['scan', 'ingest', 'documents']) await runTasks(out, name, 'all')
       const lens = join(
         out,
         '.work',
@@ -814,7 +814,7 @@ const rows: Row[] = [
       const bytes = readFileSync(lens)
       bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
       writeFileSync(lens, bytes)
-      for (const { stage: name } of tasks(out)) await stage(out, name, 'all')
+      for (const { stage: name } of await tasks(out)) await runTasks(out, name, 'all')
     },
     [/lens is damaged.*longweave task run .* documents --task 0/],
     { stage: 'documents', task: 0 },
@@ -825,7 +825,7 @@ const rows: Row[] = [
     async () => {
       const out = await outputOf()
       writeFileSync(join(out, 'longweave.json'), '{}')
-      await all(readSequences(out))
+      await readColumns(out)
     },
     ['longweave.json', 'no manifest'],
   ],
@@ -846,7 +846,7 @@ const rows: Row[] = [
     async () => {
       const { out } = await prepared()
       writeFileSync(join(out, 'run.json'), '{"format":999,"version":"9.0.0"}')
-      tasks(out)
+      await tasks(out)
     },
     ['run.json', '9.0.0', 'another output directory'],
   ],
@@ -855,7 +855,7 @@ const rows: Row[] = [
     'another driver is at work',
     async () => {
       const held = options({ output: { directory: fresh(), format: 'memory' } })
-      const first = weave(held)
+      const first = weave(held as MemoryRunOptions)
       try {
         await first.batches().next()
         await finished(held)
@@ -878,25 +878,25 @@ const rows: Row[] = [
   [
     'STAGE_NOT_FOUND',
     'there is no such stage',
-    async () => stage((await prepared()).out, 'bake', 'all'),
+    async () => runTasks((await prepared()).out, 'bake', 'all'),
     ['`bake`', 'scan, ingest, documents'],
   ],
   [
     'STAGE_NOT_FOUND',
     'the run has no such stage',
-    async () => stage((await prepared({ method: 'standard' })).out, 'index', 'all'),
+    async () => runTasks((await prepared({ method: 'standard' })).out, 'index', 'all'),
     ['index', 'scan, ingest, documents, plan'],
   ],
   [
     'STAGE_NOT_FOUND',
     'there is no such task',
-    async () => stage((await prepared()).out, 'scan', '4'),
+    async () => runTasks((await prepared()).out, 'scan', 4),
     ['`4`', 'it has 1'],
   ],
   [
     'STAGE_NOT_FOUND',
     'the selection says nothing',
-    async () => stage((await prepared()).out, 'scan', 'shard:2/2'),
+    async () => runTasks((await prepared()).out, 'scan', { shard: [2, 2] }),
     ['shard:2/2', 'K < N'],
   ],
   [
@@ -908,7 +908,7 @@ const rows: Row[] = [
   [
     'STAGE_NOT_READY',
     'its inputs are not complete',
-    async () => stage((await prepared()).out, 'ingest', 'all'),
+    async () => runTasks((await prepared()).out, 'ingest', 'all'),
     ['task 0 of stage scan', '`longweave task run'],
     { stage: 'scan' },
   ],
@@ -1050,7 +1050,7 @@ test('onDuplicateId: suffix renames all but the first', async () => {
     output: { directory: out },
   })
   expect(summary.corpus?.renamed).toBe(2)
-  const ids = new Set((await all(readSequences(out))).flatMap(({ doc_ids }) => doc_ids))
+  const ids = new Set((await readColumns(out)).flatMap(({ docIds }) => docIds))
   expect([ids.size, ids.has('doc-3'), ids.has('doc-3#2'), ids.has('doc-3#3')]).toEqual([32, true, true, true])
 })
 

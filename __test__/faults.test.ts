@@ -4,13 +4,13 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import type { WeaveOptions } from '../ts/index.ts'
+import type { RunOptions } from '../ts/index.ts'
 import { cli, filesOf, finished, folder, plain, randomCorpus, root, wordTokenizer, writeJsonl } from './support.ts'
 
 const directory = folder()
 const out = (name: string) => join(directory, name)
 const corpus = writeJsonl(out('corpus.jsonl'), randomCorpus(12, 3_000, 60))
-const options: WeaveOptions = {
+const options: RunOptions = {
   ...plain,
   corpus,
   tokenizer: wordTokenizer(directory),

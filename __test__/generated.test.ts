@@ -3,21 +3,9 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import {
-  QueryPredictor,
-  clean,
-  dryRun,
-  prepare,
-  report,
-  show,
-  stage,
-  status,
-  tasks,
-  topKeywords,
-  verify,
-} from '../ts/index.ts'
-import type { WeaveOptions } from '../ts/index.ts'
-import { finished, folder, plain, randomCorpus, root, wordTokenizer, writeJsonl } from './support.ts'
+import { QueryPredictor, clean, dryRun, prepare, report, show, status, verify } from '../ts/index.ts'
+import type { RunOptions } from '../ts/index.ts'
+import { finished, folder, plain, randomCorpus, root, topKeywords, wordTokenizer, writeJsonl } from './support.ts'
 
 const directory = folder()
 const at = (name: string) => join(directory, name)
@@ -38,12 +26,12 @@ const quest = {
   holdout: 0.3,
   method: { name: 'quest', fill: 'related' },
   output: { directory: at('quest') },
-} satisfies WeaveOptions
+} satisfies RunOptions
 const knn = {
   ...base,
   method: { name: 'knn', k: 3 },
   output: { directory: at('knn'), provenance: 'none' },
-} satisfies WeaveOptions
+} satisfies RunOptions
 
 const json = (...path: string[]): unknown => JSON.parse(readFileSync(join(directory, ...path), 'utf8'))
 
@@ -51,11 +39,11 @@ const json = (...path: string[]): unknown => JSON.parse(readFileSync(join(direct
 async function results(): Promise<[type: string, value: unknown][]> {
   const found: [string, unknown][] = [
     ['DryRun', await dryRun(quest)],
-    ['PredictorInfo', new QueryPredictor().info],
+    ['PredictorInfo', (await QueryPredictor.open()).info],
   ]
-  await prepare({ ...base, output: { directory: at('prepared') } }).finished
-  found.push(['RunStatus', await status(at('prepared'))], ['StageInfo[]', tasks(at('prepared'))])
-  found.push(['TaskRecord[]', await stage(at('prepared'), 'scan', 'all')])
+  const prepared = await prepare({ ...base, output: { directory: at('prepared') } })
+  found.push(['RunStatus', await status(at('prepared'))], ['StageInfo[]', await prepared.tasks()])
+  found.push(['TaskRecord[]', await prepared.runTasks({ stage: 'scan', tasks: 'all' })])
   for (const options of [quest, knn]) {
     const out = options.output.directory
     const { summary, events } = await finished(options)
@@ -89,9 +77,16 @@ test('results of real runs have exactly the members that their generated types s
   writeFileSync(at('whole.ts'), file(values))
   const wrong = values.flatMap(([type, value]) => broken(value).map((one): [string, unknown] => [type, one]))
   writeFileSync(at('broken.ts'), file(wrong))
-  const compilerOptions = { noEmit: true, rootDir: '/', typeRoots: [join(root, 'node_modules/@types')] }
+  const compilerOptions = {
+    noEmit: true,
+    rewriteRelativeImportExtensions: false,
+    allowImportingTsExtensions: true,
+    rootDir: '/',
+    typeRoots: [join(root, 'node_modules/@types')],
+  }
   const configuration = { extends: join(root, 'tsconfig.json'), compilerOptions, files: ['whole.ts', 'broken.ts'] }
   writeFileSync(at('tsconfig.json'), JSON.stringify(configuration))
+  writeFileSync(at('package.json'), '{"type":"module"}')
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   const { stdout } = spawnSync(process.execPath, [tsc, '-p', directory, '--pretty', 'false'], { encoding: 'utf8' })
   const errors = stdout.split('\n').filter((line) => /^\S/.test(line))

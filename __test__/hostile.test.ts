@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { WeaveOptions } from '../ts/index.ts'
+import type { RunOptions } from '../ts/index.ts'
 import { folder, full, node, plain, root, wordTokenizer } from './support.ts'
 
 const directory = folder()
@@ -18,7 +18,7 @@ let runs = 0
 /** Runs a corpus of these rows in a process of its own: its error, and the most memory that it took in MiB. */
 async function measured(
   rows: Iterable<object>,
-  options: Partial<WeaveOptions>,
+  options: Partial<RunOptions>,
 ): Promise<{ code: string | null; message: string; tokens: number; peak: number }> {
   runs += 1
   const corpus = join(directory, `${runs}.jsonl`)

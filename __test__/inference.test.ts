@@ -3,8 +3,9 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import { join } from 'node:path'
 import { xxhash3 } from 'hash-wasm'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { Embedder, QueryPredictor, readDocuments, readSequences } from '../ts/index.ts'
-import type { PredictedQueries, QueryModelOptions, TextDocument, WeaveOptions } from '../ts/index.ts'
+import { binding } from '../ts/binding.ts'
+import { Embedder, QueryPredictor, readDocuments, resolveOptions } from '../ts/index.ts'
+import type { Options, PredictedQueries, RunOptions, TextDocument } from '../ts/index.ts'
 import { golden, models, splitDecoders } from './models.ts'
 import {
   all,
@@ -14,6 +15,7 @@ import {
   finished,
   folder,
   randomNumbers,
+  readColumns,
   root,
   states,
   wordTokenizer,
@@ -29,11 +31,17 @@ const greedy = {
   maxQueryTokens: 24,
   device: 'cpu',
   threads: 2,
-} as const satisfies QueryModelOptions
-const load = (options: QueryModelOptions = {}, model = own) => QueryPredictor.load(model, { ...greedy, ...options })
+} as const
+/** Options of a query model. */
+type ModelOptions = Omit<NonNullable<Options['queries']>, 'predictor' | 'model' | 'file' | 'checkpointSeconds'> & {
+  seed?: number
+  threads?: number
+}
+const load = (options: ModelOptions = {}, model = own) =>
+  QueryPredictor.open({ predictor: 'onnx', model, ...greedy, ...options })
 const plainIds = (rows: PredictedQueries[]) =>
   rows.map(({ id, tokenIds }) => [id, (tokenIds ?? []).map((ids) => [...ids])])
-const idsOf = async (options: QueryModelOptions, list: string[]) =>
+const idsOf = async (options: ModelOptions, list: string[]) =>
   plainIds(await all((await load(options)).predict(list, { tokenIds: true })))
 /** The largest difference between two vectors. */
 const distance = (a: Float32Array, b: number[]) => Math.max(...b.map((x, i) => Math.abs(x - (a[i] ?? Number.NaN))))
@@ -84,7 +92,7 @@ const sample = {
   queriesPerSegment: 3,
   segmentTokens: 20,
   seed: 5,
-} as const satisfies QueryModelOptions
+} as const
 
 test.each([
   ['greedy', greedy],
@@ -111,7 +119,7 @@ test.each([
 
 test('what is drawn depends on seed, id, segment and number of the query', async () => {
   const long = { id: 'long', text: texts.join(' ') }
-  const draw = async (options: QueryModelOptions, document = long) =>
+  const draw = async (options: ModelOptions, document = long) =>
     all((await load({ ...sample, ...options })).predict([document]))
   const [row] = await draw({})
   const segments = (row?.queries.length ?? 0) / 3
@@ -123,14 +131,22 @@ test('what is drawn depends on seed, id, segment and number of the query', async
 })
 
 test('rows that have finished leave the batch', async () => {
-  const predictor = await load({ maxQueryTokens: 200 })
-  const rows = await all(predictor.predict(texts, { tokenIds: true }))
-  const tokens = rows.reduce((sum, { tokenIds }) => sum + (tokenIds?.[0]?.length ?? 0) + 1, 0)
-  const timing = await predictor.timing()
+  const { threads, ...decoding } = greedy
+  const { queries, seed } = resolveOptions({
+    corpus: 'a',
+    tokenizer: 't',
+    length: 8,
+    output: { directory: 'o' },
+    queries: { predictor: 'onnx', model: own, ...decoding, maxQueryTokens: 200 },
+  })
+  const never = new binding.Cancellation()
+  const predictor = await binding.NativePredictor.open(JSON.stringify({ queries, seed, threads }), never)
+  const rows = JSON.parse(await predictor.predict(JSON.stringify(documents), never)) as { tokenIds: number[][] }[]
+  const tokens = rows.reduce((sum, { tokenIds }) => sum + (tokenIds[0]?.length ?? 0) + 1, 0)
+  const { steppedRows } = JSON.parse(await predictor.timing(never)) as { steppedRows: number }
   // A fourth of a batch may have finished at any step.
-  expect(timing?.steppedRows).toBeLessThan(tokens / 0.7)
-  expect(timing?.steppedRows).toBeGreaterThanOrEqual(tokens - rows.length)
-  expect(await new QueryPredictor().timing()).toBeNull()
+  expect(steppedRows).toBeLessThan(tokens / 0.7)
+  expect(steppedRows).toBeGreaterThanOrEqual(tokens - rows.length)
 })
 
 test('texts are read only a little ahead of what is asked for, and reading ends when asking does', async () => {
@@ -193,7 +209,7 @@ describe('embedding', () => {
       [300, 7],
       [8192, 256],
     ] as const) {
-      const embedder = await Embedder.load(bert, { normalize: false, batchTokens, device: 'cpu', threads: 2 })
+      const embedder = await Embedder.open({ model: bert, normalize: false, batchTokens, device: 'cpu', threads: 2 })
       expect(embedder.device).toBe('cpu')
       expect(embedder.dimensions).toBe(cases[0]?.mean.length)
       const vectors = await all(
@@ -209,15 +225,15 @@ describe('embedding', () => {
   })
 
   test('vectors have length 1 unless told otherwise, the first token can stand for all, and what is beyond the bound is cut', async () => {
-    const [vector] = await all((await Embedder.load(bert)).embed([cases[1]?.text ?? '']))
+    const [vector] = await all((await Embedder.open({ model: bert })).embed([cases[1]?.text ?? '']))
     expect(Math.hypot(...(vector ?? []))).toBeCloseTo(1, 5)
-    const cls = await Embedder.load(bert, { pooling: 'cls', normalize: false })
-    const short = await Embedder.load(bert, { maxTokens: 8, normalize: false })
+    const cls = await Embedder.open({ model: bert, pooling: 'cls', normalize: false })
+    const short = await Embedder.open({ model: bert, maxTokens: 8, normalize: false })
     const [a, b, c] = await all(short.embed([words(40), words(4000), 'plan']))
     expect(a).toEqual(b)
     expect(a).not.toEqual(c)
     expect((await all(cls.embed([words(3)])))[0]).not.toEqual(
-      (await all((await Embedder.load(bert, { normalize: false })).embed([words(3)])))[0],
+      (await all((await Embedder.open({ model: bert, normalize: false })).embed([words(3)])))[0],
     )
   })
 
@@ -229,7 +245,7 @@ describe('embedding', () => {
       const { cases: sentences } = JSON.parse(readFileSync(join(root, '__test__/fixtures/minilm.json'), 'utf8')) as {
         cases: { text: string; embedding: number[] }[]
       }
-      const embedder = await Embedder.load(minilm, { device: 'cpu', threads: 2 })
+      const embedder = await Embedder.open({ model: minilm, device: 'cpu', threads: 2 })
       expect(embedder.dimensions).toBe(384)
       const vectors = await all(embedder.embed(sentences.map(({ text }) => text)))
       for (const [i, { text, embedding }] of sentences.entries())
@@ -271,7 +287,7 @@ describe('in a run', () => {
     id: `d${i}`,
     text: i % 50 === 9 ? '' : `${texts[i % texts.length]} ${Math.floor(random() * 1e6)}`.slice(i % 30),
   }))
-  let options: WeaveOptions
+  let options: RunOptions
 
   beforeAll(() => {
     mkdirSync(out('words'), { recursive: true })
@@ -296,9 +312,9 @@ describe('in a run', () => {
       keywords: { minScore: 1 },
     }
   })
-  const run = (name: string, more: Partial<WeaveOptions> = {}) =>
+  const run = (name: string, more: Partial<RunOptions> = {}) =>
     finished({ ...options, ...more, output: { directory: out(name), ...more.output } })
-  const configured = (name: string, more: Partial<WeaveOptions> = {}) => {
+  const configured = (name: string, more: Partial<RunOptions> = {}) => {
     writeFileSync(out(`${name}.json`), JSON.stringify({ ...options, ...more }))
     return ['run', '--config', out(`${name}.json`), '--out', out(name)]
   }
@@ -315,7 +331,9 @@ describe('in a run', () => {
   test('it predicts what the predictor by itself predicts', async () => {
     const { queries, segmentTokens: _, ...rest } = { ...options, segmentTokens: 0 }
     expect(rest.seed).toBe(3)
-    const predictor = await QueryPredictor.load(own, {
+    const predictor = await QueryPredictor.open({
+      predictor: 'onnx',
+      model: own,
       device: 'cpu',
       maxQueryTokens: 12,
       topK: 40,
@@ -404,11 +422,11 @@ test('neighbours by a model are those of the vectors that the embedder gives for
   })
   expect(summary.vectors).toMatchObject({ source: 'onnx', devices: ['cpu'], vectors: 60, zeroVectors: 0 })
   expect(summary.neighbours).toMatchObject({ search: 'exact', k: 5, recall: null })
-  const embedder = await Embedder.load(bert, { device: 'cpu', threads: 2 })
+  const embedder = await Embedder.open({ model: bert, device: 'cpu', threads: 2 })
   const matrix = writeNpy(out('embedded.npy'), await all(embedder.embed(embedded.map(({ text }) => text))))
   await finished({ ...base, vectors: { source: 'file', file: matrix }, output: { directory: out('by-file') } })
   const pieces = async (name: string) =>
-    (await all(readSequences(out(name)))).map(({ doc_ids, doc_lens, reasons }) => [doc_ids, doc_lens, reasons])
+    (await readColumns(out(name))).map(({ docIds, lengths, reasons }) => [docIds, lengths, reasons])
   expect(await pieces('by-model')).toEqual(await pieces('by-file'))
 })
 

@@ -15,10 +15,9 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { clean, dryRun, plan, prepare, readSequences, show, status, topKeywords, verify } from '../ts/index.ts'
-import type { CleanReport, DryRun, ProgressEvent, RunStatus, Stage, WeaveOptions } from '../ts/index.ts'
+import { clean, dryRun, plan, prepare, status, verify, show } from '../ts/index.ts'
+import type { CleanReport, DryRun, ProgressEvent, RunStatus, Stage, RunOptions } from '../ts/index.ts'
 import {
-  all,
   cli,
   failure,
   filesOf,
@@ -28,8 +27,10 @@ import {
   node,
   plain,
   randomCorpus,
+  readColumns,
   root,
   states,
+  topKeywords,
   wordTokenizer,
   writeJsonl,
 } from './support.ts'
@@ -45,7 +46,7 @@ const fresh = () => join(directory, `${(names += 1)}`)
 const tokenizer = wordTokenizer(directory)
 const corpus = writeJsonl(join(directory, 'corpus.jsonl'), randomCorpus(6, 300, 60))
 const large = writeJsonl(join(directory, 'large.jsonl'), randomCorpus(7, 24_000, 60))
-const options = (more: Partial<WeaveOptions> = {}): WeaveOptions => ({
+const options = (more: Partial<RunOptions> = {}): RunOptions => ({
   ...plain,
   corpus: [corpus],
   tokenizer,
@@ -54,8 +55,8 @@ const options = (more: Partial<WeaveOptions> = {}): WeaveOptions => ({
   ...more,
   output: { directory: fresh(), shardTokens: 2048, ...more.output },
 })
-const outOf = (made: WeaveOptions) => String(made.output?.directory)
-const config = (made: WeaveOptions) => {
+const outOf = (made: RunOptions) => String(made.output?.directory)
+const config = (made: RunOptions) => {
   const path = fresh()
   writeFileSync(path, JSON.stringify(made))
   return ['--config', path]
@@ -94,7 +95,7 @@ const everything = (path: string): string[] =>
 const stageOf = (run: RunStatus, name: Stage) => run.stages.find(({ stage }) => stage === name)
 /** A run in a process of its own that calls `when` at the first event that holds `text`, and waits for it before it is left alone. */
 async function during(
-  made: WeaveOptions,
+  made: RunOptions,
   text: string,
   when: (child: ReturnType<typeof node>['child']) => unknown,
   env: NodeJS.ProcessEnv = {},
@@ -115,7 +116,7 @@ describe('status', () => {
     const made = options()
     const out = outOf(made)
     expect((await failure(() => status(out))).code).toBe('RUN_NOT_PREPARED')
-    await prepare(made).finished
+    await prepare(made)
     expect(await status(out)).toMatchObject({ state: 'prepared', driver: null, elapsedSeconds: 0, lastError: null })
     const failed = await cli(['run', ...config(made)], { env: { LONGWEAVE_FAILPOINT: 'done=full@9' } })
     expect(failed.status).toBe(1)
@@ -219,7 +220,7 @@ describe('status', () => {
   test('of tasks handed out one by one: what is done, by its log how fast, and who runs now', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000 })
     const out = outOf(made)
-    await prepare(made).finished
+    await prepare(made)
     expect((await cli(['task', 'run', out, 'scan', '--all'])).status).toBe(0)
     expect((await cli(['task', 'run', out, 'ingest', '--task', '0..3'])).status).toBe(0)
     const stopped = await status(out)
@@ -242,7 +243,7 @@ describe('status', () => {
   test('a lease of another machine counts as held elsewhere, one of a dead process as free', async () => {
     const made = options()
     const out = outOf(made)
-    await prepare(made).finished
+    await prepare(made)
     const { stages: list } = await status(out)
     expect(list[0]).toMatchObject({ stage: 'scan', done: 0, running: 0, elsewhere: 0 })
     expect((await cli(['task', 'run', out, 'scan', '--task', '0'])).status).toBe(0)
@@ -356,7 +357,7 @@ describe('the log', () => {
 
   test('a line cut short, by a full disk say, spoils no other', async () => {
     const made = options()
-    await prepare(made).finished
+    await prepare(made)
     appendFileSync(join(outOf(made), '.state/log.jsonl'), '{"time":"2026')
     await finished(made)
     expect(await status(outOf(made))).toMatchObject({ state: 'finished' })
@@ -364,7 +365,7 @@ describe('the log', () => {
 })
 
 /** A run over a folder of texts, the last of which claims to hold eight terabytes without taking that room; it is too large a document. */
-function huge(): WeaveOptions {
+function huge(): RunOptions {
   const path = fresh()
   mkdirSync(path)
   for (const { id, text } of randomCorpus(9, 30, 60)) writeFileSync(join(path, `${id}.txt`), text)
@@ -435,7 +436,7 @@ describe('a dry run', () => {
     expect(dry.stages.find(({ stage }) => stage === 'pack')?.tasks).toBeNull()
     expect(dry.disk?.fits).toBe(true)
     expect(dry.unknown.join()).toContain('sample')
-    await plan(made).finished
+    await plan(made)
     const tree = everything(out)
     const planned = await dryRun(made)
     expect(everything(out)).toEqual(tree)
@@ -476,7 +477,7 @@ describe('a dry run', () => {
   test('is refused as the run would be, but not for want of room, which it tells', async () => {
     expect((await failure(() => dryRun(options({ corpus: [fresh()] })))).code).toBe('INPUT_NOT_FOUND')
     const made = options()
-    await prepare(made).finished
+    await prepare(made)
     expect((await failure(() => dryRun({ ...made, length: 32 }))).code).toBe('RUN_MISMATCH')
     const dry = await dryRun(huge())
     expect(dry.disk?.fits).toBe(false)
@@ -531,7 +532,7 @@ describe('a dry run', () => {
     ['quest', 'parquet', 4096],
     ['knn', 'mds', 2048],
   ] as const)('its bytes of real texts come close to what a run leaves: %s, %s', async (method, format, length) => {
-    const made: WeaveOptions = {
+    const made: RunOptions = {
       corpus: reuters,
       idField: 'id',
       tokenizer: join(data, 'tokenizers/gpt2-tokenizer.json'),
@@ -540,7 +541,7 @@ describe('a dry run', () => {
       output: { directory: fresh(), format },
     }
     const before = await dryRun(made)
-    await plan(made).finished
+    await plan(made)
     const refined = await dryRun(made)
     const { summary } = await finished(made)
     const { disk } = await status(outOf(made))
@@ -553,7 +554,7 @@ describe('a dry run', () => {
   test('its bytes come close to what a run leaves', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000, output: { shardTokens: 1 << 20 } })
     const before = await dryRun(made)
-    await plan(made).finished
+    await plan(made)
     const refined = await dryRun(made)
     await finished(made)
     const { disk, stages: after } = await status(outOf(made))
@@ -590,7 +591,7 @@ describe('cleaning', () => {
     expect(left(join(out, '.work'))).toEqual([])
     expect(filesOf(out)).toEqual(expected)
     await verify(out)
-    expect((await all(readSequences(out))).length).toBe(first.summary.plan?.sequences)
+    expect((await readColumns(out)).length).toBe(first.summary.plan?.sequences)
     const again = await finished(made)
     expect(Object.values(states(again.events))).toEqual(stages.map(() => 'reused'))
     expect({ ...again.summary, seconds: 0 }).toEqual({ ...first.summary, seconds: 0 })
@@ -660,10 +661,10 @@ describe('cleaning', () => {
 
   test('what another run is working with stays, and goes when the other is done', async () => {
     const work = fresh()
-    const shared: Partial<WeaveOptions> = { corpus: [large], splitBytes: 300_000, work }
+    const shared: Partial<RunOptions> = { corpus: [large], splitBytes: 300_000, work }
     const one = options({ ...shared, clean: 'sealed' })
     const two = options({ ...shared, length: 128 })
-    await plan(one).finished
+    await plan(one)
     let warnings: string[] = []
     const { env, open } = heldAt('pack', fresh())
     const working = async () => {

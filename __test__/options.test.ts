@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { binding } from '../ts/binding.ts'
 import { call } from '../ts/errors.ts'
 import { LongweaveError, optionsJsonSchema, resolveOptions } from '../ts/index.ts'
-import type { Options, ResolvedOptions } from '../ts/index.ts'
+import type { LongweaveErrorOf, Options, ResolvedOptions } from '../ts/index.ts'
 import { full, randomNumbers } from './support.ts'
 
 type Json = Record<string, unknown>
@@ -264,7 +264,7 @@ test.each(wrong)('%s out of range is named in the message and the details', (opt
       error = thrown
     }
     expect(error, `${option} = ${JSON.stringify(value)}`).toBeInstanceOf(LongweaveError)
-    const { code, message, details } = error as LongweaveError
+    const { code, message, details } = error as LongweaveErrorOf<'OPTIONS_INVALID'>
     expect(code).toBe('OPTIONS_INVALID')
     expect(message).toContain(`\`${section}`)
     expect(String(details.option).startsWith(section)).toBe(true)

@@ -202,8 +202,8 @@ async function each(seeds: number, work: (seed: number) => Promise<void>): Promi
 
 async function written(output: string): Promise<string[][]> {
   const found: string[][] = []
-  for await (const { doc_ids, doc_offsets, doc_lens } of readSequences(output))
-    found.push(doc_ids.map((id, i) => `${id}@${doc_offsets[i]}+${doc_lens[i]}`))
+  for await (const { pieces } of readSequences(output))
+    found.push(pieces.map(({ docId, docOffset, length }) => `${docId}@${docOffset}+${length}`))
   return found
 }
 

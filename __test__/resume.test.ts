@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import { plan, tasks, verify } from '../ts/index.ts'
-import type { Stage, WeaveOptions } from '../ts/index.ts'
+import { plan, verify } from '../ts/index.ts'
+import type { Stage, RunOptions } from '../ts/index.ts'
 import {
   cli,
   filesOf,
@@ -16,6 +16,7 @@ import {
   randomCorpus,
   randomNumbers,
   root,
+  tasks,
   wordTokenizer,
   writeJsonl,
 } from './support.ts'
@@ -42,8 +43,8 @@ const stages: Stage[] = [
 function config(
   name: string,
   documents: number,
-  more: Partial<WeaveOptions>,
-): { path: string; options: Omit<WeaveOptions, 'output'> & { output: object } } {
+  more: Partial<RunOptions>,
+): { path: string; options: Omit<RunOptions, 'output'> & { output: object } } {
   const corpus = writeJsonl(out(`${name}.jsonl`), randomCorpus(4, documents, 60))
   const options = {
     ...plain,
@@ -61,7 +62,7 @@ const small = config('small', 300, { splitBytes: 30_000, output: { format: 'mds'
 const around = config('around', 200, { splitBytes: 30_000, method: { name: 'iclm', variant: 'release' } })
 const large = config('large', 30_000, { splitBytes: 400_000, output: { shardTokens: 1 << 16 } })
 /** Wikipedia in simple English where it lies beside, else documents made here: a run of half a minute. */
-function huge(): Partial<WeaveOptions> & { corpus: string; tokenizer: string; length: number } {
+function huge(): Partial<RunOptions> & { corpus: string; tokenizer: string; length: number } {
   const data = process.env['LONGWEAVE_DATA'] ?? join(root, '../shared/data')
   const wikipedia = join(data, 'simplewiki.jsonl.zst')
   if (!existsSync(wikipedia)) {
@@ -129,8 +130,10 @@ beforeAll(async () => {
 })
 
 /** The first stage that is not complete. */
-function interrupted(to: string): Stage | undefined {
-  return existsSync(join(to, 'run.json')) ? tasks(to).find(({ tasks: n, done }) => n !== done)?.stage : undefined
+async function interrupted(to: string): Promise<Stage | undefined> {
+  return existsSync(join(to, 'run.json'))
+    ? (await tasks(to)).find(({ tasks: n, done }) => n !== done)?.stage
+    : undefined
 }
 
 const failpoints = [
@@ -153,7 +156,7 @@ test.each(failpoints)(
         break
       }
       expect(died.signal, died.err).toBe('SIGABRT')
-      hit.add(interrupted(to))
+      hit.add(await interrupted(to))
 
       const { status, err } = await run(path, to)
       expect(status, err).toBe(0)
@@ -232,7 +235,7 @@ async function killed(
         expect(status, err).toBe(0)
         break
       }
-      const stage = interrupted(to)
+      const stage = await interrupted(to)
       hit.set(stage, (hit.get(stage) ?? 0) + 1)
       // A stage of one long task begins again each time: it is given the time to come to its end.
       left = stage === last ? whole : Math.max(whole / 5, left - (performance.now() - worked))
@@ -282,7 +285,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
     const { status, err } = await watched(to, '"stage":"ingest"', stop, env)
     expect(status, err).toBe(130)
     expect(err).toContain('Run the same command again to resume')
-    expect(interrupted(to)).toBe('ingest')
+    expect(await interrupted(to)).toBe('ingest')
     const again = await cli(['run', '--config', large.path, '--out', to, '--json'])
     expect(again.status).toBe(0)
     expect(again.out).toMatch(/"stage":"scan","state":"reused"/)
@@ -321,8 +324,8 @@ test('tasks of a stage run from several processes side by side, even the same on
 
 test('a stage task and a driver at once share the work', async () => {
   const to = out('shared')
-  const options: WeaveOptions = { ...small.options, output: { ...small.options.output, directory: to } }
-  await plan(options).finished
+  const options: RunOptions = { ...small.options, output: { ...small.options.output, directory: to } }
+  await plan(options)
   expect((await cli(['task', 'run', to, 'route', '--all'])).status).toBe(0)
   const [driver, helper] = await Promise.all([run(small.path, to), cli(['task', 'run', to, 'pack', '--all'])])
   expect([driver.status, helper.status], driver.err + helper.err).toEqual([0, 0])
@@ -331,8 +334,8 @@ test('a stage task and a driver at once share the work', async () => {
 
 test('results that vanish from the work directory are made again', async () => {
   const to = out('vanished')
-  const options: WeaveOptions = { ...small.options, output: { ...small.options.output, directory: to } }
-  await plan(options).finished
+  const options: RunOptions = { ...small.options, output: { ...small.options.output, directory: to } }
+  await plan(options)
   const work = join(to, '.work')
   for (const name of readdirSync(work)) if (/^(ingest|index)-/.test(name)) rmSync(join(work, name), { recursive: true })
   await finished(options)
@@ -342,7 +345,7 @@ test('results that vanish from the work directory are made again', async () => {
 
 test('a finished output needs its work directory no more', async () => {
   const to = out('finished')
-  const options: WeaveOptions = { ...small.options, output: { ...small.options.output, directory: to } }
+  const options: RunOptions = { ...small.options, output: { ...small.options.output, directory: to } }
   await finished(options)
   rmSync(join(to, '.work'), { recursive: true })
   await verify(to)

@@ -8,8 +8,21 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterAll } from 'vitest'
-import { LongweaveError, weave } from '../ts/index.ts'
-import type { RunEvent, Sequence, Stage, Summary, WeaveOptions } from '../ts/index.ts'
+import { binding } from '../ts/binding.ts'
+import { LongweaveError, openRun, readSequences, weave } from '../ts/index.ts'
+import type {
+  ErrorCode,
+  KeywordCount,
+  ReadSequencesOptions,
+  RunEvent,
+  RunOptions,
+  Sequence,
+  Stage,
+  StageInfo,
+  Summary,
+  TaskRecord,
+  TaskSelection,
+} from '../ts/index.ts'
 
 /** The repository. */
 export const root = fileURLToPath(new URL('..', import.meta.url))
@@ -282,7 +295,7 @@ export const plain = {
   queries: { predictor: 'precomputed' },
   keywords: { boilerplate: 'none', hierarchy: 'suffix' },
   threads: 2,
-} as const satisfies Partial<WeaveOptions>
+} as const satisfies Partial<RunOptions>
 
 /** Everything an async iterable gives. */
 export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -292,7 +305,7 @@ export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** Runs to the end: events, summary. */
-export async function finished(options: WeaveOptions): Promise<{ events: RunEvent[]; summary: Summary }> {
+export async function finished(options: RunOptions): Promise<{ events: RunEvent[]; summary: Summary }> {
   const run = weave(options)
   return { events: await all(run), summary: await run.finished }
 }
@@ -306,20 +319,65 @@ export function states(events: RunEvent[]): Partial<Record<Stage, string>> {
   )
 }
 
+/** A LongweaveError of any code. */
+export type Failure = Error & { code: ErrorCode; details: Record<string, unknown> }
+
 /** The error that `work` ends with; a LongweaveError, or the test fails. */
-export async function failure(work: () => unknown): Promise<LongweaveError> {
+export async function failure(work: () => unknown): Promise<Failure> {
   try {
     await work()
   } catch (error) {
-    if (error instanceof LongweaveError) return error
+    if (error instanceof LongweaveError) return error as Failure
     throw error
   }
   throw new Error('it was expected to fail, but did not')
 }
 
+/** A sequence with the columns of its pieces, which tests compare more easily than pieces. */
+export function asColumns({ index, inputIds, tokenCount, docIds, pieces }: Sequence) {
+  return {
+    index,
+    inputIds,
+    tokenCount,
+    docIds,
+    starts: pieces.map((piece) => piece.start),
+    lengths: pieces.map((piece) => piece.length),
+    docOffsets: pieces.map((piece) => piece.docOffset),
+    reasons: pieces.map((piece) => piece.reason),
+    groups: pieces.map((piece) => piece.group),
+  }
+}
+/** A sequence as columns. */
+export type Columns = ReturnType<typeof asColumns>
+
+/** The sequences of an output as columns. */
+export async function readColumns(location: string, options: ReadSequencesOptions = {}): Promise<Columns[]> {
+  return (await all(readSequences(location, options))).map(asColumns)
+}
+
+/** The keywords with most documents of a run. */
+export const topKeywords = async (directory: string, limit?: number): Promise<KeywordCount[]> =>
+  await (await openRun(directory)).topKeywords(limit === undefined ? {} : { limit })
+
+/** The stages of a prepared run. */
+export const tasks = async (directory: string): Promise<StageInfo[]> => await (await openRun(directory)).tasks()
+
+/** Runs tasks of a prepared run. */
+export const runTasks = async (directory: string, stage: string, selection: TaskSelection): Promise<TaskRecord[]> =>
+  await (await openRun(directory)).runTasks({ stage: stage as Stage, tasks: selection })
+
+/** Trains a tokenizer on a file, as the demo does. */
+export async function trainTokenizer(corpus: string, out: string, vocabSize: number): Promise<{ documents: number }> {
+  const specialTokens = ['<|endoftext|>', '<|pad|>']
+  const options = { corpus: [corpus], out, vocabSize, minFrequency: 2, specialTokens, textField: 'text' }
+  return JSON.parse(await binding.trainTokenizer(JSON.stringify(options), new binding.Cancellation())) as {
+    documents: number
+  }
+}
+
 /** A sequence as plain data, its number left out. */
-export function asData({ number: _number, inputIds, ...pieces }: Sequence): object {
-  return { inputIds: [...inputIds], ...pieces }
+export function asData({ index: _index, inputIds, ...rest }: Sequence | Columns): object {
+  return { inputIds: [...inputIds], ...rest }
 }
 
 /** How a child process ended. */

@@ -8,13 +8,16 @@ import {
   dryRun,
   readSequences,
   resolveOptions,
-  stage,
   status,
-  tasks,
   verify,
   weave,
 } from '../ts/index.ts'
 import type {
+  MemoryRun,
+  Output,
+  Piece,
+  PreparedRun,
+  Run,
   CleanReport,
   CorpusDocument,
   DryRun,
@@ -30,29 +33,33 @@ import type {
   Summary,
   TaskRecord,
   VerifyReport,
-  WeaveOptions,
+  RunOptions,
 } from '../ts/index.ts'
 
-const least = { corpus: 'a.jsonl', tokenizer: 't.json', length: 8, output: { directory: 'out' } } satisfies WeaveOptions
+const least = { corpus: 'a.jsonl', tokenizer: 't.json', length: 8, output: { directory: 'out' } } satisfies RunOptions
+
+// Never called: only their types matter.
+const wovenToFiles = () => weave(least)
+const wovenInMemory = () => weave({ ...least, output: { format: 'memory' } })
 
 test('what must be given is required, and everything else is not', () => {
-  expectTypeOf(least).toExtend<WeaveOptions>()
+  expectTypeOf(least).toExtend<RunOptions>()
   // @ts-expect-error `length` has no default
-  const without: WeaveOptions = { corpus: 'a', tokenizer: 't' }
+  const without: RunOptions = { corpus: 'a', tokenizer: 't' }
   // @ts-expect-error there is no option of this name
-  const misspelt: WeaveOptions = { ...least, lenght: 8 }
+  const misspelt: RunOptions = { ...least, lenght: 8 }
   // @ts-expect-error not a method
-  const magic: WeaveOptions = { ...least, method: 'magic' }
+  const magic: RunOptions = { ...least, method: 'magic' }
   // @ts-expect-error standard has no hierarchy to climb
-  const climbing: WeaveOptions = { ...least, method: { name: 'standard', fill: 'related' } }
+  const climbing: RunOptions = { ...least, method: { name: 'standard', fill: 'related' } }
   expectTypeOf([without, misspelt, magic, climbing]).toBeArray()
 })
 
 test('a corpus is paths or documents, at once or as they come', () => {
-  expectTypeOf<string[]>().toExtend<WeaveOptions['corpus']>()
-  expectTypeOf<AsyncGenerator<{ id: string; text: string }>>().toExtend<WeaveOptions['corpus']>()
-  expectTypeOf<CorpusDocument[]>().toExtend<WeaveOptions['corpus']>()
-  expectTypeOf<AsyncIterable<{ body: string }>>().not.toExtend<WeaveOptions['corpus']>()
+  expectTypeOf<string[]>().toExtend<RunOptions['corpus']>()
+  expectTypeOf<AsyncGenerator<{ id: string; text: string }>>().toExtend<RunOptions['corpus']>()
+  expectTypeOf<CorpusDocument[]>().toExtend<RunOptions['corpus']>()
+  expectTypeOf<AsyncIterable<{ body: string }>>().not.toExtend<RunOptions['corpus']>()
 })
 
 test('resolved options have every choice made', () => {
@@ -66,15 +73,18 @@ test('resolved options have every choice made', () => {
 })
 
 test('a run is events, a summary, and sequences', () => {
-  type Run = ReturnType<typeof weave>
+  expectTypeOf(wovenToFiles).returns.toEqualTypeOf<Run>()
+  expectTypeOf(wovenInMemory).returns.toEqualTypeOf<MemoryRun>()
   expectTypeOf<Run>().toExtend<AsyncIterable<RunEvent>>()
   expectTypeOf<Run>().toExtend<AsyncDisposable>()
   expectTypeOf<Run['finished']>().resolves.toEqualTypeOf<Summary>()
-  expectTypeOf<ReturnType<Run['batches']>>().toExtend<AsyncIterable<SequenceBatch>>()
-  expectTypeOf<ReturnType<Run['sequences']>>().toExtend<AsyncIterable<Sequence>>()
+  expectTypeOf<Run>().not.toHaveProperty('sequences')
+  expectTypeOf<ReturnType<MemoryRun['batches']>>().toExtend<AsyncIterable<SequenceBatch>>()
+  expectTypeOf<ReturnType<MemoryRun['sequences']>>().toExtend<AsyncIterable<Sequence>>()
   expectTypeOf(readSequences).returns.toExtend<AsyncIterable<Sequence>>()
+  expectTypeOf<Output>().toExtend<AsyncIterable<Sequence>>()
   expectTypeOf<Sequence['inputIds']>().toEqualTypeOf<Uint32Array>()
-  expectTypeOf<Sequence['reasons']>().toEqualTypeOf<(string | null)[]>()
+  expectTypeOf<Piece['reason']>().toEqualTypeOf<string | null>()
 })
 
 test('events are told apart by their type', () => {
@@ -99,14 +109,20 @@ test('errors have codes that a switch can be checked by', () => {
   expectTypeOf<LongweaveError['code']>().toEqualTypeOf<ErrorCode>()
   expectTypeOf<'BAD_ROW'>().toExtend<ErrorCode>()
   expectTypeOf<'BAD_LUCK'>().not.toExtend<ErrorCode>()
-  expectTypeOf<LongweaveError['details']['row']>().toEqualTypeOf<number | undefined>()
+  const error = new LongweaveError('BAD_ROW', 'a message') as LongweaveError
+  if (error.code === 'BAD_ROW') expectTypeOf(error.details.line).toEqualTypeOf<number | undefined>()
+  // @ts-expect-error only some codes have a line
+  expectTypeOf(error.details.line).toBeAny()
+  const caught: unknown = error
+  if (caught instanceof LongweaveError && caught.code === 'DUPLICATE_ID')
+    expectTypeOf(caught.details.id).toEqualTypeOf<string | undefined>()
 })
 
 test('the small parts say what they give', () => {
   expectTypeOf<ReturnType<Rake['extract']>>().toEqualTypeOf<{ phrase: string; score: number }[]>()
   expectTypeOf<ReturnType<QueryPredictor['predict']>>().toExtend<AsyncIterable<PredictedQueries>>()
-  expectTypeOf(tasks).returns.toEqualTypeOf<StageInfo[]>()
-  expectTypeOf(stage).returns.resolves.toEqualTypeOf<TaskRecord[]>()
+  expectTypeOf<ReturnType<PreparedRun['tasks']>>().resolves.toEqualTypeOf<StageInfo[]>()
+  expectTypeOf<ReturnType<PreparedRun['runTasks']>>().resolves.toEqualTypeOf<TaskRecord[]>()
   expectTypeOf(verify).returns.resolves.toEqualTypeOf<VerifyReport>()
 })
 
@@ -115,10 +131,10 @@ test('status, a dry run and cleaning say what is not known', () => {
   expectTypeOf<RunStatus['etaSeconds']>().toEqualTypeOf<number | null>()
   expectTypeOf<RunStatus['stages'][number]['tasks']>().toEqualTypeOf<number | null>()
   expectTypeOf(dryRun).returns.resolves.toEqualTypeOf<DryRun>()
-  expectTypeOf(dryRun).parameter(0).toEqualTypeOf<WeaveOptions>()
+  expectTypeOf(dryRun).parameter(0).toEqualTypeOf<RunOptions>()
   expectTypeOf<DryRun['options']>().toEqualTypeOf<ResolvedOptions>()
   expectTypeOf(clean).returns.resolves.toEqualTypeOf<CleanReport>()
   // @ts-expect-error there is no other check
-  const strict: WeaveOptions = { ...least, diskCheck: 'panic' }
+  const strict: RunOptions = { ...least, diskCheck: 'panic' }
   expectTypeOf(strict).toExtend<object>()
 })

@@ -1,12 +1,13 @@
 // Removing what no run needs from a work directory. The names are the core's.
 import { binding } from './binding.ts'
-import { settled } from './errors.ts'
 import type { CleanReport } from './generated/results.ts'
+import { cancellable } from './signal.ts'
+import type { CallOptions } from './signal.ts'
 
 export type { CleanReport, CleanedDirectory } from './generated/results.ts'
 
 /** Options of `clean`: one of `keep` and `all` is needed, unless `dryRun` is set. */
-export interface CleanOptions {
+export interface CleanOptions extends CallOptions {
   /** Output directories of runs whose intermediate results stay. */
   keep?: string[]
   /** Deletes everything that no process works with. */
@@ -23,7 +24,9 @@ export interface CleanOptions {
  */
 export async function clean(
   work: string,
-  { keep = [], all = false, dryRun = false }: CleanOptions = {},
+  { keep = [], all = false, dryRun = false, signal }: CleanOptions = {},
 ): Promise<CleanReport> {
-  return JSON.parse(await settled(binding.clean(work, JSON.stringify({ keep, all, dryRun })))) as CleanReport
+  return JSON.parse(
+    await cancellable(signal, (c) => binding.clean(work, JSON.stringify({ keep, all, dryRun }), c)),
+  ) as CleanReport
 }

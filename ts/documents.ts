@@ -1,6 +1,10 @@
 // Documents one by one: those of a corpus, and those that callers hand over.
+import type { Cancellation } from '#binding'
+import { z } from 'zod'
 import { binding } from './binding.ts'
-import { call, settled } from './errors.ts'
+import { fill } from './options.ts'
+import { abortion, cancellable } from './signal.ts'
+import type { CallOptions } from './signal.ts'
 
 /** A text and its id. */
 export interface TextDocument {
@@ -8,45 +12,56 @@ export interface TextDocument {
   text: string
 }
 
-/** Where documents are; as in the options of a run. */
-export interface ReadOptions {
-  /** Files, directories and globs. */
+const readSchema = z.strictObject({
+  corpus: z.union([
+    z
+      .string()
+      .min(1)
+      .transform((path) => [path]),
+    z.array(z.string().min(1)).min(1),
+  ]),
+  corpusRoot: z.string().min(1).nullable().default(null),
+  textField: z.string().min(1).default('text'),
+  idField: z.string().min(1).nullable().default(null),
+  maxDocumentBytes: z
+    .int()
+    .min(1)
+    .default(64 * 2 ** 20),
+})
+
+/** Which documents to read; the names are those of a run's options. */
+export interface ReadOptions extends CallOptions {
+  /** Files, directories, globs and URLs. */
   corpus: string | string[]
+  /** The directory or URL that paths of files are relative to. */
   corpusRoot?: string | null
+  /** Field or column of the text. */
   textField?: string
   /** Field or column of the id; else path:row. */
   idField?: string | null
+  /** A larger document is an error. */
   maxDocumentBytes?: number
 }
 
-/** Documents read at once. */
+/** Documents of one call of the core. */
 const READ = 256
 
 /**
  * The documents of a corpus in order; rows with an empty text are left out.
- * @throws LongweaveError `INPUT_NOT_FOUND`, `BAD_ROW` and the others of reading
+ * @throws LongweaveError `OPTIONS_INVALID`, `INPUT_NOT_FOUND`, `BAD_ROW` and the other errors of reading
  */
 export async function* readDocuments({
-  corpus,
-  corpusRoot = null,
-  textField = 'text',
-  idField = null,
-  maxDocumentBytes = 64 * 2 ** 20,
+  signal,
+  ...options
 }: ReadOptions): AsyncGenerator<TextDocument, void, undefined> {
-  const paths = typeof corpus === 'string' ? [corpus] : corpus
-  const options = {
-    paths,
-    root: corpusRoot,
-    textField,
-    idField,
-    queryField: null,
-    sourceField: null,
-    maxDocumentBytes,
-    splitBytes: 1,
-  }
-  const reader = call(() => binding.Documents.open(JSON.stringify(options)))
+  signal?.throwIfAborted()
+  const { corpus, corpusRoot, ...rest } = fill(readSchema, options)
+  const core = { paths: corpus, root: corpusRoot, ...rest, queryField: null, sourceField: null, splitBytes: 1 }
+  const cancellation = new binding.Cancellation()
+  const open = (c: Cancellation) => binding.NativeDocuments.open(JSON.stringify(core), c)
+  const reader = await cancellable(signal, open, cancellation)
   for (;;) {
-    const read = await settled(reader.next(READ))
+    const read = await cancellable(signal, (c) => reader.next(READ, c), cancellation)
     if (read === null) return
     yield* JSON.parse(read) as TextDocument[]
   }
@@ -70,15 +85,23 @@ export async function* batched(texts: DocumentSource, size: number): AsyncGenera
   if (batch.length > 0) yield batch
 }
 
-/** What `work` gives for each batch, in order; the next batch is begun while one is handed out, so that a device does not wait. */
+/**
+ * The results of `work` for each batch, in order; the next batch is begun while one is handed out, so that a device does not wait. Ends with
+ * the reason of `signal` once it aborts, also while the next text is awaited.
+ */
 export async function* ahead<T>(
   batches: AsyncGenerator<TextDocument[], void, undefined>,
   work: (batch: TextDocument[]) => Promise<T>,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void, undefined> {
+  signal?.throwIfAborted()
+  const { aborted, release } = abortion(signal)
   let current: Promise<T> | undefined
   try {
-    for await (const batch of batches) {
-      const next = work(batch)
+    for (;;) {
+      const batch = await Promise.race([batches.next(), aborted])
+      if (batch.done === true) break
+      const next = work(batch.value)
       // Its error is met when it is awaited below.
       next.catch(() => {})
       if (current !== undefined) yield await current
@@ -86,6 +109,8 @@ export async function* ahead<T>(
     }
     if (current !== undefined) yield await current
   } finally {
-    await batches.return()
+    release()
+    // Not awaited: a source that never answers must not keep the caller waiting.
+    batches.return().catch(() => {})
   }
 }

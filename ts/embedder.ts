@@ -1,16 +1,16 @@
 // Text embedding on ONNX Runtime.
-import type { EmbeddingModel } from '#binding'
+import type { NativeEmbedder } from '#binding'
 import { z } from 'zod'
 import { binding } from './binding.ts'
 import { ahead, batched } from './documents.ts'
 import type { DocumentSource } from './documents.ts'
 import { settled } from './errors.ts'
-import { fill } from './options.ts'
-import { batchSizeOf, cancellable } from './predictor.ts'
+import { counting, fill } from './options.ts'
 import { about, modelRun, threads } from './schema.ts'
+import { abandonable, cancellable } from './signal.ts'
+import type { CallOptions } from './signal.ts'
 
-/** The schema of an embedder's options; the CLI's flags come from it too. */
-export const embedderSchema = z.strictObject({
+const options = {
   ...modelRun(''),
   pooling: z
     .enum(['auto', 'mean', 'cls'])
@@ -53,34 +53,43 @@ export const embedderSchema = z.strictObject({
       ),
     ),
   threads,
-})
+}
+/** The schema of an embedder's options without the model; the CLI's flags come from it too. */
+export const embedderSchema = z.strictObject(options)
+const openSchema = z.strictObject({ model: z.string().min(1), ...options })
 
 /** Options of an embedder. */
-export type EmbedderOptions = z.input<typeof embedderSchema>
+export type EmbedderOptions = z.input<typeof openSchema>
 
-/** Options of a call of `embed`. */
-export interface EmbedOptions {
-  /** Ends the call with the error CANCELLED. */
-  signal?: AbortSignal
+/** Options of `Embedder.embed`. */
+export interface EmbedOptions extends CallOptions {
   /** Texts that are embedded together. */
   batchSize?: number
 }
 
 /** Turns texts into vectors. */
-export class Embedder {
-  readonly #native: EmbeddingModel
+export class Embedder implements AsyncDisposable {
+  readonly #native: NativeEmbedder
 
-  private constructor(native: EmbeddingModel) {
+  private constructor(native: NativeEmbedder) {
     this.#native = native
   }
 
   /**
-   * Loads an encoder model of the BERT family, as exported for feature extraction: `model.onnx`, `tokenizer.json`, `config.json`.
-   * @throws LongweaveError `ONNXRUNTIME_MISSING`, `ONNXRUNTIME_INCOMPATIBLE`, `DEVICE_UNAVAILABLE`, `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`
+   * Loads an encoder model of the BERT family from the directory `model`, as exported for feature extraction: `model.onnx`, `tokenizer.json`,
+   * `config.json`.
+   * @throws LongweaveError `ONNXRUNTIME_MISSING`, `ONNXRUNTIME_INCOMPATIBLE`, `DEVICE_UNAVAILABLE`, `MODEL_MISSING`, `MODEL_INVALID`,
+   * `MODEL_MISMATCH`, `MODEL_TOKENIZER`
    */
-  static async load(directory: string, options: EmbedderOptions = {}): Promise<Embedder> {
-    const resolved = fill(embedderSchema, options)
-    return new Embedder(await settled(binding.EmbeddingModel.load(JSON.stringify({ model: directory, ...resolved }))))
+  static async open(given: EmbedderOptions, { signal }: CallOptions = {}): Promise<Embedder> {
+    const core = JSON.stringify(fill(openSchema, given))
+    return new Embedder(
+      await abandonable(
+        signal,
+        (c) => binding.NativeEmbedder.open(core, c),
+        (late) => late.close(),
+      ),
+    )
   }
 
   /** Numbers of a vector. */
@@ -88,35 +97,40 @@ export class Embedder {
     return this.#native.dimensions
   }
 
-  /** The execution provider that is really used: `cpu`, `cuda:0`. */
+  /** The execution provider in use: `cpu`, `cuda:0`. */
   get device(): string {
     return this.#native.device
   }
 
   /**
-   * The vector of each text, in order, as texts come: at most two batches are read ahead of what is asked for.
-   * @throws LongweaveError `CANCELLED`, `MODEL_NOT_FINITE`, `INFERENCE_FAILED`
+   * The vector of each text, in order, as texts come: at most two batches are read ahead.
+   * @throws LongweaveError `MODEL_NOT_FINITE`, `INFERENCE_FAILED`, `HANDLE_CLOSED`
    */
   async *embed(
     texts: DocumentSource,
     { signal, batchSize = 256 }: EmbedOptions = {},
   ): AsyncGenerator<Float32Array, void, undefined> {
+    counting('batchSize', batchSize, 1)
     const cancellation = new binding.Cancellation()
-    const work = (batch: { text: string }[]) =>
-      cancellable(
-        this.#native.embed(
-          batch.map(({ text }) => text),
-          cancellation,
-        ),
-        signal,
-        () => cancellation.cancel(),
-      )
+    const work = async (batch: { text: string }[]) => {
+      const strings = batch.map(({ text }) => text)
+      return await cancellable(signal, (c) => this.#native.embed(strings, c), cancellation)
+    }
     try {
-      for await (const vectors of ahead(batched(texts, batchSizeOf(batchSize)), work)) {
+      for await (const vectors of ahead(batched(texts, batchSize), work, signal)) {
         for (let at = 0; at < vectors.length; at += this.dimensions) yield vectors.slice(at, at + this.dimensions)
       }
     } finally {
       cancellation.cancel()
     }
+  }
+
+  /** Releases the model, once calls that are under way have ended. */
+  async close(): Promise<void> {
+    await settled(this.#native.close())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 }

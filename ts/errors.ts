@@ -5,46 +5,119 @@ import type { ErrorCode } from './generated/error-codes.ts'
 export { errorCodes }
 export type { ErrorCode }
 
-/** What an error carries for programs, beside its message. Which are there depends on the code. */
-export interface ErrorDetails {
-  /** The file it is about. */
+/** A place in a corpus. */
+interface RowDetails {
   file?: string
-  /** The row of that file, from 0. */
+  /** Line of a text file, from 1. */
+  line?: number
+  /** Row group of a Parquet file, from 0. */
+  rowGroup?: number
+  /** Row of its row group, or document of a stream, from 0. */
   row?: number
-  /** Why a row is bad. */
+  /** Why the row is bad. */
   reason?: string
-  /** The option that is wrong. */
-  option?: string
-  /** Every option that is wrong. */
-  problems?: { option: string; message: string }[]
-  /** The id that comes twice. */
-  id?: string
-  /** The column that is missing, and those there are. */
-  column?: string
-  columns?: string[]
-  /** The stage or task it is about. */
-  stage?: string
-  task?: number
-  [name: string]: unknown
 }
 
-/** An error of longweave: `code` for programs, `message` for people (what, where, what to do), `details`. */
-export class LongweaveError extends Error {
+/** Codes whose details are more than the file that the error is about. */
+interface SpecificDetails {
+  OPTIONS_INVALID: {
+    /** The first option that is wrong. */
+    option?: string
+    /** Every option that is wrong. */
+    problems?: { option: string; message: string }[]
+    url?: string
+  }
+  INPUT_NOT_FOUND: { option?: string; path?: string; url?: string }
+  INPUT_UNSUPPORTED: RowDetails
+  BAD_ROW: RowDetails
+  BAD_UTF8: RowDetails
+  DOCUMENT_TOO_LARGE: RowDetails
+  MISSING_COLUMN: RowDetails & {
+    column?: string
+    /** The columns there are. */
+    columns?: string[]
+  }
+  DUPLICATE_ID: RowDetails & { id?: string }
+  TOKEN_NOT_FOUND: { option?: string; token?: string }
+  QUERIES_INVALID: RowDetails
+  VECTORS_INVALID: RowDetails & { expected?: unknown; found?: unknown }
+  ONNXRUNTIME_MISSING: { library?: string; looked?: string[] }
+  ONNXRUNTIME_INCOMPATIBLE: { library?: string }
+  DEVICE_UNAVAILABLE: { device?: string }
+  MODEL_MISMATCH: { expected?: unknown; found?: unknown }
+  DISK_SPACE: {
+    workBytes?: number
+    workFreeBytes?: number | null
+    outputBytes?: number
+    outputFreeBytes?: number | null
+  }
+  FILE_CORRUPT: {
+    /** Stage and task whose result is corrupt. */
+    stage?: string
+    task?: number
+  }
+  RUN_MISMATCH: {
+    /** The options that differ. */
+    options?: string[]
+  }
+  STAGE_NOT_FOUND: { stage?: string; tasks?: number }
+  STAGE_NOT_READY: { stage?: string }
+  SEQUENCE_NOT_FOUND: { sequence?: number }
+  REMOTE_DENIED: { url?: string }
+  REMOTE_FAILED: { url?: string }
+  ADDON_MISSING: {
+    /** `process.platform` and `process.arch`. */
+    platform?: string
+  }
+}
+
+/** What an error carries for programs, beside its message: by code. */
+export type ErrorDetails<C extends ErrorCode = ErrorCode> = { file?: string } & (C extends keyof SpecificDetails
+  ? SpecificDetails[C]
+  : unknown)
+
+/** An error of one code. */
+export interface LongweaveErrorOf<C extends ErrorCode> extends Error {
+  readonly name: 'LongweaveError'
+  readonly code: C
+  readonly details: ErrorDetails<C>
+}
+
+/**
+ * An error of longweave: `code` for programs, `message` for people (what happened, where, what to do), `details`. A union by code: where
+ * `error.code === 'BAD_ROW'`, `error.details.line` is known.
+ */
+export type LongweaveError = { [C in ErrorCode]: LongweaveErrorOf<C> }[ErrorCode]
+
+/** The class of all errors of longweave. */
+export interface LongweaveErrorConstructor {
+  new <C extends ErrorCode>(
+    code: C,
+    message: string,
+    details?: ErrorDetails<C>,
+    options?: ErrorOptions,
+  ): LongweaveErrorOf<C>
+  readonly prototype: LongweaveError
+}
+
+class CodedError extends Error {
   override readonly name = 'LongweaveError'
   readonly code: ErrorCode
-  readonly details: ErrorDetails
+  readonly details: object
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, details: object = {}, options?: ErrorOptions) {
     super(message, options)
     this.code = code
     this.details = details
   }
 }
 
+export const LongweaveError = CodedError as unknown as LongweaveErrorConstructor
+
 /** A failure of the operating system to read or write a file, with the code that the core gives it. */
 export function fromSystem(cause: unknown, action: 'read' | 'write', file: string): LongweaveError {
   const { code = '', message } = cause as NodeJS.ErrnoException
-  const [ours, remedy]: [ErrorCode, string] = ['ENOSPC', 'EDQUOT'].includes(code)
+  const [ours, remedy]: ['DISK_FULL' | 'OUTPUT_DENIED' | 'IO', string] = ['ENOSPC', 'EDQUOT'].includes(code)
     ? ['DISK_FULL', '; free some space']
     : action === 'write' && ['EACCES', 'EPERM', 'EROFS'].includes(code)
       ? ['OUTPUT_DENIED', '; choose a directory that you may write to']

@@ -8,6 +8,16 @@ import type { Options, Preset, ResolvedOptions } from './schema.ts'
 type Tree = Record<string, unknown>
 const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/**
+ * Checks a number that counts something before it crosses to the core.
+ * @throws LongweaveError `OPTIONS_INVALID`
+ */
+export function counting(name: string, value: number, least = 0): void {
+  if (Number.isSafeInteger(value) && value >= least) return
+  const message = `\`${name}\` must be a whole number of at least ${least}, but is ${String(value)}`
+  throw new LongweaveError('OPTIONS_INVALID', message, { option: name })
+}
+
 /** `over` laid on `base`, section by section. */
 export function merge(base: Tree, over: Tree): Tree {
   const merged = { ...base }

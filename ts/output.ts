@@ -1,117 +1,167 @@
-// What can be done with a finished or prepared output directory.
+// Finished outputs: a directory, or the URL that it was uploaded to.
+import type { NativeOutput } from '#binding'
 import { binding } from './binding.ts'
-import { LongweaveError, call, settled } from './errors.ts'
-import type { KeywordCount, ShownSequence, StageInfo, TaskRecord, VerifyReport } from './generated/results.ts'
-import { toBatch, unbatch } from './sequences.ts'
+import { LongweaveError, settled } from './errors.ts'
+import type { Manifest, ShownSequence, VerifyReport } from './generated/results.ts'
+import { counting } from './options.ts'
+import { SequenceBatch } from './sequences.ts'
 import type { Sequence } from './sequences.ts'
+import { cancellable } from './signal.ts'
+import type { CallOptions } from './signal.ts'
 
-export type { KeywordCount, ShownSequence, StageInfo, TaskRecord, VerifyReport } from './generated/results.ts'
-
-/** Numbers that count something cross the boundary only when they do. */
-function counting(name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 0) return
-  throw new LongweaveError('OPTIONS_INVALID', `\`${name}\` must be a whole number of at least 0, but is ${value}`, {
-    option: name,
-  })
-}
-
-/** Sequences of an output in order, whatever its format: of a directory, or of the URL that it was uploaded to. */
-export async function* readSequences(
-  directory: string,
-  { start = 0, batch = 64 }: { start?: number; batch?: number } = {},
-): AsyncGenerator<Sequence, void, undefined> {
-  counting('start', start)
-  counting('batch', batch)
-  const reader = call(() => binding.Sequences.open(directory))
-  let number = start
-  reader.seek(start)
-  for (;;) {
-    const read = await settled(reader.next(batch))
-    if (read === null) return
-    yield* unbatch(toBatch(read), number)
-    number += read.sequences
-  }
-}
-
-/**
- * Checks an output by itself, a directory or the URL that it was uploaded to: every file unchanged, every sequence of exactly the length, its pieces side by side.
- * @throws LongweaveError `VERIFY_FAILED`, naming the file and the difference.
- */
-export async function verify(directory: string): Promise<VerifyReport> {
-  return JSON.parse(await settled(binding.verify(directory))) as VerifyReport
-}
-
-/** Options of `show`. */
-export interface ShowOptions {
-  /** Say which draw, pass and rule put each piece there; needs the run's work directory. */
+/** Options of `Output.show`. */
+export interface ShowOptions extends CallOptions {
+  /** Add the draw, pass and rule behind each piece. Needs the run's work directory. */
   why?: boolean
-  /** Tokens of each piece that are decoded. */
+  /** Tokens of each piece to decode. */
   words?: number
   /** A tokenizer.json, for an output that was moved away from its run. */
   tokenizer?: string
 }
 
-/** A sequence with its documents' ids, reasons and first words. */
-export async function show(
-  directory: string,
-  sequence: number,
-  { why = false, words = 24, tokenizer }: ShowOptions = {},
-): Promise<ShownSequence> {
-  counting('sequence', sequence)
-  counting('words', words)
-  const options = { why, words, ...(tokenizer !== undefined && { tokenizer }) }
-  return JSON.parse(await settled(binding.show(directory, sequence, JSON.stringify(options)))) as ShownSequence
+/** Which sequences to read. */
+export interface ReadSequencesOptions extends CallOptions {
+  /** The first. */
+  start?: number
+  /** The first that is left out; else the output's end. */
+  end?: number
+  /** Sequences of a batch, at most; batches of long sequences are smaller. */
+  batchSize?: number
 }
 
-/** The stages of a prepared run with their tasks. */
-export function tasks(directory: string): StageInfo[] {
-  return JSON.parse(call(() => binding.tasks(directory))) as StageInfo[]
+/** An opened output. */
+export class Output implements AsyncIterable<Sequence>, AsyncDisposable {
+  /** The directory or URL. */
+  readonly location: string
+  /** `longweave.json`. */
+  readonly manifest: Manifest
+  /** Number of sequences. */
+  readonly length: number
+  /** Tokens of a sequence. */
+  readonly sequenceLength: number
+  readonly #native: NativeOutput
+
+  /** @internal */
+  constructor(native: NativeOutput, location: string) {
+    this.location = location
+    this.manifest = JSON.parse(native.manifest) as Manifest
+    this.length = native.sequences
+    this.sequenceLength = this.manifest.length
+    this.#native = native
+  }
+
+  /**
+   * A sequence by its number.
+   * @throws LongweaveError `SEQUENCE_NOT_FOUND`, `HANDLE_CLOSED`, `FILE_CORRUPT`
+   */
+  async get(index: number, { signal }: CallOptions = {}): Promise<Sequence> {
+    counting('index', index)
+    const batch = await this.#read(index, 1, signal)
+    if (batch === null) {
+      const message = `${this.location} has ${this.length} sequences, numbered from 0; there is no sequence ${index}`
+      throw new LongweaveError('SEQUENCE_NOT_FOUND', message, { sequence: index })
+    }
+    return batch.get(0)
+  }
+
+  async #read(first: number, most: number, signal: AbortSignal | undefined): Promise<SequenceBatch | null> {
+    const batch = await cancellable(signal, (c) => this.#native.read(first, most, c))
+    return batch === null ? null : new SequenceBatch(batch, first)
+  }
+
+  /** Batches of sequences in order. */
+  async *batches({ start = 0, end = this.length, batchSize = 64, signal }: ReadSequencesOptions = {}): AsyncGenerator<
+    SequenceBatch,
+    void,
+    undefined
+  > {
+    counting('start', start)
+    counting('end', end)
+    counting('batchSize', batchSize, 1)
+    const last = Math.min(end, this.length)
+    for (let first = start; first < last;) {
+      const batch = await this.#read(first, Math.min(batchSize, last - first), signal)
+      if (batch === null) return
+      yield batch
+      first += batch.length
+    }
+  }
+
+  /** Sequences one by one; as `batches`. */
+  async *sequences(options: ReadSequencesOptions = {}): AsyncGenerator<Sequence, void, undefined> {
+    for await (const batch of this.batches(options)) yield* batch
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Sequence, void, undefined> {
+    return this.sequences()
+  }
+
+  /**
+   * Checks the output: each file against its checksum, each sequence for its length, its pieces for gaps.
+   * @throws LongweaveError `VERIFY_FAILED`, naming the file and the difference
+   */
+  async verify(options: CallOptions = {}): Promise<VerifyReport> {
+    return await verify(this.location, options)
+  }
+
+  /**
+   * A sequence with the ids, reasons and first words of its documents.
+   * @throws LongweaveError `SEQUENCE_NOT_FOUND`, `RUN_NOT_PREPARED` for `why` without the run
+   */
+  async show(index: number, { why = false, words = 24, tokenizer, signal }: ShowOptions = {}): Promise<ShownSequence> {
+    counting('index', index)
+    counting('words', words)
+    const options = JSON.stringify({ why, words, ...(tokenizer !== undefined && { tokenizer }) })
+    return JSON.parse(await cancellable(signal, (c) => this.#native.show(index, options, c))) as ShownSequence
+  }
+
+  /** Releases files and connections, once calls that are under way have ended. */
+  async close(): Promise<void> {
+    await settled(this.#native.close())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
 }
 
-/** Runs tasks of a stage: `17`, `3..9` (without 9), `shard:K/N` or `all`. */
-export async function stage(
-  directory: string,
-  name: string,
-  selection: string,
-  { threads = 0, memory = 2 ** 31 }: { threads?: number; memory?: number } = {},
-): Promise<TaskRecord[]> {
-  return JSON.parse(
-    await settled(binding.runStage(directory, name, selection, JSON.stringify({ threads, memory }))),
-  ) as TaskRecord[]
+/**
+ * Opens a finished output: a directory, a URL, or the directory of a run that uploaded its output.
+ * @throws LongweaveError `OUTPUT_NOT_FOUND`, `FILE_CORRUPT`, `VERSION_MISMATCH`, and those of remote stores
+ */
+export async function openOutput(location: string, { signal }: CallOptions = {}): Promise<Output> {
+  return new Output(await cancellable(signal, (c) => binding.NativeOutput.open(location, c)), location)
 }
 
-/** The keywords with most documents of a run, for review before going on. */
-export function topKeywords(directory: string, n = 50): KeywordCount[] {
-  return JSON.parse(call(() => binding.topKeywords(directory, n))) as KeywordCount[]
+/**
+ * The sequences of a finished output in order: opens it, reads it, closes it.
+ * @throws LongweaveError as `openOutput`
+ */
+export async function* readSequences(
+  location: string,
+  options: ReadSequencesOptions = {},
+): AsyncGenerator<Sequence, void, undefined> {
+  const output = await openOutput(location, { signal: options.signal })
+  try {
+    yield* output.sequences(options)
+  } finally {
+    await output.close()
+  }
 }
 
-/** Options of `trainTokenizer`. */
-export interface TrainOptions {
-  corpus: string[]
-  /** Where the tokenizer.json goes. */
-  out: string
-  /** Tokens in all. */
-  vocabSize?: number
-  /** Fewest occurrences of a pair that is merged. */
-  minFrequency?: number
-  /** Tokens that get the first ids. */
-  specialTokens?: string[]
-  textField?: string
+/**
+ * A sequence of a finished output as a person reads it, see `Output.show`.
+ * @throws LongweaveError as `openOutput` and `Output.show`
+ */
+export async function show(location: string, index: number, options: ShowOptions = {}): Promise<ShownSequence> {
+  await using output = await openOutput(location, { signal: options.signal })
+  return await output.show(index, options)
 }
 
-/** Trains a byte-level BPE tokenizer on a corpus, for demos and tests; its texts are held in memory. */
-export async function trainTokenizer(options: TrainOptions): Promise<{ file: string; documents: number }> {
-  const {
-    corpus,
-    out,
-    vocabSize = 16_384,
-    minFrequency = 2,
-    specialTokens = ['<|endoftext|>', '<|pad|>'],
-    textField = 'text',
-  } = options
-  return JSON.parse(
-    await settled(
-      binding.trainTokenizer(JSON.stringify({ corpus, out, vocabSize, minFrequency, specialTokens, textField })),
-    ),
-  ) as { file: string; documents: number }
+/**
+ * Checks a finished output, see `Output.verify`; also one that is too damaged to be opened.
+ * @throws LongweaveError `OUTPUT_NOT_FOUND`, `VERIFY_FAILED`, `FILE_CORRUPT`
+ */
+export async function verify(location: string, { signal }: CallOptions = {}): Promise<VerifyReport> {
+  return JSON.parse(await cancellable(signal, (c) => binding.verify(location, c))) as VerifyReport
 }

@@ -1,36 +1,126 @@
 // RAKE on strings.
-import type { Keyword, Rake as NativeRake } from '#binding'
+import type { NativeKeywords, NativeRake } from '#binding'
+import { z } from 'zod'
 import { binding } from './binding.ts'
 import { call } from './errors.ts'
+import { fill } from './options.ts'
+import { cancellable } from './signal.ts'
+import type { CallOptions } from './signal.ts'
 
-export type { Keyword } from '#binding'
+const minScore = z.number().default(0)
+const constructed = z.strictObject({
+  stopWords: z.union([z.enum(['smart', 'fox']), z.array(z.string()).readonly()]).default('smart'),
+  minScore,
+})
+const opened = z.strictObject({ stopWordsFile: z.string().min(1), minScore })
 
-/** Options of Rake. */
+/** Options of `new Rake`. */
 export interface RakeOptions {
-  /** `smart` (the paper's, 570 English words), `fox` (425), or a file with one word a line. */
-  stopWords?: string
-  /** Least score of a keyword; 0 for all. Quest takes 3. */
+  /** `smart` (the list of the RAKE paper, 570 English words), `fox` (425), or the words themselves. */
+  stopWords?: 'smart' | 'fox' | readonly string[]
+  /** The least score of a keyword; 0 for all. Quest takes 3. */
   minScore?: number
 }
 
+/** Options of `Rake.open`. */
+export interface RakeFileOptions {
+  /** A file with one stop word a line; lines that begin with `#` are comments. */
+  stopWordsFile: string
+  /** The least score of a keyword; 0 for all. Quest takes 3. */
+  minScore?: number
+}
+
+/** A keyword of a text. */
+export interface Keyword {
+  /** The phrase: NFKC, lower case, single spaces. */
+  phrase: string
+  /** The sum of its words' degree/frequency. */
+  score: number
+}
+
+/** Keywords of texts as columns: text `i` has the entries `offsets[i]` to `offsets[i + 1]` of `phrases` and `scores`. */
+export class KeywordBatch implements Iterable<Keyword[]> {
+  /** Number of texts. */
+  readonly length: number
+  /** Index of each text's first keyword, and the number of keywords: `length + 1` entries. */
+  readonly offsets: Uint32Array
+  /** Phrases; of one text best first, ties in byte order. */
+  readonly phrases: string[]
+  /** The score of each phrase. */
+  readonly scores: Float64Array
+
+  /** @internal */
+  constructor({ phrases, scores, ends }: NativeKeywords) {
+    this.length = ends.length
+    this.offsets = new Uint32Array(ends.length + 1)
+    this.offsets.set(ends, 1)
+    this.phrases = phrases.split('\n')
+    // Each phrase ends with a line feed, so that the last part is empty.
+    this.phrases.length = scores.length
+    this.scores = scores
+  }
+
+  /**
+   * The keywords of a text.
+   * @throws RangeError for a text that the batch does not have
+   */
+  get(i: number): Keyword[] {
+    const [from, to] = [this.offsets[i], this.offsets[i + 1]]
+    if (from === undefined || to === undefined) {
+      throw new RangeError(`the batch has ${this.length} texts; there is no text ${i}`)
+    }
+    return this.phrases.slice(from, to).map((phrase, j) => ({ phrase, score: this.scores[from + j] ?? 0 }))
+  }
+
+  /** The keywords of each text in order. */
+  *[Symbol.iterator](): Generator<Keyword[], void, undefined> {
+    for (let i = 0; i < this.length; i += 1) yield this.get(i)
+  }
+}
+
+/** Whether a text ends with the first half of a character. */
+function endsInHalf(text: string): boolean {
+  const last = text.charCodeAt(text.length - 1)
+  return last >= 0xd800 && last < 0xdc00
+}
+
 /**
- * Rapid automatic keyword extraction (Rose et al. 2010): phrases between stop words and punctuation; a word scores its degree over its
- * frequency, a phrase the sum of its words. Phrases come normalised: NFKC, lower case, single spaces.
+ * Rapid automatic keyword extraction (Rose et al. 2010). Keywords are the phrases between stop words and punctuation. A word scores its degree
+ * over its frequency, a phrase the sum of its words.
  */
 export class Rake {
-  readonly #native: NativeRake
+  #native: NativeRake
 
-  constructor({ stopWords = 'smart', minScore = 0 }: RakeOptions = {}) {
-    this.#native = call(() => new binding.Rake(JSON.stringify({ stopWords, minScore })))
+  constructor(options: RakeOptions = {}) {
+    const { stopWords, minScore: least } = fill(constructed, options)
+    const source = typeof stopWords === 'string' ? { builtin: stopWords } : { words: stopWords }
+    this.#native = call(() => new binding.NativeRake(JSON.stringify({ stopWords: source, minScore: least })))
+  }
+
+  /**
+   * An extractor with the stop words of a file.
+   * @throws LongweaveError `INPUT_NOT_FOUND`
+   */
+  static async open(options: RakeFileOptions, { signal }: CallOptions = {}): Promise<Rake> {
+    const { stopWordsFile, minScore: least } = fill(opened, options)
+    const core = JSON.stringify({ stopWords: { file: stopWordsFile }, minScore: least })
+    const rake = new Rake()
+    rake.#native = await cancellable(signal, (c) => binding.NativeRake.open(core, c))
+    return rake
   }
 
   /** Keywords of a text with their scores, best first. */
   extract(text: string): Keyword[] {
-    return call(() => this.#native.extract(text))
+    return this.extractBatch([text]).get(0)
   }
 
-  /** Keywords of each text: one crossing of the boundary for all. */
-  extractBatch(texts: string[]): Keyword[][] {
-    return call(() => this.#native.extractBatch(texts))
+  /** Keywords of each text as columns, which cross from Rust at once. */
+  extractBatch(texts: readonly string[]): KeywordBatch {
+    const lengths = Uint32Array.from(texts, (text) => text.length)
+    // Half a character at the end of a text must not meet the other half at the start of the next.
+    const whole = texts.some(endsInHalf)
+      ? texts.map((text) => (endsInHalf(text) ? `${text.slice(0, -1)}\ufffd` : text))
+      : texts
+    return new KeywordBatch(call(() => this.#native.extract(whole.join(''), lengths)))
   }
 }

@@ -6,6 +6,7 @@ import { LongweaveError, fromSystem } from './errors.ts'
 import { OutputFile } from './output-file.ts'
 import { REPORT_FORMAT } from './run-report.ts'
 import type { PageData, PageRun, RunReport } from './run-report.ts'
+import type { CallOptions } from './signal.ts'
 
 /** A page stays below this many bytes: sequences to read are left out until it does. */
 const MOST_BYTES = 20_000_000
@@ -14,7 +15,7 @@ const MOST_BYTES = 20_000_000
 const GENERATOR = '<meta name="generator" content="longweave '
 
 /** Options of `report`. */
-export interface ReportOptions {
+export interface ReportOptions extends CallOptions {
   /** The file to write; an earlier report is replaced, another file is not. */
   out?: string
 }
@@ -34,8 +35,9 @@ export interface WrittenReport {
  */
 export async function report(
   directories: string[],
-  { out = 'report.html' }: ReportOptions = {},
+  { out = 'report.html', signal }: ReportOptions = {},
 ): Promise<WrittenReport> {
+  signal?.throwIfAborted()
   if (directories.length === 0)
     throw new LongweaveError('OPTIONS_INVALID', '`directories` must name at least one output directory', {
       option: 'directories',
@@ -48,6 +50,7 @@ export async function report(
   await refuseOthers(out)
   const reports = await Promise.all(directories.map(readReport))
   const parts = await pageParts()
+  signal?.throwIfAborted()
   const names = labels(directories, reports)
   const runs = reports.map(({ browse: _browse, ...rest }, i): PageRun => ({
     label: names[i] ?? '',
@@ -78,6 +81,7 @@ export async function report(
       leftOut,
     ),
   )
+  signal?.throwIfAborted()
   await write(out, bytes)
   return {
     file: out,

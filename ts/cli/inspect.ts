@@ -1,8 +1,10 @@
 // longweave show, longweave verify.
-import { readSequences, show, verify } from '../output.ts'
-import type { ShownSequence } from '../output.ts'
+import { openOutput, verify } from '../output.ts'
+import type { ShownSequence } from '../generated/results.ts'
+import type { Output } from '../output.ts'
 import { json, runDirectory } from './command.ts'
 import type { Command } from './command.ts'
+import { interruptible } from './interrupt.ts'
 import { parse, wholeNumber } from './parse.ts'
 import { inline, jsonLine, printable } from './text.ts'
 import { number, several } from './units.ts'
@@ -42,23 +44,17 @@ function describe(shown: ShownSequence): string {
 const LOOK = 1 << 24
 
 /** The sequence most of whose tokens one keyword brought, of those at the beginning of the output; of equals the one of most documents. */
-async function mostOfOneKeyword(directory: string): Promise<number> {
-  let best = { number: 0, share: 0, documents: 0 }
-  let read = 0
-  for await (const { number: index, n_tokens: tokens, reasons, doc_lens: lengths, doc_ids: ids } of readSequences(
-    directory,
-  )) {
+async function mostOfOneKeyword(output: Output, signal: AbortSignal): Promise<number> {
+  let best = { index: 0, share: 0, documents: 0 }
+  const end = Math.ceil(LOOK / output.sequenceLength)
+  for await (const { index, tokenCount, docIds, pieces } of output.sequences({ end, signal })) {
     const sums = new Map<string, number>()
-    for (const [i, reason] of reasons.entries())
-      if (reason !== null) sums.set(reason, (sums.get(reason) ?? 0) + (lengths[i] ?? 0))
-    const share = Math.max(0, ...sums.values()) / Math.max(tokens, 1)
-    const documents = new Set(ids).size
-    if (share > best.share || (share === best.share && documents > best.documents))
-      best = { number: index, share, documents }
-    read += tokens
-    if (read >= LOOK) break
+    for (const { reason, length } of pieces) if (reason !== null) sums.set(reason, (sums.get(reason) ?? 0) + length)
+    const share = Math.max(0, ...sums.values()) / Math.max(tokenCount, 1)
+    const documents = new Set(docIds).size
+    if (share > best.share || (share === best.share && documents > best.documents)) best = { index, share, documents }
   }
-  return best.number
+  return best.index
 }
 
 export const showCommand: Command = {
@@ -99,13 +95,17 @@ export const showCommand: Command = {
     const [directory = '', place] = positionals
     const tokenizer = values['tokenizer']
     const words = wholeNumber(values['words'], '--words')
-    const sequence = place === undefined ? await mostOfOneKeyword(directory) : wholeNumber(place, 'N')
-    const shown = await show(directory, sequence, {
-      why: values['why'] === true,
-      words,
-      ...(typeof tokenizer === 'string' && { tokenizer }),
+    return interruptible('nothing was written.', async (signal) => {
+      await using output = await openOutput(directory, { signal })
+      const index = place === undefined ? await mostOfOneKeyword(output, signal) : wholeNumber(place, 'N')
+      const shown = await output.show(index, {
+        why: values['why'] === true,
+        words,
+        ...(typeof tokenizer === 'string' && { tokenizer }),
+        signal,
+      })
+      process.stdout.write(values['json'] === true ? jsonLine(shown) : printable(describe(shown)))
     })
-    process.stdout.write(values['json'] === true ? jsonLine(shown) : printable(describe(shown)))
   },
 }
 
@@ -122,9 +122,11 @@ export const verifyCommand: Command = {
   examples: ['longweave verify out', 'longweave verify s3://bucket/prefix'],
   async run(args) {
     const { values, positionals } = parse(args, this)
-    const report = await verify(positionals[0] ?? '')
-    const { sequences, tokens, pieces, files } = report
-    const text = `${several(sequences, 'sequence')}, ${number(tokens)} tokens, ${several(pieces, 'piece')} in ${several(files, 'file')}: everything is as recorded\n`
-    process.stdout.write(values['json'] === true ? jsonLine(report) : text)
+    return interruptible('nothing was written.', async (signal) => {
+      const report = await verify(positionals[0] ?? '', { signal })
+      const { sequences, tokens, pieces, files } = report
+      const text = `${several(sequences, 'sequence')}, ${number(tokens)} tokens, ${several(pieces, 'piece')} in ${several(files, 'file')}: everything is as recorded\n`
+      process.stdout.write(values['json'] === true ? jsonLine(report) : text)
+    })
   },
 }

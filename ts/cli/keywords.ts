@@ -1,5 +1,5 @@
 // longweave keywords.
-import { topKeywords } from '../output.ts'
+import { openRun } from '../prepared.ts'
 import { Rake } from '../rake.ts'
 import { json as jsonFlag, runDirectory } from './command.ts'
 import type { Command } from './command.ts'
@@ -47,7 +47,8 @@ Without RUN: reads queries from stdin, one a line, and prints a line of keywords
     const json = values['json'] === true
     const directory = positionals[0]
     if (directory !== undefined) {
-      const list = topKeywords(directory, wholeNumber(values['top'], '--top'))
+      const run = await openRun(directory)
+      const list = await run.topKeywords({ limit: wholeNumber(values['top'], '--top') })
       const width = Math.max(9, ...list.map(({ documents }) => String(documents).length))
       const rows = [
         `${'documents'.padStart(width)}  keyword`,
@@ -60,7 +61,11 @@ Without RUN: reads queries from stdin, one a line, and prints a line of keywords
     const minScore = Number(values['min-score'])
     if (Number.isNaN(minScore))
       throw new UsageError(`--min-score must be a number, but is "${String(values['min-score'])}"`)
-    const rake = new Rake({ stopWords: String(values['stop-words']), minScore })
+    const words = String(values['stop-words'])
+    const rake =
+      words === 'smart' || words === 'fox'
+        ? new Rake({ stopWords: words, minScore })
+        : await Rake.open({ stopWordsFile: words, minScore })
     for await (const line of lines()) {
       const found = rake.extract(line)
       const text = found.map(({ phrase, score }) => `${phrase} (${Number(score.toFixed(3))})`).join(', ')

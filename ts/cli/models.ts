@@ -7,7 +7,7 @@ import { Embedder, embedderSchema } from '../embedder.ts'
 import type { EmbedderOptions } from '../embedder.ts'
 import { OutputFile } from '../output-file.ts'
 import { QueryPredictor, modelSchema } from '../predictor.ts'
-import type { QueryModelOptions, QueryPredictorOptions } from '../predictor.ts'
+import type { QueryPredictorOptions } from '../predictor.ts'
 import { quietFlags } from './command.ts'
 import type { Command, OwnFlag } from './command.ts'
 import { flagsOf } from './flags.ts'
@@ -106,11 +106,10 @@ For a large corpus use \`longweave run --predictor onnx --query-model DIR\` inst
     const { model: directory, out } = parsed.values
     const tokenIds = parsed.values['token-ids'] === true
     const texts = documents(parsed, this.name)
-    const predictor =
-      typeof directory === 'string'
-        ? await QueryPredictor.load(directory, parsed.options as QueryModelOptions)
-        : new QueryPredictor(parsed.options as QueryPredictorOptions)
+    const chosen = typeof directory === 'string' ? { predictor: 'onnx', model: directory } : {}
+    const options = { ...chosen, ...parsed.options } as QueryPredictorOptions
     return withOutput(typeof out === 'string' ? [out] : [], async ([file], signal) => {
+      await using predictor = await QueryPredictor.open(options, { signal })
       const counter = new Counter('documents', wanted(parsed))
       for await (const { tokenIds: ids, ...row } of predictor.predict(texts, { signal, tokenIds })) {
         const line = jsonLine({ ...row, ...(ids !== undefined && { tokenIds: ids.map((list) => [...list]) }) })
@@ -162,11 +161,12 @@ export const embedCommand: Command = {
     if (typeof out === 'string' && !/\.(jsonl|npy)$/.test(out))
       throw new UsageError(`--out must end in .jsonl or .npy, but is "${out}"`)
     const texts = documents(parsed, this.name)
-    const embedder = await Embedder.load(directory, parsed.options as EmbedderOptions)
+    const options = { model: directory, ...parsed.options } as EmbedderOptions
     const npy = typeof out === 'string' && out.endsWith('.npy')
     return withOutput(
       typeof out !== 'string' ? [] : npy ? [out, `${out}.ids.jsonl`] : [out],
       async ([file, list], signal) => {
+        await using embedder = await Embedder.open(options, { signal })
         const counter = new Counter('documents', wanted(parsed))
         const ids: string[] = []
         const remembered = async function* () {

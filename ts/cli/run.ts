@@ -1,8 +1,11 @@
 // longweave run, longweave plan, longweave prepare.
 import type { Summary } from '../events.ts'
+import { dryRun, plan } from '../plan.ts'
+import type { ObservedOptions } from '../plan.ts'
+import { prepare } from '../prepared.ts'
 import { presets } from '../schema.ts'
-import { dryRun, plan, prepare, weave } from '../weave.ts'
-import type { Weave, WeaveOptions } from '../weave.ts'
+import { weave } from '../run.ts'
+import type { RunOptions } from '../run.ts'
 import { json, quietFlags } from './command.ts'
 import type { Command, OwnFlag } from './command.ts'
 import { describeDryRun } from './dry-run.ts'
@@ -40,25 +43,35 @@ const options = { byTopic: true, flags: runFlags }
 const resumes = 'what is finished is kept. Run the same command again to resume.'
 
 /** The options of a call; the schema would take a missing corpus for documents that a program hands over. */
-function optionsOf({ values, options: given }: Parsed): WeaveOptions {
+function optionsOf({ values, options: given }: Parsed): RunOptions {
   const preset = values['preset']
-  const all = { ...given, ...(preset !== undefined && { preset }) } as unknown as WeaveOptions
+  const all = { ...given, ...(preset !== undefined && { preset }) } as unknown as RunOptions
   if (all.output?.format === 'memory')
     throw new UsageError('--format memory hands sequences to a program: it is for the API, not for the command line')
   return { ...all, corpus: all.corpus ?? [] }
 }
 
-function drive(start: (signal: AbortSignal) => Weave, values: Parsed['values'], say: (summary: Summary) => string) {
+/** A result for people and for programs. */
+interface Said {
+  text: string
+  json: object
+}
+
+const summarised = (summary: Summary): Said => ({
+  text: describeSummary(summary),
+  json: { type: 'summary', ...summary },
+})
+
+/** Runs `start` with progress, then prints its result. */
+function drive(start: (call: ObservedOptions) => Promise<Said>, values: Parsed['values']) {
   const [asJson, quiet] = [values['json'] === true, values['quiet'] === true]
   const to = reporter({ json: asJson, quiet, progress: values['no-progress'] !== true })
   return interruptible(resumes, async (signal) => {
     try {
-      const run = start(signal)
-      for await (const event of run) to.event(event)
-      const summary = await run.finished
+      const { text, json: value } = await start({ signal, onEvent: (event) => to.event(event) })
       to.end()
-      if (asJson) process.stdout.write(jsonLine({ type: 'summary', ...summary }))
-      else if (!quiet) process.stdout.write(printable(say(summary)))
+      if (asJson) process.stdout.write(jsonLine(value))
+      else if (!quiet) process.stdout.write(printable(text))
     } finally {
       to.end()
     }
@@ -85,9 +98,15 @@ export const runCommand: Command = {
     const parsed = parse(args, this)
     const { values } = parsed
     if (values['dry-run'] !== true)
-      return drive((signal) => weave(optionsOf(parsed), { signal }), values, describeSummary)
-    const would = await dryRun(optionsOf(parsed))
-    process.stdout.write(values['json'] === true ? jsonLine(would) : printable(describeDryRun(would)))
+      return drive(async ({ signal, onEvent }) => {
+        const run = weave(optionsOf(parsed), { signal })
+        for await (const event of run) onEvent?.(event)
+        return summarised(await run.finished)
+      }, values)
+    return interruptible('nothing was written.', async (signal) => {
+      const would = await dryRun(optionsOf(parsed), { signal })
+      process.stdout.write(values['json'] === true ? jsonLine(would) : printable(describeDryRun(would)))
+    })
   },
 }
 
@@ -104,7 +123,11 @@ export const planCommand: Command = {
   examples: ["longweave plan --corpus 'data/*.jsonl' --tokenizer tokenizer.json --length 32768 --fill drop --out try"],
   async run(args) {
     const parsed = parse(args, this)
-    return drive((signal) => plan(optionsOf(parsed), { signal }), parsed.values, describeSummary)
+    return drive(async (call) => {
+      const planned = await plan(optionsOf(parsed), call)
+      await planned.close()
+      return summarised(planned.summary)
+    }, parsed.values)
   },
 }
 
@@ -116,14 +139,14 @@ export const prepareCommand: Command = {
   positionals: [],
   flags: common,
   options,
-  json: "RunEvent, one a line, then Summary with `type: 'summary'`",
+  json: "RunEvent, one a line, then `{ type: 'prepared', directory }`",
   examples: ['longweave prepare --config run.json --out out', 'longweave task list out'],
   async run(args) {
     const parsed = parse(args, this)
-    return drive(
-      (signal) => prepare(optionsOf(parsed), { signal }),
-      parsed.values,
-      ({ directory }) => `prepared    ${directory}: \`longweave task list ${directory}\` lists its tasks\n`,
-    )
+    return drive(async (call) => {
+      const { directory } = await prepare(optionsOf(parsed), call)
+      const text = `prepared    ${directory}: \`longweave task list ${directory}\` lists its tasks\n`
+      return { text, json: { type: 'prepared', directory } }
+    }, parsed.values)
   },
 }

@@ -1,8 +1,11 @@
 // longweave task list, longweave task run: the same work as longweave run, handed out by Slurm, Ray or a shell loop.
-import { stage, tasks } from '../output.ts'
+import type { Stage } from '../events.ts'
+import { openRun } from '../prepared.ts'
+import type { TaskSelection } from '../prepared.ts'
 import { resolveSize } from '../schema.ts'
 import { json, quietFlags, runDirectory } from './command.ts'
 import type { Command } from './command.ts'
+import { interruptible } from './interrupt.ts'
 import { columns } from './layout.ts'
 import { UsageError, parse, wholeNumber } from './parse.ts'
 import { jsonLine } from './text.ts'
@@ -13,6 +16,24 @@ function size(text: string | boolean | undefined): number {
   } catch {
     throw new UsageError(`--memory must be a number of bytes, like 1073741824 or 2GiB, but is "${String(text)}"`)
   }
+}
+
+/** The tasks that --task names: one, or a range without its end. */
+function task(text: string | boolean | undefined): TaskSelection | undefined {
+  if (text === undefined) return undefined
+  const [, from, to] = /^(\d+)(?:\.\.(\d+))?$/.exec(String(text)) ?? []
+  if (from === undefined)
+    throw new UsageError(`--task must be a number, or a range like 3..9, but is "${String(text)}"`)
+  return to === undefined ? Number(from) : { from: Number(from), to: Number(to) }
+}
+
+/** The tasks that --shard names. */
+function shard(text: string | boolean | undefined): TaskSelection | undefined {
+  if (text === undefined) return undefined
+  const [, k, n] = /^(\d+)\/(\d+)$/.exec(String(text)) ?? []
+  if (k === undefined || Number(k) >= Number(n))
+    throw new UsageError(`--shard must be K/N with K < N, like 0/4, but is "${String(text)}"`)
+  return { shard: [Number(k), Number(n)] }
 }
 
 export const taskListCommand: Command = {
@@ -31,7 +52,7 @@ export const taskListCommand: Command = {
   ],
   async run(args) {
     const { values, positionals } = parse(args, this)
-    const list = tasks(positionals[0] ?? '')
+    const list = await (await openRun(positionals[0] ?? '')).tasks()
     const rows = columns(
       [
         ['stage', 'tasks', 'done', 'after'],
@@ -83,21 +104,20 @@ export const taskRunCommand: Command = {
   async run(args) {
     const { values, positionals } = parse(args, this)
     const [directory = '', name = ''] = positionals
-    const given = [
-      values['task'],
-      values['shard'] === undefined ? undefined : `shard:${String(values['shard'])}`,
-      values['all'] === true ? 'all' : undefined,
-    ].filter((s) => s !== undefined)
-    if (given.length !== 1) throw new UsageError('give one of --task, --shard and --all', this.name)
-    const records = await stage(directory, name, String(given[0]), {
-      threads: wholeNumber(values['threads'], '--threads'),
-      memory: size(values['memory']),
+    const given = [task(values['task']), shard(values['shard']), values['all'] === true ? ('all' as const) : undefined]
+    const [tasks, more] = given.filter((selection) => selection !== undefined)
+    if (tasks === undefined || more !== undefined)
+      throw new UsageError('give one of --task, --shard and --all', this.name)
+    const options = { threads: wholeNumber(values['threads'], '--threads'), memory: size(values['memory']) }
+    return interruptible('finished tasks are kept.', async (signal) => {
+      const run = await openRun(directory, { signal })
+      const records = await run.runTasks({ stage: name as Stage, tasks, ...options, signal })
+      if (values['quiet'] === true) return
+      process.stdout.write(
+        values['json'] === true
+          ? jsonLine(records)
+          : records.map((r) => `${r.stage} ${r.task} done, ${r.files.length} files\n`).join(''),
+      )
     })
-    if (values['quiet'] === true) return
-    process.stdout.write(
-      values['json'] === true
-        ? jsonLine(records)
-        : records.map((r) => `${r.stage} ${r.task} done, ${r.files.length} files\n`).join(''),
-    )
   },
 }

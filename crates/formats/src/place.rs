@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Result, ResultExt};
-use longweave_storage::checksum_file;
+use longweave_common::{Cancel, Result, ResultExt};
+use longweave_storage::checksum_with;
 
 /// The files of an output. Names are relative to it, with `/`.
 pub trait OutputFiles: Send {
@@ -14,8 +14,8 @@ pub trait OutputFiles: Send {
     fn local(&mut self, name: &str) -> Result<PathBuf>;
     /// Whether [`OutputFiles::local`] has to fetch.
     fn fetches(&self) -> bool;
-    /// Length and SHA-256 of a file; `None` where it is missing.
-    fn checksum(&mut self, name: &str) -> Result<Option<(u64, String)>>;
+    /// Length and SHA-256 of a file; `None` where it is missing. Watches `cancel` while it reads.
+    fn checksum(&mut self, name: &str, cancel: &Cancel) -> Result<Option<(u64, String)>>;
     /// All files; the run's own and those of the held-out documents' output are not the output's.
     fn names(&mut self) -> Result<Vec<String>>;
     /// The held-out documents' output, where there is one.
@@ -45,12 +45,12 @@ impl OutputFiles for Directory {
         false
     }
 
-    fn checksum(&mut self, name: &str) -> Result<Option<(u64, String)>> {
+    fn checksum(&mut self, name: &str, cancel: &Cancel) -> Result<Option<(u64, String)>> {
         let path = self.0.join(name);
         if !path.is_file() {
             return Ok(None);
         }
-        checksum_file(&path).map(|(bytes, _, sha256)| Some((bytes, sha256)))
+        checksum_with(&path, |_| cancel.check()).map(|(bytes, _, sha256)| Some((bytes, sha256)))
     }
 
     fn names(&mut self) -> Result<Vec<String>> {

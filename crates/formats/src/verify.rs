@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::checksum_file;
+use longweave_common::{Cancel, Code, Error, Result, ResultExt};
+use longweave_storage::checksum_with;
 use serde::Serialize;
 use ts_rs::TS;
 
@@ -37,13 +37,14 @@ fn fail(file: &str, message: impl Into<String>) -> Error {
 ///
 /// Errors: `OUTPUT_NOT_FOUND`; `VERIFY_FAILED`, naming the file and the difference; `FILE_CORRUPT`.
 pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
-    verify_files(Box::new(Directory::new(directory)))
+    verify_files(Box::new(Directory::new(directory)), &Cancel::new())
 }
 
 /// Checks an output wherever it is. What has to be fetched is fetched once: files with sequences are compared when these are read.
 ///
-/// Errors: as [`verify_output`], and those of fetching.
-pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
+/// Errors: as [`verify_output`], and those of fetching; `CANCELLED`.
+pub fn verify_files(mut files: Box<dyn OutputFiles>, cancel: &Cancel) -> Result<VerifyReport> {
+    cancel.check()?;
     let manifest = OutputManifest::of(&mut *files)?;
     let sums = read_sums(&mut *files)?;
     let mut report = VerifyReport {
@@ -70,7 +71,7 @@ pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
             continue;
         }
         let (bytes, found) =
-            files.checksum(name)?.ok_or_else(|| fail(name, "the file is missing"))?;
+            files.checksum(name, cancel)?.ok_or_else(|| fail(name, "the file is missing"))?;
         compare(name, sha256, bytes, &found, &manifest)?;
         report.files += 1;
         report.bytes += bytes;
@@ -97,9 +98,14 @@ pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
         Code::OutputNotFound => fail("holdout", e.message()),
         _ => e,
     })?;
-    let mut reader =
-        SequenceReader::over(Box::new(Compared { files, manifest: manifest.clone(), later }))?;
+    let mut reader = SequenceReader::over(Box::new(Compared {
+        files,
+        manifest: manifest.clone(),
+        later,
+        cancel: cancel.clone(),
+    }))?;
     for number in 0..manifest.sequences {
+        cancel.check()?;
         let record = reader.get(number)?;
         check(&record, &manifest).map_err(|what| fail(&format!("sequence {number}"), what))?;
         report.sequences += 1;
@@ -116,7 +122,10 @@ pub fn verify_files(mut files: Box<dyn OutputFiles>) -> Result<VerifyReport> {
         return Err(fail("holdout", "the output of the documents that were set aside is missing"));
     }
     if let Some(holdout) = holdout {
-        let inside = verify_files(holdout).map_err(|e| fail("holdout", e.message()))?;
+        let inside = verify_files(holdout, cancel).map_err(|e| match e.code() {
+            Code::Cancelled => e,
+            _ => fail("holdout", e.message()),
+        })?;
         report.holdout = Some(Box::new(inside));
     }
     Ok(report)
@@ -171,6 +180,7 @@ struct Compared {
     manifest: OutputManifest,
     /// Sums of those that were not compared yet.
     later: BTreeMap<String, String>,
+    cancel: Cancel,
 }
 
 impl OutputFiles for Compared {
@@ -181,7 +191,7 @@ impl OutputFiles for Compared {
     fn local(&mut self, name: &str) -> Result<PathBuf> {
         let path = self.files.local(name)?;
         if let Some(sha256) = self.later.remove(name) {
-            let (bytes, _, found) = checksum_file(&path)?;
+            let (bytes, _, found) = checksum_with(&path, |_| self.cancel.check())?;
             compare(name, &sha256, bytes, &found, &self.manifest)?;
         }
         Ok(path)
@@ -191,8 +201,8 @@ impl OutputFiles for Compared {
         self.files.fetches()
     }
 
-    fn checksum(&mut self, name: &str) -> Result<Option<(u64, String)>> {
-        self.files.checksum(name)
+    fn checksum(&mut self, name: &str, cancel: &Cancel) -> Result<Option<(u64, String)>> {
+        self.files.checksum(name, cancel)
     }
 
     fn names(&mut self) -> Result<Vec<String>> {

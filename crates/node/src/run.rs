@@ -1,76 +1,55 @@
-//! `Run`: a session of the pipeline as a class.
+//! `NativeRun`: a run of the pipeline as a class.
 
 use std::sync::Arc;
 
-use longweave_common::{Code, Error};
-use longweave_pipeline::memory::MemoryBatch;
-use longweave_pipeline::session::{Mode, PushedDocument, Session};
+use longweave_common::{Cancel, Code, Error};
+use longweave_pipeline::run::{Mode, PushedDocument, Run};
 use napi::Env;
-use napi::bindgen_prelude::{Object, Uint32Array};
+use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 
+use crate::batch::NativeBatch;
 use crate::error::call;
-use crate::promise::promise;
-
-/// Sequences end to end.
-#[napi(object)]
-pub struct Batch {
-    /// `sequences · length` token ids.
-    pub input_ids: Uint32Array,
-    /// Tokens of a sequence.
-    pub length: u32,
-    /// Number of sequences.
-    pub sequences: u32,
-    /// Provenance of each sequence as a JSON array of objects.
-    pub pieces: String,
-}
-
-impl From<MemoryBatch> for Batch {
-    fn from(batch: MemoryBatch) -> Batch {
-        let MemoryBatch { input_ids, length, sequences, pieces } = batch;
-        Batch { input_ids: Uint32Array::new(input_ids), length, sequences, pieces }
-    }
-}
+use crate::promise::{Cancellation, on_thread, promise};
+use crate::threads;
 
 /// A run on its own threads.
 #[napi]
-pub struct Run {
-    session: Arc<Session>,
+pub struct NativeRun {
+    run: Arc<Run>,
 }
 
 #[napi]
-impl Run {
-    /// Starts a run with resolved options as JSON; `mode` is `run`, `prepare` or `plan`.
+impl NativeRun {
+    /// Starts a run with resolved options as JSON.
     #[napi(factory, catch_unwind)]
     pub fn start(
         env: &Env,
         options: String,
         #[napi(ts_arg_type = "'run' | 'prepare' | 'plan'")] mode: String,
-    ) -> napi::Result<Run> {
-        let session = call(|| {
+    ) -> napi::Result<NativeRun> {
+        let threads = threads::of(env)?;
+        let run = call(|| {
             let mode = match mode.as_str() {
                 "run" => Mode::Run,
                 "prepare" => Mode::Prepare,
                 "plan" => Mode::Plan,
                 other => {
-                    return Err(Error::new(
-                        Code::OptionsInvalid,
-                        format!("mode must be run, prepare or plan, but is {other}"),
-                    ));
+                    let message = format!("mode must be run, prepare or plan, but is {other}");
+                    return Err(Error::new(Code::OptionsInvalid, message));
                 }
             };
-            Session::start(&options, mode).map(Arc::new)
+            Run::start(&options, mode).map(Arc::new)
         })?;
-        // When the environment ends (exit, a worker that is terminated), its runs are cancelled and joined.
-        env.add_env_cleanup_hook(Arc::clone(&session), |session| session.close())?;
-        Ok(Run { session })
+        threads.watch(&run);
+        Ok(NativeRun { run })
     }
 
     /// The next event as JSON; null after the last.
     #[napi(ts_return_type = "Promise<string | null>", catch_unwind)]
     pub fn next_event<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let (settle, promise) = promise::<Option<String>>(env)?;
-        self.session.next_event(move |event| {
+        self.run.next_event(move |event| {
             let text = event.map(|e| serde_json::to_string(&e)).transpose();
             settle.settle(
                 text.map_err(|e| Error::new(Code::Internal, format!("an event as JSON: {e}"))),
@@ -84,10 +63,11 @@ impl Run {
     pub fn push<'env>(&self, env: &'env Env, documents: String) -> napi::Result<Object<'env>> {
         let (settle, promise) = promise::<()>(env)?;
         match serde_json::from_str::<Vec<PushedDocument>>(&documents) {
-            Ok(documents) => self.session.push(documents, move |result| settle.settle(result)),
+            Ok(documents) => self.run.push(documents, move |result| settle.settle(result)),
             Err(e) => {
                 let message = format!(
-                    "pushed documents must be objects with a string `text` and optional `id`, `source` and `queries`: {e}"
+                    "pushed documents must be objects with a string `text` and optional `id`, \
+                     `source` and `queries`: {e}"
                 );
                 settle.settle(Err(Error::new(Code::BadRow, message)));
             }
@@ -95,43 +75,73 @@ impl Run {
         Ok(promise)
     }
 
-    /// Says that no more documents come; resolves once all are spooled.
+    /// Ends the corpus; resolves once all documents are spooled.
     #[napi(ts_return_type = "Promise<void>", catch_unwind)]
     pub fn end_input<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let (settle, promise) = promise::<()>(env)?;
-        self.session.end_input(move |result| settle.settle(result));
+        self.run.end_input(move |result| settle.settle(result));
         Ok(promise)
     }
 
-    /// The next batch of sequences (`output.format: memory`); null after the last.
-    #[napi(ts_return_type = "Promise<Batch | null>", catch_unwind)]
-    pub fn next<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
-        let (settle, promise) = promise::<Option<Batch>>(env)?;
-        self.session.next(move |result| settle.settle(result.map(|batch| batch.map(Batch::from))));
-        Ok(promise)
+    /// Sequences from `first` on of an ended run in memory, or of a plan; at most `max`, 0 for as
+    /// many as suit the memory. Null behind the last.
+    #[napi(ts_return_type = "Promise<NativeBatch | null>", catch_unwind)]
+    pub fn read<'env>(
+        &self,
+        env: &'env Env,
+        first: f64,
+        max: u32,
+        cancellation: &Cancellation,
+    ) -> napi::Result<Object<'env>> {
+        let run = Arc::clone(&self.run);
+        on_thread(env, cancellation, move |cancel| {
+            Ok(run.read(first as u64, u64::from(max), cancel)?.map(NativeBatch::from))
+        })
+    }
+
+    /// The keywords with most documents of a plan; resolves with JSON.
+    #[napi(ts_return_type = "Promise<string>", catch_unwind)]
+    pub fn top_keywords<'env>(
+        &self,
+        env: &'env Env,
+        n: u32,
+        cancellation: &Cancellation,
+    ) -> napi::Result<Object<'env>> {
+        let run = Arc::clone(&self.run);
+        on_thread(env, cancellation, move |_| run.top_keywords(n as usize))
     }
 
     /// The summary as JSON once the run has ended; rejects with the run's error.
     #[napi(ts_return_type = "Promise<string>", catch_unwind)]
-    pub fn finished<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+    pub fn result<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let (settle, promise) = promise::<String>(env)?;
-        self.session.finished(move |result| settle.settle_shared(result));
+        self.run.finished(move |result| settle.settle_shared(result));
         Ok(promise)
     }
 
     /// Asks the run to stop; what is finished is kept.
     #[napi(catch_unwind)]
     pub fn cancel(&self) {
-        self.session.cancel();
+        self.run.cancel();
     }
 
-    /// Cancels and resolves once the run's threads have ended.
+    /// Cancels and resolves once the run's threads have ended and its temporary files are removed.
     #[napi(ts_return_type = "Promise<void>", catch_unwind)]
     pub fn close<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
-        let session = Arc::clone(&self.session);
-        crate::promise::on_thread(env, move || {
-            session.close();
+        let run = Arc::clone(&self.run);
+        on_thread(env, &Cancellation::default(), move |_| {
+            run.close();
             Ok(())
         })
+    }
+}
+
+impl Drop for NativeRun {
+    fn drop(&mut self) {
+        // Collected on the JavaScript thread, which removes no files.
+        let planned = self.run.release();
+        if let (Some(planned), Some(threads)) = (planned, threads::current()) {
+            threads.spawn(Cancel::new(), move || drop(planned));
+        }
     }
 }

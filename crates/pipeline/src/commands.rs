@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
+use longweave_formats::{Directory, OutputFiles};
 use longweave_remote::is_remote;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::fetched::FetchedFiles;
 use crate::options::LEAST_MEMORY;
+use crate::show::ShowOptions;
 use crate::tasks::{KeywordCount, TaskRecord};
 use crate::{Events, RunContext, Stage, driver, repair, tasks as listing};
 
@@ -25,21 +27,38 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Re
 }
 
 /// The stages of the run in `out`.
-pub fn tasks(out: &Path) -> Result<String> {
-    to_json(&listing::list(&RunContext::open(out)?)?)
+///
+/// Errors: `RUN_NOT_PREPARED`, `CANCELLED`.
+pub fn tasks(out: &Path, cancel: &Cancel) -> Result<String> {
+    let run = RunContext::open(out)?;
+    cancel.check()?;
+    to_json(&listing::list(&run)?)
 }
 
-/// How the run in `out` is going.
+/// Looks for a prepared run in `out`.
+///
+/// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`.
+pub fn find_run(out: &Path) -> Result<()> {
+    RunContext::open_read_only(out).map(drop)
+}
+
+/// The state of the run in `out`.
+///
+/// Errors: `RUN_NOT_PREPARED`.
 pub fn status(out: &Path) -> Result<String> {
     to_json(&crate::status::status(out)?)
 }
 
-/// What a run with these resolved options would do.
-pub fn dry_run(options: &str) -> Result<String> {
-    to_json(&crate::dry_run::dry_run(crate::RunOptions::parse(options)?)?)
+/// A dry run with the given resolved options.
+///
+/// Errors: those of preparing the run; `CANCELLED`.
+pub fn dry_run(options: &str, cancel: &Cancel) -> Result<String> {
+    to_json(&crate::dry_run::dry_run(crate::RunOptions::parse(options)?, cancel)?)
 }
 
-/// Takes away what no run needs, see [`crate::clean`].
+/// Removes results that no run needs, see [`crate::clean`].
+///
+/// Errors: those of [`crate::clean::clean`].
 pub fn clean(work: &Path, options: &str) -> Result<String> {
     to_json(&crate::clean::clean(work, &from_json("the options of clean", options)?)?)
 }
@@ -47,28 +66,31 @@ pub fn clean(work: &Path, options: &str) -> Result<String> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StageOptions {
+    stage: String,
+    tasks: listing::TaskSelection,
     /// 0 for one per core.
     threads: usize,
     memory: u64,
 }
 
-/// Runs the selected tasks of a stage, see [`listing::select`].
+/// Runs the selected tasks of a stage: `{stage, tasks, threads, memory}` as JSON.
 ///
-/// Errors: whatever a task meets; a damaged result of an earlier stage by the command that makes it again.
-pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Result<String> {
-    let StageOptions { threads, memory } = from_json("the stage's options", options)?;
+/// Errors: those of the tasks; a corrupt result of an earlier stage names the command that makes it
+/// again; `CANCELLED`.
+pub fn run_tasks(out: &Path, options: &str, cancel: &Cancel) -> Result<String> {
+    let StageOptions { stage, tasks, threads, memory } = from_json("the tasks", options)?;
     if memory < LEAST_MEMORY {
         let message = format!("`memory` must be at least 16 MiB, but is {memory} bytes");
         return Err(Error::new(Code::OptionsInvalid, message).with("option", "memory"));
     }
-    let stage = Stage::parse(stage)?;
+    let stage = Stage::parse(&stage)?;
     let run = RunContext::open(out)?;
     run.check_inputs()?;
-    let ctx = Ctx::new(threads, memory)?;
+    let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(threads, memory)? };
     let events = Arc::new(Events::default());
     run.log.begin("stage", &run, threads);
     let work = || -> Result<_> {
-        let tasks = listing::select(&run, stage, selection)?;
+        let tasks = listing::select(&run, stage, &tasks)?;
         run.sweep_stage(stage);
         let records = driver::run_tasks(&ctx, &run, &events, stage, &tasks)?;
         Ok((tasks, records))
@@ -85,46 +107,59 @@ pub fn run_stage(out: &Path, stage: &str, selection: &str, options: &str) -> Res
 }
 
 /// Checks an output: a directory, a URL, or the directory of a run that sent its output to one.
-pub fn verify(out: &Path) -> Result<String> {
-    let url = match out.to_str().filter(|path| is_remote(path)) {
-        Some(url) => Some(url.to_owned()),
-        None => uploaded(out),
+///
+/// Errors: `OUTPUT_NOT_FOUND`, `VERIFY_FAILED`, `FILE_CORRUPT`, `CANCELLED`, and those of remote
+/// stores.
+pub fn verify(out: &Path, cancel: &Cancel) -> Result<String> {
+    cancel.check()?;
+    let files: Box<dyn OutputFiles> = match location(out) {
+        Some(url) => Box::new(FetchedFiles::open(&url, cancel)?),
+        None => Box::new(Directory::new(out)),
     };
-    to_json(&match url {
-        Some(url) => {
-            longweave_formats::verify_files(Box::new(FetchedFiles::open(&url, &Cancel::new())?))?
-        }
-        None => longweave_formats::verify_output(out)?,
-    })
+    to_json(&longweave_formats::verify_files(files, cancel)?)
+}
+
+/// The URL of an output: `out` itself, or where the run in the directory `out` sent its output.
+pub(crate) fn location(out: &Path) -> Option<String> {
+    out.to_str().filter(|path| is_remote(path)).map(str::to_owned).or_else(|| uploaded(out))
 }
 
 /// Where the run in `out` sent its output; `None` for one that stayed, and for a directory that is no run's.
-pub(crate) fn uploaded(out: &Path) -> Option<String> {
+fn uploaded(out: &Path) -> Option<String> {
     let text = std::fs::read_to_string(out.join("run.json")).ok()?;
     let run: serde_json::Value = serde_json::from_str(&text).ok()?;
     run["options"]["output"]["upload"].as_str().map(str::to_owned)
 }
 
 /// The keywords with most documents, most first, ties in byte order.
+///
+/// Errors: `RUN_NOT_PREPARED`, `NOT_KEYWORDED`, `STAGE_NOT_READY`.
 pub fn top_keywords(out: &Path, n: usize) -> Result<String> {
-    let run = RunContext::open(out)?;
+    to_json(&top_keywords_of(&RunContext::open(out)?, n)?)
+}
+
+/// The same of an opened run.
+pub(crate) fn top_keywords_of(run: &RunContext, n: usize) -> Result<Vec<KeywordCount>> {
     if !run.options().needs_keywords() {
         let message = format!(
             "the run in {} has no keywords: its method is {}",
-            out.display(),
+            run.out().display(),
             run.options().method_name()
         );
         return Err(Error::new(Code::NotKeyworded, message));
     }
     run.require(Stage::Index)?;
     let index = longweave_index::Index::open(&run.directory(Stage::Index))?;
-    to_json(
-        &index
-            .top(n)
-            .into_iter()
-            .map(|(keyword, documents)| KeywordCount { keyword: keyword.to_owned(), documents })
-            .collect::<Vec<_>>(),
-    )
+    let count =
+        |(keyword, documents): (&str, u64)| KeywordCount { keyword: keyword.to_owned(), documents };
+    Ok(index.top(n).into_iter().map(count).collect())
+}
+
+/// The options of [`crate::read::OutputReader::show`] from JSON.
+///
+/// Errors: `OPTIONS_INVALID`.
+pub fn show_options(options: &str) -> Result<ShowOptions> {
+    from_json("the options of show", options)
 }
 
 #[derive(Deserialize)]
@@ -138,7 +173,7 @@ struct TrainOptions {
     out: String,
 }
 
-/// Trains a byte-level BPE tokenizer on a corpus and writes its tokenizer.json.
+/// Trains a byte-level BPE tokenizer on a corpus and writes its tokenizer.json; for the demo and tests.
 pub fn train_tokenizer(options: &str) -> Result<String> {
     let TrainOptions { corpus, text_field, vocab_size, min_frequency, special_tokens, out } =
         from_json("the training options", options)?;
@@ -169,9 +204,4 @@ pub fn train_tokenizer(options: &str) -> Result<String> {
     let tokenizer = longweave_tokens::train_bpe(texts.iter().map(String::as_str), &training)?;
     longweave_storage::write_file(Path::new(&out), tokenizer.as_bytes())?;
     to_json(&json!({ "file": out, "documents": texts.len() }))
-}
-
-/// A sequence as a person reads it, see [`crate::show`].
-pub fn show(out: &Path, sequence: u64, options: &str) -> Result<String> {
-    to_json(&crate::show::show(out, sequence, &from_json("the options of show", options)?)?)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Ctx, Result};
+use longweave_common::{Cancel, Ctx, Result};
 use serde::Serialize;
 use ts_rs::TS;
 
@@ -86,8 +86,8 @@ pub struct MemoryPlan {
 /// What a run with these options would do.
 ///
 /// Errors: as the run's own, where it would be refused before it begins; but not for want of room, which is told.
-pub fn dry_run(options: RunOptions) -> Result<DryRun> {
-    let ctx = Ctx::new(options.threads, options.memory)?;
+pub fn dry_run(options: RunOptions, cancel: &Cancel) -> Result<DryRun> {
+    let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(options.threads, options.memory)? };
     let out = options.output.directory.as_ref().map(PathBuf::from);
     let budget_bytes = options.memory;
     if options.corpus.is_none() {
@@ -101,6 +101,7 @@ pub fn dry_run(options: RunOptions) -> Result<DryRun> {
     let facts = facts(&ctx, &run);
     let mut stages = Vec::new();
     for stage in run.stages() {
+        ctx.cancel.check()?;
         let tasks = disk::known_tasks(&run, stage)?;
         let mut done = 0;
         for task in 0..tasks.unwrap_or(0) {

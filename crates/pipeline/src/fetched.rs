@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use longweave_common::{Budget, Cancel, Code, Error, Result, ResultExt};
 use longweave_formats::OutputFiles;
 use longweave_remote::{Location, ObjectReader, Remote, Stat};
-use longweave_storage::{AtomicFile, checksum_file};
+use longweave_storage::{AtomicFile, checksum_with};
 
+use crate::read::SharedCancel;
 use crate::temporary::TemporaryDirectory;
 
 /// Files that are kept at once: those of a shard and its provenance, and the small ones beside them.
@@ -19,6 +21,8 @@ const MEMORY: u64 = 256 << 20;
 /// The files of a remote output.
 pub(crate) struct FetchedFiles {
     remote: Remote,
+    /// The flag that requests watch.
+    requests: SharedCancel,
     at: Location,
     /// Objects by name.
     listed: BTreeMap<String, Stat>,
@@ -33,6 +37,10 @@ impl FetchedFiles {
     /// Errors: `OUTPUT_NOT_FOUND`, `REMOTE_NOT_BUILT`, `REMOTE_DENIED`, `REMOTE_FAILED`.
     pub(crate) fn open(url: &str, cancel: &Cancel) -> Result<FetchedFiles> {
         let (remote, at) = (Remote::open(cancel)?, Location::parse(url)?);
+        FetchedFiles::below(remote, Arc::new(Mutex::new(cancel.clone())), at)
+    }
+
+    fn below(remote: Remote, requests: SharedCancel, at: Location) -> Result<FetchedFiles> {
         let listed: BTreeMap<String, Stat> = remote
             .list(&at)?
             .into_iter()
@@ -47,6 +55,7 @@ impl FetchedFiles {
         }
         Ok(FetchedFiles {
             remote,
+            requests,
             at,
             listed,
             cache: TemporaryDirectory::create()?,
@@ -54,13 +63,20 @@ impl FetchedFiles {
         })
     }
 
+    /// The flag that requests watch, to be replaced from call to call.
+    pub(crate) fn requests(&self) -> SharedCancel {
+        Arc::clone(&self.requests)
+    }
+
     fn fetch(&mut self, name: &str, stat: &Stat) -> Result<()> {
         if let Some(place) = self.kept.iter().position(|kept| kept == name) {
             self.kept.remove(place);
         } else {
             let (at, path) = (self.at.join(name), self.cache.path().join(name));
+            let cancel = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let remote = self.remote.with_cancel(&cancel);
             let mut reader =
-                ObjectReader::new(&self.remote, &at, stat, 0, u64::MAX, &Budget::new(MEMORY), 1);
+                ObjectReader::new(&remote, &at, stat, 0, u64::MAX, &Budget::new(MEMORY), 1);
             let mut file = AtomicFile::create(&path)?;
             let mut buffer = vec![0; 1 << 20];
             loop {
@@ -113,10 +129,11 @@ impl OutputFiles for FetchedFiles {
         true
     }
 
-    fn checksum(&mut self, name: &str) -> Result<Option<(u64, String)>> {
+    fn checksum(&mut self, name: &str, cancel: &Cancel) -> Result<Option<(u64, String)>> {
         let Some(stat) = self.listed.get(name).cloned() else { return Ok(None) };
         self.fetch(name, &stat)?;
-        checksum_file(&self.cache.path().join(name)).map(|(bytes, _, sha256)| Some((bytes, sha256)))
+        checksum_with(&self.cache.path().join(name), |_| cancel.check())
+            .map(|(bytes, _, sha256)| Some((bytes, sha256)))
     }
 
     fn names(&mut self) -> Result<Vec<String>> {
@@ -127,7 +144,8 @@ impl OutputFiles for FetchedFiles {
         if !self.listed.keys().any(|name| name.starts_with("holdout/")) {
             return Ok(None);
         }
-        FetchedFiles::open(&self.at.join("holdout").to_string(), &Cancel::new())
+        let (remote, requests) = (self.remote.clone(), self.requests());
+        FetchedFiles::below(remote, requests, self.at.join("holdout"))
             .map(|files| Some(Box::new(files) as Box<dyn OutputFiles>))
     }
 }

@@ -1,5 +1,6 @@
 //! The only room that knows stages, tasks and `run.json`: from options to a finished output directory, resumable at every task.
 
+pub mod batch;
 pub mod clean;
 pub mod commands;
 mod counts;
@@ -11,7 +12,6 @@ mod events;
 mod fetched;
 mod ids;
 mod log;
-pub mod memory;
 pub mod models;
 mod once;
 mod options;
@@ -19,8 +19,8 @@ mod progress_files;
 pub mod read;
 mod repair;
 mod resources;
+pub mod run;
 mod run_context;
-pub mod session;
 pub mod show;
 pub mod small;
 mod spool;

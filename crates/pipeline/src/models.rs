@@ -269,13 +269,13 @@ impl DocumentReader {
     /// From a corpus' options as JSON.
     ///
     /// Errors: `INPUT_NOT_FOUND`, `INPUT_UNSUPPORTED`.
-    pub fn new(options: &str) -> Result<DocumentReader> {
+    pub fn new(options: &str, cancel: &Cancel) -> Result<DocumentReader> {
         // Whole files: a split in the middle of one would have to know the rows before it, and parts would have to be spooled.
         let options = CorpusOptions {
             split_bytes: u64::MAX,
             ..from_json("the options of a corpus", options)?
         };
-        let ctx = Ctx::new(1, 1 << 30)?;
+        let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(1, 1 << 30)? };
         let inventory = longweave_corpus::inventory(&ctx, &options)?;
         Ok(DocumentReader { ctx, options, inventory, split: 0, reader: None })
     }
@@ -286,6 +286,7 @@ impl DocumentReader {
     pub fn next(&mut self, most: usize) -> Result<Option<String>> {
         let mut documents = Vec::new();
         while documents.len() < most && self.split < self.inventory.splits.len() {
+            self.ctx.cancel.check()?;
             let reader = match &mut self.reader {
                 Some(reader) => reader,
                 none => none.insert(RowReader::open(
@@ -316,6 +317,7 @@ impl DocumentReader {
                 },
             }
         }
+        self.ctx.cancel.check()?;
         Ok((!documents.is_empty()).then(|| json!(documents).to_string()))
     }
 }

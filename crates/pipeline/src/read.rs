@@ -1,14 +1,14 @@
-//! Sequences of a finished output, batch by batch, whatever its format.
+//! Sequences of a finished output by number, from a directory or a URL.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use longweave_common::{Cancel, Result};
-use longweave_formats::SequenceReader;
-use longweave_remote::is_remote;
+use longweave_formats::{OutputManifest, SequenceReader};
 
-use crate::commands::uploaded;
+use crate::batch::Batch;
+use crate::commands::location;
 use crate::fetched::FetchedFiles;
-use crate::memory::{MemoryBatch, Pieces};
+use crate::show::{ShowOptions, ShownSequence, show};
 
 /// Tokens of a batch, at most, unless a single sequence has more.
 const BATCH_TOKENS: usize = 4 << 20;
@@ -16,22 +16,33 @@ const BATCH_TOKENS: usize = 4 << 20;
 /// A reader of an output.
 pub struct OutputReader {
     reader: SequenceReader,
-    next: u64,
+    /// The output's directory; none for a URL.
+    directory: Option<PathBuf>,
+    /// The flag that requests of a remote output watch.
+    requests: Option<SharedCancel>,
 }
+
+/// A cancel flag that is replaced from call to call.
+pub(crate) type SharedCancel = std::sync::Arc<std::sync::Mutex<Cancel>>;
 
 impl OutputReader {
     /// Opens an output: a directory, a URL, or the directory of a run that sent its output to one.
-    pub fn open(out: &Path) -> Result<OutputReader> {
-        let url = out
-            .to_str()
-            .filter(|path| is_remote(path))
-            .map(str::to_owned)
-            .or_else(|| uploaded(out));
-        let reader = match url {
-            Some(url) => SequenceReader::over(Box::new(FetchedFiles::open(&url, &Cancel::new())?))?,
-            None => SequenceReader::open(out)?,
-        };
-        Ok(OutputReader { reader, next: 0 })
+    ///
+    /// Errors: `OUTPUT_NOT_FOUND`, `FILE_CORRUPT`, `CANCELLED`, and those of remote stores.
+    pub fn open(out: &Path, cancel: &Cancel) -> Result<OutputReader> {
+        cancel.check()?;
+        let directory = (!longweave_remote::is_remote(&out.to_string_lossy())).then(|| out.into());
+        match location(out) {
+            Some(url) => {
+                let files = FetchedFiles::open(&url, cancel)?;
+                let requests = Some(files.requests());
+                let reader = SequenceReader::over(Box::new(files))?;
+                Ok(OutputReader { reader, directory, requests })
+            }
+            None => {
+                Ok(OutputReader { reader: SequenceReader::open(out)?, directory, requests: None })
+            }
+        }
     }
 
     /// Number of sequences.
@@ -39,29 +50,47 @@ impl OutputReader {
         self.reader.len()
     }
 
-    /// The manifest as JSON.
-    pub fn info(&self) -> String {
-        serde_json::to_string(self.reader.manifest()).unwrap_or_default()
+    /// The manifest, `longweave.json`.
+    pub fn manifest(&self) -> &OutputManifest {
+        self.reader.manifest()
     }
 
-    /// Goes on at sequence `n`.
-    pub fn seek(&mut self, n: u64) {
-        self.next = n;
-    }
-
-    /// The next sequences, at most `max` and at least one; `None` after the last.
-    pub fn next(&mut self, max: usize) -> Result<Option<MemoryBatch>> {
-        let (mut input_ids, mut pieces, mut length) = (Vec::new(), Vec::new(), 0);
-        while self.next < self.reader.len()
-            && pieces.len() < max.max(1)
-            && input_ids.len() + length <= BATCH_TOKENS.max(length)
-        {
-            let record = self.reader.get(self.next)?;
-            length = record.input_ids.len();
-            input_ids.extend_from_slice(&record.input_ids);
-            pieces.push(Pieces::of_record(&record));
-            self.next += 1;
+    fn watch(&self, cancel: &Cancel) -> Result<()> {
+        if let Some(requests) = &self.requests {
+            *requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = cancel.clone();
         }
-        MemoryBatch::new(input_ids, length as u32, pieces)
+        cancel.check()
+    }
+
+    /// Sequences `first..`, at most `max` and at least one; `None` behind the last.
+    ///
+    /// Errors: `FILE_CORRUPT`, `CANCELLED`, and those of remote stores.
+    pub fn read(&mut self, first: u64, max: u64, cancel: &Cancel) -> Result<Option<Batch>> {
+        self.watch(cancel)?;
+        let (mut records, mut tokens) = (Vec::new(), 0);
+        for number in first..self.reader.len().min(first.saturating_add(max.max(1))) {
+            cancel.check()?;
+            let record = self.reader.get(number)?;
+            tokens += record.input_ids.len();
+            let length = record.input_ids.len();
+            records.push(record);
+            if tokens + length > BATCH_TOKENS {
+                break;
+            }
+        }
+        Ok(Batch::of(records))
+    }
+
+    /// A sequence as a person reads it.
+    ///
+    /// Errors: `SEQUENCE_NOT_FOUND`, `RUN_NOT_PREPARED` for `why` without the run, `CANCELLED`.
+    pub fn show(
+        &mut self,
+        sequence: u64,
+        options: &ShowOptions,
+        cancel: &Cancel,
+    ) -> Result<ShownSequence> {
+        self.watch(cancel)?;
+        show(&mut self.reader, self.directory.as_deref(), sequence, options)
     }
 }

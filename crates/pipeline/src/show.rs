@@ -96,25 +96,30 @@ pub struct SequenceOrigin {
     pub seed: u64,
 }
 
-/// Shows a sequence of an output directory.
+/// Shows a sequence of an output; `out` is its directory, none for an output behind a URL.
 ///
 /// Errors: `SEQUENCE_NOT_FOUND`, `RUN_NOT_PREPARED` for `why` without the run.
-pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<ShownSequence> {
-    let mut reader = SequenceReader::open(out)?;
+pub(crate) fn show(
+    reader: &mut SequenceReader,
+    out: Option<&Path>,
+    sequence: u64,
+    options: &ShowOptions,
+) -> Result<ShownSequence> {
     let sequences = reader.len();
-    if sequence >= sequences {
-        let message = format!(
-            "{} has {sequences} sequences, numbered from 0; there is no sequence {sequence}",
-            out.display()
-        );
-        return Err(Error::new(Code::SequenceNotFound, message).with("sequence", sequence));
-    }
     let record = reader.get(sequence)?;
     // The held-out documents' output is a folder of its own inside the run's.
-    let holdout = out.file_name().is_some_and(|n| n == folder(Part::HeldOut))
-        && !out.join("run.json").exists();
-    let run = if holdout { out.parent().unwrap_or(out) } else { out };
-    let run = RunContext::open(run);
+    let holdout = out.is_some_and(|out| {
+        out.file_name().is_some_and(|n| n == folder(Part::HeldOut))
+            && !out.join("run.json").exists()
+    });
+    let directory = if holdout { out.and_then(Path::parent) } else { out };
+    let run = match directory {
+        Some(directory) => RunContext::open_read_only(directory),
+        None => {
+            let message = "an output behind a URL is without its run; read it where it was made";
+            Err(Error::new(Code::RunNotPrepared, message))
+        }
+    };
     let encoder = match (&options.tokenizer, &run) {
         (Some(path), _) => Some(longweave_tokens::load(Path::new(path))?.encoder),
         (None, Ok(run)) => run.resources.encoder().ok(),
@@ -128,8 +133,7 @@ pub fn show(out: &Path, sequence: u64, options: &ShowOptions) -> Result<ShownSeq
             Error::new(
                 Code::FileCorrupt,
                 format!(
-                    "sequence {sequence} has a piece beyond its end; check {} with `verify`",
-                    out.display()
+                    "sequence {sequence} has a piece beyond its end; check the output with `verify`"
                 ),
             )
         })?;

@@ -9,7 +9,7 @@ use longweave_corpus::SpoolWriter;
 use longweave_storage::{Lock, checksum_file};
 
 use crate::RunOptions;
-use crate::session::PushedDocument;
+use crate::run::PushedDocument;
 
 /// The spool of a run.
 pub(crate) struct Spool {

@@ -8,7 +8,7 @@ use ts_rs::TS;
 
 use crate::counts::counts;
 use crate::options::{OutputFormat, PredictorName, VectorSource};
-use crate::session::Mode;
+use crate::run::Mode;
 use crate::stages::documents::DocumentCounts;
 use crate::stages::neighbours::{NeighbourCounts, UsedSearch};
 use crate::stages::plan::PlanCounts;

@@ -1,8 +1,8 @@
-//! The tasks that `longweave task list` lists and `longweave task run` runs.
+//! The stages and tasks of a prepared run, for engines that hand out tasks.
 
 use longweave_common::{Code, Error, Result};
 use longweave_storage::{DoneRecord, FileRecord};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ts_rs::TS;
 
@@ -105,10 +105,53 @@ pub fn list(run: &RunContext) -> Result<Vec<StageInfo>> {
         .collect()
 }
 
-/// The tasks that a selection names: `17`, `3..9` (without 9), `shard:K/N` (each N-th from K on), `all`.
+/// Tasks of a stage.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum TaskSelection {
+    /// One.
+    One(u32),
+    /// Several, by number.
+    Many(Vec<u32>),
+    /// `from..to`.
+    Range(TaskRange),
+    /// Every `shard[1]`-th task from `shard[0]` on.
+    Shard(TaskShard),
+    /// All.
+    All(AllTasks),
+}
+
+/// The tasks `from..to`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskRange {
+    /// The first.
+    pub from: u32,
+    /// The first that is left out.
+    pub to: u32,
+}
+
+/// A share of the tasks: every `n`-th from the `k`-th on, as `[k, n]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskShard {
+    /// `[k, n]`, k < n.
+    pub shard: [u32; 2],
+}
+
+/// The word `all`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AllTasks {
+    /// All tasks.
+    All,
+}
+
+/// The numbers of the selected tasks of a stage, in rising order.
 ///
-/// Errors: `STAGE_NOT_FOUND` for another form or a number beyond the last task, `STAGE_NOT_READY`.
-pub fn select(run: &RunContext, stage: Stage, selection: &str) -> Result<Vec<u32>> {
+/// Errors: `STAGE_NOT_FOUND` for a stage that the run lacks and for a number beyond the last task,
+/// `STAGE_NOT_READY`.
+pub fn select(run: &RunContext, stage: Stage, selection: &TaskSelection) -> Result<Vec<u32>> {
     if !run.stages().any(|s| s == stage) {
         let names: Vec<&str> = run.stages().map(Stage::name).collect();
         let message =
@@ -119,27 +162,32 @@ pub fn select(run: &RunContext, stage: Stage, selection: &str) -> Result<Vec<u32
         run.all_done(input)?;
     }
     let tasks = run.tasks(stage)?.unwrap_or(0);
-    let bad = || {
+    let selected: Vec<u32> = match selection {
+        TaskSelection::All(_) => (0..tasks).collect(),
+        TaskSelection::One(task) => vec![*task],
+        TaskSelection::Many(several) => {
+            let mut several = several.clone();
+            several.sort_unstable();
+            several.dedup();
+            several
+        }
+        TaskSelection::Range(TaskRange { from, to }) if from < to && *to <= tasks => {
+            (*from..*to).collect()
+        }
+        TaskSelection::Shard(TaskShard { shard: [k, n] }) if k < n => {
+            (*k..tasks).step_by(*n as usize).collect()
+        }
+        TaskSelection::Range(_) | TaskSelection::Shard(_) => vec![tasks],
+    };
+    if selected.iter().any(|&task| task >= tasks) {
         let message = format!(
-            "`{selection}` names no tasks of stage {}: give 17, 3..9, shard:K/N with K < N, or all; it has {tasks}, numbered from 0",
+            "stage {} has {tasks} tasks, numbered from 0; the selection names others. Select one \
+             task, a range without its end, or a shard K/N with K < N",
             stage.name()
         );
-        Error::new(Code::StageNotFound, message)
+        return Err(Error::new(Code::StageNotFound, message)
             .with("stage", stage.name())
-            .with("selection", selection)
-    };
-    let number = |text: &str| text.parse::<u32>().map_err(|_| bad());
-    if selection == "all" {
-        return Ok((0..tasks).collect());
+            .with("tasks", tasks));
     }
-    if let Some(shard) = selection.strip_prefix("shard:") {
-        let (k, n) = shard.split_once('/').ok_or_else(bad)?;
-        let (k, n) = (number(k)?, number(n)?);
-        return if k < n { Ok((k..tasks).step_by(n as usize).collect()) } else { Err(bad()) };
-    }
-    let (start, end) = match selection.split_once("..") {
-        Some((start, end)) => (number(start)?, number(end)?),
-        None => (number(selection)?, number(selection)?.saturating_add(1)),
-    };
-    if start < end && end <= tasks { Ok((start..end).collect()) } else { Err(bad()) }
+    Ok(selected)
 }

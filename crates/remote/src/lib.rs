@@ -61,6 +61,12 @@ impl Remote {
         ))
     }
 
+    /// A handle over the same connections that watches another flag.
+    #[must_use]
+    pub fn with_cancel(&self, cancel: &Cancel) -> Remote {
+        Remote { store: Arc::clone(&self.store), cancel: cancel.clone() }
+    }
+
     /// Length and etag of an object.
     ///
     /// Errors: `INPUT_NOT_FOUND`, `REMOTE_DENIED`, `REMOTE_FAILED`, `CANCELLED`.

@@ -20,7 +20,7 @@ use super::ingest::Names;
 use super::pack::{PackCounts, output, writer_options};
 use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
-use crate::session::Mode;
+use crate::run::Mode;
 use crate::uploads::{Uploads, objects};
 use crate::{RunContext, Stage, run_context, summary};
 

@@ -9,12 +9,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use longweave_common::Ctx;
-use longweave_pipeline::session::{Mode, Session};
-use longweave_pipeline::{Event, Events, RunContext, RunOptions, Stage, commands, driver};
+use longweave_common::{Cancel, Ctx};
+use longweave_pipeline::run::{Mode, Run};
+use longweave_pipeline::{Event, Events, RunContext, RunOptions, Stage, driver};
 use serde_json::{Value, json};
 
-use crate::{Place, code, ctx, row};
+use crate::{Place, code, ctx, row, run_tasks};
 
 /// A corpus with rows that are rejected, empty, or of two sources.
 fn corpus(documents: usize) -> String {
@@ -144,13 +144,10 @@ fn child() {
     let options = RunOptions::parse(&options).unwrap();
     let out = PathBuf::from(options.output.directory.clone().unwrap());
     let result = match role.split_once(' ') {
-        Some((stage, task)) => commands::run_stage(
-            &out,
-            stage,
-            task,
-            &json!({ "threads": 1, "memory": 64 << 20 }).to_string(),
-        )
-        .map(drop),
+        Some((stage, "all")) => run_tasks(&out, stage, json!("all")).map(drop),
+        Some((stage, task)) => {
+            run_tasks(&out, stage, json!(task.parse::<u32>().expect("a task's number"))).map(drop)
+        }
         None => {
             // One thread: the places are met in the same order every time.
             let ctx = Ctx::new(1, 64 << 20).unwrap();
@@ -659,9 +656,8 @@ fn damage_that_a_single_task_meets_is_told_with_the_command_that_mends_it() {
     let mut bytes = fs::read(&lens).unwrap();
     bytes[40] ^= 1;
     fs::write(&lens, bytes).unwrap();
-    let options = json!({ "threads": 1, "memory": 64 << 20 }).to_string();
-    let run_stage = |stage: &str, task: &str| commands::run_stage(run.out(), stage, task, &options);
-    let error = run_stage("documents", "0").unwrap_err();
+    let stage_of = |stage: &str, tasks: Value| run_tasks(run.out(), stage, tasks);
+    let error = stage_of("documents", json!(0)).unwrap_err();
     assert_eq!(
         (error.code().name(), error.details()["stage"].as_str(), error.details()["task"].as_u64()),
         ("FILE_CORRUPT", Some("ingest"), Some(1))
@@ -672,10 +668,10 @@ fn damage_that_a_single_task_meets_is_told_with_the_command_that_mends_it() {
             && error.message().contains("--task 1"),
         "{error}"
     );
-    assert_eq!(code(run_stage("documents", "0")), "STAGE_NOT_READY");
-    run_stage("ingest", "1").unwrap();
+    assert_eq!(code(stage_of("documents", json!(0))), "STAGE_NOT_READY");
+    stage_of("ingest", json!(1)).unwrap();
     for stage in run.stages().filter(|&s| s > Stage::Ingest) {
-        run_stage(stage.name(), "all").unwrap();
+        stage_of(stage.name(), json!("all")).unwrap();
     }
     assert!(output(run.out()) == output(&place.path("whole")));
 }
@@ -695,18 +691,16 @@ fn sequences_in_memory_are_made_of_what_is_mended() {
         ("/output/directory", Value::Null),
     ]);
     let read = || {
-        let session = Session::start(&memory.to_string(), Mode::Run).unwrap();
-        let mut ids: Vec<u32> = vec![];
-        loop {
-            let (send, receive) = mpsc::channel();
-            session.next(move |batch| {
-                send.send(batch.map(|b| b.map(|b| b.input_ids)).map_err(|e| e.to_string())).unwrap()
-            });
-            match receive.recv_timeout(crate::PATIENCE).unwrap().unwrap() {
-                Some(more) => ids.extend(more),
-                None => return ids,
-            }
+        let run = Run::start(&memory.to_string(), Mode::Run).unwrap();
+        let (send, receive) = mpsc::channel();
+        run.finished(move |outcome| send.send(outcome.map_err(|e| e.to_string())).unwrap());
+        receive.recv_timeout(crate::PATIENCE).unwrap().unwrap();
+        let (mut ids, mut next): (Vec<u32>, u64) = (vec![], 0);
+        while let Some(batch) = run.read(next, 0, &Cancel::new()).unwrap() {
+            next += u64::from(batch.sequences());
+            ids.extend(batch.input_ids);
         }
+        ids
     };
     let whole = read();
     let mut bad = good.clone();

@@ -1,4 +1,4 @@
-//! The pipeline as its callers use it: options, prepared runs, tasks, sessions. Corpora are made here; queries stand in them, so that
+//! The pipeline as its callers use it: options, prepared runs, tasks, runs on threads of their own. Corpora are made here; queries stand in them, so that
 //! keywords are known.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
@@ -17,12 +17,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use longweave_common::{Ctx, Result};
-use longweave_pipeline::{Events, RunContext, RunOptions, Stage, driver};
+use longweave_common::{Cancel, Ctx, Result};
+use longweave_pipeline::{Events, RunContext, RunOptions, Stage, commands, driver};
 use serde_json::{Value, json};
 
 /// How long a test waits for an answer. Only a fault takes that long, on any machine.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Runs tasks of a stage as another process would.
+fn run_tasks(out: &Path, stage: &str, tasks: Value) -> Result<String> {
+    let options = json!({ "stage": stage, "tasks": tasks, "threads": 1, "memory": 64 << 20 });
+    commands::run_tasks(out, &options.to_string(), &Cancel::new())
+}
 
 /// A folder with a tokenizer, a corpus and room for outputs.
 struct Place {

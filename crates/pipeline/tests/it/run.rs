@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::sync::mpsc;
 
-use longweave_pipeline::session::{Mode, PushedDocument, Session};
+use longweave_common::Cancel;
+use longweave_pipeline::read::OutputReader;
+use longweave_pipeline::run::{Mode, PushedDocument, Run};
 use longweave_pipeline::{Stage, commands};
 use serde_json::{Value, json};
 
@@ -83,9 +85,9 @@ fn gathered_and_scattered_outputs_are_the_same_in_every_format_with_cuts_begin_t
     }
 }
 
-/// Runs a session to its end, pushing rows 0..`documents` where its corpus is null.
-fn session(options: &Value, documents: usize) -> Result<Value, String> {
-    let session = Session::start(&options.to_string(), Mode::Run).unwrap();
+/// Runs to the end, pushing rows 0..`documents` where its corpus is null.
+fn finish(options: &Value, documents: usize) -> Result<Value, String> {
+    let run = Run::start(&options.to_string(), Mode::Run).unwrap();
     let (send, receive) = mpsc::channel();
     if options["corpus"].is_null() {
         let (pushed, answers) = mpsc::channel();
@@ -99,13 +101,13 @@ fn session(options: &Value, documents: usize) -> Result<Value, String> {
                 queries: vec![field("q")],
             };
             let pushed = pushed.clone();
-            session.push(vec![document], move |result| pushed.send(result.is_ok()).unwrap());
+            run.push(vec![document], move |result| pushed.send(result.is_ok()).unwrap());
         }
-        session.end_input(move |result| pushed.send(result.is_ok()).unwrap());
+        run.end_input(move |result| pushed.send(result.is_ok()).unwrap());
         let answers: Vec<bool> = answers.iter().take(documents + 1).collect();
         assert!(answers[..documents].iter().all(|ok| *ok), "what is pushed is taken");
     }
-    session.finished(move |outcome| {
+    run.finished(move |outcome| {
         send.send(outcome.map_err(|e| e.code().name().to_owned())).unwrap()
     });
     let outcome = receive.recv_timeout(crate::PATIENCE).expect("the run ends");
@@ -118,12 +120,12 @@ fn pushed_documents_give_the_bytes_of_the_file_and_can_be_pushed_again() {
     let file = place.run_in("file", &[]).unwrap();
     let out = json!(place.path("pushed").to_str().unwrap());
     let options = place.json(&[("/corpus", Value::Null), ("/output/directory", out)]);
-    let summary = session(&options, 80).unwrap();
+    let summary = finish(&options, 80).unwrap();
     assert_eq!(summary["corpus"]["documents"], 80);
     assert_eq!(sequences(&place.path("pushed")), sequences(file.out()));
-    assert_eq!(session(&options, 80).unwrap()["corpus"]["documents"], 80);
-    assert_eq!(session(&options, 79).unwrap_err(), "INPUT_CHANGED");
-    assert_eq!(session(&options, 0).unwrap_err(), "CORPUS_EMPTY");
+    assert_eq!(finish(&options, 80).unwrap()["corpus"]["documents"], 80);
+    assert_eq!(finish(&options, 79).unwrap_err(), "INPUT_CHANGED");
+    assert_eq!(finish(&options, 0).unwrap_err(), "CORPUS_EMPTY");
 }
 
 #[test]
@@ -136,12 +138,12 @@ fn the_spool_of_a_running_run_is_not_replaced() {
             ("/output/directory", json!(place.path(out).to_str().unwrap())),
         ])
     };
-    let first = Session::start(&options("a").to_string(), Mode::Run).unwrap();
+    let first = Run::start(&options("a").to_string(), Mode::Run).unwrap();
     let (send, receive) = mpsc::channel();
     let document = PushedDocument { id: None, text: "t".into(), source: None, queries: vec![] };
     first.push(vec![document], move |result| send.send(result.is_ok()).unwrap());
     assert!(receive.recv().unwrap());
-    let second = Session::start(&options("b").to_string(), Mode::Run).unwrap();
+    let second = Run::start(&options("b").to_string(), Mode::Run).unwrap();
     let (send, receive) = mpsc::channel();
     second.finished(move |outcome| {
         send.send(outcome.map_err(|e| e.code().name().to_owned())).unwrap()
@@ -169,7 +171,7 @@ fn the_least_memory_serves_many_tasks_on_many_threads() {
         let tasks = receive.recv_timeout(crate::PATIENCE).expect("no task waits for ever").unwrap();
         assert!(tasks.unwrap() > 100, "{tasks:?}");
     });
-    commands::verify(&place.path("small")).unwrap();
+    commands::verify(&place.path("small"), &Cancel::new()).unwrap();
 }
 
 #[test]
@@ -284,7 +286,8 @@ fn what_is_held_out_is_a_second_output_of_other_documents() {
     let place = Place::with_documents(80);
     let run =
         place.run_in("out", &[("/holdout", json!(0.4)), ("/incomplete", json!("pad"))]).unwrap();
-    let report: Value = serde_json::from_str(&commands::verify(run.out()).unwrap()).unwrap();
+    let report: Value =
+        serde_json::from_str(&commands::verify(run.out(), &Cancel::new()).unwrap()).unwrap();
     assert!(report["holdout"]["sequences"].as_u64().unwrap() > 0);
     let documents = |out: &std::path::Path| -> std::collections::BTreeSet<String> {
         let lines: Vec<Vec<u8>> = sequences(out).into_values().collect();
@@ -317,19 +320,65 @@ fn sequences_in_memory_are_those_that_would_be_written() {
         .collect();
     let options =
         place.json(&[("/output/format", json!("memory")), ("/output/directory", Value::Null)]);
-    let session = Session::start(&options.to_string(), Mode::Run).unwrap();
-    let mut found: Vec<u64> = Vec::new();
-    loop {
-        let (send, receive) = mpsc::channel();
-        session.next(move |batch| send.send(batch).unwrap());
-        let Some(batch) = receive.recv_timeout(crate::PATIENCE).unwrap().unwrap() else {
-            break;
-        };
-        assert_eq!(batch.input_ids.len(), 64 * batch.sequences as usize);
-        found.extend(batch.input_ids.iter().map(|&id| u64::from(id)));
+    let run = Run::start(&options.to_string(), Mode::Run).unwrap();
+    assert_eq!(code(run.read(0, 0, &Cancel::new())), "STAGE_NOT_READY");
+    ended(&run).unwrap();
+    for size in [0, 1, 3] {
+        let mut found: Vec<u64> = Vec::new();
+        let mut next = 0;
+        while let Some(batch) = run.read(next, size, &Cancel::new()).unwrap() {
+            assert_eq!(batch.input_ids.len(), 64 * batch.sequences() as usize);
+            found.extend(batch.input_ids.iter().map(|&id| u64::from(id)));
+            next += u64::from(batch.sequences());
+        }
+        assert_eq!(found, expected);
     }
-    session.close();
-    assert_eq!(found, expected);
+    let cancelled = Cancel::new();
+    cancelled.cancel();
+    assert_eq!(code(run.read(0, 0, &cancelled)), "CANCELLED");
+    run.close();
+    assert_eq!(code(run.read(0, 0, &Cancel::new())), "HANDLE_CLOSED");
+}
+
+/// The outcome of a run.
+fn ended(run: &Run) -> Result<String, String> {
+    let (send, receive) = mpsc::channel();
+    run.finished(move |outcome| {
+        send.send(outcome.map_err(|e| e.code().name().to_owned())).unwrap()
+    });
+    receive.recv_timeout(crate::PATIENCE).expect("the run ends")
+}
+
+#[test]
+fn everything_that_was_asked_is_answered_when_a_run_ends_whatever_ends_it() {
+    let place = Place::with_documents(20);
+    let missing = json!(place.path("missing.json").to_str().unwrap());
+    let options = place.json(&[
+        ("/corpus", Value::Null),
+        ("/tokenizer", missing),
+        ("/output/format", json!("memory")),
+        ("/output/directory", Value::Null),
+    ]);
+    let run = Run::start(&options.to_string(), Mode::Run).unwrap();
+    let (send, receive) = mpsc::channel();
+    let document = |i: usize| PushedDocument {
+        id: None,
+        text: format!("text {i}"),
+        source: None,
+        queries: vec![],
+    };
+    for i in 0..50 {
+        let send = send.clone();
+        run.push(vec![document(i)], move |result| send.send(code(result)).unwrap());
+    }
+    run.end_input(move |result| send.send(code(result)).unwrap());
+    let answers: Vec<&str> = receive.iter().collect();
+    assert_eq!(answers, vec!["CANCELLED"; 51], "each once, and no callback is kept");
+    assert_eq!(ended(&run).unwrap_err(), "INPUT_NOT_FOUND");
+    assert_eq!(code(run.read(0, 0, &Cancel::new())), "INPUT_NOT_FOUND");
+    let (send, receive) = mpsc::channel();
+    run.next_event(move |event| send.send(event.is_none()).unwrap());
+    assert!(receive.recv().unwrap(), "no event comes after the end");
 }
 
 #[test]
@@ -338,11 +387,12 @@ fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
     let run =
         place.run_in("out", &[("/holdout", json!(0.3)), ("/incomplete", json!("pad"))]).unwrap();
     let show = |out: &std::path::Path, sequence: u64| {
-        commands::show(
-            out,
-            sequence,
+        let options = commands::show_options(
             &json!({ "why": true, "words": 4, "tokenizer": null }).to_string(),
-        )
+        )?;
+        let shown =
+            OutputReader::open(out, &Cancel::new())?.show(sequence, &options, &Cancel::new());
+        shown.map(|shown| json!(shown).to_string())
     };
     let mut rules = std::collections::BTreeSet::new();
     for out in [run.out().to_owned(), run.out().join("holdout")] {

@@ -4,12 +4,16 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longweave_common::{Code, Error};
+use longweave_common::{Cancel, Code, Error};
 use longweave_pipeline::{Events, RunContext, Stage, commands, driver, tasks};
 use longweave_storage::Lock;
 use serde_json::{Value, json};
 
-use crate::{Place, code, ctx, sequences, standard};
+use crate::{Place, code, ctx, run_tasks, sequences, standard};
+
+fn parse(selection: Value) -> serde_json::Result<tasks::TaskSelection> {
+    serde_json::from_value(selection)
+}
 
 #[test]
 fn selections_name_tasks() {
@@ -18,34 +22,44 @@ fn selections_name_tasks() {
     let n = run.tasks(Stage::Scan).unwrap().unwrap();
     assert!(n >= 3, "{n} splits");
     for (selection, expected) in [
-        ("0", Some(vec![0])),
-        ("1..3", Some(vec![1, 2])),
-        ("0..1", Some(vec![0])),
-        ("all", Some((0..n).collect())),
-        ("shard:1/2", Some((1..n).step_by(2).collect())),
-        ("shard:0/1", Some((0..n).collect())),
-        ("shard:7/8", Some(if n > 7 { vec![7] } else { vec![] })),
-        ("shard:2/2", None),
-        ("shard:0/0", None),
-        ("shard:1", None),
-        ("3..3", None),
-        ("2..1", None),
-        ("0..1000", None),
-        ("1000", None),
-        ("4294967295", None),
-        ("-1", None),
-        ("", None),
-        ("one", None),
+        (json!(0), Some(vec![0])),
+        (json!([2, 0, 2]), Some(vec![0, 2])),
+        (json!([]), Some(vec![])),
+        (json!({ "from": 1, "to": 3 }), Some(vec![1, 2])),
+        (json!({ "from": 0, "to": 1 }), Some(vec![0])),
+        (json!("all"), Some((0..n).collect())),
+        (json!({ "shard": [1, 2] }), Some((1..n).step_by(2).collect())),
+        (json!({ "shard": [0, 1] }), Some((0..n).collect())),
+        (json!({ "shard": [7, 8] }), Some(if n > 7 { vec![7] } else { vec![] })),
+        (json!({ "shard": [2, 2] }), None),
+        (json!({ "shard": [0, 0] }), None),
+        (json!({ "from": 3, "to": 3 }), None),
+        (json!({ "from": 2, "to": 1 }), None),
+        (json!({ "from": 0, "to": 1000 }), None),
+        (json!(1000), None),
+        (json!(4_294_967_295_u32), None),
+        (json!([0, 1000]), None),
     ] {
-        let found = tasks::select(&run, Stage::Scan, selection);
+        let found = tasks::select(&run, Stage::Scan, &parse(selection.clone()).unwrap());
         match expected {
             Some(expected) => assert_eq!(found.unwrap(), expected, "{selection}"),
             None => assert_eq!(code(found), "STAGE_NOT_FOUND", "{selection}"),
         }
     }
-    assert_eq!(code(tasks::select(&run, Stage::Ingest, "all")), "STAGE_NOT_READY");
+    for malformed in [
+        json!("0"),
+        json!("shard:0/2"),
+        json!(-1),
+        json!({ "shard": [1] }),
+        json!({ "shard": [0, 2], "from": 1 }),
+        json!(null),
+    ] {
+        assert!(parse(malformed.clone()).is_err(), "{malformed}");
+    }
+    let all = parse(json!("all")).unwrap();
+    assert_eq!(code(tasks::select(&run, Stage::Ingest, &all)), "STAGE_NOT_READY");
     let standard = place.prepare_in("standard", &[standard()]).unwrap();
-    assert_eq!(code(tasks::select(&standard, Stage::Index, "all")), "STAGE_NOT_FOUND");
+    assert_eq!(code(tasks::select(&standard, Stage::Index, &all)), "STAGE_NOT_FOUND");
     assert_eq!(code(Stage::parse("pak")), "STAGE_NOT_FOUND");
 }
 
@@ -66,20 +80,23 @@ fn tasks_run_one_by_one_in_any_order_give_the_bytes_of_a_local_run() {
         let local = place.run_in(&format!("{name}-local"), &changes).unwrap();
         let out = place.path(&format!("{name}-tasks"));
         place.prepare_in(&format!("{name}-tasks"), &changes).unwrap();
-        let options = json!({ "threads": 1, "memory": 64 << 20 }).to_string();
-        let stages: Vec<Value> = serde_json::from_str(&commands::tasks(&out).unwrap()).unwrap();
+        let stages = listed(&out);
         for stage in stages {
             let stage = stage["stage"].as_str().unwrap();
             // As a scheduler would: shards of tasks, last first, one of them again.
-            for selection in ["shard:1/2", "shard:0/2", "shard:0/2"] {
-                commands::run_stage(&out, stage, selection, &options).unwrap();
+            for shard in [[1, 2], [0, 2], [0, 2]] {
+                run_tasks(&out, stage, json!({ "shard": shard })).unwrap();
             }
         }
         assert_eq!(sequences(&out), sequences(local.out()), "{name}");
-        commands::verify(&out).unwrap();
-        let listed: Vec<Value> = serde_json::from_str(&commands::tasks(&out).unwrap()).unwrap();
+        commands::verify(&out, &Cancel::new()).unwrap();
+        let listed = listed(&out);
         assert!(listed.iter().all(|s| s["done"] == s["tasks"]), "{listed:?}");
     }
+}
+
+fn listed(out: &std::path::Path) -> Vec<Value> {
+    serde_json::from_str(&commands::tasks(out, &Cancel::new()).unwrap()).unwrap()
 }
 
 #[test]
@@ -97,12 +114,9 @@ fn a_stage_needs_the_least_memory_too() {
     let place = Place::with_documents(10);
     place.prepare(&[]).unwrap();
     let run = |memory: u64| {
-        commands::run_stage(
-            &place.path("out"),
-            "scan",
-            "all",
-            &json!({ "threads": 1, "memory": memory }).to_string(),
-        )
+        let options =
+            json!({ "stage": "scan", "tasks": "all", "threads": 1, "memory": memory }).to_string();
+        commands::run_tasks(&place.path("out"), &options, &Cancel::new())
     };
     assert_eq!(code(run((16 << 20) - 1)), "OPTIONS_INVALID");
     assert_eq!(code(run(16 << 20)), "NONE");
@@ -218,6 +232,6 @@ fn a_task_whose_files_are_gone_runs_again() {
     let again = place.run_in("out", &[]).unwrap();
     assert_eq!(sequences(again.out()), before);
     assert!(gone[0].exists() && !first.out().join(".00000.jsonl.1-1.part").exists());
-    commands::verify(again.out()).unwrap();
+    commands::verify(again.out(), &Cancel::new()).unwrap();
     assert!(RunContext::open(again.out()).is_ok());
 }

@@ -1,0 +1,41 @@
+//! What only tests and the demo call; left out of a released addon.
+
+use longweave_common::{CATALOGUE, Code, Error};
+use longweave_pipeline::{RunOptions, commands};
+use napi::Env;
+use napi::bindgen_prelude::Object;
+use napi_derive::napi;
+use serde_json::json;
+
+use crate::error::call;
+use crate::promise::{Cancellation, on_thread};
+
+/// Every error code with its description, as a JSON array.
+#[napi(catch_unwind)]
+pub fn error_catalogue() -> String {
+    let codes: Vec<_> = CATALOGUE
+        .iter()
+        .map(|(code, text)| json!({ "code": code.name(), "description": text }))
+        .collect();
+    json!(codes).to_string()
+}
+
+/// Parses resolved options and prints them back: the schema and the core's types agree when nothing
+/// changes.
+#[napi(catch_unwind)]
+pub fn options_round_trip(options: String) -> napi::Result<String> {
+    call(|| {
+        let options = RunOptions::parse(&options)?;
+        serde_json::to_string(&options).map_err(|e| Error::new(Code::Internal, e.to_string()))
+    })
+}
+
+/// Trains a byte-level BPE tokenizer on a corpus and writes its tokenizer.json.
+#[napi(ts_return_type = "Promise<string>", catch_unwind)]
+pub fn train_tokenizer<'env>(
+    env: &'env Env,
+    options: String,
+    cancellation: &Cancellation,
+) -> napi::Result<Object<'env>> {
+    on_thread(env, cancellation, move |_| commands::train_tokenizer(&options))
+}

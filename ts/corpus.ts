@@ -1,0 +1,102 @@
+// Corpora of documents that are handed over instead of read from files.
+import type { NativeRun } from '#binding'
+import { LongweaveError, settled } from './errors.ts'
+
+/** A document that is handed over. */
+export interface CorpusDocument {
+  /** Its id; its number in the stream where it has none. */
+  id?: string
+  /** Its text. */
+  text: string
+  /** Its source. */
+  source?: string
+  /** Its queries, for `queries.predictor: "precomputed"`. */
+  queries?: string[]
+}
+
+/** Documents one by one. */
+export type DocumentStream = AsyncIterable<CorpusDocument> | Iterable<CorpusDocument>
+
+/** A corpus: paths, directories, globs and URLs, or documents one by one. */
+export type Corpus = string | string[] | DocumentStream
+
+/** Documents are handed over in batches of about this many UTF-16 code units. */
+const PUSH_UNITS = 1 << 20
+
+/** Whether a corpus is documents rather than paths. */
+export const isStream = (corpus: Corpus): corpus is DocumentStream =>
+  typeof corpus === 'object' &&
+  corpus !== null &&
+  !(Array.isArray(corpus) && corpus.every((path) => typeof path === 'string'))
+
+function checked(document: CorpusDocument, number: number): CorpusDocument {
+  if (typeof document !== 'object' || document === null || typeof document.text !== 'string') {
+    const message = `document ${number} of the corpus must be an object with a string \`text\``
+    throw new LongweaveError('BAD_ROW', message, { row: number })
+  }
+  const { id, text, source, queries } = document
+  return {
+    ...(id !== undefined && { id }),
+    text,
+    ...(source !== undefined && { source }),
+    ...(queries !== undefined && { queries }),
+  }
+}
+
+/** The next documents, about `PUSH_UNITS` of text; shorter than that only at the end. */
+async function take(iterator: AsyncIterator<CorpusDocument> | Iterator<CorpusDocument>, first: number) {
+  const batch: CorpusDocument[] = []
+  for (let units = 0; units < PUSH_UNITS;) {
+    const next = await iterator.next()
+    if (next.done === true) return { batch, done: true }
+    batch.push(checked(next.value, first + batch.length))
+    units += next.value.text.length
+  }
+  return { batch, done: false }
+}
+
+/**
+ * Hands the documents of `stream` to a run, in order, until the run has ended. Resolves with what kept the stream from being read to its end,
+ * having cancelled the run. Never rejects.
+ */
+export async function feed(
+  native: NativeRun,
+  stream: DocumentStream,
+  ended: Promise<unknown>,
+): Promise<{ error: unknown } | undefined> {
+  const over = ended.then(
+    () => null,
+    () => null,
+  )
+  let iterator: AsyncIterator<CorpusDocument> | Iterator<CorpusDocument> | undefined
+  try {
+    iterator = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]()
+    for (let number = 0; ;) {
+      // A stream that waits for its next document must not outlive the run.
+      const taken = await Promise.race([take(iterator, number), over])
+      if (taken === null) break
+      if (taken.batch.length > 0) await settled(native.push(JSON.stringify(taken.batch)))
+      if (taken.done) {
+        await settled(native.endInput())
+        return undefined
+      }
+      number += taken.batch.length
+    }
+  } catch (error) {
+    native.cancel()
+    close(iterator)
+    // A refused document is the run's own error, which `result` has.
+    return error instanceof LongweaveError && error.code === 'CANCELLED' ? undefined : { error }
+  }
+  close(iterator)
+  return undefined
+}
+
+/** Ends a stream early; what it does then is its own affair. */
+function close(iterator: AsyncIterator<CorpusDocument> | Iterator<CorpusDocument> | undefined): void {
+  try {
+    Promise.resolve(iterator?.return?.()).catch(() => {})
+  } catch {
+    // An iterator that cannot be closed is left to the collector.
+  }
+}

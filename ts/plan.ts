@@ -1,0 +1,128 @@
+// Plans and dry runs: what a run would come to.
+import type { NativeRun } from '#binding'
+import { binding } from './binding.ts'
+import type { DryRun } from './dry-run.ts'
+import { LongweaveError, settled } from './errors.ts'
+import type { KeywordCount, RunEvent, Summary } from './generated/results.ts'
+import { counting } from './options.ts'
+import { Run, readBatch, resolve } from './run.ts'
+import type { RunMode, RunOptions } from './run.ts'
+import type { Sequence, SequenceBatch } from './sequences.ts'
+import { cancellable } from './signal.ts'
+import type { CallOptions } from './signal.ts'
+
+/** Options of a call that runs stages. */
+export interface ObservedOptions extends CallOptions {
+  /** Is called with each event. An error that it throws rejects the call and cancels the run. */
+  onEvent?: (event: RunEvent) => void
+}
+
+/** A run whose result is a handle rather than files: it shares the run's threads. */
+class HandleRun extends Run {
+  get handle(): NativeRun {
+    return this.native
+  }
+}
+
+/** Runs to the end of `mode`, calling back with events; closes the run when that fails. */
+export async function observed(options: RunOptions, mode: RunMode, { signal, onEvent }: ObservedOptions) {
+  const run = new HandleRun(options, mode, { signal })
+  if (onEvent !== undefined) for await (const event of run) onEvent(event)
+  const summary = await run.finished
+  return { run: run.handle, summary }
+}
+
+/** A plan: sequences that would be written, none of them written yet. */
+export class Plan implements AsyncIterable<Sequence>, AsyncDisposable {
+  /** What the plan came to: `plan`, `shares` and the counts of the corpus. */
+  readonly summary: Summary
+  /** Number of sequences. */
+  readonly length: number
+  /** The run's directory, where `prepare` and `weave` with the same options go on; null where none was given. */
+  readonly directory: string | null
+  readonly #native: NativeRun
+
+  /** @internal */
+  constructor(native: NativeRun, summary: Summary) {
+    this.summary = summary
+    this.length = summary.plan?.sequences ?? 0
+    this.directory = summary.directory
+    this.#native = native
+  }
+
+  /**
+   * A sequence as it would be written.
+   * @throws LongweaveError `SEQUENCE_NOT_FOUND`, `HANDLE_CLOSED`
+   */
+  async get(index: number, { signal }: CallOptions = {}): Promise<Sequence> {
+    counting('index', index)
+    const batch = await readBatch(this.#native, index, 1, { signal })
+    if (batch === null) {
+      const message = `the plan has ${this.length} sequences, numbered from 0; there is no sequence ${index}`
+      throw new LongweaveError('SEQUENCE_NOT_FOUND', message, { sequence: index })
+    }
+    return batch.get(0)
+  }
+
+  /** Batches of about a million tokens from sequence `start` on. */
+  async *batches({ start = 0, signal }: CallOptions & { start?: number } = {}): AsyncGenerator<
+    SequenceBatch,
+    void,
+    undefined
+  > {
+    counting('start', start)
+    for (let first = start; ;) {
+      const batch = await readBatch(this.#native, first, 0, { signal })
+      if (batch === null) return
+      yield batch
+      first += batch.length
+    }
+  }
+
+  /** Sequences one by one; as `batches`. */
+  async *sequences(options: CallOptions & { start?: number } = {}): AsyncGenerator<Sequence, void, undefined> {
+    for await (const batch of this.batches(options)) yield* batch
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Sequence, void, undefined> {
+    return this.sequences()
+  }
+
+  /**
+   * The keywords with most documents.
+   * @throws LongweaveError `NOT_KEYWORDED` for a method without keywords, `HANDLE_CLOSED`
+   */
+  async topKeywords({ limit = 50, signal }: CallOptions & { limit?: number } = {}): Promise<KeywordCount[]> {
+    counting('limit', limit)
+    return JSON.parse(await cancellable(signal, (c) => this.#native.topKeywords(limit, c))) as KeywordCount[]
+  }
+
+  /** Releases the plan; without a directory, its files are removed. */
+  async close(): Promise<void> {
+    await settled(this.#native.close())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+/**
+ * Runs up to the plan, without copying tokens. `weave` with the same options and output directory goes on from there.
+ * @throws LongweaveError as a run
+ */
+export async function plan(options: RunOptions, callOptions: ObservedOptions = {}): Promise<Plan> {
+  const { run, summary } = await observed(options, 'plan', callOptions)
+  return new Plan(run, summary)
+}
+
+/**
+ * Says what `weave` would do with these options, without writing anything: stages, tasks, reused results, bytes, time and free space. Documents
+ * that are handed over are not read; what depends on them is listed as unknown.
+ * @throws LongweaveError as `weave` before its first stage; too little free space is `disk.fits: false`, not an error
+ */
+export async function dryRun(options: RunOptions, { signal }: CallOptions = {}): Promise<DryRun> {
+  const { resolved } = resolve(options)
+  const text = await cancellable(signal, (c) => binding.dryRun(JSON.stringify(resolved), c))
+  return { options: resolved, ...(JSON.parse(text) as Omit<DryRun, 'options'>) }
+}

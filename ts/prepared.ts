@@ -1,0 +1,82 @@
+// Prepared runs: their stages and tasks, for engines that hand tasks out.
+import { binding } from './binding.ts'
+import type { KeywordCount, RunStatus, Stage, StageInfo, TaskRecord } from './generated/results.ts'
+import { counting } from './options.ts'
+import { observed } from './plan.ts'
+import type { ObservedOptions } from './plan.ts'
+import type { RunOptions } from './run.ts'
+import { cancellable } from './signal.ts'
+import type { CallOptions } from './signal.ts'
+import { status } from './status.ts'
+
+/** Tasks of a stage: all, one, several, a range without its end, or every n-th from the k-th on. */
+export type TaskSelection =
+  'all' | number | readonly number[] | { from: number; to: number } | { shard: readonly [k: number, n: number] }
+
+/** Options of `runTasks`. */
+export interface RunTasksOptions extends CallOptions {
+  stage: Stage
+  tasks: TaskSelection
+  /** Threads; 0 for one per core. */
+  threads?: number
+  /** Bytes of heap. */
+  memory?: number
+}
+
+/** A prepared run: a directory with `run.json`. Its stages are divided into tasks that any process can run. */
+export class PreparedRun {
+  /** The run's output directory. */
+  readonly directory: string
+
+  /** @internal */
+  constructor(directory: string) {
+    this.directory = directory
+  }
+
+  /** The stages in order, with their tasks. */
+  async tasks({ signal }: CallOptions = {}): Promise<StageInfo[]> {
+    return JSON.parse(await cancellable(signal, (c) => binding.tasks(this.directory, c))) as StageInfo[]
+  }
+
+  /**
+   * Runs tasks of a stage. A task that is done is passed over, so that the same call can be repeated.
+   * @throws LongweaveError `STAGE_NOT_FOUND`, `STAGE_NOT_READY`, `RUN_LOCKED` where another process holds a task, and the errors of the tasks
+   */
+  async runTasks({ stage, tasks, threads = 0, memory = 2 ** 31, signal }: RunTasksOptions): Promise<TaskRecord[]> {
+    const options = JSON.stringify({ stage, tasks, threads, memory })
+    return JSON.parse(await cancellable(signal, (c) => binding.runTasks(this.directory, options, c))) as TaskRecord[]
+  }
+
+  /**
+   * The keywords with most documents, once the stage `index` is done.
+   * @throws LongweaveError `NOT_KEYWORDED` for a method without keywords, `STAGE_NOT_READY`
+   */
+  async topKeywords({ limit = 50, signal }: CallOptions & { limit?: number } = {}): Promise<KeywordCount[]> {
+    counting('limit', limit)
+    return JSON.parse(await cancellable(signal, (c) => binding.topKeywords(this.directory, limit, c))) as KeywordCount[]
+  }
+
+  /** The state of the run, see `status`. */
+  async status(options: CallOptions = {}): Promise<RunStatus> {
+    return await status(this.directory, options)
+  }
+}
+
+/**
+ * Prepares a run: finds the corpus, checks the options and writes `run.json`, so that other processes can run its tasks.
+ * @throws LongweaveError as a run before its first stage
+ */
+export async function prepare(options: RunOptions, callOptions: ObservedOptions = {}): Promise<PreparedRun> {
+  const { run, summary } = await observed(options, 'prepare', callOptions)
+  await run.close()
+  return new PreparedRun(summary.directory ?? '')
+}
+
+/**
+ * Opens the run that was prepared in a directory.
+ * @throws LongweaveError `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`
+ */
+export async function openRun(directory: string, { signal }: CallOptions = {}): Promise<PreparedRun> {
+  await cancellable(signal, (c) => binding.findRun(directory, c))
+  return new PreparedRun(directory)
+}

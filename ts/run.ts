@@ -1,0 +1,185 @@
+// Runs: weave() over files and in memory.
+import type { NativeRun } from '#binding'
+import { binding } from './binding.ts'
+import { modelDirectory } from './bundled.ts'
+import { feed } from './corpus.ts'
+import type { Corpus, DocumentStream } from './corpus.ts'
+import { isStream } from './corpus.ts'
+import { call, settled } from './errors.ts'
+import type { RunEvent, Summary } from './generated/results.ts'
+import { resolveOptions } from './options.ts'
+import type { Options, Preset, ResolvedOptions } from './schema.ts'
+import { SequenceBatch } from './sequences.ts'
+import type { Sequence } from './sequences.ts'
+import { cancellable, reasonOf } from './signal.ts'
+import type { CallOptions } from './signal.ts'
+
+/** Options of a run. */
+export type RunOptions = Omit<Options, 'corpus'> & {
+  /** Paths, directories, globs and URLs, or documents one by one. */
+  corpus: Corpus
+  /** Another set of defaults: `paper` follows the Quest paper wherever the paper states a choice. */
+  preset?: Preset
+}
+
+/** Options of a run whose sequences are returned instead of written. */
+export type MemoryRunOptions = RunOptions & { output: { format: 'memory' } }
+
+/** How far a run goes. */
+export type RunMode = 'run' | 'prepare' | 'plan'
+
+/** Options with every choice made, and the documents to hand over. */
+export function resolve({ corpus, ...rest }: RunOptions): {
+  resolved: ResolvedOptions
+  stream: DocumentStream | undefined
+} {
+  const stream = isStream(corpus) ? corpus : undefined
+  const resolved = resolveOptions({ ...rest, corpus: stream === undefined ? (corpus as string | string[]) : null })
+  if (resolved.queries.model !== null) resolved.queries.model = modelDirectory(resolved.queries.model)
+  return { resolved, stream }
+}
+
+/** What has started, or why nothing has. */
+type Started = { native: NativeRun } | { native: null; error: unknown }
+
+function start(
+  options: RunOptions,
+  mode: RunMode,
+  signal: AbortSignal | undefined,
+): Started & { stream?: DocumentStream | undefined } {
+  try {
+    signal?.throwIfAborted()
+    const { resolved, stream } = resolve(options)
+    return { native: call(() => binding.NativeRun.start(JSON.stringify(resolved), mode)), stream }
+  } catch (error) {
+    return { native: null, error }
+  }
+}
+
+/** A run. Await `finished` for the summary; iterate over the run for its events. */
+export class Run implements AsyncIterable<RunEvent>, AsyncDisposable {
+  /**
+   * The summary. Resolves when the output is sealed; of a run in memory when its sequences are planned. Rejects with the run's error, or with
+   * the reason of the signal that cancelled it.
+   */
+  readonly finished: Promise<Summary>
+  readonly #started: Started
+  readonly #signal: AbortSignal | undefined
+
+  /** @internal */
+  constructor(options: RunOptions, mode: RunMode, { signal }: CallOptions = {}) {
+    const started = start(options, mode, signal)
+    this.#started = started
+    this.#signal = signal
+    this.finished =
+      started.native === null ? Promise.reject(started.error) : this.#finish(started.native, started.stream)
+    // An error that nobody awaits here is met by the iteration, or by nobody: it must not end the process.
+    this.finished.catch(() => {})
+  }
+
+  async #finish(native: NativeRun, stream: DocumentStream | undefined): Promise<Summary> {
+    const abort = () => native.cancel()
+    this.#signal?.addEventListener('abort', abort, { once: true })
+    const ended = settled(native.result())
+    const fed = stream === undefined ? undefined : feed(native, stream, ended)
+    try {
+      return JSON.parse(await ended) as Summary
+    } catch (error) {
+      // Why the corpus could not be read, or why the caller aborted, says more than that the run was cancelled.
+      const failure = await fed
+      if (failure !== undefined) throw failure.error
+      throw reasonOf(error, this.#signal)
+    } finally {
+      this.#signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  /** The native run, or the error that kept it from starting. */
+  protected get native(): NativeRun {
+    if (this.#started.native === null) throw this.#started.error
+    return this.#started.native
+  }
+
+  /** Cancels the run: `finished` rejects with `CANCELLED`. Finished tasks are kept, and the same call resumes the run. */
+  cancel(): void {
+    this.#started.native?.cancel()
+  }
+
+  /** Cancels the run if it has not ended, and resolves when its threads have ended and its temporary files are removed. */
+  async close(): Promise<void> {
+    if (this.#started.native !== null) await settled(this.#started.native.close())
+  }
+
+  /** The run's events until it ends; throws the run's error. Leaving the loop early closes the run. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<RunEvent, void, undefined> {
+    let ended = false
+    try {
+      for (;;) {
+        const text = await settled(this.native.nextEvent())
+        if (text === null) break
+        yield JSON.parse(text) as RunEvent
+      }
+      ended = true
+      await this.finished
+    } finally {
+      if (!ended) await this.close()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+/** A run in memory: its sequences are assembled as they are asked for. */
+export class MemoryRun extends Run {
+  readonly #call: CallOptions
+
+  /** @internal */
+  constructor(options: RunOptions, mode: RunMode, callOptions: CallOptions = {}) {
+    super(options, mode, callOptions)
+    this.#call = callOptions
+  }
+
+  /** Batches of about a million tokens; throws the run's error. The run is closed when the loop ends or is left. */
+  async *batches(): AsyncGenerator<SequenceBatch, void, undefined> {
+    try {
+      await this.finished
+      for (let first = 0; ;) {
+        const batch = await readBatch(this.native, first, 0, this.#call)
+        if (batch === null) break
+        yield batch
+        first += batch.length
+      }
+    } finally {
+      await this.close()
+    }
+  }
+
+  /** Sequences one by one; as `batches`. */
+  async *sequences(): AsyncGenerator<Sequence, void, undefined> {
+    for await (const batch of this.batches()) yield* batch
+  }
+}
+
+/** Sequences from `first` on, at most `most` or, for 0, about a million tokens; null behind the last. */
+export async function readBatch(
+  native: NativeRun,
+  first: number,
+  most: number,
+  { signal }: CallOptions,
+): Promise<SequenceBatch | null> {
+  const batch = await cancellable(signal, (cancellation) => native.read(first, most, cancellation))
+  return batch === null ? null : new SequenceBatch(batch, first)
+}
+
+/**
+ * Weaves long-context sequences from a corpus. The same call again resumes a run that was interrupted, and reuses the results of one that
+ * ended. Never throws: a wrong option, like every other error, rejects `finished` and ends the iteration.
+ */
+export function weave(options: MemoryRunOptions, callOptions?: CallOptions): MemoryRun
+export function weave(options: RunOptions, callOptions?: CallOptions): Run
+export function weave(options: RunOptions, callOptions?: CallOptions): Run {
+  const inMemory = options?.output?.format === 'memory'
+  return inMemory ? new MemoryRun(options, 'run', callOptions) : new Run(options, 'run', callOptions)
+}
