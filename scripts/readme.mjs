@@ -1,4 +1,4 @@
-// Runs what the documentation shows, in a fresh folder with the demo's corpus: every ```ts block of README.md, and each ```ts and ```sh block
+// Runs what the documentation shows, each page in a fresh folder with the demo's corpus: every ```ts block of README.md, and each ```ts and ```sh block
 // of any page after the comment <!-- runs: demo -->. Programs are checked by the compiler too; of a ```sh block the lines that call longweave
 // run, and a block after <!-- output --> is the output of the last command. A block that fails is an error, and so is a README without program
 // or command.
@@ -50,20 +50,25 @@ if (ofReadme.filter(({ language }) => language === 'sh').flatMap(({ lines }) => 
   fail(`README.md holds no longweave command in a \`\`\`sh block after <!-- ${MARK} -->.`)
 
 const { corpus, tokenizer } = await demo()
-const folder = folderFor('readme', { 'out/demo/brown.jsonl': corpus, 'out/demo/tokenizer.json': tokenizer })
+const folder = folderFor('readme', {})
 const env = environment()
 console.log(
   `\n▸ ${programs.length} programs and ${found.length - programs.length} blocks of commands and outputs in ${pages.length} pages`,
 )
 const compiled = compile(folder, programs)
 let last = ''
-for (const block of found) {
-  const where = `${block.page}:${block.line}`
-  if (block.language === 'ts') {
-    last = check(where, 'program', process.execPath, [compiled[programs.indexOf(block)]], { cwd: folder, env })
-  } else if (block.comment === OUTPUT) {
-    if (!shows(block.lines, last)) fail(`${where}: the output is\n${last}`)
-  } else
-    for (const command of commands(block.lines))
-      last = check(where, command, 'sh', ['-c', command], { cwd: folder, env })
+for (const page of new Set(found.map((block) => block.page))) {
+  const name = join('readme', page.replaceAll(/\W+/g, '-'))
+  const options = {
+    cwd: folderFor(name, { 'out/demo/brown.jsonl': corpus, 'out/demo/tokenizer.json': tokenizer }),
+    env,
+  }
+  for (const block of found.filter((one) => one.page === page)) {
+    const where = `${page}:${block.line}`
+    if (block.language === 'ts')
+      last = check(where, 'program', process.execPath, [compiled[programs.indexOf(block)]], options)
+    else if (block.comment !== OUTPUT)
+      for (const command of commands(block.lines)) last = check(where, command, 'sh', ['-c', command], options)
+    else if (!shows(block.lines, last)) fail(`${where}: the output is\n${last}`)
+  }
 }
