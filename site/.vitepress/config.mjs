@@ -35,6 +35,21 @@ const api = [
   ['Types', 'type-aliases', true],
 ]
 
+/** Pages of the guide in their order; further pages of docs/ follow them. */
+const guide = [
+  item('index.md', 'Start'),
+  item('docs/operations.md'),
+  item('docs/cli.md'),
+  item('docs/options.md'),
+  item('docs/report.md'),
+  item('docs/models.md', 'Models'),
+  item('docs/remote.md'),
+  item('docs/limits.md', 'Limits'),
+  item('docs/glossary.md'),
+]
+const specifications = [item('docs/planning.md'), item('FORMATS.md')]
+const placed = new Set([...guide, ...specifications].map(({ link }) => link))
+
 export default {
   title: 'longweave',
   description: 'Long-context training sequences from short documents',
@@ -64,20 +79,10 @@ export default {
       '/': [
         {
           text: 'Guide',
-          items: [
-            item('index.md', 'Start'),
-            item('docs/operations.md'),
-            item('docs/cli.md'),
-            item('docs/options.md'),
-            item('docs/report.md'),
-            item('docs/models.md', 'Models'),
-            item('docs/remote.md'),
-            item('docs/limits.md', 'Limits'),
-            item('docs/glossary.md'),
-          ],
+          items: [...guide, ...below('docs').filter(({ link }) => !placed.has(link))],
         },
         { text: 'Methods', items: [item('docs/methods/index.md', 'Overview'), ...below('docs/methods')] },
-        { text: 'Specifications', items: [item('docs/planning.md'), item('FORMATS.md')] },
+        { text: 'Specifications', items: specifications },
         {
           text: 'Measured',
           collapsed: true,
