@@ -1,10 +1,11 @@
-// docs/options.md and docs/cli.md from the schema and the commands. `--check` fails when a page is not what they say.
+// docs/options.md, docs/cli.md and docs/errors.md from the schema, the commands and the error codes. `--check` fails when a page is not what they say.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { groups, usage } from '../dist/cli/command.js'
 import { commands } from '../dist/cli/commands.js'
 import { defaultOf, flags } from '../dist/cli/flags.js'
 import { wrap } from '../dist/cli/layout.js'
+import { errorCodes } from '../dist/errors.js'
 import { sections } from '../dist/schema.js'
 import { fail, root } from './setup.mjs'
 
@@ -128,7 +129,21 @@ ${parts.join('\n\n')}
 `
 }
 
-const pages = { 'options.md': optionsPage(), 'cli.md': commandsPage() }
+function errorsPage() {
+  return `# Errors
+
+${paragraph(
+  'Every error code, generated from the code by `node scripts/options.mjs`. Messages say what happened, where (file and line, option, document id) and what to do. The API throws a `LongweaveError` with the code in `code` and its data in `details`. The command line prints the code at the end of the message, like `[BAD_ROW]`.',
+)}
+
+${table(
+  ['code', 'cause'],
+  Object.entries(errorCodes).map(([name, cause]) => [code(name), cell(cause)]),
+)}
+`
+}
+
+const pages = { 'options.md': optionsPage(), 'cli.md': commandsPage(), 'errors.md': errorsPage() }
 for (const [name, text] of Object.entries(pages)) {
   const page = join(root, 'docs', name)
   if (!process.argv.includes('--check')) writeFileSync(page, text)

@@ -44,6 +44,7 @@ const guide = [
   item('docs/report.md'),
   item('docs/models.md', 'Models'),
   item('docs/remote.md'),
+  item('docs/errors.md'),
   item('docs/limits.md', 'Limits'),
   item('docs/glossary.md'),
 ]
