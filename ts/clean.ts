@@ -21,6 +21,14 @@ export interface CleanOptions extends CallOptions {
  * unfinished run computes them again.
  * @throws LongweaveError `OPTIONS_INVALID` without `keep` and `all`: the message and the details say what would be deleted and how long it took to
  *   make. `INPUT_NOT_FOUND` if `work` is not a work directory, `RUN_NOT_PREPARED` if a directory of `keep` does not hold a run.
+ *
+ * @example
+ * ```ts
+ * import { clean } from 'longweave'
+ *
+ * const { directories, removedBytes } = await clean('out/.work', { keep: ['out'], dryRun: true })
+ * console.log(directories.map(({ name, keptFor }) => `${name} is kept for ${keptFor}`), removedBytes)
+ * ```
  */
 export async function clean(
   work: string,

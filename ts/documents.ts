@@ -49,6 +49,15 @@ const READ = 256
 /**
  * The documents of a corpus in order; rows with an empty text are left out.
  * @throws LongweaveError `OPTIONS_INVALID`, `INPUT_NOT_FOUND`, `BAD_ROW` and the other errors of reading
+ *
+ * @example
+ * ```ts
+ * import { readDocuments } from 'longweave'
+ *
+ * let characters = 0
+ * for await (const { text } of readDocuments({ corpus: 'docs.jsonl', idField: 'id' })) characters += text.length
+ * console.log(characters)
+ * ```
  */
 export async function* readDocuments({
   signal,

@@ -67,7 +67,17 @@ export interface EmbedOptions extends CallOptions {
   batchSize?: number
 }
 
-/** Turns texts into vectors. */
+/**
+ * Turns texts into vectors.
+ *
+ * @example
+ * ```ts
+ * import { Embedder } from 'longweave'
+ *
+ * await using embedder = await Embedder.open({ model: 'encoder' }) // a directory with model.onnx and tokenizer.json
+ * for await (const vector of embedder.embed(['steam engines', 'water mills'])) console.log(vector.length)
+ * ```
+ */
 export class Embedder implements AsyncDisposable {
   readonly #native: NativeEmbedder
 

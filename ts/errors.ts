@@ -71,7 +71,7 @@ interface SpecificDetails {
   }
 }
 
-/** What an error carries for programs, beside its message: by code. */
+/** Data of an error for programs, by code. */
 export type ErrorDetails<C extends ErrorCode = ErrorCode> = { file?: string } & (C extends keyof SpecificDetails
   ? SpecificDetails[C]
   : unknown)
@@ -112,6 +112,22 @@ class CodedError extends Error {
   }
 }
 
+/**
+ * Constructs errors of longweave, and recognises them by `instanceof`.
+ *
+ * @example
+ * ```ts
+ * import { LongweaveError, weave } from 'longweave'
+ *
+ * const options = { corpus: 'missing.jsonl', tokenizer: 'tokenizer.json', length: 2048, output: { directory: 'never' } }
+ * try {
+ *   await weave(options).finished
+ * } catch (error) {
+ *   if (error instanceof LongweaveError && error.code === 'INPUT_NOT_FOUND') console.log(error.message)
+ *   else throw error
+ * }
+ * ```
+ */
 export const LongweaveError = CodedError as unknown as LongweaveErrorConstructor
 
 /** A failure of the operating system to read or write a file, with the code that the core gives it. */

@@ -1,4 +1,4 @@
-// What a misspelt name may have meant.
+// Names that a misspelt one may mean.
 
 /** Those of `names` that `name` may have meant: a few letters away, or its beginning; the nearest first. */
 export function nearest(name: string, names: string[]): string[] {

@@ -81,6 +81,20 @@ export function fill<T extends z.ZodType>(schema: T, options: z.input<T>): z.out
 /**
  * Fills in defaults and checks every option.
  * @throws LongweaveError `OPTIONS_INVALID`, whose message names each option that is wrong and whose details list them.
+ *
+ * @example
+ * ```ts
+ * import { resolveOptions } from 'longweave'
+ *
+ * const { method, seed } = resolveOptions({
+ *   corpus: ['docs.jsonl'],
+ *   tokenizer: 'tokenizer.json',
+ *   length: 2048,
+ *   output: { directory: 'out' },
+ *   preset: 'paper',
+ * })
+ * console.log(method, seed)
+ * ```
  */
 export function resolveOptions(options: Options & { preset?: Preset | undefined }): ResolvedOptions {
   const { preset, ...given } = options

@@ -29,7 +29,20 @@ export interface ReadSequencesOptions extends CallOptions {
   batchSize?: number
 }
 
-/** An opened output. */
+/**
+ * An opened output.
+ *
+ * @example
+ * ```ts
+ * import { openOutput } from 'longweave'
+ *
+ * await using output = await openOutput('out')
+ * for await (const { index, tokenCount } of output.sequences({ end: 3 })) console.log(index, tokenCount)
+ * for await (const batch of output.batches({ batchSize: 2, end: 4 })) console.log(batch.inputIds.length, 'ids')
+ * const { why, pieces } = await output.show(0, { why: true, words: 8 })
+ * console.log(why?.text, pieces[0]?.text, await output.verify())
+ * ```
+ */
 export class Output implements AsyncIterable<Sequence>, AsyncDisposable {
   /** The directory or URL. */
   readonly location: string
@@ -128,6 +141,16 @@ export class Output implements AsyncIterable<Sequence>, AsyncDisposable {
 /**
  * Opens a finished output: a directory, a URL, or the directory of a run that uploaded its output.
  * @throws LongweaveError `OUTPUT_NOT_FOUND`, `FILE_CORRUPT`, `VERSION_MISMATCH`, and those of remote stores
+ *
+ * @example
+ * ```ts
+ * import { openOutput } from 'longweave'
+ *
+ * await using output = await openOutput('out')
+ * console.log(output.length, 'sequences of', output.sequenceLength, 'tokens, written as', output.manifest.format)
+ * const { inputIds, pieces } = await output.get(0)
+ * console.log(inputIds.length, pieces[0]?.docId, pieces[0]?.reason)
+ * ```
  */
 export async function openOutput(location: string, { signal }: CallOptions = {}): Promise<Output> {
   return new Output(await cancellable(signal, (c) => binding.NativeOutput.open(location, c)), location)
@@ -136,6 +159,14 @@ export async function openOutput(location: string, { signal }: CallOptions = {})
 /**
  * The sequences of a finished output in order: opens it, reads it, closes it.
  * @throws LongweaveError as `openOutput`
+ *
+ * @example
+ * ```ts
+ * import { readSequences } from 'longweave'
+ *
+ * for await (const { index, inputIds, pieces } of readSequences('out', { end: 2 }))
+ *   console.log(index, inputIds.length, 'tokens from', pieces.length, 'documents')
+ * ```
  */
 export async function* readSequences(
   location: string,
@@ -152,6 +183,15 @@ export async function* readSequences(
 /**
  * A sequence of a finished output as a person reads it, see `Output.show`.
  * @throws LongweaveError as `openOutput` and `Output.show`
+ *
+ * @example
+ * ```ts
+ * import { show } from 'longweave'
+ *
+ * const { pieces, why } = await show('out', 0, { why: true, words: 8 })
+ * for (const { docId, reason, text } of pieces) console.log(docId, reason, text)
+ * console.log(why?.text)
+ * ```
  */
 export async function show(location: string, index: number, options: ShowOptions = {}): Promise<ShownSequence> {
   await using output = await openOutput(location, { signal: options.signal })
@@ -161,6 +201,18 @@ export async function show(location: string, index: number, options: ShowOptions
 /**
  * Checks a finished output, see `Output.verify`; also one that is too damaged to be opened.
  * @throws LongweaveError `OUTPUT_NOT_FOUND`, `VERIFY_FAILED`, `FILE_CORRUPT`
+ *
+ * @example
+ * ```ts
+ * import { LongweaveError, verify } from 'longweave'
+ *
+ * try {
+ *   console.log(await verify('out'))
+ * } catch (error) {
+ *   if (error instanceof LongweaveError && error.code === 'VERIFY_FAILED') console.error(error.message)
+ *   else throw error
+ * }
+ * ```
  */
 export async function verify(location: string, { signal }: CallOptions = {}): Promise<VerifyReport> {
   return JSON.parse(await cancellable(signal, (c) => binding.verify(location, c))) as VerifyReport

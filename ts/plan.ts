@@ -32,13 +32,29 @@ export async function observed(options: RunOptions, mode: RunMode, { signal, onE
   return { run: run.handle, summary }
 }
 
-/** A plan: sequences that would be written, none of them written yet. */
+/**
+ * A plan: sequences that would be written, none of them written yet.
+ *
+ * @example
+ * ```ts
+ * import { plan } from 'longweave'
+ *
+ * await using planned = await plan({
+ *   corpus: 'docs.jsonl',
+ *   tokenizer: 'tokenizer.json',
+ *   length: 2048,
+ *   output: { format: 'memory' },
+ * })
+ * const { pieces } = await planned.get(0)
+ * console.log(pieces.map(({ docId, reason }) => `${docId}: ${reason}`))
+ * ```
+ */
 export class Plan implements AsyncIterable<Sequence>, AsyncDisposable {
-  /** What the plan came to: `plan`, `shares` and the counts of the corpus. */
+  /** The summary: `plan`, `shares` and the counts of the corpus. */
   readonly summary: Summary
   /** Number of sequences. */
   readonly length: number
-  /** The run's directory, where `prepare` and `weave` with the same options go on; null where none was given. */
+  /** The run's directory, where `prepare` and `weave` with the same options continue; null where none was given. */
   readonly directory: string | null
   readonly #native: NativeRun
 
@@ -108,8 +124,19 @@ export class Plan implements AsyncIterable<Sequence>, AsyncDisposable {
 }
 
 /**
- * Runs up to the plan, without copying tokens. `weave` with the same options and output directory goes on from there.
+ * Runs up to the plan, without copying tokens. `weave` with the same options and output directory continues from there.
  * @throws LongweaveError as a run
+ *
+ * @example
+ * ```ts
+ * import { plan } from 'longweave'
+ *
+ * await using planned = await plan(
+ *   { corpus: 'docs.jsonl', idField: 'id', tokenizer: 'tokenizer.json', length: 2048, output: { directory: 'planned' } },
+ *   { onEvent: (event) => event.type === 'stage' && console.log(event.stage, event.state) },
+ * )
+ * console.log(planned.length, 'sequences', await planned.topKeywords({ limit: 3 }))
+ * ```
  */
 export async function plan(options: RunOptions, callOptions: ObservedOptions = {}): Promise<Plan> {
   const { run, summary } = await observed(options, 'plan', callOptions)
@@ -120,6 +147,19 @@ export async function plan(options: RunOptions, callOptions: ObservedOptions = {
  * Says what `weave` would do with these options, without writing anything: stages, tasks, reused results, bytes, time and free space. Documents
  * that are handed over are not read; what depends on them is listed as unknown.
  * @throws LongweaveError as `weave` before its first stage; too little free space is `disk.fits: false`, not an error
+ *
+ * @example
+ * ```ts
+ * import { dryRun } from 'longweave'
+ *
+ * const { stages } = await dryRun({
+ *   corpus: 'docs.jsonl',
+ *   tokenizer: 'tokenizer.json',
+ *   length: 2048,
+ *   output: { directory: 'later' },
+ * })
+ * for (const { stage, tasks, done } of stages) console.log(stage, tasks, done)
+ * ```
  */
 export async function dryRun(options: RunOptions, { signal }: CallOptions = {}): Promise<DryRun> {
   const { resolved } = resolve(options)

@@ -40,7 +40,18 @@ export interface PredictOptions extends CallOptions {
 
 export type { PredictorInfo } from './generated/results.ts'
 
-/** Writes short queries that a document would answer. */
+/**
+ * Writes short queries that a document would answer.
+ *
+ * @example
+ * ```ts
+ * import { QueryPredictor } from 'longweave'
+ *
+ * await using predictor = await QueryPredictor.open() // `{ predictor: 'onnx', model }` for a query model
+ * const documents = ['Steam engines drove the mills of the valley until 1911.']
+ * for await (const { id, queries } of predictor.predict(documents)) console.log(id, queries)
+ * ```
+ */
 export class QueryPredictor implements AsyncDisposable {
   readonly #native: NativePredictor
 

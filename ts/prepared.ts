@@ -23,7 +23,24 @@ export interface RunTasksOptions extends CallOptions {
   memory?: number
 }
 
-/** A prepared run: a directory with `run.json`. Its stages are divided into tasks that any process can run. */
+/**
+ * A prepared run: a directory with `run.json`. Its stages are divided into tasks that any process can run.
+ *
+ * @example
+ * ```ts
+ * import { prepare } from 'longweave'
+ *
+ * const run = await prepare({
+ *   corpus: 'docs.jsonl',
+ *   idField: 'id',
+ *   tokenizer: 'tokenizer.json',
+ *   length: 2048,
+ *   output: { directory: 'by-hand' },
+ * })
+ * for (const { stage } of await run.tasks()) await run.runTasks({ stage, tasks: 'all' })
+ * console.log(await run.topKeywords({ limit: 3 }), (await run.status()).state)
+ * ```
+ */
 export class PreparedRun {
   /** The run's output directory. */
   readonly directory: string
@@ -65,6 +82,20 @@ export class PreparedRun {
 /**
  * Prepares a run: finds the corpus, checks the options and writes `run.json`, so that other processes can run its tasks.
  * @throws LongweaveError as a run before its first stage
+ *
+ * @example
+ * ```ts
+ * import { prepare } from 'longweave'
+ *
+ * const run = await prepare({
+ *   corpus: 'docs.jsonl',
+ *   idField: 'id',
+ *   tokenizer: 'tokenizer.json',
+ *   length: 2048,
+ *   output: { directory: 'prepared' },
+ * })
+ * console.log(await run.tasks())
+ * ```
  */
 export async function prepare(options: RunOptions, callOptions: ObservedOptions = {}): Promise<PreparedRun> {
   const { run, summary } = await observed(options, 'prepare', callOptions)
@@ -75,6 +106,15 @@ export async function prepare(options: RunOptions, callOptions: ObservedOptions 
 /**
  * Opens the run that was prepared in a directory.
  * @throws LongweaveError `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`
+ *
+ * @example
+ * ```ts
+ * import { openRun } from 'longweave'
+ *
+ * const run = await openRun('out')
+ * const first = await run.runTasks({ stage: 'scan', tasks: { shard: [0, 4] } }) // tasks that are done run no more
+ * console.log(first.map(({ task, counts }) => [task, counts]))
+ * ```
  */
 export async function openRun(directory: string, { signal }: CallOptions = {}): Promise<PreparedRun> {
   await cancellable(signal, (c) => binding.findRun(directory, c))

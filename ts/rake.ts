@@ -38,7 +38,18 @@ export interface Keyword {
   score: number
 }
 
-/** Keywords of texts as columns: text `i` has the entries `offsets[i]` to `offsets[i + 1]` of `phrases` and `scores`. */
+/**
+ * Keywords of texts as columns: text `i` has the entries `offsets[i]` to `offsets[i + 1]` of `phrases` and `scores`.
+ *
+ * @example
+ * ```ts
+ * import { Rake } from 'longweave'
+ *
+ * const batch = new Rake().extractBatch(['steam engines drive mills', 'the winter garden'])
+ * for (const keywords of batch) console.log(keywords.map(({ phrase }) => phrase))
+ * console.log(batch.phrases, batch.scores, batch.offsets) // the same as columns
+ * ```
+ */
 export class KeywordBatch implements Iterable<Keyword[]> {
   /** Number of texts. */
   readonly length: number
@@ -87,6 +98,15 @@ function endsInHalf(text: string): boolean {
 /**
  * Rapid automatic keyword extraction (Rose et al. 2010). Keywords are the phrases between stop words and punctuation. A word scores its degree
  * over its frequency, a phrase the sum of its words.
+ *
+ * @example
+ * ```ts
+ * import { Rake } from 'longweave'
+ *
+ * const rake = new Rake({ stopWords: 'smart', minScore: 3 })
+ * console.log(rake.extract('Where can compatibility of linear constraints be proven?'))
+ * // [{ phrase: 'linear constraints', score: 4 }]
+ * ```
  */
 export class Rake {
   #native: NativeRake

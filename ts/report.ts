@@ -11,7 +11,7 @@ import type { CallOptions } from './signal.ts'
 /** A page stays below this many bytes: sequences to read are left out until it does. */
 const MOST_BYTES = 20_000_000
 
-/** What tells a page of ours, near the beginning of the file. */
+/** The mark of a page that longweave wrote, near the beginning of the file. */
 const GENERATOR = '<meta name="generator" content="longweave '
 
 /** Options of `report`. */
@@ -32,6 +32,14 @@ export interface WrittenReport {
  * Writes one HTML file that shows finished output directories side by side: measures, plots, sequences to read.
  * @throws LongweaveError `OUTPUT_NOT_FOUND` where a directory has no report.json, `VERSION_MISMATCH` and `FILE_CORRUPT` where it cannot be read, `OUTPUT_EXISTS` where
  * `out` is another file
+ *
+ * @example
+ * ```ts
+ * import { report } from 'longweave'
+ *
+ * const { file, bytes } = await report(['out'], { out: 'report.html' })
+ * console.log(file, bytes)
+ * ```
  */
 export async function report(
   directories: string[],
@@ -116,13 +124,13 @@ async function readReport(directory: string): Promise<RunReport> {
   } catch (cause) {
     throw new LongweaveError(
       'FILE_CORRUPT',
-      `${file} is no JSON: ${(cause as Error).message}; \`longweave verify ${directory}\` says what else is damaged`,
+      `${file} is not JSON: ${(cause as Error).message}; \`longweave verify ${directory}\` reports what else is corrupt`,
       { file },
       { cause },
     )
   }
   if (typeof value !== 'object' || value === null || value.format === undefined)
-    throw new LongweaveError('FILE_CORRUPT', `${file} is no report: it names no format`, { file })
+    throw new LongweaveError('FILE_CORRUPT', `${file} is not a report: it names no format`, { file })
   if (value.format !== REPORT_FORMAT) {
     const { format, version = 'of the version that wrote it' } = value
     const message = `${file} has format ${String(format)}, this version reads ${REPORT_FORMAT}: make the page with longweave ${version}`
@@ -143,7 +151,7 @@ async function readReport(directory: string): Promise<RunReport> {
   if (missing !== undefined)
     throw new LongweaveError(
       'FILE_CORRUPT',
-      `${file} is no whole report: \`${missing}\` is missing; \`longweave verify ${directory}\` says what else is damaged`,
+      `${file} is not a complete report: \`${missing}\` is missing; \`longweave verify ${directory}\` reports what else is corrupt`,
       { file },
     )
   return value as RunReport
@@ -151,7 +159,7 @@ async function readReport(directory: string): Promise<RunReport> {
 
 const once = (list: string[], i: number) => list.filter((name) => name === list[i]).length === 1
 
-/** What runs are called: their method; where several have it, with the directory's name; where that is the same too, with its path. */
+/** Names of runs: their method; where several have it, with the directory's name; where that is the same too, with its path. */
 function labels(directories: string[], reports: RunReport[]): string[] {
   const methods = reports.map(({ method, part }) => (part === 'main' ? method : `${method}, ${part}`))
   const named = methods.map((method, i) => `${method} · ${basename(resolve(directories[i] ?? ''))}`)
@@ -174,7 +182,7 @@ function fit(sizes: number[][], room: number): number[] {
   return kept
 }
 
-/** JSON that can stand in a script element, whatever texts it holds. */
+/** JSON that is safe in a script element, whatever texts it holds. */
 function embed(value: unknown): string {
   return JSON.stringify(value).replace(
     /[<\u2028\u2029]/g,
@@ -182,7 +190,7 @@ function embed(value: unknown): string {
   )
 }
 
-/** What `npm run build` made of ts/report, and the version. */
+/** The build of ts/report, and the version. */
 interface PageParts {
   version: string
   script: string
@@ -270,7 +278,7 @@ async function refuseOthers(file: string): Promise<void> {
   if (!start.includes(GENERATOR))
     throw new LongweaveError(
       'OUTPUT_EXISTS',
-      `${file} exists and is no report of longweave; name another file, or remove it`,
+      `${file} exists and is not a report of longweave; name another file, or remove it`,
       { file },
     )
 }

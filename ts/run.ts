@@ -39,7 +39,7 @@ export function resolve({ corpus, ...rest }: RunOptions): {
   return { resolved, stream }
 }
 
-/** What has started, or why nothing has. */
+/** The native run, or the error that kept it from starting. */
 type Started = { native: NativeRun } | { native: null; error: unknown }
 
 function start(
@@ -56,7 +56,20 @@ function start(
   }
 }
 
-/** A run. Await `finished` for the summary; iterate over the run for its events. */
+/**
+ * A run. Await `finished` for the summary; iterate over the run for its events.
+ *
+ * @example
+ * ```ts
+ * import { weave } from 'longweave'
+ *
+ * const controller = new AbortController()
+ * const options = { corpus: 'docs.jsonl', tokenizer: 'tokenizer.json', length: 2048, output: { directory: 'stopped' } }
+ * const run = weave(options, { signal: controller.signal })
+ * for await (const event of run) if (event.type === 'stage' && event.stage === 'plan') break // closes the run
+ * await run.finished.catch(({ message }) => console.log(message)) // the same call resumes it
+ * ```
+ */
 export class Run implements AsyncIterable<RunEvent>, AsyncDisposable {
   /**
    * The summary. Resolves when the output is sealed; of a run in memory when its sequences are planned. Rejects with the run's error, or with
@@ -131,7 +144,26 @@ export class Run implements AsyncIterable<RunEvent>, AsyncDisposable {
   }
 }
 
-/** A run in memory: its sequences are assembled as they are asked for. */
+/**
+ * A run in memory: its sequences are assembled as they are asked for.
+ *
+ * @example
+ * ```ts
+ * import { weave } from 'longweave'
+ *
+ * async function* documents() {
+ *   for (let i = 0; i < 200; i += 1) yield { id: `note-${i}`, text: `Note ${i}: seed trays and garden soil are in the tool shed.` }
+ * }
+ *
+ * await using run = weave({
+ *   corpus: documents(),
+ *   tokenizer: 'tokenizer.json',
+ *   length: 512,
+ *   output: { format: 'memory' },
+ * })
+ * for await (const batch of run.batches()) console.log(batch.length, 'sequences', batch.inputIds.byteLength, 'bytes')
+ * ```
+ */
 export class MemoryRun extends Run {
   readonly #call: CallOptions
 
@@ -176,6 +208,21 @@ export async function readBatch(
 /**
  * Weaves long-context sequences from a corpus. The same call again resumes a run that was interrupted, and reuses the results of one that
  * ended. Never throws: a wrong option, like every other error, rejects `finished` and ends the iteration.
+ *
+ * @example
+ * ```ts
+ * import { weave } from 'longweave'
+ *
+ * const run = weave({
+ *   corpus: 'docs.jsonl',
+ *   idField: 'id',
+ *   tokenizer: 'tokenizer.json',
+ *   length: 2048,
+ *   output: { directory: 'woven' },
+ * })
+ * for await (const event of run) if (event.type === 'stage' && event.state === 'done') console.log(event.stage)
+ * console.log((await run.finished).plan?.sequences, 'sequences')
+ * ```
  */
 export function weave(options: MemoryRunOptions, callOptions?: CallOptions): MemoryRun
 export function weave(options: RunOptions, callOptions?: CallOptions): Run

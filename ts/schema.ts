@@ -1211,7 +1211,17 @@ export function described(schema: z.ZodType = optionsSchema): Json {
   return toJson(schema, () => {})
 }
 
-/** The schema as JSON Schema, for editors and config files. */
+/**
+ * The schema as JSON Schema, for editors and config files.
+ *
+ * @example
+ * ```ts
+ * import { writeFileSync } from 'node:fs'
+ * import { optionsJsonSchema } from 'longweave'
+ *
+ * writeFileSync('longweave.schema.json', JSON.stringify(optionsJsonSchema()))
+ * ```
+ */
 export function optionsJsonSchema(): Json {
   return toJson(optionsSchema, (json) => {
     const { option } = json as { option?: OptionMeta }

@@ -44,6 +44,18 @@ function strings({ text, lengths }: NativeStrings): (string | null)[] {
  * Sequences, one behind the other, with the pieces of all of them as columns: `docIds`, `starts` and the others have an entry a piece, and
  * sequence `i` of the batch has the pieces `pieceOffsets[i]` to `pieceOffsets[i + 1]`. An output with `provenance: "ids"` has only `docIds`,
  * one with `"none"` no pieces.
+ *
+ * @example
+ * ```ts
+ * import { openOutput } from 'longweave'
+ *
+ * await using output = await openOutput('out')
+ * for await (const batch of output.batches({ end: 2 }))
+ *   for (let i = 0; i < batch.length; i += 1) {
+ *     const [from, to] = [batch.pieceOffsets[i], batch.pieceOffsets[i + 1]]
+ *     console.log(batch.starts.subarray(from, to), batch.docIds.slice(from, to))
+ *   }
+ * ```
  */
 export class SequenceBatch implements Iterable<Sequence> {
   /** Number in the output of the first sequence. */
