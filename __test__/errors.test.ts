@@ -311,7 +311,7 @@ const rows: Row[] = [
   ['CORPUS_EMPTY', 'an iterable gives nothing', () => run({ corpus: new Set<never>() }), ['no document']],
   [
     'BAD_ROW',
-    'a row is no JSON',
+    'a row is not JSON',
     () => run({ corpus: file('bad.jsonl', '{"id":"a","text":"w1"}\n\n{"id":"b","text":\n') }),
     ['bad.jsonl row 1', 'column', 'onBadRow: skip'],
     { file: 'bad.jsonl', row: 1 },
@@ -407,7 +407,7 @@ const rows: Row[] = [
   ],
   [
     'TOKENIZER_INVALID',
-    'the tokenizer file is no JSON',
+    'the tokenizer file is not JSON',
     () => run({ tokenizer: file('text.json', 'hello') }),
     ['text.json', 'JSON'],
   ],

@@ -120,7 +120,7 @@ test('a report is replaced and its directory made; another file or a directory i
   writeFileSync(at('notes.html'), '<!doctype html><p>mine')
   mkdirSync(at('folder.html'))
   for (const [file, says] of [
-    ['notes.html', 'is no report of longweave'],
+    ['notes.html', 'is not a report of longweave'],
     ['folder.html', 'is a directory'],
   ] as const) {
     const error = await failure(() => report(outputs, { out: at(file) }))
@@ -136,7 +136,7 @@ const broken: [string, object | string, string, RegExp][] = [
     'cut short',
     JSON.stringify(madeReport('quest')).slice(0, 1000),
     'FILE_CORRUPT',
-    /report\.json is no JSON: .*; `longweave verify .*broken cut short` says/,
+    /report\.json is not JSON: .*; `longweave verify .*broken cut short` reports/,
   ],
   ['no object', '[]', 'FILE_CORRUPT', /names no format/],
   ['null', 'null', 'FILE_CORRUPT', /names no format/],
