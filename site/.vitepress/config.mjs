@@ -61,6 +61,10 @@ export default {
   // Files that build.mjs copied: it fails where one is missing.
   ignoreDeadLinks: [/^\/files\//],
   markdown: { anchor: { slugify } },
+  // Wide tables take the room of the outline.
+  transformPageData(page) {
+    if (/^docs\/(?:options|cli|errors)\.md$/.test(page.relativePath)) page.frontmatter.aside = false
+  },
   themeConfig: {
     search: { provider: 'local' },
     outline: [2, 3],
