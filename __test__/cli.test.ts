@@ -10,6 +10,7 @@ import { Counter, INTERVAL, reporter } from '../ts/cli/progress.ts'
 import type { Surroundings } from '../ts/cli/progress.ts'
 import { commandHelp, familyHelp, firstScreen, overview, topicsOf } from '../ts/cli/help.ts'
 import type { HelpPart } from '../ts/cli/help.ts'
+import { withFlags } from '../ts/cli/wording.ts'
 import { clean, optionsJsonSchema, presets, readSequences, resolveOptions } from '../ts/index.ts'
 import type { CleanReport, ShownPiece, ShownSequence, Summary } from '../ts/index.ts'
 import { resolveSize } from '../ts/schema.ts'
@@ -518,13 +519,13 @@ const wrongUsage: [string[], string[]][] = [
   ],
   [
     ['run', ...config, '--length', '0', '--out', out('x')],
-    ['`length`', 'OPTIONS_INVALID'],
+    ['--length', 'OPTIONS_INVALID'],
   ],
   [
     ['run', ...config, '--length', '5', '--length', '6', '--out', out('x')],
     ['--length', 'once'],
   ],
-  [['run', ...config], ['`output.directory`']],
+  [['run', ...config], ['--out must be given']],
   [['run', '--tokenizer', tokenizer, '--length', '8', '--out', out('x')], ['corpus']],
   [['run', ...config, 'stray', '--out', out('x')], ['`stray`']],
   [
@@ -949,4 +950,28 @@ test('output whose reader goes away is no failure', async () => {
     encoding: 'utf8',
   })
   expect([status, stderr]).toEqual([0, ''])
+})
+
+test('a message names flags where the core names options', async () => {
+  for (const [message, shown] of [
+    ['fix the row, or set `onBadRow: skip`', 'fix the row, or set --on-bad-row skip'],
+    ['raise `memory`, or lower `maxDocumentBytes`', 'raise --memory, or lower --max-document-bytes'],
+    ['`fill: next` and `keywords.minScore`', '--fill next and --min-keyword-score'],
+    ['each row needs `id` and `query`', 'each row needs `id` and `query`'],
+    ['see `longweave status`', 'see `longweave status`'],
+  ] as const)
+    expect(withFlags(message)).toBe(shown)
+  const bad = writeJsonl(out('bad.jsonl'), [documents[0] as object, { ...documents[1], text: 7 }])
+  const { status, err } = await cli(['run', ...config, '--corpus', bad, '--out', out('bad'), '--quiet'])
+  expect(status).toBe(1)
+  expect(err).toBe(
+    'longweave: bad.jsonl:2: "text" is a number, not a string; fix the row, or set --on-bad-row skip [BAD_ROW]\n',
+  )
+})
+
+test('an argument that an unquoted pattern left over is explained', async () => {
+  const { status, err } = await cli(['run', '--corpus', 'a.jsonl', 'b.jsonl'])
+  expect(status).toBe(2)
+  expect(err).toContain("unexpected argument `b.jsonl`; quote a pattern (--corpus '*.jsonl') or repeat --corpus")
+  expect((await cli(['verify', 'a', 'b'])).err).not.toContain('--corpus')
 })

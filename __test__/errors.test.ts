@@ -21,6 +21,7 @@ import {
   Rake,
   errorCodes,
   prepare,
+  readDocuments,
   resolveOptions,
   verify,
   weave,
@@ -172,6 +173,25 @@ const rows: Row[] = [
   ],
   [
     'OPTIONS_INVALID',
+    'a size has a unit that does not exist',
+    () => run({ memory: '2X' }),
+    ['`memory`: must be a number of bytes, like 1073741824, "1GiB" or "1G", but is "2X"'],
+    { option: 'memory' },
+  ],
+  [
+    'OPTIONS_INVALID',
+    'a size is too small',
+    () => run({ memory: '1M' }),
+    ['`memory`: must be at least 16777216 bytes, but is 1048576'],
+  ],
+  [
+    'OPTIONS_INVALID',
+    'an escape of the separator does not exist',
+    () => run({ separator: String.raw`text:\q` }),
+    ['`separator`', '`\\n`'],
+  ],
+  [
+    'OPTIONS_INVALID',
     'two options are wrong',
     () => resolveOptions({ corpus: 'a', tokenizer: 't', length: 1.5, seed: -1, output: { directory: 'o' } }),
     ['`length`', '`seed`'],
@@ -227,7 +247,20 @@ const rows: Row[] = [
     'INPUT_NOT_FOUND',
     'the tokenizer does not exist',
     () => run({ tokenizer: join(directory, 'none.json') }),
-    ['none.json'],
+    ['`tokenizer`: there is no file', 'none.json', 'give the path of a tokenizer.json'],
+    { option: 'tokenizer' },
+  ],
+  [
+    'INPUT_NOT_FOUND',
+    'the tokenizer is named as on a hub',
+    () => run({ tokenizer: 'owner/model-8B' }),
+    ['names of a hub are not looked up: download the model', 'tokenizer.json'],
+  ],
+  [
+    'INPUT_NOT_FOUND',
+    'the directory of the tokenizer holds none',
+    () => run({ tokenizer: join(root, 'ts') }),
+    ['ts/tokenizer.json'],
   ],
   [
     'INPUT_NOT_FOUND',
@@ -236,10 +269,49 @@ const rows: Row[] = [
     ['klingon', 'smart', 'fox'],
   ],
   [
+    'INPUT_NOT_FOUND',
+    'the stop list of a run does not exist',
+    () => run({ keywords: { stopWords: 'german' } }),
+    ['`keywords.stopWords`', 'german', '`smart` or `fox` (both English)', 'one word a line'],
+    { option: 'keywords.stopWords' },
+  ],
+  [
     'INPUT_UNSUPPORTED',
     'a file is of another kind',
     () => run({ corpus: file('table.csv', 'a,b\n') }),
     ['table.csv', '.jsonl'],
+  ],
+  [
+    'INPUT_UNSUPPORTED',
+    'a gzip file is named .jsonl',
+    () => run({ corpus: file('packed.jsonl', gzip(jsonl(documents))), onBadRow: 'skip' }),
+    ['packed.jsonl is compressed with gzip', 'rename it to', 'packed.jsonl.gz'],
+    { file: join(directory, 'packed.jsonl') },
+  ],
+  [
+    'INPUT_UNSUPPORTED',
+    'a file is UTF-16',
+    () => run({ corpus: file('wide.jsonl', Buffer.from(`\ufeff${jsonl(documents)}`, 'utf16le')) }),
+    ['wide.jsonl is UTF-16, not UTF-8', 'iconv -f UTF-16'],
+  ],
+  [
+    'INPUT_UNSUPPORTED',
+    'the corpus is on a hub',
+    () => run({ corpus: 'hf://datasets/owner/name/data.parquet' }),
+    ['names of a hub are not looked up', 'download the files'],
+  ],
+  [
+    'INPUT_UNSUPPORTED',
+    'the corpus is a URL of a file',
+    () => run({ corpus: 'file:///a.jsonl' }),
+    ['give the path alone, /a.jsonl'],
+  ],
+  ['INPUT_UNSUPPORTED', 'the corpus is in another store', () => run({ corpus: 'gs://b/x.jsonl' }), ['gs://', 's3://']],
+  [
+    'INPUT_UNSUPPORTED',
+    'the corpus is standard input',
+    () => run({ corpus: '-' }),
+    ['standard input', 'through the API'],
   ],
   [
     'INPUT_CHANGED',
@@ -313,40 +385,112 @@ const rows: Row[] = [
     'BAD_ROW',
     'a row is not JSON',
     () => run({ corpus: file('bad.jsonl', '{"id":"a","text":"w1"}\n\n{"id":"b","text":\n') }),
-    ['bad.jsonl row 1', 'column', 'onBadRow: skip'],
-    { file: 'bad.jsonl', row: 1 },
+    ['bad.jsonl:3: the line ends before its JSON object does; fix the row, or set `onBadRow: skip`'],
+    { file: 'bad.jsonl', line: 3, reason: 'the line ends before its JSON object does' },
   ],
   [
     'BAD_ROW',
     'a row is no object',
     () => run({ corpus: file('list.jsonl', '[1]\n') }),
-    ['list.jsonl row 0', 'object'],
-    { row: 0 },
+    ['list.jsonl:1: the row is an array, not an object', "jq -c '.[]'"],
+    { line: 1 },
   ],
   [
     'BAD_ROW',
     'the text is missing',
     () => run({ corpus: file('missing.jsonl', '{"id":"a","body":"w1"}\n') }),
-    ['row 0', '"text"', '`textField`'],
+    ['missing.jsonl:1: there is no field "text" (`textField`), only "id", "body"; fix the row'],
   ],
   [
     'BAD_ROW',
     'the id is missing',
     () => run({ corpus: file('nameless.jsonl', '{"text":"w1"}\n') }),
-    ['row 0', '"id"', '`idField`'],
+    ['nameless.jsonl:1: there is no field "id" (`idField`), only "text"'],
   ],
   [
     'BAD_ROW',
     'the text is a number',
     () => run({ corpus: file('number.jsonl', '{"id":"a","text":7}\n') }),
-    ['row 0', 'string', '"text"'],
+    ['number.jsonl:1: "text" is a number, not a string; fix the row, or set `onBadRow: skip`'],
+  ],
+  [
+    'BAD_ROW',
+    'an id is a number of more than 64 bits',
+    () => run({ corpus: file('huge.jsonl', '{"id":18446744073709551616,"text":"w1"}\n') }),
+    ['huge.jsonl:1: "id" is a number of more than 64 bits, not a string or an integer'],
+  ],
+  [
+    'BAD_ROW',
+    'a .json file is one array over many lines',
+    () => run({ corpus: file('array.json', `[\n${documents.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`) }),
+    ['array.json:1: the file is a JSON array, not JSONL', "jq -c '.[]' FILE > NEW_FILE.jsonl"],
+  ],
+  [
+    'BAD_ROW',
+    'a .json file is one object over many lines',
+    () => run({ corpus: file('pretty.json', JSON.stringify(documents[0], null, 2)) }),
+    ['pretty.json:1: the object does not end on its line', 'jq -c . FILE > NEW_FILE.jsonl'],
+  ],
+  [
+    'BAD_ROW',
+    'a row in the middle of a divided file has no text',
+    () => {
+      const lines = documents.map((row) => `\n${JSON.stringify(row)}\n`)
+      lines[20] = '{"id":"a","text":7}\n'
+      return run({ corpus: file('divided.jsonl', lines.join('')), splitBytes: 200 })
+    },
+    ['divided.jsonl:41: "text" is a number'],
+    { file: 'divided.jsonl', line: 41 },
+  ],
+  [
+    'BAD_ROW',
+    'a row in the middle of a large .gz file has no text',
+    () => {
+      const lines = documents.map((row) => `\n${JSON.stringify(row)}\n`)
+      lines[20] = '{"id":"a","text":7}\n'
+      return run({ corpus: file('divided.jsonl.gz', gzip(Buffer.from(lines.join('')))), splitBytes: 200 })
+    },
+    ['divided.jsonl.gz:41: "text" is a number'],
+    { file: 'divided.jsonl.gz', line: 41 },
+  ],
+  [
+    'BAD_ROW',
+    'a row of a Parquet file has no text',
+    () => {
+      const ids = Array.from({ length: 20 }, (_, i) => `d${i}`)
+      const text = ids.map((id) => (id === 'd17' ? null : 'w1'))
+      return run({ corpus: file('null.parquet', parquet({ id: ids, text })) })
+    },
+    ['null.parquet: row group 1, row 1 (row 17 of the file; all from 0): the column "text" (`textField`) is null'],
+    { file: 'null.parquet', rowGroup: 1, row: 1, fileRow: 17 },
+  ],
+  [
+    'BAD_ROW',
+    'a document of a corpus that is read has no text',
+    () => all(readDocuments({ corpus: file('read.jsonl', '\n{"text":"w1"}\n\n{"text":7}\n') })),
+    [/^read.jsonl:4: "text" is a number, not a string; fix the row$/],
+    { file: 'read.jsonl', line: 4, reason: '"text" is a number, not a string' },
   ],
   [
     'BAD_ROW',
     'a pushed document has no text',
     () => run({ corpus: [{ text: 'w1' }, { id: 'b' } as never] }),
-    ['document 1', '`text`'],
-    { row: 1 },
+    ['document 1 of the pushed corpus (counted from 0): there is no field "text"; fix the document'],
+    { document: 1 },
+  ],
+  [
+    'BAD_ROW',
+    'the id of a pushed document is a number',
+    () => run({ corpus: [{ id: 7, text: 'w1' } as never] }),
+    ['document 0 of the pushed corpus (counted from 0): "id" is a number, not a string; fix the document'],
+    { document: 0, reason: '"id" is a number, not a string' },
+  ],
+  [
+    'BAD_ROW',
+    'the id of a pushed document is empty',
+    () => run({ corpus: [{ text: 'w1' }, { id: '', text: 'w2' }] }),
+    ['document 1 of the pushed corpus (counted from 0): the field "id" is empty; fix the row'],
+    { document: 1 },
   ],
   [
     'BAD_UTF8',
@@ -355,20 +499,20 @@ const rows: Row[] = [
       run({
         corpus: file('latin.jsonl', Buffer.from('{"id":"a","text":"w1"}\n{"id":"b","text":"caf\xe9"}\n', 'latin1')),
       }),
-    ['latin.jsonl row 1', 'byte', 'onBadRow: skip'],
-    { row: 1 },
+    ['latin.jsonl:2: invalid UTF-8 at byte', 'convert the file to UTF-8, or set `onBadRow: skip`'],
+    { line: 2 },
   ],
   [
     'BAD_UTF8',
     'a text file is not UTF-8',
     () => run({ ...noQueries, corpus: file('latin.txt', Buffer.from('caf\xe9', 'latin1')) }),
-    ['latin.txt row 0', 'byte 3'],
+    ['latin.txt: invalid UTF-8 at byte 3 of the file, in line 1'],
   ],
   [
     'DOCUMENT_TOO_LARGE',
     'a document is larger than allowed',
     () => run({ corpus: file('large.jsonl', jsonl([{ id: 'a', text: 'w1 '.repeat(50) }])), maxDocumentBytes: 100 }),
-    ['large.jsonl row 0', '150 bytes', '100'],
+    ['large.jsonl:1: the text has 150 bytes, more than `maxDocumentBytes` (100)', 'raise `maxDocumentBytes`'],
   ],
   [
     'MISSING_COLUMN',
@@ -381,8 +525,21 @@ const rows: Row[] = [
     'DUPLICATE_ID',
     'two documents have one id',
     () => run({ corpus: writeJsonl(fresh('.jsonl'), [...documents, documents[3] as object]) }),
-    ['"doc-3"', 'row 3 ', 'row 30', 'onDuplicateId: suffix'],
-    { id: 'doc-3' },
+    [/2 documents have the id "doc-3", the first two at \d+\.jsonl:4 and \d+\.jsonl:31;.*`onDuplicateId: suffix`/],
+    { id: 'doc-3', locations: [{ line: 4 }, { line: 31 }] },
+  ],
+  [
+    'DUPLICATE_ID',
+    'two pushed documents have one id',
+    () =>
+      run({
+        corpus: [
+          { id: 'a', text: 'w1' },
+          { id: 'a', text: 'w2' },
+        ],
+      }),
+    ['document 0 of the pushed corpus (counted from 0) and document 1 of the pushed corpus'],
+    { locations: [{ document: 0 }, { document: 1 }] },
   ],
   [
     'TOO_MANY_ROWS',
@@ -390,7 +547,7 @@ const rows: Row[] = [
     async () => {
       const { out } = await prepared()
       await runTasks(out, 'scan', 'all')
-      const record = { counts: { rows: 2 ** 32 }, files: [] }
+      const record = { counts: { lines: 0, rows: 2 ** 32 }, files: [] }
       writeFileSync(
         scanRecord(out),
         JSON.stringify({ ...record, digest: (await xxhash128(JSON.stringify(record))).slice(0, 16) }),
@@ -451,21 +608,35 @@ const rows: Row[] = [
           file: file('q1.jsonl', '{"id":"doc-0","query":"red car"}\n{"query":"x"}\n'),
         },
       }),
-    ['q1.jsonl row 1', '`id`'],
-    { row: 1 },
+    ['q1.jsonl:2: there is no field "id", only "query"; each row needs `id` and `query` or `queries`'],
+    { line: 2 },
+  ],
+  [
+    'QUERIES_INVALID',
+    'an id of the queries occurs twice',
+    () =>
+      run({
+        queryField: null,
+        queries: {
+          predictor: 'precomputed',
+          file: file('q4.jsonl', '{"id":"doc-0","query":"red car"}\n\n{"id":"doc-0","query":"x"}\n'),
+        },
+      }),
+    ['q4.jsonl:3: the id "doc-0" occurs a second time'],
+    { line: 3 },
   ],
   [
     'QUERIES_INVALID',
     'queries of the corpus are numbers',
     () => run({ corpus: file('q3.jsonl', '{"id":"a","text":"w1","query":"x"}\n{"id":"b","text":"w2","query":7}\n') }),
-    ['q3.jsonl row 1', '"query"', 'onBadRow: skip'],
-    { row: 1 },
+    ['q3.jsonl:2: "query" is a number, not a string or a list of strings', 'onBadRow: skip'],
+    { line: 2 },
   ],
   [
     'QUERIES_INVALID',
     'the file holds no query',
     () => run({ queryField: null, queries: { predictor: 'precomputed', file: file('q2.jsonl', '{"id":"doc-0"}\n') } }),
-    ['q2.jsonl', '`query`'],
+    ['q2.jsonl holds no query in 1 rows', '`query`'],
   ],
   [
     'VECTORS_INVALID',
@@ -557,7 +728,12 @@ const rows: Row[] = [
     ['cuda:3', 'onnxruntime-gpu', '`device: cpu`'],
     { device: 'cuda:3' },
   ],
-  ['MODEL_MISSING', 'there is no such directory', () => model(join(directory, 'none')), ['no model directory', 'none']],
+  [
+    'MODEL_MISSING',
+    'there is no such directory',
+    () => model(join(directory, 'none')),
+    ['no model directory', 'none', 'tools/export'],
+  ],
   [
     'MODEL_MISSING',
     'a file of it is missing',
@@ -718,6 +894,20 @@ const rows: Row[] = [
     'no query holds a keyword',
     () => run({ keywords: { minScore: 1e6 } }),
     ['30 documents', '`minScore`', '`pool: all`'],
+  ],
+  [
+    'PLAN_EMPTY',
+    'no document has a neighbour',
+    () =>
+      run({
+        ...noQueries,
+        method: 'nextlong',
+        corpus: writeJsonl(
+          fresh('.jsonl'),
+          documents.map(({ id }) => ({ id, text: '1 2 3 4 5 6 7 8 9' })),
+        ),
+      }),
+    ['no group', 'no document has a neighbour', '`vectors: tfidf` needs words'],
   ],
   [
     'PLAN_EMPTY',
@@ -1004,7 +1194,7 @@ describe.each(rows)('%s: %s', (code, _when, raise, says, details) => {
   })
 })
 
-test('onBadRow: skip leaves bad rows out and lists them with file, row, code and reason', async () => {
+test('onBadRow: skip leaves bad rows out and lists them with file, line, code and reason', async () => {
   const good = documents.map((document) => JSON.stringify(document))
   const bad = [
     '{"id":"x","text":',
@@ -1024,13 +1214,13 @@ test('onBadRow: skip leaves bad rows out and lists them with file, row, code and
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
-  expect(rejects.map(({ file: name, row, code }) => [name, row, code])).toEqual([
-    ['mixed.jsonl', 1, 'BAD_ROW'],
-    ['mixed.jsonl', 3, 'BAD_ROW'],
-    ['mixed.jsonl', 5, 'BAD_ROW'],
-    ['mixed.jsonl', 7, 'BAD_ROW'],
-    ['mixed.jsonl', 9, 'DOCUMENT_TOO_LARGE'],
-    ['mixed.jsonl', 11, 'BAD_UTF8'],
+  expect(rejects.map(({ file: name, line, code }) => [name, line, code])).toEqual([
+    ['mixed.jsonl', 2, 'BAD_ROW'],
+    ['mixed.jsonl', 4, 'BAD_ROW'],
+    ['mixed.jsonl', 6, 'BAD_ROW'],
+    ['mixed.jsonl', 8, 'BAD_ROW'],
+    ['mixed.jsonl', 10, 'DOCUMENT_TOO_LARGE'],
+    ['mixed.jsonl', 12, 'BAD_UTF8'],
   ])
   for (const { reason } of rejects) expect(String(reason).length).toBeGreaterThan(10)
   await verify(out)

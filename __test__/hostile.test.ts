@@ -60,7 +60,7 @@ test('a document that needs more than memory is an error that says how much, and
   const refused = await measured(rows, { memory: 64 * MiB })
   expect(refused.code).toBe('MEMORY_BUDGET')
   expect(refused.message).toMatch(
-    /^2\.jsonl row 1: to tokenize this document of 6291456 bytes may take \d{9} bytes, but `memory` allows 67108864; give a larger `memory`/,
+    /^2\.jsonl:2: tokenizing this document of 6291456 bytes may take \d{9} bytes, but `memory` is 67108864; raise `memory`/,
   )
   expect(refused.peak).toBeLessThan(64 + beside)
   expect(await measured(rows, { memory: 64 * MiB, maxDocumentBytes: MiB, onBadRow: 'skip' })).toMatchObject({

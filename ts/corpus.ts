@@ -29,10 +29,34 @@ export const isStream = (corpus: Corpus): corpus is DocumentStream =>
   corpus !== null &&
   !(Array.isArray(corpus) && corpus.every((path) => typeof path === 'string'))
 
+/** The type of a value in words. */
+function named(value: unknown): string {
+  if (value === null || value === undefined || typeof value === 'boolean') return String(value)
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+/** Why a value is not a document; undefined where it is. */
+function wrong(document: unknown): string | undefined {
+  if (typeof document !== 'object' || document === null || Array.isArray(document))
+    return `it is ${named(document)}, not an object with a string \`text\``
+  const { id, text, source, queries } = document as Record<string, unknown>
+  if (text === undefined) return 'there is no field "text"'
+  if (typeof text !== 'string') return `"text" is ${named(text)}, not a string`
+  for (const [name, value] of Object.entries({ id, source }))
+    if (value !== undefined && typeof value !== 'string') return `"${name}" is ${named(value)}, not a string`
+  if (queries === undefined) return undefined
+  if (!Array.isArray(queries)) return `"queries" is ${named(queries)}, not a list of strings`
+  const other = queries.findIndex((query) => typeof query !== 'string')
+  return other === -1 ? undefined : `"queries" holds ${named(queries[other])}, not strings`
+}
+
+/** A document without other fields. Its place is named as the core names it. */
 function checked(document: CorpusDocument, number: number): CorpusDocument {
-  if (typeof document !== 'object' || document === null || typeof document.text !== 'string') {
-    const message = `document ${number} of the corpus must be an object with a string \`text\``
-    throw new LongweaveError('BAD_ROW', message, { row: number })
+  const reason = wrong(document)
+  if (reason !== undefined) {
+    const location = `document ${number} of the pushed corpus (counted from 0)`
+    throw new LongweaveError('BAD_ROW', `${location}: ${reason}; fix the document`, { document: number, reason })
   }
   const { id, text, source, queries } = document
   return {

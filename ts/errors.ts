@@ -8,12 +8,16 @@ export type { ErrorCode }
 /** A place in a corpus. */
 interface RowDetails {
   file?: string
-  /** Line of a text file, from 1. */
+  /** Line of a text file, from 1, blank lines included. */
   line?: number
   /** Row group of a Parquet file, from 0. */
   rowGroup?: number
-  /** Row of its row group, or document of a stream, from 0. */
+  /** Row of its row group, from 0. */
   row?: number
+  /** Row of its Parquet file, from 0. */
+  fileRow?: number
+  /** Document of a stream, from 0. */
+  document?: number
   /** Why the row is bad. */
   reason?: string
 }
@@ -37,7 +41,11 @@ interface SpecificDetails {
     /** The columns there are. */
     columns?: string[]
   }
-  DUPLICATE_ID: RowDetails & { id?: string }
+  DUPLICATE_ID: {
+    id?: string
+    /** Where the first two documents of that id are. */
+    locations?: RowDetails[]
+  }
   TOKEN_NOT_FOUND: { option?: string; token?: string }
   QUERIES_INVALID: RowDetails
   VECTORS_INVALID: RowDetails & { expected?: unknown; found?: unknown }

@@ -3,27 +3,31 @@
 import { z } from 'zod'
 
 const MiB = 2 ** 20
-const units: Record<string, number> = {
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 2 ** 10,
-  mib: MiB,
-  gib: 2 ** 30,
-  tib: 2 ** 40,
-}
+const notBytes = 'must be a number of bytes, like 1073741824, "1GiB" or "1G"'
 
-/** Bytes as a number, or as text with a unit: `2GiB`, `512 MiB`, `1e9`. */
+/** Bytes of a text with a unit. `2GiB`, `2Gi` and `2G` are 2³¹, as Slurm, Java and Docker read them; `2GB` is 2·10⁹. */
 function bytes(text: string): number {
-  const match = /^([\d.]+(?:e\d+)?)\s*([kmgt]?i?b)?$/i.exec(text.trim())
-  return match ? Math.round(Number(match[1]) * (units[(match[2] ?? 'b').toLowerCase()] ?? Number.NaN)) : Number.NaN
+  const [, number, prefix = '', unit = ''] = /^([\d.]+(?:e\d+)?)\s*([kmgt]?)(i?b?)$/i.exec(text.trim()) ?? []
+  if (number === undefined || (prefix === '' && /i/i.test(unit))) return Number.NaN
+  const base = unit.toLowerCase() === 'b' ? 1000 : 1024
+  return Math.round(Number(number) * base ** ' kmgt'.indexOf(prefix.toLowerCase() || ' '))
 }
 const size = (least: number, most = Number.MAX_SAFE_INTEGER) =>
   z
-    .union([z.number(), z.string().transform(bytes)])
-    .pipe(z.int({ error: 'must be a number of bytes, like 1073741824 or "1GiB"' }).min(least).max(most))
+    .union([
+      z.number(),
+      z.string({ error: notBytes }).transform((text, context) => {
+        const number = bytes(text)
+        if (Number.isNaN(number)) context.issues.push({ code: 'custom', message: notBytes, input: text })
+        return number
+      }),
+    ])
+    .pipe(
+      z
+        .int({ error: notBytes })
+        .min(least, { error: `must be at least ${least} bytes` })
+        .max(most, { error: `must be at most ${most} bytes` }),
+    )
 const count = (least: number, most = Number.MAX_SAFE_INTEGER) => z.int().min(least).max(most)
 const text = z.string().min(1)
 const local = text.refine((path) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(path), {
@@ -937,7 +941,7 @@ const shape = {
     about(
       'tokenizer',
       '--tokenizer FILE',
-      'tokenizer.json of the model to train, as on Hugging Face.',
+      'tokenizer.json of the model to train, or the directory that holds it.',
       'Its ids are those in the output.',
       common,
     ),
@@ -992,7 +996,7 @@ const shape = {
       about(
         'tokenizer',
         '--separator TOKEN',
-        "Token at the end of a document: none, token:TEXT, text:TEXT, or auto for the tokenizer's end token.",
+        "Token at the end of a document: none, token:TEXT, text:TEXT, or auto for the tokenizer's end token. In text:TEXT, \\n, \\r, \\t and \\\\ are escapes.",
         'Set it when `auto` finds no end token or the model was trained with another one.',
       ),
     ),
@@ -1126,7 +1130,7 @@ const shape = {
       about(
         'resources',
         '--memory SIZE',
-        'Most heap of tokenizing, predicting and packing, like 2GiB or 512MiB.',
+        'Most heap of tokenizing, predicting and packing, like 2GiB or 512MiB. 2G and 2Gi are 2GiB; 2GB is 2·10⁹.',
         'Raise it for large documents; results do not depend on it.',
         common,
       ),

@@ -9,6 +9,7 @@ import { commandHelp, familyHelp, firstScreen, overview, topicsOf } from './help
 import type { HelpPart } from './help.ts'
 import { UsageError, isUsage, suggestion } from './parse.ts'
 import { inline, printable } from './text.ts'
+import { withFlags } from './wording.ts'
 
 const quoted = (name: string) => `\`longweave ${name}\``
 
@@ -100,7 +101,7 @@ try {
     const more = error.command === null ? 'longweave help' : `longweave help ${error.command}`
     process.stderr.write(printable(`longweave: ${error.message}\nTry \`${more}\`.\n`))
   } else if (error instanceof LongweaveError) {
-    process.stderr.write(`longweave: ${inline(error.message)} [${error.code}]\n`)
+    process.stderr.write(`longweave: ${inline(withFlags(error.message))} [${error.code}]\n`)
   } else {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     process.stderr.write(printable(`longweave: ${text}\n`))

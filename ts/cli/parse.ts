@@ -56,7 +56,7 @@ function explain(error: Error & { code?: string }, known: string[]): string {
   return message
 }
 
-function checkPositionals({ name, positionals }: Command, given: string[]): void {
+function checkPositionals({ name, positionals, options }: Command, given: string[]): void {
   for (const [i, { name: word, description, optional, choices }] of positionals.entries()) {
     const value = given[i]
     if (value === undefined) {
@@ -67,7 +67,11 @@ function checkPositionals({ name, positionals }: Command, given: string[]): void
   }
   const most = positionals.at(-1)?.multiple === true ? Number.POSITIVE_INFINITY : positionals.length
   const stray = given[most]
-  if (stray !== undefined) throw new UsageError(`unexpected argument \`${stray}\``, name)
+  if (stray === undefined) return
+  // The shell replaces an unquoted pattern by the files that match it.
+  const takesCorpus = options?.flags().some((flag) => flag.name === 'corpus') === true
+  const hint = takesCorpus ? "; quote a pattern (--corpus '*.jsonl') or repeat --corpus" : ''
+  throw new UsageError(`unexpected argument \`${stray}\`${hint}`, name)
 }
 
 /** Parses the arguments of a command. */

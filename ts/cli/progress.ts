@@ -1,6 +1,7 @@
 // Progress of a run: a bar on a terminal, a plain line every 30 seconds elsewhere, a line of JSON for each event with --json.
 import type { ProgressEvent, RunEvent, Stage } from '../events.ts'
 import { inline, jsonLine } from './text.ts'
+import { withFlags } from './wording.ts'
 import { bytes, number, time } from './units.ts'
 
 /** Where events go. */
@@ -112,7 +113,7 @@ class Bars implements Reporter {
   }
 
   event(event: RunEvent): void {
-    if (event.type === 'warning') return this.#line(`! ${inline(event.message)}\n`)
+    if (event.type === 'warning') return this.#line(`! ${inline(withFlags(event.message))}\n`)
     const { began } = this.#at
     this.#at.take(event)
     const { place, title, share } = this.#at
@@ -160,7 +161,7 @@ class Lines implements Reporter {
   }
 
   event(event: RunEvent): void {
-    if (event.type === 'warning') this.#to.write(`longweave: ${inline(event.message)}\n`)
+    if (event.type === 'warning') this.#to.write(`longweave: ${inline(withFlags(event.message))}\n`)
     else this.#at.take(event)
   }
 

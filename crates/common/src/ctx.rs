@@ -9,7 +9,7 @@ use crate::{Budget, Code, Error, Result};
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     own: Arc<AtomicBool>,
-    parent: Option<Arc<AtomicBool>>,
+    parent: Option<Arc<Cancel>>,
 }
 
 impl Cancel {
@@ -23,15 +23,15 @@ impl Cancel {
         self.own.store(true, Ordering::Release);
     }
 
-    /// A flag of its own that also counts as raised once this one is.
+    /// A new flag that also counts as raised once this one, or any of its ancestors, is.
     pub fn child(&self) -> Cancel {
-        Cancel { own: Arc::default(), parent: Some(Arc::clone(&self.own)) }
+        Cancel { own: Arc::default(), parent: Some(Arc::new(self.clone())) }
     }
 
-    /// Whether the flag is raised.
+    /// Whether this flag or one of its ancestors is raised.
     pub fn is_cancelled(&self) -> bool {
         self.own.load(Ordering::Acquire)
-            || self.parent.as_ref().is_some_and(|p| p.load(Ordering::Acquire))
+            || self.parent.as_ref().is_some_and(|parent| parent.is_cancelled())
     }
 
     /// `Err(CANCELLED)` once the flag is raised. Work calls it at least every few milliseconds.
@@ -100,5 +100,23 @@ impl Ctx {
     /// The same context with another progress sink.
     pub fn with_progress(&self, progress: Arc<dyn ProgressSink>) -> Ctx {
         Ctx { progress, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_follows_all_its_ancestors_and_none_of_its_descendants() {
+        let root = Cancel::new();
+        let child = root.child();
+        let grandchild = child.child();
+        let sibling = root.child();
+        grandchild.cancel();
+        assert_eq!([&root, &child, &sibling].map(Cancel::is_cancelled), [false; 3]);
+        let other = child.child();
+        root.cancel();
+        assert_eq!([&child, &grandchild, &sibling, &other].map(Cancel::is_cancelled), [true; 4]);
     }
 }

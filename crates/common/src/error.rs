@@ -129,6 +129,10 @@ impl Error {
                 "; the system allows no file of this size: raise the limit (`ulimit -f`) and run again",
             ),
             Kind::NotFound => (Code::InputNotFound, ""),
+            _ if action == "lock" && is_no_locks(error) => (
+                Code::Io,
+                "; the file system does not support locks (NFS, Lustre): mount it with locks (Lustre: -o flock), or choose an output and a work directory on another disk",
+            ),
             _ => (Code::Io, ""),
         };
         Error::new(code, format!("cannot {action} {}: {error}{remedy}", path.display()))
@@ -163,6 +167,13 @@ impl std::fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Whether a file system refused a lock because it has none: ENOLCK, ENOSYS, EOPNOTSUPP.
+fn is_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+        || cfg!(target_os = "linux") && error.raw_os_error() == Some(37)
+        || cfg!(target_os = "macos") && error.raw_os_error() == Some(77)
+}
 
 /// `io::Result` to [`Result`], naming the action and the path.
 pub trait ResultExt<T> {
@@ -200,6 +211,19 @@ mod tests {
         let error = Error::io(&wrapped, "read", Path::new("y"));
         assert_eq!((error.code(), error.message()), (Code::InputChanged, "it changed"));
         assert_eq!(error.details()["file"], "x");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_system_without_locks_is_explained() {
+        for os_error in [37, 38, 95] {
+            let error = io::Error::from_raw_os_error(os_error);
+            let error = Error::io(&error, "lock", Path::new("out/.state/driver"));
+            assert_eq!(error.code(), Code::Io);
+            assert!(error.message().contains("does not support locks (NFS, Lustre)"), "{error}");
+        }
+        let other = Error::io(&io::Error::from_raw_os_error(5), "lock", Path::new("out"));
+        assert!(!other.message().contains("NFS"), "{other}");
     }
 
     #[test]

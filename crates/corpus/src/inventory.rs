@@ -1,4 +1,4 @@
-//! Which files a corpus has, and how they are divided into splits.
+//! The files of a corpus, and their division into splits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -159,7 +159,8 @@ impl Inventory {
         })
     }
 
-    /// Whether splits name files that there are, and files stand below the root: what is read from a file may say anything.
+    /// Whether splits name files that exist in the list, and paths stay below the root: the list may come
+    /// from an untrusted file.
     pub fn is_sound(&self) -> bool {
         let below = |path: &str| {
             Path::new(path).components().all(|c| matches!(c, Component::Normal(_)))
@@ -193,7 +194,7 @@ impl Inventory {
     }
 }
 
-/// Bytes of the files or part of a file that a split covers; of a packed file, as packed.
+/// Bytes of the files, or the part of a file, that a split covers. Packed files count as packed.
 pub fn split_bytes(inventory: &Inventory, split: usize) -> u64 {
     match inventory.splits[split].range {
         Range::Bytes { start, end } => end - start,
@@ -206,9 +207,12 @@ pub fn split_bytes(inventory: &Inventory, split: usize) -> u64 {
 
 /// Finds the files and divides them.
 ///
-/// Errors: `INPUT_NOT_FOUND` for a path or glob that matches nothing, `INPUT_UNSUPPORTED` for a file of an unknown kind that is named
-/// outright, `INPUT_TRUNCATED` for a damaged Parquet file. In directories, files of other kinds and hidden ones are passed over.
+/// Skips hidden files and files of unknown kinds in directories.
+///
+/// Errors: `INPUT_NOT_FOUND` for a path or glob that matches nothing, `INPUT_UNSUPPORTED` for a named
+/// file of an unknown kind, `INPUT_TRUNCATED` for a damaged Parquet file.
 pub fn inventory(ctx: &Ctx, options: &CorpusOptions) -> Result<Inventory> {
+    options.paths.iter().try_for_each(|path| refuse_other_places(path))?;
     let (root, mut files) = match options.paths.iter().find(|path| is_remote(path)) {
         Some(_) => crate::remote::files(&ctx.cancel, options)?,
         None => local_files(options)?,
@@ -234,7 +238,7 @@ fn local_files(options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
     for (path, kind) in found {
         let relative = path.strip_prefix(&root).map_err(|_| {
             let message = format!(
-                "{} does not stand below the corpus root {}; give another `corpusRoot`",
+                "{} is not below the corpus root {}; give another `corpusRoot`",
                 path.display(),
                 root.display()
             );
@@ -262,26 +266,57 @@ fn local_files(options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
     Ok((root, files))
 }
 
+/// The kinds of files by name.
+const KINDS: &str = ".jsonl, .ndjson, .json (each also with .gz or .zst), .parquet, .txt and .md";
+
 /// A path or glob that matches nothing.
 pub(crate) fn nothing(path: &str) -> Error {
-    let message = format!(
-        "{path} matches no file that can be read (.jsonl, .ndjson, .json, each also .gz or .zst; .parquet; .txt, .md)"
-    );
+    let message = format!("{path} matches no file; files are read that end in {KINDS}");
     Error::new(Code::InputNotFound, message).with("path", path)
 }
 
 /// A file of an unknown kind.
 pub(crate) fn unsupported(path: &str) -> Error {
     let message = format!(
-        "{path} is of no kind that can be read: .jsonl, .ndjson, .json (each also .gz or .zst), .parquet, .txt, .md"
+        "{path} is of an unknown kind; convert or rename it: files are read that end in {KINDS}"
     );
     Error::new(Code::InputUnsupported, message).with("path", path)
+}
+
+/// Whether a path of a corpus is a path of this machine, not a URL or standard input.
+pub fn is_local(path: &str) -> bool {
+    path != "-" && !path.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
+}
+
+/// Refuses standard input and URLs of schemes that are not read: they would be taken for paths.
+///
+/// Errors: `INPUT_UNSUPPORTED`.
+fn refuse_other_places(path: &str) -> Result<()> {
+    let message = match path.split_once("://") {
+        Some(("hf", _)) => format!(
+            "{path}: names of a hub are not looked up; download the files (hf download REPOSITORY --repo-type dataset) and give their path"
+        ),
+        Some(("file", local)) => format!("{path}: give the path alone, {local}"),
+        Some((scheme, _)) if is_scheme(scheme) && !is_remote(path) => format!(
+            "{path}: URLs of {scheme}:// are not read, only s3://, https:// and http://; copy the files, or give a path"
+        ),
+        _ if path == "-" => {
+            "`corpus`: - is not read as standard input; write the rows to a file, or push them through the API".to_owned()
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(Code::InputUnsupported, message).with("path", path))
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
 /// A glob over paths with `/`; `path` is what the user gave.
 pub(crate) fn glob(pattern: &str, path: &str) -> Result<GlobMatcher> {
     let bad = |e: globset::Error| {
-        Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is no valid glob: {e}"))
+        Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is not a valid glob: {e}"))
             .with("option", "corpus")
     };
     Ok(GlobBuilder::new(pattern).literal_separator(true).build().map_err(bad)?.compile_matcher())
@@ -368,7 +403,7 @@ fn walk(
     Ok(())
 }
 
-/// The longest directory that all of `bases` stand in or are.
+/// The longest directory that contains all of `bases`.
 fn common(bases: &[PathBuf]) -> PathBuf {
     let mut root = bases.first().cloned().unwrap_or_default();
     for base in bases {
@@ -381,12 +416,12 @@ fn common(bases: &[PathBuf]) -> PathBuf {
 
 /// (bytes, modification time in nanoseconds).
 ///
-/// Errors: `INPUT_UNSUPPORTED` for what is no regular file: reading a pipe or a device may never end.
+/// Errors: `INPUT_UNSUPPORTED` for a pipe, socket or device: reading it may never end.
 fn stamp(path: &Path) -> Result<(u64, u64)> {
     let metadata = fs::metadata(path).at("read", path)?;
     if !metadata.is_file() {
         let message = format!(
-            "{} is no regular file but a directory, pipe, socket or device; copy what it holds into a file",
+            "{} is not a regular file but a directory, pipe, socket or device; copy its contents into a file",
             path.display()
         );
         return Err(
@@ -404,7 +439,7 @@ pub fn check_unchanged(inventory: &Inventory, split: usize) -> Result<()> {
     inventory.files_of(split).try_for_each(|file| check_file_unchanged(inventory, file))
 }
 
-/// Checks that a file is as it was listed. A remote one is not asked after: each of its reads is on condition of the etag.
+/// Checks that a file is as it was listed. A remote file needs no check: each read requires its etag.
 ///
 /// Errors: `INPUT_CHANGED`, `INPUT_NOT_FOUND`.
 pub fn check_file_unchanged(inventory: &Inventory, file: u32) -> Result<()> {
@@ -415,7 +450,7 @@ pub fn check_file_unchanged(inventory: &Inventory, file: u32) -> Result<()> {
     let then = &inventory.files[file as usize];
     if stamp(&path)? != (then.bytes, then.modified_ns) {
         let message = format!(
-            "{} has changed since the run was prepared; begin again in another output directory",
+            "{} has changed since the run was prepared; start again in another output directory",
             path.display()
         );
         return Err(Error::new(Code::InputChanged, message).with("file", then.path.as_str()));
@@ -423,7 +458,7 @@ pub fn check_file_unchanged(inventory: &Inventory, file: u32) -> Result<()> {
     Ok(())
 }
 
-/// Splits of about `split_bytes`: large files are divided, small neighbours share one.
+/// Splits of about `split_bytes`: large files are divided, small files in sequence share one.
 fn divide(ctx: &Ctx, inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
     let size = split_bytes.max(1);
     let mut splits: Vec<Split> = Vec::new();

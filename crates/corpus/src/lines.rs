@@ -1,8 +1,10 @@
-//! Lines of a JSONL file, plain or packed, whole or a byte range. A line ends at "\n" alone; one that holds only white space is no row.
+//! Lines of a JSONL file, plain or packed, whole or a byte range. A line ends at "\n" alone. A line
+//! of white space is not a row, but counts as a line.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use flate2::bufread::GzDecoder;
 use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
 use memchr::memchr;
 
@@ -32,6 +34,8 @@ pub(crate) struct Lines {
     end: u64,
     /// Whether the next line is the file's first.
     first: bool,
+    /// Lines that have begun, blank ones included.
+    begun_lines: u64,
     /// The line that is being read.
     begun: Option<Begun>,
     cancel: Cancel,
@@ -42,22 +46,22 @@ pub(crate) struct Lines {
 /// How much of a line is kept.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// A longer line is no row that can be used.
+    /// Most bytes of a line. A longer one is a bad row.
     pub(crate) max: u64,
-    /// There is no memory for a longer one.
+    /// Most bytes that there is memory for.
     pub(crate) room: u64,
-    /// No more of it is wanted.
+    /// Most bytes that the caller wants.
     pub(crate) wanted: u64,
 }
 
-/// What is known of a line so far.
+/// The state of a line that is being read.
 #[derive(Default)]
 struct Begun {
     /// Bytes so far, white space that was dropped counted.
     bytes: u64,
     first: bool,
     any: bool,
-    /// It has more than was wanted.
+    /// It has more bytes than the caller wants.
     more: bool,
     ended: bool,
     too_long: bool,
@@ -66,11 +70,11 @@ struct Begun {
 
 /// A line that is a row.
 pub(crate) enum Line {
-    /// It stands in the buffer.
+    /// It is in the buffer.
     Whole,
-    /// It has more bytes than a row may have, and was passed over.
+    /// It has more bytes than a row may have, and was skipped.
     TooLong,
-    /// It has more bytes than there is memory for; it was passed over.
+    /// It has more bytes than there is memory for, and was skipped.
     NoRoom,
 }
 
@@ -91,7 +95,7 @@ impl Lines {
         if let Range::Bytes { start, end: last } = range {
             (at, end) = (start, last);
         }
-        // Begin one byte earlier: whether a line starts at `start` is told by what stands before it.
+        // Begin one byte earlier: a line starts at `start` if the byte before is a line feed.
         let mut file = source.read_from(at.saturating_sub(1), end)?;
         if at > 0 {
             first = false;
@@ -99,8 +103,11 @@ impl Lines {
             file.read_exact(&mut before).at("read", path)?;
             inside_line = before[0] != b'\n';
         }
-        let input =
+        let mut input =
             unpacked(ctx, BufReader::with_capacity(BUFFER, file), packing).at("read", path)?;
+        if first && !matches!(range, Range::Part { .. }) {
+            refuse_other_formats(&mut *input, path, packing, window_log(ctx))?;
+        }
         let (path, cancel, window_log) = (path.to_owned(), ctx.cancel.clone(), window_log(ctx));
         let mut lines = Lines {
             input,
@@ -110,6 +117,7 @@ impl Lines {
             end,
             taken: 0,
             first,
+            begun_lines: 0,
             begun: None,
             cancel,
             window_log,
@@ -126,6 +134,12 @@ impl Lines {
         self.taken
     }
 
+    /// Lines of the split that have begun so far, blank ones included: the number, from 1, of the
+    /// line that was read last.
+    pub(crate) fn begun_lines(&self) -> u64 {
+        self.begun_lines
+    }
+
     /// Reads the next row's line into `line`, without its end; `None` after the last.
     pub(crate) fn next(&mut self, line: &mut Vec<u8>, limits: Limits) -> Result<Option<Line>> {
         self.read_on(line, limits, u64::MAX)?;
@@ -140,8 +154,8 @@ impl Lines {
         }))
     }
 
-    /// Whether the next row's line has more than `bytes` bytes, as far as `limits` let it be kept, and whether there is none; it is read into `line`
-    /// no further than that takes.
+    /// Whether the next row's line has more than `bytes` bytes, as far as `limits` let it be kept, and
+    /// whether the rows are at their end. Reads no more than that into `line`.
     pub(crate) fn is_longer(
         &mut self,
         line: &mut Vec<u8>,
@@ -152,7 +166,8 @@ impl Lines {
         Ok((self.begun.as_ref().is_some_and(|begun| !begun.ended), self.begun.is_none()))
     }
 
-    /// Reads the next row's line until it ends or has more than `stop` bytes; `begun` is `None` after the last.
+    /// Reads the next row's line until it ends or has more than `stop` bytes. `begun` is `None` after
+    /// the last.
     fn read_on(&mut self, line: &mut Vec<u8>, limits: Limits, stop: u64) -> Result<()> {
         loop {
             let mut begun = match self.begun.take() {
@@ -162,6 +177,7 @@ impl Lines {
                     if self.at >= self.end {
                         return Ok(());
                     }
+                    self.begun_lines += 1;
                     Begun { first: std::mem::take(&mut self.first), ..Begun::default() }
                 }
             };
@@ -189,6 +205,7 @@ impl Lines {
                 return Ok(());
             }
             if !begun.any {
+                self.begun_lines -= 1; // the end of the file
                 return Ok(());
             }
         }
@@ -223,7 +240,7 @@ impl Lines {
     }
 }
 
-/// What a packed file holds.
+/// The unpacked bytes of a file.
 pub(crate) fn unpacked(
     ctx: &Ctx,
     packed: impl BufRead + Send + 'static,
@@ -231,15 +248,99 @@ pub(crate) fn unpacked(
 ) -> io::Result<Box<dyn BufRead + Send>> {
     Ok(match packing {
         Packing::Plain => Box::new(packed),
-        Packing::Gzip => {
-            Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(packed)))
-        }
+        Packing::Gzip => Box::new(BufReader::with_capacity(BUFFER, Gzip::new(packed))),
         Packing::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
             decoder.window_log_max(window_log(ctx))?;
             Box::new(BufReader::with_capacity(BUFFER, decoder))
         }
     })
+}
+
+/// The members of a gzip file, one after the other. Zero bytes after a member are padding, as they
+/// are to gzip(1) and Python.
+struct Gzip<R: BufRead> {
+    /// `None` after the last member.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Gzip<R> {
+    fn new(packed: R) -> Gzip<R> {
+        Gzip { member: Some(GzDecoder::new(packed)) }
+    }
+}
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let n = member.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            if let Some(mut rest) = self.member.take().map(GzDecoder::into_inner)
+                && skip_zeros(&mut rest)?
+            {
+                self.member = Some(GzDecoder::new(rest));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Skips zero bytes; whether others follow.
+fn skip_zeros(input: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let available = input.fill_buf()?;
+        let zeros = available.iter().take_while(|&&b| b == 0).count();
+        if zeros < available.len() {
+            input.consume(zeros);
+            return Ok(true);
+        }
+        if zeros == 0 {
+            return Ok(false);
+        }
+        input.consume(zeros);
+    }
+}
+
+/// Refuses a file whose first bytes show that it is not UTF-8 JSONL as a whole: every row of it
+/// would be a bad row.
+///
+/// Errors: `INPUT_UNSUPPORTED`; those of reading.
+pub(crate) fn refuse_other_formats(
+    input: &mut dyn BufRead,
+    path: &Path,
+    packing: Packing,
+    window_log: u32,
+) -> Result<()> {
+    let start = input.fill_buf().map_err(|e| unreadable(&e, path, packing, window_log))?;
+    let name = path.display();
+    let packed = |kind: &str, suffix: &str| match packing {
+        Packing::Plain => format!(
+            "{name} is compressed with {kind}, but its name does not end in {suffix}; rename it to {name}{suffix}"
+        ),
+        _ => format!("{name} unpacks to another {kind} file; unpack it once"),
+    };
+    let message = match start {
+        [0x1f, 0x8b, ..] => packed("gzip", ".gz"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => packed("zstd", ".zst"),
+        [b'P', b'A', b'R', b'1', ..] => {
+            format!("{name} is a Parquet file, but its name does not end in .parquet; rename it")
+        }
+        _ if is_utf16(start) => format!(
+            "{name} is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW_FILE"
+        ),
+        _ => return Ok(()),
+    };
+    Err(Error::new(Code::InputUnsupported, message).with("file", path.display().to_string()))
+}
+
+/// Whether bytes begin with UTF-16's byte order mark, or with an ASCII character of two bytes.
+pub(crate) fn is_utf16(start: &[u8]) -> bool {
+    matches!(
+        start,
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[', 0, ..] | [0, b'{' | b'[', ..]
+    )
 }
 
 impl Begun {
@@ -257,7 +358,7 @@ impl Begun {
         } else if length > limits.wanted {
             self.more = true;
         } else if self.no_room || length > limits.room {
-            // Whether it is longer than a row may be is told at its end.
+            // Its end shows whether it is also longer than a row may be.
             self.no_room = true;
             *line = Vec::new();
         } else {
@@ -279,7 +380,8 @@ pub(crate) fn window_log(ctx: &Ctx) -> u32 {
     (ctx.budget.limit() / 16).max(1).ilog2().clamp(*WINDOW_LOGS.start(), *WINDOW_LOGS.end())
 }
 
-/// An error while reading a packed file is damage, or a window too large, unless a remote store failed; of a plain one, the system's.
+/// The error of reading: of a packed file damage or too large a window, unless a remote store failed;
+/// of a plain file the system's.
 pub(crate) fn unreadable(
     error: &io::Error,
     path: &Path,
@@ -294,18 +396,18 @@ pub(crate) fn unreadable(
         Packing::Gzip => "gzip",
         Packing::Zstd => "zstd",
     };
-    // zstd's own words: the library's number of the error is not told.
+    // zstd's own words: the library does not give the number of the error.
     if error.to_string().contains("too much memory") {
         let message = format!(
-            "{} was packed with a window of more than the {} MiB that `memory` allows (a sixteenth of it); give a larger `memory`, or pack the file \
-             again without --long and --ultra",
+            "{} was compressed with a window of more than {} MiB, a sixteenth of `memory`; raise `memory`, or compress the file again without --long \
+             and --ultra",
             path.display(),
             1u64 << window_log >> 20
         );
         return Error::new(Code::MemoryBudget, message).with("file", path.display().to_string());
     }
     let message = format!(
-        "{} is truncated or damaged: its {name} stream cannot be read to the end ({error}); fetch or pack it again",
+        "{} is truncated or damaged: its {name} stream cannot be read to the end ({error}); fetch or compress it again",
         path.display()
     );
     Error::new(Code::InputTruncated, message).with("file", path.display().to_string())

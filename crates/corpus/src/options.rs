@@ -1,4 +1,4 @@
-//! What the caller says about a corpus. No defaults: the TypeScript schema holds them.
+//! The options of a corpus. They have no defaults: the TypeScript schema holds them.
 
 use std::path::PathBuf;
 
@@ -24,6 +24,32 @@ pub struct CorpusOptions {
     pub max_document_bytes: u64,
     /// Files are divided, and small ones taken together, into splits of about this many bytes.
     pub split_bytes: u64,
-    /// Where the parts of large packed files stand, once they are spooled; a corpus whose splits may be parts needs it to be read.
+    /// The directory of the parts of large packed files, once they are spooled. A corpus whose splits
+    /// may be parts cannot be read without it.
     pub spool: Option<PathBuf>,
+    /// The origin of the files.
+    #[serde(skip)]
+    pub origin: Origin,
+}
+
+/// The origin of the files, which decides how messages name rows and fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The user's corpus: rows are named by file, fields with the option that names them.
+    #[default]
+    Corpus,
+    /// The spool of pushed documents: rows are named by the number of the document.
+    Pushed,
+    /// A file of another kind, whose fields have fixed names.
+    SideFile,
+}
+
+impl CorpusOptions {
+    /// A field in words, with the option that names it.
+    pub(crate) fn field(&self, option: &str, name: &str) -> String {
+        match self.origin {
+            Origin::Corpus => format!("\"{name}\" (`{option}`)"),
+            Origin::Pushed | Origin::SideFile => format!("\"{name}\""),
+        }
+    }
 }

@@ -1,5 +1,6 @@
-//! Rows of a Parquet file's row groups, columns by name. Strings are read as bytes and looked at row by row, so that one that is no UTF-8
-//! costs its row and not the file; they stay in the pages that they came in, so that a word of a dictionary is held once.
+//! Rows of a Parquet file's row groups, columns by name. Strings are read as bytes and checked row by
+//! row, so that invalid UTF-8 costs its row and not the file. They stay in their pages, so that a
+//! value of a dictionary is held once.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 use longweave_common::{Code, Ctx, Error, Result, catch_panic};
-use longweave_storage::{Pages, Room, check_parquet_footer};
+use longweave_storage::{Pages, Room, check_parquet_footer, is_parquet_encrypted};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -19,11 +20,12 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::{Compression, Type as Physical};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{FileMetaData, ParquetMetaData};
+use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 use crate::json::Fields;
+use crate::location::{Position, RowGroups, RowLocation};
 use crate::row::Bad;
 use crate::source::{CorpusFile, Positions};
 use crate::{CorpusOptions, Range};
@@ -40,15 +42,17 @@ pub(crate) struct ParquetRows {
     row: usize,
     /// Rows of earlier batches.
     before: u64,
-    /// Rows that the row groups say they have.
-    claimed: u64,
+    /// The row groups, with the rows that they claim to have.
+    groups: RowGroups,
     text: String,
+    /// The text's column in words.
+    text_name: String,
     id: Option<String>,
     source_column: Option<String>,
     queries: Option<String>,
 }
 
-/// What batches are read from, once more where the first reader takes too many rows at once.
+/// The source of batches, read again where the first reader takes too many rows at once.
 struct BatchSource {
     pages: Pages<Positions>,
     file: Positions,
@@ -77,10 +81,10 @@ impl BatchSource {
     }
 }
 
-/// A Parquet file that cannot be read on.
+/// A Parquet file that cannot be read.
 pub(crate) fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
     let message = format!(
-        "{} is truncated, damaged or no Parquet file ({error}); fetch or write it again",
+        "{} is truncated, damaged or not a Parquet file ({error}); fetch or write it again",
         path.display()
     );
     Error::new(Code::InputTruncated, message).with("file", path.display().to_string())
@@ -94,13 +98,27 @@ pub(crate) fn unless_damaged<T, E: std::fmt::Display>(
     catch_panic(|| work().map_err(|e| damaged(path, &e)), |what| damaged(path, &what))
 }
 
-/// As [`unless_damaged`]; an error of reading `file` is what it was.
-fn unless_failed<T, E: std::fmt::Display>(
+/// As [`unless_damaged`], but an error of reading `file` stays what it was, and an encrypted file is
+/// `INPUT_UNSUPPORTED`.
+pub(crate) fn unless_failed<T, E: std::fmt::Display>(
     path: &Path,
     file: &Positions,
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> Result<T> {
-    unless_damaged(path, work).map_err(|damage| file.failure().unwrap_or(damage))
+    unless_damaged(path, work).map_err(|damage| {
+        file.failure().unwrap_or_else(|| match is_parquet_encrypted(file) {
+            Ok(true) => encrypted(path),
+            _ => damage,
+        })
+    })
+}
+
+fn encrypted(path: &Path) -> Error {
+    let message = format!(
+        "{} is encrypted, which is not supported; write it again without encryption",
+        path.display()
+    );
+    Error::new(Code::InputUnsupported, message).with("file", path.display().to_string())
 }
 
 pub(crate) fn open(
@@ -155,7 +173,7 @@ fn as_bytes(
     Ok(ParquetMetaData::new(file, metadata.row_groups().to_vec()))
 }
 
-/// A column without what says that its bytes are text.
+/// A column without the annotation that its bytes are text.
 fn bare(column: &TypePtr) -> Result<TypePtr, ParquetError> {
     let info = column.get_basic_info();
     let repetition = info.repetition();
@@ -209,8 +227,9 @@ fn check_columns(
         let Ok(field) = schema.field_with_name(column) else {
             let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
             let message = format!(
-                "{} has no column \"{column}\" (`{option}`); it has {}",
+                "{} has no column {}; it has {}",
                 path.display(),
+                options.field(option, column),
                 columns.join(", ")
             );
             return Err(Error::new(Code::MissingColumn, message)
@@ -231,7 +250,8 @@ fn check_columns(
                 _ => "strings",
             };
             let message = format!(
-                "the column \"{column}\" (`{option}`) of {} holds {}, not {expected}",
+                "the column {} of {} holds {}, not {expected}",
+                options.field(option, column),
                 path.display(),
                 field.data_type()
             );
@@ -278,10 +298,8 @@ impl ParquetRows {
             .iter()
             .flat_map(|group| group.columns())
             .any(|column| matches!(column.compression(), Compression::GZIP(_)));
-        let claimed = groups
-            .iter()
-            .fold(0, |sum: u64, &i| sum.saturating_add(all[i].num_rows().max(0) as u64));
-
+        let run = groups.first().map_or(0..0, |&first| first..first + groups.len());
+        let claimed = RowGroups::new(all.iter().map(RowGroupMetaData::num_rows), run);
         let metadata = unless_damaged(path, || {
             let bytes = Arc::new(as_bytes(builder.metadata(), &names)?);
             let plain = ArrowReaderMetadata::try_new(Arc::clone(&bytes), skipping())?;
@@ -304,8 +322,9 @@ impl ParquetRows {
             batch: None,
             row: 0,
             before: 0,
-            claimed,
+            groups: claimed,
             text: options.text_field.clone(),
+            text_name: options.field("textField", &options.text_field),
             id: options.id_field.clone(),
             source_column: options.source_field.clone(),
             queries: options.query_field.clone(),
@@ -314,7 +333,12 @@ impl ParquetRows {
 
     /// Rows in all, as the file says.
     pub(crate) fn count(&self) -> u64 {
-        self.claimed
+        self.groups.rows()
+    }
+
+    /// The position of row `row` of these row groups.
+    pub(crate) fn position(&self, row: u64) -> Position {
+        self.groups.position(row)
     }
 
     /// Reads the next batch where this one is at its end; whether there is a row.
@@ -335,10 +359,11 @@ impl ParquetRows {
                     self.reader = self.source.reader(&self.path, self.before)?;
                 }
                 Err(e) => return Err(e),
-                Ok(None) if self.before < self.claimed => {
+                Ok(None) if self.before < self.groups.rows() => {
                     let what = format!(
-                        "its row groups are said to have {} rows, but hold {}",
-                        self.claimed, self.before
+                        "its footer claims {} rows, but there are {}",
+                        self.groups.rows(),
+                        self.before
                     );
                     return Err(damaged(&self.path, &what));
                 }
@@ -350,15 +375,15 @@ impl ParquetRows {
     }
 
     fn no_room(&self) -> Error {
-        let (file, row) = (self.path.display().to_string(), self.before);
-        let message = format!(
-            "{file}: the pages of row {row} of the split unpack to more than a quarter of `memory`; give a larger `memory`, or write the file again \
-             with smaller pages"
-        );
-        Error::new(Code::MemoryBudget, message).with("file", file)
+        RowLocation::new(&self.path.to_string_lossy(), self.position(self.before)).error(
+            Code::MemoryBudget,
+            "the row's pages unpack to more than a quarter of `memory`",
+            "raise `memory`, or write the file again with smaller pages",
+        )
     }
 
-    /// Whether the next row's strings have more than `bytes` bytes, and whether there is none.
+    /// Whether the next row's strings have more than `bytes` bytes, and whether the rows are at
+    /// their end.
     pub(crate) fn is_longer(&mut self, bytes: u64) -> Result<(bool, bool)> {
         if !self.fill()? {
             return Ok((false, true));
@@ -375,7 +400,7 @@ impl ParquetRows {
         Ok((columns.map(length).sum::<u64>() > bytes, false))
     }
 
-    /// Reads the next row into `fields`; `None` after the last, `Some(Some(bad))` for one that cannot be used.
+    /// Reads the next row into `fields`. `None` after the last, `Some(Some(bad))` for a bad one.
     #[allow(clippy::option_option)] // end of rows, and whether the row is bad, are two questions
     pub(crate) fn next(&mut self, fields: &mut Fields) -> Result<Option<Option<Bad>>> {
         if !self.fill()? {
@@ -392,7 +417,7 @@ impl ParquetRows {
         let Some(text) = column(&Some(self.text.clone())) else {
             return Ok(Some(Some(Bad::new(
                 Code::BadRow,
-                format!("the column \"{}\" (`textField`) is null", self.text),
+                format!("the column {} is null", self.text_name),
             ))));
         };
         let not_utf8 = |what: Invalid, name: &Option<String>| {
@@ -446,7 +471,7 @@ impl ParquetRows {
     }
 }
 
-/// Where bytes are no UTF-8 any more.
+/// The first byte that is not valid UTF-8.
 struct Invalid(usize);
 
 /// Appends a string of a column whose type was checked.

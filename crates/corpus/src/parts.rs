@@ -1,8 +1,8 @@
-//! Parts of large packed files. A packed stream can only be read from its beginning, so it is read once and written again as parts of
-//! whole lines, `FFFFF-PPPPP.jsonl.zst`, that tasks read side by side.
+//! Parts of large packed files. A packed stream can only be read from its beginning, so it is read once
+//! and written again as parts of whole lines, `FFFFF-PPPPP.jsonl.zst`, which tasks read in parallel.
 //!
-//! A part is what begins in its share of the packed file's bytes. Where that is cut decides nothing but the balance of tasks: rows keep
-//! their order and their numbers.
+//! A part has the lines that begin in its share of the packed file's bytes. The boundaries decide only
+//! the balance of tasks: rows keep their order, their lines and their numbers.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use crate::CorpusOptions;
 use crate::inventory::{Inventory, Kind, Packing};
-use crate::lines::{BUFFER, unpacked, unreadable, window_log};
+use crate::lines::{BUFFER, refuse_other_formats, unpacked, unreadable, window_log};
 use crate::row::most_line_bytes;
 use crate::source::CorpusFile;
 
@@ -29,13 +29,13 @@ fn name(file: u32, part: u32) -> String {
     format!("{file:05}-{part:05}.jsonl.zst")
 }
 
-/// Where a part stands.
+/// The path of a part.
 pub(crate) fn path(options: &CorpusOptions, file: u32, part: u32) -> Result<PathBuf> {
     match &options.spool {
         Some(spool) => Ok(spool.join(name(file, part))),
         None => Err(Error::new(
             Code::Internal,
-            "a part of a packed file is asked for where none are spooled",
+            "a part of a packed file was requested, but none was spooled",
         )),
     }
 }
@@ -54,8 +54,8 @@ impl Read for Counting {
     }
 }
 
-/// Writes the parts of packed file `file` into the spool of `options`; progress in bytes of the packed file. Costs two frames of text a
-/// thread, packed and not.
+/// Writes the parts of packed file `file` into the spool of `options`. Progress is in bytes of the packed
+/// file. Costs two frames of text a thread, packed and not.
 ///
 /// Errors: `INPUT_TRUNCATED`, `INPUT_NOT_FOUND`, `CANCELLED`, those of writing.
 pub fn spool_file(
@@ -69,7 +69,7 @@ pub fn spool_file(
     let Kind::Jsonl(packing @ (Packing::Gzip | Packing::Zstd)) =
         inventory.files[file as usize].kind
     else {
-        return Err(Error::new(Code::Internal, format!("{} is not packed", source.display())));
+        return Err(Error::new(Code::Internal, format!("{} is not compressed", source.display())));
     };
     let frames =
         ctx.pool.current_num_threads().min((ctx.budget.limit() / 8) as usize / FRAME_BYTES).max(1);
@@ -80,10 +80,12 @@ pub fn spool_file(
             .read_from(0, u64::MAX)?,
         bytes: Arc::clone(&consumed),
     };
+    let mut input =
+        unpacked(ctx, BufReader::with_capacity(BUFFER, counting), packing).at("read", &source)?;
+    refuse_other_formats(&mut *input, &source, packing, window_log(ctx))?;
     let mut input = Cutter {
         cancel: &ctx.cancel,
-        input: unpacked(ctx, BufReader::with_capacity(BUFFER, counting), packing)
-            .at("read", &source)?,
+        input,
         path: &source,
         packing,
         window_log: window_log(ctx),
@@ -92,7 +94,7 @@ pub fn spool_file(
     };
     let bytes = inventory.files[file as usize].bytes.max(1);
     let mut files = Vec::with_capacity(parts as usize);
-    let mut told = 0;
+    let mut reported = 0;
     for part in 0..parts {
         let target = path(options, file, part)?;
         let mut output = AtomicFile::create(&target)?;
@@ -123,8 +125,8 @@ pub fn spool_file(
                 output.put(frame)?;
             }
             let now = consumed.load(Ordering::Relaxed);
-            ctx.progress.advance(now - told);
-            told = now;
+            ctx.progress.advance(now - reported);
+            reported = now;
         }
         files.push(FileRecord::new(name(file, part), output.commit()?));
     }
@@ -139,14 +141,15 @@ struct Cutter<'a> {
     packing: Packing,
     /// The largest window that is allowed, as a power of two.
     window_log: u32,
-    /// Bytes of a line that are kept: one that is longer is a bad row, however long it is.
+    /// Most bytes of a line that are kept: a longer one is a bad row, however long it is.
     most: u64,
     /// Bytes of the line that is being read, so far.
     line: u64,
 }
 
 impl Cutter<'_> {
-    /// Appends about a frame of text; whether more of this part follows: `more` is asked where a line ends.
+    /// Appends about a frame of text. Returns whether more of this part follows; asks `more` at line
+    /// ends.
     fn fill(&mut self, text: &mut Vec<u8>, more: impl Fn() -> bool) -> Result<bool> {
         while text.len() < FRAME_BYTES {
             self.cancel.check()?;
@@ -160,7 +163,7 @@ impl Cutter<'_> {
             let room = &available[..available.len().min(FRAME_BYTES - text.len())];
             let end = memchr(b'\n', room);
             let taken = end.map_or(room.len(), |at| at + 1);
-            // One byte more than may be, so that readers see that it is too long.
+            // One byte too many, so that readers see that the line is too long.
             let kept =
                 (self.most + 1).saturating_sub(self.line).min(end.unwrap_or(taken) as u64) as usize;
             text.extend_from_slice(&room[..kept]);

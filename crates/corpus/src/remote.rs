@@ -1,4 +1,4 @@
-//! The files of a corpus that stands behind URLs: single ones, prefixes that are taken as directories, globs.
+//! The files of a corpus of URLs: single files, prefixes that are read as directories, globs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(crate) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String,
         return refuse(
             "corpus",
             format!(
-                "`corpus` names URLs and the local path {local}; give either, or copy the files to one place"
+                "`corpus` names URLs and the local path {local}; give one kind, or copy the files to one place"
             ),
         );
     }
@@ -61,9 +61,7 @@ pub(crate) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String,
         else {
             return refuse(
                 "corpusRoot",
-                format!(
-                    "{whole} does not stand below the corpus root {root}; give another `corpusRoot`"
-                ),
+                format!("{whole} is not below the corpus root {root}; give another `corpusRoot`"),
             );
         };
         files.push(InputFile {
@@ -77,7 +75,7 @@ pub(crate) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String,
     Ok((root, files))
 }
 
-/// Adds the files that `path` names to `found`; the place that they start from.
+/// Adds the files that `path` names to `found`. Returns the place that they start from.
 fn find(
     remote: &Remote,
     path: &str,
@@ -90,7 +88,7 @@ fn find(
     if !patterns && !path.ends_with('/') {
         let kind = Kind::of(path);
         match (kind, at.scheme()) {
-            // What looks like a file is one, unless it is not there.
+            // A key that looks like a file is one, unless there is no such object.
             (Some(kind), _) => match remote.stat(&at) {
                 Ok(stat) => {
                     found.insert(at.clone(), (kind, stat));
@@ -127,7 +125,7 @@ fn find(
     Err(nothing(path))
 }
 
-/// The longest URL that all of `bases` stand below or are; only the scheme where buckets differ.
+/// The longest URL that contains all of `bases`; only the scheme where buckets differ.
 fn common(bases: &[Location]) -> String {
     let Some(first) = bases.first() else { return String::new() };
     if bases.iter().any(|base| base.host() != first.host()) {

@@ -1,45 +1,45 @@
 //! Rows of a split, whatever the kind of its file.
 
 use longweave_common::{Code, Ctx, Error, Result};
+use memchr::memchr_iter;
 
 use crate::inventory::{InputFile, Inventory, Kind, Packing, Range, Split};
 use crate::json::{self, Fields};
-use crate::lines::{KEPT, Limits, Line, Lines};
+use crate::lines::{KEPT, Limits, Line, Lines, is_utf16};
+use crate::location::{Position, RowLocation};
 use crate::parquet_rows::ParquetRows;
 use crate::source::CorpusFile;
-use crate::{CorpusOptions, parts};
+use crate::{CorpusOptions, Origin, parts};
 
 /// Most bytes of an id or a source: thousands of them are held at once.
 const LONGEST_ID: usize = 8 << 10;
-/// Most bytes of a line that scan keeps: it only counts.
+/// Most bytes of a line that are kept to count it.
 const COUNTED: u64 = 1 << 20;
 
 /// A row.
 #[derive(Debug)]
 pub struct Row<'a> {
-    /// Its file's path below the root.
-    pub file: &'a str,
-    /// Its number in the file, from 0.
-    pub number: u64,
-    /// What it holds.
+    /// Its place, the file as its path below the root.
+    pub location: RowLocation<'a>,
+    /// The document, or why there is none.
     pub content: Content<'a>,
 }
 
-/// What a row holds.
+/// The content of a row.
 #[derive(Debug)]
 pub enum Content<'a> {
     /// A document.
     Document(Document<'a>),
-    /// A text without anything but white space.
+    /// A text of white space.
     Empty,
-    /// Nothing that can be used.
+    /// A row that cannot be used.
     Bad(Bad),
 }
 
 /// A document.
 #[derive(Debug)]
 pub struct Document<'a> {
-    /// Its id: the id field's, else `path:row`.
+    /// Its id: the id field's, else `path:N`, see [`default_id`].
     pub id: &'a str,
     /// Its text.
     pub text: &'a str,
@@ -54,14 +54,50 @@ pub struct Document<'a> {
 pub struct Bad {
     /// `BAD_ROW`, `BAD_UTF8` or `DOCUMENT_TOO_LARGE`.
     pub code: Code,
-    /// In words.
+    /// The reason in words.
     pub reason: String,
+    /// How to make the row usable, where that is more than "fix the row".
+    remedy: Option<String>,
 }
 
 impl Bad {
     pub(crate) fn new(code: Code, reason: impl Into<String>) -> Bad {
-        Bad { code, reason: reason.into() }
+        Bad { code, reason: reason.into(), remedy: None }
     }
+
+    /// The same, with another remedy.
+    pub(crate) fn fixed_by(self, remedy: impl Into<String>) -> Bad {
+        Bad { remedy: Some(remedy.into()), ..self }
+    }
+
+    /// How to make the row usable, as an instruction.
+    pub fn remedy(&self) -> &str {
+        self.remedy.as_deref().unwrap_or(match self.code {
+            Code::BadUtf8 => "convert the file to UTF-8",
+            Code::DocumentTooLarge => "shorten the document or raise `maxDocumentBytes`",
+            _ => "fix the row",
+        })
+    }
+}
+
+/// The numbers of a split's first row, as counts of what comes before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Rows of its first file.
+    pub rows: u64,
+    /// Lines of its first file, blank ones included; 0 for files that are not JSONL.
+    pub lines: u64,
+    /// Rows of the corpus.
+    pub corpus_rows: u64,
+}
+
+/// Rows and lines of a split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Rows, good or bad.
+    pub rows: u64,
+    /// Lines of JSONL, blank ones included.
+    pub lines: u64,
 }
 
 enum Source {
@@ -100,7 +136,7 @@ impl Source {
     }
 }
 
-/// Bytes that a line may have: a text of `maxDocumentBytes` can take six times as many, escaped, and other fields stand beside it.
+/// Most bytes of a line: text with escapes has up to six times its bytes, and there are other fields.
 pub(crate) fn most_line_bytes(options: &CorpusOptions) -> u64 {
     options.max_document_bytes.saturating_mul(6).saturating_add(1 << 20)
 }
@@ -114,11 +150,13 @@ pub struct RowReader {
     files: Vec<InputFile>,
     first_file: u32,
     range: Range,
-    /// Place in `files` of the one that is read.
+    /// Index in `files` of the open file.
     at: usize,
     source: Source,
-    /// Number in the file of the next row.
-    number: u64,
+    /// The rows and lines before the open file, or the part of it.
+    before: Before,
+    /// Rows read of the open file, or the part of it.
+    read: u64,
     limits: Limits,
     /// Bytes of the unpacked JSONL files before the open one.
     unpacked: u64,
@@ -127,7 +165,7 @@ pub struct RowReader {
 }
 
 impl RowReader {
-    /// Opens a split whose first row has the number `first` in its file.
+    /// Opens a split.
     ///
     /// Errors: `INPUT_NOT_FOUND`, `INPUT_TRUNCATED`, `MISSING_COLUMN`, `IO`.
     pub fn open(
@@ -135,7 +173,7 @@ impl RowReader {
         options: &CorpusOptions,
         inventory: &Inventory,
         split: usize,
-        first: u64,
+        before: Before,
     ) -> Result<RowReader> {
         ctx.cancel.check()?;
         let Split { file, range } = inventory.splits[split];
@@ -155,7 +193,8 @@ impl RowReader {
                 &inventory.files[file as usize],
                 range,
             )?,
-            number: first,
+            before,
+            read: 0,
             limits: Limits {
                 max: most_line_bytes(options),
                 room: ctx.budget.limit() / 4,
@@ -167,7 +206,8 @@ impl RowReader {
         })
     }
 
-    /// Whether the next row takes more than `bytes` bytes to hold: to be asked before it is read where memory is short.
+    /// Whether the next row takes more than `bytes` bytes to hold. Asked before it is read where
+    /// memory is short.
     ///
     /// Errors: as [`RowReader::next`].
     pub fn next_is_larger(&mut self, bytes: u64) -> Result<bool> {
@@ -184,17 +224,19 @@ impl RowReader {
         }
     }
 
-    /// The text of the document that was lent last; it is lent no more.
+    /// Takes the text of the document that was lent last.
     pub fn take_text(&mut self) -> String {
         std::mem::take(&mut self.fields.text)
     }
 
-    /// Opens the split's next file; whether there is one.
+    /// Opens the split's next file. Returns whether there is one.
     fn open_next(&mut self) -> Result<bool> {
         let Some(next) = self.files.get(self.at + 1) else { return Ok(false) };
         self.unpacked = self.unpacked_bytes();
         self.at += 1;
-        self.number = 0;
+        self.before =
+            Before { corpus_rows: self.before.corpus_rows + self.read, ..Before::default() };
+        self.read = 0;
         let number = self.first_file + self.at as u32;
         self.source = Source::open(&self.ctx, &self.options, &self.root, number, next, self.range)?;
         Ok(true)
@@ -216,15 +258,14 @@ impl RowReader {
         if self.line.capacity() > KEPT {
             self.line = Vec::new();
         }
+        self.read += 1;
         let file = &self.files[self.at];
-        let number = self.number;
-        self.number += 1;
         let content = match bad.or_else(|| self.check(file.kind)) {
             Some(bad) => Content::Bad(bad),
             None if self.fields.text.trim().is_empty() => Content::Empty,
             None => {
                 if self.options.id_field.is_none() || file.kind == Kind::Text {
-                    self.fields.id = default_id(file, number);
+                    self.fields.id = default_id(file, self.before.rows + self.read - 1);
                 }
                 let Fields { text, id, source, has_source, queries, .. } = &self.fields;
                 Content::Document(Document {
@@ -235,10 +276,24 @@ impl RowReader {
                 })
             }
         };
-        Ok(Some(Row { file: &file.path, number, content }))
+        Ok(Some(Row { location: self.location(), content }))
     }
 
-    /// Reads a row of the open file into `fields`; `None` after its last, `Some(Some(bad))` for one that cannot be used.
+    /// The place of the row that was read last.
+    fn location(&self) -> RowLocation<'_> {
+        let Before { lines, corpus_rows, .. } = self.before;
+        let position = match &self.source {
+            _ if self.options.origin == Origin::Pushed => {
+                Position::Pushed(corpus_rows + self.read - 1)
+            }
+            Source::Lines(file) => Position::Line(lines + file.begun_lines()),
+            Source::Parquet(parquet) => parquet.position(self.read - 1),
+            Source::Text(_) | Source::Read => Position::File,
+        };
+        RowLocation::new(&self.files[self.at].path, position)
+    }
+
+    /// Reads a row of the open file into `fields`. `None` after its last, `Some(Some(bad))` for a bad one.
     #[allow(clippy::option_option)] // end of rows, and whether the row is bad, are two questions
     fn read(&mut self) -> Result<Option<Option<Bad>>> {
         let max = self.options.max_document_bytes;
@@ -246,7 +301,8 @@ impl RowReader {
             Source::Lines(lines) => Ok(match lines.next(&mut self.line, self.limits)? {
                 None => None,
                 Some(Line::NoRoom) => {
-                    return Err(no_room(&self.files[self.at].path, self.number, self.limits.room));
+                    self.read += 1;
+                    return Err(no_room(&self.location(), self.limits.room));
                 }
                 Some(Line::TooLong) => Some(Some(Bad::new(
                     Code::DocumentTooLarge,
@@ -257,9 +313,7 @@ impl RowReader {
                         Code::BadUtf8,
                         format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()),
                     )),
-                    Ok(line) => json::parse(line, &self.options, &mut self.fields)
-                        .err()
-                        .map(|reason| Bad::new(Code::BadRow, reason)),
+                    Ok(line) => json::parse(line, &self.options, &mut self.fields).err(),
                 }),
             }),
             Source::Parquet(rows) => rows.next(&mut self.fields),
@@ -272,27 +326,26 @@ impl RowReader {
         }
     }
 
-    /// The last row as it stands in an unpacked JSONL file, without its line end; empty for other kinds, and for a line so long that it is not kept.
+    /// The line of the last row, without its end; empty for files that are not JSONL, and for a line
+    /// so long that it is not kept.
     pub fn line(&self) -> &[u8] {
         &self.line
     }
 
-    /// Bytes that the rows so far take up in unpacked JSONL files, blank lines and line ends counted; 0 for other kinds.
+    /// Bytes of the rows so far in unpacked JSONL files, with blank lines and line ends; 0 for other
+    /// kinds.
     pub fn unpacked_bytes(&self) -> u64 {
         self.unpacked + if let Source::Lines(lines) = &self.source { lines.taken() } else { 0 }
     }
 
-    /// What is wrong with fields that were read.
+    /// Why fields that were read are not a document.
     fn check(&self, kind: Kind) -> Option<Bad> {
         let max = self.options.max_document_bytes;
         if kind == Kind::Text {
             return None;
         }
         if !self.fields.has_text {
-            return Some(Bad::new(
-                Code::BadRow,
-                format!("there is no field \"{}\" (`textField`)", self.options.text_field),
-            ));
+            return Some(self.missing("textField", &self.options.text_field));
         }
         if self.fields.text.len() as u64 > max {
             let reason = format!(
@@ -309,21 +362,32 @@ impl RowReader {
                 && value.len() > LONGEST_ID
             {
                 let reason = format!(
-                    "the field \"{field}\" (`{option}`) has {} bytes, more than {LONGEST_ID}",
+                    "the field {} has {} bytes, more than {LONGEST_ID}",
+                    self.options.field(option, field),
                     value.len()
                 );
                 return Some(Bad::new(Code::BadRow, reason));
             }
         }
         match &self.options.id_field {
-            Some(field) if !self.fields.has_id => {
-                Some(Bad::new(Code::BadRow, format!("there is no field \"{field}\" (`idField`)")))
-            }
-            Some(field) if self.fields.id.is_empty() => {
-                Some(Bad::new(Code::BadRow, format!("the field \"{field}\" (`idField`) is empty")))
-            }
+            Some(field) if !self.fields.has_id => Some(self.missing("idField", field)),
+            Some(field) if self.fields.id.is_empty() => Some(Bad::new(
+                Code::BadRow,
+                format!("the field {} is empty", self.options.field("idField", field)),
+            )),
             _ => None,
         }
+    }
+
+    /// A row without the field that an option names.
+    fn missing(&self, option: &str, field: &str) -> Bad {
+        let field = self.options.field(option, field);
+        if matches!(self.source, Source::Parquet(_)) {
+            return Bad::new(Code::BadRow, format!("the column {field} is null"));
+        }
+        let names = json::names(&self.line);
+        let has = if names.is_empty() { String::new() } else { format!(", only {names}") };
+        Bad::new(Code::BadRow, format!("there is no field {field}{has}"))
     }
 }
 
@@ -345,22 +409,28 @@ fn read_text(file: &CorpusFile, max: u64, fields: &mut Fields) -> Result<Option<
             }
             Ok(None)
         }
-        Err(e) => Ok(Some(Bad::new(
-            Code::BadUtf8,
-            format!("invalid UTF-8 at byte {}", e.utf8_error().valid_up_to()),
-        ))),
+        Err(e) => {
+            let at = e.utf8_error().valid_up_to();
+            if is_utf16(e.as_bytes()) {
+                return Ok(Some(Bad::new(Code::BadUtf8, "the file is UTF-16, not UTF-8")));
+            }
+            let line = 1 + memchr_iter(b'\n', &e.as_bytes()[..at]).count();
+            let reason = format!("invalid UTF-8 at byte {at} of the file, in line {line}");
+            Ok(Some(Bad::new(Code::BadUtf8, reason)))
+        }
     }
 }
 
-fn no_room(file: &str, row: u64, room: u64) -> Error {
-    let message = format!(
-        "{file} row {row} has more than {room} bytes, a quarter of `memory`; give a larger `memory`, or say a smaller `maxDocumentBytes`, which makes \
-         it a row that cannot be used"
-    );
-    Error::new(Code::MemoryBudget, message).with("file", file).with("row", row)
+fn no_room(location: &RowLocation<'_>, room: u64) -> Error {
+    location.error(
+        Code::MemoryBudget,
+        &format!("the line has more than {room} bytes, a quarter of `memory`"),
+        "raise `memory`, or lower `maxDocumentBytes`, which makes it a bad row",
+    )
 }
 
-/// The id of a document without one: `path:row`, the path without a suffix of compression.
+/// The id of a document without one: `path:row`, the path without a suffix of compression, the row
+/// counted from 0 without blank lines.
 pub fn default_id(file: &InputFile, row: u64) -> String {
     let path = match file.kind {
         Kind::Jsonl(Packing::Gzip) => without(&file.path, ".gz"),
@@ -370,7 +440,7 @@ pub fn default_id(file: &InputFile, row: u64) -> String {
     format!("{path}:{row}")
 }
 
-/// `path` without a suffix, which may be in capitals.
+/// `path` without a suffix, in any case.
 fn without<'a>(path: &'a str, suffix: &str) -> &'a str {
     match path.len().checked_sub(suffix.len()).and_then(|at| path.split_at_checked(at)) {
         Some((stem, end)) if end.eq_ignore_ascii_case(suffix) => stem,
@@ -378,7 +448,7 @@ fn without<'a>(path: &'a str, suffix: &str) -> &'a str {
     }
 }
 
-/// Counts the rows of a split, good or bad.
+/// Counts the rows and lines of a split.
 ///
 /// Errors: as [`RowReader::open`] and [`RowReader::next`].
 pub fn count_rows(
@@ -386,11 +456,11 @@ pub fn count_rows(
     options: &CorpusOptions,
     inventory: &Inventory,
     split: usize,
-) -> Result<u64> {
+) -> Result<Counted> {
     let range = inventory.splits[split].range;
-    let mut rows = 0;
+    let mut all = Counted::default();
     for file in inventory.files_of(split) {
-        rows += match Source::open(
+        let Counted { rows, lines } = match Source::open(
             ctx,
             options,
             &inventory.root,
@@ -399,15 +469,17 @@ pub fn count_rows(
             range,
         )? {
             Source::Lines(lines) => count_lines(options, lines)?,
-            Source::Parquet(rows) => rows.count(),
-            Source::Text(_) | Source::Read => 1,
+            Source::Parquet(rows) => Counted { rows: rows.count(), lines: 0 },
+            Source::Text(_) | Source::Read => Counted { rows: 1, lines: 0 },
         };
+        all.rows += rows;
+        all.lines += lines;
     }
     ctx.progress.advance(crate::split_bytes(inventory, split));
-    Ok(rows)
+    Ok(all)
 }
 
-fn count_lines(options: &CorpusOptions, mut lines: Lines) -> Result<u64> {
+fn count_lines(options: &CorpusOptions, mut lines: Lines) -> Result<Counted> {
     let (mut line, mut rows) = (Vec::new(), 0u64);
     while lines
         .next(&mut line, Limits { max: most_line_bytes(options), room: u64::MAX, wanted: COUNTED })?
@@ -415,5 +487,5 @@ fn count_lines(options: &CorpusOptions, mut lines: Lines) -> Result<u64> {
     {
         rows += 1;
     }
-    Ok(rows)
+    Ok(Counted { rows, lines: lines.begun_lines() })
 }

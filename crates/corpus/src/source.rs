@@ -1,4 +1,5 @@
-//! The bytes of a corpus file, wherever it stands: as a stream from a position, whole, or by position for Parquet.
+//! The bytes of a corpus file, local or remote: as a stream from a position, whole, or by position for
+//! Parquet.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -39,7 +40,7 @@ impl CorpusFile {
         Ok(CorpusFile { path, bytes: listed.bytes, place })
     }
 
-    /// A local file that is no part of a corpus itself.
+    /// A local file outside the corpus.
     pub(crate) fn local(path: PathBuf) -> CorpusFile {
         CorpusFile { path, bytes: 0, place: Place::Local }
     }
@@ -49,7 +50,7 @@ impl CorpusFile {
         &self.path
     }
 
-    /// Its bytes from `start` to its end; what lies at or after `end` may be wanted, but need not be read ahead.
+    /// Its bytes from `start` to its end. Bytes from `end` on are not read ahead.
     pub(crate) fn read_from(&self, start: u64, end: u64) -> Result<Box<dyn Read + Send>> {
         match &self.place {
             Place::Local => {
@@ -66,7 +67,7 @@ impl CorpusFile {
         }
     }
 
-    /// All of it, unless it has more than `max` bytes: then how many it has.
+    /// All its bytes, or their number if it has more than `max`.
     pub(crate) fn read_whole(&self, max: u64) -> Result<Result<Vec<u8>, u64>> {
         let length = match self.place {
             Place::Local => std::fs::metadata(&self.path).at("read", &self.path)?.len(),
@@ -76,7 +77,7 @@ impl CorpusFile {
             return Ok(Err(length));
         }
         let mut bytes = Vec::with_capacity(length as usize);
-        // No more than was listed: what the name leads to may have become something endless.
+        // No more than was listed: the path may have become an endless file.
         self.read_from(0, u64::MAX)?.take(length).read_to_end(&mut bytes).at("read", &self.path)?;
         Ok(Ok(bytes))
     }
@@ -101,7 +102,7 @@ impl CorpusFile {
 #[derive(Clone)]
 pub(crate) struct Positions {
     by: By,
-    /// What failed first: the library keeps only the text of errors.
+    /// The first error of reading: the library keeps only the text of errors.
     failed: Arc<Mutex<Option<Error>>>,
 }
 
@@ -112,7 +113,7 @@ enum By {
 }
 
 impl Positions {
-    /// A local file that is no part of a corpus.
+    /// A local file outside the corpus.
     pub(crate) fn of(path: &Path) -> Result<Positions> {
         Ok(Positions {
             by: By::File(Arc::new(File::open(path).at("open", path)?)),
@@ -120,7 +121,7 @@ impl Positions {
         })
     }
 
-    /// What failed to be read, other than by what the file holds.
+    /// The error of reading, if one failed: not of the contents.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

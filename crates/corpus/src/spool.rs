@@ -1,4 +1,4 @@
-//! Documents that come one by one, written as a corpus of `.jsonl.zst` files.
+//! Pushed documents, written as a corpus of `.jsonl.zst` files.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::AtomicFile;
 use serde::Serialize;
 
-/// Bytes of JSON in a file, about: small enough that several tasks share the work.
+/// Approximate bytes of JSON in a file: small enough that several tasks share the work.
 const FILE_BYTES: u64 = 64 << 20;
 /// Compression of the spool: fast.
 const LEVEL: i32 = 1;
@@ -22,8 +22,8 @@ struct Line<'a> {
     queries: &'a [&'a str],
 }
 
-/// Writes `00000.jsonl.zst`, `00001.jsonl.zst` … with the fields `id`, `text`, `source`, `queries`. A document without an id gets its
-/// number in the stream, from 0.
+/// Writes `00000.jsonl.zst`, `00001.jsonl.zst` … with the fields `id`, `text`, `source`, `queries`. The
+/// default id of a document is its number in the stream, from 0.
 pub struct SpoolWriter {
     directory: PathBuf,
     files: Vec<PathBuf>,
@@ -79,7 +79,7 @@ impl SpoolWriter {
         }
     }
 
-    /// Puts the last file in place; the files' paths.
+    /// Puts the last file in place. Returns the files' paths.
     ///
     /// Errors: `CORPUS_EMPTY` when nothing was pushed.
     pub fn finish(mut self) -> Result<Vec<PathBuf>> {

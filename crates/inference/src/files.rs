@@ -85,7 +85,10 @@ pub(crate) fn exists(directory: &Path) -> Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    let message = format!("there is no model directory {}", directory.display());
+    let message = format!(
+        "there is no model directory {}; names of a hub are not looked up: download the model, export it (tools/export) and give the path of the directory",
+        directory.display()
+    );
     Err(Error::new(Code::ModelMissing, message).with("file", directory.display().to_string()))
 }
 

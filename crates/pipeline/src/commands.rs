@@ -189,11 +189,14 @@ pub fn train_tokenizer(options: &str) -> Result<String> {
         // Whole files: nothing is spooled here.
         split_bytes: u64::MAX,
         spool: None,
+        origin: longweave_corpus::Origin::Corpus,
     };
     let inventory = longweave_corpus::inventory(&ctx, &options)?;
     let mut texts = Vec::new();
     for split in 0..inventory.splits.len() {
-        let mut reader = longweave_corpus::RowReader::open(&ctx, &options, &inventory, split, 0)?;
+        let before = longweave_corpus::Before::default();
+        let mut reader =
+            longweave_corpus::RowReader::open(&ctx, &options, &inventory, split, before)?;
         while let Some(row) = reader.next()? {
             if let longweave_corpus::Content::Document(document) = &row.content {
                 texts.push(document.text.to_owned());

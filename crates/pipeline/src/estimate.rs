@@ -9,7 +9,7 @@ use std::path::Path;
 
 use longweave_common::{Code, Ctx, Result};
 use longweave_corpus::{
-    Content, Inventory, Kind, Packing, Range, RowReader, Split, count_rows, split_bytes,
+    Before, Content, Inventory, Kind, Packing, Range, RowReader, Split, count_rows, split_bytes,
 };
 use longweave_formats::{Compression, Provenance};
 use longweave_neighbours::{DEFAULT_PROBES, MOST_EXACT};
@@ -150,7 +150,7 @@ fn look(ctx: &Ctx, run: &RunContext, split: usize, places: u64, sums: &mut Sums)
         (inventory, split) = (&alone, 0);
     }
     let kind = inventory.files[inventory.splits[split].file as usize].kind;
-    let mut reader = RowReader::open(ctx, &corpus, inventory, split, 0)?;
+    let mut reader = RowReader::open(ctx, &corpus, inventory, split, Before::default())?;
     let (mut raw, mut bytes, mut of_split) = (Vec::new(), 0, Sums::default());
     let mut ids = Vec::new();
     while bytes + reader.unpacked_bytes() < SAMPLE_BYTES / places {
@@ -187,7 +187,7 @@ fn look(ctx: &Ctx, run: &RunContext, split: usize, places: u64, sums: &mut Sums)
             // Of its row groups a split does not know the bytes, only those of the file.
             let of_file =
                 inventory.splits.iter().filter(|s| s.file == inventory.splits[split].file).count();
-            let rows = count_rows(ctx, &corpus, inventory, split)?.max(1);
+            let rows = count_rows(ctx, &corpus, inventory, split)?.rows.max(1);
             split_bytes(inventory, split) as f64 / of_file as f64 * of_split.rows / rows as f64
         }
         Kind::Text => of_split.text,

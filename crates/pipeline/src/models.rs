@@ -4,7 +4,7 @@ use std::path::Path;
 
 use longweave_common::random::Key;
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
-use longweave_corpus::{Content, CorpusOptions, Inventory, RowReader};
+use longweave_corpus::{Before, Content, CorpusOptions, Inventory, RowReader};
 use longweave_inference::{
     Device, DeviceOptions, Embedder, EmbedderOptions, Pooling, QueryModel, Runtime, RuntimeOptions,
     Segment,
@@ -294,7 +294,7 @@ impl DocumentReader {
                     &self.options,
                     &self.inventory,
                     self.split,
-                    0,
+                    Before::default(),
                 )?),
             };
             match reader.next()? {
@@ -307,13 +307,7 @@ impl DocumentReader {
                         documents.push(json!({ "id": document.id, "text": document.text }))
                     }
                     Content::Empty => {}
-                    Content::Bad(bad) => {
-                        let message = format!("{} row {}: {}", row.file, row.number, bad.reason);
-                        return Err(Error::new(bad.code, message)
-                            .with("file", row.file)
-                            .with("row", row.number)
-                            .with("reason", bad.reason));
-                    }
+                    Content::Bad(bad) => return Err(row.location.bad(&bad, None)),
                 },
             }
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use longweave_common::{Code, Error, Result};
-use longweave_corpus::CorpusOptions;
+use longweave_corpus::{CorpusOptions, Origin};
 use longweave_index::Hierarchy;
 use longweave_inference::{
     Decoding, Device, DeviceOptions, EmbedderOptions, Pooling, QueryModelOptions, RuntimeOptions,
@@ -939,6 +939,7 @@ impl RunOptions {
             max_document_bytes: self.max_document_bytes,
             split_bytes: self.split_bytes,
             spool: None,
+            origin: Origin::Corpus,
         }
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct InputDigest {
 /// Files beside the corpus, loaded once.
 pub(crate) struct Resources {
     tokenizer: PathBuf,
+    /// The tokenizer as the options name it.
+    named_tokenizer: String,
     base: PathBuf,
     loaded: Once<Loaded>,
     stop_words: Once<StopList>,
@@ -52,9 +54,13 @@ pub(crate) struct Resources {
 
 impl Resources {
     pub(crate) fn new(options: &RunOptions, base: &Path) -> Resources {
-        let tokenizer = base.join(&options.tokenizer);
+        let mut tokenizer = base.join(&options.tokenizer);
+        if tokenizer.is_dir() {
+            tokenizer.push("tokenizer.json"); // a model's directory
+        }
         Resources {
             tokenizer,
+            named_tokenizer: options.tokenizer.clone(),
             base: base.to_owned(),
             loaded: Once::default(),
             stop_words: Once::default(),
@@ -62,7 +68,25 @@ impl Resources {
     }
 
     fn loaded(&self) -> Result<&Loaded> {
-        self.loaded.get(|| longweave_tokens::load(&self.tokenizer))
+        self.loaded.get(|| {
+            longweave_tokens::load(&self.tokenizer).map_err(|error| self.missing_tokenizer(error))
+        })
+    }
+
+    /// What to do about a tokenizer that does not exist.
+    fn missing_tokenizer(&self, error: Error) -> Error {
+        if error.code() != Code::InputNotFound {
+            return error;
+        }
+        let remedy = if is_hub_name(&self.named_tokenizer) {
+            "names of a hub are not looked up: download the model's tokenizer.json and give its path"
+        } else {
+            "give the path of a tokenizer.json, or of a directory that holds one"
+        };
+        let path = self.tokenizer.display();
+        Error::new(Code::InputNotFound, format!("`tokenizer`: there is no file {path}; {remedy}"))
+            .with("file", path.to_string())
+            .with("option", "tokenizer")
     }
 
     /// The encoder.
@@ -140,6 +164,7 @@ impl Resources {
             inputs.push(InputDigest { name: "model".into(), path: model.clone(), digest });
         }
         if StopList::named(&options.keywords.stop_words).is_none() {
+            load_stop_words(&options.keywords.stop_words, &self.base)?;
             inputs.push(of_file("stopWords", &options.keywords.stop_words)?);
         }
         Ok(inputs)
@@ -177,6 +202,13 @@ impl Resources {
     }
 }
 
+/// Whether a path looks like the name of a model on a hub: `owner/model`.
+fn is_hub_name(path: &str) -> bool {
+    let mut steps = path.split('/');
+    let named = |step: Option<&str>| step.is_some_and(|s| !s.is_empty() && !s.starts_with('.'));
+    named(steps.next()) && named(steps.next()) && steps.next().is_none() && !path.ends_with(".json")
+}
+
 /// A stop list by name, or from a file with one word a line; lines that start with `#` are comments.
 pub(crate) fn load_stop_words(name: &str, base: &Path) -> Result<StopList> {
     if let Some(list) = StopList::named(name) {
@@ -186,12 +218,12 @@ pub(crate) fn load_stop_words(name: &str, base: &Path) -> Result<StopList> {
     let text = match std::fs::read_to_string(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let message = format!(
-                "`keywords.stopWords` is neither `smart` nor `fox`, and there is no file {}",
+                "`keywords.stopWords`: there is no file {}; give `smart` or `fox` (both English), or the path of a file with one word a line",
                 path.display()
             );
-            return Err(
-                Error::new(Code::InputNotFound, message).with("file", path.display().to_string())
-            );
+            return Err(Error::new(Code::InputNotFound, message)
+                .with("file", path.display().to_string())
+                .with("option", "keywords.stopWords"));
         }
         other => other.at("read", &path)?,
     };

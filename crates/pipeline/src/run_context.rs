@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
-use longweave_corpus::{Inventory, Range, Split};
+use longweave_corpus::{Inventory, Origin, Range, Split};
 use longweave_inference::{Embedder, Runtime};
 use longweave_plan::{PLAN_FORMAT, Part, PlanFile};
 use longweave_remote::{Remote, is_remote};
@@ -24,7 +24,7 @@ use crate::log::Log;
 use crate::once::Once;
 use crate::options::{OutputFormat, PredictorName, VectorSource};
 use crate::resources::{InputDigest, Resources, TokenizerInfo};
-use crate::stages::ingest::Names;
+use crate::stages::ingest::IngestPaths;
 use crate::stages::pack::PartSource;
 use crate::stages::predict::AnyPredictor;
 use crate::stages::report::FORMAT as REPORT_FORMAT;
@@ -34,7 +34,7 @@ use crate::uploads::Uploads;
 use crate::{RunOptions, Stage};
 
 /// Changes when a stage's results change for equal options and inputs, or their files do.
-const WORK_FORMAT: u32 = 4;
+const WORK_FORMAT: u32 = 5;
 /// Changes when `run.json` does.
 const RUN_FORMAT: u32 = 3;
 
@@ -298,10 +298,10 @@ impl RunContext {
     ) -> longweave_corpus::CorpusOptions {
         let mut corpus = options.corpus_options();
         let absolute = |path: &String| {
-            if is_remote(path) {
-                path.clone()
-            } else {
+            if longweave_corpus::is_local(path) {
                 base.join(path).to_string_lossy().into_owned()
+            } else {
+                path.clone()
             }
         };
         corpus.paths = corpus.paths.iter().map(absolute).collect();
@@ -320,6 +320,7 @@ impl RunContext {
         let spool = self.file.has(Stage::Spool).then(|| self.directory(Stage::Spool));
         longweave_corpus::CorpusOptions {
             spool,
+            origin: if self.is_spooled() { Origin::Pushed } else { Origin::Corpus },
             ..Self::absolute_corpus(&self.file.options, &self.file.base)
         }
     }
@@ -358,7 +359,7 @@ impl RunContext {
             let splits = first[..first.len() - 1].iter().enumerate();
             TokenStore::open(
                 splits
-                    .map(|(split, &first)| (first, Names::of(&ingest, split as u32).tokens))
+                    .map(|(split, &first)| (first, IngestPaths::of(&ingest, split as u32).tokens))
                     .collect(),
             )
         })
@@ -447,7 +448,7 @@ impl RunContext {
                 Err(e) => return Err(e),
             },
             Stage::Pack => match self.all_done(Stage::Plan) {
-                Ok(records) => Some(crate::stages::pack::tasks(self.options(), &records[0])),
+                Ok(records) => Some(crate::stages::pack::tasks(self.options(), &records[0])?),
                 Err(e) if e.code() == Code::StageNotReady => None,
                 Err(e) => return Err(e),
             },
@@ -507,7 +508,7 @@ impl RunContext {
             None => DoneRecord::read(&self.record(Stage::Plan, 0), &self.directory(Stage::Plan))?,
         };
         let Some(plan) = plan else { return Ok(false) };
-        for task in 0..crate::stages::pack::tasks(self.options(), &plan) {
+        for task in 0..crate::stages::pack::tasks(self.options(), &plan)? {
             if self.done(Stage::Pack, task)?.is_none() {
                 return Ok(false);
             }

@@ -1,4 +1,4 @@
-//! Documents that are pushed are spooled to files and then are an ordinary corpus.
+//! Pushed documents are spooled to files, which then are the corpus.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ impl Spool {
         options.work.as_ref().map_or_else(|| out.join(".work"), PathBuf::from)
     }
 
-    /// Keeps others from replacing the spool while a run reads it.
+    /// Keeps other runs from replacing the spool while this one reads it.
     ///
     /// Errors: `RUN_LOCKED`.
     pub(crate) fn lock(options: &RunOptions, out: &Path) -> Result<Lock> {
@@ -30,7 +30,7 @@ impl Spool {
         Lock::take(&work.join(".spool.lock"), &format!("the spool in {}", work.display()))
     }
 
-    /// Begins in `spool` of the run's work directory, in place of what an earlier attempt left there.
+    /// Begins in `spool` of the run's work directory. Deletes the spool of an earlier attempt.
     pub(crate) fn create(options: &RunOptions, out: &Path) -> Result<Spool> {
         let directory = Self::work(options, out).join("spool");
         if directory.exists() {
@@ -49,8 +49,8 @@ impl Spool {
         )
     }
 
-    /// Puts the files in place and makes them the corpus of `options`. Their times follow from their content, so that the same
-    /// documents pushed again are the same corpus and a run can be taken up where it stopped.
+    /// Puts the files in place and makes them the corpus of `options`. Their times follow from their
+    /// content, so that the same documents pushed again are the same corpus, and a run can resume.
     pub(crate) fn finish(self, options: &mut RunOptions) -> Result<()> {
         for path in self.writer.finish()? {
             let (_, xxh3, _) = checksum_file(&path)?;

@@ -10,9 +10,14 @@ use crate::counts::counts;
 use crate::options::{OutputFormat, PredictorName, VectorSource};
 use crate::run::Mode;
 use crate::stages::documents::DocumentCounts;
+use crate::stages::embed::EmbedCounts;
+use crate::stages::extract::ExtractCounts;
+use crate::stages::index::IndexCounts;
 use crate::stages::neighbours::{NeighbourCounts, UsedSearch};
 use crate::stages::plan::PlanCounts;
+use crate::stages::predict::{PredictCounts, UsedPredictor};
 use crate::stages::report::ReportCounts;
+use crate::stages::vectors::VectorCounts;
 use crate::{MethodName, MethodOptions, RunContext, Stage};
 
 /// The outcome of a run. What was not reached, or is not part of the run, is null: a prepared run
@@ -289,19 +294,16 @@ pub(crate) fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summ
 fn predictor(run: &RunContext) -> Result<Option<PredictorSummary>> {
     let mut found: Option<PredictorSummary> = None;
     for record in run.all_done(Stage::Predict)? {
-        let used = &record.counts["predictor"];
-        let text = |name: &str| used[name].as_str().map(str::to_owned);
-        if used["name"].is_null() {
-            continue;
-        }
+        let UsedPredictor { device, layout, warning, .. } =
+            counts::<PredictCounts>(record)?.predictor;
         let predictor = found.get_or_insert_with(|| PredictorSummary {
             name: run.options().queries.predictor,
             devices: Vec::new(),
-            model: text("layout"),
+            model: layout,
             warning: None,
         });
-        predictor.devices.extend(text("device"));
-        predictor.warning = predictor.warning.take().or_else(|| text("warning"));
+        predictor.devices.extend(device);
+        predictor.warning = predictor.warning.take().or(warning);
     }
     if let Some(predictor) = &mut found {
         predictor.devices.sort();
@@ -311,21 +313,21 @@ fn predictor(run: &RunContext) -> Result<Option<PredictorSummary>> {
 }
 
 fn vectors(run: &RunContext) -> Result<VectorSummary> {
+    let VectorCounts { vectors, zero_vectors, dimensions } =
+        counts(&run.all_done(Stage::Vectors)?[0])?;
     let mut found = VectorSummary {
         source: run.options().vectors.source,
         devices: Vec::new(),
-        dimensions: run.all_done(Stage::Vectors)?[0].counts["dimensions"].as_u64().unwrap_or(0),
-        vectors: run.all_done(Stage::Vectors)?[0].counts["vectors"].as_u64().unwrap_or(0),
-        zero_vectors: run.all_done(Stage::Vectors)?[0].counts["zeroVectors"].as_u64().unwrap_or(0),
+        dimensions,
+        vectors,
+        zero_vectors,
         warning: None,
     };
     if run.options().has(Stage::Embed) {
         for record in run.all_done(Stage::Embed)? {
-            found.devices.extend(record.counts["device"].as_str().map(str::to_owned));
-            found.warning = found
-                .warning
-                .take()
-                .or_else(|| record.counts["warning"].as_str().map(str::to_owned));
+            let EmbedCounts { device, warning, .. } = counts(record)?;
+            found.devices.extend(device);
+            found.warning = found.warning.take().or(warning);
         }
         found.devices.sort();
         found.devices.dedup();
@@ -342,14 +344,14 @@ fn neighbours(run: &RunContext) -> Result<Option<NeighbourSummary>> {
 }
 
 fn keywords(run: &RunContext) -> Result<KeywordSummary> {
-    let sum = |stage: Stage, name: &str| -> Result<u64> {
-        Ok(run.all_done(stage)?.iter().map(|r| r.counts[name].as_u64().unwrap_or(0)).sum())
-    };
+    let predicted = run.all_done(Stage::Predict)?.iter().map(counts::<PredictCounts>);
+    let extracted = run.all_done(Stage::Extract)?.iter().map(counts::<ExtractCounts>);
+    let IndexCounts { keywords, documents } = counts(&run.all_done(Stage::Index)?[0])?;
     Ok(KeywordSummary {
-        with_query: sum(Stage::Predict, "documents")?,
-        with_candidate: sum(Stage::Extract, "documents")?,
-        with_keyword: sum(Stage::Index, "documents")?,
-        distinct: sum(Stage::Index, "keywords")?,
+        with_query: predicted.map(|c| c.map(|c| c.documents)).sum::<Result<_>>()?,
+        with_candidate: extracted.map(|c| c.map(|c| c.documents)).sum::<Result<_>>()?,
+        with_keyword: documents,
+        distinct: keywords,
     })
 }
 
@@ -366,6 +368,15 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
         warnings.push(format!(
             "{} of {} rows were rejected; rejects.jsonl says which and why",
             corpus.rejected, corpus.rows
+        ));
+    }
+    if summary.holdout.as_ref().is_some_and(|holdout| holdout.sequences == 0) {
+        warnings.push(format!(
+            "the holdout has no sequence: a share of {} of the pool does not fill one of {} tokens, and readers of {:?} may refuse an empty output; \
+             raise `holdout`, or set `incomplete: pad`",
+            run.options().holdout,
+            run.options().length,
+            run.options().output.format
         ));
     }
     if let Some(keywords) = &summary.keywords

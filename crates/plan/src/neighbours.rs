@@ -46,6 +46,11 @@ impl Neighbours {
         self.ids.is_empty()
     }
 
+    /// Whether any row has a neighbour.
+    pub fn any(&self) -> bool {
+        self.ids.iter().any(|&id| id != u32::MAX)
+    }
+
     /// The list of a row: (other row, similarity); panics beyond the end, as a slice does.
     pub fn of(&self, row: u32) -> impl Iterator<Item = (u32, i32)> + use<'_> {
         let range = row as usize * self.k..(row as usize + 1) * self.k;

@@ -100,14 +100,7 @@ fn plan_inside(
         all.truncate(keep);
     }
     if all.is_empty() && part == Part::Main {
-        let message = format!(
-            "the pool of {} documents with {pool_tokens} tokens does not fill one sequence of {} tokens; give more documents, a smaller `length`, or \
-             `incomplete: pad`",
-            stats.pool_documents, shape.length
-        );
-        return Err(Error::new(Code::PlanEmpty, message)
-            .with("tokens", pool_tokens)
-            .with("length", shape.length));
+        return Err(empty(&stats, input, options, shape));
     }
     stats.tokens.used = planner.used_tokens;
     stats.tokens.dropped = planner.sink.dropped.clone();
@@ -115,6 +108,32 @@ fn plan_inside(
     method.report(&mut stats);
     gather(&mut stats, input, &pool, shape, &all, |doc| method.is_short(doc));
     Ok(Plan { shape, sequences: all, groups: planner.groups, stats })
+}
+
+/// Why a plan has no sequence: the pool is too small, or its groups are.
+fn empty(stats: &PlanStats, input: &PlanInput<'_>, options: &PlanOptions, shape: Shape) -> Error {
+    let (documents, tokens, length) = (stats.pool_documents, stats.tokens.pool, shape.length);
+    let pool = format!("{documents} documents with {tokens} tokens");
+    let message = if tokens < u64::from(length) {
+        format!(
+            "the pool of {pool} does not fill one sequence of {length} tokens; give more documents, a smaller `length`, or `incomplete: pad`"
+        )
+    } else {
+        let alone = match input.neighbours {
+            Some(neighbours) if !neighbours.any() => {
+                ": no document has a neighbour, because none has a vector (`vectors: tfidf` needs words)"
+            }
+            _ => "",
+        };
+        let fill = match options.policies.fill {
+            Fill::Drop => "`fill: next`, ",
+            _ => "",
+        };
+        format!(
+            "no group of the pool of {pool} fills one sequence of {length} tokens{alone}; set {fill}a smaller `length`, or `incomplete: pad`"
+        )
+    };
+    Error::new(Code::PlanEmpty, message).with("tokens", tokens).with("length", length)
 }
 
 impl Planner<'_> {

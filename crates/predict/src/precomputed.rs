@@ -1,42 +1,43 @@
-//! Queries that were made before: from a column of the corpus, or from a file of `{id, query | queries}`.
+//! Queries that were made before: from a field of the corpus, or from a file of `{id, query | queries}`.
 
 use std::path::Path;
 
 use hashbrown::HashMap;
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, Error, Result};
-use longweave_corpus::{Content, CorpusOptions, RowReader, inventory};
+use longweave_corpus::{Before, Content, CorpusOptions, Origin, RowLocation, RowReader, inventory};
 use longweave_storage::{AtomicFile, UnlinkedFile};
 
 use crate::{DocumentRef, Predictor, Queries};
 
-/// Looks queries up. From a file it costs about 60 bytes a document in memory, and the queries' own bytes: in memory as long as they take no more
-/// than an eighth of the bound, else on the disk.
+/// Looks queries up. Those of a file cost about 60 bytes a document in memory, and their own bytes: in
+/// memory up to an eighth of the bound, else on disk.
 pub struct Precomputed {
     file: Option<Table>,
 }
 
-/// Where a document's queries stand among all: from which byte, how many bytes.
-type Place = (u64, u32);
+/// The queries of a document among all: first byte, bytes.
+type Span = (u64, u32);
 
 struct Table {
     /// By the key of a document's id.
-    documents: HashMap<[u8; 16], Place>,
+    documents: HashMap<[u8; 16], Span>,
     queries: Blocks,
 }
 
-/// Queries behind each other, each after its length (u32).
+/// Concatenated queries, each after its length (u32).
 enum Blocks {
     Held(Vec<u8>),
     File(UnlinkedFile),
 }
 
-/// A table that is being read in.
+/// Builds a table row by row.
 struct QueryTableBuilder<'a> {
-    documents: HashMap<[u8; 16], Place>,
+    documents: HashMap<[u8; 16], Span>,
     held: Vec<u8>,
+    /// Most bytes of `held` before it goes to a file.
     most: u64,
-    beside: &'a Path,
+    scratch: &'a Path,
     file: Option<AtomicFile>,
 }
 
@@ -48,14 +49,15 @@ impl Precomputed {
 
     /// Queries from a JSONL (plain, .gz, .zst) or Parquet file with the field `id` and `query` or `queries`, each a string or a list.
     ///
-    /// What does not fit into memory stands in a file of a name like that of `beside`, as long as the predictor lives.
+    /// Queries that do not fit into memory go to a temporary file near `scratch`, as long as the
+    /// predictor lives.
     ///
-    /// Errors: `QUERIES_INVALID`, naming file and row; `INPUT_NOT_FOUND`, `INPUT_TRUNCATED`; those of writing.
-    pub fn from_file(ctx: &Ctx, path: &Path, beside: &Path) -> Result<Precomputed> {
+    /// Errors: `QUERIES_INVALID` with the row; `INPUT_NOT_FOUND`, `INPUT_TRUNCATED`; those of writing.
+    pub fn from_file(ctx: &Ctx, path: &Path, scratch: &Path) -> Result<Precomputed> {
         let named = |field: &str| CorpusOptions {
             paths: vec![path.to_string_lossy().into_owned()],
             root: None,
-            // The id stands in for the text: a row needs nothing else.
+            // The id is the text too: a row needs nothing else.
             text_field: "id".into(),
             id_field: Some("id".into()),
             query_field: Some(field.into()),
@@ -63,43 +65,47 @@ impl Precomputed {
             max_document_bytes: 64 << 20,
             split_bytes: u64::MAX,
             spool: None,
+            origin: Origin::SideFile,
         };
+        let name = path.display().to_string();
         let mut table = QueryTableBuilder {
             documents: HashMap::new(),
             held: Vec::new(),
             most: ctx.budget.limit() / 8,
-            beside,
+            scratch,
             file: None,
         };
-        let (mut rows, mut missing) = (0u64, Vec::new());
+        let mut rows = 0u64;
         for field in ["queries", "query"] {
-            missing.clear();
+            let mut missing = false;
+            rows = 0;
             let options = named(field);
             let inventory = inventory(ctx, &options)?;
             for split in 0..inventory.splits.len() {
-                let mut reader = match RowReader::open(ctx, &options, &inventory, split, 0) {
+                let before = Before::default();
+                let mut reader = match RowReader::open(ctx, &options, &inventory, split, before) {
                     Err(e) if e.code() == Code::MissingColumn && field == "queries" => continue,
                     other => other?,
                 };
                 while let Some(row) = reader.next()? {
                     rows += 1;
-                    let number = row.number;
+                    let location = row.location.in_file(&name);
                     match row.content {
                         Content::Document(document) if document.queries.is_empty() => {
-                            missing.push(number)
+                            missing = true;
                         }
                         Content::Document(document) => {
-                            table.add(document.id, document.queries, path, number)?
+                            table.add(document.id, document.queries, &location)?;
                         }
-                        Content::Empty => return Err(invalid(path, number, "the id is empty")),
-                        Content::Bad(bad) => return Err(invalid(path, number, &bad.reason)),
+                        Content::Empty => return Err(invalid(&location, "the id is empty")),
+                        Content::Bad(bad) => return Err(invalid(&location, &bad.reason)),
                     }
                 }
             }
             if table.documents.is_empty() {
                 continue;
             }
-            if missing.is_empty() {
+            if !missing {
                 break;
             }
         }
@@ -116,35 +122,29 @@ impl Precomputed {
     }
 }
 
-fn invalid(path: &Path, row: u64, what: &str) -> Error {
-    let message = format!(
-        "{} row {row}: {what}; each row needs `id` and `query` or `queries`",
-        path.display()
-    );
-    Error::new(Code::QueriesInvalid, message)
-        .with("file", path.display().to_string())
-        .with("row", row)
+fn invalid(location: &RowLocation<'_>, reason: &str) -> Error {
+    location.error(Code::QueriesInvalid, reason, "each row needs `id` and `query` or `queries`")
 }
 
 impl QueryTableBuilder<'_> {
-    fn add(&mut self, id: &str, queries: &[String], path: &Path, row: u64) -> Result<()> {
+    fn add(&mut self, id: &str, queries: &[String], location: &RowLocation<'_>) -> Result<()> {
         let start = self.held.len();
         for query in queries {
             let length = u32::try_from(query.len())
-                .map_err(|_| invalid(path, row, "a query has more than 4 GiB"))?;
+                .map_err(|_| invalid(location, "a query has more than 4 GiB"))?;
             self.held.extend_from_slice(&length.to_le_bytes());
             self.held.extend_from_slice(query.as_bytes());
         }
         let bytes = u32::try_from(self.held.len() - start)
-            .map_err(|_| invalid(path, row, "its queries have more than 4 GiB"))?;
+            .map_err(|_| invalid(location, "its queries have more than 4 GiB"))?;
         let place = (self.file.as_ref().map_or(0, AtomicFile::bytes) + start as u64, bytes);
         if self.documents.insert(Key::of(id).0.to_le_bytes(), place).is_some() {
-            return Err(invalid(path, row, &format!("the id \"{id}\" comes a second time")));
+            return Err(invalid(location, &format!("the id \"{id}\" occurs a second time")));
         }
         if self.file.is_some() || self.held.len() as u64 > self.most {
             let file = match &mut self.file {
                 Some(file) => file,
-                none => none.insert(AtomicFile::create(self.beside)?),
+                none => none.insert(AtomicFile::create(self.scratch)?),
             };
             file.put(&self.held)?;
             self.held.clear();
@@ -181,7 +181,10 @@ impl Table {
                 .get(..u32::from_le_bytes(*length) as usize)
                 .and_then(|query| std::str::from_utf8(query).ok());
             let query = query.ok_or_else(|| {
-                Error::new(Code::Internal, "queries that were set aside are not what was written")
+                Error::new(
+                    Code::Internal,
+                    "queries in the temporary file are not those that were written",
+                )
             })?;
             out.push(number, query);
             number += 1;
@@ -219,8 +222,8 @@ mod tests {
 
     use super::*;
 
-    fn told(ctx: &Ctx, file: &Path, beside: &Path, documents: usize) -> Vec<Vec<String>> {
-        let predictor = Precomputed::from_file(ctx, file, beside).unwrap();
+    fn looked_up(ctx: &Ctx, file: &Path, scratch: &Path, documents: usize) -> Vec<Vec<String>> {
+        let predictor = Precomputed::from_file(ctx, file, scratch).unwrap();
         let ids: Vec<String> = (0..documents).map(|n| format!("d{n}")).collect();
         let batch: Vec<DocumentRef<'_>> =
             ids.iter().map(|id| DocumentRef { id, text: "", queries: &[] }).collect();
@@ -240,12 +243,12 @@ mod tests {
         }
         std::fs::write(&file, rows).unwrap();
         let mut ctx = Ctx::new(1, 1 << 20).unwrap();
-        let beside = directory.path().join("own/queries");
-        let held = told(&ctx, &file, &beside, 200);
+        let scratch = directory.path().join("own/queries");
+        let held = looked_up(&ctx, &file, &scratch, 200);
         assert_eq!(held[5], ["wie 5?", "", "größer 5"]);
         assert!(held[3].is_empty() && !directory.path().join("own").exists());
         ctx.budget = Budget::new(1000);
-        assert_eq!(told(&ctx, &file, &beside, 200), held);
+        assert_eq!(looked_up(&ctx, &file, &scratch, 200), held);
         assert_eq!(std::fs::read_dir(directory.path().join("own")).unwrap().count(), 0);
     }
 }

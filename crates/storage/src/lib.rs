@@ -23,4 +23,4 @@ pub use lock::{Holder, Lock, holds_any_lock, host};
 pub use pages::{Pages, Room};
 pub use space::{Space, directory_bytes, space};
 pub use strings::{STRING_BATCH_ROWS, StringTable, StringTableWriter, read_strings, write_strings};
-pub use thrift::check_parquet_footer;
+pub use thrift::{check_parquet_footer, is_parquet_encrypted};

@@ -128,6 +128,48 @@ pub fn check_parquet_footer(file: &impl ChunkReader) -> io::Result<()> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its footer claims what cannot be"))
 }
 
+/// Whether a Parquet file is encrypted: its footer, or columns that a readable footer describes.
+///
+/// Errors: those of reading.
+pub fn is_parquet_encrypted(file: &impl ChunkReader) -> io::Result<bool> {
+    let read = |start, length| file.get_bytes(start, length).map_err(io::Error::other);
+    let Some(before) = file.len().checked_sub(8) else { return Ok(false) };
+    let end = read(before, 8)?;
+    if &end[4..] == b"PARE" {
+        return Ok(true);
+    }
+    let footer = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]]));
+    let Some(start) = before.checked_sub(footer).filter(|_| &end[4..] == b"PAR1") else {
+        return Ok(false);
+    };
+    let bytes = read(start, footer as usize)?;
+    Ok(top_fields(&bytes, footer).is_ok_and(|fields| fields.contains(&ENCRYPTION_ALGORITHM)))
+}
+
+/// Field of `FileMetaData` that a file with a readable footer and encrypted columns has.
+const ENCRYPTION_ALGORITHM: i64 = 8;
+
+/// The numbers of the fields of the struct that `bytes` begin with.
+fn top_fields(bytes: &[u8], most: u64) -> Result<Vec<i64>, Broken> {
+    let mut walk = Walk { bytes, at: 0, empty: usize::try_from(most).unwrap_or(usize::MAX) };
+    let (mut fields, mut field) = (Vec::new(), 0i64);
+    loop {
+        let head = walk.byte()?;
+        if head & 0x0f == 0 {
+            return Ok(fields);
+        }
+        field = match head >> 4 {
+            0 => {
+                let zigzag = walk.number()?;
+                (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64)
+            }
+            difference => field + i64::from(difference),
+        };
+        fields.push(field);
+        walk.value(head & 0x0f, most, DEEPEST)?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,7 +36,8 @@ const BEGINS: &[&str] = &[
 /// Which tokens are asked for. `auto` looks for the tokenizer's own by its usual names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecialOptions {
-    /// `auto`, `none`, `token:TEXT` (one token of the vocabulary) or `text:TEXT` (the ids of a string).
+    /// `auto`, `none`, `token:TEXT` (one token of the vocabulary) or `text:TEXT` (the ids of a string, in
+    /// which `\n`, `\r`, `\t` and `\\` are escapes).
     pub separator: String,
     /// `auto` or `token:TEXT`.
     pub pad: String,
@@ -69,7 +70,7 @@ impl SpecialTokens {
             other => match other.strip_prefix("text:") {
                 Some(text) => {
                     let mut ids = Vec::new();
-                    encoder.encode(text, &mut ids)?;
+                    encoder.encode(&unescaped(text)?, &mut ids)?;
                     if ids.is_empty() {
                         return Err(invalid(
                             "separator",
@@ -111,6 +112,31 @@ impl SpecialTokens {
     pub fn require_bos(&self, encoder: &dyn Encoder) -> Result<u32> {
         self.bos.ok_or_else(|| unknown(encoder, "bosToken"))
     }
+}
+
+/// A text with its escapes replaced: in a shell, a line feed is easier to type as `\n`.
+///
+/// Errors: `OPTIONS_INVALID` for another escape.
+fn unescaped(text: &str) -> Result<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '\\' => match chars.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('\\') => '\\',
+                _ => {
+                    let expected =
+                        "`text:` with `\\n`, `\\r`, `\\t` or `\\\\` where it has a backslash";
+                    return Err(invalid("separator", expected, &format!("text:{text}")));
+                }
+            },
+            c => c,
+        });
+    }
+    Ok(out)
 }
 
 fn first(encoder: &dyn Encoder, names: &[&str]) -> Option<u32> {

@@ -147,13 +147,14 @@ fn text_files_are_one_document_each_and_share_splits() {
     let mut options = options(&[root]);
     options.max_document_bytes = 9;
     let found = rows(&options).unwrap();
-    assert!(found.iter().all(|r| r.number == 0));
+    let locations: Vec<_> = found.iter().map(|r| r.location.as_str()).collect();
+    assert_eq!(locations, ["a.txt", "b.md", "c.txt", "d.txt", "e.txt"]);
     assert_eq!(found[0].document(), ("a.txt:0", "one\ntwo"));
     assert_eq!(found[1].document(), ("b.md:0", "marked"));
     let reasons: Vec<_> = found[2..].iter().map(|r| r.content.clone().unwrap_err()).collect();
     let expected = [
         "EMPTY",
-        "BAD_UTF8 invalid UTF-8 at byte 0",
+        "BAD_UTF8 invalid UTF-8 at byte 0 of the file, in line 1",
         "DOCUMENT_TOO_LARGE the file has 10 bytes, more than `maxDocumentBytes` (9)",
     ];
     assert_eq!(reasons, expected);

@@ -21,15 +21,17 @@ fn zst(bytes: &[u8]) -> Vec<u8> {
     zstd::stream::encode_all(bytes, 3).unwrap()
 }
 
-/// What a plain reading of the whole file gives: numbers and texts of its rows, `None` for a bad one.
-fn naive(content: &[u8]) -> Vec<Option<String>> {
+/// The lines, from 1, and texts of the rows that a plain reading of the whole file gives; `None` for
+/// a bad row.
+fn naive(content: &[u8]) -> Vec<(usize, Option<String>)> {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    let lines = content.split(|&b| b == b'\n').filter(|l| !l.iter().all(u8::is_ascii_whitespace));
+    let lines = (1..).zip(content.split(|&b| b == b'\n'));
+    let rows = lines.filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace));
     let text = |line: &[u8]| match serde_json::from_slice::<Value>(line) {
         Ok(Value::Object(row)) => row.get("text").and_then(Value::as_str).map(str::to_owned),
         _ => None,
     };
-    lines.map(text).collect()
+    rows.map(|(number, line)| (number, text(line))).collect()
 }
 
 fn line() -> impl Strategy<Value = Vec<u8>> {
@@ -44,7 +46,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(b" \t".to_vec()),
         1 => Just(b"{\"text\":".to_vec()),
         1 => Just(b"{\"text\": 1}".to_vec()),
-        1 => Just(b"\xff\xfe".to_vec()),
+        1 => Just(b"\xff\xff".to_vec()),
     ]
 }
 
@@ -78,12 +80,13 @@ fn spooled(mut options: CorpusOptions, directory: &Path) -> CorpusOptions {
 
 fn check(found: &[Seen], content: &[u8], file: &str) -> Result<(), TestCaseError> {
     let expected = naive(content);
+    let stem = file.trim_end_matches(".gz").trim_end_matches(".zst");
     prop_assert_eq!(found.len(), expected.len());
-    for (i, (seen, text)) in found.iter().zip(&expected).enumerate() {
-        prop_assert_eq!(seen.number, i as u64);
+    for (i, (seen, (line, text))) in found.iter().zip(&expected).enumerate() {
+        prop_assert_eq!(&seen.location, &format!("{file}:{line}"));
         prop_assert_eq!(
             seen.content.clone().ok(),
-            text.clone().map(|t| (format!("{file}:{i}"), t))
+            text.clone().map(|t| (format!("{stem}:{i}"), t))
         );
     }
     Ok(())
@@ -106,7 +109,7 @@ proptest! {
         let path = directory.path().join(if gz { "a.jsonl.gz" } else { "a.jsonl.zst" });
         fs::write(&path, if gz { gzip(&content) } else { zst(&content) }).unwrap();
         let options = spooled(CorpusOptions { split_bytes, ..options(&[&path]) }, directory.path());
-        check(&rows(&options).unwrap(), &content, "a.jsonl")?;
+        check(&rows(&options).unwrap(), &content, if gz { "a.jsonl.gz" } else { "a.jsonl.zst" })?;
     }
 
     #[test]
@@ -116,7 +119,7 @@ proptest! {
         for (name, pack) in [("a.jsonl.gz", gzip as fn(&[u8]) -> Vec<u8>), ("a.jsonl.zst", zst)] {
             let path = directory.path().join(name);
             fs::write(&path, [pack(&content[..cut]), pack(&content[cut..])].concat()).unwrap();
-            check(&rows(&options(&[&path])).unwrap(), &content, "a.jsonl")?;
+            check(&rows(&options(&[&path])).unwrap(), &content, name)?;
         }
     }
 }
@@ -195,33 +198,46 @@ fn what_is_wrong_with_a_row_is_said_in_words() {
     let long = format!(r#"{{"id":"x","text":"{}"}}"#, "a".repeat(9));
     let endless = format!(r#"{{"id":"x","text":"{}"}}"#, "a".repeat(2 << 20));
     for (line, expected) in [
-        (&b"nonsense"[..], "BAD_ROW expected ident at column 2"),
-        (b"[1]", "BAD_ROW invalid type: sequence, expected a JSON object at column 0"),
-        (b"{\"id\":\"x\"}", "BAD_ROW there is no field \"text\" (`textField`)"),
+        (&b"nonsense"[..], "BAD_ROW the line is not JSON: expected ident at column 2"),
+        (b"{\"id\":\"x\",", "BAD_ROW the line ends before its JSON object does"),
+        (b" { ", "BAD_ROW the object does not end on its line"),
+        (b"[", "BAD_ROW the file is a JSON array, not JSONL"),
+        (b"[1]", "BAD_ROW the row is an array, not an object"),
+        (b"7", "BAD_ROW the row is a number, not an object"),
         (
-            b"{\"id\":\"x\",\"text\":null}",
-            "BAD_ROW invalid type: null, expected a string in the field \"text\"",
+            b"{\"id\":\"x\",\"body\":1}",
+            "BAD_ROW there is no field \"text\" (`textField`), only \"id\", \"body\"",
         ),
-        (
-            b"{\"id\":\"x\",\"text\":[\"a\"]}",
-            "BAD_ROW invalid type: sequence, expected a string in the field \"text\"",
-        ),
-        (b"{\"text\":\"t\"}", "BAD_ROW there is no field \"id\" (`idField`)"),
+        (b"{}", "BAD_ROW there is no field \"text\" (`textField`)"),
+        (b"{\"id\":\"x\",\"text\":null}", "BAD_ROW \"text\" is null, not a string"),
+        (b"{\"id\":\"x\",\"text\":7}", "BAD_ROW \"text\" is a number, not a string"),
+        (b"{\"id\":\"x\",\"text\":1.5}", "BAD_ROW \"text\" is a number, not a string"),
+        (b"{\"id\":\"x\",\"text\":{}}", "BAD_ROW \"text\" is an object, not a string"),
+        (b"{\"id\":\"x\",\"text\":[\"a\"]}", "BAD_ROW \"text\" is an array, not a string"),
+        (b"{\"text\":\"t\"}", "BAD_ROW there is no field \"id\" (`idField`), only \"text\""),
         (b"{\"id\":\"\",\"text\":\"t\"}", "BAD_ROW the field \"id\" (`idField`) is empty"),
         (
             b"{\"id\":1.5,\"text\":\"t\"}",
-            "BAD_ROW invalid type: floating point `1.5`, expected a string or an integer in the field \"id\"",
+            "BAD_ROW \"id\" is a number with a fraction or an exponent, not a string or an integer",
         ),
         (
-            b"{\"id\":true,\"text\":\"t\"}",
-            "BAD_ROW invalid type: boolean `true`, expected a string or an integer in the field \"id\"",
+            b"{\"id\":18446744073709551616,\"text\":\"t\"}",
+            "BAD_ROW \"id\" is a number of more than 64 bits, not a string or an integer",
+        ),
+        (b"{\"id\":true,\"text\":\"t\"}", "BAD_ROW \"id\" is true, not a string or an integer"),
+        (b"{\"id\":\"x\",\"text\":\"t\",\"q\":[1]}", "BAD_ROW \"q\" holds a number, not strings"),
+        (
+            b"{\"id\":\"x\",\"text\":\"t\",\"q\":1}",
+            "BAD_ROW \"q\" is a number, not a string or a list of strings",
         ),
         (
-            b"{\"id\":\"x\",\"text\":\"t\",\"q\":[1]}",
-            "BAD_ROW invalid type: integer `1`, expected a string",
+            b"{\"id\":\"x\",\"text\":\"t\"} {}",
+            "BAD_ROW the line is not JSON: trailing characters at column 23",
         ),
-        (b"{\"id\":\"x\",\"text\":\"t\"} {}", "BAD_ROW trailing characters at column 23"),
-        (b"{\"id\":\"x\",\"text\":\"\\ud800\"}", "BAD_ROW unexpected end of hex escape"),
+        (
+            b"{\"id\":\"x\",\"text\":\"\\ud800\"}",
+            "BAD_ROW the line is not JSON: unexpected end of hex escape",
+        ),
         (b"{\"id\":\"x\",\"text\":\"\xff\"}", "BAD_UTF8 invalid UTF-8 at byte 18 of the line"),
         (
             long.as_bytes(),
@@ -343,4 +359,66 @@ fn the_parts_of_a_packed_file_are_about_equal_and_keep_what_is_wrong_with_its_ro
     let list = inventory(crate::ctx(), &options).unwrap();
     let (file, parts) = list.spooled().next().unwrap();
     assert_eq!(code(spool_file(ctx(), &options, &list, file, parts)), "INPUT_TRUNCATED");
+}
+
+#[test]
+fn zero_bytes_after_a_gzip_member_are_padding() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl.gz");
+    let member = |text: &str| gzip(format!("{{\"text\":\"{text}\"}}\n").as_bytes());
+    let zeros = |n: usize| vec![0; n];
+    for padded in [
+        [member("a"), zeros(1), member("b")].concat(),
+        [member("a"), member("b"), zeros(512)].concat(),
+        [member("a"), zeros(3 << 20), member("b"), zeros(3 << 20)].concat(),
+    ] {
+        fs::write(&path, padded).unwrap();
+        let whole = CorpusOptions { split_bytes: u64::MAX, ..options(&[&path]) };
+        let texts: Vec<String> =
+            rows(&whole).unwrap().iter().map(|row| row.document().1.to_owned()).collect();
+        assert_eq!(texts, ["a", "b"]);
+    }
+    for garbage in [[member("a"), b"x".to_vec()].concat(), zeros(512)] {
+        fs::write(&path, garbage).unwrap();
+        assert_eq!(code(rows(&options(&[&path]))), "INPUT_TRUNCATED");
+    }
+}
+
+#[test]
+fn a_file_of_another_format_is_refused_as_a_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let row = "{\"text\":\"t\"}\n";
+    let utf16 = |bytes: fn(u16) -> [u8; 2], mark: &str| -> Vec<u8> {
+        format!("{mark}{row}").encode_utf16().flat_map(bytes).collect()
+    };
+    for (name, bytes, says) in [
+        ("a.jsonl", gzip(row.as_bytes()), "rename it to"),
+        ("a.jsonl", zst(row.as_bytes()), "a.jsonl.zst"),
+        ("a.jsonl.gz", gzip(&gzip(row.as_bytes())), "unpacks to another gzip file"),
+        ("a.jsonl.zst", zst(&gzip(row.as_bytes())), "unpacks to another gzip file"),
+        ("a.json", b"PAR1\x15\x04".to_vec(), "is a Parquet file"),
+        ("a.jsonl", utf16(u16::to_le_bytes, "\u{feff}"), "iconv -f UTF-16"),
+        ("a.jsonl", utf16(u16::to_be_bytes, "\u{feff}"), "iconv -f UTF-16"),
+        ("a.jsonl", utf16(u16::to_le_bytes, ""), "is UTF-16"),
+        ("a.jsonl", utf16(u16::to_be_bytes, ""), "is UTF-16"),
+    ] {
+        let path = directory.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        for split_bytes in [1 << 20, 4] {
+            let whole = CorpusOptions { split_bytes, ..options(&[&path]) };
+            let list = inventory(ctx(), &whole).unwrap();
+            let error = match list.spooled().next() {
+                Some((file, parts)) => {
+                    let options = CorpusOptions { spool: Some(directory.path().into()), ..whole };
+                    spool_file(ctx(), &options, &list, file, parts).err()
+                }
+                None => rows(&whole).err(),
+            };
+            let error = error.unwrap_or_else(|| panic!("{name}: {says}"));
+            assert_eq!(error.code().name(), "INPUT_UNSUPPORTED", "{error}");
+            assert!(error.message().contains(says), "{says}: {error}");
+            assert!(error.message().contains(path.to_str().unwrap()), "{error}");
+        }
+        fs::remove_file(path).unwrap();
+    }
 }

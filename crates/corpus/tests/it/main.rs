@@ -11,7 +11,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use longweave_common::{Ctx, Result};
-use longweave_corpus::{Content, CorpusOptions, Inventory, RowReader, count_rows, inventory};
+use longweave_corpus::{
+    Before, Content, CorpusOptions, Counted, Inventory, Origin, RowReader, count_rows, inventory,
+};
 
 fn ctx() -> &'static Ctx {
     static CTX: OnceLock<Ctx> = OnceLock::new();
@@ -29,14 +31,14 @@ fn options(paths: &[&Path]) -> CorpusOptions {
         max_document_bytes: 1 << 20,
         split_bytes: 1 << 20,
         spool: None,
+        origin: Origin::Corpus,
     }
 }
 
 /// A row, owned: `Ok((id, text))`, else the code and reason, or `EMPTY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
-    file: String,
-    number: u64,
+    location: String,
     content: Result<(String, String), String>,
     queries: Vec<String>,
     source: Option<String>,
@@ -49,14 +51,14 @@ impl Seen {
     }
 }
 
-/// All rows of a split, whose first has the number `first` in its file.
+/// All rows of a split, and how many rows and lines there are.
 fn rows_of(
     options: &CorpusOptions,
     inventory: &Inventory,
     split: usize,
-    first: u64,
-) -> Result<Vec<Seen>> {
-    let mut reader = RowReader::open(ctx(), options, inventory, split, first)?;
+    before: Before,
+) -> Result<(Vec<Seen>, Counted)> {
+    let mut reader = RowReader::open(ctx(), options, inventory, split, before)?;
     let mut rows = Vec::new();
     while let Some(row) = reader.next()? {
         let (mut queries, mut source) = (Vec::new(), None);
@@ -68,26 +70,26 @@ fn rows_of(
             Content::Empty => Err("EMPTY".to_owned()),
             Content::Bad(bad) => Err(format!("{} {}", bad.code.name(), bad.reason)),
         };
-        rows.push(Seen { file: row.file.to_owned(), number: row.number, content, queries, source });
+        rows.push(Seen { location: row.location.to_string(), content, queries, source });
     }
-    assert_eq!(
-        count_rows(ctx(), options, inventory, split)?,
-        rows.len() as u64,
-        "scan and reading count the same rows"
-    );
-    Ok(rows)
+    let counted = count_rows(ctx(), options, inventory, split)?;
+    assert_eq!(counted.rows, rows.len() as u64, "scan and reading count the same rows");
+    Ok((rows, counted))
 }
 
 /// All rows of a corpus, split by split, numbered as a run numbers them.
 fn rows(options: &CorpusOptions) -> Result<Vec<Seen>> {
     let inventory = inventory(ctx(), options)?;
-    let (mut all, mut file, mut first) = (Vec::new(), u32::MAX, 0);
+    let (mut all, mut file, mut before) = (Vec::new(), u32::MAX, Before::default());
     for (split, part) in inventory.splits.iter().enumerate() {
         if part.file != file {
-            (file, first) = (part.file, 0);
+            file = part.file;
+            before = Before { rows: 0, lines: 0, ..before };
         }
-        let rows = rows_of(options, &inventory, split, first)?;
-        first += rows.len() as u64;
+        let (rows, counted) = rows_of(options, &inventory, split, before)?;
+        before.rows += counted.rows;
+        before.lines += counted.lines;
+        before.corpus_rows += counted.rows;
         all.extend(rows);
     }
     Ok(all)

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::builder::{ListBuilder, StringBuilder};
-use arrow_array::types::{Float32Type, Float64Type, Int32Type};
+use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int32Type};
 use arrow_array::{
     ArrayRef, BinaryArray, DictionaryArray, FixedSizeListArray, Float64Array, Int16Array,
     Int64Array, LargeStringArray, ListArray, RecordBatch, StringArray, UInt64Array,
 };
-use longweave_corpus::{CorpusOptions, Range, VectorRows, inventory};
+use longweave_corpus::{CorpusOptions, Range, VectorRow, VectorRows, inventory};
 use proptest::prelude::*;
 
 use crate::{code, options, rows};
@@ -95,8 +95,16 @@ fn row_groups_are_divided_among_splits_and_rows_keep_their_numbers() {
     assert_eq!(found, rows(&whole).unwrap());
     for (i, row) in found.iter().enumerate() {
         assert_eq!(
-            (row.number, row.document()),
-            (i as u64, (format!("a.parquet:{i}").as_str(), format!("text {i}").as_str()))
+            row.location,
+            format!(
+                "a.parquet: row group {}, row {} (row {i} of the file; all from 0)",
+                i / 4,
+                i % 4
+            )
+        );
+        assert_eq!(
+            row.document(),
+            (format!("a.parquet:{i}").as_str(), format!("text {i}").as_str())
         );
     }
 }
@@ -124,7 +132,7 @@ fn nulls_are_bad_rows_or_nothing() {
     assert_eq!(found[0].queries, ["one", "two"]);
     assert_eq!(
         found[1].content.as_ref().unwrap_err(),
-        "BAD_ROW there is no field \"id\" (`idField`)"
+        "BAD_ROW the column \"id\" (`idField`) is null"
     );
     assert_eq!(
         found[2].content.as_ref().unwrap_err(),
@@ -241,11 +249,11 @@ proptest! {
         fs::write(&path, bytes).unwrap();
         let inventory = inventory(crate::ctx(), &with_id(&path));
         let found = inventory.and_then(|list| (0..list.splits.len()).try_for_each(|split| {
-            let mut reader = longweave_corpus::RowReader::open(crate::ctx(), &with_id(&path), &list, split, 0)?;
+            let mut reader = longweave_corpus::RowReader::open(crate::ctx(), &with_id(&path), &list, split, longweave_corpus::Before::default())?;
             while reader.next()?.is_some() {}
             Ok(())
         }));
-        prop_assert!(["NONE", "INPUT_TRUNCATED", "MEMORY_BUDGET", "MISSING_COLUMN", "IO"].contains(&code(found)));
+        prop_assert!(["NONE", "INPUT_TRUNCATED", "INPUT_UNSUPPORTED", "MEMORY_BUDGET", "MISSING_COLUMN", "IO"].contains(&code(found)));
     }
 }
 
@@ -262,10 +270,14 @@ fn vectors_are_read_from_lists_of_any_length_and_width_and_rows_without_one_are_
         rows.iter().map(|r| Some(r.iter().map(|&x| Some(x)))),
         2,
     );
-    for vectors in [Arc::new(single) as ArrayRef, Arc::new(double) as ArrayRef] {
+    let half = <Float16Type as ArrowPrimitiveType>::Native::from_f64;
+    let half = ListArray::from_iter_primitive::<Float16Type, _, _>(
+        rows.iter().map(|r| Some(r.iter().map(|&x| Some(half(x))))),
+    );
+    for vectors in [Arc::new(single) as ArrayRef, Arc::new(double), Arc::new(half)] {
         write(&path, vec![("vector", vectors), ("id", ids.clone())], 2);
         let (mut reader, mut read) = (VectorRows::open(&path).unwrap(), Vec::new());
-        while let Some((id, vector)) = reader.next().unwrap() {
+        while let Some(VectorRow { id, vector, .. }) = reader.next().unwrap() {
             read.push((id.to_owned(), vector.to_vec()));
         }
         assert_eq!(
@@ -281,5 +293,35 @@ fn vectors_are_read_from_lists_of_any_length_and_width_and_rows_without_one_are_
     write(&path, vec![("vector", Arc::new(gap)), ("id", ids)], 2);
     let mut reader = VectorRows::open(&path).unwrap();
     assert!(reader.next().unwrap().is_some());
-    assert_eq!(code(reader.next().map(|row| row.map(|_| ()))), "VECTORS_INVALID");
+    let error = reader.next().err().unwrap();
+    assert_eq!(error.code().name(), "VECTORS_INVALID");
+    let says = "v.parquet: row group 0, row 1 (row 1 of the file; all from 0): a number of the vector is null";
+    assert!(error.message().contains(says), "{error}");
+    assert_eq!((&error.details()["rowGroup"], &error.details()["row"]), (&0.into(), &1.into()));
+}
+
+#[test]
+fn an_encrypted_file_is_said_to_be_encrypted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    write(&path, vec![("text", Arc::new(StringArray::from(texts(5))))], 4);
+    let plain = fs::read(&path).unwrap();
+    let at = plain.len() - 8;
+    let footer = u32::from_le_bytes(plain[at..at + 4].try_into().unwrap()) as usize;
+    // The whole footer encrypted: only the magic says so.
+    let mut whole = plain.clone();
+    whole[at + 4..].copy_from_slice(b"PARE");
+    // Columns encrypted: the footer has `encryption_algorithm`, field 8, a union of AES_GCM_V1 {}.
+    let fields = [&plain[at - footer..at - 1], &[0x1c, 0x1c, 0, 0, 0]].concat();
+    let length = (fields.len() as u32).to_le_bytes();
+    let mut columns = [&plain[..at - footer], &fields, &length, b"PAR1"].concat();
+    fs::write(&path, &columns).unwrap();
+    assert_eq!(rows(&options(&[&path])).unwrap().len(), 5, "columns that can be read are read");
+    columns[4..64].fill(0xff);
+    for bytes in [whole, columns] {
+        fs::write(&path, bytes).unwrap();
+        let error = rows(&options(&[&path])).unwrap_err();
+        assert_eq!(error.code().name(), "INPUT_UNSUPPORTED", "{error}");
+        assert!(error.message().contains("a.parquet is encrypted"), "{error}");
+    }
 }

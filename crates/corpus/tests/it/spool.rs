@@ -1,7 +1,7 @@
 //! Documents that come one by one become an ordinary corpus.
 
 use longweave_common::Code;
-use longweave_corpus::{CorpusOptions, SpoolWriter};
+use longweave_corpus::{CorpusOptions, Origin, SpoolWriter};
 
 use crate::{options, rows};
 
@@ -16,6 +16,7 @@ fn what_is_pushed_is_read_back() {
     assert_eq!(files, [directory.path().join("00000.jsonl.zst")]);
     let named = |name: &str| Some(name.to_owned());
     let options = CorpusOptions {
+        origin: Origin::Pushed,
         id_field: named("id"),
         source_field: named("source"),
         query_field: named("queries"),
@@ -29,6 +30,10 @@ fn what_is_pushed_is_read_back() {
     assert_eq!(found[0].queries, ["q1", "q2"]);
     assert_eq!((found[1].document(), &found[1].source), (("1", "two"), &None));
     assert_eq!(found[2].content, Err("EMPTY".to_owned()));
+    for (i, row) in found.iter().enumerate() {
+        let location = format!("document {i} of the pushed corpus (counted from 0)");
+        assert_eq!(row.location, location);
+    }
 }
 
 #[test]

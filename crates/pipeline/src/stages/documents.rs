@@ -1,13 +1,15 @@
-//! Documents: numbers every row of the corpus, refuses or renames duplicate ids, gathers what planning needs in columns by `DocId`.
+//! Documents: numbers every row of the corpus, refuses or renames duplicate ids, and gathers the
+//! columns that planning reads, by `DocId`.
 //!
-//! Costs 36 bytes a document in memory, and while duplicates are sought 20 more; 4 more where documents have sources.
+//! Costs 36 bytes a document in memory, 20 more while it looks for duplicates, and 4 more where
+//! documents have sources.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, DocId, Error, Result};
-use longweave_corpus::RowReader;
+use longweave_corpus::{RowLocation, RowReader};
 use longweave_storage::{
     DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
     write_strings,
@@ -16,7 +18,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::ingest::{IngestCounts, Names};
+use super::ingest::{IngestCounts, IngestPaths};
 use super::scan::Rows;
 use crate::counts::counts;
 use crate::options::OnDuplicateId;
@@ -51,7 +53,7 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
         all.rejected += rejected;
         all.bytes += bytes;
         all.tokens += tokens;
-        let names = Names::of(&ingest, split as u32);
+        let names = IngestPaths::of(&ingest, split as u32);
         lens.extend(read_array::<u32>(&names.lens)?);
         keys.extend(read_array::<u128>(&names.keys)?);
         text_hashes.extend(read_array::<u128>(&names.text_hashes)?);
@@ -106,7 +108,7 @@ fn sources(ctx: &Ctx, splits: &Splits<'_>, lens: &[u32]) -> Result<(Vec<String>,
     let all = splits.rows.first.len() - 1;
     let read = |split: usize| -> Result<StringTable> {
         ctx.cancel.check()?;
-        read_strings(&Names::of(splits.ingest, split as u32).sources)
+        read_strings(&IngestPaths::of(splits.ingest, split as u32).sources)
     };
     let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     for split in 0..all {
@@ -135,7 +137,7 @@ struct Splits<'a> {
 
 impl Splits<'_> {
     fn ids(&self, split: usize) -> Result<StringTable> {
-        read_strings(&Names::of(self.ingest, split as u32).ids)
+        read_strings(&IngestPaths::of(self.ingest, split as u32).ids)
     }
 
     /// The ids of rising documents; each split's table is read once.
@@ -147,7 +149,7 @@ impl Splits<'_> {
         let mut ids = Vec::with_capacity(places.len());
         for same in places.chunk_by(|a, b| a.0 == b.0) {
             let rows: Vec<usize> = same.iter().map(|(_, row)| *row).collect();
-            let table = Names::of(self.ingest, same[0].0 as u32).ids;
+            let table = IngestPaths::of(self.ingest, same[0].0 as u32).ids;
             StringTable::pick(&table, &rows, |_, id| ids.push(id.to_owned()))?;
         }
         Ok(ids)
@@ -176,30 +178,31 @@ fn duplicate_error(
     group: &[u32],
 ) -> Result<Error> {
     let id = splits.ids_of(group[..1].iter().copied())?.concat();
-    let place = |doc: u32| -> Result<String> {
+    let location = |doc: u32| -> Result<RowLocation<'static>> {
         let (split, row) = splits.rows.place(DocId::new(doc));
         let mut reader = RowReader::open(
             ctx,
             &run.corpus(),
             &run.file.inventory,
             split,
-            splits.rows.first_in_file[split],
+            splits.rows.before(split),
         )?;
         for _ in 0..row {
             ctx.cancel.check()?;
             reader.next()?;
         }
-        Ok(reader
-            .next()?
-            .map_or_else(String::new, |row| format!("{} row {}", row.file, row.number)))
+        let gone =
+            || Error::new(Code::InputChanged, "the corpus lost rows during the run; run again");
+        Ok(reader.next()?.ok_or_else(gone)?.location.into_owned())
     };
+    let (first, second) = (location(group[0])?, location(group[1])?);
     let message = format!(
-        "{} documents have the id \"{id}\", the first two at {} and {}; make ids unique, or say `onDuplicateId: suffix`",
-        group.len(),
-        place(group[0])?,
-        place(group[1])?
+        "{} documents have the id \"{id}\", the first two at {first} and {second}; make ids unique, or set `onDuplicateId: suffix`",
+        group.len()
     );
-    Ok(Error::new(Code::DuplicateId, message).with("id", id))
+    Ok(Error::new(Code::DuplicateId, message)
+        .with("id", id)
+        .with("locations", json!([first, second])))
 }
 
 /// New ids `id#2`, `id#3` … for all but the first of each list, passing over those that exist; in `DocId` order.
@@ -265,7 +268,7 @@ pub(crate) struct Documents {
 }
 
 impl Documents {
-    /// Reads them; hashes of texts only where asked for.
+    /// Reads them, the hashes of texts only if `text_hashes`.
     pub(crate) fn read(run: &RunContext, text_hashes: bool) -> Result<Documents> {
         let directory = run.directory(Stage::Documents);
         Ok(Documents {

@@ -11,10 +11,11 @@ use longweave_neighbours::{FEATURES, TermCounter, Vectors};
 use longweave_storage::{ArrayFile, ArrayWriter, DoneRecord, FileRecord, Sealed, read_array};
 use longweave_tokens::{Encoder, TokenStore};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::chunks::Chunker;
-use super::ingest::Names;
+use super::ingest::IngestPaths;
 use crate::options::VectorSource;
 use crate::{RunContext, Stage};
 
@@ -26,6 +27,22 @@ const COST: u64 = 32;
 const SHOWN: u32 = 16;
 /// Most counts of a word that are told apart.
 const MOST: u32 = 0xFFFF;
+
+/// Counts of a task, in its done record.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct EmbedCounts {
+    /// Documents, or chunks of documents.
+    pub(crate) units: u64,
+    /// Numbers of a vector, where a model gave vectors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dimensions: Option<u64>,
+    /// Where the model ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<String>,
+    /// Why it did not run on a GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warning: Option<String>,
+}
 
 /// The files of a task.
 pub(super) struct EmbedNames {
@@ -78,7 +95,7 @@ struct ChunkWriter {
 pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
     let options = run.options();
     let encoder = run.resources.encoder()?;
-    let ingested = Names::of(&run.directory(Stage::Ingest), task);
+    let ingested = IngestPaths::of(&run.directory(Stage::Ingest), task);
     let lens = read_array::<u32>(&ingested.lens)?;
     let store = TokenStore::open(vec![(0, ingested.tokens)])?;
     let names = EmbedNames::of(&run.directory(Stage::Embed), task);
@@ -133,7 +150,7 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> 
         keep(&names.counts, counts.commit()?);
         keep(&names.lens, lens.commit()?);
     }
-    let mut counts = json!({ "units": units });
+    let mut counts = EmbedCounts { units, ..EmbedCounts::default() };
     match output {
         Output::Nothing => {}
         Output::Terms(files) => {
@@ -147,14 +164,14 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> 
         }
         Output::Vectors { vectors, dims } => {
             keep(&names.vectors, vectors.commit()?);
-            counts["dimensions"] = json!(dims);
+            counts.dimensions = Some(dims as u64);
             if let Some(embedder) = embedder {
-                counts["device"] = json!(embedder.provider().to_string());
-                counts["warning"] = json!(embedder.provider().warning());
+                counts.device = Some(embedder.provider().to_string());
+                counts.warning = embedder.provider().warning();
             }
         }
     }
-    Ok(DoneRecord { files, counts })
+    Ok(DoneRecord { files, counts: json!(counts) })
 }
 
 /// How many rows come next, and their tokens: at most `limit`, unless a single one has more.

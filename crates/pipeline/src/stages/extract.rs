@@ -4,6 +4,7 @@ use longweave_common::{Ctx, Result};
 use longweave_index::CandidateWriter;
 use longweave_storage::DoneRecord;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::predict::QueryFiles;
@@ -11,6 +12,14 @@ use crate::{RunContext, Stage};
 
 /// Documents whose candidates are found at once.
 const BATCH: usize = 4096;
+
+/// Counts of a task, in its done record.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct ExtractCounts {
+    /// Documents with a candidate.
+    pub(crate) documents: u64,
+    pub(crate) candidates: u64,
+}
 
 pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
     let rake = run.resources.rake(run.options())?;
@@ -44,6 +53,6 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> 
     }
     Ok(DoneRecord {
         files: writer.commit()?,
-        counts: json!({ "documents": documents, "candidates": candidates }),
+        counts: json!(ExtractCounts { documents, candidates }),
     })
 }

@@ -3,11 +3,21 @@
 use longweave_common::{Ctx, Result};
 use longweave_index::{Hierarchy, Index, IndexOptions};
 use longweave_storage::DoneRecord;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::documents::Documents;
 use crate::resources::Resources;
 use crate::{RunContext, Stage};
+
+/// Counts of the task, in its done record.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct IndexCounts {
+    /// Distinct keywords.
+    pub(crate) keywords: u64,
+    /// Documents with a keyword.
+    pub(crate) documents: u64,
+}
 
 pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
     let options = run.options();
@@ -45,9 +55,9 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
     )?;
     let files = index.write(&target)?;
     let with_keyword = index.keyword_of().iter().filter(|k| !k.is_none()).count();
-    let counts = json!({ "keywords": index.len(), "documents": with_keyword });
+    let counts = IndexCounts { keywords: index.len() as u64, documents: with_keyword as u64 };
     ctx.progress.advance(1);
-    Ok(DoneRecord { files, counts })
+    Ok(DoneRecord { files, counts: json!(counts) })
 }
 
 /// Used by other stages to name keywords.

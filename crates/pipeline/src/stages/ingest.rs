@@ -1,13 +1,15 @@
-//! Ingest: the one pass that decides which rows are accepted. Per split: the tokens, and by row its status, id, keys, source.
+//! Ingest: the one pass that decides which rows are accepted. Per split: the tokens, and by row its
+//! status, id, keys, source.
 //!
-//! Reads batches of rows on the task's own thread while the pool tokenizes the batch before. A document that costs much (it is long, or one endless
-//! word) is read and tokenized with nothing beside it, and with all the memory it needs held; one that needs more than there is ends the run.
+//! The task's own thread reads a batch of rows while the pool tokenizes the one before. A document
+//! that costs much memory (it is long, or one endless word) is read and tokenized alone, with all the
+//! memory that it needs reserved. One that needs more than `memory` is an error.
 
 use std::path::{Path, PathBuf};
 
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, Error, Result};
-use longweave_corpus::{Content, RowReader};
+use longweave_corpus::{Bad, Content, RowLocation, RowReader};
 use longweave_storage::{ArrayWriter, AtomicFile, DoneRecord, FileRecord, StringTableWriter};
 use longweave_tokens::{Encoder, TokenWriter, width_for};
 use rayon::prelude::*;
@@ -19,21 +21,23 @@ use crate::{RunContext, Stage};
 
 /// Bytes of text tokenized at once, at most a 32nd of the memory bound; a larger document is tokenized alone.
 const BATCH_BYTES: u64 = 8 << 20;
-/// Bytes that are held for a byte of a batch: its text and the next one's, ids of four bytes, the encoder's scratch.
+/// Bytes that are reserved for a byte of a batch: its text and that of the next batch, ids of four
+/// bytes, the encoder's scratch.
 const COST: u64 = 16;
-/// Of these for the encoder's scratch, which threads share: a document that costs more than a thread's share is tokenized alone.
+/// The part of `COST` for the encoder's scratch, which threads share. A document that costs more than
+/// a thread's share is tokenized alone.
 const SCRATCH: u64 = 6;
-/// No encoder takes more for a byte of text: what is smaller need not be looked at.
+/// Most bytes that an encoder takes for a byte of text: smaller documents need no estimate.
 const MOST_COST: u64 = 512;
 
-/// Status of a row: no text.
+/// Status of a row: its text is empty.
 pub(crate) const EMPTY: u8 = 0;
 /// Status of a row: a document.
 pub(crate) const ACCEPTED: u8 = 1;
-/// Status of a row: it stands in `rejects.jsonl`.
+/// Status of a row: it is in `rejects.jsonl`.
 pub(crate) const REJECTED: u8 = 2;
 
-/// What an ingest task leaves in its record.
+/// Counts of a task, in its done record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct IngestCounts {
     pub(crate) accepted: u64,
@@ -46,7 +50,7 @@ pub(crate) struct IngestCounts {
 }
 
 /// The files of a task.
-pub(crate) struct Names {
+pub(crate) struct IngestPaths {
     pub(crate) tokens: PathBuf,
     pub(crate) lens: PathBuf,
     pub(crate) status: PathBuf,
@@ -57,10 +61,10 @@ pub(crate) struct Names {
     pub(crate) rejects: PathBuf,
 }
 
-impl Names {
-    pub(crate) fn of(directory: &Path, task: u32) -> Names {
+impl IngestPaths {
+    pub(crate) fn of(directory: &Path, task: u32) -> IngestPaths {
         let name = |kind: &str| directory.join(format!("{task:05}.{kind}"));
-        Names {
+        IngestPaths {
             tokens: name("tokens"),
             lens: name("lens"),
             status: name("status"),
@@ -76,8 +80,8 @@ impl Names {
 /// A line of `rejects.jsonl`.
 #[derive(Serialize)]
 struct Reject<'a> {
-    file: &'a str,
-    row: u64,
+    #[serde(flatten)]
+    location: &'a RowLocation<'a>,
     code: &'a str,
     reason: &'a str,
 }
@@ -97,19 +101,18 @@ impl Batch {
 }
 
 /// A document that is tokenized alone.
-struct Large {
+struct OversizedDocument {
     text: String,
     /// Bytes of heap for the text and to encode it.
     cost: u64,
-    file: String,
-    row: u64,
+    location: RowLocation<'static>,
 }
 
-/// What was read at once: a batch, and perhaps a large document after it.
+/// A batch, and the oversized document after it, if there is one.
 #[derive(Default)]
-struct Read {
+struct ReadBatch {
     batch: Batch,
-    large: Option<Large>,
+    oversized: Option<OversizedDocument>,
 }
 
 /// Columns and tables by row of the split, written as rows are read.
@@ -129,25 +132,24 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> 
     run.check_split(split)?;
     let encoder = run.resources.encoder()?;
     let directory = run.directory(Stage::Ingest);
-    let names = Names::of(&directory, task);
-    let mut reader =
-        RowReader::open(ctx, &run.corpus(), inventory, split, rows.first_in_file[split])?;
+    let paths = IngestPaths::of(&directory, task);
+    let mut reader = RowReader::open(ctx, &run.corpus(), inventory, split, rows.before(split))?;
     let mut tables = Tables {
-        status: ArrayWriter::create(&names.status)?,
-        keys: ArrayWriter::create(&names.keys)?,
-        text_hashes: ArrayWriter::create(&names.text_hashes)?,
-        ids: StringTableWriter::create(&names.ids, "id")?,
+        status: ArrayWriter::create(&paths.status)?,
+        keys: ArrayWriter::create(&paths.keys)?,
+        text_hashes: ArrayWriter::create(&paths.text_hashes)?,
+        ids: StringTableWriter::create(&paths.ids, "id")?,
         sources: run
             .options()
             .source_field
             .as_ref()
-            .map(|_| StringTableWriter::create(&names.sources, "source"))
+            .map(|_| StringTableWriter::create(&paths.sources, "source"))
             .transpose()?,
-        rejects: AtomicFile::create(&names.rejects)?,
+        rejects: AtomicFile::create(&paths.rejects)?,
     };
     let mut tokens = Tokens {
-        ids: TokenWriter::create(&names.tokens, width_for(run.file.tokenizer.max_id))?,
-        lens: ArrayWriter::create(&names.lens)?,
+        ids: TokenWriter::create(&paths.tokens, width_for(run.file.tokenizer.max_id))?,
+        lens: ArrayWriter::create(&paths.lens)?,
         total: 0,
     };
     let mut totals = IngestCounts::default();
@@ -163,19 +165,19 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> 
     let mut now = read(&mut reader, true)?;
     loop {
         ctx.cancel.check()?;
-        let Read { batch, large } = std::mem::take(&mut now);
-        let rows = batch.ends.len() + usize::from(large.is_some());
-        if large.is_some() || rows == 0 {
-            // Nothing is read beside a large document.
+        let ReadBatch { batch, oversized } = std::mem::take(&mut now);
+        let rows = batch.ends.len() + usize::from(oversized.is_some());
+        if oversized.is_some() || rows == 0 {
+            // Nothing is read while an oversized document is tokenized.
             tokens.push(ctx.pool.install(|| encode(&*encoder, &batch, threads))?)?;
             drop(batch);
-            if let Some(large) = large {
-                held = held.exchange(large.cost.max(COST * limit), &ctx.cancel)?;
-                tokens.push_one(&encode_large(ctx, &*encoder, large)?)?;
+            if let Some(document) = oversized {
+                held = held.exchange(document.cost.max(COST * limit), &ctx.cancel)?;
+                tokens.push_one(&encode_oversized(ctx, &*encoder, document)?)?;
             } else if !reader.next_is_larger(limit)? {
                 break;
             } else {
-                // How much it needs is known when it has been read.
+                // The memory that it needs is known once it has been read.
                 held = held.exchange(ctx.budget.limit(), &ctx.cancel)?;
                 now = read(&mut reader, false)?;
                 continue;
@@ -204,7 +206,7 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> 
     if tables.status.len() != u64::from(rows.count(split)) {
         let file = &inventory.files[inventory.splits[split].file as usize].path;
         let message = format!(
-            "{file} had {} rows when it was scanned and has {} now; it changed while the run was going on",
+            "{file} had {} rows when it was scanned and has {} now: it changed during the run; run again",
             rows.count(split),
             tables.status.len()
         );
@@ -214,15 +216,15 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> 
         FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed)
     };
     let mut files = tokens.ids.commit()?;
-    files.push(named(&names.lens, tokens.lens.commit()?));
-    files.push(named(&names.status, tables.status.commit()?));
-    files.push(named(&names.keys, tables.keys.commit()?));
-    files.push(named(&names.text_hashes, tables.text_hashes.commit()?));
-    files.push(named(&names.ids, tables.ids.commit()?));
+    files.push(named(&paths.lens, tokens.lens.commit()?));
+    files.push(named(&paths.status, tables.status.commit()?));
+    files.push(named(&paths.keys, tables.keys.commit()?));
+    files.push(named(&paths.text_hashes, tables.text_hashes.commit()?));
+    files.push(named(&paths.ids, tables.ids.commit()?));
     if let Some(sources) = tables.sources {
-        files.push(named(&names.sources, sources.commit()?));
+        files.push(named(&paths.sources, sources.commit()?));
     }
-    files.push(named(&names.rejects, tables.rejects.commit()?));
+    files.push(named(&paths.rejects, tables.rejects.commit()?));
     Ok(DoneRecord { files, counts: json!(totals) })
 }
 
@@ -256,18 +258,19 @@ impl Tokens {
     }
 }
 
-/// How much is read at once.
+/// Limits of a batch.
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Bytes of text in a batch.
+    /// Most bytes of text.
     bytes: u64,
-    /// Bytes of heap that encoding a document of a batch may take.
+    /// Most bytes of heap to encode one of its documents.
     cost: u64,
     /// Whether to stop before a row that is larger than a batch.
     patient: bool,
 }
 
-/// Reads rows until their texts reach a batch or a large document was read; everything but tokens is decided here.
+/// Reads rows until their texts fill a batch or a document is oversized. Decides everything but the
+/// tokens.
 fn read_batch(
     ctx: &Ctx,
     run: &RunContext,
@@ -276,8 +279,8 @@ fn read_batch(
     limits: Limits,
     tables: &mut Tables,
     totals: &mut IngestCounts,
-) -> Result<Read> {
-    let mut read = Read::default();
+) -> Result<ReadBatch> {
+    let mut read = ReadBatch::default();
     let batch = &mut read.batch;
     while (batch.text.len() as u64) < limits.bytes && batch.ends.len() < 1 << 16 {
         if batch.ends.len() % 1024 == 0 {
@@ -288,7 +291,7 @@ fn read_batch(
             break;
         }
         let Some(row) = reader.next()? else { break };
-        let mut large = None;
+        let mut oversized = None;
         let (status, key, text_hash) = match &row.content {
             Content::Document(document) => {
                 let id = document.id;
@@ -296,8 +299,11 @@ fn read_batch(
                 let cost =
                     if bytes * MOST_COST > limits.cost { encoder.cost(document.text) } else { 0 };
                 if cost > limits.cost {
-                    let (file, cost) = (row.file.to_owned(), cost + document.text.len() as u64);
-                    large = Some(Large { text: String::new(), cost, file, row: row.number });
+                    oversized = Some(OversizedDocument {
+                        text: String::new(),
+                        cost: cost + document.text.len() as u64,
+                        location: row.location.clone().into_owned(),
+                    });
                 } else {
                     batch.text.push_str(document.text);
                 }
@@ -315,7 +321,7 @@ fn read_batch(
                     sources.push("")?;
                 }
                 if let Content::Bad(bad) = other {
-                    reject(run, tables, row.file, row.number, bad.code, &bad.reason)?;
+                    reject(run, tables, &row.location, bad)?;
                     totals.rejected += 1;
                     (REJECTED, 0, 0)
                 } else {
@@ -327,29 +333,36 @@ fn read_batch(
         tables.status.push(&[status])?;
         tables.keys.push(&[key])?;
         tables.text_hashes.push(&[text_hash])?;
-        if let Some(large) = large {
-            read.large = Some(Large { text: reader.take_text(), ..large });
+        if let Some(document) = oversized {
+            read.oversized = Some(OversizedDocument { text: reader.take_text(), ..document });
             break;
         }
         batch.ends.push(batch.text.len());
         if is_large {
-            break; // it was none, after all
+            break; // the row was long, but its text is not oversized
         }
     }
     Ok(read)
 }
 
-/// The ids of a large document, whose cost is held.
-fn encode_large(ctx: &Ctx, encoder: &dyn Encoder, large: Large) -> Result<Vec<u32>> {
-    let Large { text, cost, file, row } = large;
+/// The ids of an oversized document, whose cost is reserved.
+fn encode_oversized(
+    ctx: &Ctx,
+    encoder: &dyn Encoder,
+    document: OversizedDocument,
+) -> Result<Vec<u32>> {
+    let OversizedDocument { text, cost, location } = document;
     let limit = ctx.budget.limit();
     if cost > limit {
-        let message = format!(
-            "{file} row {row}: to tokenize this document of {} bytes may take {cost} bytes, but `memory` allows {limit}; give a larger `memory`, or say a \
-             smaller `maxDocumentBytes`, which makes it a row that cannot be used",
+        let reason = format!(
+            "tokenizing this document of {} bytes may take {cost} bytes, but `memory` is {limit}",
             text.len()
         );
-        return Err(Error::new(Code::MemoryBudget, message).with("file", file).with("row", row));
+        return Err(location.error(
+            Code::MemoryBudget,
+            &reason,
+            "raise `memory`, or lower `maxDocumentBytes`, which makes it a bad row",
+        ));
     }
     ctx.pool.install(|| {
         let mut ids = Vec::new();
@@ -361,21 +374,14 @@ fn encode_large(ctx: &Ctx, encoder: &dyn Encoder, large: Large) -> Result<Vec<u3
 fn reject(
     run: &RunContext,
     tables: &mut Tables,
-    file: &str,
-    row: u64,
-    code: Code,
-    reason: &str,
+    location: &RowLocation<'_>,
+    bad: &Bad,
 ) -> Result<()> {
     if run.options().on_bad_row == OnBadRow::Fail {
-        let message = format!(
-            "{file} row {row}: {reason}; mend the row, or say `onBadRow: skip` to leave such rows out"
-        );
-        return Err(Error::new(code, message)
-            .with("file", file)
-            .with("row", row)
-            .with("reason", reason));
+        return Err(location.bad(bad, Some("`onBadRow: skip`")));
     }
-    let line = serde_json::to_string(&Reject { file, row, code: code.name(), reason })
+    let reject = Reject { location, code: bad.code.name(), reason: &bad.reason };
+    let line = serde_json::to_string(&reject)
         .map_err(|e| Error::new(Code::Internal, format!("a reject as JSON: {e}")))?;
     tables.rejects.put(line.as_bytes())?;
     tables.rejects.put(b"\n")

@@ -7,8 +7,8 @@ use crate::{RunContext, Stage};
 
 mod chunks;
 pub(crate) mod documents;
-mod embed;
-mod extract;
+pub(crate) mod embed;
+pub(crate) mod extract;
 pub(crate) mod index;
 pub(crate) mod ingest;
 pub(crate) mod neighbours;

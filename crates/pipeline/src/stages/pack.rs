@@ -36,9 +36,11 @@ fn shards(options: &RunOptions, sequences: u64) -> u32 {
 }
 
 /// Number of tasks, from the plan task's record.
-pub(crate) fn tasks(options: &RunOptions, plan: &DoneRecord) -> u32 {
-    let Ok(PlanCounts { main, holdout }) = counts(plan) else { return 0 };
-    shards(options, main.sequences) + holdout.map_or(0, |h| shards(options, h.sequences))
+///
+/// Errors: `FILE_CORRUPT`.
+pub(crate) fn tasks(options: &RunOptions, plan: &DoneRecord) -> Result<u32> {
+    let PlanCounts { main, holdout } = counts(plan)?;
+    Ok(shards(options, main.sequences) + holdout.map_or(0, |h| shards(options, h.sequences)))
 }
 
 /// A task's part, shard, and the sequences of that shard.

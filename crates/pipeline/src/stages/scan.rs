@@ -1,6 +1,7 @@
-//! Scan: counts the rows of a split, so that every split knows the number of its first row.
+//! Scan: counts the rows and lines of a split, so that every split knows the numbers of its first row.
 
 use longweave_common::{Code, Ctx, DocId, Error, Result};
+use longweave_corpus::{Before, Counted};
 use longweave_storage::DoneRecord;
 use longweave_tokens::split_of;
 use serde::{Deserialize, Serialize};
@@ -9,26 +10,28 @@ use serde_json::json;
 use crate::counts::counts;
 use crate::{RunContext, Stage};
 
-/// What a scan task leaves in its record.
+/// Counts of a task, in its done record.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct ScanCounts {
     pub(crate) rows: u64,
+    /// Lines of JSONL, blank ones included.
+    pub(crate) lines: u64,
 }
 
 pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
     let split = task as usize;
     let inventory = &run.file.inventory;
     run.check_split(split)?;
-    let rows = longweave_corpus::count_rows(ctx, &run.corpus(), inventory, split)?;
-    Ok(DoneRecord { files: vec![], counts: json!(ScanCounts { rows }) })
+    let Counted { rows, lines } =
+        longweave_corpus::count_rows(ctx, &run.corpus(), inventory, split)?;
+    Ok(DoneRecord { files: vec![], counts: json!(ScanCounts { rows, lines }) })
 }
 
-/// Where the rows of each split stand.
+/// The numbers of the rows of each split.
 pub(crate) struct Rows {
     /// `DocId` of the first row of each split, and one more: the number of rows.
     pub(crate) first: Vec<u32>,
-    /// Number in its file of the first row of each split.
-    pub(crate) first_in_file: Vec<u64>,
+    before: Vec<Before>,
 }
 
 impl Rows {
@@ -39,21 +42,22 @@ impl Rows {
         let counted = run
             .all_done(Stage::Scan)?
             .iter()
-            .map(|record| counts::<ScanCounts>(record).map(|c| c.rows))
+            .map(counts::<ScanCounts>)
             .collect::<Result<Vec<_>>>()?;
         Rows::from_counts(run.file.inventory.splits.iter().map(|s| s.file).zip(counted))
     }
 
-    /// From the file and the number of rows of each split.
-    fn from_counts(splits: impl Iterator<Item = (u32, u64)>) -> Result<Rows> {
-        let (mut first, mut first_in_file, mut total) = (vec![0u32], Vec::new(), 0u64);
-        let (mut last, mut in_file) = (u32::MAX, 0);
-        for (file, rows) in splits {
+    /// From the file and the counts of each split.
+    fn from_counts(splits: impl Iterator<Item = (u32, ScanCounts)>) -> Result<Rows> {
+        let (mut first, mut before, mut total) = (vec![0u32], Vec::new(), 0u64);
+        let (mut last, mut rows_of_file, mut lines_of_file) = (u32::MAX, 0, 0);
+        for (file, ScanCounts { rows, lines }) in splits {
             if file != last {
-                (last, in_file) = (file, 0);
+                (last, rows_of_file, lines_of_file) = (file, 0, 0);
             }
-            first_in_file.push(in_file);
-            in_file += rows;
+            before.push(Before { rows: rows_of_file, lines: lines_of_file, corpus_rows: total });
+            rows_of_file += rows;
+            lines_of_file += lines;
             total += rows;
             let end = u32::try_from(total).map_err(|_| {
                 let message = format!("the corpus has at least {total} rows; 4294967295 is the most: divide it into several runs");
@@ -61,7 +65,12 @@ impl Rows {
             })?;
             first.push(end);
         }
-        Ok(Rows { first, first_in_file })
+        Ok(Rows { first, before })
+    }
+
+    /// The numbers of a split's first row.
+    pub(crate) fn before(&self, split: usize) -> Before {
+        self.before[split]
     }
 
     /// Split and row in it of a document.
@@ -86,24 +95,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_numbered_over_the_corpus_and_in_each_file() {
-        let rows = Rows::from_counts([(0, 3), (0, 0), (0, 2), (1, 4), (3, 1)].into_iter()).unwrap();
+    fn rows_and_lines_are_numbered_over_the_corpus_and_in_each_file() {
+        let splits = [(0, 3), (0, 0), (0, 2), (1, 4), (3, 1)]
+            .map(|(file, rows)| (file, ScanCounts { rows, lines: 10 * rows + 1 }));
+        let rows = Rows::from_counts(splits.into_iter()).unwrap();
+        let before = |rows, lines, corpus_rows| Before { rows, lines, corpus_rows };
+        assert_eq!(rows.first, [0, 3, 3, 5, 9, 10]);
         assert_eq!(
-            (rows.first, rows.first_in_file),
-            (vec![0, 3, 3, 5, 9, 10], vec![0, 3, 3, 0, 0])
+            rows.before,
+            [before(0, 0, 0), before(3, 31, 3), before(3, 32, 3), before(0, 0, 5), before(0, 0, 9)]
         );
     }
 
     #[test]
     fn one_row_too_many_is_refused() {
         let most = u64::from(u32::MAX);
-        assert_eq!(
-            Rows::from_counts([(0, most - 1), (1, 1)].into_iter()).unwrap().total(),
-            u32::MAX
-        );
-        assert_eq!(
-            Rows::from_counts([(0, most), (1, 1)].into_iter()).err().unwrap().code(),
-            Code::TooManyRows
-        );
+        let of = |first| {
+            let counts = |rows| ScanCounts { rows, lines: 0 };
+            Rows::from_counts([(0, counts(first)), (1, counts(1))].into_iter())
+        };
+        assert_eq!(of(most - 1).unwrap().total(), u32::MAX);
+        assert_eq!(of(most).err().unwrap().code(), Code::TooManyRows);
     }
 }

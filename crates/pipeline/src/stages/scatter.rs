@@ -5,7 +5,7 @@ use longweave_storage::DoneRecord;
 use longweave_tokens::scatter_split;
 use serde_json::json;
 
-use super::ingest::{IngestCounts, Names};
+use super::ingest::{IngestCounts, IngestPaths};
 use super::route::runs_of;
 use crate::counts::counts;
 use crate::{RunContext, Stage};
@@ -18,7 +18,7 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> 
     let _held = ctx
         .budget
         .reserve((runs.len() as u64 * RUN_BYTES).min(ctx.budget.limit() / 2), &ctx.cancel)?;
-    let store = Names::of(&run.directory(Stage::Ingest), task).tokens;
+    let store = IngestPaths::of(&run.directory(Stage::Ingest), task).tokens;
     let prefix = run.directory(Stage::Scatter).join(format!("{task:05}"));
     let tokens = shards.last().copied().unwrap_or(0);
     let files = scatter_split(ctx, &store, runs.into_iter(), &shards, &prefix)?;

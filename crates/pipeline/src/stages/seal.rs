@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use ts_rs::TS;
 
-use super::ingest::Names;
+use super::ingest::IngestPaths;
 use super::pack::{PackCounts, output, writer_options};
 use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
@@ -237,7 +237,7 @@ fn write_rejects(run: &RunContext, path: &Path) -> Result<bool> {
     let directory = run.directory(Stage::Ingest);
     let mut file: Option<AtomicFile> = None;
     for (task, record) in run.all_done(Stage::Ingest)?.iter().enumerate() {
-        let part = Names::of(&directory, task as u32).rejects;
+        let part = IngestPaths::of(&directory, task as u32).rejects;
         let own = |f: &&FileRecord| part.file_name().is_some_and(|name| *f.name == *name);
         record.files.iter().filter(own).try_for_each(|f| f.check(&directory))?;
         let bytes = std::fs::read(&part).at("read", &part)?;

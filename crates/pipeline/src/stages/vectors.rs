@@ -7,14 +7,16 @@ use std::path::PathBuf;
 
 use longweave_common::random::{Key, draw, lowest};
 use longweave_common::{Code, Ctx, Error, ProgressSink, Result};
-use longweave_corpus::VectorRows;
+use longweave_corpus::{VectorRow, VectorRows};
 use longweave_neighbours::{Counts, Npy, Projection, Vectors, Weights};
 use longweave_storage::{ArrayWriter, DoneRecord, FileRecord, read_array};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::documents::Documents;
-use super::embed::{Terms, chunks, model_vectors};
+use super::embed::{EmbedCounts, Terms, chunks, model_vectors};
+use crate::counts::counts;
 use crate::options::VectorSource;
 use crate::{RunContext, Stage};
 
@@ -24,6 +26,18 @@ const ITERATIONS: usize = 3;
 const BLOCK: usize = 8192;
 /// Vectors do not depend on the run's seed, so that runs with other seeds share them.
 const SEED: u64 = 0;
+
+/// Counts of the task, in its done record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct VectorCounts {
+    /// Units with a vector.
+    pub(crate) vectors: u64,
+    /// Units without one.
+    #[serde(rename = "zeroVectors")]
+    pub(crate) zero_vectors: u64,
+    /// Numbers of a vector.
+    pub(crate) dimensions: u64,
+}
 
 pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
     let mut column = Column::create(ctx, run)?;
@@ -44,18 +58,22 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
     let sealed = writer.commit()?;
     Ok(DoneRecord {
         files: vec![FileRecord::new("vectors", sealed)],
-        counts: json!({ "vectors": rows - none, "zeroVectors": none, "dimensions": dims }),
+        counts: json!(VectorCounts {
+            vectors: rows - none,
+            zero_vectors: none,
+            dimensions: dims as u64
+        }),
     })
 }
 
 /// Documents, or chunks of documents.
 pub(crate) fn units(run: &RunContext) -> Result<u64> {
     match run.options().chunk_chars() {
-        Some(_) => Ok(run
+        Some(_) => run
             .all_done(Stage::Embed)?
             .iter()
-            .filter_map(|record| record.counts["units"].as_u64())
-            .sum()),
+            .map(|record| counts::<EmbedCounts>(record).map(|counts| counts.units))
+            .sum(),
         None => Ok(u64::from(run.rows()?.total())),
     }
 }
@@ -87,8 +105,8 @@ fn path(run: &RunContext) -> PathBuf {
 
 /// The vectors of a finished stage.
 pub(crate) fn open(run: &RunContext) -> Result<Vectors> {
-    let dims = run.all_done(Stage::Vectors)?[0].counts["dimensions"].as_u64().unwrap_or(0) as usize;
-    Vectors::from_data(dims, read_array(&path(run))?)
+    let VectorCounts { dimensions, .. } = counts(&run.all_done(Stage::Vectors)?[0])?;
+    Vectors::from_data(dimensions as usize, read_array(&path(run))?)
 }
 
 fn project(ctx: &Ctx, run: &RunContext, column: &mut Column<'_>) -> Result<usize> {
@@ -177,7 +195,7 @@ fn sampled(run: &RunContext, splits: &[Terms], number: usize) -> Result<Vec<(usi
 fn gather(run: &RunContext, column: &mut Column<'_>) -> Result<usize> {
     let mut dims = 0;
     for (task, record) in run.all_done(Stage::Embed)?.iter().enumerate() {
-        let own = record.counts["dimensions"].as_u64().unwrap_or(0) as usize;
+        let own = counts::<EmbedCounts>(record)?.dimensions.unwrap_or(0) as usize;
         let vectors = model_vectors(run, task as u32)?;
         if own == 0 || (dims != 0 && own != dims) || vectors.len() % own != 0 {
             let message = format!(
@@ -266,21 +284,26 @@ fn read_parquet(
     let (mut vectors, mut place) =
         (Vectors::with_capacity(1, 0), vec![u32::MAX; documents.keys.len()]);
     let (mut dims, mut found) = (0, 0);
-    while let Some((id, vector)) = rows.next()? {
+    while let Some(VectorRow { location, id, vector }) = rows.next()? {
         if dims == 0 {
             dims = vector.len();
             vectors = Vectors::with_capacity(dims, by_key.len());
         }
         if vector.len() != dims || dims == 0 {
-            return Err(invalid(format!(
-                "the vector of \"{id}\" has {} numbers, the first one {dims}",
+            let reason = format!(
+                "the vector of \"{id}\" has {} numbers, the first row's {dims}",
                 vector.len()
-            )));
+            );
+            return Err(location.error(Code::VectorsInvalid, &reason, "give all the same"));
         }
         let Ok(at) = by_key.binary_search_by_key(&Key::of(id).0, |&(key, _)| key) else { continue };
         let doc = by_key[at].1 as usize;
         if place[doc] != u32::MAX {
-            return Err(invalid(format!("the id \"{id}\" comes twice")));
+            return Err(location.error(
+                Code::VectorsInvalid,
+                &format!("the id \"{id}\" occurs a second time"),
+                "make ids unique",
+            ));
         }
         place[doc] = found;
         found += 1;

@@ -7,7 +7,8 @@ use std::sync::mpsc;
 use longweave_common::Cancel;
 use longweave_pipeline::read::OutputReader;
 use longweave_pipeline::run::{Mode, PushedDocument, Run};
-use longweave_pipeline::{Stage, commands};
+use longweave_pipeline::{RunContext, Stage, commands};
+use longweave_storage::DoneRecord;
 use serde_json::{Value, json};
 
 use crate::{Place, code, corpus, row, sequences, standard};
@@ -253,10 +254,12 @@ fn duplicate_ids_are_renamed_in_order_past_those_that_exist() {
                 .unwrap();
         assert_eq!(table.iter().collect::<Vec<_>>(), ["x", "y", "x#3", "x#2", "x#4", "y#2"]);
     }
-    // The first two places are told, with rows counted from the start of the file.
+    // The message names the first two places, with lines counted from the start of the file.
     let error = place.run_in("fail", &[standard(), ("/splitBytes", json!(10))]).err().unwrap();
     assert!(
-        error.message().starts_with("3 documents have the id \"x\", the first two at corpus.jsonl row 0 and corpus.jsonl row 2;"),
+        error.message().starts_with(
+            "3 documents have the id \"x\", the first two at corpus.jsonl:1 and corpus.jsonl:3;"
+        ),
         "{error}"
     );
 }
@@ -278,7 +281,7 @@ fn a_plain_file_and_its_packed_copy_have_the_same_default_ids_which_is_said() {
     ];
     let error = place.run_in("out", &changes).err().unwrap();
     assert_eq!(error.code().name(), "DUPLICATE_ID");
-    assert!(error.message().contains("a.jsonl row 0 and a.jsonl.zst row 0"), "{error}");
+    assert!(error.message().contains("a.jsonl:1 and a.jsonl.zst:1"), "{error}");
 }
 
 #[test]
@@ -428,4 +431,39 @@ fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
         serde_json::from_str(&commands::top_keywords(run.out(), 3).unwrap()).unwrap();
     let counts: Vec<u64> = top.iter().map(|k| k["documents"].as_u64().unwrap()).collect();
     assert!(counts.len() == 3 && counts.is_sorted_by(|a, b| a >= b), "{top:?}");
+}
+
+#[test]
+fn counts_that_a_done_record_lacks_are_corruption_and_not_zero() {
+    let place = Place::with_documents(60);
+    let nextlong = json!({ "name": "nextlong", "pool": "all", "k": 5, "chunkChars": 30, "reuse": "run", "fill": "next" });
+    for (name, changes, stages) in [
+        (
+            "quest",
+            vec![],
+            vec![Stage::Predict, Stage::Extract, Stage::Index, Stage::Plan, Stage::Documents],
+        ),
+        (
+            "nextlong",
+            vec![("/method", nextlong)],
+            vec![Stage::Embed, Stage::Vectors, Stage::Neighbours],
+        ),
+    ] {
+        let run = place.run_in(name, &changes).unwrap();
+        let out = ("/output/directory", json!(place.path(name).to_str().unwrap()));
+        let options = place.json(&[changes, vec![out]].concat());
+        finish(&options, 0).unwrap();
+        for stage in stages {
+            let path = run.directory(stage).join("done/00000.json");
+            let whole = DoneRecord::load(&path).unwrap().unwrap();
+            DoneRecord { counts: json!({}), ..whole.clone() }.write(&path).unwrap();
+            assert_eq!(finish(&options, 0), Err("FILE_CORRUPT".into()), "{}", stage.name());
+            if stage == Stage::Plan {
+                let run = RunContext::open(run.out()).unwrap();
+                assert_eq!(code(run.tasks(Stage::Pack)), "FILE_CORRUPT");
+            }
+            whole.write(&path).unwrap();
+        }
+        finish(&options, 0).unwrap();
+    }
 }

@@ -154,11 +154,11 @@ fn the_driver_stops_at_the_first_error_and_keeps_what_is_finished() {
     let run = place.prepare(&[]).unwrap();
     let error = driver::run(ctx(1), &run, &Arc::new(Events::default()), Stage::Seal).unwrap_err();
     assert_eq!(
-        (error.code(), error.details()["row"].as_u64()),
-        (Code::BadRow, Some(60)),
+        (error.code(), error.details()["line"].as_u64()),
+        (Code::BadRow, Some(61)),
         "{error}"
     );
-    assert!(error.message().contains("corpus.jsonl row 60"), "{error}");
+    assert!(error.message().contains("corpus.jsonl:61"), "{error}");
     let last = run.tasks(Stage::Ingest).unwrap().unwrap() - 1;
     let done: Vec<bool> =
         (0..=last).map(|task| run.done(Stage::Ingest, task).unwrap().is_some()).collect();
@@ -170,8 +170,8 @@ fn the_driver_stops_at_the_first_error_and_keeps_what_is_finished() {
     let rejects = fs::read_to_string(skipped.out().join("rejects.jsonl")).unwrap();
     let reject: Value = serde_json::from_str(&rejects).unwrap();
     assert_eq!(
-        (&reject["file"], &reject["row"], &reject["code"]),
-        (&json!("corpus.jsonl"), &json!(60), &json!("BAD_ROW"))
+        (&reject["file"], &reject["line"], &reject["code"]),
+        (&json!("corpus.jsonl"), &json!(61), &json!("BAD_ROW"))
     );
 }
 
@@ -183,12 +183,12 @@ fn queries_that_cannot_be_read_make_no_other_documents() {
     fs::write(place.path("corpus.jsonl"), rows).unwrap();
     let error = place.run_in("fails", &[]).err().unwrap();
     assert_eq!(
-        (error.code(), error.details()["row"].as_u64()),
-        (Code::QueriesInvalid, Some(60)),
+        (error.code(), error.details()["line"].as_u64()),
+        (Code::QueriesInvalid, Some(61)),
         "{error}"
     );
     assert!(
-        error.message().contains("corpus.jsonl row 60") && error.message().contains("\"q\""),
+        error.message().contains("corpus.jsonl:61") && error.message().contains("\"q\""),
         "{error}"
     );
     let skip = ("/onBadRow", json!("skip"));

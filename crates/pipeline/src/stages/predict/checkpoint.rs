@@ -1,8 +1,8 @@
-//! What a task of a model has predicted so far, for the case that it is interrupted: files of finished batches, each written whole.
+//! Checkpoints of a task that predicts with a model: files of finished batches, each written whole.
 //!
-//! `NNNNN.parts/FIRST-END.jsonl` holds the queries of the batches FIRST to END, one object a query: `{row, segment, query, text}`, and last
-//! `{xxh3}` of all lines before. Batches are numbered within the task; they are the same ones in every attempt, because they follow from the
-//! split and the options alone.
+//! `NNNNN.parts/FIRST-END.jsonl` holds the queries of the batches FIRST to END, one object a query:
+//! `{row, segment, query, text}`, and last `{xxh3}` of all lines before. Batches are numbered within
+//! the task. They are the same in every attempt, because they follow from the split and the options.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub(super) struct Checkpoint {
     directory: PathBuf,
     every: Duration,
     last: Instant,
-    /// Batches that stand in files.
+    /// Batches that are in files.
     written: u64,
     /// Lines of batches since, and how many batches.
     waiting: Vec<u8>,
@@ -51,7 +51,7 @@ fn directory(stage: &Path, task: u32) -> PathBuf {
 
 /// Removes the files of a task.
 pub(super) fn remove(stage: &Path, task: u32) {
-    // What cannot be removed costs space and nothing else: the task is done.
+    // The task is done: files that cannot be removed only cost space.
     let _ = std::fs::remove_dir_all(directory(stage, task));
 }
 
@@ -64,8 +64,8 @@ pub(super) fn tasks(stage: &Path) -> Vec<u32> {
 }
 
 impl Checkpoint {
-    /// Takes up what an earlier attempt has left: its queries by batch in order. A file that does not follow on those before, or is damaged,
-    /// is ignored, and its batches are predicted again.
+    /// Resumes an earlier attempt: its queries by batch in order. A file that leaves a gap after those
+    /// before it, or is damaged, is ignored, and its batches are predicted again.
     ///
     /// Errors: `IO`.
     pub(super) fn open(
@@ -98,7 +98,7 @@ impl Checkpoint {
         self.written
     }
 
-    /// Takes the queries of the next batch; writes when the time has come.
+    /// Takes the queries of the next batch; writes them once the interval has passed.
     pub(super) fn push(&mut self, queries: &[Predicted]) -> Result<()> {
         for query in queries {
             serde_json::to_writer(&mut self.waiting, query)
@@ -126,7 +126,8 @@ impl Checkpoint {
     }
 }
 
-/// The queries of the file that begins with batch `first`, and the batch after its last; of several whole ones that which reaches furthest.
+/// The queries of the file that begins with batch `first`, and the batch after its last. Of several
+/// whole files, the one with the most batches.
 fn next_file(directory: &Path, first: u64) -> Result<Option<(Vec<Predicted>, u64)>> {
     let entries = match std::fs::read_dir(directory) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -212,14 +213,14 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 1;
             std::fs::write(&middle, &bad).unwrap();
-            // A digit that became another in the checksum's own line, or the queries' lines: either way it does not match.
+            // The checksum's own line and the queries' lines alike: they no longer match.
             assert_eq!(taken_up(), (1, 1), "byte {at}");
         }
         std::fs::write(&middle, &good[..good.len() - 1]).unwrap();
         assert_eq!(taken_up(), (1, 1));
         std::fs::remove_file(&middle).unwrap();
         assert_eq!(taken_up(), (1, 1));
-        // One that is written anew beside a damaged one that reaches further is taken up.
+        // A whole file is used although a damaged one claims more batches.
         std::fs::write(middle.with_file_name("0000000001-0000000009.jsonl"), "{\"row\":").unwrap();
         std::fs::write(&middle, &good).unwrap();
         assert_eq!(taken_up(), (3, 3));

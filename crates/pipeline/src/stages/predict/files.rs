@@ -1,11 +1,11 @@
-//! The queries of a split, as predict leaves them and extract reads them.
+//! The queries of a split: written by predict, read by extract.
 
 use std::path::{Path, PathBuf};
 
 use longweave_common::Result;
 use longweave_storage::{ArrayWriter, FileRecord, StringTable, StringTableWriter, read_array};
 
-/// Bytes that are kept of a query: thousands are held at once, and none that was written as one has more.
+/// Bytes that are kept of a query: thousands are in memory at once, and no real query is longer.
 const LONGEST_QUERY: usize = 8 << 10;
 
 pub(super) struct QueryNames {
@@ -68,7 +68,7 @@ impl QueryWriter {
     }
 }
 
-/// The queries of a split by row. Costs 8 bytes a row; texts are read as they are asked for.
+/// The queries of a split by row. Costs 8 bytes a row; texts are read on demand.
 pub(crate) struct QueryFiles {
     texts: PathBuf,
     ends: Vec<u64>,

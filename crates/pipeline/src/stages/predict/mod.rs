@@ -1,13 +1,14 @@
-//! Predict: queries of each accepted document of a split, replaying ingest's decisions.
+//! Predict: the queries of each document of a split that ingest accepted.
 
-use longweave_common::{Code, Ctx, Error, Result};
+use longweave_common::{Code, Ctx, Result};
 use longweave_corpus::{Content, RowReader};
 use longweave_inference::{QueryModel, Runtime};
 use longweave_predict::{Extractive, ExtractiveOptions, Precomputed, Predictor};
 use longweave_storage::{DoneRecord, read_array};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::ingest::{ACCEPTED, Names};
+use super::ingest::{ACCEPTED, IngestPaths};
 use crate::options::{OnBadRow, PredictorName};
 use crate::{RunContext, Stage};
 
@@ -19,7 +20,7 @@ mod rows;
 pub(crate) use files::QueryFiles;
 use files::QueryWriter;
 
-/// Makes queries one way or the other.
+/// A predictor, by the way it is driven.
 pub(crate) enum AnyPredictor {
     /// Document by document, on the run's threads.
     Rows(Box<dyn Predictor>),
@@ -40,8 +41,8 @@ impl AnyPredictor {
             }
             PredictorName::Precomputed => AnyPredictor::Rows(match &queries.file {
                 Some(file) => {
-                    let beside = run.directory(Stage::Predict).join("queries");
-                    Box::new(Precomputed::from_file(ctx, &run.resources.path(file), &beside)?)
+                    let scratch = run.directory(Stage::Predict).join("queries");
+                    Box::new(Precomputed::from_file(ctx, &run.resources.path(file), &scratch)?)
                 }
                 None => Box::new(Precomputed::from_column()),
             }),
@@ -55,6 +56,30 @@ impl AnyPredictor {
     }
 }
 
+/// Counts of a task, in its done record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PredictCounts {
+    /// Documents with a query.
+    pub(crate) documents: u64,
+    pub(crate) queries: u64,
+    pub(crate) predictor: UsedPredictor,
+}
+
+/// The predictor that a task used.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct UsedPredictor {
+    pub(crate) name: String,
+    /// Where its model ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<String>,
+    /// How the files of its model are laid out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) layout: Option<String>,
+    /// Why its model did not run on a GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warning: Option<String>,
+}
+
 pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
     let predictor = run.predictor(ctx)?;
     let mut documents = Documents::open(ctx, run, task)?;
@@ -62,26 +87,28 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> 
     let used = match predictor {
         AnyPredictor::Rows(predictor) => {
             rows::run(ctx, &**predictor, &mut documents, &mut writer)?;
-            json!({ "name": predictor.name() })
+            UsedPredictor { name: predictor.name().to_owned(), ..UsedPredictor::default() }
         }
         AnyPredictor::Model(model) => {
             model::run(ctx, run, task, model, &mut documents, &mut writer)?;
-            json!({ "name": "onnx", "device": model.provider().to_string(), "layout": model.layout(), "warning": model.provider().warning() })
+            UsedPredictor {
+                name: "onnx".into(),
+                device: Some(model.provider().to_string()),
+                layout: Some(model.layout().to_owned()),
+                warning: model.provider().warning(),
+            }
         }
     };
     let (files, documents, queries) = writer.commit()?;
-    Ok(DoneRecord {
-        files,
-        counts: json!({ "documents": documents, "queries": queries, "predictor": used }),
-    })
+    Ok(DoneRecord { files, counts: json!(PredictCounts { documents, queries, predictor: used }) })
 }
 
-/// Clears away what the finished task kept for the case that it would be interrupted.
+/// Deletes the checkpoint of a finished task.
 pub(crate) fn after(run: &RunContext, task: u32) {
     checkpoint::remove(&run.directory(Stage::Predict), task);
 }
 
-/// Does the same for finished tasks whose process did not come to it.
+/// Deletes the checkpoints of finished tasks whose process died before it did.
 pub(crate) fn sweep(run: &RunContext) {
     for task in checkpoint::tasks(&run.directory(Stage::Predict)) {
         if matches!(run.done(Stage::Predict, task), Ok(Some(_))) {
@@ -90,7 +117,7 @@ pub(crate) fn sweep(run: &RunContext) {
     }
 }
 
-/// A document as it was read; without anything where its queries cannot be, which then are all that is asked for.
+/// A document. One whose precomputed queries are skipped as bad has only its row.
 #[derive(Default)]
 struct Document {
     row: u32,
@@ -102,7 +129,7 @@ struct Document {
 /// The documents of a split that ingest accepted.
 struct Documents {
     reader: RowReader,
-    /// What becomes of a document whose own queries cannot be read; `None` where they are not.
+    /// The policy for a document whose own queries are bad; `None` where they are not read.
     bad_queries: Option<OnBadRow>,
     status: Vec<u8>,
     /// The next row.
@@ -114,20 +141,21 @@ impl Documents {
         let split = task as usize;
         let inventory = &run.file.inventory;
         run.check_split(split)?;
-        let status = read_array::<u8>(&Names::of(&run.directory(Stage::Ingest), task).status)?;
+        let status =
+            read_array::<u8>(&IngestPaths::of(&run.directory(Stage::Ingest), task).status)?;
         let reader = RowReader::open(
             ctx,
             &run.corpus_with_queries(),
             inventory,
             split,
-            run.rows()?.first_in_file[split],
+            run.rows()?.before(split),
         )?;
         let options = run.options();
         let bad_queries = options.reads_query_field().then_some(options.on_bad_row);
         Ok(Documents { reader, bad_queries, status, row: 0 })
     }
 
-    /// The next row: its number, and the document where it is one that was accepted; `None` after the last.
+    /// The next row: its number, and the document if it was accepted; `None` after the last.
     fn next(&mut self) -> Result<Option<(u32, Option<Document>)>> {
         let Some(next) = self.reader.next()? else { return Ok(None) };
         let row = self.row;
@@ -140,21 +168,17 @@ impl Documents {
                 if policy == OnBadRow::Skip {
                     return Ok(Some((row, Some(Document { row, ..Document::default() }))));
                 }
-                let message = format!(
-                    "{} row {}: {}; mend its queries, or say `onBadRow: skip` to leave such queries out",
-                    next.file, next.number, bad.reason
-                );
-                return Err(Error::new(Code::QueriesInvalid, message)
-                    .with("file", next.file)
-                    .with("row", next.number));
+                return Err(next.location.error(
+                    Code::QueriesInvalid,
+                    &bad.reason,
+                    "fix the row's queries, or set `onBadRow: skip` to ignore them",
+                ));
             }
-            let message = format!(
-                "{} row {} was a document when it was ingested and is none now; the file changed",
-                next.file, next.number
-            );
-            return Err(Error::new(Code::InputChanged, message)
-                .with("file", next.file)
-                .with("row", next.number));
+            return Err(next.location.error(
+                Code::InputChanged,
+                "the row was a document when it was ingested, and is not now",
+                "the file changed during the run: run again",
+            ));
         };
         let queries = document.queries.iter().map(|q| q.to_string()).collect();
         Ok(Some((

@@ -1,9 +1,10 @@
-//! Predicting with a model: windows of segments, sorted by length into batches, on the device's own thread.
+//! Predicting with a model: windows of segments, sorted by length into batches, on the device's thread.
 //!
-//! While the device works on one window, the next is read and tokenized. Windows end at a number of segments or bytes of text that are
-//! fixed, so batches follow from the split and the options; finished ones are kept (`checkpoint.rs`) and not predicted again.
+//! While the device works on one window, the next is read and tokenized. A window ends at a fixed
+//! number of segments or bytes of text, so that batches follow from the split and the options alone.
+//! Finished batches are checkpointed (`checkpoint.rs`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use longweave_common::random::Key;
@@ -22,19 +23,25 @@ const STEP_DOCUMENTS: usize = 256;
 const STEP_BYTES: usize = 1 << 20;
 /// Bytes of text of a window, after which it ends; its last documents may be larger.
 const WINDOW_BYTES: usize = 8 << 20;
-/// Bytes that a byte of a window's text may cost: tokens of four bytes and their copies for the device, of two windows.
+/// Bytes that are reserved for a byte of a window's text: tokens of four bytes and their copies for the
+/// device, of two windows.
 const COST: u64 = 8;
 
-/// A run of rows on the way.
+/// Documents that an error of a batch names.
+const NAMED: usize = 8;
+
+/// A run of rows that is being predicted.
 struct Window {
     rows: std::ops::Range<u32>,
     /// Row of each segment.
     row_of: Vec<u32>,
+    /// Ids of the documents that have segments, by row.
+    ids: HashMap<u32, String>,
     segments: Vec<Segment>,
     batches: Vec<Pending>,
 }
 
-/// A batch: predicted in an earlier attempt, or to come.
+/// A batch. Its queries are `None` if an earlier attempt predicted them.
 struct Pending {
     segments: Vec<usize>,
     queries: Option<PendingBatch>,
@@ -73,7 +80,7 @@ fn by_segment(kept: Vec<Predicted>) -> HashMap<(u32, u32), Vec<Predicted>> {
     map
 }
 
-/// Reads and tokenizes the next window and queues its batches, those of earlier attempts left out.
+/// Reads and tokenizes the next window and queues its batches, without those of earlier attempts.
 fn next_window(
     ctx: &Ctx,
     model: &QueryModel,
@@ -83,6 +90,7 @@ fn next_window(
 ) -> Result<Option<Window>> {
     let first = documents.row;
     let (mut segments, mut row_of, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let mut ids = HashMap::new();
     while segments.len() < WINDOW_SEGMENTS && bytes < WINDOW_BYTES {
         ctx.cancel.check()?;
         let before = documents.row;
@@ -94,9 +102,10 @@ fn next_window(
         let cut = |d: &Document| model.segments().of(Key::of(&d.id), &d.text);
         let cut: Vec<Vec<Segment>> =
             ctx.pool.install(|| step.par_iter().map(cut).collect::<Result<_>>())?;
-        for (document, own) in step.iter().zip(cut) {
+        for (document, own) in step.into_iter().zip(cut) {
             row_of.extend(std::iter::repeat_n(document.row, own.len()));
             segments.extend(own);
+            ids.insert(document.row, document.id);
         }
     }
     if documents.row == first {
@@ -111,7 +120,7 @@ fn next_window(
             Pending { segments: batch.segments, queries }
         })
         .collect();
-    Ok(Some(Window { rows: first..documents.row, row_of, segments, batches }))
+    Ok(Some(Window { rows: first..documents.row, row_of, ids, segments, batches }))
 }
 
 fn read_step(documents: &mut Documents) -> Result<Vec<Document>> {
@@ -133,7 +142,7 @@ fn finish(
     checkpoint: &mut Checkpoint,
     writer: &mut QueryWriter,
 ) -> Result<()> {
-    let Window { rows, row_of, segments, batches } = window;
+    let Window { rows, row_of, ids, segments, batches } = window;
     let mut open = HashMap::<u32, u32>::new();
     row_of.iter().for_each(|&row| *open.entry(row).or_default() += 1);
     ctx.progress.advance(u64::from(rows.len() as u32) - open.len() as u64);
@@ -147,8 +156,9 @@ fn finish(
                 .flat_map(|&s| kept.get(&place(s)).cloned().unwrap_or_default())
                 .collect(),
             Some(pending) => {
-                let generated =
-                    pending.wait().map_err(|e| with_rows(e, &batch.segments, &row_of))?;
+                let generated = pending.wait().map_err(|e| {
+                    with_documents(e, batch.segments.iter().map(|&s| row_of[s]), &ids)
+                })?;
                 let made = generated
                     .into_iter()
                     .map(|g| {
@@ -176,20 +186,30 @@ fn finish(
     Ok(())
 }
 
-/// Counts a segment of a row as done; whether it was the row's last.
+/// Counts a segment of a row as done. Returns whether it was the row's last.
 fn closes(open: &mut HashMap<u32, u32>, row: u32) -> bool {
     let left = open.entry(row).or_insert(1);
     *left -= 1;
     *left == 0
 }
 
-/// The error with the rows of the split that the batch was about.
-fn with_rows(error: Error, segments: &[usize], row_of: &[u32]) -> Error {
+/// The error with the ids of the documents of the batch, the first few.
+fn with_documents(
+    error: Error,
+    rows: impl Iterator<Item = u32>,
+    ids: &HashMap<u32, String>,
+) -> Error {
     if error.code() == Code::Cancelled {
         return error;
     }
-    let mut rows: Vec<u32> = segments.iter().map(|&s| row_of[s]).collect();
-    rows.sort_unstable();
-    rows.dedup();
-    error.with("rowsOfSplit", rows)
+    let rows: BTreeSet<u32> = rows.collect();
+    let named: Vec<&str> =
+        rows.iter().filter_map(|row| ids.get(row)).take(NAMED).map(String::as_str).collect();
+    let more = match rows.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!("{} (documents {}{more})", error.message(), named.join(", "));
+    let documents = Error::new(error.code(), message).with("documents", named);
+    error.details().iter().fold(documents, |new, (key, value)| new.with(key, value.clone()))
 }

@@ -1,4 +1,4 @@
-//! Predictors that need no device: parts of a batch side by side on the run's threads.
+//! Predictors that need no device: parts of a batch in parallel on the run's threads.
 
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_predict::{DocumentRef, Predictor, Queries};
@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::{Document, Documents, QueryWriter};
 
-/// Bytes of text whose queries are predicted at once, at most a 32nd of the memory bound.
+/// Most bytes of text whose queries are predicted at once; also at most a 32nd of `memory`.
 const BATCH_BYTES: u64 = 4 << 20;
-/// Bytes that a byte of text may cost meanwhile.
+/// Bytes that are reserved for a byte of text.
 const COST: u64 = 6;
 
 pub(super) fn run(
