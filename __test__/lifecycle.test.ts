@@ -190,6 +190,22 @@ test('a fast producer is held until its documents are on disk', async () => {
   expect(readFileSync(out('creates'), 'utf8').split('\n')[0]).toMatch(/^create\t.*spool/)
 })
 
+test('documents that were read are not kept: a stream of any length takes the memory of a batch', async () => {
+  // Three times what the heap holds.
+  const program = `import { QueryPredictor, weave } from ${library}
+    async function* documents() {
+      for (let i = 0; i < 150; i += 1) yield { id: String(i), text: 'w1 w2' + ' '.repeat(2 ** 20) }
+    }
+    const options = ${JSON.stringify({ ...base, method: 'standard', queryField: null, queries: {}, output: { format: 'memory' } })}
+    const { corpus } = await weave({ ...options, corpus: documents() }).finished
+    const predictor = await QueryPredictor.open({ threads: 2 })
+    let predicted = 0
+    for await (const _ of predictor.predict(documents(), { batchSize: 4 })) predicted += 1
+    console.log(corpus.documents, predicted)`
+  const { ended } = node(['--max-old-space-size=48', '--input-type=module', '-e', program])
+  expect(await ended).toMatchObject({ err: '', out: '150 150\n' })
+})
+
 test('a slow reader of batches holds the run: no batch is made before it is asked for', async () => {
   // Whatever a batch is made of is read from the work directory, and each read leaves a line in the log.
   const options = {

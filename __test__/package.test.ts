@@ -1,7 +1,7 @@
 // The package as it is published: packed, installed in an empty project, used there.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join, relative, sep } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { madeReport, writeReport } from './reports.ts'
 import { folder, randomCorpus, root, wordTokenizer, writeJsonl } from './support.ts'
@@ -40,22 +40,134 @@ beforeAll(() => {
     pack,
   )
   run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--ignore-scripts', ...tarballs])
-}, 120_000)
+})
 
 test('it brings what it needs and nothing of the workshop', () => {
   const installed = join(project, 'node_modules', 'longweave')
-  expect(readdirSync(installed).toSorted()).toEqual(
-    expect.arrayContaining(['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'binding', 'dist', 'package.json']),
-  )
-  for (const name of ['app.js', 'app.css', 'LICENSES.txt'])
-    expect(existsSync(join(installed, 'dist/report', name)), name).toBe(true)
-  for (const name of ['ts', 'crates', '__test__', 'scripts', 'benches', 'target', 'out', 'node_modules'])
-    expect(existsSync(join(installed, name)), name).toBe(false)
+  const files = readdirSync(installed, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(installed, join(entry.parentPath, entry.name)).split(sep).join('/'))
+  const needed = [
+    'CHANGELOG.md',
+    'FORMATS.md',
+    'LICENSE-APACHE',
+    'LICENSE-MIT',
+    'README.md',
+    'package.json',
+    'binding/index.cjs',
+    'binding/index.d.ts',
+    'dist/index.d.ts',
+    'dist/index.js',
+    'dist/cli/main.js',
+    'dist/report/LICENSES.txt',
+    'dist/report/app.css',
+    'dist/report/app.js',
+    'models/doc2query-mini/README.md',
+    'models/doc2query-mini/model/longweave-model.json',
+  ]
+  expect(files).toEqual(expect.arrayContaining(needed))
+  const kinds = [
+    /^binding\/longweave\.[\w-]+\.node$/,
+    /^dist\/(generated\/)?[\w-]+\.(js|d\.ts)$/,
+    /^dist\/cli\/[\w-]+\.js$/,
+    /^models\/doc2query-mini\/model\//,
+  ]
+  expect(files.filter((file) => !needed.includes(file) && !kinds.some((kind) => kind.test(file)))).toEqual([])
+  // Every module of the source is there, and no other.
+  const modules = readdirSync(join(root, 'ts'))
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => `dist/${name.replace(/ts$/, 'js')}`)
+  expect(files.filter((file) => /^dist\/[\w-]+\.js$/.test(file)).toSorted()).toEqual(modules.toSorted())
   expect(
     readdirSync(join(project, 'node_modules'))
       .filter((name) => !name.startsWith('.'))
       .toSorted(),
   ).toEqual(['longweave', ...Object.keys(manifest.dependencies)].toSorted())
+})
+
+/** A program of a few lines, as users of any tool begin: it weaves in memory and prints how many sequences. */
+const weaves = (more = '') => `
+const corpus = Array.from({ length: 40 }, (_, i) => ({ id: String(i), text: 'w1 w2 w3 '.repeat(10 + i) }))
+const run = weave({ corpus, tokenizer: TOKENIZER, method: 'standard', length: 32, output: { format: 'memory' } })
+let sequences = 0
+for await (const { inputIds } of run.sequences()) sequences += inputIds.length / 32
+const { plan } = await run.finished
+${more}
+`
+const head = () => `const TOKENIZER = ${JSON.stringify(wordTokenizer(project))}`
+const prints = 'console.log(sequences === plan?.sequences && sequences > 10)'
+/** Tools that the programs run under, as they are installed here. */
+const tool = (name: string) => join(root, 'node_modules', name)
+function write(name: string, text: string): string {
+  writeFileSync(join(project, name), text)
+  return name
+}
+
+test('tsx runs a TypeScript program that uses it', () => {
+  write('tsx.mts', `import { weave } from 'longweave'\n${head()}${weaves(prints)}`)
+  expect(run('node', [join(tool('tsx'), 'dist/cli.mjs'), 'tsx.mts'])).toBe('true\n')
+})
+
+test('a worker thread uses it, beside the main thread', () => {
+  write(
+    'worker.mjs',
+    `import { Worker, isMainThread } from 'node:worker_threads'
+import { weave } from 'longweave'
+${head()}
+if (isMainThread) new Worker(new URL(import.meta.url)).on('exit', (code) => console.log('worker', code))
+${weaves(prints)}`,
+  )
+  expect(run('node', ['worker.mjs']).trim().split('\n').toSorted()).toEqual(['true', 'true', 'worker 0'])
+})
+
+test.each(['forks', 'threads', 'vmForks', 'vmThreads'])('vitest runs tests that use it, in the pool %s', (pool) => {
+  // Linked for the test alone: vitest finds itself from the tests that it runs.
+  const link = join(project, 'node_modules', 'vitest')
+  if (!existsSync(link)) symlinkSync(tool('vitest'), link)
+  write(
+    'longweave.test.js',
+    `import { expect, test } from 'vitest'
+import { LongweaveError, weave } from 'longweave'
+${head()}
+test('weaves', async () => {${weaves('expect(sequences).toBe(plan.sequences)')}})
+test('fails', async () => {
+  const { finished } = weave({ corpus: 'none', tokenizer: 'none', length: 8, output: { format: 'memory' } })
+  await expect(finished).rejects.toBeInstanceOf(LongweaveError)
+})`,
+  )
+  try {
+    const vitest = [join(tool('vitest'), 'vitest.mjs'), 'run', '--root', project, '--pool', pool]
+    expect(run('node', vitest)).toMatch(/2 passed/)
+  } finally {
+    rmSync(link)
+  }
+})
+
+test.each(['esm', 'cjs'] as const)('esbuild bundles a program as %s, with the addon left outside', (format) => {
+  const out = format === 'esm' ? 'bundle.mjs' : 'bundle.cjs'
+  write(
+    'entry.js',
+    `import { weave } from 'longweave'\n${head()}\nexport const main = async () => {${weaves(prints)}}\nvoid main()`,
+  )
+  const esbuild = [
+    join(tool('esbuild'), 'bin/esbuild'),
+    'entry.js',
+    '--bundle',
+    '--platform=node',
+    '--external:longweave',
+  ]
+  run('node', [...esbuild, `--format=${format}`, `--outfile=${out}`])
+  expect(run('node', [out])).toBe('true\n')
+})
+
+test('rolldown bundles a program, with the addon left outside', () => {
+  write(
+    'rolled.js',
+    `import { weave } from 'longweave'\n${head()}\nconst main = async () => {${weaves(prints)}}\nvoid main()`,
+  )
+  const rolldown = [join(tool('rolldown'), 'bin/cli.mjs'), 'rolled.js', '--platform', 'node', '--external', 'longweave']
+  run('node', [...rolldown, '--file', 'rolled.mjs'])
+  expect(run('node', ['rolled.mjs'])).toBe('true\n')
 })
 
 test('an ES module and a CommonJS program weave a corpus, and the types are sound without skipLibCheck', () => {

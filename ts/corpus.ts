@@ -1,6 +1,7 @@
 // Corpora of documents that are handed over instead of read from files.
 import type { NativeRun } from '#binding'
 import { LongweaveError, settled } from './errors.ts'
+import { Interruption } from './signal.ts'
 
 /** A document that is handed over. */
 export interface CorpusDocument {
@@ -88,16 +89,15 @@ export async function feed(
   stream: DocumentStream,
   ended: Promise<unknown>,
 ): Promise<{ error: unknown } | undefined> {
-  const over = ended.then(
-    () => null,
-    () => null,
-  )
+  const over = new Interruption<null>()
+  const stop = () => over.fire(() => null)
+  ended.then(stop, stop)
   let iterator: AsyncIterator<CorpusDocument> | Iterator<CorpusDocument> | undefined
   try {
     iterator = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]()
     for (let number = 0; ;) {
       // A stream that waits for its next document must not outlive the run.
-      const taken = await Promise.race([take(iterator, number), over])
+      const taken = await over.until(take(iterator, number))
       if (taken === null) break
       if (taken.batch.length > 0) await settled(native.push(JSON.stringify(taken.batch)))
       if (taken.done) {

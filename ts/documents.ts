@@ -2,8 +2,9 @@
 import type { Cancellation } from '#binding'
 import { z } from 'zod'
 import { binding } from './binding.ts'
+import { LongweaveError } from './errors.ts'
 import { fill } from './options.ts'
-import { abortion, cancellable } from './signal.ts'
+import { Interruption, cancellable } from './signal.ts'
 import type { CallOptions } from './signal.ts'
 
 /** A text and its id. */
@@ -79,12 +80,20 @@ export async function* readDocuments({
 /** Documents, or texts, whose ids are their numbers. */
 export type DocumentSource = AsyncIterable<string | TextDocument> | Iterable<string | TextDocument>
 
+function documentOf(given: string | TextDocument, number: number): TextDocument {
+  if (typeof given === 'string') return { id: String(number), text: given }
+  const { id, text } = (given ?? {}) as Partial<TextDocument>
+  if (typeof id === 'string' && typeof text === 'string') return { id, text }
+  const message = `text ${number} must be a string, or an object with a string \`id\` and a string \`text\``
+  throw new LongweaveError('BAD_ROW', message, { row: number })
+}
+
 /** Documents in batches of at most `size`. */
 export async function* batched(texts: DocumentSource, size: number): AsyncGenerator<TextDocument[], void, undefined> {
   let batch: TextDocument[] = []
   let number = 0
   for await (const given of texts) {
-    batch.push(typeof given === 'string' ? { id: String(number), text: given } : { id: given.id, text: given.text })
+    batch.push(documentOf(given, number))
     number += 1
     if (batch.length === size) {
       yield batch
@@ -104,11 +113,16 @@ export async function* ahead<T>(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void, undefined> {
   signal?.throwIfAborted()
-  const { aborted, release } = abortion(signal)
+  const aborted = new Interruption<never>()
+  const abort = () =>
+    aborted.fire(() => {
+      throw signal?.reason
+    })
+  signal?.addEventListener('abort', abort, { once: true })
   let current: Promise<T> | undefined
   try {
     for (;;) {
-      const batch = await Promise.race([batches.next(), aborted])
+      const batch = await aborted.until(batches.next())
       if (batch.done === true) break
       const next = work(batch.value)
       // Its error is met when it is awaited below.
@@ -118,7 +132,7 @@ export async function* ahead<T>(
     }
     if (current !== undefined) yield await current
   } finally {
-    release()
+    signal?.removeEventListener('abort', abort)
     // Not awaited: a source that never answers must not keep the caller waiting.
     batches.return().catch(() => {})
   }

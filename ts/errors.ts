@@ -164,6 +164,10 @@ export function fromBinding(error: unknown): unknown {
   } catch {
     // Not ours.
   }
+  // Node-API's own refusal of an argument, `StringExpected` and the like: types were ignored.
+  const { code: kind } = error as { code?: unknown }
+  if (typeof kind === 'string' && /^(InvalidArg|\w+Expected)$/.test(kind))
+    return new LongweaveError('OPTIONS_INVALID', `an argument has the wrong type: ${text}`)
   return error
 }
 

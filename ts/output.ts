@@ -1,12 +1,12 @@
 // Finished outputs: a directory, or the URL that it was uploaded to.
 import type { NativeOutput } from '#binding'
 import { binding } from './binding.ts'
-import { LongweaveError, settled } from './errors.ts'
+import { LongweaveError } from './errors.ts'
 import type { Manifest, ShownSequence, VerifyReport } from './generated/results.ts'
 import { counting } from './options.ts'
 import { SequenceBatch } from './sequences.ts'
 import type { Sequence } from './sequences.ts'
-import { cancellable } from './signal.ts'
+import { Calls, cancellable } from './signal.ts'
 import type { CallOptions } from './signal.ts'
 
 /** Options of `Output.show`. */
@@ -53,6 +53,7 @@ export class Output implements AsyncIterable<Sequence>, AsyncDisposable {
   /** Tokens of a sequence. */
   readonly sequenceLength: number
   readonly #native: NativeOutput
+  readonly #calls: Calls
 
   /** @internal */
   constructor(native: NativeOutput, location: string) {
@@ -61,6 +62,7 @@ export class Output implements AsyncIterable<Sequence>, AsyncDisposable {
     this.length = native.sequences
     this.sequenceLength = this.manifest.length
     this.#native = native
+    this.#calls = new Calls(`the output ${location}`, () => native.close())
   }
 
   /**
@@ -78,7 +80,7 @@ export class Output implements AsyncIterable<Sequence>, AsyncDisposable {
   }
 
   async #read(first: number, most: number, signal: AbortSignal | undefined): Promise<SequenceBatch | null> {
-    const batch = await cancellable(signal, (c) => this.#native.read(first, most, c))
+    const batch = await this.#calls.use(() => cancellable(signal, (c) => this.#native.read(first, most, c)))
     return batch === null ? null : new SequenceBatch(batch, first)
   }
 
@@ -114,7 +116,7 @@ export class Output implements AsyncIterable<Sequence>, AsyncDisposable {
    * @throws LongweaveError `VERIFY_FAILED`, naming the file and the difference
    */
   async verify(options: CallOptions = {}): Promise<VerifyReport> {
-    return await verify(this.location, options)
+    return await this.#calls.use(() => verify(this.location, options))
   }
 
   /**
@@ -125,12 +127,13 @@ export class Output implements AsyncIterable<Sequence>, AsyncDisposable {
     counting('index', index)
     counting('words', words)
     const options = JSON.stringify({ why, words, ...(tokenizer !== undefined && { tokenizer }) })
-    return JSON.parse(await cancellable(signal, (c) => this.#native.show(index, options, c))) as ShownSequence
+    const text = await this.#calls.use(() => cancellable(signal, (c) => this.#native.show(index, options, c)))
+    return JSON.parse(text) as ShownSequence
   }
 
   /** Releases files and connections, once calls that are under way have ended. */
   async close(): Promise<void> {
-    await settled(this.#native.close())
+    await this.#calls.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,13 +2,13 @@
 import type { NativeRun } from '#binding'
 import { binding } from './binding.ts'
 import type { DryRun } from './dry-run.ts'
-import { LongweaveError, settled } from './errors.ts'
+import { LongweaveError } from './errors.ts'
 import type { KeywordCount, RunEvent, Summary } from './generated/results.ts'
 import { counting } from './options.ts'
 import { Run, readBatch, resolve } from './run.ts'
 import type { RunMode, RunOptions } from './run.ts'
 import type { Sequence, SequenceBatch } from './sequences.ts'
-import { cancellable } from './signal.ts'
+import { Calls, cancellable } from './signal.ts'
 import type { CallOptions } from './signal.ts'
 
 /** Options of a call that runs stages. */
@@ -29,6 +29,11 @@ export async function observed(options: RunOptions, mode: RunMode, { signal, onE
   const run = new HandleRun(options, mode, { signal })
   if (onEvent !== undefined) for await (const event of run) onEvent(event)
   const summary = await run.finished
+  if (signal?.aborted === true) {
+    // The run may have been too far to stop.
+    await run.close()
+    throw signal.reason
+  }
   return { run: run.handle, summary }
 }
 
@@ -57,6 +62,7 @@ export class Plan implements AsyncIterable<Sequence>, AsyncDisposable {
   /** The run's directory, where `prepare` and `weave` with the same options continue; null where none was given. */
   readonly directory: string | null
   readonly #native: NativeRun
+  readonly #calls: Calls
 
   /** @internal */
   constructor(native: NativeRun, summary: Summary) {
@@ -64,6 +70,7 @@ export class Plan implements AsyncIterable<Sequence>, AsyncDisposable {
     this.length = summary.plan?.sequences ?? 0
     this.directory = summary.directory
     this.#native = native
+    this.#calls = new Calls('the plan', () => native.close())
   }
 
   /**
@@ -72,7 +79,7 @@ export class Plan implements AsyncIterable<Sequence>, AsyncDisposable {
    */
   async get(index: number, { signal }: CallOptions = {}): Promise<Sequence> {
     counting('index', index)
-    const batch = await readBatch(this.#native, index, 1, { signal })
+    const batch = await this.#calls.use(() => readBatch(this.#native, index, 1, { signal }))
     if (batch === null) {
       const message = `the plan has ${this.length} sequences, numbered from 0; there is no sequence ${index}`
       throw new LongweaveError('SEQUENCE_NOT_FOUND', message, { sequence: index })
@@ -88,7 +95,7 @@ export class Plan implements AsyncIterable<Sequence>, AsyncDisposable {
   > {
     counting('start', start)
     for (let first = start; ;) {
-      const batch = await readBatch(this.#native, first, 0, { signal })
+      const batch = await this.#calls.use(() => readBatch(this.#native, first, 0, { signal }))
       if (batch === null) return
       yield batch
       first += batch.length
@@ -110,12 +117,13 @@ export class Plan implements AsyncIterable<Sequence>, AsyncDisposable {
    */
   async topKeywords({ limit = 50, signal }: CallOptions & { limit?: number } = {}): Promise<KeywordCount[]> {
     counting('limit', limit)
-    return JSON.parse(await cancellable(signal, (c) => this.#native.topKeywords(limit, c))) as KeywordCount[]
+    const text = await this.#calls.use(() => cancellable(signal, (c) => this.#native.topKeywords(limit, c)))
+    return JSON.parse(text) as KeywordCount[]
   }
 
   /** Releases the plan; without a directory, its files are removed. */
   async close(): Promise<void> {
-    await settled(this.#native.close())
+    await this.#calls.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

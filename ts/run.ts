@@ -1,5 +1,5 @@
 // Runs: weave() over files and in memory.
-import type { NativeRun } from '#binding'
+import type { Cancellation, NativeRun } from '#binding'
 import { binding } from './binding.ts'
 import { modelDirectory } from './bundled.ts'
 import { feed } from './corpus.ts'
@@ -166,6 +166,8 @@ export class Run implements AsyncIterable<RunEvent>, AsyncDisposable {
  */
 export class MemoryRun extends Run {
   readonly #call: CallOptions
+  readonly #reading = new binding.Cancellation()
+  #readers = 0
 
   /** @internal */
   constructor(options: RunOptions, mode: RunMode, callOptions: CallOptions = {}) {
@@ -173,18 +175,26 @@ export class MemoryRun extends Run {
     this.#call = callOptions
   }
 
-  /** Batches of about a million tokens; throws the run's error. The run is closed when the loop ends or is left. */
+  /** Cancels the run, and the reading of its sequences once it is planned. */
+  override cancel(): void {
+    super.cancel()
+    this.#reading.cancel()
+  }
+
+  /** Batches of about a million tokens; throws the run's error. The run is closed when its last loop ends or is left. */
   async *batches(): AsyncGenerator<SequenceBatch, void, undefined> {
+    this.#readers += 1
     try {
       await this.finished
       for (let first = 0; ;) {
-        const batch = await readBatch(this.native, first, 0, this.#call)
+        const batch = await readBatch(this.native, first, 0, this.#call, this.#reading)
         if (batch === null) break
         yield batch
         first += batch.length
       }
     } finally {
-      await this.close()
+      this.#readers -= 1
+      if (this.#readers === 0) await this.close()
     }
   }
 
@@ -200,8 +210,9 @@ export async function readBatch(
   first: number,
   most: number,
   { signal }: CallOptions,
+  reading?: Cancellation,
 ): Promise<SequenceBatch | null> {
-  const batch = await cancellable(signal, (cancellation) => native.read(first, most, cancellation))
+  const batch = await cancellable(signal, (cancellation) => native.read(first, most, cancellation), reading)
   return batch === null ? null : new SequenceBatch(batch, first)
 }
 
