@@ -769,7 +769,7 @@ const rows: Row[] = [
     'MODEL_INVALID',
     'its description is damaged',
     () => model(changedModel('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'longweave-model.json')))),
-    ['longweave-model.json', 'no JSON'],
+    ['longweave-model.json', 'is not JSON'],
   ],
   [
     'MODEL_INVALID',
@@ -786,7 +786,7 @@ const rows: Row[] = [
     'MODEL_INVALID',
     'its tokenizer is damaged',
     () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'tokenizer.json')))),
-    ['tokenizer.json', 'no tokenizer'],
+    ['tokenizer.json', 'not a supported tokenizer'],
   ],
   [
     'MODEL_MISMATCH',
@@ -987,7 +987,7 @@ const rows: Row[] = [
       writeFileSync(join(out, 'run.json'), '{"format":1,')
       await tasks(out)
     },
-    ['run.json', 'no JSON', 'delete'],
+    ['run.json', 'is not JSON', 'delete'],
   ],
   [
     'FILE_CORRUPT',
@@ -1017,7 +1017,7 @@ const rows: Row[] = [
       writeFileSync(join(out, 'longweave.json'), '{}')
       await readColumns(out)
     },
-    ['longweave.json', 'no manifest'],
+    ['longweave.json', 'is not a manifest'],
   ],
   [
     'VERSION_MISMATCH',

@@ -599,7 +599,7 @@ describe('cleaning', () => {
     expect((await dryRun(made)).stages.every(({ tasks, done }) => tasks === done)).toBe(true)
     expect((await show(out, 0)).pieces.length).toBeGreaterThan(0)
     const error = await failure(() => show(out, 0, { why: true }))
-    expect([error.code, error.message.includes('cleaned away')]).toEqual(['STAGE_NOT_READY', true])
+    expect([error.code, error.message.includes('deleted the results of stage')]).toEqual(['STAGE_NOT_READY', true])
     expect((await failure(() => topKeywords(out))).code).toBe('STAGE_NOT_READY')
   })
 

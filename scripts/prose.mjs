@@ -40,7 +40,7 @@ const PHRASES = [
   ],
   [/\bhas not (?:one|a|an)\b/i, 'lacks, does not have'],
   [/(?:^|[.!?:] )What (?![^.]*\?)/, 'a noun as the subject ("The contents of …")'],
-  [/; whether it (?:was|is|did|does)\b/i, '"Returns whether …"'],
+  [/; whether (?:it|there|one|a) (?:was|is|did|does|were)\b/i, '"Returns whether …"'],
   [/\bwhoever\b/i, 'a reader, a process that, anyone who'],
   [/\bmend(?:s|ed|ing)?\b/i, 'repair, fix'],
   [/\bfound out\b/i, 'detected'],
@@ -271,6 +271,39 @@ function scan(source, rust) {
   return found
 }
 
+/** The words of a name or sentence without articles and endings of plurals. */
+const words = (text) =>
+  [...text.matchAll(/[A-Z]?[a-z0-9]+|[A-Z]+/g)]
+    .map(([word]) => word.toLowerCase())
+    .filter((word) => !['a', 'an', 'the', 'its', 'their', 'of', 'this'].includes(word))
+    .map((word) => word.replace(/(?:ies|es|s)$/, ''))
+
+/** Doc comments of Rust: one that only repeats its item's name, and a public function with arguments that has none. */
+function docs(file, source) {
+  const lines = source.split('\n')
+  const doc = (i) => /^\s*\/\/\/ ?(.*)$/.exec(lines[i] ?? '')?.[1]
+  for (const [i] of lines.entries()) {
+    const only = doc(i)
+    if (only !== undefined && doc(i - 1) === undefined && doc(i + 1) === undefined) {
+      let next = i + 1
+      while (/^\s*#\[/.test(lines[next] ?? '')) next += 1
+      const item =
+        /^\s*(?:pub(?:\([^)]*\))? )?(?:(?:const |unsafe |async )*fn |struct |enum |trait |type |const |static |mod )?(\w+)/.exec(
+          lines[next] ?? '',
+        )
+      const said = words(only)
+      if (item && said.length > 0 && said.every((word) => words(item[1]).includes(word)))
+        problem(file, i + 1, `"${only}" repeats the name: write a fact, or nothing`)
+    }
+    const declared = /^\s*pub (?:const |unsafe |async )*fn (\w+)(?:<[^(]*>)?\((?!&?(?:mut )?self\)|\))/.exec(lines[i])
+    if (declared) {
+      let before = i - 1
+      while (/^\s*#\[/.test(lines[before] ?? '')) before -= 1
+      if (doc(before) === undefined) problem(file, i + 1, `the public function ${declared[1]} has no doc comment`)
+    }
+  }
+}
+
 const arguments_ = process.argv.slice(2).map((path) => relative(root, resolve(path)).split(sep).join('/'))
 const all = arguments_.length > 0 ? arguments_ : files()
 for (const file of all) {
@@ -284,9 +317,12 @@ for (const file of all) {
       phrases(file, text.slice(0, match.index).split('\n').length, match[1])
   } else if (file !== 'scripts/prose.mjs') {
     const rust = file.endsWith('.rs')
+    if (/^crates\/[^/]+\/src\//.test(file)) docs(file, readFileSync(join(root, file), 'utf8'))
     const prose = rust ? () => true : ({ kind }) => kind === 'comment' || file.startsWith('ts/')
     for (const { line, text, kind } of scan(readFileSync(join(root, file), 'utf8'), rust).filter(prose))
-      if (kind === 'comment' || /\s/.test(text)) phrases(file, line, text.replaceAll(/`[^`]*`/g, 'X'))
+      // A string of words alone is a list, not prose.
+      if (kind === 'comment' || (/\s/.test(text) && !/^[a-z' ]{200,}$/.test(text)))
+        phrases(file, line, text.replaceAll(/`[^`]*`/g, 'X'))
   }
 }
 if (problems.length > 0) {

@@ -1,7 +1,9 @@
-//! What the fuzz targets do: each takes any bytes and panics where longweave breaks a promise. A reader of files gives rows or an error of
-//! longweave's own, whatever the bytes are: no panic, no allocation that only a header asks for, no end that never comes.
+//! The fuzz targets: each takes any bytes and panics where longweave breaks a promise. A reader of
+//! files gives rows or an error of longweave's own, whatever the bytes are: no panic, no allocation
+//! that only a header asks for, no end that never comes.
 //!
-//! The fuzzer and the tests on stable share this file (`crates/pipeline/tests/it/hostile.rs` replays `corpus/` and `regressions/`).
+//! The fuzzer and the tests on stable share this file (`crates/pipeline/tests/it/hostile.rs`
+//! replays `corpus/` and `regressions/`).
 
 use std::fs;
 use std::io::Write;
@@ -152,8 +154,8 @@ fn rows(options: &CorpusOptions) -> Result<Vec<String>> {
     Ok(all)
 }
 
-/// A JSONL file, plain or packed (bytes that say which, where it is divided, which fields are wanted; then the file): its rows are those of
-/// all its splits together, and packing changes none.
+/// A JSONL file, plain or packed (bytes that say which, where it is divided, which fields are
+/// wanted; then the file): its rows are those of all its splits together, and packing changes none.
 pub fn jsonl(data: &[u8]) {
     let Some((&[packing, parts, fields], content)) = data.split_first_chunk() else { return };
     let folder = folder("jsonl");
@@ -198,7 +200,8 @@ pub fn jsonl(data: &[u8]) {
     assert_eq!(told(rows(&corpus_options(&path, fields))), whole, "packed");
 }
 
-/// A Parquet file as a corpus (a byte that says which columns are wanted, then the file): row groups alone give the rows of all together.
+/// A Parquet file as a corpus (a byte that says which columns are wanted, then the file): row
+/// groups alone give the rows of all together.
 pub fn parquet_rows(data: &[u8]) {
     let Some((&fields, content)) = data.split_first() else { return };
     let path = folder("parquet").join("a.parquet");
@@ -298,7 +301,8 @@ pub fn output_parquet(data: &[u8]) {
     output("parquet", "00000.parquet", head, "full", content);
 }
 
-/// A pair of files of an IndexedDataset (a byte: how many sequences it should have; the index; then the ids).
+/// A pair of files of an IndexedDataset (a byte: how many sequences it should have; the index; then
+/// the ids).
 pub fn output_megatron(data: &[u8]) {
     let Some((&head, mut content)) = data.split_first() else { return };
     let folder = folder("megatron");
@@ -395,7 +399,7 @@ pub fn plan_file(mut data: &[u8]) {
     }
 }
 
-/// A column as it stands on the disk, of every width; a done record.
+/// A column as its file holds it, of every width; a done record.
 pub fn columns(data: &[u8]) {
     let path = folder("columns").join("column");
     write(&path, data);
@@ -405,7 +409,7 @@ pub fn columns(data: &[u8]) {
     told(read_array::<u64>(&path).map(|c| c.len()));
     told(read_array::<u128>(&path).map(|c| c.len()));
     told(
-        DoneRecord::read(&path, path.parent().expect("it stands in a folder"))
+        DoneRecord::read(&path, path.parent().expect("the path has a folder"))
             .map(|record| record.is_some()),
     );
 }
@@ -447,8 +451,9 @@ pub fn token_store(mut data: &[u8]) {
     }
 }
 
-/// Scattered tokens of one split (a byte: how wide the ids are; sums; ids), read as two output shards would, and what scattering a sound split by any
-/// runs makes (u32 each: row, first token, tokens).
+/// Scattered tokens of one split (a byte: how wide the ids are; sums; ids), read as two output
+/// shards would, and what scattering a sound split by any runs makes (u32 each: row, first token,
+/// tokens).
 pub fn scattered(mut data: &[u8]) {
     let Some((&head, rest)) = data.split_first() else { return };
     data = rest;
@@ -499,8 +504,8 @@ pub fn scattered(mut data: &[u8]) {
     }
 }
 
-/// Candidates of one split (where rows end; a table of strings as it stands on the disk, or phrases, one a line): an index of them is the same on the
-/// disk as in memory.
+/// Candidates of one split (where rows end; a table of strings as its file holds it, or phrases,
+/// one a line): an index of them is the same on the disk as in memory.
 pub fn candidates(mut data: &[u8]) {
     let folder = folder("candidates");
     let prefix = folder.join("00000");
@@ -572,7 +577,8 @@ pub fn tokenizer(data: &[u8]) {
     }
 }
 
-/// Runs a target as a fuzzer does: panics that longweave catches are silent, one that escapes is told and ends the process.
+/// Runs a target as a fuzzer does: panics that longweave catches are silent, one that escapes is
+/// printed and ends the process.
 pub fn fuzz(target: fn(&[u8]), data: &[u8]) {
     use std::sync::{Mutex, Once, PoisonError};
     static HOOK: Once = Once::new();

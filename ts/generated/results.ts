@@ -1,8 +1,8 @@
 // Generated from the Rust types by `node scripts/types.mjs`; do not edit.
 
 /**
- * What `clean` deleted from a work directory and what it kept. A dry run says what it would
- * delete.
+ * The results that `clean` deleted from a work directory, and those it kept. A dry run says what
+ * it would delete.
  */
 export interface CleanReport {
   /** The work directory. */
@@ -11,7 +11,7 @@ export interface CleanReport {
   directories: CleanedDirectory[]
   /** Bytes deleted. */
   removedBytes: number
-  /** Bytes kept. */
+  /** Bytes of the results that were kept. */
   keptBytes: number
 }
 
@@ -41,7 +41,7 @@ export interface CleanedDirectory {
   inUse: boolean
 }
 
-/** Counts of a corpus. */
+/** Counts of the corpus' files, rows, documents and tokens. */
 export interface CorpusCounts {
   /** Files that were read. 0 where documents were handed over. */
   files: number
@@ -102,7 +102,7 @@ export interface CountDistribution {
 
 /** Bytes that a run has yet to write to a directory, and the free space for them. */
 export interface DirectoryNeed {
-  /** The directory. */
+  /** The directory that is written. */
   directory: string
   /** Bytes to be written, estimated. Null where the size of the corpus is unknown. */
   bytes: number | null
@@ -164,7 +164,7 @@ export interface DroppedTokens {
   budget: number
 }
 
-/** What a run would do: tasks, bytes, time and memory. Nothing is written to find out. */
+/** The tasks, bytes, time and memory of a run. A dry run writes nothing. */
 export interface DryRunResult {
   /** The output directory. Null for the format `memory`. */
   directory: string | null
@@ -310,8 +310,8 @@ export interface ListSizeRange {
 }
 
 /**
- * Keyword lists of one range of sizes, by kind. Entry n of `KeywordListCounts.sizes` is about lists
- * with more than 2ⁿ⁻¹ and at most 2ⁿ documents.
+ * Keyword lists of one range of sizes, by kind. Entry n of `KeywordListCounts.sizes` is about
+ * lists with more than 2ⁿ⁻¹ and at most 2ⁿ documents.
  */
 export interface ListSizes {
   /** Lists too small to be used. */
@@ -338,7 +338,7 @@ export interface LogMessage {
 export interface LongCounts {
   /** Their number. */
   documents: number
-  /** Their tokens. */
+  /** Tokens of these documents. */
   tokens: number
 }
 
@@ -439,7 +439,7 @@ export interface NeighbourSummary {
   sampled: number
 }
 
-/** The formats. */
+/** How the sequences are stored. */
 export type OutputFormat = 'parquet' | 'mds' | 'megatron' | 'datatrove' | 'jsonl' | 'memory'
 
 /** Pieces of a plan. A piece is a run of a document's tokens in one sequence. */
@@ -516,26 +516,29 @@ export interface PredictorInfo {
   warning: string | null
 }
 
-/** The predictors. */
+/** How queries are predicted. */
 export type PredictorName = 'extractive' | 'precomputed' | 'onnx'
 
 /** The predictor that made the queries. */
 export interface PredictorSummary {
   /** The kind of predictor. */
   name: PredictorName
-  /** Execution providers that were used, `cpu` or `cuda:N`. Empty for a predictor without a model. */
+  /**
+   * Execution providers that were used, `cpu` or `cuda:N`. Empty for a predictor without a
+   * model.
+   */
   devices: string[]
   /** Layout and precision of the model. Null for a predictor without one. */
   model: string | null
 }
 
-/** What the progress of a stage counts. */
+/** The unit of a stage's progress. */
 export type ProgressUnit = 'bytes' | 'tokens' | 'documents' | 'vectors' | 'sequences' | 'tasks'
 
 /** Columns on the pieces of each sequence: all of them, the documents' ids alone, or none. */
 export type Provenance = 'full' | 'ids' | 'none'
 
-/** Documents of a report. */
+/** Use of documents in a report. */
 export interface ReportDocuments {
   /** Documents of the corpus. */
   corpus: number
@@ -600,8 +603,8 @@ export interface ReportSample {
   /** Share of a sequence's documents that nearly repeat an earlier one, 0 to 1. */
   nearDuplicates: SampledMeasure
   /**
-   * Mean distinct runs of n tokens ÷ all runs of n tokens in a sequence, for n = 1, 2, 3, 4. Null
-   * where the sample is empty.
+   * Mean distinct runs of n tokens ÷ all runs of n tokens in a sequence, for n = 1, 2, 3, 4.
+   * Null where the sample is empty.
    */
   distinct: [number | null, number | null, number | null, number | null]
 }
@@ -666,7 +669,7 @@ export type RunEvent =
     done: number
     /** Units to do. */
     total: number
-    /** What `done` and `total` count. */
+    /** The unit of `done` and `total`. */
     unit: ProgressUnit
     /** Seconds since the run began. */
     seconds: number
@@ -769,7 +772,10 @@ export interface RunStatus {
 export interface SampleSummary {
   /** Sequences of the sample. */
   sequences: number
-  /** Cosine of pairs of documents in a sequence, 0 to 1. Null where no sequence has two documents. */
+  /**
+   * Cosine of pairs of documents in a sequence, 0 to 1. Null where no sequence has two
+   * documents.
+   */
   similarity: number | null
   /**
    * Share of a sequence's documents that nearly repeat an earlier one, 0 to 1. Null where no
@@ -918,13 +924,13 @@ export interface StageInfo {
   done: number
   /** Stages that must be complete before a task can run. */
   dependsOn: Stage[]
-  /** What one task needs. */
+  /** The resources of one task. */
   resources: TaskResources
   /** The command line that runs one task, to be completed by the task's number. */
   command: string
 }
 
-/** What a run would do in one stage. */
+/** The tasks, bytes and time of one stage. */
 export interface StagePlan {
   /** The stage's name. */
   stage: Stage
@@ -960,7 +966,7 @@ export interface StageStatus {
   running: number
   /** Tasks leased to a process of another machine that has not reported for a while. */
   elsewhere: number
-  /** What `unitsDone` and `unitsTotal` count. */
+  /** The unit of `unitsDone` and `unitsTotal`. */
   unit: ProgressUnit
   /** Units done, those of running tasks included. Null while the inputs are not complete. */
   unitsDone: number | null
@@ -975,8 +981,8 @@ export interface StageStatus {
 }
 
 /**
- * The outcome of a run. What was not reached, or is not part of the run, is null: a prepared run
- * has neither `corpus` nor `plan`.
+ * The outcome of a run. Parts that were not reached, or do not belong to the run, are null: a
+ * prepared run has neither `corpus` nor `plan`.
  */
 export interface Summary {
   /** The version of longweave that made it. */
@@ -1036,7 +1042,7 @@ export interface TaskRecord {
   files: FileRecord[]
 }
 
-/** What one task needs. */
+/** The resources of one task. */
 export interface TaskResources {
   /** Threads that the task can use. 0 for as many as it is given. */
   threads: number
@@ -1068,7 +1074,7 @@ export interface TokenCounts {
   ofShortSet: number
 }
 
-/** What makes vectors. */
+/** Where vectors of documents or chunks come from. */
 export type VectorSource = 'tfidf' | 'onnx' | 'file'
 
 /** The vectors of documents, or of chunks for `nextlong`. */

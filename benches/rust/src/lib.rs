@@ -1,4 +1,4 @@
-//! What the benchmarks share: input files, timing, one line of JSON as a result.
+//! Shared by the benchmarks: input files, timing, one line of JSON as a result.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::time::Instant;

@@ -1,4 +1,5 @@
-//! A bound on heap bytes as an object that is passed down: whoever is about to hold a large buffer reserves it first.
+//! A bound on heap bytes as an object that is passed down. A task reserves the bytes of a large
+//! buffer before it allocates it.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -37,7 +38,8 @@ impl Budget {
 
     /// Takes `bytes`, waiting until others give back enough.
     ///
-    /// Errors: `MEMORY_BUDGET` when `bytes` exceeds the whole bound; `CANCELLED` when the run is cancelled while waiting.
+    /// Errors: `MEMORY_BUDGET` when `bytes` exceeds the whole bound; `CANCELLED` when the run is
+    /// cancelled while waiting.
     pub fn reserve(&self, bytes: u64, cancel: &Cancel) -> Result<Reservation> {
         if bytes > self.shared.limit {
             return Err(Error::new(
@@ -70,8 +72,8 @@ impl Reservation {
         self.bytes
     }
 
-    /// Holds `bytes` instead, at most the whole bound. What is held is given back first: whoever waits holds nothing, so that tasks
-    /// that all need more never wait for each other.
+    /// Holds `bytes` instead, at most the whole bound. The old reservation is released first: a
+    /// task that waits holds nothing, so tasks that all need more never wait for each other.
     ///
     /// Errors: `CANCELLED`.
     pub fn exchange(self, bytes: u64, cancel: &Cancel) -> Result<Reservation> {

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{Error, Result};
 
-/// Runs `work`; a panic becomes the error that `error` makes of its message. What `work` was using must not be used again.
+/// Runs `work`. A panic becomes the error that `error` makes of its message. The state that `work`
+/// used must not be used again.
 pub fn catch_panic<T>(
     work: impl FnOnce() -> Result<T>,
     error: impl FnOnce(&str) -> Error,

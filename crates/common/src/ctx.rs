@@ -1,4 +1,5 @@
-//! The context a task runs in: memory bound, threads, cancellation, progress. Passed down as `&Ctx`, never global.
+//! The context a task runs in: memory bound, threads, cancellation, progress. Passed down as
+//! `&Ctx`, never global.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +40,7 @@ impl Cancel {
         if self.is_cancelled() {
             return Err(Error::new(
                 Code::Cancelled,
-                "the run was cancelled; run it again to go on where it stopped",
+                "the run was cancelled; run it again to resume it",
             ));
         }
         Ok(())
@@ -48,7 +49,7 @@ impl Cancel {
 
 /// Where work reports how far it is.
 pub trait ProgressSink: Send + Sync {
-    /// `units` more are done; the unit is the stage's (bytes, documents, sequences).
+    /// Reports that `units` more are done, in the stage's unit (bytes, documents, sequences).
     fn advance(&self, units: u64);
 }
 
@@ -59,7 +60,7 @@ impl ProgressSink for NoProgress {
     fn advance(&self, _units: u64) {}
 }
 
-/// What every task is given.
+/// The context of a task: threads, memory, cancellation.
 #[derive(Clone)]
 pub struct Ctx {
     /// Bytes of heap that tokenizing, predicting and packing may hold together.

@@ -1,6 +1,7 @@
 //! Errors with a code, a message that says what, where and what to do, and typed details.
 //!
-//! The catalogue below is the only one: the TypeScript union, the docs and the test that raises each code follow from it.
+//! The catalogue below is the only one: the TypeScript union, the docs and the test that raises
+//! each code follow from it.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! codes {
     ($($variant:ident $name:literal $doc:literal),* $(,)?) => {
-        /// What went wrong, as a stable name that programs can match on.
+        /// The kind of an error, as a stable name that programs can match on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code { $(#[doc = $doc] $variant),* }
 
@@ -31,57 +32,57 @@ macro_rules! codes {
 codes! {
     OptionsInvalid "OPTIONS_INVALID" "An option is unknown, missing, of the wrong type or out of range.",
     InputNotFound "INPUT_NOT_FOUND" "A corpus pattern, tokenizer or queries file matches nothing that exists.",
-    InputUnsupported "INPUT_UNSUPPORTED" "A file's kind is none of those that can be read.",
+    InputUnsupported "INPUT_UNSUPPORTED" "The kind of a file is not supported.",
     InputChanged "INPUT_CHANGED" "An input file's size, modification time or etag differs from when the run was prepared.",
     InputTruncated "INPUT_TRUNCATED" "A .gz, .zst or Parquet file ends early or is damaged.",
     CorpusEmpty "CORPUS_EMPTY" "The corpus holds no document that can be used.",
-    BadRow "BAD_ROW" "A row is no JSON object, or its text or id field is missing or of the wrong type.",
+    BadRow "BAD_ROW" "A row is not a JSON object, or its text or id field is missing or has the wrong type.",
     BadUtf8 "BAD_UTF8" "A row or file is not valid UTF-8.",
     DocumentTooLarge "DOCUMENT_TOO_LARGE" "A document has more than `maxDocumentBytes` bytes.",
     MissingColumn "MISSING_COLUMN" "A Parquet file lacks a column that was asked for, or it is not a string column.",
     DuplicateId "DUPLICATE_ID" "Two documents have the same id.",
     TooManyRows "TOO_MANY_ROWS" "The corpus has more than 2³²−1 rows.",
     TokenizerInvalid "TOKENIZER_INVALID" "The tokenizer file does not load.",
-    TokenNotFound "TOKEN_NOT_FOUND" "No separator, padding or begin-of-text token is known for the tokenizer, or a named one is not in it.",
+    TokenNotFound "TOKEN_NOT_FOUND" "The tokenizer has no known separator, padding or begin-of-text token, or lacks the token that an option names.",
     QueriesInvalid "QUERIES_INVALID" "A file of precomputed queries is malformed or holds no query.",
-    VectorsInvalid "VECTORS_INVALID" "A file of vectors is none that can be read, is cut short, or has not one vector for each document.",
+    VectorsInvalid "VECTORS_INVALID" "A file of vectors is not in a supported format, is cut short, or lacks the vector of a document.",
     OnnxRuntimeMissing "ONNXRUNTIME_MISSING" "No ONNX Runtime library was found, or the one that was named does not load.",
     OnnxRuntimeIncompatible "ONNXRUNTIME_INCOMPATIBLE" "The ONNX Runtime that was found is too old, or another one is loaded in this process already.",
-    DeviceUnavailable "DEVICE_UNAVAILABLE" "The device that was asked for cannot be used: no CUDA provider, no such GPU, its libraries are missing.",
-    ModelMissing "MODEL_MISSING" "A model directory, or a file that it must hold, is not there.",
-    ModelInvalid "MODEL_INVALID" "A file of a model is damaged, cut short, or not what its kind should be.",
+    DeviceUnavailable "DEVICE_UNAVAILABLE" "The requested device cannot be used: no CUDA provider, no such GPU, or its libraries are missing.",
+    ModelMissing "MODEL_MISSING" "A model directory, or a file that it must hold, is missing.",
+    ModelInvalid "MODEL_INVALID" "A file of a model is damaged, cut short, or of another kind than its name says.",
     ModelMismatch "MODEL_MISMATCH" "A model's graph has other inputs, outputs or types than its kind should have.",
     ModelTokenizer "MODEL_TOKENIZER" "A model's tokenizer has more tokens than the model knows.",
     ModelNotFinite "MODEL_NOT_FINITE" "A model gave numbers that are not finite.",
-    InferenceFailed "INFERENCE_FAILED" "ONNX Runtime failed while it ran a model, for want of memory perhaps.",
+    InferenceFailed "INFERENCE_FAILED" "ONNX Runtime failed while it ran a model, perhaps because memory was short.",
     NoKeywords "NO_KEYWORDS" "No document has a representative keyword, so a keyworded pool is empty.",
-    PlanEmpty "PLAN_EMPTY" "The pool is too small for a single sequence of the asked length.",
+    PlanEmpty "PLAN_EMPTY" "The pool is too small for a single sequence of `length` tokens.",
     PlanTooLarge "PLAN_TOO_LARGE" "A plan needs more groups than 2³²−1, or a document or sequence more tokens than 2³¹−1.",
     MemoryBudget "MEMORY_BUDGET" "A single buffer needs more than `memory`.",
     OutputExists "OUTPUT_EXISTS" "The output directory holds files that are not this run's.",
     OutputDenied "OUTPUT_DENIED" "The output or work directory cannot be written: read-only or no permission.",
-    DiskSpace "DISK_SPACE" "What a run is going to write does not fit on the disk.",
+    DiskSpace "DISK_SPACE" "The files that a run would write do not fit on the disk.",
     DiskFull "DISK_FULL" "The disk, or the user's quota, is full.",
     Io "IO" "The operating system failed to read or write.",
     RemoteNotBuilt "REMOTE_NOT_BUILT" "A URL was given to a build without remote storage.",
-    RemoteDenied "REMOTE_DENIED" "A remote store refused its credentials, or what they may do.",
-    RemoteFailed "REMOTE_FAILED" "A remote store could not be reached, or failed again and again.",
-    FileCorrupt "FILE_CORRUPT" "A file of ours has the wrong length, checksum or content.",
-    VersionMismatch "VERSION_MISMATCH" "A work directory, run or output was made by another, incompatible version.",
-    RunLocked "RUN_LOCKED" "Another process drives this run, or holds this task.",
+    RemoteDenied "REMOTE_DENIED" "A remote store refused the credentials, or they lack a permission.",
+    RemoteFailed "REMOTE_FAILED" "A remote store could not be reached, or failed repeatedly.",
+    FileCorrupt "FILE_CORRUPT" "A file that longweave wrote has the wrong length, checksum or content.",
+    VersionMismatch "VERSION_MISMATCH" "An incompatible version of longweave made the work directory, run or output.",
+    RunLocked "RUN_LOCKED" "Another process drives the run, or holds the task.",
     RunMismatch "RUN_MISMATCH" "The output directory belongs to a run with other options.",
     RunNotPrepared "RUN_NOT_PREPARED" "The directory holds no run.json; prepare the run first.",
-    StageNotFound "STAGE_NOT_FOUND" "No stage or task of that name or number exists in the run.",
+    StageNotFound "STAGE_NOT_FOUND" "The run has no stage of that name, or no task of that number.",
     NotKeyworded "NOT_KEYWORDED" "The run has no keywords: neither its method nor its output uses them.",
     StageNotReady "STAGE_NOT_READY" "The stage's inputs are not complete yet.",
     SequenceNotFound "SEQUENCE_NOT_FOUND" "The output has no sequence of that number.",
     OutputNotFound "OUTPUT_NOT_FOUND" "The directory or URL holds no longweave.json: it is not an output, or its run has not finished.",
-    VerifyFailed "VERIFY_FAILED" "An output's files differ from what its manifest and checksums say.",
-    Cancelled "CANCELLED" "The caller cancelled; what was finished is kept and the run can be resumed.",
+    VerifyFailed "VERIFY_FAILED" "The files of an output differ from its manifest or checksums.",
+    Cancelled "CANCELLED" "The caller cancelled. Finished tasks are kept, and the run can be resumed.",
     HandleClosed "HANDLE_CLOSED" "The handle was closed; open it again.",
-    Panic "PANIC" "A bug in longweave: an internal invariant broke. The process goes on.",
+    Panic "PANIC" "A bug in longweave broke an internal invariant. The process continues.",
     AddonMissing "ADDON_MISSING" "The native addon does not load on this platform.",
-    Internal "INTERNAL" "Something the operating system or a library should not refuse was refused.",
+    Internal "INTERNAL" "The operating system or a library refused a request that it should accept.",
 }
 
 /// An error of longweave: a code, a message for people, details for programs.
@@ -108,8 +109,8 @@ impl Error {
         self
     }
 
-    /// An operating-system error while doing `action` ("write", "open" …) to `path`: the code follows from its kind. One of ours that
-    /// came through a reader is what it was.
+    /// An operating-system error while doing `action` ("write", "open" …) to `path`: the code
+    /// follows from its kind. An [`Error`] that a reader wrapped is returned unchanged.
     pub fn io(error: &io::Error, action: &str, path: &Path) -> Error {
         if let Some(own) = Error::within(error) {
             return own;
@@ -117,7 +118,7 @@ impl Error {
         use io::ErrorKind as Kind;
         let (code, remedy) = match error.kind() {
             Kind::StorageFull | Kind::QuotaExceeded => {
-                (Code::DiskFull, "; free some space and run again to go on where it stopped")
+                (Code::DiskFull, "; free some space and run again to resume")
             }
             Kind::ReadOnlyFilesystem | Kind::PermissionDenied
                 if action != "read" && action != "open" =>
@@ -139,22 +140,19 @@ impl Error {
             .with("file", path.display().to_string())
     }
 
-    /// The error of ours that a reader wrapped as the system's ([`io::Error::other`]).
+    /// The [`Error`] that a reader wrapped as the system's ([`io::Error::other`]).
     pub fn within(error: &io::Error) -> Option<Error> {
         error.get_ref()?.downcast_ref::<Error>().cloned()
     }
 
-    /// The code.
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// The message.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The details.
     pub fn details(&self) -> &Map<String, Value> {
         &self.0.details
     }

@@ -48,7 +48,8 @@ macro_rules! dense_id {
 }
 
 dense_id! {
-    /// A document: dense over every row of the corpus in (byte order of relative path, row), 0 … 2³²−2.
+    /// A document: dense over every row of the corpus in (byte order of relative path, row), 0 …
+    /// 2³²−2.
     DocId
 }
 dense_id! {
@@ -56,7 +57,8 @@ dense_id! {
     KeywordId
 }
 dense_id! {
-    /// A group of a plan (one pass of one keyword, one neighbourhood, one path): dense over the plan, 0 … 2³²−2.
+    /// A group of a plan (one pass of one keyword, one neighbourhood, one path): dense over the
+    /// plan, 0 … 2³²−2.
     GroupId
 }
 

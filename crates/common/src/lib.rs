@@ -1,6 +1,8 @@
-//! What every room shares: checked ids, errors with codes, the context a task runs in, keyed random numbers.
+//! Types that every crate shares: checked ids, errors with codes, the context of a task, keyed
+//! random numbers.
 //!
-//! Nothing here reads a file or knows a stage. Dependencies point from the other crates to this one, never back.
+//! Nothing here reads a file or knows a stage. Dependencies point from the other crates to this
+//! one, never back.
 
 mod budget;
 mod catch_panic;

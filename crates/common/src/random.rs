@@ -1,11 +1,12 @@
-//! Keyed random numbers: a pure function of (seed, purpose, key, counter), so that no draw depends on any other draw,
-//! on the order of work or on the number of threads. docs/planning.md gives the same definition in words.
+//! Keyed random numbers: a pure function of (seed, purpose, key, counter), so that no draw depends
+//! on any other draw, on the order of work or on the number of threads. docs/planning.md gives the
+//! same definition in words.
 //!
 //! `draw = xxh3_64(key as 16 bytes LE ‖ counter as 8 bytes LE ‖ purpose as UTF-8, seed)`.
 
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
-/// What a draw is about: the xxh3-128 (seed 0) of a document's id or of a keyword, in UTF-8.
+/// The key of a draw: the xxh3-128 (seed 0) of a document's id or of a keyword, in UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub u128);
 
@@ -32,13 +33,16 @@ pub fn below(draw: u64, n: u64) -> u64 {
     ((u128::from(draw) * u128::from(n)) >> 64) as u64
 }
 
-/// Whether an event of probability `p` happens: `draw < p · 2⁶⁴`; always for `p ≥ 1`, never for `p ≤ 0`.
+/// Whether an event of probability `p` happens: `draw < p · 2⁶⁴`; always for `p ≥ 1`, never for `p
+/// ≤ 0`.
 pub fn chance(draw: u64, p: f64) -> bool {
-    // Multiplication by a power of two and the conversion are exact or saturating: the same on every machine.
+    // Multiplication by a power of two and the conversion are exact or saturating: the same on
+    // every machine.
     p >= 1.0 || (p > 0.0 && draw < (p * 18_446_744_073_709_551_616.0) as u64)
 }
 
-/// Those of the `number` lowest draws, lowest first; equal draws in the order of what they are about.
+/// Those of the `number` lowest draws, lowest first; equal draws in the order of what they are
+/// about.
 pub fn lowest<T: Ord>(mut draws: Vec<(u64, T)>, number: usize) -> Vec<T> {
     if number < draws.len() {
         draws.select_nth_unstable(number);
@@ -54,8 +58,8 @@ mod tests {
 
     #[test]
     fn draws_are_fixed_for_ever() {
-        // A change here changes every plan ever made with this version: CHANGELOG line and new golden hashes.
-        // The literals come from another implementation of xxh3 (hash-wasm).
+        // A change here changes every plan ever made with this version: CHANGELOG line and new
+        // golden hashes. The literals come from another implementation of xxh3 (hash-wasm).
         assert_eq!(Key::of("a").0, 0xa96f_af70_5af1_6834_e6c6_32b6_1e96_4e1f);
         assert_eq!(draw(42, "order", Key::of("doc-1"), 3), 0x9796_c820_3a70_465b);
         assert_eq!(draw(0, "holdout", Key::of("a"), 0), 0x4bc2_5b8e_70c4_1c90);

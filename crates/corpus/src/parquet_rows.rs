@@ -12,7 +12,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 use longweave_common::{Code, Ctx, Error, Result, catch_panic};
-use longweave_storage::{Pages, Room, check_parquet_footer, is_parquet_encrypted};
+use longweave_storage::{PageBudget, Pages, check_parquet_footer, is_parquet_encrypted};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -56,7 +56,7 @@ pub(crate) struct ParquetRows {
 struct BatchSource {
     pages: Pages<Positions>,
     file: Positions,
-    room: Arc<Room>,
+    room: Arc<PageBudget>,
     metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
     groups: Vec<usize>,
@@ -312,7 +312,7 @@ impl ParquetRows {
                 ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))),
             )
         })?;
-        let room = Room::new(ctx.budget.limit() / 4);
+        let room = PageBudget::new(ctx.budget.limit() / 4);
         let pages = Pages::new(file.clone(), gzip, Arc::clone(&room));
         let source = BatchSource { pages, file, room, metadata, mask, groups, batch_rows };
         Ok(ParquetRows {

@@ -8,7 +8,7 @@ use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use longweave_common::{Code, Error, Result};
-use longweave_storage::{Pages, Room};
+use longweave_storage::{PageBudget, Pages};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -35,7 +35,7 @@ pub struct VectorRow<'a> {
 /// Reads ids and vectors row by row.
 pub struct VectorRows {
     reader: ParquetRecordBatchReader,
-    room: Arc<Room>,
+    room: Arc<PageBudget>,
     path: PathBuf,
     /// The path as messages show it.
     name: String,
@@ -94,7 +94,7 @@ impl VectorRows {
         }
         let mask = ProjectionMask::roots(builder.parquet_schema(), places);
         let (room, metadata) = (
-            Room::new(ROOM),
+            PageBudget::new(ROOM),
             ArrowReaderMetadata::try_new(Arc::clone(builder.metadata()), skipping()),
         );
         let metadata = unless_failed(path, &file, || metadata)?;

@@ -1,8 +1,10 @@
-//! datatrove's tokenized files: `NNNNN.ds` with the ids end to end, `NNNNN.ds.index` with the u64 ends of documents, counted in tokens
-//! from the file's start, `NNNNN.ds.metadata` with the tokenizer, the bytes of an id and the number of tokens, as text.
+//! datatrove's tokenized files: `NNNNN.ds` with the ids end to end, `NNNNN.ds.index` with the u64
+//! ends of documents, counted in tokens from the file's start, `NNNNN.ds.metadata` with the
+//! tokenizer, the bytes of an id and the number of tokens, as text.
 //!
-//! The ends tile the sequences: pieces end where they do, a begin token of the sequence belongs to the first, padding to the last. So
-//! every end of a sequence is one, and no document reaches from one window of `length` tokens into the next.
+//! The ends tile the sequences: pieces end where they do, a begin token of the sequence belongs to
+//! the first, padding to the last. So every end of a sequence is one, and no document reaches from
+//! one window of `length` tokens into the next.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +19,7 @@ fn width(max_id: u32) -> Width {
     if max_id <= u32::from(u16::MAX) { Width::Two } else { Width::Four }
 }
 
-/// Writes one `.ds` and what stands beside it.
+/// Writes one `.ds` file and its companions.
 pub(crate) struct DatatroveWriter {
     ids: AtomicFile,
     ends: AtomicFile,

@@ -1,4 +1,5 @@
-//! Token ids as flat little-endian numbers of two or four bytes, as `megatron` and `datatrove` keep them.
+//! Token ids as flat little-endian numbers of two or four bytes, as `megatron` and `datatrove` keep
+//! them.
 
 use std::fs::File;
 use std::path::Path;
@@ -52,7 +53,8 @@ impl Width {
         }
     }
 
-    /// `n` ids of a file, from byte `offset` on. Nothing is held for ids that the file does not have.
+    /// `n` ids of a file, from byte `offset` on. Nothing is held for ids that the file does not
+    /// have.
     pub(crate) fn read(self, path: &Path, offset: u64, n: u64) -> Result<Vec<u32>> {
         let file = File::open(path).at("open", path)?;
         let bytes = read_part(&file, path, offset, n.saturating_mul(self.bytes()))?;
@@ -68,7 +70,7 @@ pub(crate) fn read_part(file: &File, path: &Path, offset: u64, n: u64) -> Result
     if offset.checked_add(n).is_none_or(|end| end > length) {
         return Err(corrupt(
             path,
-            &format!("it has {length} bytes, and {n} are to stand at {offset}"),
+            &format!("it has {length} bytes, but {n} are expected at {offset}"),
         ));
     }
     let mut bytes = vec![0u8; n as usize];

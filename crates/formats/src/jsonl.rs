@@ -15,7 +15,7 @@ use crate::{
 
 /// zstd's level, its default.
 const LEVEL: i32 = 3;
-/// Bytes of a line that no output reaches: what unpacks to more is none of ours.
+/// Bytes of a line that no output reaches: a line that decompresses to more is not ours.
 const LONGEST_LINE: u64 = 1 << 30;
 
 #[derive(Serialize)]
@@ -140,7 +140,7 @@ impl JsonlReader {
         Ok(JsonlReader { input, path: path.to_owned(), line: Vec::new() })
     }
 
-    /// The next line, not parsed; whether there was one.
+    /// Reads the next line, not parsed. Returns whether there was one.
     pub(crate) fn skip(&mut self) -> Result<bool> {
         self.line.clear();
         let bad = |e: std::io::Error| corrupt(&self.path, &e);

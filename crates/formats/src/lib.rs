@@ -1,7 +1,9 @@
-//! Output formats: one file each, the writer beside its reader, behind one trait. A writer makes one output shard.
+//! Output formats: one file each, with its writer and its reader, behind one trait. A writer makes
+//! one output shard.
 //!
-//! What a sequence is made of is told in the same words everywhere (the Parquet columns); formats that cannot hold it have
-//! `provenance/NNNNN.parquet` beside their shards. FORMATS.md says every byte.
+//! The pieces of a sequence have the same names in every format (the Parquet columns); formats that
+//! cannot hold them have `provenance/NNNNN.parquet` next to their shards. FORMATS.md defines every
+//! byte.
 
 mod datatrove;
 mod ids;
@@ -40,7 +42,7 @@ pub enum Format {
     Mds,
     /// `shard_NNNNN.bin` and `.idx`, for Megatron-LM.
     Megatron,
-    /// `NNNNN.ds` and what stands beside it, for datatrove's datasets.
+    /// `NNNNN.ds` and its companions, for datatrove's datasets.
     Datatrove,
     /// `NNNNN.jsonl.zst`.
     Jsonl,
@@ -63,7 +65,6 @@ pub enum Provenance {
 pub enum Compression {
     /// Zstandard.
     Zstd,
-    /// None.
     None,
 }
 
@@ -80,23 +81,21 @@ pub enum MdsIndices {
 /// How sequences are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriterOptions {
-    /// The format.
     pub format: Format,
     /// Tokens of a sequence.
     pub length: u32,
     /// The largest id that can occur: decides how wide ids are.
     pub max_id: u32,
-    /// What datatrove's metadata call the tokenizer.
+    /// The name of the tokenizer in datatrove's metadata.
     pub tokenizer: String,
     /// The method with its options, as JSON: in a Parquet file's metadata.
     pub method: String,
     /// MDS's `domain`.
     pub domain: String,
-    /// What is told of pieces.
+    /// The detail kept of pieces.
     pub provenance: Provenance,
     /// Of the files with sequences.
     pub compression: Compression,
-    /// Of `mds`.
     pub mds_indices: MdsIndices,
     /// Of `mds`: most bytes of a file before compression, unless a single sequence has more.
     pub mds_shard_bytes: Option<u64>,
@@ -107,15 +106,15 @@ pub struct WriterOptions {
 pub struct ShardFile {
     /// Its name relative to the output directory, its length, its checksum.
     pub record: FileRecord,
-    /// What it holds.
+    /// The content of the file.
     pub content: FileContent,
 }
 
-/// What a file of a shard holds, as its task remembers it.
+/// The content of a shard's file, as its task records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileContent {
-    /// Sequences whose tokens stand in it.
+    /// Sequences whose tokens are in it.
     pub sequences: u64,
     /// Of a compressed MDS file: what it unpacks to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,11 +168,11 @@ pub fn open_writer(
     })
 }
 
-/// What a zstd encoder holds, about.
+/// Bytes that a zstd encoder holds, about.
 const ZSTD_BYTES: u64 = 4 << 20;
 
-/// Bytes that a writer holds at most for a shard of `sequences` sequences: what is not yet on the disk. Of pieces it allows for one in
-/// eight tokens.
+/// Bytes that a writer holds at most for a shard of `sequences` sequences: what is not yet on the
+/// disk. Of pieces it allows for one in eight tokens.
 pub fn writer_bytes(options: &WriterOptions, sequences: u64) -> u64 {
     let ids = u64::from(options.length) * 4;
     let group = sequences.min(parquet::group_rows_for(options.length));
@@ -183,7 +182,7 @@ pub fn writer_bytes(options: &WriterOptions, sequences: u64) -> u64 {
     match options.format {
         // A row group as it is encoded, and the rows that are collected before they are.
         Format::Parquet => group * ids + 2 * parquet::BATCH_BYTES.max(ids),
-        // A sample's offset stands before all samples of its file.
+        // A sample's offset precedes all samples of its file.
         Format::Mds => {
             let sample = mds::SAMPLE_BYTES
                 + ids
@@ -197,7 +196,7 @@ pub fn writer_bytes(options: &WriterOptions, sequences: u64) -> u64 {
     }
 }
 
-/// Files that stand beside all shards, by name, from the files of the shards in order.
+/// Files that describe all shards, by name, from the files of the shards in order.
 pub fn index_files(options: &WriterOptions, files: &[ShardFile]) -> Vec<(String, Vec<u8>)> {
     match options.format {
         Format::Mds => vec![("index.json".to_owned(), mds::index(options, files))],

@@ -66,22 +66,22 @@ impl OutputManifest {
         }
         let text = std::fs::read(&path).at("read", &path)?;
         let bad = |what: &str| {
-            Error::new(Code::FileCorrupt, format!("{} is no manifest: {what}", path.display()))
+            Error::new(Code::FileCorrupt, format!("{} is not a manifest: {what}", path.display()))
                 .with("file", path.display().to_string())
         };
         let manifest: OutputManifest =
             serde_json::from_slice(&text).map_err(|e| bad(&e.to_string()))?;
         match manifest.files.iter().find(|f| !stands_below(&f.name)) {
-            Some(file) => Err(bad(&format!(
-                "the file \"{}\" does not stand in the output directory",
-                file.name
-            ))),
+            Some(file) => {
+                Err(bad(&format!("the file \"{}\" is outside the output directory", file.name)))
+            }
             None => Ok(manifest),
         }
     }
 }
 
-/// Whether a file's name leads to a place below the directory that it is joined to, and nowhere else.
+/// Whether a file's name leads to a place below the directory that it is joined to, and nowhere
+/// else.
 pub(crate) fn stands_below(name: &str) -> bool {
     !name.is_empty() && Path::new(name).components().all(|c| matches!(c, Component::Normal(_)))
 }

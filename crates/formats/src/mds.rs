@@ -1,9 +1,12 @@
-//! MDS, version 2, for mosaicml-streaming: samples of `domain str`, `indices ndarray:uint32`, `input_ids ndarray:uint32`, `length int`.
+//! MDS, version 2, for mosaicml-streaming: samples of `domain str`, `indices ndarray:uint32`,
+//! `input_ids ndarray:uint32`, `length int`.
 //!
-//! A file is: u32 number of samples n; n + 1 u32 offsets from the file's start; the configuration as JSON; the samples. A sample is
-//! the u32 sizes of its columns of variable size in order of name, then all columns. An array is one byte (dimensions · 4 + log2 of the
-//! width of a size), its sizes, its values. All numbers little-endian. With a limit on bytes a shard is several such files, each of
-//! which its readers call a shard. A compressed file is one zstd frame that tells its content's size.
+//! A file is: u32 number of samples n; n + 1 u32 offsets from the file's start; the configuration
+//! as JSON; the samples. A sample is the u32 sizes of its columns of variable size in order of
+//! name, then all columns. An array is one byte (dimensions · 4 + log2 of the width of a size), its
+//! sizes, its values. All numbers little-endian. With a limit on bytes a shard is several such
+//! files, each of which its readers call a shard. A compressed file is one zstd frame that tells
+//! its content's size.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -20,7 +23,7 @@ use crate::{
     Compression, MdsIndices, RawFile, SequenceRow, SequenceWriter, ShardFile, WriterOptions,
 };
 
-/// Bytes of a sample beside its ids and the second and further pairs of indices, about.
+/// Bytes of a sample in addition to its ids and the second and further pairs of indices, about.
 pub(crate) const SAMPLE_BYTES: u64 = 128;
 /// zstd's level, its default.
 const LEVEL: i32 = 3;
@@ -31,8 +34,8 @@ const HASH: &str = "xxh3_64";
 /// Most files of a shard: five digits, so that the order of names is that of files.
 const MOST_FILES: usize = 100_000;
 
-/// What index and files say of how they were written. Outputs that are to be streamed, compressed or in files of bounded size, have
-/// checksums.
+/// How an output was written, by its index and files. Outputs that are to be streamed, compressed
+/// or in files of bounded size, have checksums.
 fn configuration(options: &WriterOptions) -> Value {
     let compression = (options.compression == Compression::Zstd).then_some(ZIPPED);
     let hashes: &[&str] =
@@ -45,7 +48,8 @@ fn configuration(options: &WriterOptions) -> Value {
     })
 }
 
-/// Writes a shard: the samples of a file are held until it is finished, because their offsets stand before them.
+/// Writes a shard. The samples of a file are held until it is finished, because their offsets
+/// precede them.
 pub(crate) struct MdsWriter {
     directory: PathBuf,
     shard: u32,
@@ -156,7 +160,8 @@ impl MdsWriter {
         Ok(())
     }
 
-    /// What stands before the samples. Offsets fit, because the whole file was found to have less than 4 GiB.
+    /// The bytes before the samples. Offsets fit, because the whole file is known to have less than
+    /// 4 GiB.
     fn head(&self, samples: &[Vec<u8>]) -> Vec<u8> {
         let n = samples.len() as u32;
         let mut at = 4 + 4 * (n + 1) + self.configuration.len() as u32;
@@ -177,7 +182,8 @@ fn empty(configuration: &str) -> u64 {
     8 + configuration.len() as u64
 }
 
-/// Writes parts of `bytes` bytes together as one zstd frame; the file, and the xxh3-64 of what it unpacks to.
+/// Writes parts of `bytes` bytes together as one zstd frame; the file, and the xxh3-64 of what it
+/// unpacks to.
 fn zip<'a>(
     path: &Path,
     bytes: u64,
@@ -306,7 +312,7 @@ pub(crate) fn is_zipped(path: &Path) -> bool {
     path.extension().is_some_and(|suffix| suffix == ZIPPED)
 }
 
-/// Reads the samples of a compressed file one after another; what it holds of it is a sample's ids.
+/// Reads the samples of a compressed file one after another; it holds the ids of one sample.
 pub(crate) struct ZippedReader {
     input: zstd::stream::read::Decoder<'static, BufReader<File>>,
     path: PathBuf,
@@ -360,7 +366,8 @@ impl ZippedReader {
     /// The token ids of the next sample, `length` of them.
     pub(crate) fn next(&mut self, length: u32) -> Result<Vec<u32>> {
         let (before, ids) = self.begin()?;
-        // A damaged size is not to be believed: an array of so many ids has a head of two to five bytes.
+        // A damaged size is not trusted: the head of an array of that many ids has two to five
+        // bytes.
         if ids > 4 * u64::from(length) + 5 {
             return Err(corrupt(
                 &self.path,

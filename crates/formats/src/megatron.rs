@@ -1,7 +1,9 @@
-//! Megatron-LM's IndexedDataset: one sequence an entry, `shard_NNNNN.bin` with the ids end to end and `shard_NNNNN.idx` beside it.
+//! Megatron-LM's IndexedDataset: one sequence an entry, `shard_NNNNN.bin` with the ids end to end
+//! and `shard_NNNNN.idx` with their places.
 //!
-//! The index is: `MMIDIDX` and two zero bytes; u64 1; u8 type of the ids (8 u16, 4 i32); u64 entries S; u64 S + 1; i32 tokens of each
-//! entry; i64 byte offset of each; i64 0, 1 … S, where Megatron's documents begin and end. All numbers little-endian.
+//! The index is: `MMIDIDX` and two zero bytes; u64 1; u8 type of the ids (8 u16, 4 i32); u64
+//! entries S; u64 S + 1; i32 tokens of each entry; i64 byte offset of each; i64 0, 1 … S, where
+//! Megatron's documents begin and end. All numbers little-endian.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -82,7 +84,8 @@ impl SequenceWriter for MegatronWriter {
         file.put(&[if width == Width::Two { 8 } else { 4 }])?;
         file.put(&entries.to_le_bytes())?;
         file.put(&(entries + 1).to_le_bytes())?;
-        // Every sequence has `length` tokens, so that all else follows from their number. A length is below 2³¹.
+        // Every sequence has `length` tokens, so that all else follows from their number. A length
+        // is below 2³¹.
         (0..entries).try_for_each(|_| file.put(&length.to_le_bytes()))?;
         let stride = u64::from(length) * width.bytes();
         (0..entries).try_for_each(|entry| file.put(&(entry * stride).to_le_bytes()))?;
@@ -104,7 +107,7 @@ pub(crate) fn read_ids(path: &Path, entry: u64) -> Result<Vec<u32>> {
     let head = part(0, HEAD)?;
     let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| head[at + i]));
     if head[..9] != MAGIC || number(9) != VERSION {
-        return Err(corrupt(&index, &"it is no index of an IndexedDataset, version 1"));
+        return Err(corrupt(&index, &"it is not the index of an IndexedDataset, version 1"));
     }
     let width = match head[17] {
         8 => Width::Two,

@@ -1,4 +1,5 @@
-//! Parquet: `input_ids list<int32>`, `n_tokens int32`, and the columns of pieces; zstd; row groups of about 64 MiB of ids.
+//! Parquet: `input_ids list<int32>`, `n_tokens int32`, and the columns of pieces; zstd; row groups
+//! of about 64 MiB of ids.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use longweave_common::{Code, Error, Result, ResultExt, catch_panic};
-use longweave_storage::{AtomicFile, Pages, Room, check_parquet_footer};
+use longweave_storage::{AtomicFile, PageBudget, Pages, check_parquet_footer};
 
 use crate::ids::corrupt;
 use crate::{
@@ -31,7 +32,6 @@ const ROOM: u64 = 1 << 30;
 /// Bytes of token ids that are collected before they are encoded; pages depend on it.
 pub(crate) const BATCH_BYTES: u64 = 4 << 20;
 
-/// Rows of a row group.
 pub(crate) fn group_rows_for(length: u32) -> u64 {
     (ROW_GROUP_BYTES / (4 * u64::from(length))).max(1)
 }
@@ -120,7 +120,7 @@ impl ParquetWriter {
             KeyValue::new("longweave.method".to_owned(), options.method.clone()),
             KeyValue::new("longweave.length".to_owned(), options.length.to_string()),
         ];
-        // What stands beside another format's files is compressed whatever those are.
+        // Provenance of another format's files is compressed whatever those are.
         let compression = match options.compression {
             Compression::None if with_ids => basic::Compression::UNCOMPRESSED,
             Compression::None | Compression::Zstd => basic::Compression::ZSTD(ZstdLevel::default()),
@@ -234,7 +234,7 @@ pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord
 }
 
 fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
-    let (file, room) = (File::open(path).at("open", path)?, Room::new(ROOM));
+    let (file, room) = (File::open(path).at("open", path)?, PageBudget::new(ROOM));
     let metadata = metadata(&file, path)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
         Pages::new(file, true, Arc::clone(&room)),

@@ -1,4 +1,5 @@
-//! Where the files of an output are: in a directory, or wherever they have to be fetched from first.
+//! Where the files of an output are: in a directory, or wherever they have to be fetched from
+//! first.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +8,10 @@ use longweave_storage::checksum_with;
 
 /// The files of an output. Names are relative to it, with `/`.
 pub trait OutputFiles: Send {
-    /// What messages call it.
+    /// The name of the output in messages.
     fn title(&self) -> String;
-    /// The path of a file, fetched where it is not at hand, and those beside it that differ in their last extension alone. It stands
-    /// until a few more are asked for.
+    /// The path of a local copy of a file, fetched if necessary, with the files that differ from it
+    /// in their last extension alone. It exists until a few more are requested.
     fn local(&mut self, name: &str) -> Result<PathBuf>;
     /// Whether [`OutputFiles::local`] has to fetch.
     fn fetches(&self) -> bool;
@@ -63,7 +64,8 @@ impl OutputFiles for Directory {
     }
 }
 
-/// Files of an output: hidden ones, `run.json` and the folder of the held-out documents' output are not its own.
+/// Files of an output: hidden ones, `run.json` and the folder of the held-out documents' output are
+/// not its own.
 fn files_below(directory: &Path, prefix: &str) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).at("read", directory)? {

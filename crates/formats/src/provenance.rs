@@ -1,4 +1,5 @@
-//! `provenance/NNNNN.parquet` beside the shards of formats that cannot tell pieces: the Parquet columns without `input_ids`.
+//! `provenance/NNNNN.parquet` for formats that cannot hold pieces: the Parquet columns without
+//! `input_ids`.
 
 use std::path::Path;
 
@@ -31,7 +32,7 @@ impl ProvenanceWriter {
         self.0.as_mut().map_or(Ok(()), |writer| writer.push(row))
     }
 
-    /// The file that stands beside a shard's own: it holds no sequences.
+    /// The provenance file of a shard: it holds no sequences.
     pub(crate) fn finish(self) -> Result<Vec<ShardFile>> {
         let mut files = self.0.map_or_else(|| Ok(Vec::new()), SequenceWriter::finish)?;
         files.iter_mut().for_each(|file| file.content.sequences = 0);

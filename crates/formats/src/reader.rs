@@ -52,7 +52,7 @@ impl Sequential {
         }
     }
 
-    /// Leaves out a sequence; whether there was one.
+    /// Skips a sequence. Returns whether there was one.
     fn skip(&mut self) -> Result<bool> {
         match self {
             Sequential::Jsonl(reader) => reader.skip(),
@@ -133,7 +133,6 @@ impl SequenceReader {
         self.len() == 0
     }
 
-    /// The manifest.
     pub fn manifest(&self) -> &OutputManifest {
         &self.manifest
     }
@@ -197,7 +196,8 @@ impl SequenceReader {
         Err(short(path))
     }
 
-    /// A sequence of a file that is read from its beginning; the reader that is open goes on, where it has not passed it.
+    /// A sequence of a file that is read from its beginning; the open reader continues unless it
+    /// has passed the sequence.
     fn sequential_row(&mut self, file: usize, path: &Path, row: u64) -> Result<SequenceRecord> {
         let (mut next, mut reader) = match self.open.take() {
             Some((open, next, reader)) if open == file && next <= row => (next, reader),

@@ -1,4 +1,5 @@
-//! Checks a finished output by itself: every file there and unchanged, every sequence of the right length, its pieces side by side.
+//! Checks a finished output by itself: all files exist and are unchanged, every sequence has the
+//! right length, its pieces are contiguous.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,8 @@ pub fn verify_output(directory: &Path) -> Result<VerifyReport> {
     verify_files(Box::new(Directory::new(directory)), &Cancel::new())
 }
 
-/// Checks an output wherever it is. What has to be fetched is fetched once: files with sequences are compared when these are read.
+/// Checks an output, local or remote. Each remote file is fetched once: files with sequences are
+/// compared when these are read.
 ///
 /// Errors: as [`verify_output`], and those of fetching; `CANCELLED`.
 pub fn verify_files(mut files: Box<dyn OutputFiles>, cancel: &Cancel) -> Result<VerifyReport> {
@@ -61,7 +63,7 @@ pub fn verify_files(mut files: Box<dyn OutputFiles>, cancel: &Cancel) -> Result<
         if !stands_below(name) {
             return Err(fail(
                 "SHA256SUMS",
-                format!("\"{name}\" is no file of the output directory"),
+                format!("\"{name}\" is not a file of the output directory"),
             ));
         }
         named.insert(name.clone());
@@ -145,7 +147,7 @@ fn read_sums(files: &mut dyn OutputFiles) -> Result<Vec<(String, String)>> {
         line.split_once("  ").map(|(sha256, name)| (name.to_owned(), sha256.to_owned()))
     };
     let sums: Option<Vec<_>> = text.lines().map(line).collect();
-    let sums = sums.ok_or_else(|| fail("SHA256SUMS", "a line is no checksum and name"))?;
+    let sums = sums.ok_or_else(|| fail("SHA256SUMS", "a line is not a checksum and a name"))?;
     if sums_text(&sums) != text {
         return Err(fail("SHA256SUMS", "its lines are not in order, or one is cut"));
     }
@@ -238,7 +240,7 @@ fn check(record: &SequenceRecord, manifest: &OutputManifest) -> Result<(), Strin
             "it has {pieces} documents' ids, but {columns:?} starts, lengths, offsets, reasons and groups"
         ));
     }
-    // A begin token of the sequence stands before the first piece.
+    // A begin token of the sequence precedes the first piece.
     let mut at = record.doc_starts[0];
     if at > 1 {
         return Err(format!("its first piece begins at {at}"));

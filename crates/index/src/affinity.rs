@@ -1,20 +1,27 @@
-//! Which clusters of documents are about the same: rounds of nearest neighbours over the phrases and words of their candidates
-//! (affinity clustering, Bateni et al. 2017, with average linkage and binary joins). Clusters in, joins out.
+//! Which clusters of documents are about the same: rounds of nearest neighbours over the phrases
+//! and words of their candidates (affinity clustering, Bateni et al. 2017, with average linkage and
+//! binary joins). Clusters in, joins out.
 //!
-//! A cluster's features are the candidate phrases and the words of its documents: x(f) of its documents have f. With n(f) documents of
-//! all clusters, f weighs w = ⌊2¹⁶ / √n(f)⌋, a phrase twice that. A cluster's vector is ⌊2²⁴ · x·w / √Σ(x·w)²⌋, and the affinity of two
-//! clusters is the sum of products of their vectors: cosine, in integers, so that no order of summation matters.
-//! In a round each cluster finds its nearest: the one of greatest affinity above 0, ties to the lowest number, among those that are
-//! top clusters of a feature they share; only shared features that the other is a top cluster of count. Top clusters of a feature are the
-//! [`CHAMPIONS`] clusters with the greatest values in it, ties to the lowest number. The better half of these pairs, rounded up, in order of
-//! (affinity falling, number of the cluster), join their clusters, each pair what its two have become, unless that is one already. The new clusters are numbered by their
-//! first member. Rounds end when no cluster has a neighbour.
+//! A cluster's features are the candidate phrases and the words of its documents: x(f) of its
+//! documents have f. With n(f) documents of all clusters, f weighs w = ⌊2¹⁶ / √n(f)⌋, a phrase
+//! twice that. A cluster's vector is ⌊2²⁴ · x·w / √Σ(x·w)²⌋, and the affinity of two clusters is
+//! the sum of products of their vectors: cosine, in integers, so that no order of summation
+//! matters. In a round each cluster finds its nearest: the one of greatest affinity above 0, ties
+//! to the lowest number, among those that are top clusters of a feature they share; only shared
+//! features that the other is a top cluster of count. Top clusters of a feature are the
+//! [`CHAMPIONS`] clusters with the greatest values in it, ties to the lowest number. The better
+//! half of these pairs, rounded up, in order of (affinity falling, number of the cluster), join
+//! their clusters, each pair what its two have become, unless that is one already. The new clusters
+//! are numbered by their first member. Rounds end when no cluster has a neighbour.
 //!
-//! A feature that one cluster alone has connects nothing, then or later: it is kept as its part of the cluster's length.
+//! A feature that one cluster alone has connects nothing, then or later: it is kept as its part of
+//! the cluster's length.
 //!
-//! Costs in memory: 80 bytes a cluster, 8 a feature while first clusters are made, 24 a feature that several clusters have, and up to four columns
-//! of [`Space`]: the clusters' features (8 bytes each), those of the next round, top clusters, and the top clusters that a part of the clusters needs, or
-//! those to be chosen from. Time of a round: features · [`CHAMPIONS`]. The number of clusters falls by at least a quarter a round, almost.
+//! Costs in memory: 80 bytes a cluster, 8 a feature while first clusters are made, 24 a feature
+//! that several clusters have, and up to four columns of [`Space`]: the clusters' features (8 bytes
+//! each), those of the next round, top clusters, and the top clusters that a part of the clusters
+//! needs, or those to be chosen from. Time of a round: features · [`CHAMPIONS`]. The number of
+//! clusters falls by at least a quarter a round, almost.
 
 use longweave_common::{Ctx, DocId, Result};
 use longweave_storage::Stored;
@@ -24,7 +31,8 @@ use crate::features::Features;
 use crate::lists::{Lists, in_order};
 use crate::stored::{ColumnWriter, Space};
 
-/// Clusters of a feature that others can find there: what bounds the work on features that all have.
+/// Clusters of a feature that others can find there: what bounds the work on features that all
+/// have.
 pub(crate) const CHAMPIONS: usize = 64;
 /// Weight of a feature that one document has.
 const UNIT_WEIGHT: f64 = 65_536.0;
@@ -33,7 +41,8 @@ const UNIT_LENGTH: f64 = 16_777_216.0;
 /// No number.
 const NONE: u32 = u32::MAX;
 
-/// Two clusters that join. Clusters that were given are numbered from 0, joined ones after them, in the order of joins.
+/// Two clusters that join. Clusters that were given are numbered from 0, joined ones after them, in
+/// the order of joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Join {
     /// The one with more documents, ties to the one with the lowest number in its round.
@@ -41,7 +50,8 @@ pub(crate) struct Join {
     pub(crate) smaller: u32,
 }
 
-/// Two numbers as one that sorts by the first: (feature, documents of the cluster that have it), or (cluster, value).
+/// Two numbers as one that sorts by the first: (feature, documents of the cluster that have it), or
+/// (cluster, value).
 fn packed(first: u32, second: u32) -> u64 {
     u64::from(first) << 32 | u64::from(second)
 }
@@ -90,7 +100,8 @@ impl ClusterMerge {
         }
     }
 
-    /// Joins the better half of the pairs; the clusters that each new one is made of. New ones are numbered by their first member.
+    /// Joins the better half of the pairs; the clusters that each new one is made of. New ones are
+    /// numbered by their first member.
     pub(crate) fn join(&mut self, mut pairs: Vec<Pair>) -> Lists<u32> {
         pairs.par_sort_unstable_by_key(|p| (std::cmp::Reverse(p.affinity), p.cluster));
         pairs.truncate(pairs.len().div_ceil(2));
@@ -156,7 +167,8 @@ fn square(x: u32, weight: u32) -> u128 {
 struct Round {
     /// Where each cluster's counts end.
     ends: Vec<u64>,
-    /// (feature, documents of the cluster that have it), features rising: those that several clusters had one round before.
+    /// (feature, documents of the cluster that have it), features rising: those that several
+    /// clusters had one round before.
     counts: Stored<u64>,
     /// Of each cluster: the sum of (x·w)² of all others.
     rest: Vec<u128>,
@@ -527,7 +539,8 @@ impl Chosen<'_> {
         Chosen { all, places, features: Vec::new(), lists: Lists::new() }
     }
 
-    /// Gets the top clusters of the clusters from `first` on, of so many that about `most` are held; the first of the clusters that are left.
+    /// Loads the top clusters of the clusters from `first` on, for as many clusters as fit into
+    /// about `most`. Returns the first cluster that is left.
     fn choose(&mut self, round: &Round, first: usize, most: usize) -> Result<usize> {
         let Stored::File(file) = &self.all.items else { return Ok(round.clusters()) };
         self.features.drain(..).for_each(|feature| self.places[feature as usize] = NONE);

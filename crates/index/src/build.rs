@@ -1,5 +1,6 @@
-//! Building: occurrences of candidates become numbers of distinct phrases ([`Numbered`]), documents choose among numbers, keywords get
-//! their lists and hierarchy. Whether phrases were numbered in memory ([`crate::numbering`]) or on the disk ([`crate::spill`]) changes nothing.
+//! Building: occurrences of candidates become numbers of distinct phrases ([`Numbered`]), documents
+//! choose among numbers, keywords get their lists and hierarchy. Whether phrases were numbered in
+//! memory ([`crate::numbering`]) or on the disk ([`crate::spill`]) changes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -20,9 +21,10 @@ use crate::{
 
 /// Documents that choose at once.
 const BLOCK: usize = 4096;
-/// Columns of the hierarchy take one of so many parts of the memory bound, each: there are up to four beside what else is held.
+/// A column of the hierarchy takes at most this part of the memory bound: up to four are held, in
+/// addition to other data.
 const COLUMN_SHARE: u64 = 8;
-/// Bytes of an occurrence while phrases are numbered in memory, beside its text.
+/// Bytes of an occurrence while phrases are numbered in memory, in addition to its text.
 const OCCURRENCE_BYTES: u64 = 36;
 
 fn check_order(rows: usize, in_order: bool, keys: &[u128]) -> Result<()> {
@@ -46,8 +48,8 @@ fn check_tables(tables: &[CandidateTable], keys: &[u128]) -> Result<()> {
     check_order(rows, in_order, keys)
 }
 
-/// Builds the index of the corpus whose documents have `keys` ([`Key`] of each id, by `DocId`), in memory. `vectors`, of each document, are
-/// needed for [`Hierarchy::Vectors`].
+/// Builds the index of the corpus whose documents have `keys` ([`Key`] of each id, by `DocId`), in
+/// memory. `vectors`, of each document, are needed for [`Hierarchy::Vectors`].
 ///
 /// Errors: `FILE_CORRUPT` when tables and keys disagree, `CANCELLED`.
 pub fn build(
@@ -69,9 +71,10 @@ pub fn build(
     ctx.pool.install(|| builder.finish(in_memory(ctx, tables, boilerplate)?))
 }
 
-/// Builds the same index from the tables at `files`, each with the `DocId` of its first row. Where they would take more than half of the
-/// memory bound they are numbered on the disk, and so do the columns of the hierarchy stand there of which one would take more than an eighth: in
-/// `scratch`, which is emptied before and removed after.
+/// Builds the same index from the tables at `files`, each with the `DocId` of its first row. Where
+/// they would take more than half of the memory bound they are numbered on disk. Columns of the
+/// hierarchy that would take more than an eighth of it are on disk too: in `scratch`, which is
+/// emptied before and removed after.
 ///
 /// Errors: as [`build`], and those of reading and writing.
 pub fn build_from_files(
@@ -104,7 +107,7 @@ pub fn build_from_files(
     })
 }
 
-/// What an index is built with, beside candidates.
+/// The input of an index, except the candidates.
 struct IndexBuilder<'a> {
     ctx: &'a Ctx,
     keys: &'a [u128],

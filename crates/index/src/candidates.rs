@@ -1,4 +1,5 @@
-//! Candidates of a split on disk: `PREFIX.phrases.arrow` (all phrases, row after row) and `PREFIX.ends` (u64, one for each row).
+//! Candidates of a split on disk: `PREFIX.phrases.arrow` (all phrases, row after row) and
+//! `PREFIX.ends` (u64, one for each row).
 
 use std::path::{Path, PathBuf};
 

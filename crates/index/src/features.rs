@@ -1,8 +1,10 @@
-//! What each document is about: its candidates that say something and their words, as numbers. Phrases have the numbers that they have in
-//! [`Numbered`]; words follow, in the order in which they first occur among phrases.
+//! The features of each document: its informative candidates and their words, as numbers. Phrases
+//! have the numbers that they have in [`Numbered`]; words follow, in the order in which they first
+//! occur among phrases.
 //!
-//! Costs in memory: 8 bytes a document, about 40 a distinct word while features are made, and those of a column ([`Space`]); where phrases are held in memory, 8 a
-//! phrase and 4 a word of each more meanwhile, and on the disk those of one partition of phrases.
+//! Costs in memory: 8 bytes a document, about 40 a distinct word while features are made, and those
+//! of a column ([`Space`]); where phrases are held in memory, 8 a phrase and 4 a word of each more
+//! meanwhile, and on the disk those of one partition of phrases.
 
 use hashbrown::HashMap;
 use longweave_common::random::Key;

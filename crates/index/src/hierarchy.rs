@@ -23,8 +23,8 @@ fn shorter(phrase: &str, least: usize) -> Option<&str> {
         .filter(|end| least < 2 || end.split(' ').count() >= least)
 }
 
-/// Keywords, which are in byte order, and those of their ends at which several meet; each below the longest end that is a node.
-/// Ends have at least `least` words.
+/// Keywords, which are in byte order, and those of their ends at which several meet; each below the
+/// longest end that is a node. Ends have at least `least` words.
 pub(crate) fn suffix(keywords: &[&str], least: usize) -> Tree {
     // Distinct children that each end of a keyword has.
     let mut children: BTreeMap<&str, u32> = keywords.iter().map(|&k| (k, 0)).collect();
@@ -61,8 +61,9 @@ pub(crate) fn suffix(keywords: &[&str], least: usize) -> Tree {
     Tree { forest, phrases: nodes.into_iter().map(str::to_owned).collect() }
 }
 
-/// The forest of ends of at least two words, whose trees join two by two, as `joins` says of their documents. A join is a node with the
-/// phrase of the larger of the two. `documents` gives a keyword's documents.
+/// The forest of ends of at least two words, whose trees join two by two, as `joins` says of their
+/// documents. A join is a node with the phrase of the larger of the two. `documents` gives a
+/// keyword's documents.
 pub(crate) fn joined<'a>(
     keywords: &[&str],
     documents: impl Fn(usize) -> &'a [DocId],
@@ -142,7 +143,11 @@ mod tests {
         assert_eq!(up("chess player"), Some("player"));
         assert_eq!(up("player"), None);
         assert_eq!(up("tall oak tree"), Some("oak tree"));
-        assert_eq!(up("oak tree"), None, "an end that is no keyword and joins nothing is no node");
+        assert_eq!(
+            up("oak tree"),
+            None,
+            "an ending that is not a keyword and joins nothing is not a node"
+        );
         assert!(tree.phrases.is_sorted());
     }
 }

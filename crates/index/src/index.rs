@@ -1,5 +1,6 @@
-//! An index in memory and on disk. Files: `phrases.arrow`, `keywords` (u32 by document), `ends` (u64 by keyword), `docs` (u32),
-//! `keys` (u128 by keyword), `nodes.arrow`, `node_parent` (u32), `node_key` (u128), `node_of_keyword` (u32 by keyword).
+//! An index in memory and on disk. Files: `phrases.arrow`, `keywords` (u32 by document), `ends`
+//! (u64 by keyword), `docs` (u32), `keys` (u128 by keyword), `nodes.arrow`, `node_parent` (u32),
+//! `node_key` (u128), `node_of_keyword` (u32 by keyword).
 
 use std::path::Path;
 
@@ -115,7 +116,8 @@ impl Index {
 
     /// Reads an index.
     ///
-    /// Errors: `FILE_CORRUPT` when a file is damaged, or files disagree. The hierarchy's own shape is checked where it is climbed.
+    /// Errors: `FILE_CORRUPT` when a file is damaged, or files disagree. The hierarchy's own shape
+    /// is checked where it is climbed.
     pub fn open(directory: &Path) -> Result<Index> {
         let at = |name: &str| directory.join(name);
         let strings = |name: &str| -> Result<Vec<String>> {
@@ -149,7 +151,7 @@ impl Index {
         }
     }
 
-    /// What files say that does not fit what others say.
+    /// The first disagreement between the files of the index.
     fn disagreement(&self) -> Option<&'static str> {
         let keywords = self.phrases.len();
         let counts = [self.keys.len(), self.ends.len(), self.forest.node_of_keyword.len()];

@@ -1,5 +1,5 @@
-//! The index: candidates of all documents → the keyword that represents each, the documents of each keyword, the hierarchy of phrases.
-//! The same for any number of threads.
+//! The index: candidates of all documents → the keyword that represents each, the documents of each
+//! keyword, the hierarchy of phrases. The same for any number of threads.
 
 mod affinity;
 mod build;
@@ -25,18 +25,19 @@ use serde::{Deserialize, Serialize};
 pub enum Representative {
     /// Uniformly at random by the document's key, among the candidates in byte order: the paper's.
     Random,
-    /// The candidate that most documents share and that is not above the cap; ties: more words, then byte order. Where all are above
-    /// it, the one that fewest documents share.
+    /// The candidate that most documents share and that is not above the cap; ties: more words,
+    /// then byte order. Where all are above it, the one that fewest documents share.
     Common,
 }
 
-/// What `fill: related` climbs.
+/// The hierarchy that `fill: related` climbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Hierarchy {
     /// A phrase's parent is the phrase without its first word; head words have none.
     Suffix,
-    /// The same down to ends of two words; these trees join two by two, those first whose documents' candidates are most alike.
+    /// The same down to ends of two words; these trees join two by two, those first whose
+    /// documents' candidates are most alike.
     Affinity,
     /// As `affinity`, those first whose documents' vectors are most alike.
     Vectors,
@@ -53,6 +54,6 @@ pub struct IndexOptions {
     pub max_keyword_share: f64,
     /// `Common`: number of documents below which the cap never falls.
     pub min_keyword_cap: u32,
-    /// What `fill: related` climbs.
+    /// The hierarchy that `fill: related` climbs.
     pub hierarchy: Hierarchy,
 }

@@ -1,4 +1,4 @@
-//! Lists of numbers behind each other, made in parallel.
+//! Lists of numbers, concatenated (CSR), made in parallel.
 
 use longweave_common::{Ctx, Result};
 use rayon::prelude::*;
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 /// Lists that are made at once.
 const WAVE: usize = 1 << 16;
 
-/// Lists of numbers behind each other.
+/// Lists of numbers, concatenated (CSR).
 pub(crate) struct Lists<T> {
     ends: Vec<usize>,
     items: Vec<T>,
@@ -42,7 +42,8 @@ impl<T: Copy + Send + Sync> Lists<T> {
     }
 }
 
-/// Makes `number` lists in parallel and hands them on in order, so many at once that they have about `most` elements by `size`.
+/// Makes `number` lists in parallel and passes them to the caller in order; a batch has about
+/// `most` elements by `size`.
 pub(crate) fn in_order<T: Copy + Send + Sync>(
     ctx: &Ctx,
     number: usize,

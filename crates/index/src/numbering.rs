@@ -1,8 +1,10 @@
-//! Numbering: every distinct phrase among the candidates of all documents gets a number. In memory, all occurrences are hashed in parallel and
-//! dealt to partitions by the hash's first bits (counting sort); each partition numbers its phrases in a table of its own, in the order
-//! in which they first occur.
+//! Numbering: every distinct phrase among the candidates of all documents gets a number. In memory,
+//! all occurrences are hashed in parallel and dealt to partitions by the hash's first bits
+//! (counting sort); each partition numbers its phrases in a table of its own, in the order in which
+//! they first occur.
 //!
-//! Costs in memory, beside the tables: 24 bytes an occurrence, 24 a distinct phrase, 8 a document.
+//! Costs in memory, in addition to the tables: 24 bytes an occurrence, 24 a distinct phrase, 8 a
+//! document.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -32,11 +34,11 @@ pub(crate) fn words(text: &str) -> u16 {
     u16::try_from(text.split(' ').count()).unwrap_or(u16::MAX)
 }
 
-/// Where a phrase stands: table, row in its strings.
+/// The place of a phrase: table, row in its strings.
 type Place = (u32, u32);
 
-/// The candidates of all documents as numbers of distinct phrases. Costs 8 bytes a document, 7 a distinct phrase, and what `numbers` and
-/// `texts` hold.
+/// The candidates of all documents as numbers of distinct phrases. Costs 8 bytes a document, 7 a
+/// distinct phrase, and what `numbers` and `texts` hold.
 pub(crate) struct Numbered<'a> {
     /// Where each document's occurrences end among all.
     pub(crate) rows: Vec<u64>,

@@ -1,12 +1,15 @@
-//! Numbering on the disk, for candidates that do not fit into memory: occurrences are dealt to one file a partition, each partition is
-//! numbered alone, and the numbers are merged back into the order of documents. Gives what [`crate::numbering::in_memory`] gives.
+//! Numbering on the disk, for candidates that do not fit into memory: occurrences are dealt to one
+//! file a partition, each partition is numbered alone, and the numbers are merged back into the
+//! order of documents. Gives what [`crate::numbering::in_memory`] gives.
 //!
-//! Costs in memory: one split's table a thread, two buffers of [`BUFFER`] bytes a partition, one partition's phrases and 12 bytes an
-//! occurrence of it a thread; 4 bytes an occurrence more where the numbers take no more than an eighth of the memory bound. On the disk: every
-//! occurrence's text and 5 bytes, and every distinct phrase. Files in the scratch folder: `NNN.texts` (u32 length and bytes of each
-//! occurrence), `NNN.phrases` (the same of each distinct phrase), `NNN.numbers` (u32), `partitions` (u8 by occurrence) and
-//! `NNN.features` (u32: of each occurrence how many features it has, and their numbers); columns of all occurrences' numbers and of the hierarchy
-//! are set aside there.
+//! Costs in memory: one split's table a thread, two buffers of [`BUFFER`] bytes a partition, one
+//! partition's phrases and 12 bytes an occurrence of it a thread; 4 bytes an occurrence more where
+//! the numbers take no more than an eighth of the memory bound. On the disk: every occurrence's
+//! text and 5 bytes, and every distinct phrase. Files in the scratch folder: `NNN.texts` (u32
+//! length and bytes of each occurrence), `NNN.phrases` (the same of each distinct phrase),
+//! `NNN.numbers` (u32), `partitions` (u8 by occurrence) and `NNN.features` (u32: of each occurrence
+//! how many features it has, and their numbers); columns of all occurrences' numbers and of the
+//! hierarchy are set aside there.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -44,7 +47,7 @@ impl Scratch {
         self.0.join(format!("{partition:03}.{kind}"))
     }
 
-    /// Where a column stands.
+    /// The place of a column.
     pub(crate) fn column(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -52,7 +55,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left is removed by the next attempt, or with the stage's folder.
+        // The next attempt removes leftovers, or the removal of the stage's folder does.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -170,7 +173,7 @@ pub(crate) fn on_disk(
     Ok(Numbered { rows, numbers, documents, informative, words, texts })
 }
 
-/// Deals all occurrences to partitions; where each document's occurrences end.
+/// Distributes all occurrences over partitions. Returns the end of each document's occurrences.
 fn deal(ctx: &Ctx, files: &[(PathBuf, u32)], scratch: &Scratch) -> Result<Vec<u64>> {
     let mut outputs = (0..PARTITIONS)
         .map(|p| Output::create(scratch.file(p, "texts")))
@@ -213,7 +216,7 @@ fn deal(ctx: &Ctx, files: &[(PathBuf, u32)], scratch: &Scratch) -> Result<Vec<u6
     Ok(rows)
 }
 
-/// What is known of a partition's phrases.
+/// The columns of a partition's phrases.
 struct Part {
     documents: Vec<u32>,
     informative: Vec<bool>,
@@ -286,7 +289,8 @@ fn merge(ctx: &Ctx, bases: &[u32], occurrences: u64, scratch: &Scratch) -> Resul
     writer.into_unlinked()
 }
 
-/// Hands on the features of document after document: those of all occurrences, partition by partition, merged back into the order of documents.
+/// Hands on the features of document after document: those of all occurrences, partition by
+/// partition, merged back into the order of documents.
 pub(crate) fn features(
     ctx: &Ctx,
     phrases: &[PathBuf],

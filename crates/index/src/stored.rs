@@ -7,7 +7,7 @@ use longweave_storage::{ArrayWriter, Scalar, Stored};
 
 use crate::spill::Scratch;
 
-/// Where columns that are not held stand, and how many bytes of one may be held.
+/// The folder of columns that are on disk, and the most bytes of a column that memory may hold.
 #[derive(Clone, Copy)]
 pub(crate) struct Space<'a> {
     /// Bytes of one column.

@@ -1,10 +1,13 @@
-//! Which clusters of documents are about the same, by the vectors of their documents: rounds of nearest neighbours as in `affinity.rs`, the
-//! affinity of two clusters being the similarity of their centroids. Clusters in, joins out.
+//! Which clusters of documents are about the same, by the vectors of their documents: rounds of
+//! nearest neighbours as in `affinity.rs`, the affinity of two clusters being the similarity of
+//! their centroids. Clusters in, joins out.
 //!
-//! A centroid is the sum of the documents' vectors in fixed point, brought to unit length: whole numbers, so that no order of summation
-//! matters. Clusters whose documents have no vector, and those that no other is similar to, join nothing.
+//! A centroid is the sum of the documents' vectors in fixed point, brought to unit length: whole
+//! numbers, so that no order of summation matters. Clusters whose documents have no vector, and
+//! those that no other is similar to, join nothing.
 //!
-//! Costs: 10 bytes a component of each cluster's centroid; time of a round as of a search among so many vectors.
+//! Costs: 10 bytes a component of each cluster's centroid; a round takes the time of a search among
+//! as many vectors.
 
 use std::sync::Arc;
 
@@ -72,7 +75,8 @@ mod tests {
     #[test]
     fn clusters_join_by_nearness_and_those_without_a_vector_stay_alone() {
         let ctx = Ctx::new(2, 1 << 20).unwrap();
-        // Two directions, a little apart within each; one cluster without a vector, and one opposite to all.
+        // Two directions, a little apart within each; one cluster without a vector, and one
+        // opposite to all.
         let rows: [[f32; 3]; 6] = [
             [1.0, 0.05, 0.0],
             [1.0, 0.0, 0.05],

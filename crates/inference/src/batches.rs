@@ -1,7 +1,9 @@
-//! Batches of segments by length: a pure function of the lengths and the options, so that a resumed task makes the same ones.
+//! Batches of segments by length: a pure function of the lengths and the options, so that a resumed
+//! task makes the same ones.
 //!
-//! A batch is what the decoder holds at once. Its rows are encoded in parts, each within a budget of tokens with its padding counted:
-//! the encoder wants few long rows at a time, the decoder, which reads all its weights at every step, as many as it can get.
+//! A batch is what the decoder holds at once. Its rows are encoded in parts, each within a budget
+//! of tokens with its padding counted: the encoder wants few long rows at a time, the decoder,
+//! which reads all its weights at every step, as many as it can get.
 
 use std::ops::Range;
 
@@ -12,7 +14,6 @@ pub struct BatchOptions {
     pub batch_tokens: usize,
     /// Most rows of the decoder; a segment has as many as it gets queries.
     pub decode_rows: usize,
-    /// Rows of a segment.
     pub rows_per_segment: usize,
 }
 

@@ -13,14 +13,14 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use crate::Runtime;
 use crate::graph::Stop;
 
-/// What was asked for.
+/// The requested device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     /// The processor.
     Cpu,
     /// A GPU by its number.
     Cuda(i32),
-    /// The first GPU where it can be used, else the processor; which one it was is reported.
+    /// The first GPU if it can be used, else the CPU. The summary reports the choice.
     Auto,
 }
 
@@ -67,12 +67,12 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// What a person should know of the choice.
+    /// A remark on the choice for the user.
     pub fn warning(&self) -> Option<String> {
         match self {
-            Provider::Cpu(Some(why)) => Some(format!(
-                "`device: auto` took the processor, because the GPU cannot be used: {why}"
-            )),
+            Provider::Cpu(Some(why)) => {
+                Some(format!("`device: auto` uses the CPU, because the GPU cannot be used: {why}"))
+            }
             _ => None,
         }
     }
@@ -98,7 +98,8 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Errors: `DEVICE_UNAVAILABLE` where a GPU was asked for and cannot be used: never a silent fall back.
+    /// Errors: `DEVICE_UNAVAILABLE` where a GPU was asked for and cannot be used: never a silent
+    /// fall back.
     pub(crate) fn new(runtime: &'static Runtime, options: DeviceOptions) -> Result<Sessions> {
         let stop = Stop::new()?;
         let on = |provider| Sessions { runtime, options, provider, stop: stop.clone() };
@@ -128,7 +129,7 @@ impl Sessions {
         })
     }
 
-    /// A builder of sessions; the error is a reason in words.
+    /// A builder of sessions. The error is a message.
     fn builder(&self) -> Result<SessionBuilder, String> {
         let said = |e: &dyn fmt::Display| reason(&e.to_string());
         let builder = SessionBuilder::new(&self.runtime.environment).map_err(|e| said(&e))?;
@@ -140,7 +141,8 @@ impl Sessions {
                 let builder = builder
                     .with_intra_threads(self.options.threads.max(1))
                     .map_err(|e| said(&e))?;
-                // Lengths change from batch to batch: a pattern of allocations would be kept for each.
+                // Lengths change from batch to batch: a pattern of allocations would be kept for
+                // each.
                 builder.with_memory_pattern(false).map_err(|e| said(&e))
             }
             Provider::Cuda(n) => {
@@ -179,7 +181,7 @@ impl Sessions {
                 return Error::new(Code::DeviceUnavailable, message).with("file", file);
             }
             let message = format!(
-                "{file} is no model that ONNX Runtime can load: {text}; export or copy it again"
+                "{file} is not a model that ONNX Runtime can load: {text}; export or copy it again"
             );
             Error::new(Code::ModelInvalid, message).with("file", file)
         })
@@ -219,7 +221,7 @@ impl Sessions {
     }
 }
 
-/// What ONNX Runtime says without the place in its own source that it says first.
+/// The message of ONNX Runtime without the place in its own source that precedes it.
 fn reason(text: &str) -> String {
     let text = text.rsplit_once(" FAIL : ").map_or(text, |(_, after)| after);
     text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -21,7 +21,7 @@ use crate::worker::Worker;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Pooling {
-    /// What the model's own `1_Pooling/config.json` says; the mean where there is none.
+    /// The pooling of the model's own `1_Pooling/config.json`; the mean if there is no such file.
     Auto,
     /// The mean over the tokens, special ones counted.
     Mean,
@@ -40,7 +40,8 @@ pub struct EmbedderOptions {
     pub pooling: Pooling,
     /// Whether vectors get length 1.
     pub normalize: bool,
-    /// Most tokens of a text, special ones counted; what is beyond is cut off. `None` for the model's own bound.
+    /// Most tokens of a text, special ones counted; what is beyond is cut off. `None` for the
+    /// model's own bound.
     pub max_tokens: Option<u32>,
     /// Text before every text, as some models want.
     pub prefix: String,
@@ -74,7 +75,8 @@ struct Encoder {
 impl Embedder {
     /// Loads a model of the BERT family, as exported for feature extraction.
     ///
-    /// Errors: `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`, `DEVICE_UNAVAILABLE`.
+    /// Errors: `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`,
+    /// `DEVICE_UNAVAILABLE`.
     pub fn load(runtime: &'static Runtime, options: &EmbedderOptions) -> Result<Embedder> {
         let directory = &options.model;
         exists(directory)?;
@@ -155,7 +157,8 @@ impl Embedder {
         Ok(vectors)
     }
 
-    /// Ids of a text with special ones, cut at the bound; only as much of a long text is tokenized as can count.
+    /// Ids of a text with special ones, cut at the bound; only as much of a long text is tokenized
+    /// as can count.
     fn ids(&self, text: &str) -> Result<Vec<u32>> {
         let whole = format!("{}{text}", self.prefix);
         let first = crate::tokenizer::pieces(&whole).next().unwrap_or("");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// Name of the file that marks our layout.
 pub(crate) const OWN: &str = "longweave-model.json";
 
-/// What generation needs to know of a sequence-to-sequence model.
+/// The properties of a sequence-to-sequence model that generation needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelConfig {
     /// The token before the first.
@@ -27,7 +27,7 @@ pub(crate) struct ModelConfig {
     pub(crate) max_input: usize,
 }
 
-/// What `longweave-model.json` holds beside.
+/// The other fields of `longweave-model.json`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct OwnLayout {
     format: String,
@@ -121,13 +121,13 @@ fn invalid(path: &Path, what: &str) -> Error {
 /// A JSON file of a model.
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).at("read", path)?;
-    serde_json::from_str(&text).map_err(|e| invalid(path, &format!("is no JSON: {e}")))
+    serde_json::from_str(&text).map_err(|e| invalid(path, &format!("is not JSON: {e}")))
 }
 
 fn read_own(directory: &Path) -> Result<(ModelConfig, Layout)> {
     let path = directory.join(OWN);
     let own: OwnLayout = serde_json::from_value(read_json(&path)?)
-        .map_err(|e| invalid(&path, &format!("lacks what it should hold: {e}")))?;
+        .map_err(|e| invalid(&path, &format!("lacks a required field: {e}")))?;
     if own.format != "longweave-seq2seq" || own.version != 1 {
         let what = format!(
             "is of format {} version {}, but longweave-seq2seq version 1 is needed; export the model again",

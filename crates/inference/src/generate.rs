@@ -12,7 +12,8 @@ use crate::rows::Rows;
 use crate::sampling::RowKey;
 use crate::seq2seq::{Seq2Seq, State};
 
-/// Rows that may stay after they have finished: a fourth of a batch, so that all that is moved is at most three times what is kept.
+/// Rows that may stay after they have finished: a fourth of a batch, so that all that is moved is
+/// at most three times what is kept.
 const IDLE: usize = 4;
 
 /// A query: ids without the one that ends it.
@@ -43,7 +44,7 @@ pub struct Timing {
     pub stepped_rows: u64,
 }
 
-/// What is asked of the model's thread.
+/// A request to the model's thread.
 pub(crate) struct Request {
     pub(crate) cancel: Cancel,
     /// Ids of each segment, the longest first.
@@ -56,7 +57,7 @@ pub(crate) struct Request {
     pub(crate) places: Vec<usize>,
 }
 
-/// A model with what generation needs beside.
+/// A model with the other data that generation needs.
 pub(crate) struct Generator {
     pub(crate) model: Box<dyn Seq2Seq>,
     pub(crate) rows: Rows,
@@ -99,7 +100,7 @@ impl Generator {
                 (0..queries).map(move |query| RowKey { document, segment, query })
             })
             .collect();
-        // The query that each row of the batch makes, and whether it goes on.
+        // The query that each row of the batch makes, and whether the row is unfinished.
         let mut live: Vec<(usize, bool)> = (0..made.len()).map(|i| (i, true)).collect();
         let mut tokens = vec![self.config.start; live.len()];
         for step in 0..self.max_query_tokens {

@@ -1,5 +1,5 @@
-//! A session with its binding: values in by name, values out in the order of the asked names. Values that stay on the device are handed
-//! from run to run without a copy.
+//! A session with its binding: values in by name, values out in the order of the asked names.
+//! Values that stay on the device are handed from run to run without a copy.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +27,8 @@ impl Stop {
         )))
     }
 
-    /// Does work with graphs that were opened with this, and has it end early when `cancel` is raised.
+    /// Does work with graphs that were opened with this, and has it end early when `cancel` is
+    /// raised.
     ///
     /// Errors: `CANCELLED`, and those of the work.
     pub(crate) fn watching<T>(
@@ -41,7 +42,8 @@ impl Stop {
             scope.spawn(move || {
                 while end.recv_timeout(WATCH) == Err(RecvTimeoutError::Timeout) {
                     if cancel.is_cancelled() {
-                        // Where it cannot be said, the work ends later, at its own look at the flag.
+                        // Where it cannot be said, the work ends later, at its own look at the
+                        // flag.
                         let _ = self.0.terminate();
                         return;
                     }
@@ -51,7 +53,7 @@ impl Stop {
             drop(ended);
             result
         });
-        self.0.unterminate().map_err(|e| runtime_error("go on after a run was stopped", &e))?;
+        self.0.unterminate().map_err(|e| runtime_error("continue after a run was stopped", &e))?;
         cancel.check()?;
         result
     }
@@ -153,7 +155,7 @@ impl Graph {
             .map_err(|e| runtime_error(&format!("bind the input `{name}`"), &e))
     }
 
-    /// Runs; the outputs are made anew in the memory named beside each.
+    /// Runs; the outputs are allocated in the memory named with each.
     pub(crate) fn run<'n>(
         &mut self,
         outputs: impl IntoIterator<Item = (&'n str, &'n MemoryInfo<'static>)> + Clone,
@@ -175,7 +177,7 @@ impl Graph {
         });
         let taken: Result<Vec<DynValue>> = taken.collect();
         drop(values);
-        // Else the binding would keep what the caller lets go.
+        // Otherwise the binding would keep values that the caller drops.
         self.binding.clear();
         taken
     }

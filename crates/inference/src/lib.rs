@@ -1,7 +1,9 @@
-//! Inference on ONNX Runtime: queries by sequence-to-sequence models of the T5 family, embeddings by encoder models of the BERT family.
+//! Inference on ONNX Runtime: queries by sequence-to-sequence models of the T5 family, embeddings
+//! by encoder models of the BERT family.
 //!
-//! The library is loaded when first needed ([`Runtime`]). A model belongs to one thread ([`Worker`]), which runs what others send it.
-//! Tokens go in and come out as ids; batches are a pure function of lengths and options ([`batches`]).
+//! The library is loaded when first needed ([`Runtime`]). A model belongs to one thread
+//! ([`Worker`]), which runs what others send it. Tokens go in and come out as ids; batches are a
+//! pure function of lengths and options ([`batches`]).
 
 mod batches;
 mod device;
@@ -28,5 +30,6 @@ pub use queries::{PendingBatch, QueryModel, QueryModelOptions, Segment, Segments
 pub use runtime::{Runtime, RuntimeOptions, offer_packaged};
 pub use sampling::Decoding;
 
-/// Changes when equal models, options and texts give other queries: it enters the digest of the predict stage.
+/// Changes when equal models, options and texts give other queries: it enters the digest of the
+/// predict stage.
 pub const VERSION: u32 = 1;

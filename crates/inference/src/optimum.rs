@@ -1,5 +1,5 @@
-//! The layouts of `optimum-cli export onnx`: an encoder, and a decoder of one graph with a switch or of two graphs, one for the first
-//! step and one that goes on from caches.
+//! The layouts of `optimum-cli export onnx`: an encoder, and a decoder of one graph with a switch
+//! or of two graphs, one for the first step and one that continues from caches.
 
 use std::path::Path;
 
@@ -21,7 +21,8 @@ const SWITCH: &str = "use_cache_branch";
 pub(crate) struct Optimum {
     encoder: Graph,
     decoder: Decoder,
-    /// Names of the caches without what stands before: `0.decoder.key` of `past_key_values.0.decoder.key`, by layer key and value.
+    /// Names of the caches without their prefix: `0.decoder.key` of
+    /// `past_key_values.0.decoder.key`, by layer key and value.
     own: Vec<String>,
     cross: Vec<String>,
     pad: u32,
@@ -102,7 +103,8 @@ impl Optimum {
                     &strings(&[TOKEN, MASK, HIDDEN]),
                     &with("present", &[&own, &cross], &["logits"]),
                 )?;
-                // Newer exports leave the hidden states out, since the caches hold all that is needed of them.
+                // Newer exports leave the hidden states out, since the caches hold all that is
+                // needed of them.
                 let more: &[&str] = if next.inputs().contains(&HIDDEN) {
                     &[TOKEN, MASK, HIDDEN]
                 } else {
@@ -157,7 +159,8 @@ impl Seq2Seq for Optimum {
         Ok(State { values: encoded, lengths, width, steps: 0 })
     }
 
-    /// Values of the state: hidden states, then the decoder's own caches, then those over the input.
+    /// Values of the state: hidden states, then the decoder's own caches, then those over the
+    /// input.
     fn step(
         &mut self,
         state: &mut State,

@@ -1,4 +1,5 @@
-//! A query model: text to segments of ids, segments to batches, batches to queries, on the model's own thread.
+//! A query model: text to segments of ids, segments to batches, batches to queries, on the model's
+//! own thread.
 
 use std::path::PathBuf;
 
@@ -117,7 +118,8 @@ impl PendingBatch {
 impl QueryModel {
     /// Loads a model.
     ///
-    /// Errors: `OPTIONS_INVALID`, `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`, `MODEL_TOKENIZER`, `DEVICE_UNAVAILABLE`.
+    /// Errors: `OPTIONS_INVALID`, `MODEL_MISSING`, `MODEL_INVALID`, `MODEL_MISMATCH`,
+    /// `MODEL_TOKENIZER`, `DEVICE_UNAVAILABLE`.
     pub fn load(runtime: &'static Runtime, options: &QueryModelOptions) -> Result<QueryModel> {
         options.check()?;
         let directory = options.model.clone();
@@ -171,7 +173,7 @@ impl QueryModel {
         &self.layout
     }
 
-    /// What turns texts into segments.
+    /// The segmenter of texts.
     pub fn segments(&self) -> &Segments {
         &self.segments
     }
@@ -243,13 +245,15 @@ impl Segments {
         Ok(Segments { tokenizer, prefix, prefix_ids, suffix, most: segment_tokens.min(room) })
     }
 
-    /// The segments of a document: runs of about equal length of its tokens, with prefix and special tokens. A text without a token has none.
+    /// The segments of a document: runs of about equal length of its tokens, with prefix and
+    /// special tokens. A text without a token has none.
     ///
     /// Errors: `MODEL_INVALID` when the tokenizer refuses the text.
     pub fn of(&self, document: Key, text: &str) -> Result<Vec<Segment>> {
         let mut segments = Vec::new();
         for piece in pieces(text).filter(|piece| !piece.trim().is_empty()) {
-            // The prefix stands before the text when it is tokenized, as the model saw it; the tokens after it are the text's.
+            // The prefix precedes the text when it is tokenized, as in the model's training; the
+            // tokens after it are the text's.
             let ids = self.tokenizer.encode(&format!("{}{piece}", self.prefix), false)?;
             let own = ids.strip_prefix(self.prefix_ids.as_slice()).unwrap_or(&ids);
             if own.is_empty() {

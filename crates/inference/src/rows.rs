@@ -1,5 +1,6 @@
-//! Choosing and joining rows of values that stay on a device: two small graphs, made here, over a list of tensors whose first axis is
-//! the row. So finished rows leave a batch, a segment's row stands for several queries, and encoder batches join into one for the decoder.
+//! Choosing and joining rows of values that stay on a device: two small graphs, made here, over a
+//! list of tensors whose first axis is the row. So finished rows leave a batch, a segment's row
+//! stands for several queries, and encoder batches join into one for the decoder.
 
 use std::path::Path;
 
@@ -17,10 +18,11 @@ use crate::graph::Graph;
 /// Opset of the graphs made here: both operators have been the same since 13.
 const OPSET: u32 = 17;
 
-/// What a value's graph depends on.
+/// The key of a value's graph.
 type Kinds = Vec<(TensorElementType, usize)>;
 
-/// The graphs made so far, by kinds of values and number of parts; the number is 0 for a choice of rows.
+/// The graphs made so far, by kinds of values and number of parts; the number is 0 for a choice of
+/// rows.
 pub(crate) struct Rows {
     sessions: Sessions,
     memory: MemoryInfo<'static>,
@@ -47,7 +49,8 @@ impl Rows {
         self.run(&kinds, 0)
     }
 
-    /// Of each value, the rows of all parts one after the other. Other axes must be the same in all parts.
+    /// Of each value, the rows of all parts one after the other. Other axes must be the same in all
+    /// parts.
     pub(crate) fn join(&mut self, parts: Vec<Vec<DynValue>>) -> Result<Vec<DynValue>> {
         let mut parts = parts;
         if parts.len() < 2 {

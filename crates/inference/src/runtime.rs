@@ -17,7 +17,8 @@ pub struct RuntimeOptions {
 /// The library of an installed package, which only the caller's module system can find.
 static PACKAGED: OnceLock<PathBuf> = OnceLock::new();
 
-/// Names the library of an installed package, to be tried after what a person named. The first one named stays.
+/// Names the library of an installed package, to be tried after what a person named. The first one
+/// named stays.
 pub fn offer_packaged(library: PathBuf) {
     // Named twice, it is the same package.
     let _ = PACKAGED.set(library);
@@ -30,7 +31,7 @@ pub struct Runtime {
     path: PathBuf,
 }
 
-/// What was loaded. It is never unloaded: sessions of other threads may use it.
+/// The loaded library. It is never unloaded: sessions of other threads may use it.
 static LOADED: Mutex<Option<&'static Runtime>> = Mutex::new(None);
 
 const VARIABLE: &str = "ONNXRUNTIME_LIB";
@@ -56,11 +57,13 @@ const INSTALL: &str = "install it with `npm install onnxruntime-node` (CPU), or 
 ONNXRUNTIME_LIB to the libonnxruntime in its `capi` folder";
 
 impl Runtime {
-    /// The library, loaded when this is first called: the one that the options name, else that of `ONNXRUNTIME_LIB`, else an installed
-    /// package's, else the first in a well-known place of the system.
+    /// The library, loaded when this is first called: the one that the options name, else that of
+    /// `ONNXRUNTIME_LIB`, else an installed package's, else the first in a well-known place of the
+    /// system.
     ///
-    /// Errors: `ONNXRUNTIME_MISSING`, which says where was looked and what to install; `ONNXRUNTIME_INCOMPATIBLE` for one that is too old,
-    /// or where this process has loaded another one.
+    /// Errors: `ONNXRUNTIME_MISSING`, which says where was looked and what to install;
+    /// `ONNXRUNTIME_INCOMPATIBLE` for one that is too old, or where this process has loaded another
+    /// one.
     pub fn load(options: &RuntimeOptions) -> Result<&'static Runtime> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         let named = named(options)?;
@@ -121,7 +124,7 @@ fn search(packaged: Option<&Path>) -> Result<PathBuf> {
     let package =
         if packaged.is_none() { " (no package onnxruntime-node that can be resolved)" } else { "" };
     let message = format!(
-        "ONNX Runtime was not found: the option `onnxRuntime` and the variable {VARIABLE} are not set, and none of these is there: {}{package}; {INSTALL}",
+        "ONNX Runtime was not found: the option `onnxRuntime` and the variable {VARIABLE} are not set, and no file exists at: {}{package}; {INSTALL}",
         looked.join(", ")
     );
     Err(Error::new(Code::OnnxRuntimeMissing, message).with("looked", looked))
@@ -137,7 +140,7 @@ fn open(path: PathBuf) -> Result<Runtime> {
                 return Error::new(Code::OnnxRuntimeIncompatible, what).with("file", file.as_str()).with("found", version_str);
             }
             Failure::Dlopen { error, .. } => (Code::OnnxRuntimeMissing, format!("{file} does not load ({error})")),
-            other => (Code::OnnxRuntimeMissing, format!("{file} is no ONNX Runtime ({other})")),
+            other => (Code::OnnxRuntimeMissing, format!("{file} is not an ONNX Runtime ({other})")),
         };
         Error::new(code, format!("{what}; {INSTALL}")).with("file", file.as_str())
     })?;
@@ -149,7 +152,7 @@ fn open(path: PathBuf) -> Result<Runtime> {
             )
             .with("file", file.as_str())
         })?;
-    // What goes wrong comes back as an error; the library's own lines on stderr would say it twice.
+    // Failures are returned as errors; the library's own lines on stderr would repeat them.
     environment.set_log_level(LogLevel::Fatal);
     Ok(Runtime { environment, path })
 }

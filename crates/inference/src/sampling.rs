@@ -1,6 +1,7 @@
 //! From logits to the next token: the largest, or a draw from the likeliest ones.
 //!
-//! A draw is a function of (seed, document, segment, query, step) alone: it depends on no other row, batch or thread.
+//! A draw is a function of (seed, document, segment, query, step) alone: it depends on no other
+//! row, batch or thread.
 
 use longweave_common::random::{Key, draw};
 use longweave_common::{Code, Error, Result};
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 pub enum Decoding {
     /// The token of the largest logit, the smallest id among equals.
     Greedy,
-    /// A draw from the softmax of logits / `temperature`, of the `top_k` largest (0: all), of those the fewest that reach `top_p`.
+    /// A draw from the softmax of logits / `temperature`, of the `top_k` largest (0: all), of those
+    /// the fewest that reach `top_p`.
     Sample {
         /// Above 0.
         temperature: f64,
@@ -65,14 +67,16 @@ impl Decoding {
         Ok(())
     }
 
-    /// The next token of a row, from candidates (logit, id) in any order. `None` where a logit is not finite or there is none.
+    /// The next token of a row, from candidates (logit, id) in any order. `None` where a logit is
+    /// not finite or there is none.
     pub(crate) fn next(
         &self,
         candidates: &mut Vec<(f32, u32)>,
         row: RowKey,
         step: usize,
     ) -> Option<u32> {
-        // Minus infinity is how a graph forbids a token; anything else that is not finite is an error of the model.
+        // Minus infinity is how a graph forbids a token; anything else that is not finite is an
+        // error of the model.
         if candidates.iter().any(|&(logit, _)| logit.is_nan() || logit == f32::INFINITY) {
             return None;
         }
@@ -114,7 +118,7 @@ impl Decoding {
     }
 }
 
-/// What a row's draws are keyed by.
+/// The key of a row's draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowKey {
     /// Key of the document's id.
@@ -126,7 +130,8 @@ pub(crate) struct RowKey {
 }
 
 impl RowKey {
-    /// 32 bits of the segment, 16 of the query, 16 of the step: no two draws of a document share one.
+    /// 32 bits of the segment, 16 of the query, 16 of the step: no two draws of a document share
+    /// one.
     fn counter(self, step: usize) -> u64 {
         u64::from(self.segment) << 32
             | u64::from(self.query & 0xffff) << 16
@@ -146,7 +151,8 @@ mod tests {
         Decoding::Sample { temperature, top_k, top_p, seed: 7 }
     }
 
-    /// Shares of tokens over many rows with the logits ln(1), ln(2), ln(3), ln(4) of the ids 10 … 13.
+    /// Shares of tokens over many rows with the logits ln(1), ln(2), ln(3), ln(4) of the ids 10 …
+    /// 13.
     fn shares(decoding: &Decoding) -> [f64; 4] {
         let mut counts = [0.0; 4];
         for i in 0..40_000 {

@@ -6,7 +6,7 @@ use ort::value::{DynValue, Tensor, TensorElementType};
 
 use crate::device::runtime_error;
 
-/// What a batch is while it is decoded. The first axis of every value is the row.
+/// The state of a batch while it is decoded. The first axis of every value is the row.
 pub(crate) struct State {
     pub(crate) values: Vec<DynValue>,
     /// Tokens of each row's input.
@@ -20,7 +20,7 @@ pub(crate) struct State {
 /// Candidates for a row's next token: logits with ids, in any order.
 pub(crate) type Candidates = Vec<(f32, u32)>;
 
-/// An encoder and a decoder that goes on from its own caches.
+/// An encoder and a decoder that continues from its own caches.
 pub(crate) trait Seq2Seq: Send {
     /// Encodes rows, padded to `width`: what the decoder keeps of each, first axis the row.
     fn encode(&mut self, rows: &[&[u32]], width: usize) -> Result<Vec<DynValue>>;
@@ -28,7 +28,8 @@ pub(crate) trait Seq2Seq: Send {
     /// A state before the first step, over what `encode` gave.
     fn begin(&mut self, encoded: Vec<DynValue>, lengths: Vec<u32>, width: usize) -> Result<State>;
 
-    /// One step: the last token of each row in, candidates out, the `top` largest or, with `None`, all.
+    /// One step: the last token of each row in, candidates out, the `top` largest or, with `None`,
+    /// all.
     fn step(
         &mut self,
         state: &mut State,
@@ -90,7 +91,8 @@ pub(crate) fn ids(value: &DynValue) -> Result<&[i64]> {
     Ok(data)
 }
 
-/// The `top` largest of a row's logits with their ids, or all. A number that is not finite is always among them.
+/// The `top` largest of a row's logits with their ids, or all. A number that is not finite is
+/// always among them.
 pub(crate) fn largest(logits: &[f32], top: Option<usize>) -> Candidates {
     let all = || logits.iter().copied().zip(0u32..);
     match top {

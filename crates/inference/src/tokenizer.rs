@@ -5,7 +5,8 @@ use std::path::Path;
 use longweave_common::{Code, Error, Result};
 use tokenizers_exact::Tokenizer;
 
-/// Longest text that is tokenized at once, bytes; a longer one is cut where words end, so that its encoding does not hold hundreds of its size.
+/// Longest text that is tokenized at once, bytes; a longer one is cut where words end, so that its
+/// encoding does not hold hundreds of its size.
 const PIECE_BYTES: usize = 16 << 10;
 
 /// A tokenizer.json without truncation and padding.
@@ -14,17 +15,18 @@ pub(crate) struct TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Errors: `MODEL_MISSING`, `MODEL_INVALID`, and `MODEL_TOKENIZER` where it has more tokens than `vocabulary`.
+    /// Errors: `MODEL_MISSING`, `MODEL_INVALID`, and `MODEL_TOKENIZER` where it has more tokens
+    /// than `vocabulary`.
     pub(crate) fn open(directory: &Path, vocabulary: Option<usize>) -> Result<TextTokenizer> {
         let path = directory.join("tokenizer.json");
         let file = path.display().to_string();
         if !path.is_file() {
             let message =
-                format!("{file} is not there; a model directory must hold its tokenizer.json");
+                format!("{file} is missing; a model directory must hold its tokenizer.json");
             return Err(Error::new(Code::ModelMissing, message).with("file", file));
         }
         let invalid = |e: &dyn std::fmt::Display| {
-            Error::new(Code::ModelInvalid, format!("{file} is no tokenizer that can be read: {e}"))
+            Error::new(Code::ModelInvalid, format!("{file} is not a supported tokenizer: {e}"))
                 .with("file", file.as_str())
         };
         let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| invalid(&e))?;

@@ -1,5 +1,6 @@
-//! Our own layout: the encoder gives the keys and values that the decoder attends to, once; the decoder keeps its caches where they are
-//! and picks the largest logits itself. tools/export makes it; FORMATS.md describes it.
+//! Our own layout: the encoder gives the keys and values that the decoder attends to, once; the
+//! decoder keeps its caches where they are and picks the largest logits itself. tools/export makes
+//! it; FORMATS.md describes it.
 
 use std::path::Path;
 
@@ -18,7 +19,8 @@ const I64: TensorElementType = TensorElementType::Int64;
 pub(crate) struct TwoGraph {
     encoder: Graph,
     decoder: Graph,
-    /// `cross_key.0`, `cross_value.0`, `cross_key.1` …, as the encoder gives and the decoder takes them.
+    /// `cross_key.0`, `cross_value.0`, `cross_key.1` …, as the encoder gives and the decoder takes
+    /// them.
     cross: Vec<String>,
     past: Vec<String>,
     present: Vec<String>,

@@ -1,4 +1,5 @@
-//! The thread that owns a model. Others send it work and wait for the result; the device has no other user.
+//! The thread that owns a model. Others send it work and wait for the result; the device has no
+//! other user.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -7,7 +8,8 @@ use longweave_common::{Code, Error, Result, catch_panic};
 
 type Work<T> = Box<dyn FnOnce(&mut T) + Send>;
 
-/// A model on its thread. Dropping it waits for work that was begun; what is queued is dropped when it is asked to stop by its flag.
+/// A model on its thread. Dropping it waits for work that was begun; what is queued is dropped when
+/// it is asked to stop by its flag.
 pub(crate) struct Worker<T> {
     sender: Option<Sender<Work<T>>>,
     thread: Option<JoinHandle<()>>,
@@ -68,7 +70,8 @@ impl<T: 'static> Worker<T> {
     ) -> Pending<R> {
         let (answer, pending) = channel();
         if let Some(sender) = &self.sender {
-            // Where the thread has ended, `answer` is dropped with the work, and waiting says so. Who no longer waits loses nothing.
+            // Where the thread has ended, `answer` is dropped with the work, and waiting says so.
+            // Who no longer waits loses nothing.
             let _ = sender.send(Box::new(move |model| {
                 let _ = answer.send(guarded(|| work(model)));
             }));

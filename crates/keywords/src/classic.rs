@@ -1,11 +1,11 @@
-//! The rules of the first public RAKE, kept to reproduce published figures: ASCII words, every apostrophe a break, numbers without a
-//! score. Not used in pipelines; see [`crate::Rake`].
+//! The rules of the first public RAKE, kept to reproduce published figures: ASCII words, every
+//! apostrophe a break, numbers without a score. Not used in pipelines; see [`crate::Rake`].
 
 use std::collections::HashMap;
 
 use crate::StopList;
 
-/// What the classic rules give for a text.
+/// The phrases of a text by the classic rules.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classic {
     /// Distinct candidates with their scores, by falling score, ties in order of first appearance.

@@ -1,4 +1,5 @@
-//! Hashes of words and of runs of numbered words. They decide only where an entry stands in a table in memory.
+//! Hashes of words and of runs of numbered words. They decide only the place of an entry in a table
+//! in memory.
 
 /// The hash of a word: FNV-1a, finished so that high bits depend on all input.
 pub fn hash_bytes(bytes: &[u8]) -> u64 {

@@ -1,7 +1,9 @@
-//! Keywords: RAKE (Rose, Engel, Cramer, Cowley 2010) over short texts, stop lists, and the list of phrases that say nothing.
+//! Keywords: RAKE (Rose, Engel, Cramer, Cowley 2010) over short texts, stop lists, and the list of
+//! boilerplate phrases.
 //!
-//! A text is split into phrases at stop words and punctuation; the score of a word is its degree over its frequency, the score of a
-//! phrase the sum of its words' scores. On a text that repeats no word, a phrase of n words scores n².
+//! A text is split into phrases at stop words and punctuation; the score of a word is its degree
+//! over its frequency, the score of a phrase the sum of its words' scores. On a text that repeats
+//! no word, a phrase of n words scores n².
 
 mod classic;
 mod hash;

@@ -61,7 +61,8 @@ impl StopList {
     }
 }
 
-/// Phrases that say nothing of a document's subject ("following sentence", "best way"), as a whole.
+/// Boilerplate: phrases that name no subject ("following sentence", "best way"), compared as a
+/// whole.
 #[derive(Clone, Debug, Default)]
 pub struct Boilerplate(HashSet<Box<str>>);
 

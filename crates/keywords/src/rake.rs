@@ -1,9 +1,10 @@
 //! RAKE with buffers that are reused from text to text; no allocation per word.
 //!
-//! What is a word **[ours]**: a run of letters, digits, marks, `_`, `+` and `#`, joined inside by a hyphen, an apostrophe or, between
-//! digits, a point or comma; a possessive `'s` falls away. What stands between two words of a phrase is white space with at most one line
-//! break; anything else ends the phrase, as does a stop word. A phrase without a letter is none. Scripts that put no space between
-//! words come as one long word, which scores 1 and falls out.
+//! A word **[ours]** is a run of letters, digits, marks, `_`, `+` and `#`, joined inside by a
+//! hyphen, an apostrophe or, between digits, a point or comma; a possessive `'s` falls away. The
+//! words of a phrase are separated by white space with at most one line break; anything else ends
+//! the phrase, as does a stop word. A phrase has at least one letter. Scripts that put no space
+//! between words come as one long word, which scores 1 and falls out.
 
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ use unicode_normalization::char::is_combining_mark;
 use crate::hash::{hash_bytes, hash_words};
 use crate::{StopList, normalise_into};
 
-/// What to extract.
+/// Options of the extraction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RakeOptions {
     /// Least score of a keyword.
@@ -37,7 +38,8 @@ pub struct Keyword {
     pub score: f64,
 }
 
-/// A keyword extractor: a stop list and options. Threads can share it, each with its own [`Scratch`].
+/// A keyword extractor: a stop list and options. Threads can share it, each with its own
+/// [`Scratch`].
 #[derive(Clone, Debug)]
 pub struct Rake {
     stop: StopList,
@@ -51,9 +53,9 @@ pub struct Scratch {
     text: String,
     /// Places of distinct words in `text`.
     words: Vec<(u32, u32)>,
-    /// Number of times each distinct word stands in a phrase.
+    /// The number of occurrences of each distinct word in phrases.
     frequency: Vec<u32>,
-    /// Words of the phrases that each distinct word stands in, with itself.
+    /// For each distinct word, the number of words of the phrases that contain it, itself included.
     degree: Vec<u32>,
     /// Distinct words by text.
     known_words: HashTable<u32>,
@@ -99,7 +101,8 @@ impl Rake {
         Scratch::default()
     }
 
-    /// Calls `take` with each distinct keyword of `text` and its score, in order of first appearance.
+    /// Calls `take` with each distinct keyword of `text` and its score, in order of first
+    /// appearance.
     pub fn extract(&self, scratch: &mut Scratch, text: &str, mut take: impl FnMut(&str, f64)) {
         scratch.clear();
         normalise_into(text, &mut scratch.text);
@@ -173,7 +176,8 @@ impl Rake {
     }
 }
 
-/// The words of a text as [`Rake`] takes them, possessive endings kept: byte ranges in order. What stands between two is never empty.
+/// The words of a text as [`Rake`] takes them, possessive endings kept: byte ranges in order. The
+/// text between two words is never empty.
 pub fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -190,7 +194,7 @@ pub fn strip_possessive(word: &str) -> &str {
     bare.filter(|b| !b.is_empty()).unwrap_or(word)
 }
 
-/// The next word from `at` on. ASCII, which is nearly all of most texts, is told by a table.
+/// The next word from `at` on. A table classifies ASCII, which is nearly all of most texts.
 fn next_word(text: &str, at: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let char_at = |at: usize| text[at..].chars().next();
@@ -293,7 +297,8 @@ fn end_phrase(scratch: &mut Scratch, start: &mut usize) {
     *start = phrase_words.len();
 }
 
-/// A document's candidates for its keyword: the distinct keywords of its queries, each query taken by itself, in byte order.
+/// A document's candidates for its keyword: the distinct keywords of its queries, each query taken
+/// by itself, in byte order.
 pub fn candidates<'a>(
     rake: &Rake,
     scratch: &mut Scratch,

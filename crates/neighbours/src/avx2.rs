@@ -1,6 +1,7 @@
-//! Similarities with the instructions of AVX2: rows are laid out four or two side by side, in aligned runs of 16 components, and 4 × 2
-//! similarities are summed up at once in registers. Seven times as fast as [`similarity`](crate::similarity), of whose loop the compiler
-//! makes vector instructions too; sums of whole numbers, so they are equal.
+//! Similarities with the instructions of AVX2: rows are laid out four or two side by side, in
+//! aligned runs of 16 components, and 4 × 2 similarities are summed up at once in registers. Seven
+//! times as fast as [`similarity`](crate::similarity), of whose loop the compiler makes vector
+//! instructions too; sums of whole numbers, so they are equal.
 
 use std::arch::x86_64::{
     __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32,
@@ -56,7 +57,8 @@ impl Products {
         lay(base, self.dims, &mut self.right);
         self.out.iter_mut().for_each(|out| out.resize(width.next_multiple_of(RIGHT), 0));
         for (group, left) in self.left.chunks_exact(runs(self.dims)).enumerate() {
-            // SAFETY: the processor has AVX2, which is all that the function asks for: else `new` had given no `self`.
+            // SAFETY: the processor has AVX2, which is all that the function asks for: else `new`
+            // had given no `self`.
             #[allow(unsafe_code)]
             unsafe {
                 products(left, &self.right, &mut self.out);

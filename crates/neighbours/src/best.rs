@@ -1,4 +1,5 @@
-//! The best few of many: (similarity, number) in, the greatest similarities out, ties to the lower number.
+//! The best few of many: (similarity, number) in, the greatest similarities out, ties to the lower
+//! number.
 
 /// Greater is better: similarity first, then the lower number.
 fn key(similarity: i32, number: u32) -> u64 {
@@ -30,7 +31,8 @@ impl Best {
         self.worst = 0;
     }
 
-    /// Offers each of `similarities`; `number` gives the number of one by its place, none where it is not wanted.
+    /// Offers each of `similarities`; `number` gives the number of one by its place, none where it
+    /// is not wanted.
     pub(crate) fn offer(&mut self, similarities: &[i32], number: impl Fn(usize) -> Option<u32>) {
         const RUN: usize = 16;
         for (run, all) in similarities.chunks(RUN).enumerate() {

@@ -1,9 +1,12 @@
-//! Inverted search: rows are divided into lists around centroids, and each is compared with those of the lists nearest to it only.
+//! Inverted search: rows are divided into lists around centroids, and each is compared with those
+//! of the lists nearest to it only.
 //!
-//! Centroids are those of spherical k-means (Dhillon and Modha 2001) on a sample, in whole numbers. Rows are drawn by ("centroid", row, 0),
-//! the lowest first: [`SAMPLE`] for each list are the sample, and the first of them the centroids to begin with. Then, [`ROUNDS`] times or
-//! until nothing moves, each row of the sample goes to the centroid of greatest similarity, ties to the lowest, and each centroid
-//! becomes the unit vector of its rows' sum; one without rows, or whose rows sum to nothing, stays.
+//! Centroids are those of spherical k-means (Dhillon and Modha 2001) on a sample, in whole numbers.
+//! Rows are drawn by ("centroid", row, 0), the lowest first: [`SAMPLE`] for each list are the
+//! sample, and the first of them the centroids to begin with. Then, [`ROUNDS`] times or until
+//! nothing moves, each row of the sample goes to the centroid of greatest similarity, ties to the
+//! lowest, and each centroid becomes the unit vector of its rows' sum; one without rows, or whose
+//! rows sum to nothing, stays.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +22,8 @@ use crate::vectors::push_unit;
 /// Rows of the sample for each list.
 const SAMPLE: usize = 16;
 const ROUNDS: usize = 4;
-/// Rows of a tile at most. The larger, the more of them look into the same lists, which are then read once for all of these.
+/// Rows of a tile at most. The larger, the more of them look into the same lists, which are then
+/// read once for all of these.
 const TILE: usize = 2048;
 
 /// The lists of all rows. `k` is not 0.
@@ -75,7 +79,7 @@ struct Parts<'a> {
     compared: u64,
 }
 
-/// Takes comparisons, and tells of the rows that they come to.
+/// Counts comparisons and reports progress in rows.
 struct Compared {
     rows: Arc<dyn ProgressSink>,
     of_row: u64,
@@ -89,7 +93,8 @@ impl ProgressSink for Compared {
     }
 }
 
-/// Looks for the neighbours of each row in the lists nearest to it; in `found` they stand in the order of `ordered`.
+/// Searches the neighbours of each row in the lists nearest to it; the results in `found` are in
+/// the order of `ordered`.
 fn look(ctx: &Ctx, query: &Query<'_>, parts: &Parts<'_>, found: &mut Lists) -> Result<()> {
     let Query { vectors, k, .. } = *query;
     // Enough tiles for all threads; what is found does not depend on it.
@@ -168,7 +173,8 @@ fn centroids(ctx: &Ctx, query: &Query<'_>, rows: &[u32], lists: usize) -> Result
     Ok(centroids)
 }
 
-/// The `number` of `rows` with the lowest draws for this purpose, lowest first; equal ones by number.
+/// The `number` of `rows` with the lowest draws for this purpose, lowest first; equal ones by
+/// number.
 pub(crate) fn lowest(ctx: &Ctx, seed: u64, purpose: &str, rows: &[u32], number: usize) -> Vec<u32> {
     let drawn = ctx.pool.install(|| {
         rows.par_iter().map(|&row| (draw(seed, purpose, Key(u128::from(row)), 0), row)).collect()
@@ -176,7 +182,8 @@ pub(crate) fn lowest(ctx: &Ctx, seed: u64, purpose: &str, rows: &[u32], number: 
     random::lowest(drawn, number)
 }
 
-/// For each row the `number` centroids of greatest similarity, ties to the lowest; the nearest first.
+/// For each row the `number` centroids of greatest similarity, ties to the lowest; the nearest
+/// first.
 fn assign(ctx: &Ctx, rows: Rows<'_>, centroids: &Vectors, number: usize) -> Result<Vec<u32>> {
     let all: Vec<u32> = (0..centroids.rows().max(search::TILE) as u32).collect();
     let base = Rows { vectors: centroids, numbers: &all[..centroids.rows()] };
@@ -233,7 +240,8 @@ impl Divided {
     }
 }
 
-/// Brings the lists, which stand in the order of `rows`, each of which comes once, to the order of their numbers, in place.
+/// Permutes the lists in place from the order of `rows`, each of which comes once, to the order of
+/// their numbers.
 fn restore(rows: &mut [u32], k: usize, lists: &mut Lists) {
     for i in 0..rows.len() {
         while rows[i] as usize != i {

@@ -1,5 +1,6 @@
-//! Nearest neighbours: vectors of documents or chunks in, the most similar others of each out. Vectors without a model by latent semantic
-//! analysis of texts, and a reader of vectors that others made. The same bits for any number of threads, on any machine.
+//! Nearest neighbours: vectors of documents or chunks in, the most similar others of each out.
+//! Vectors without a model by latent semantic analysis of texts, and a reader of vectors that
+//! others made. The same bits for any number of threads, on any machine.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -1,21 +1,24 @@
-//! Vectors of texts without a model: latent semantic analysis (Deerwester et al. 1990). Counts of words of a sample of documents in, a
-//! projection of words' weights to vectors out.
+//! Vectors of texts without a model: latent semantic analysis (Deerwester et al. 1990). Counts of
+//! words of a sample of documents in, a projection of words' weights to vectors out.
 //!
-//! A document is a row of weights of its words, of unit length. The projection is an orthonormal basis of, nearly, the space that the first
-//! right singular vectors of the sample's rows span, found by randomised subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
-//! Each sum of floating-point numbers has an order of its own, whatever the number of threads, and only operations that IEEE 754 rounds
-//! correctly are used: the numbers are the same on every machine.
+//! A document is a row of weights of its words, of unit length. The projection is an orthonormal
+//! basis of, nearly, the space that the first right singular vectors of the sample's rows span,
+//! found by randomised subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4). Each
+//! sum of floating-point numbers has an order of its own, whatever the number of threads, and only
+//! operations that IEEE 754 rounds correctly are used: the numbers are the same on every machine.
 
 use longweave_common::random::{Key, draw};
 use longweave_common::{Code, Ctx, Error, Result};
 use rayon::prelude::*;
 
-/// A column that loses all but this part of its length to the columns before it is made of rounding errors.
+/// A column that loses all but this part of its length to the columns before it is made of rounding
+/// errors.
 const VANISHED: f64 = 1e-5;
-/// Columns that are made orthogonal among each other before all later ones are to them: those then stay in cache.
+/// Columns that are made orthogonal among each other before all later ones are to them: those then
+/// stay in cache.
 const PANEL: usize = 16;
 
-/// Rows of (feature, count), features rising, behind each other. 8 bytes a pair.
+/// Rows of (feature, count), features rising, concatenated. 8 bytes a pair.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     ends: Vec<usize>,
@@ -40,7 +43,7 @@ impl Counts {
     }
 }
 
-/// What words weigh, by the numbers of documents that have them.
+/// Inverse document frequencies of words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     /// By feature.
@@ -48,9 +51,10 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// From the number of documents that have a feature, for each feature, and the number of all documents. A feature's rarity is log(all /
-    /// having), or 0 where at most one document has it: that says nothing about which are alike. log is log₂ made of straight lines between
-    /// powers of two.
+    /// From the number of documents that have a feature, for each feature, and the number of all
+    /// documents. A feature's rarity is log(all / its document frequency), or 0 where at most one
+    /// document has it: such a word relates no documents. log is log₂, linear between powers of
+    /// two.
     pub fn new(document_frequency: &[u32], all: u64) -> Weights {
         let rarity = |&document_frequency: &u32| {
             if document_frequency > 1 {
@@ -67,7 +71,7 @@ impl Weights {
         self.rarity.len()
     }
 
-    /// What a feature weighs that a document has `count` times: (1 + log(count)) · rarity.
+    /// The weight of a feature that a document has `count` times: (1 + log(count)) · rarity.
     fn weight(&self, (feature, count): (u32, u32)) -> f64 {
         (1.0 + log2(f64::from(count))) * self.rarity[feature as usize]
     }
@@ -81,8 +85,9 @@ impl Weights {
     }
 }
 
-/// Piecewise linear log₂ of a positive normal number: the exponent plus the fraction of the double, exact at powers of two and at most 0.087
-/// too small between. Library functions differ between machines in the last digit.
+/// Piecewise linear log₂ of a positive normal number: the exponent plus the fraction of the double,
+/// exact at powers of two and at most 0.087 too small between. Library functions differ between
+/// machines in the last digit.
 fn log2(x: f64) -> f64 {
     const FRACTION: u32 = 52;
     let bits = x.to_bits();
@@ -91,7 +96,7 @@ fn log2(x: f64) -> f64 {
     exponent as f64 + fraction as f64 / (1u64 << FRACTION) as f64
 }
 
-/// What maps rows of weights to vectors. 4 bytes · features · dims.
+/// The matrix that maps rows of weights to vectors. 4 bytes · features · dims.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Projection {
     dims: usize,
@@ -99,10 +104,12 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// Finds the projection of `dims` columns for the documents of `sample`, in so many iterations: 3 are enough. Where the sample has fewer
-    /// documents, or fewer words that two have, than columns, the last columns are zeros.
+    /// Computes the projection to `dims` columns from the documents of `sample`, by that many
+    /// iterations: 3 are enough. If the sample has fewer documents, or fewer words that two have,
+    /// than columns, the last columns are zeros.
     ///
-    /// Memory beside the result: 16 bytes a pair of the sample; 12 · dims bytes a feature that the sample has and a document of it.
+    /// Memory in addition to the result: 16 bytes a pair of the sample; 12 · dims bytes a feature
+    /// that the sample has and a document of it.
     ///
     /// Errors: `CANCELLED`.
     pub fn fit(
@@ -149,11 +156,11 @@ impl Projection {
 
     /// A projection of `dims` columns, as [`Projection::matrix`] gave it.
     ///
-    /// Errors: `FILE_CORRUPT` when these are no whole rows.
+    /// Errors: `FILE_CORRUPT` when these do not divide into rows.
     pub fn from_matrix(dims: usize, matrix: Vec<f32>) -> Result<Projection> {
         if dims == 0 || !matrix.len().is_multiple_of(dims) {
             let message = format!(
-                "{} numbers are no whole rows of a projection to {dims} columns; make it again",
+                "{} numbers do not divide into rows of a projection to {dims} columns; make it again",
                 matrix.len()
             );
             return Err(Error::new(Code::FileCorrupt, message)
@@ -168,12 +175,13 @@ impl Projection {
         self.dims
     }
 
-    /// A row of `dims` numbers for each feature, behind each other.
+    /// A row of `dims` numbers for each feature, row-major.
     pub fn matrix(&self) -> &[f32] {
         &self.matrix
     }
 
-    /// Replaces `out` by the vector of a row: not of unit length; zeros where no word weighs anything.
+    /// Replaces `out` by the vector of a row: not of unit length; zeros where no word weighs
+    /// anything.
     pub fn project(&self, weights: &Weights, row: &[(u32, u32)], out: &mut Vec<f32>) {
         out.clear();
         out.resize(self.dims, 0.0);
@@ -183,7 +191,8 @@ impl Projection {
     }
 }
 
-/// Random signs of a feature: bit c mod 64 of draw("projection", feature, ⌊c / 64⌋) is that of column c, 1 for −1.
+/// Random signs of a feature: bit c mod 64 of draw("projection", feature, ⌊c / 64⌋) is that of
+/// column c, 1 for −1.
 fn signs(seed: u64, feature: u32, dims: usize) -> impl Iterator<Item = f32> {
     (0..dims).step_by(64).flat_map(move |first| {
         let bits = draw(seed, "projection", Key(u128::from(feature)), first as u64 / 64);
@@ -233,7 +242,8 @@ impl Sparse {
         Sparse { ends, items }
     }
 
-    /// The product with a dense matrix of `dims` columns, both by rows: each of its rows a sum in the order of this one's.
+    /// The product with a dense matrix of `dims` columns, both by rows: each of its rows a sum in
+    /// the order of this one's.
     fn times(&self, ctx: &Ctx, dense: &[f32], dims: usize) -> Result<Vec<f32>> {
         let mut product = vec![0.0; self.ends.len() * dims];
         ctx.pool.install(|| {
@@ -249,8 +259,8 @@ impl Sparse {
     }
 }
 
-/// Makes the columns of a matrix, given by rows, orthogonal to each other and of unit length: modified Gram–Schmidt. A column that lies in
-/// the space of those before it becomes zeros.
+/// Makes the columns of a matrix, given by rows, orthogonal to each other and of unit length:
+/// modified Gram–Schmidt. A column that lies in the space of those before it becomes zeros.
 fn orthonormalise(ctx: &Ctx, matrix: &mut [f32], dims: usize) -> Result<()> {
     let rows = matrix.len() / dims;
     if rows == 0 {
@@ -297,7 +307,8 @@ fn add(to: &mut [f32], row: &[f32], x: f32) {
     to.iter_mut().zip(row).for_each(|(to, &y)| *to += x * y);
 }
 
-/// Sum of products: eight sums, of every eighth each, added up from the first on, then what is left over.
+/// Sum of products: eight sums, of every eighth each, added up from the first on, then what is left
+/// over.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();

@@ -1,5 +1,5 @@
-//! Reader of `.npy` files (NEP 1): a matrix of floating-point numbers as NumPy saves it in, rows of doubles out. Versions 1 to 3 of the
-//! format, little-endian `f2`, `f4` and `f8`, in C order.
+//! Reader of `.npy` files (NEP 1): a matrix of floating-point numbers as NumPy saves it in, rows of
+//! doubles out. Versions 1 to 3 of the format, little-endian `f2`, `f4` and `f8`, in C order.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -44,7 +44,8 @@ pub struct Npy {
 impl Npy {
     /// Opens a file and reads its header.
     ///
-    /// Errors: `VECTORS_INVALID` when it is no such file, or longer or shorter than its header says; those of the operating system.
+    /// Errors: `VECTORS_INVALID` when it is no such file, or longer or shorter than its header
+    /// says; those of the operating system.
     pub fn open(path: &Path) -> Result<Npy> {
         let file = File::open(path).at("open", path)?;
         let size = file.metadata().at("open", path)?.len();
@@ -85,9 +86,11 @@ impl Npy {
         self.dims
     }
 
-    /// Replaces `out` by the next rows behind each other, `rows` unless the file ends before, and returns how many they are: 0 at its end.
+    /// Replaces `out` by the next rows, row-major: `rows` of them unless the file ends before.
+    /// Returns their number, 0 at the end.
     ///
-    /// Errors: `VECTORS_INVALID` when the file became shorter since it was opened; those of the operating system.
+    /// Errors: `VECTORS_INVALID` when the file became shorter since it was opened; those of the
+    /// operating system.
     pub fn read(&mut self, rows: usize, out: &mut Vec<f64>) -> Result<usize> {
         let rows = self.left.min(rows as u64) as usize;
         let width = self.kind.bytes();
@@ -129,7 +132,7 @@ fn half(bits: u16) -> f64 {
     sign * size
 }
 
-/// What is wrong with a file.
+/// The first defect of a file.
 struct Wrong {
     found: String,
     expected: String,

@@ -31,7 +31,8 @@ impl Products {
         }
     }
 
-    /// Gives for each row of the left side, by its number, the similarities with the rows of `base`, in order.
+    /// Gives for each row of the left side, by its number, the similarities with the rows of
+    /// `base`, in order.
     pub(crate) fn with<'a>(
         &mut self,
         base: impl ExactSizeIterator<Item = &'a [i16]> + Clone,

@@ -7,7 +7,7 @@ use longweave_common::{Ctx, NoProgress, Result};
 use crate::inverted::lowest;
 use crate::search::{Lists, Query, exact};
 
-/// What a search found of the exact lists of some rows.
+/// The part of the exact lists of some rows that a search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recall {
     /// Rows looked at.
@@ -18,8 +18,8 @@ pub struct Recall {
     pub expected: u64,
 }
 
-/// Compares `lists`, which `query` gave, with exact ones on `sample` rows: those with the lowest draw("recall", row, 0) of the rows with a
-/// vector.
+/// Compares `lists`, which `query` gave, with exact ones on `sample` rows: those with the lowest
+/// draw("recall", row, 0) of the rows with a vector.
 ///
 /// Errors: `CANCELLED`.
 pub fn recall(ctx: &Ctx, query: &Query<'_>, lists: &Lists, sample: usize) -> Result<Recall> {

@@ -18,29 +18,34 @@ const BLOCK_BYTES: usize = 16_384;
 pub enum Search {
     /// Each row is compared with each other: time grows with the square of their number.
     Exact,
-    /// Rows are divided into lists around centroids; each row is compared with those of the lists nearest to it, its own among them. Finds
-    /// most neighbours; time grows with the power 1.5 of the number of rows.
+    /// Rows are divided into lists around centroids; each row is compared with those of the lists
+    /// nearest to it, its own among them. Finds most neighbours; time grows with the power 1.5 of
+    /// the number of rows.
     Inverted {
-        /// Number of lists; none: 4 · √n, rounded, for n rows with a vector. At most n and at least 1 count.
+        /// Number of lists; none: 4 · √n, rounded, for n rows with a vector. At most n and at least
+        /// 1 count.
         lists: Option<u32>,
         /// Lists that a row is compared with; none: [`DEFAULT_PROBES`]. At least 1 counts.
         probes: Option<u32>,
     },
 }
 
-/// Rows up to which comparing all pairs is what a caller wants who does not care how neighbours are looked for.
+/// Rows up to which comparing all pairs is what a caller wants who does not care how neighbours are
+/// looked for.
 pub const MOST_EXACT: usize = 20_000;
-/// Lists that a row is compared with unless said otherwise. With it and 4 · √n lists, of the ten nearest neighbours by latent semantic analysis
-/// (256 components) those were found: 97 % for 19,310 posts of 20 Newsgroups, 98 % for 50,000 articles of the Simple English Wikipedia, 99 % for all its
-/// 125,708, of which a row was compared with 2.8 %.
+/// Lists that a row is compared with unless said otherwise. With it and 4 · √n lists, of the ten
+/// nearest neighbours by latent semantic analysis (256 components) those were found: 97 % for
+/// 19,310 posts of 20 Newsgroups, 98 % for 50,000 articles of the Simple English Wikipedia, 99 %
+/// for all its 125,708, of which a row was compared with 2.8 %.
 pub const DEFAULT_PROBES: u32 = 32;
 
-/// What to look for.
+/// The query of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
     /// All rows; each is a neighbour of others and has neighbours.
     pub vectors: &'a Vectors,
-    /// What each row belongs to, for example a chunk's document; rows with equal owners are no neighbours.
+    /// The owner of each row, for example a chunk's document; rows with equal owners are not
+    /// neighbours.
     pub owners: Option<&'a [u32]>,
     /// Length of the longest list.
     pub k: usize,
@@ -57,8 +62,8 @@ impl Query<'_> {
     }
 }
 
-/// For each row its neighbours, nearest first: `k` places, those of `ids` that are left over hold `u32::MAX`, those of `similarities` 0.
-/// 8 bytes a place.
+/// For each row its neighbours, nearest first: `k` places, those of `ids` that are left over hold
+/// `u32::MAX`, those of `similarities` 0. 8 bytes a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lists {
     /// Places of a row.
@@ -85,11 +90,12 @@ impl Lists {
     }
 }
 
-/// For each row the `k` others of greatest similarity above 0, falling, ties to the lower number; with [`Search::Inverted`], of those that
-/// it is compared with.
+/// For each row the `k` others of greatest similarity above 0, falling, ties to the lower number;
+/// with [`Search::Inverted`], of those that it is compared with.
 ///
-/// A row that stands for no vector has no neighbours and is none. Memory beside the lists: [`Search::Exact`] none to speak of; for
-/// [`Search::Inverted`] 16 + 4 · probes bytes a row, 32 kB · k a thread, and the centroids. Progress is told in rows.
+/// A row without a vector has no neighbours and is not a neighbour. Memory in addition to the
+/// lists: [`Search::Exact`] almost none; for [`Search::Inverted`] 16 + 4 · probes bytes a row, 32
+/// kB · k a thread, and the centroids. Progress is counted in rows.
 ///
 /// Errors: `CANCELLED`; `PLAN_TOO_LARGE` for more than 2³²−1 rows.
 pub fn nearest(ctx: &Ctx, query: &Query<'_>) -> Result<Lists> {
@@ -154,7 +160,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What one thread looks for at once: the best of each row of a tile.
+/// The work of one thread at a time: the best of each row of a tile.
 pub(crate) struct Tile {
     k: usize,
     least: i32,
@@ -163,19 +169,21 @@ pub(crate) struct Tile {
 }
 
 impl Tile {
-    /// For rows of `dims` components; each gets its best `k` (at least 1) with a similarity of at least `least`.
+    /// For rows of `dims` components; each gets its best `k` (at least 1) with a similarity of at
+    /// least `least`.
     pub(crate) fn new(dims: usize, k: usize, least: i32) -> Tile {
         Tile { k, least, products: Products::new(dims), best: Vec::new() }
     }
 
-    /// Begins anew, with so many rows.
+    /// Resets it to this number of rows.
     pub(crate) fn start(&mut self, rows: usize) {
         self.best.truncate(rows);
         self.best.iter_mut().for_each(|best| best.reset(self.least));
         self.best.resize_with(rows, || Best::new(self.k, self.least));
     }
 
-    /// Compares those of the tile's `rows` that stand at `places` with `base`; pairs of numbers that are `apart` do not count.
+    /// Compares the tile's `rows` at `places` with `base`; pairs of numbers that are `apart` do not
+    /// count.
     pub(crate) fn compare(
         &mut self,
         ctx: &Ctx,
@@ -201,7 +209,8 @@ impl Tile {
         Ok(())
     }
 
-    /// Writes the numbers of the best of each row to its `k` places in `ids`, from the best on, and their similarities.
+    /// Writes the numbers of the best of each row to its `k` places in `ids`, from the best on, and
+    /// their similarities.
     pub(crate) fn write(&mut self, ids: &mut [u32], similarities: &mut [i32]) {
         for ((ids, similarities), best) in
             ids.chunks_mut(self.k).zip(similarities.chunks_mut(self.k)).zip(&mut self.best)

@@ -1,9 +1,11 @@
 //! Words of a text: UTF-8 in, (feature, count) out.
 //!
-//! A word is a run of as many alphanumeric characters as stand together, in lower case. Of scripts that put no spaces between words each
-//! character is a word, and each two that follow each other: ideographs with 々 〆 〇 (U+3005–3007, U+3400–4DBF, U+4E00–9FFF, U+F900–FAFF,
-//! U+20000–3FFFF), kana and bopomofo (U+3040–312F, U+31A0–31FF, U+FF66–FF9F), Thai and Lao (U+0E00–0EFF), Burmese (U+1000–109F), Khmer
-//! (U+1780–17FF). Hangul has spaces. A word's feature is the low 16 bits of its xxh3-64 (seed 0); words that share one are counted together.
+//! A word is a maximal run of alphanumeric characters, in lower case. Of scripts that put no spaces
+//! between words each character is a word, and each two that follow each other: ideographs with 々 〆
+//! 〇 (U+3005–3007, U+3400–4DBF, U+4E00–9FFF, U+F900–FAFF, U+20000–3FFFF), kana and bopomofo
+//! (U+3040–312F, U+31A0–31FF, U+FF66–FF9F), Thai and Lao (U+0E00–0EFF), Burmese (U+1000–109F),
+//! Khmer (U+1780–17FF). Hangul has spaces. A word's feature is the low 16 bits of its xxh3-64 (seed
+//! 0); words that share one are counted together.
 
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -1,12 +1,14 @@
-//! Unit vectors in fixed point: rows of floating-point numbers in, rows of 16-bit numbers out, in units of 2⁻¹⁴.
-//! Sums of products of whole numbers are equal on every machine in any order, so that neighbours are too.
+//! Unit vectors in fixed point: rows of floating-point numbers in, rows of 16-bit numbers out, in
+//! units of 2⁻¹⁴. Sums of products of whole numbers are equal on every machine in any order, so
+//! that neighbours are too.
 
 use longweave_common::{Code, Error, Result};
 
-/// What a component of 1 is kept as.
+/// The fixed-point value of a component of 1.
 const UNIT: f64 = 16_384.0;
 
-/// Rows of equal length, each a unit vector times 2¹⁴ or, where there is none, zeros. 2 bytes a component.
+/// Rows of equal length, each a unit vector times 2¹⁴ or, where there is none, zeros. 2 bytes a
+/// component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vectors {
     dims: usize,
@@ -20,13 +22,14 @@ impl Vectors {
         Vectors { dims, data: Vec::with_capacity(dims * rows) }
     }
 
-    /// Rows of `dims` components behind each other, as [`Vectors::data`] gave them.
+    /// Rows of `dims` components, row-major, as [`Vectors::data`] gave them.
     ///
-    /// Errors: `FILE_CORRUPT` when these are no whole rows, or a row is longer than a unit vector can be.
+    /// Errors: `FILE_CORRUPT` when these do not divide into rows, or a row is longer than a unit
+    /// vector can be.
     pub fn from_data(dims: usize, data: Vec<i16>) -> Result<Vectors> {
         if dims == 0 || !data.len().is_multiple_of(dims) {
             let message = format!(
-                "{} numbers are no whole vectors of {dims} components; make the vectors again",
+                "{} numbers do not divide into vectors of {dims} components; make the vectors again",
                 data.len()
             );
             return Err(Error::new(Code::FileCorrupt, message)
@@ -51,8 +54,9 @@ impl Vectors {
         push_unit(vector.iter().map(|&x| f64::from(x)), &mut self.data);
     }
 
-    /// Adds the vector of these components: each becomes round(x / √Σx² · 2¹⁴), halves away from zero, Σ from the first component on. It counts
-    /// as none where Σx² is zero, subnormal (below 2⁻¹⁰²²) or not finite.
+    /// Adds the vector of these components: each becomes round(x / √Σx² · 2¹⁴), halves away from
+    /// zero, Σ from the first component on. It counts as none where Σx² is zero, subnormal (below
+    /// 2⁻¹⁰²²) or not finite.
     pub fn push_f64(&mut self, vector: &[f64]) {
         assert_eq!(
             vector.len(),
@@ -62,7 +66,8 @@ impl Vectors {
         push_unit(vector.iter().copied(), &mut self.data);
     }
 
-    /// Adds finished rows, as [`Vectors::row`] or [`Vectors::data`] of another set with as many components gave them.
+    /// Adds finished rows, as [`Vectors::row`] or [`Vectors::data`] of another set with as many
+    /// components gave them.
     pub fn push_fixed(&mut self, rows: &[i16]) {
         assert!(rows.len().is_multiple_of(self.dims), "rows are whole");
         debug_assert!(rows.chunks_exact(self.dims).all(fits), "rows are unit vectors");
@@ -89,7 +94,7 @@ impl Vectors {
         self.row(i).iter().all(|&x| x == 0)
     }
 
-    /// All rows behind each other.
+    /// All rows, row-major.
     pub fn data(&self) -> &[i16] {
         &self.data
     }
@@ -98,7 +103,8 @@ impl Vectors {
 /// Adds the unit vector of `values` to `out`, or zeros.
 pub(crate) fn push_unit(values: impl Iterator<Item = f64> + Clone, out: &mut Vec<i16>) {
     let squares = values.clone().fold(0.0, |sum, x| sum + x * x);
-    // Squares that sink below the normal numbers lose digits: the row might come out longer than a unit vector.
+    // Squares that sink below the normal numbers lose digits: the row might come out longer than a
+    // unit vector.
     if squares.is_normal() {
         let norm = squares.sqrt();
         out.extend(values.map(|x| (x / norm * UNIT).round() as i16));
@@ -114,11 +120,13 @@ fn fits(row: &[i16]) -> bool {
 
 /// Sum of products of two rows of equal length: cosine · 2²⁸.
 ///
-/// It fits: rounding adds at most ½ to a component, so a row of d components is no longer than 2¹⁴ + √d / 2, and by the inequality of Cauchy
-/// and Schwarz no sum over some of the components, in whatever order, exceeds the square of that: 2²⁸ · 1.13 for d = 2²⁰.
+/// It fits: rounding adds at most ½ to a component, so a row of d components is no longer than 2¹⁴
+/// + √d / 2, and by the inequality of Cauchy and Schwarz no sum over some of the components, in
+/// whatever order, exceeds the square of that: 2²⁸ · 1.13 for d = 2²⁰.
 pub fn similarity(a: &[i16], b: &[i16]) -> i32 {
     debug_assert_eq!(a.len(), b.len());
-    // Wrapping, though nothing wraps: with overflow checks the loop would not become vector instructions.
+    // Wrapping, though nothing wraps: with overflow checks the loop would not become vector
+    // instructions.
     a.iter()
         .zip(b)
         .fold(0, |sum: i32, (&a, &b)| sum.wrapping_add(i32::from(a).wrapping_mul(i32::from(b))))

@@ -1,6 +1,7 @@
-//! The packer: copies the tokens of planned pieces into sequences of exactly the asked length, and writes rows in order, so that the bytes
-//! do not depend on the number of threads. Gathering reads pieces where documents stand; placing ([`Placement`]) reads tokens that were
-//! scattered in the order of the plan, band by band. Both give the same sequences.
+//! The packer: copies the tokens of planned pieces into sequences of exactly the asked length, and
+//! writes rows in order, so that the bytes do not depend on the number of threads. Gathering reads
+//! pieces in the order of documents; placing ([`Placement`]) reads tokens that were scattered in
+//! the order of the plan, band by band. Both give the same sequences.
 
 mod place;
 
@@ -35,7 +36,8 @@ impl TokenSource for TokenStore {
 
 /// Where a piece's own tokens come from, as sequences are assembled.
 trait OwnTokens: Sync {
-    /// Appends `len` tokens of the piece at `place` among the source's pieces, which begin at token `start` of `doc`.
+    /// Appends `len` tokens of the piece at `place` among the source's pieces, which begin at token
+    /// `start` of `doc`.
     fn append(
         &self,
         place: usize,
@@ -46,7 +48,7 @@ trait OwnTokens: Sync {
     ) -> Result<()>;
 }
 
-/// From where documents stand.
+/// From the documents' own places.
 struct Gather<'a>(&'a dyn TokenSource);
 
 impl OwnTokens for Gather<'_> {
@@ -66,7 +68,6 @@ impl OwnTokens for Gather<'_> {
 pub struct PackSource<'a> {
     /// Length, begin tokens, separators.
     pub shape: Shape,
-    /// The sequences.
     pub sequences: &'a Sequences,
     /// The groups that pieces name.
     pub groups: &'a Groups,
@@ -140,7 +141,7 @@ fn sequence(
     }
     if record.input_ids.len() != shape.length as usize || record.n_tokens != planned.n_tokens {
         let message = format!(
-            "sequence {} came to {} tokens where {} were planned",
+            "sequence {} has {} tokens, but {} were planned",
             planned.number, record.n_tokens, planned.n_tokens
         );
         return Err(Error::new(Code::Internal, message));
@@ -166,12 +167,13 @@ fn assemble_from(
     ctx.pool.install(|| range.into_par_iter().map(|i| sequence(source, i, own_tokens)).collect())
 }
 
-/// Writes all sequences of the source in order, as many at once as an eighth of the memory bound holds; where tokens are placed, from bands
-/// that take at most another eighth. `writer_bytes` is what the writer itself holds meanwhile. Everything is reserved at once, so that
-/// tasks never wait for each other's rest; a writer that needs more than the whole bound works alone.
+/// Writes all sequences of the source in order, as many at once as an eighth of the memory bound
+/// holds; where tokens are placed, from bands that take at most another eighth. `writer_bytes` is
+/// what the writer itself holds meanwhile. Everything is reserved at once, so that tasks never wait
+/// for each other's rest; a writer that needs more than the whole bound works alone.
 ///
-/// Errors: `MEMORY_BUDGET` when a single sequence needs more than the bound; `FILE_CORRUPT` when scattered tokens are not those that were
-/// written; `CANCELLED`; those of reading and writing.
+/// Errors: `MEMORY_BUDGET` when a single sequence needs more than the bound; `FILE_CORRUPT` when
+/// scattered tokens are not those that were written; `CANCELLED`; those of reading and writing.
 pub fn pack_shard(
     ctx: &Ctx,
     source: &PackSource<'_>,

@@ -1,5 +1,6 @@
-//! Placing: tokens that stand in the order of the plan, split by split, are read band by band. A band is a run of sequences whose tokens fit
-//! into the memory at hand; of each split it takes one run, behind the one that the band before took.
+//! Placing: tokens in the order of the plan, split by split, are read band by band. A band is a run
+//! of sequences whose tokens fit into the memory at hand; of each split it takes one run, which
+//! begins at the end of the previous band's.
 
 use std::ops::Range;
 
@@ -12,7 +13,7 @@ use crate::{OwnTokens, PackSource};
 /// Bytes that a token of a band may cost.
 const COST: u64 = 4;
 
-/// Where the tokens of an output shard stand.
+/// The place of an output shard's tokens.
 pub struct Placement<'a> {
     /// The scattered tokens.
     pub store: &'a ScatteredTokens,
@@ -28,7 +29,7 @@ pub(crate) fn band_sequences(source: &PackSource<'_>, bytes: u64) -> usize {
     usize::try_from(bytes / sequence).unwrap_or(usize::MAX).clamp(1, source.sequences.len().max(1))
 }
 
-/// Bytes of a band of so many sequences.
+/// Bytes of a band of this many sequences.
 pub(crate) fn band_bytes(source: &PackSource<'_>, sequences: usize) -> u64 {
     sequences as u64 * u64::from(source.shape.length) * COST
 }
@@ -41,7 +42,7 @@ impl<'a> Placement<'a> {
     }
 }
 
-/// What was read of a split.
+/// The tokens that were read of a split.
 struct Sum {
     hash: Xxh3Default,
     tokens: u64,

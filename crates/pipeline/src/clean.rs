@@ -1,8 +1,9 @@
-//! Deletes results that no run needs any more: the intermediate results of a finished run with `clean: sealed`, and stage directories by
-//! command.
+//! Deletes results that no run needs any more: the intermediate results of a finished run with
+//! `clean: sealed`, and stage directories by command.
 //!
-//! A work directory is shared. `runs/` in it lists the runs that were prepared over it, so that the results of a running one are kept. The
-//! done records of a deleted stage are kept in `OUT/.state/cleaned/`: the summary of the finished run is made from them.
+//! A work directory is shared. `runs/` in it lists the runs that were prepared over it, so that the
+//! results of a running one are kept. The done records of a deleted stage are kept in
+//! `OUT/.state/cleaned/`: the summary of the finished run is made from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,7 +23,7 @@ use crate::{RunContext, Stage};
 /// Prefix of the name of a directory that is being deleted.
 const GOING: &str = ".cleaned-";
 
-/// Options of [`clean`].
+/// The results that [`clean`] may delete.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CleanOptions {
@@ -34,8 +35,8 @@ pub struct CleanOptions {
     pub dry_run: bool,
 }
 
-/// What `clean` deleted from a work directory and what it kept. A dry run says what it would
-/// delete.
+/// The results that `clean` deleted from a work directory, and those it kept. A dry run says what
+/// it would delete.
 #[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct CleanReport {
@@ -45,7 +46,7 @@ pub struct CleanReport {
     pub directories: Vec<CleanedDirectory>,
     /// Bytes deleted.
     pub removed_bytes: u64,
-    /// Bytes kept.
+    /// Bytes of the results that were kept.
     pub kept_bytes: u64,
 }
 
@@ -82,7 +83,8 @@ fn registry(work: &Path) -> PathBuf {
     work.join("runs")
 }
 
-/// Excludes the beginning of a run and the deletion of directories from each other; held for an instant.
+/// Excludes the beginning of a run and the deletion of directories from each other; held for an
+/// instant.
 fn lock(work: &Path) -> Result<Lock> {
     let path = registry(work).join(".lock");
     loop {
@@ -106,7 +108,8 @@ pub(crate) fn register(work: &Path, out: &Path) -> Result<()> {
     write_file(&path, text.as_bytes()).map(drop)
 }
 
-/// Runs over a work directory that can be read; those that no longer exist are removed from the list.
+/// Runs over a work directory that can be read; those that no longer exist are removed from the
+/// list.
 fn registered(work: &Path) -> Result<Vec<RunContext>> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(registry(work)).at("open", work)? {
@@ -121,7 +124,8 @@ fn registered(work: &Path) -> Result<Vec<RunContext>> {
             Err(e) if e.code() == Code::RunNotPrepared => {
                 fs::remove_file(&path).at("remove", &path)?
             }
-            // A run of another version: its directories are unknown, and this version cannot drive it.
+            // A run of another version: its directories are unknown, and this version cannot drive
+            // it.
             Err(_) => {}
         }
     }
@@ -160,7 +164,8 @@ fn used(work: &Path, own: Option<&Path>) -> Result<BTreeMap<String, String>> {
     Ok(used)
 }
 
-/// Deletes the results of a finished run from the work directory. Returns a message for each directory that was kept.
+/// Deletes the results of a finished run from the work directory. Returns a message for each
+/// directory that was kept.
 pub(crate) fn after_seal(run: &RunContext) -> Result<Vec<String>> {
     let work = run.work();
     let (mut kept, mut going) = (Vec::new(), Vec::new());
@@ -196,7 +201,8 @@ pub(crate) fn after_seal(run: &RunContext) -> Result<Vec<String>> {
     Ok(kept)
 }
 
-/// Returns whether a run was cleaned completely: later directories of these names belong to another run.
+/// Returns whether a run was cleaned completely: later directories of these names belong to another
+/// run.
 pub(crate) fn is_complete(run: &RunContext) -> bool {
     complete_file(run).exists()
 }
@@ -233,8 +239,9 @@ fn remove(path: &Path) -> Result<()> {
 
 /// Deletes the directories of results that no run of `keep` refers to and no process works with.
 ///
-/// Errors: `OPTIONS_INVALID` where neither `keep` nor `all` is given, with what would be deleted; `INPUT_NOT_FOUND` if `work` is not
-/// a work directory, `RUN_NOT_PREPARED` if a directory of `keep` does not hold a run, `VERSION_MISMATCH`.
+/// Errors: `OPTIONS_INVALID` where neither `keep` nor `all` is given, with what would be deleted;
+/// `INPUT_NOT_FOUND` if `work` is not a work directory, `RUN_NOT_PREPARED` if a directory of `keep`
+/// does not hold a run, `VERSION_MISMATCH`.
 pub fn clean(work: &Path, options: &CleanOptions) -> Result<CleanReport> {
     if !crate::run_context::check_work_version(work)? {
         let message = format!(
@@ -299,7 +306,8 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<CleanReport> {
     if delete || options.dry_run { Ok(cleaned) } else { Err(refusal(&cleaned)) }
 }
 
-/// The error for a call that names neither runs to keep nor `all`: what would be deleted, and what it took to make.
+/// The error for a call that names neither runs to keep nor `all`: what would be deleted, and what
+/// it took to make.
 fn refusal(cleaned: &CleanReport) -> Error {
     let gone: Vec<&CleanedDirectory> = cleaned.directories.iter().filter(|d| d.removed).collect();
     let mut stages: BTreeMap<&str, (u64, Option<f64>, BTreeSet<&str>)> = BTreeMap::new();
@@ -344,7 +352,8 @@ fn refusal(cleaned: &CleanReport) -> Error {
         .with("directories", json!(gone))
 }
 
-/// Seconds of work that went into each directory, by the logs of the runs over the work directory. Attempts that failed count too.
+/// Seconds of work that went into each directory, by the logs of the runs over the work directory.
+/// Attempts that failed count too.
 fn seconds_of_work(work: &Path) -> Result<BTreeMap<String, f64>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let mut seconds = BTreeMap::new();
@@ -377,7 +386,8 @@ fn devices(directory: &Path) -> Vec<String> {
     devices.into_iter().collect()
 }
 
-/// Directories of results in a work directory: `<stage>-<digest>`, `spool`, and those whose deletion was interrupted.
+/// Directories of results in a work directory: `<stage>-<digest>`, `spool`, and those whose
+/// deletion was interrupted.
 fn found(work: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(work).at("open", work)? {

@@ -1,4 +1,5 @@
-//! Whether what a run still has to write fits on its disks: asked before the run and before each of its stages, with what is known by then.
+//! Whether what a run still has to write fits on its disks: asked before the run and before each of
+//! its stages, with what is known by then.
 
 use std::path::Path;
 
@@ -29,7 +30,7 @@ pub struct DiskNeed {
 #[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct DirectoryNeed {
-    /// The directory.
+    /// The directory that is written.
     pub directory: String,
     /// Bytes to be written, estimated. Null where the size of the corpus is unknown.
     pub bytes: Option<u64>,
@@ -37,7 +38,8 @@ pub struct DirectoryNeed {
     pub free_bytes: Option<u64>,
 }
 
-/// Bytes that a stage still has to write: what its open tasks leave, told by those that are done where there are any.
+/// Bytes that a stage still has to write: those of its open tasks, estimated from its done tasks if
+/// there are any.
 pub(crate) fn left(run: &RunContext, stage: Stage, facts: &Facts) -> Result<f64> {
     let Some(tasks) = known_tasks(run, stage)? else { return stage_bytes(run, stage, facts) };
     let (mut done, mut bytes) = (0u32, 0u64);
@@ -62,7 +64,7 @@ pub(crate) fn known_tasks(run: &RunContext, stage: Stage) -> Result<Option<u32>>
     }
 }
 
-/// What the stages up to and with `last` still need.
+/// The bytes that the stages up to and with `last` still need.
 pub(crate) fn need(ctx: &Ctx, run: &RunContext, last: Stage) -> Result<DiskNeed> {
     let (mut work, mut output) = (0.0, 0.0);
     let facts = facts(ctx, run);
@@ -70,7 +72,8 @@ pub(crate) fn need(ctx: &Ctx, run: &RunContext, last: Stage) -> Result<DiskNeed>
         for stage in run.stages().filter(|&s| s <= last) {
             let mut bytes = left(run, stage, facts)?;
             if run.is_sent(stage) {
-                // A shard goes once it is sent: as many stand here as are packed side by side.
+                // A shard is deleted once it is sent: the disk holds as many as are packed at the
+                // same time.
                 bytes = bytes.min(shard_bytes(run, facts)? * ctx.pool.current_num_threads() as f64);
             }
             if run.directory(stage) == run.out() { output += bytes } else { work += bytes }
@@ -114,8 +117,8 @@ pub(crate) fn check(ctx: &Ctx, run: &RunContext, last: Stage) -> Result<Option<S
         return Ok(Some(format!("the disk will fill up: {what}")));
     }
     let message = format!(
-        "the run cannot fit: {what}. Put the work directory on another disk (`--work`), let the output take less (`output.format`, \
-         `output.compression`, `output.provenance`, `tokens`), remove what no run needs (`longweave clean`), or go on all the same with \
+        "the run does not fit: {what}. Put the work directory on another disk (`--work`), make the output smaller (`output.format`, \
+         `output.compression`, `output.provenance`, `tokens`), remove what no run needs (`longweave clean`), or continue anyway with \
          `diskCheck: warn`"
     );
     let error = Error::new(Code::DiskSpace, message)

@@ -1,4 +1,5 @@
-//! The local driver: runs the stages of a run in order, their tasks on the run's threads, and says how far it is.
+//! The local driver: runs the stages of a run in order, their tasks on the run's threads, and says
+//! how far it is.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +20,12 @@ use crate::uploads::Uploads;
 use crate::usage::Counters;
 use crate::{Clean, RunContext, Stage, clean, disk, estimate};
 
-/// Runs every stage up to and with `last` whose results are not there yet; looks whether what they leave fits on the disk as soon as more of
-/// it is known. What earlier attempts left half written is removed; a result that turns out to be damaged is made again.
+/// Runs every stage up to and with `last` whose results are missing. Checks that their files fit on
+/// the disk as soon as more of their sizes is known. Removes leftovers of earlier attempts and
+/// makes damaged results again.
 ///
-/// Errors: the first that a task meets; tasks that are running are asked to stop, what is finished is kept. `DISK_SPACE`.
+/// Errors: the first that a task meets; tasks that are running are asked to stop, what is finished
+/// is kept. `DISK_SPACE`.
 pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Result<()> {
     let (mut pace, mut known, mut ran) = (Pace::default(), None, false);
     run.sweep();
@@ -107,7 +110,8 @@ pub(crate) fn warn(run: &RunContext, events: &Events, message: &str) {
     events.send(Event::Warning { message: message.to_owned() });
 }
 
-/// How fast this machine is against what estimates were measured on, told by the stages that have run.
+/// The speed of this machine relative to the machine of the estimates' rates, from the stages that
+/// have run.
 #[derive(Default)]
 struct Pace {
     took: f64,
@@ -159,7 +163,8 @@ fn open_tasks(
     Ok(open)
 }
 
-/// Runs the given tasks of a stage side by side, as many as the run has threads; the log tells what that took.
+/// Runs the given tasks of a stage side by side, as many as the run has threads; the log tells what
+/// that took.
 pub fn run_tasks(
     ctx: &Ctx,
     run: &RunContext,
@@ -229,11 +234,11 @@ fn side_by_side(
 
 /// Runs `work`; a panic becomes an error.
 pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    // What a panicking task held is thrown away with it: files without a commit, buffers, its lease.
+    // A panicking task drops its resources: files without a commit, buffers, its lease.
     catch_panic(work, |what| {
         Error::new(
             Code::Panic,
-            format!("a bug in longweave: {what}; what was finished is kept, please report this"),
+            format!("a bug in longweave: {what}; finished tasks are kept. Please report this"),
         )
     })
 }

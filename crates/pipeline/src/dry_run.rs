@@ -1,4 +1,4 @@
-//! A dry run: what a run would do, told without writing anything.
+//! A dry run: the tasks, bytes, time and memory of a run, found without writing anything.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::disk::{self, DiskNeed};
 use crate::estimate::{Facts, facts, held_bytes, seconds, stage_bytes};
 use crate::{RunContext, RunOptions, Stage};
 
-/// What a run would do: tasks, bytes, time and memory. Nothing is written to find out.
+/// The tasks, bytes, time and memory of a run. A dry run writes nothing.
 #[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 #[ts(rename = "DryRunResult")]
@@ -53,7 +53,7 @@ pub struct CorpusPlan {
     pub encoder: String,
 }
 
-/// What a run would do in one stage.
+/// The tasks, bytes and time of one stage.
 #[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct StagePlan {
@@ -83,7 +83,7 @@ pub struct MemoryPlan {
     pub metadata_bytes: Option<u64>,
 }
 
-/// What a run with these options would do.
+/// The tasks, bytes, time and memory of a run with these options.
 ///
 /// Errors: as the run's own, where it would be refused before it begins; but not for want of room, which is told.
 pub fn dry_run(options: RunOptions, cancel: &Cancel) -> Result<DryRun> {

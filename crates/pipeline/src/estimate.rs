@@ -1,7 +1,9 @@
-//! What a run will take before it takes it: bytes that each stage leaves, seconds that it needs, from what is known of the corpus so far.
+//! Estimates of a run before it starts: bytes and seconds of each stage, from the facts known of
+//! the corpus so far.
 //!
-//! Before `ingest` is complete rows, text and tokens are told from a sample of the corpus, a few megabytes at several places; after it they
-//! are known, and after `plan` so are sequences and pieces. The factors were measured on encyclopedia articles, news and posts.
+//! Before `ingest` is complete, rows, text and tokens are estimated from a sample of the corpus, a
+//! few megabytes at several places; after it they are known, and after `plan` so are sequences and
+//! pieces. The factors were measured on encyclopedia articles, news and posts.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -46,7 +48,7 @@ pub struct Facts {
     pub tokens: f64,
     /// True for counts, false for estimates.
     pub counted: bool,
-    /// Bytes of an id, and of a row's queries that stand in the corpus, in the mean.
+    /// Bytes of an id, and of a row's queries in the corpus, in the mean.
     #[serde(skip)]
     id: f64,
     #[serde(skip)]
@@ -57,7 +59,7 @@ pub struct Facts {
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     rows: f64,
-    /// Bytes of the corpus' files that these rows take up.
+    /// Bytes of these rows in the corpus' files.
     stored: f64,
     text: f64,
     id: f64,
@@ -66,7 +68,8 @@ struct Sums {
     tokens: f64,
 }
 
-/// What is known of the run's corpus; `None` where a sample holds no document, or cannot be read: then the run will say why.
+/// The facts of the run's corpus; `None` if a sample holds no document or cannot be read: the run
+/// then reports the cause.
 pub(crate) fn facts(ctx: &Ctx, run: &RunContext) -> Option<Facts> {
     match counted(run) {
         Ok(Some(facts)) => Some(facts),
@@ -112,7 +115,7 @@ fn sample(ctx: &Ctx, run: &RunContext) -> Option<Facts> {
     let places = PLACES.min(splits);
     let mut sums = Sums::default();
     for place in 0..places {
-        // What cannot be read is met again by the run, which says where and why.
+        // A file that cannot be read is reported by the run, with place and cause.
         let _ = look(ctx, run, place * splits / places, places as u64, &mut sums);
     }
     if sums.text == 0.0 || sums.tokenized == 0.0 {
@@ -206,23 +209,25 @@ fn look(ctx: &Ctx, run: &RunContext, split: usize, places: u64, sums: &mut Sums)
     Ok(())
 }
 
-/// How many times as large a packed file is unpacked: where the file itself tells, from what it tells, else as the sample packs.
+/// How many times as large a packed file is unpacked: where the file itself tells, from what it
+/// tells, else as the sample packs.
 fn ratio(path: &Path, packing: Packing, bytes: u64, raw: &[u8]) -> f64 {
-    let told = told_size(path, packing)
+    let told = declared_size(path, packing)
         .filter(|&size| size > bytes)
         .map(|size| size as f64 / bytes as f64);
     told.unwrap_or_else(|| {
-        // zlib at its usual level packs texts about as well as Zstandard's first; higher levels and longer windows do better than a short
-        // sample by a fifth or two.
+        // zlib at its usual level packs texts about as well as Zstandard's first; higher levels and
+        // longer windows do better than a short sample by a fifth or two.
         let (level, better) = if packing == Packing::Gzip { (1, 1.0) } else { (3, 1.2) };
         zstd::bulk::compress(raw, level)
             .map_or(1.0, |packed| better * raw.len() as f64 / packed.len().max(1) as f64)
     })
 }
 
-/// Bytes of the unpacked file that a Zstandard frame's header or a gzip member's end tells. Of a file of several, only those of the first or
-/// last; a length modulo 2³² too is found out by being less than the file's.
-fn told_size(path: &Path, packing: Packing) -> Option<u64> {
+/// Decompressed bytes that a Zstandard frame's header or a gzip member's end declares. Of a file of
+/// several, only those of the first or last; a length modulo 2³² is detected by being less than the
+/// file's.
+fn declared_size(path: &Path, packing: Packing) -> Option<u64> {
     let mut file = File::open(path).ok()?;
     match packing {
         Packing::Plain => None,
@@ -296,8 +301,8 @@ fn vector_bytes(run: &RunContext) -> f64 {
     }
 }
 
-/// Bytes that are held beside `memory`, at most at once: of documents lengths, keys, hashes, keywords, lists, pieces; and all vectors with their
-/// lists of neighbours.
+/// Most bytes held at once in addition to `memory`: of documents lengths, keys, hashes, keywords,
+/// lists, pieces; and all vectors with their lists of neighbours.
 pub(crate) fn held_bytes(run: &RunContext, facts: &Facts) -> f64 {
     const DOCUMENT: f64 = 140.0;
     const SEARCHED: f64 = 16.0;
@@ -418,14 +423,15 @@ fn output_bytes(run: &RunContext, facts: &Facts) -> Result<f64> {
     Ok(tokens * token + plan.pieces * piece * told)
 }
 
-/// Seconds that one core of the machine that the factors were measured on needs for a stage; `None` where nothing fair can be said: a model
-/// at work, a search whose cost depends on the data, a stage that is done once and not in proportion.
+/// Seconds that one core of the machine that the factors were measured on needs for a stage; `None`
+/// where nothing fair can be said: a model at work, a search whose cost depends on the data, a
+/// stage that is done once and not in proportion.
 pub(crate) fn stage_seconds(run: &RunContext, stage: Stage, facts: &Facts) -> Result<Option<f64>> {
     let options = run.options();
     let (gigabytes, million) = (facts.text_bytes / 1e9, facts.rows / 1e6);
     let pack = match options.output.format {
         OutputFormat::Jsonl => PACK_JSONL,
-        // Ids as they stand in memory, without compression.
+        // Ids as memory holds them, without compression.
         OutputFormat::Mds | OutputFormat::Megatron | OutputFormat::Datatrove => PACK_MDS,
         OutputFormat::Parquet | OutputFormat::Memory => PACK_PARQUET,
     };
@@ -465,7 +471,8 @@ pub(crate) fn stage_seconds(run: &RunContext, stage: Stage, facts: &Facts) -> Re
     })
 }
 
-/// Seconds that the tasks of a stage that are open need with the run's threads, or of so many; `None` as in [`stage_seconds`].
+/// Seconds that the open tasks of a stage, or this number of tasks, need with the run's threads;
+/// `None` as in [`stage_seconds`].
 pub(crate) fn seconds(
     ctx: &Ctx,
     run: &RunContext,
@@ -496,9 +503,9 @@ pub(crate) fn seconds(
     Ok(stage_seconds(run, stage, facts)?.map(|s| s / threads * open as f64 / f64::from(tasks)))
 }
 
-/// Seconds of a core for a gigabyte of text (of packed files, to spool them), a million rows or pieces, their square, a billion tokens, a
-/// gigabyte of output; of the projection of words
-/// and the report, in all.
+/// Seconds of a core for a gigabyte of text (of packed files, to spool them), a million rows or
+/// pieces, their square, a billion tokens, a gigabyte of output; of the projection of words and the
+/// report, in all.
 const SPOOL: f64 = 25.0;
 const SCAN: f64 = 3.0;
 const INGEST: f64 = 25.0;

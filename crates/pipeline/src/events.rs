@@ -1,4 +1,5 @@
-//! What a run tells while it runs. Events wait in a queue that never blocks the run: progress of one stage replaces itself.
+//! Events of a run. They wait in a queue that never blocks the run: a new progress event of a stage
+//! replaces the waiting one.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -41,7 +42,7 @@ pub enum Event {
         done: u64,
         /// Units to do.
         total: u64,
-        /// What `done` and `total` count.
+        /// The unit of `done` and `total`.
         unit: ProgressUnit,
         /// Seconds since the run began.
         seconds: f64,
@@ -57,7 +58,7 @@ pub enum Event {
     },
 }
 
-/// What happened to a stage.
+/// The change of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum StageState {
@@ -78,7 +79,7 @@ struct Queue {
     ended: bool,
 }
 
-/// The queue between a run and whoever listens.
+/// The queue between a run and its listeners.
 pub struct Events {
     queue: Mutex<Queue>,
     start: Instant,
@@ -126,14 +127,15 @@ impl Events {
         self.settle(queue);
     }
 
-    /// No event comes after this; waiting listeners are told `None`.
+    /// Ends the events. Waiting listeners get `None`.
     pub fn end(&self) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.ended = true;
         self.settle(queue);
     }
 
-    /// Calls `waiter` with the next event, now or later, from whatever thread sends it; with `None` after the last.
+    /// Calls `waiter` with the next event, now or later, from whatever thread sends it; with `None`
+    /// after the last.
     pub fn next(&self, waiter: impl FnOnce(Option<Event>) + Send + 'static) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.waiters.push_back(Box::new(waiter));

@@ -1,4 +1,5 @@
-//! The only room that knows stages, tasks and `run.json`: from options to a finished output directory, resumable at every task.
+//! The only room that knows stages, tasks and `run.json`: from options to a finished output
+//! directory, resumable at every task.
 
 pub mod batch;
 pub mod clean;

@@ -1,7 +1,9 @@
-//! The log of a run, `OUT/.state/log.jsonl`: one JSON object a line for what each process of the run begins, ends and meets.
+//! The log of a run, `OUT/.state/log.jsonl`: one JSON object a line for what each process of the
+//! run begins, ends and meets.
 //!
-//! Any number of processes append: a line is one write to a file opened for appending. Above [`MOST_BYTES`] the file becomes
-//! `log.1.jsonl`, in place of an older one. Nothing of a document and no credentials stand in it. FORMATS.md lists the lines.
+//! Any number of processes append: a line is one write to a file opened for appending. Above
+//! [`MOST_BYTES`] the file becomes `log.1.jsonl`, which replaces an older one. It holds nothing of
+//! a document and no credentials. FORMATS.md lists the lines.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -21,7 +23,7 @@ const MOST_BYTES: u64 = 8 << 20;
 /// Characters of a message that are kept.
 const MOST_CHARACTERS: usize = 2000;
 
-/// What a line tells.
+/// The content of a line.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum Entry<'a> {
@@ -33,7 +35,6 @@ pub(crate) enum Entry<'a> {
         mode: &'a str,
         /// The digest of the options that decide results.
         options: &'a str,
-        /// Threads.
         threads: usize,
         /// Bytes that tokenizing, predicting and packing may hold.
         memory: u64,
@@ -49,7 +50,6 @@ pub(crate) enum Entry<'a> {
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         used: Option<Used>,
     },
-    /// A task.
     Task {
         stage: Stage,
         task: u32,
@@ -64,7 +64,7 @@ pub(crate) enum Entry<'a> {
     },
     /// Something a person should know.
     Warning { message: &'a str },
-    /// What ended this process's work.
+    /// The error that ended this process's work.
     Error { code: &'a str, message: &'a str },
     /// The end of what `run` began.
     End { outcome: Outcome, seconds: f64 },
@@ -97,7 +97,7 @@ struct Line<'a> {
     entry: &'a Entry<'a>,
 }
 
-/// A line read back. What an entry does not have is `None`.
+/// A line read back. Fields that its entry lacks are `None`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct LogRecord {
     pub(crate) time: String,
@@ -120,7 +120,8 @@ impl LogRecord {
     }
 }
 
-/// The log of the run in a directory. Writing it never fails a run: what cannot be written is left out.
+/// The log of the run in a directory. Writing it never fails a run: what cannot be written is left
+/// out.
 pub(crate) struct Log {
     path: PathBuf,
 }
@@ -248,7 +249,8 @@ fn last_byte(file: &mut File) -> std::io::Result<u8> {
     Ok(byte[0])
 }
 
-/// A message of bounded length, without what addresses can hold of credentials: `user:password@`, and what follows `?`.
+/// A message of bounded length, without what addresses can hold of credentials: `user:password@`,
+/// and what follows `?`.
 fn fit(message: &str) -> String {
     let mut text = String::new();
     let mut rest = message;

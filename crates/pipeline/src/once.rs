@@ -1,4 +1,5 @@
-//! A value made when it is first needed; whoever needs it meanwhile waits for it instead of making another.
+//! A value made when it is first needed; threads that need it meanwhile wait instead of making
+//! another.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 

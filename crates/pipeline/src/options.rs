@@ -1,4 +1,5 @@
-//! The resolved options of a run: every choice made, no defaults (the TypeScript schema alone holds them), unknown fields refused.
+//! The resolved options of a run: every choice made, no defaults (the TypeScript schema alone holds
+//! them), unknown fields refused.
 
 use std::path::Path;
 
@@ -43,9 +44,9 @@ pub struct RunOptions {
     /// Field or column that names a document's source.
     #[serde(deserialize_with = "Option::deserialize")]
     pub source_field: Option<String>,
-    /// What to do with a row that cannot be used.
+    /// The treatment of a row that cannot be used.
     pub on_bad_row: OnBadRow,
-    /// What to do with the second document of an id.
+    /// The treatment of a second document with the same id.
     pub on_duplicate_id: OnDuplicateId,
     /// Most bytes of a document.
     pub max_document_bytes: u64,
@@ -61,7 +62,7 @@ pub struct RunOptions {
     pub vectors: VectorOptions,
     /// How neighbours are looked for.
     pub neighbours: NeighbourOptions,
-    /// Which pieces stand together.
+    /// The method: it decides which pieces share a sequence.
     pub method: MethodOptions,
     /// Tokens of a sequence.
     pub length: u32,
@@ -72,15 +73,15 @@ pub struct RunOptions {
     pub seed: u64,
     /// `auto`, `none`, `token:TEXT` or `text:TEXT`.
     pub separator: String,
-    /// Where begin tokens stand.
+    /// The place of begin tokens.
     pub bos: Bos,
     /// `auto` or `token:TEXT`.
     pub bos_token: String,
     /// `auto` or `token:TEXT`.
     pub pad_token: String,
-    /// What happens to a piece that crosses the end of a sequence.
+    /// The treatment of a piece that crosses the end of a sequence.
     pub overflow: Overflow,
-    /// What happens to a sequence that cannot be filled.
+    /// The treatment of a sequence that cannot be filled.
     pub incomplete: Incomplete,
     /// Fewest tokens of a document.
     pub min_tokens: u32,
@@ -92,9 +93,9 @@ pub struct RunOptions {
     pub max_uses: Option<u32>,
     /// Share of documents set aside as a second output.
     pub holdout: f64,
-    /// What counts as a duplicate.
+    /// The definition of a duplicate.
     pub dedup: Dedup,
-    /// What is written, where.
+    /// The output: place, format, shards.
     pub output: OutputOptions,
     /// The work directory; `None` for `.work` in the output directory.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -105,9 +106,9 @@ pub struct RunOptions {
     pub memory: u64,
     /// How tokens reach the output. The bytes are the same.
     pub packing: Packing,
-    /// What happens where what is to be written does not fit on the disks.
+    /// The check whether the files fit on the disks.
     pub disk_check: DiskCheck,
-    /// What is removed from the work directory.
+    /// The results that the run deletes from the work directory.
     pub clean: Clean,
 }
 
@@ -117,25 +118,26 @@ pub struct RunOptions {
 pub enum Packing {
     /// Whichever should be faster, see `stages/route.rs`.
     Auto,
-    /// Pieces are read where documents stand: right where the token store fits into the page cache.
+    /// Pieces are read in the order of documents: best if the token store fits into the page cache.
     Gather,
-    /// Each split's tokens are first written in the order of the plan, then read band by band: sequential I/O.
+    /// Each split's tokens are first written in the order of the plan, then read band by band:
+    /// sequential I/O.
     Scatter,
 }
 
-/// What happens where what is to be written does not fit on the disks.
+/// The check whether the files fit on the disks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DiskCheck {
     /// The run is refused.
     Refuse,
-    /// A warning.
+    /// The run warns and continues.
     Warn,
-    /// Nobody looks.
+    /// No check.
     Off,
 }
 
-/// What is removed from the work directory.
+/// The results that a run deletes from the work directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Clean {
@@ -145,7 +147,7 @@ pub enum Clean {
     Sealed,
 }
 
-/// What to do with a row that cannot be used.
+/// The treatment of a row that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnBadRow {
@@ -155,7 +157,7 @@ pub enum OnBadRow {
     Skip,
 }
 
-/// What to do with the second document of an id.
+/// The treatment of a second document with the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnDuplicateId {
@@ -165,7 +167,7 @@ pub enum OnDuplicateId {
     Suffix,
 }
 
-/// Where begin tokens stand.
+/// The place of begin tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Bos {
@@ -181,9 +183,9 @@ pub enum Bos {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QueryOptions {
-    /// The predictor.
     pub predictor: PredictorName,
-    /// A file of `{id, query | queries}` for `precomputed`; `None` for the corpus' own `queryField`.
+    /// A file of `{id, query | queries}` for `precomputed`; `None` for the corpus' own
+    /// `queryField`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub file: Option<String>,
     /// Length of the segments of a long document, each of which has a query.
@@ -204,7 +206,6 @@ pub struct QueryOptions {
     pub top_k: u32,
     /// Of sampling: of these, the fewest that reach this probability.
     pub top_p: f64,
-    /// Queries of a segment.
     pub queries_per_segment: u32,
     /// Most tokens of a query.
     pub max_query_tokens: u32,
@@ -250,7 +251,7 @@ impl QueryOptions {
 
     /// The model's options; relative paths start from `base`.
     ///
-    /// Errors: `OPTIONS_INVALID` where no model is named or the device is none.
+    /// Errors: `OPTIONS_INVALID` if no model is named or the device is not a device.
     pub(crate) fn model_options(
         &self,
         seed: u64,
@@ -286,7 +287,7 @@ impl QueryOptions {
     }
 }
 
-/// The predictors.
+/// How queries are predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum PredictorName {
@@ -306,7 +307,7 @@ pub struct KeywordOptions {
     pub stop_words: String,
     /// Least RAKE score of a candidate.
     pub min_score: f64,
-    /// The list of phrases that say nothing.
+    /// The built-in list of boilerplate phrases.
     pub boilerplate: BoilerplateList,
     /// Phrases added to it.
     pub boilerplate_phrases: Vec<String>,
@@ -320,7 +321,7 @@ pub struct KeywordOptions {
     pub hierarchy: longweave_index::Hierarchy,
 }
 
-/// The list of phrases that say nothing.
+/// The built-in list of boilerplate phrases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum BoilerplateList {
@@ -334,7 +335,7 @@ pub enum BoilerplateList {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VectorOptions {
-    /// What makes them.
+    /// The source of vectors.
     pub source: VectorSource,
     /// Of `file`: a `.npy` file, or Parquet of `{id, vector}`.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -367,7 +368,7 @@ pub struct VectorOptions {
     pub max_tokens: Option<u32>,
 }
 
-/// What makes vectors.
+/// Where vectors of documents or chunks come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum VectorSource {
@@ -382,7 +383,7 @@ pub enum VectorSource {
 impl VectorOptions {
     /// The embedder's options; relative paths start from `base`.
     ///
-    /// Errors: `OPTIONS_INVALID` where no model is named or the device is none.
+    /// Errors: `OPTIONS_INVALID` if no model is named or the device is not a device.
     pub(crate) fn embedder_options(&self, threads: usize, base: &Path) -> Result<EmbedderOptions> {
         let model = self.model.as_ref().ok_or_else(|| {
             Error::new(Code::OptionsInvalid, "`vectors.source: onnx` needs `vectors.model`, the directory of an exported encoder")
@@ -442,7 +443,7 @@ pub enum SearchName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "camelCase")]
 pub enum MethodOptions {
-    /// Documents of one keyword stand together.
+    /// Documents of one keyword share a sequence.
     Quest(QuestMethod),
     /// All documents in one random order.
     Standard(StandardMethod),
@@ -502,7 +503,6 @@ impl MethodName {
     }
 }
 
-/// `knn`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KnnMethod {
@@ -510,7 +510,7 @@ pub struct KnnMethod {
     pub pool: Pool,
     /// Most neighbours of a document.
     pub k: u32,
-    /// What happens to what is left of a group.
+    /// The treatment of the tail of a group.
     pub fill: Fill,
 }
 
@@ -524,7 +524,7 @@ pub struct IclmMethod {
     pub k: u32,
     /// Whose path.
     pub variant: IclmVariant,
-    /// What happens to what is left of a group.
+    /// The treatment of the tail of a group.
     pub fill: Fill,
 }
 
@@ -536,11 +536,11 @@ pub struct LongMethod {
     pub pool: Pool,
     /// Fewest tokens of a long document.
     pub threshold: u32,
-    /// What is done with the others.
+    /// The use of documents that are not long.
     pub mode: LongMode,
     /// Share of tokens that long documents are to make up.
     pub long_share: f64,
-    /// What happens to what is left of a group.
+    /// The treatment of the tail of a group.
     pub fill: Fill,
 }
 
@@ -556,7 +556,7 @@ pub struct NextlongMethod {
     pub chunk_chars: u32,
     /// How often a chunk can be a neighbour.
     pub reuse: Reuse,
-    /// What happens to what is left of a group.
+    /// The treatment of the tail of a group.
     pub fill: Fill,
 }
 
@@ -568,30 +568,29 @@ pub struct QuestMethod {
     pub pool: Pool,
     /// Share of the lists that the short set may reach.
     pub split_ratio: f64,
-    /// What `split_ratio` counts.
+    /// The unit of `split_ratio`.
     pub split_by: SplitBy,
     /// Uses of a short list in an epoch.
     pub oversample: f64,
     /// Share of the tokens that the short set is to make up.
     #[serde(deserialize_with = "Option::deserialize")]
     pub short_share: Option<f64>,
-    /// Fewest documents of a list that is no singleton.
+    /// Keywords with fewer documents are singletons.
     pub min_keyword_documents: u32,
-    /// What happens to what is left of a group.
+    /// The treatment of the tail of a group.
     pub fill: Fill,
 }
 
-/// `standard`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StandardMethod {
     /// The documents it draws from.
     pub pool: Pool,
-    /// What happens to what is left at the end.
+    /// The treatment of the tokens that remain at the end.
     pub fill: Fill,
 }
 
-/// What is written, where.
+/// The output: place, format, shards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutputOptions {
@@ -601,9 +600,8 @@ pub struct OutputOptions {
     /// The URL that finished files are sent to; `None` where they stay in the directory.
     #[serde(deserialize_with = "Option::deserialize")]
     pub upload: Option<String>,
-    /// The format.
     pub format: OutputFormat,
-    /// What is told of each sequence's pieces.
+    /// The detail kept of each sequence's pieces.
     pub provenance: longweave_formats::Provenance,
     /// Tokens of an output shard, about.
     pub shard_tokens: u64,
@@ -629,7 +627,7 @@ pub enum CompressionName {
 }
 
 impl OutputOptions {
-    /// What `auto` means for the format.
+    /// The compression that `auto` means for the format.
     pub(crate) fn compression(&self) -> longweave_formats::Compression {
         match (self.compression, self.format) {
             (CompressionName::Zstd, _)
@@ -658,7 +656,7 @@ impl OutputOptions {
         if let (CompressionName::Zstd, Some(name)) = (self.compression, plain) {
             let message = format!(
                 "`output.compression: zstd` does not go with `output.format: {name}`, whose readers take ids straight from the file; leave it out, \
-                 or say `none`"
+                 or use `none`"
             );
             return bad("output.compression", &message);
         }
@@ -685,7 +683,7 @@ impl OutputOptions {
     }
 }
 
-/// The formats.
+/// How the sequences are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum OutputFormat {
@@ -813,7 +811,7 @@ impl RunOptions {
             && self.needs_keywords()
             && self.keywords.hierarchy == Hierarchy::Vectors
         {
-            let message = "`keywords.hierarchy: vectors` needs vectors of documents, `method: nextlong` has them of chunks; say `affinity`";
+            let message = "`keywords.hierarchy: vectors` needs vectors of documents, but `method: nextlong` has vectors of chunks; use `affinity`";
             return bad("keywords.hierarchy", message.into());
         }
         if self.queries.segment_tokens == 0 {
@@ -843,7 +841,8 @@ impl RunOptions {
             || self.plan_options(0).method.pool() == Pool::Keyworded
     }
 
-    /// Neighbours of each document or chunk that the method asks for; `None` where it asks for none.
+    /// Neighbours of each document or chunk that the method asks for; `None` where it asks for
+    /// none.
     pub fn neighbour_depth(&self) -> Option<u32> {
         match &self.method {
             MethodOptions::Knn(knn) => Some(knn.k),
@@ -866,7 +865,8 @@ impl RunOptions {
         matches!(&self.method, MethodOptions::Iclm(iclm) if iclm.variant == IclmVariant::Release)
     }
 
-    /// Whether a run with these options has a stage; `Spool` only where a packed file of its corpus is large.
+    /// Whether a run with these options has a stage; `Spool` only where a packed file of its corpus
+    /// is large.
     pub fn has(&self, stage: Stage) -> bool {
         match stage {
             Stage::Predict | Stage::Extract | Stage::Index => self.needs_keywords(),
@@ -905,24 +905,24 @@ impl RunOptions {
         self.method.name().as_str()
     }
 
-    /// What the method puts together, as a sentence.
+    /// The composition of a sequence by the method, as a sentence of the output's card.
     pub fn method_sentence(&self) -> &'static str {
         match &self.method {
             MethodOptions::Quest(_) => {
-                "Documents that share a predicted keyword stand together (Quest, arXiv 2405.19846)."
+                "Documents that share a predicted keyword share a sequence (Quest, arXiv 2405.19846)."
             }
-            MethodOptions::Standard(_) => "Documents stand in random order.",
+            MethodOptions::Standard(_) => "Documents are in random order.",
             MethodOptions::Knn(_) => {
-                "Documents stand with their nearest neighbours, nearest first; documents may repeat across sequences."
+                "Each document is followed by its nearest neighbours, nearest first; documents may repeat across sequences."
             }
             MethodOptions::Iclm(_) => {
-                "Documents stand on a path from neighbour to neighbour (In-Context Pretraining, arXiv 2310.10638)."
+                "Documents follow a path from neighbour to neighbour (In-Context Pretraining, arXiv 2310.10638)."
             }
             MethodOptions::Long(_) => {
-                "Long documents stand in random order, alone or as a larger share (Fu et al., arXiv 2402.10171)."
+                "Long documents are in random order, alone or as a larger share (Fu et al., arXiv 2402.10171)."
             }
             MethodOptions::Nextlong(_) => {
-                "Chunks of a document stand in order, each followed by its nearest chunks of others (NExtLong, arXiv 2501.12766)."
+                "Chunks of a document are in order, each followed by its nearest chunks of others (NExtLong, arXiv 2501.12766)."
             }
         }
     }

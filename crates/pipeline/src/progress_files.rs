@@ -1,6 +1,8 @@
-//! Watches the tasks that this process runs: how far they are, how fast, how much memory is resident.
+//! Watches the tasks that this process runs: how far they are, how fast, how much memory is
+//! resident.
 //!
-//! About once a second that is put into `OUT/.state/progress/HOST-PID-N.json`, replaced in one step, for whoever asks from outside.
+//! About once a second it is written to `OUT/.state/progress/HOST-PID-N.json`, replaced in one
+//! step, for other processes to read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,11 +24,11 @@ use crate::{Event, Events, ProgressUnit, Stage};
 const LOOK: Duration = Duration::from_millis(250);
 /// How often the file is replaced.
 const WRITE: Duration = Duration::from_secs(1);
-/// A rate is told once this share of the units is done, in at least a second.
+/// A rate is given once this share of the units is done, in at least a second.
 const LEAST_SHARE: f64 = 0.01;
 const LEAST_SECONDS: f64 = 1.0;
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Progress {
@@ -49,7 +51,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Seconds since it was told; `now` in seconds since 1970.
+    /// Seconds since it was written; `now` in seconds since 1970.
     pub(crate) fn age(&self, now: f64) -> f64 {
         now - parse_time(&self.time).unwrap_or(0.0)
     }
@@ -130,14 +132,15 @@ impl StageProgress {
     }
 }
 
-/// Seconds that the rest of `total` units takes where `done` took `seconds`; `None` where too little is known.
+/// Seconds that the rest of `total` units takes where `done` took `seconds`; `None` where too
+/// little is known.
 pub(crate) fn seconds_left(done: u64, total: u64, seconds: f64) -> Option<f64> {
     let share = done as f64 / total.max(1) as f64;
     (share >= LEAST_SHARE && seconds >= LEAST_SECONDS)
         .then(|| (seconds * (1.0 / share - 1.0)).max(0.0))
 }
 
-/// What a task advances: the stage's progress, and its own share of it.
+/// The counters that a task advances: the stage's progress, and its own share of it.
 pub(crate) struct TaskProgress {
     stage: Arc<StageProgress>,
     own: AtomicU64,
@@ -171,7 +174,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch. Where no thread can be had the run goes on unwatched.
+    /// Starts the thread that writes the file. Without a thread the run continues unwatched.
     pub(crate) fn start(progress: &Arc<StageProgress>, out: &Path) -> Watch {
         let peak = Arc::new(Mutex::new(resident()));
         let (stop, stopped) = channel::<()>();
@@ -217,7 +220,8 @@ impl Drop for Watch {
     }
 }
 
-/// The file of a process; gone when dropped. It is not made durable: after a crash nobody believes it.
+/// The file of a process; gone when dropped. It is not made durable: after a crash nobody believes
+/// it.
 struct ProgressFile {
     path: PathBuf,
 }
@@ -238,7 +242,7 @@ impl ProgressFile {
     fn replace(&self, progress: &Progress) {
         let Ok(text) = serde_json::to_vec(progress) else { return };
         let part = self.path.with_extension("part");
-        // What cannot be written, because the disk is full say, is not worth a failed run.
+        // A failed write, on a full disk for example, is not worth a failed run.
         let _ = self.path.parent().map(fs::create_dir_all);
         let _ = fs::write(&part, text).and_then(|()| fs::rename(&part, &self.path));
     }
@@ -250,7 +254,7 @@ impl Drop for ProgressFile {
     }
 }
 
-/// The name of this machine as it stands in names of files.
+/// The name of this machine as file names hold it.
 fn host_in_names() -> String {
     host().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect()
 }
@@ -260,7 +264,7 @@ fn folder(out: &Path) -> PathBuf {
     out.join(".state/progress")
 }
 
-/// What processes of the run last said. Who has died since is to be told by its time.
+/// The last progress of each process of the run. A reader recognises dead processes by its time.
 pub(crate) fn read(out: &Path) -> Vec<Progress> {
     let entries = fs::read_dir(folder(out)).into_iter().flatten().flatten();
     let files = entries
@@ -269,7 +273,8 @@ pub(crate) fn read(out: &Path) -> Vec<Progress> {
     files.filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).collect()
 }
 
-/// Removes what dead processes of this machine left, and what no process of any machine has touched for a minute.
+/// Removes what dead processes of this machine left, and what no process of any machine has touched
+/// for a minute.
 pub(crate) fn sweep(out: &Path) {
     let own = format!("{}-", host_in_names());
     for entry in fs::read_dir(folder(out)).into_iter().flatten().flatten() {

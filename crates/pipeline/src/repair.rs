@@ -1,6 +1,6 @@
-//! Damaged results: a file of the work directory that is not what its task left there. The error that a reader gives names the file; here
-//! is found which task made it, and that task alone is done again. Results follow from options and inputs, so what was made of the file
-//! when it was whole stays.
+//! Repair of corrupt results in the work directory. The reader's error names the corrupt file. The
+//! task that made it is found and run again, alone: results follow from options and inputs, so
+//! results that were made of the intact file stay valid.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,10 @@ use longweave_storage::DoneRecord;
 use crate::driver::{guarded, warn};
 use crate::{Events, RunContext, Stage};
 
-/// Calls `work` until it meets no damaged file that a task can make again; each file is given one chance. A warning tells of each.
+/// Retries `work` after each corrupt file that a task could make again; each file gets one retry
+/// and one warning.
 ///
-/// Errors: the first of `work`, or of a task that is done again, that is of another kind.
+/// Errors: the first other error of `work` or of a task that is run again.
 pub(crate) fn repairing<T>(
     ctx: &Ctx,
     run: &RunContext,
@@ -25,15 +26,15 @@ pub(crate) fn repairing<T>(
     loop {
         match work() {
             Ok(value) => return Ok(value),
-            Err(error) => mend(ctx, run, events, error, &mut met)?,
+            Err(error) => repair(ctx, run, events, error, &mut met)?,
         }
     }
 }
 
-/// Does the task again that made the file which an error says is damaged, unless the file is one of those `met` before.
+/// Runs the task again that made the corrupt file of an error, unless the file is in `met`.
 ///
 /// Errors: the same error where there is no such task.
-fn mend(
+fn repair(
     ctx: &Ctx,
     run: &RunContext,
     events: &Arc<Events>,
@@ -46,7 +47,7 @@ fn mend(
     let Some((stage, task)) = producing_task(run, &file) else { return Err(error) };
     if run.forget(ctx, stage, task)? {
         let message = format!(
-            "{} was damaged; task {task} of stage {} is done again",
+            "{} was corrupt; task {task} of stage {} runs again",
             file.display(),
             stage.name()
         );
@@ -57,7 +58,8 @@ fn mend(
     Ok(())
 }
 
-/// For who runs single tasks: takes away the record of the task that made a damaged file, and says what to run.
+/// For callers that run single tasks: deletes the done record of the task that made a corrupt file.
+/// The error names the command to run.
 pub(crate) fn explain(ctx: &Ctx, run: &RunContext, error: Error) -> Error {
     let Some(file) = damaged(&error) else { return error };
     let Some((stage, task)) = producing_task(run, &file) else { return error };

@@ -1,4 +1,5 @@
-//! The files beside the corpus that decide results: tokenizer, stop words, queries. Loaded when first needed.
+//! The files that decide results in addition to the corpus: tokenizer, stop words, queries. Loaded
+//! when first needed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::RunOptions;
 use crate::once::Once;
 use crate::options::{BoilerplateList, Bos, PredictorName, VectorSource};
 
-/// What a run keeps of its tokenizer.
+/// The facts about its tokenizer that a run records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TokenizerInfo {
@@ -42,7 +43,7 @@ pub(crate) struct InputDigest {
     pub(crate) digest: String,
 }
 
-/// Files beside the corpus, loaded once.
+/// Input files other than the corpus, loaded once.
 pub(crate) struct Resources {
     tokenizer: PathBuf,
     /// The tokenizer as the options name it.
@@ -89,7 +90,6 @@ impl Resources {
             .with("option", "tokenizer")
     }
 
-    /// The encoder.
     pub(crate) fn encoder(&self) -> Result<Arc<dyn Encoder>> {
         Ok(Arc::clone(&self.loaded()?.encoder))
     }
@@ -192,7 +192,7 @@ impl Resources {
         ))
     }
 
-    /// The phrases that say nothing.
+    /// The boilerplate phrases.
     pub(crate) fn boilerplate(options: &RunOptions) -> Boilerplate {
         let list = match options.keywords.boilerplate {
             BoilerplateList::Builtin => Boilerplate::built_in(),

@@ -1,7 +1,8 @@
-//! A prepared run: `run.json`, where every stage keeps its results, which tasks there are and which are done.
+//! A prepared run: `run.json`, where every stage keeps its results, which tasks there are and which
+//! are done.
 //!
-//! `OUT/run.json` holds what was resolved when the run was prepared; everything else follows from it, so that any process that can
-//! see the directories can run any task.
+//! `OUT/run.json` holds what was resolved when the run was prepared; everything else follows from
+//! it, so that any process that can see the directories can run any task.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ const WORK_FORMAT: u32 = 5;
 /// Changes when `run.json` does.
 const RUN_FORMAT: u32 = 3;
 
-/// What `run.json` holds.
+/// The content of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RunFile {
@@ -53,7 +54,7 @@ pub(crate) struct RunFile {
     inputs: Vec<InputDigest>,
 }
 
-/// `run.json` as it stands in its file.
+/// `run.json` with its digest.
 #[derive(Serialize)]
 struct Stored<'a> {
     #[serde(flatten)]
@@ -106,11 +107,13 @@ pub struct RunContext {
 }
 
 impl RunContext {
-    /// Prepares a run: finds the input, loads the tokenizer, writes `run.json`. A directory that holds the same run is taken up again;
-    /// as long as nothing is packed, with files that changed since (a row was mended, say): results in the work directory are found by
-    /// content, so none of the old ones is taken for a new one. The lock makes this process the run's only driver.
+    /// Prepares a run: lists the input, loads the tokenizer, writes `run.json`. A directory that
+    /// holds the same run is resumed; until something is packed, files may have changed since (a
+    /// row was fixed, say): results in the work directory are found by content, so no old result is
+    /// taken for a new one. The lock makes this process the run's only driver.
     ///
-    /// Errors: whatever is wrong with options or inputs; `RUN_MISMATCH` for a directory of another run, `INPUT_CHANGED`, `OUTPUT_EXISTS`.
+    /// Errors: whatever is wrong with options or inputs; `RUN_MISMATCH` for a directory of another
+    /// run, `INPUT_CHANGED`, `OUTPUT_EXISTS`.
     pub fn prepare(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<(RunContext, Lock)> {
         let file = Self::resolve(ctx, options)?;
         let path = out.join("run.json");
@@ -125,7 +128,7 @@ impl RunContext {
         Ok((run, lock))
     }
 
-    /// What [`RunContext::prepare`] would come to, without writing or locking anything.
+    /// The result of [`RunContext::prepare`], without writing or locking anything.
     ///
     /// Errors: as [`RunContext::prepare`].
     pub(crate) fn resolve_dry(ctx: &Ctx, options: RunOptions, out: &Path) -> Result<RunContext> {
@@ -165,12 +168,14 @@ impl RunContext {
         })
     }
 
-    /// What is known of the corpus from a sample, taken when first needed; `make` gives nothing where there is nothing to be known.
+    /// The facts of the corpus from a sample, taken when first needed; `make` returns `None` if
+    /// there are none.
     pub(crate) fn sampled(&self, make: impl FnOnce() -> Option<Facts>) -> Option<Facts> {
         *self.sample.get_or_init(make)
     }
 
-    /// What can be refused before any document is pushed: the tokenizer, other files that the options name, a directory of something else.
+    /// Checks that need no document: the tokenizer, other files that the options name, a directory
+    /// of something else.
     ///
     /// Errors: as [`RunContext::prepare`].
     pub(crate) fn check_before_input(options: &RunOptions, out: &Path) -> Result<()> {
@@ -183,7 +188,8 @@ impl RunContext {
 
     /// The run prepared in `out`.
     ///
-    /// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `INPUT_CHANGED` when the tokenizer or another file that decides results changed.
+    /// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `INPUT_CHANGED` when the tokenizer or
+    /// another file that decides results changed.
     pub fn open(out: &Path) -> Result<RunContext> {
         let run = Self::open_read_only(out)?;
         write_work_version(&run.work)?;
@@ -208,7 +214,8 @@ impl RunContext {
         Self::assemble(Self::read(&path)?, out)
     }
 
-    /// Checks that the tokenizer and other files that decide results are still those the run was prepared with.
+    /// Checks that the tokenizer and other files that decide results are still those the run was
+    /// prepared with.
     ///
     /// Errors: `INPUT_CHANGED`.
     pub fn check_inputs(&self) -> Result<()> {
@@ -239,12 +246,12 @@ impl RunContext {
             Error::new(code, message).with("file", path.display().to_string())
         };
         let mut value: Value = serde_json::from_str(&text)
-            .map_err(|e| refuse(Code::FileCorrupt, format!("is no JSON ({e})")))?;
+            .map_err(|e| refuse(Code::FileCorrupt, format!("is not JSON ({e})")))?;
         if value["format"] != json!(RUN_FORMAT) {
             let found = value["version"].as_str().unwrap_or("unknown");
             return Err(refuse(
                 Code::VersionMismatch,
-                format!("was written by longweave {found}, which this version cannot go on with"),
+                format!("was written by longweave {found}, which this version cannot resume"),
             ));
         }
         let digest = value.as_object_mut().and_then(|map| map.remove("digest"));
@@ -257,7 +264,7 @@ impl RunContext {
         file.options.check()?;
         match file.inventory.is_sound() {
             true => Ok(file),
-            false => Err(refuse(Code::FileCorrupt, "lists splits or files that cannot be".into())),
+            false => Err(refuse(Code::FileCorrupt, "lists impossible splits or files".into())),
         }
     }
 
@@ -309,13 +316,14 @@ impl RunContext {
         corpus
     }
 
-    /// The corpus' options with absolute paths, and where its parts are spooled. Queries are not read: which rows are documents does not depend
-    /// on them, so that methods with queries and without have the same.
+    /// The corpus' options with absolute paths, and where its parts are spooled. Queries are not
+    /// read: which rows are documents does not depend on them, so that methods with queries and
+    /// without have the same.
     pub(crate) fn corpus(&self) -> longweave_corpus::CorpusOptions {
         longweave_corpus::CorpusOptions { query_field: None, ..self.corpus_with_queries() }
     }
 
-    /// The same, with the queries that stand beside documents.
+    /// The same, with the queries of the documents' rows.
     pub(crate) fn corpus_with_queries(&self) -> longweave_corpus::CorpusOptions {
         let spool = self.file.has(Stage::Spool).then(|| self.directory(Stage::Spool));
         longweave_corpus::CorpusOptions {
@@ -342,12 +350,12 @@ impl RunContext {
         })
     }
 
-    /// Where the rows of each split stand, once all are counted.
+    /// The place of each split's rows, once all are counted.
     pub(crate) fn rows(&self) -> Result<&Rows> {
         self.rows.get(|| Rows::of(self))
     }
 
-    /// What sequences of a part are assembled from, opened when first needed.
+    /// The sources from which sequences of a part are assembled, opened when first needed.
     pub(crate) fn part(&self, part: Part) -> Result<&PartSource> {
         self.parts[usize::from(part == Part::HeldOut)].get(|| PartSource::open(self, part))
     }
@@ -370,7 +378,6 @@ impl RunContext {
         self.scattered.get(|| Scattered::open(self)).map(Option::as_ref)
     }
 
-    /// The options.
     pub fn options(&self) -> &RunOptions {
         &self.file.options
     }
@@ -400,7 +407,8 @@ impl RunContext {
         &self.digests[stage as usize]
     }
 
-    /// Where a stage keeps its results; those of `pack` and `seal` stand in the output directory itself.
+    /// The directory of a stage's results; those of `pack` and `seal` are in the output directory
+    /// itself.
     pub fn directory(&self, stage: Stage) -> PathBuf {
         match stage {
             Stage::Pack | Stage::Seal => self.out.clone(),
@@ -408,7 +416,7 @@ impl RunContext {
         }
     }
 
-    /// Where the record of a task stands once it is done.
+    /// The path of a task's done record.
     pub(crate) fn record(&self, stage: Stage, task: u32) -> PathBuf {
         self.state(stage).join(format!("done/{task:05}.json"))
     }
@@ -460,10 +468,12 @@ impl RunContext {
         stage == Stage::Pack && self.options().output.upload.is_some()
     }
 
-    /// The record of a finished task; `None` where it is not finished, or its files are gone. Of files that were uploaded the record alone
-    /// tells: it is written once the store has them whole.
+    /// The record of a finished task; `None` where it is not finished, or its files are gone. Of
+    /// files that were uploaded the record alone tells: it is written once the store has them
+    /// whole.
     ///
-    /// A finished run whose intermediates were cleaned away keeps their records, which count for as long as its output is whole.
+    /// A finished run whose intermediates were cleaned away keeps their records, which count for as
+    /// long as its output is whole.
     pub fn done(&self, stage: Stage, task: u32) -> Result<Option<DoneRecord>> {
         if self.is_sent(stage) {
             return DoneRecord::load(&self.record(stage, task));
@@ -497,7 +507,7 @@ impl RunContext {
             other => other.at("read", &path)?,
         };
         let records = serde_json::from_slice(&text);
-        // What cannot be read is as if it were not there: the stage runs again.
+        // A record that cannot be read counts as missing: the stage runs again.
         Ok(records.ok())
     }
 
@@ -532,7 +542,7 @@ impl RunContext {
             return Ok(());
         }
         let message = format!(
-            "the results of stage {} were cleaned away once the run in {} was finished; a run with `clean: none` into another directory has them",
+            "`clean` deleted the results of stage {} after the run in {} had finished; run it with `clean: none` into another directory to keep them",
             stage.name(),
             self.out.display()
         );
@@ -548,7 +558,8 @@ impl RunContext {
             .is_some_and(|paths| paths.iter().any(|path| self.file.base.join(path) == spool))
     }
 
-    /// Compares a result of a stage that is done once with what its record says: for files that hold no checksum of their own.
+    /// Compares a result of a stage that is done once with what its record says: for files that
+    /// hold no checksum of their own.
     ///
     /// Errors: `FILE_CORRUPT`.
     pub(crate) fn check(&self, stage: Stage, name: &str) -> Result<()> {
@@ -569,12 +580,14 @@ impl RunContext {
         PlanFile::open(&self.directory(Stage::Plan).join(folder))
     }
 
-    /// Calls `check` until it once succeeds: compares the runs of all splits, which tasks read in parts, with their checksum.
+    /// Calls `check` until it once succeeds: compares the runs of all splits, which tasks read in
+    /// parts, with their checksum.
     pub(crate) fn route_checked(&self, check: impl FnOnce() -> Result<()>) -> Result<()> {
         self.routed.get(check).copied()
     }
 
-    /// Checks that the files of a split are those that were listed, and that a part of a packed file is what was spooled.
+    /// Checks that the files of a split are those that were listed, and that a part of a packed
+    /// file is what was spooled.
     ///
     /// Errors: `INPUT_CHANGED`, `FILE_CORRUPT`.
     pub(crate) fn check_split(&self, split: usize) -> Result<()> {
@@ -589,7 +602,8 @@ impl RunContext {
         record.map_or(Ok(()), |record| record.check(&self.directory(Stage::Spool)))
     }
 
-    /// Takes the record of a task away if a result of it is damaged, or the record is; whether it was. Waits while another process runs it.
+    /// Deletes the done record of a task if it, or any file it lists, fails its checksum. Returns
+    /// whether it did. Waits while another process runs the task.
     pub(crate) fn forget(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<bool> {
         let _lease = self.lease(ctx, stage, task)?;
         let (path, directory) = (self.record(stage, task), self.directory(stage));
@@ -606,14 +620,16 @@ impl RunContext {
         Ok(!whole)
     }
 
-    /// Lets go of what is held open of the results that a task has just made anew: a reader that was stopped may have opened them before.
+    /// Closes the open files of results that a task has just replaced: a reader that was stopped
+    /// may have opened them before.
     pub(crate) fn reopen(&self, stage: Stage, task: u32) {
         if let (Stage::Scatter, Some(Some(scattered))) = (stage, self.scattered.made()) {
             scattered.forget(task as usize);
         }
     }
 
-    /// Removes what killed attempts left half written, in the directories of all stages. Files that a living process writes stay.
+    /// Removes what killed attempts left half written, in the directories of all stages. Files that
+    /// a living process writes stay.
     pub(crate) fn sweep(&self) {
         crate::progress_files::sweep(&self.out);
         crate::clean::sweep(self);
@@ -641,7 +657,8 @@ impl RunContext {
         }
     }
 
-    /// The records of all tasks of a stage. A stage that was complete once counts as complete for this run.
+    /// The records of all tasks of a stage. A stage that was complete once counts as complete for
+    /// this run.
     ///
     /// Errors: `STAGE_NOT_READY`, naming the first that is not done.
     pub fn all_done(&self, stage: Stage) -> Result<&[DoneRecord]> {
@@ -671,7 +688,8 @@ impl RunContext {
 
     /// Runs one task, unless it is done. Waits while another process runs the same one.
     ///
-    /// Errors: `STAGE_NOT_READY`, `STAGE_NOT_FOUND` for a task beyond the last, and whatever the task meets.
+    /// Errors: `STAGE_NOT_READY`, `STAGE_NOT_FOUND` for a task beyond the last, and whatever the
+    /// task meets.
     pub fn run_task(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<DoneRecord> {
         for input in self.inputs(stage) {
             self.all_done(input)?;
@@ -742,7 +760,7 @@ impl RunContext {
 
 fn changed(path: &str, out: &Path) -> Error {
     let message = format!(
-        "{path} has changed since the run in {} was prepared; choose another output directory, or delete that one to begin again",
+        "{path} has changed since the run in {} was prepared; choose another output directory, or delete that one to start again",
         out.display()
     );
     Error::new(Code::InputChanged, message).with("file", path)
@@ -797,7 +815,8 @@ fn refuse_other_run(file: &RunFile, out: &Path) -> Result<()> {
     if packing_began(out)? { compare_inputs(&stored, file, out) } else { Ok(()) }
 }
 
-/// Whether a task of `pack` has ever begun: from then on the output directory holds what was made of its inputs.
+/// Whether a task of `pack` has ever begun: from then on the output directory holds what was made
+/// of its inputs.
 fn packing_began(out: &Path) -> Result<bool> {
     let state = out.join(".state");
     let prefix = format!("{}-", Stage::Pack.name());
@@ -984,7 +1003,8 @@ fn digests(file: &RunFile) -> [Digest; Stage::ALL.len()] {
                 "output": result_options(o)["output"], "separator": file.tokenizer.separator, "bos": file.tokenizer.bos, "pad": file.tokenizer.pad,
             }),
         };
-        // The bytes are the same wherever they go, but what is done for one place is not done for another.
+        // The bytes are the same wherever they go, but what is done for one place is not done for
+        // another.
         let own = match (stage, &o.output.upload) {
             (Stage::Pack | Stage::Seal, Some(upload)) => json!({ "own": own, "upload": upload }),
             _ => own,

@@ -20,7 +20,8 @@ pub enum Stage {
     Predict,
     /// Per split: candidate keywords of each document.
     Extract,
-    /// Per split: what vectors are made of: a model's vectors, or counts of words; and chunks of documents.
+    /// Per split: what vectors are made of: a model's vectors, or counts of words; and chunks of
+    /// documents.
     Embed,
     /// Once: the vectors of all documents or chunks.
     Vectors,
@@ -32,7 +33,8 @@ pub enum Stage {
     Plan,
     /// Once: diagnostics of the outputs.
     Report,
-    /// Once: whether packing gathers or scatters, and for the latter which pieces of each split go where.
+    /// Once: whether packing gathers or scatters, and for the latter which pieces of each split go
+    /// where.
     Route,
     /// Per split, where packing scatters: its tokens in the order of the plan.
     Scatter,
@@ -99,7 +101,7 @@ impl Stage {
         })
     }
 
-    /// What its progress counts.
+    /// The unit of its progress.
     pub const fn unit(self) -> ProgressUnit {
         match self {
             Stage::Spool | Stage::Scan | Stage::Seal => ProgressUnit::Bytes,
@@ -143,7 +145,7 @@ impl Stage {
     }
 }
 
-/// What the progress of a stage counts.
+/// The unit of a stage's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum ProgressUnit {

@@ -1,6 +1,8 @@
-//! How a run is going, told from its directories alone: done records, leases, the log, and what processes last said of their progress.
+//! The status of a run, from its directories alone: done records, leases, the log, and the last
+//! progress of each process.
 //!
-//! Nothing is written and no lock is taken, so that a run can be looked at while a driver, an API call or any number of processes work on it.
+//! Nothing is written and no lock is taken, so that a run can be looked at while a driver, an API
+//! call or any number of processes work on it.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -59,13 +61,14 @@ pub enum RunState {
     Prepared,
     /// A process works on it.
     Running,
-    /// Nobody works on it, and the last process ended in order: a plan, or tasks handed out one by one.
+    /// Nobody works on it, and the last process ended in order: a plan, or tasks handed out one by
+    /// one.
     Stopped,
     /// A person or program stopped it.
     Interrupted,
     /// The last process met an error.
     Failed,
-    /// The last process ended without a word.
+    /// The last process ended without an entry in the log, for example because it was killed.
     Killed,
     /// Everything is done.
     Finished,
@@ -99,7 +102,7 @@ pub struct StageStatus {
     pub running: u32,
     /// Tasks leased to a process of another machine that has not reported for a while.
     pub elsewhere: u32,
-    /// What `unitsDone` and `unitsTotal` count.
+    /// The unit of `unitsDone` and `unitsTotal`.
     pub unit: ProgressUnit,
     /// Units done, those of running tasks included. Null while the inputs are not complete.
     pub units_done: Option<u64>,
@@ -113,7 +116,7 @@ pub struct StageStatus {
     pub eta_seconds: Option<f64>,
 }
 
-/// The state of a stage.
+/// Progress of a stage's tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum StageState {
@@ -201,7 +204,8 @@ pub fn status(out: &Path) -> Result<RunStatus> {
     })
 }
 
-/// Whether a process that has said how far it is still works: of this machine that is known, of another told by how long ago it was.
+/// Whether a process still works: one of this machine is looked up, one of another machine is
+/// judged by the age of its progress.
 fn speaks(progress: &Progress, now: f64) -> bool {
     if progress.host == host() {
         holds_any_lock(progress.process)
@@ -357,7 +361,8 @@ impl History {
                 ended.insert((stage, task));
             }
         }
-        // What was begun and not ended either runs, or its process died some time after its last word.
+        // A task that began and did not end either runs, or its process died some time after its
+        // last entry.
         let last_word = |process: u32| {
             records.iter().rfind(|l| l.process == process).map_or(now, LogRecord::at)
         };

@@ -1,4 +1,4 @@
-//! What a run came to: counts, shares, warnings, as one record for people and programs.
+//! The summary of a run: counts, shares, warnings, as one record for people and programs.
 
 use longweave_common::Result;
 use longweave_plan::{Overflow, PlanStats};
@@ -20,8 +20,8 @@ use crate::stages::report::ReportCounts;
 use crate::stages::vectors::VectorCounts;
 use crate::{MethodName, MethodOptions, RunContext, Stage};
 
-/// The outcome of a run. What was not reached, or is not part of the run, is null: a prepared run
-/// has neither `corpus` nor `plan`.
+/// The outcome of a run. Parts that were not reached, or do not belong to the run, are null: a
+/// prepared run has neither `corpus` nor `plan`.
 #[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
@@ -67,7 +67,7 @@ pub struct Summary {
     pub warnings: Vec<String>,
 }
 
-/// Counts of a corpus.
+/// Counts of the corpus' files, rows, documents and tokens.
 #[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct CorpusCounts {
@@ -95,7 +95,8 @@ pub struct CorpusCounts {
 pub struct PredictorSummary {
     /// The kind of predictor.
     pub name: PredictorName,
-    /// Execution providers that were used, `cpu` or `cuda:N`. Empty for a predictor without a model.
+    /// Execution providers that were used, `cpu` or `cuda:N`. Empty for a predictor without a
+    /// model.
     pub devices: Vec<String>,
     /// Layout and precision of the model. Null for a predictor without one.
     pub model: Option<String>,
@@ -204,7 +205,7 @@ impl Means {
     }
 }
 
-/// What is worth saying before the work begins.
+/// Warnings that are known before the work begins.
 pub(crate) fn warnings_of_preparation(run: &RunContext) -> Vec<String> {
     let tokenizer = &run.file.tokenizer;
     let fallback = tokenizer.fallback.as_ref().map(|why| {
@@ -366,7 +367,7 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
     let Some(corpus) = &summary.corpus else { return warnings };
     if corpus.rejected > 0 {
         warnings.push(format!(
-            "{} of {} rows were rejected; rejects.jsonl says which and why",
+            "{} of {} rows were rejected; rejects.jsonl lists them with the reasons",
             corpus.rejected, corpus.rows
         ));
     }
@@ -394,9 +395,9 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
         && shares.single_keyword < 0.1
     {
         warnings.push(format!(
-            "{} of the tokens stand in sequences of one keyword, and {} of the sequences are made of what was left of {:.0} keywords on average, in \
-             random order: at this size and length Quest comes close to Standard. `fill: related`, `hierarchy: affinity`, `representative: common`, \
-             more documents or a smaller `length` help",
+            "only {} of the tokens are in sequences of one keyword; {} of the sequences combine leftovers of {:.0} keywords on average, in \
+             random order. At this size and length Quest is close to Standard. To improve it use `fill: related`, `hierarchy: affinity`, \
+             `representative: common`, more documents or a smaller `length`",
             percent(shares.single_keyword),
             percent((plan.rules.next + plan.rules.last) as f64 / plan.sequences as f64),
             ratio(plan.groups_per_sequence.sum, plan.sequences)
@@ -406,13 +407,13 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
         summary.neighbours.as_ref().and_then(|n| n.recall).filter(|&recall| recall < 0.8)
     {
         warnings.push(format!(
-            "inverted lists found only {} of the nearest neighbours, counted on a sample; more `neighbours.probes` find more, `neighbours.search: exact` all",
+            "inverted lists found only {} of the nearest neighbours of a sample; raise `neighbours.probes`, or use `neighbours.search: exact`",
             percent(recall)
         ));
     }
     if let Some(vectors) = summary.vectors.as_ref().filter(|v| v.zero_vectors > v.vectors) {
         warnings.push(format!(
-            "only {} of {} documents or chunks have a vector",
+            "only {} of {} documents or chunks have a vector; a document without one has no neighbours",
             vectors.vectors,
             vectors.vectors + vectors.zero_vectors
         ));
@@ -423,28 +424,28 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
     {
         let k = run.options().neighbour_depth().unwrap_or(0);
         warnings.push(format!(
-            "{} of the sequences are made of several neighbourhoods in random order: {k} neighbours do not fill {} tokens; a larger `method.k`, a smaller \
-             `length` or `fill: drop` help",
+            "{} of the sequences combine several neighbourhoods in random order, because {k} neighbours do not fill {} tokens; raise `method.k`, \
+             lower `length`, or use `fill: drop`",
             percent((plan.rules.next + plan.rules.last) as f64 / plan.sequences.max(1) as f64),
             run.options().length
         ));
     }
     if summary.neighbours.is_some() && run.options().overflow == Overflow::Whole {
         warnings.push(
-            "`overflow: whole` places by length what does not fill a sequence, so that neighbours come apart; `split` keeps their order"
+            "`overflow: whole` orders documents by length where they do not fill a sequence, which separates neighbours; `overflow: split` keeps their order"
                 .into(),
         );
     }
     if let (Some(plan), Some(shares)) = (&summary.plan, &summary.shares) {
         if shares.dropped > 0.2 {
             warnings.push(format!(
-                "{} of the tokens stand in no sequence; `fill`, `incomplete: pad`, `overflow` and `tokens` decide about what is dropped",
+                "{} of the tokens are in no sequence; change `fill`, `incomplete`, `overflow` or `tokens` to drop fewer",
                 percent(shares.dropped)
             ));
         }
         if plan.sequences_missing > 0 {
             warnings.push(format!(
-                "`tokens` asked for {} sequences more than `maxUses` and the pool allow",
+                "`tokens` asks for {} sequences more than `maxUses` and the pool allow",
                 plan.sequences_missing
             ));
         }

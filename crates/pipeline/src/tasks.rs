@@ -22,13 +22,13 @@ pub struct StageInfo {
     pub done: u32,
     /// Stages that must be complete before a task can run.
     pub depends_on: Vec<Stage>,
-    /// What one task needs.
+    /// The resources of one task.
     pub resources: TaskResources,
     /// The command line that runs one task, to be completed by the task's number.
     pub command: String,
 }
 
-/// What one task needs.
+/// The resources of one task.
 #[derive(Clone, Copy, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskResources {

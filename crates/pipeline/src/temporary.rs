@@ -32,7 +32,7 @@ impl TemporaryDirectory {
 
 impl Drop for TemporaryDirectory {
     fn drop(&mut self) {
-        // What cannot be removed is left to the system's own cleaning of temporary files.
+        // Files that cannot be removed are left to the system's own cleaning of temporary files.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }

@@ -54,7 +54,8 @@ impl Collector<'_> {
 
 impl TypeVisitor for Collector<'_> {
     fn visit<T: TS + 'static + ?Sized>(&mut self) {
-        // Types without a file of their own are parts of TypeScript, or written where they are used.
+        // Types without a file of their own are parts of TypeScript, or written where they are
+        // used.
         if T::output_path().is_some() {
             let name = T::ident(self.config);
             let known = self.declarations.get(&name).cloned();

@@ -1,5 +1,6 @@
-//! Finished files on their way to a remote output: a shard is written to a staging directory beside the done records, sent from there,
-//! and its record says which object it became. An interrupted task goes on with the staged files and the parts that are missing.
+//! Uploads of finished files to a remote output. A shard is written to a staging directory next to
+//! the done records and sent from there; its record names the objects. An interrupted task resumes
+//! with the staged files and the missing parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,13 +14,13 @@ use serde_json::json;
 
 use crate::{RunContext, Stage};
 
-/// What a file of a shard became.
+/// The object of a shard's file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ObjectRecord {
     /// Of its content, in lower-case hexadecimal: sealing does not read it again.
     pub(crate) sha256: String,
-    /// The object's etag; empty until it stands.
+    /// The object's etag; empty until it exists.
     pub(crate) etag: String,
 }
 
@@ -28,7 +29,7 @@ pub(crate) fn objects(record: &DoneRecord) -> Result<Vec<ObjectRecord>> {
     serde_json::from_value(record.counts["objects"].clone()).map_err(|e| {
         Error::new(
             Code::FileCorrupt,
-            format!("a record of an uploaded shard does not tell its objects: {e}"),
+            format!("the done record of an uploaded shard lacks its objects: {e}"),
         )
     })
 }
@@ -112,8 +113,9 @@ impl Uploads {
         Ok(())
     }
 
-    /// Removes the records of tasks whose objects are gone or were replaced, so that these run again: records themselves are trusted, and
-    /// the one listing is made when a driver comes to the stage.
+    /// Removes the records of tasks whose objects are gone or were replaced, so that these run
+    /// again: records themselves are trusted, and the one listing is made when a driver comes to
+    /// the stage.
     ///
     /// Errors: those of listing.
     pub(crate) fn recheck(&self, run: &RunContext) -> Result<()> {
@@ -153,7 +155,8 @@ impl Uploads {
         Ok(())
     }
 
-    /// Gives up the uploads that earlier runs of the same output directory, to other places or of other bytes, left unfinished.
+    /// Gives up the uploads that earlier runs of the same output directory, to other places or of
+    /// other bytes, left unfinished.
     pub(crate) fn give_up_others(&self, run: &RunContext) -> Result<()> {
         let own = run.state(Stage::Pack);
         let state = run.out().join(".state");
@@ -182,7 +185,8 @@ impl Uploads {
     }
 }
 
-/// Clears away what a task staged, once its record stands. What cannot be removed is left behind, and nobody reads it.
+/// Deletes the staged files of a task once its done record exists. Files that cannot be deleted are
+/// left, and nobody reads them.
 pub(crate) fn after(run: &RunContext, task: u32) {
     if run.options().output.upload.is_some() {
         let _ = fs::remove_dir_all(Staging::of(run, task).directory);
@@ -217,7 +221,7 @@ impl Staging {
         Staging { directory: run.state(Stage::Pack).join(format!("staged/{task:05}")) }
     }
 
-    /// The files, as they will stand in the output.
+    /// The files under their names in the output.
     fn files(&self) -> PathBuf {
         self.directory.join("files")
     }
@@ -226,7 +230,8 @@ impl Staging {
         self.directory.join("record.json")
     }
 
-    /// What an earlier attempt staged, if it is whole; its files are read, because what is sent is not read again.
+    /// The complete staged files of an earlier attempt, if any; they are read, because sent files
+    /// are not read again.
     fn read(&self) -> Result<Option<DoneRecord>> {
         let record = match DoneRecord::read(&self.record(), &self.files()) {
             Err(e) if e.code() == Code::FileCorrupt => None,

@@ -1,10 +1,12 @@
-//! What this process has used, as Linux tells it in `/proc/self`: resident memory and bytes read and written. Elsewhere nothing is known.
+//! Resources that this process has used, from Linux's `/proc/self`: resident memory and bytes read
+//! and written. Elsewhere they are unknown.
 
 use std::fs;
 
 use serde::Serialize;
 
-/// What a process used during a stage. Bytes are those of all its threads, whatever they did; nulls where the system does not tell.
+/// Resources of a process during a stage. Bytes are those of all its threads, whatever they did;
+/// null where the system does not report them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Used {
@@ -12,7 +14,8 @@ pub(crate) struct Used {
     pub(crate) peak_bytes: Option<u64>,
     /// Largest resident memory seen during the stage, looked at four times a second.
     pub(crate) stage_peak_bytes: Option<u64>,
-    /// Bytes that reads asked for, from the page cache or the disk (rchar). Mapped files do not count.
+    /// Bytes that reads asked for, from the page cache or the disk (rchar). Mapped files do not
+    /// count.
     pub(crate) read_bytes: Option<u64>,
     /// Bytes handed to writes (wchar).
     pub(crate) written_bytes: Option<u64>,
@@ -32,7 +35,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// As they stand now.
+    /// The counters now.
     pub(crate) fn now() -> Counters {
         let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
         let field = |name| number_after(&text, name);
@@ -44,7 +47,7 @@ impl Counters {
         }
     }
 
-    /// What was used since; `stage_peak` is the largest resident memory seen meanwhile.
+    /// The resources used since; `stage_peak` is the largest resident memory seen meanwhile.
     pub(crate) fn until_now(&self, stage_peak: Option<u64>) -> Used {
         let now = Counters::now();
         let since = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));

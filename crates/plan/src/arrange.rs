@@ -1,4 +1,5 @@
-//! The one arranger: lays units (lists of pieces that belong together) into sequences of exactly the capacity. No method does this itself.
+//! The one arranger: lays units (lists of pieces that belong together) into sequences of exactly
+//! the capacity. No method does this itself.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -25,19 +26,19 @@ impl Open {
     }
 }
 
-/// Units put off that are found not eligible before a pass over them ends: what bounds the work on a document that is everywhere.
+/// Units put off that are found not eligible before a pass over them ends: what bounds the work on
+/// a document that is everywhere.
 const PASS: usize = 64;
 
-/// What must not come twice in a sequence.
+/// The repeats that a sequence must not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RepeatPolicy {
     /// Nothing can: units hold each document once, and nothing is carried.
     Nothing,
-    /// Documents, and only those of a sequence carried over from an earlier round can: units hold each document once.
+    /// Documents, and only those of a sequence carried over from an earlier round can: units hold
+    /// each document once.
     Carried,
-    /// Documents.
     Documents,
-    /// Tokens.
     Tokens,
 }
 
@@ -49,7 +50,7 @@ impl RepeatPolicy {
     }
 }
 
-/// What the open sequence holds, as far as it matters.
+/// The content of the open sequence, as far as it matters.
 struct Held {
     repeats: RepeatPolicy,
     pieces: HashMap<DocId, Vec<Piece>>,
@@ -207,7 +208,8 @@ impl<'a> Sink<'a> {
         open
     }
 
-    /// Goes through the units put off, once: lays down those that are eligible, until [`PASS`] were not.
+    /// Goes through the units put off, once: lays down those that are eligible, until [`PASS`] were
+    /// not.
     fn lay_put_off(
         &mut self,
         put_off: &mut VecDeque<Unit>,
@@ -230,7 +232,7 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Lays one unit down; whether a sequence was finished.
+    /// Places one unit. Returns whether it finished a sequence.
     fn lay(&mut self, unit: &[Piece], open: &mut Open, held: &mut Held, why: Why) -> bool {
         let capacity = self.shape.capacity();
         let mut finished = false;

@@ -1,8 +1,10 @@
 //! The plan file: a folder that is read without text and without the whole of it in memory.
 //!
-//! `plan.json` holds format, shape, counts and the number of sequences in a shard. `groups` is a column of u32, four for each group:
-//! keyword, anchor, epoch, round. For each shard of sequences: `NNNNN.sequences`, a column of u32, six for each sequence: pieces, rule's number,
-//! node, tokens, epoch, round; and `NNNNN.pieces`, a column of u32, four for each piece: document, start, length, group.
+//! `plan.json` holds format, shape, counts and the number of sequences in a shard. `groups` is a
+//! column of u32, four for each group: keyword, anchor, epoch, round. For each shard of sequences:
+//! `NNNNN.sequences`, a column of u32, six for each sequence: pieces, rule's number, node, tokens,
+//! epoch, round; and `NNNNN.pieces`, a column of u32, four for each piece: document, start, length,
+//! group.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -77,7 +79,8 @@ pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result
     Ok(files)
 }
 
-/// A plan on disk. Costs 16 bytes a group, and 32 a sequence of the shard that was read last; pieces are read as they are asked for.
+/// A plan on disk. Costs 16 bytes a group, and 32 a sequence of the shard that was read last;
+/// pieces are read on demand.
 pub struct PlanFile {
     directory: PathBuf,
     header: Header,
@@ -92,7 +95,8 @@ struct Shard {
     number: u64,
     /// Six numbers a sequence, see above.
     rows: Vec<u32>,
-    /// Places in the column of pieces where each sequence's begin, and one more: where the last one's end.
+    /// Places in the column of pieces where each sequence's begin, and one more: where the last
+    /// one's end.
     starts: Vec<u64>,
 }
 
@@ -139,7 +143,6 @@ impl PlanFile {
         self.header.shape
     }
 
-    /// The groups.
     pub fn groups(&self) -> &Groups {
         &self.groups
     }
@@ -235,7 +238,8 @@ impl PlanFile {
         self.directory.join(format!("{shard:05}.{kind}"))
     }
 
-    /// A shard's sequences, kept until another shard is asked for: a reader that goes through the plan reads each once.
+    /// A shard's sequences, kept until another shard is asked for: a reader that goes through the
+    /// plan reads each once.
     fn shard(&self, number: u64) -> Result<Arc<Shard>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shard) = held.as_ref().filter(|s| s.number == number) {
@@ -254,7 +258,7 @@ impl PlanFile {
 
 fn corrupt(path: &Path, what: &str) -> Error {
     let message = format!(
-        "{} is no plan of this version ({what}); delete the plan stage's folder and run again",
+        "{} is not a plan of this version ({what}); delete the plan stage's folder and run again",
         path.display()
     );
     Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())

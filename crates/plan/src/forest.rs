@@ -1,10 +1,12 @@
-//! The hierarchy of phrases that `fill: related` climbs: a forest given by the index, as flat columns, without the phrases' text.
-//! A plan names a phrase by its node number; the index keeps the text.
+//! The hierarchy of phrases that `fill: related` climbs: a forest given by the index, as flat
+//! columns, without the phrases' text. A plan names a phrase by its node number; the index keeps
+//! the text.
 
 use longweave_common::random::Key;
 use longweave_common::{Code, Error, Result};
 
-/// A forest over phrases. Nodes are numbered in byte order of their phrases, and every keyword's phrase is a node.
+/// A forest over phrases. Nodes are numbered in byte order of their phrases, and every keyword's
+/// phrase is a node.
 ///
 /// Costs 20 bytes a node and 4 bytes a keyword; 12 bytes a node more while planning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +15,8 @@ pub struct Forest {
     pub parent: Vec<u32>,
     /// The [`Key`] of each node's phrase.
     pub key: Vec<u128>,
-    /// The node of each keyword's phrase, by `KeywordId`; [`Forest::NONE`] for a keyword that stands alone.
+    /// The node of each keyword's phrase, by `KeywordId`; [`Forest::NONE`] for a keyword that
+    /// stands alone.
     pub node_of_keyword: Vec<u32>,
 }
 
@@ -37,8 +40,8 @@ impl Forest {
     }
 }
 
-/// A checked forest with its nodes in the order in which they are visited: children before parents, children and roots in
-/// byte order of phrase.
+/// A checked forest with its nodes in the order in which they are visited: children before parents,
+/// children and roots in byte order of phrase.
 pub(crate) struct PostOrder {
     /// The nodes: children before their parent.
     pub(crate) order: Vec<u32>,
@@ -47,13 +50,15 @@ pub(crate) struct PostOrder {
 impl PostOrder {
     /// Checks that `forest` is one, and orders its nodes.
     ///
-    /// Errors: `FILE_CORRUPT` for columns of unequal length, a number beyond the end, a cycle, or two keywords at one node.
+    /// Errors: `FILE_CORRUPT` for columns of unequal length, a number beyond the end, a cycle, or
+    /// two keywords at one node.
     pub(crate) fn new(forest: &Forest) -> Result<PostOrder> {
         let n = forest.len();
         if forest.key.len() != n || n >= Forest::NONE as usize {
             return Err(corrupt(&format!("has {n} parents and {} keys", forest.key.len())));
         }
-        // Children in node order by counting sort: those of parent p stand at starts[p]..starts[p + 1]; roots at the end.
+        // Children in node order by counting sort: those of parent p are starts[p]..starts[p + 1];
+        // roots are last.
         let slot = |parent: u32| if parent == Forest::NONE { n } else { parent as usize };
         let mut starts = vec![0u32; n + 2];
         for (node, &parent) in forest.parent.iter().enumerate() {
@@ -103,7 +108,7 @@ impl PostOrder {
                 Some(taken) if !*taken => *taken = true,
                 Some(_) => {
                     return Err(corrupt(&format!(
-                        "puts keyword {keyword} at node {node}, where another keyword stands"
+                        "puts keyword {keyword} at node {node}, which has another keyword"
                     )));
                 }
                 None => {

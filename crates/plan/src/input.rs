@@ -1,4 +1,5 @@
-//! What a planner knows of a corpus: lengths, keys, keywords. Borrowed columns by `DocId` or `KeywordId`; no text, no tokens.
+//! The planner's input from a corpus: lengths, keys, keywords. Borrowed columns by `DocId` or
+//! `KeywordId`; no text, no tokens.
 
 use longweave_common::random::Key;
 use longweave_common::{Code, DocId, Error, KeywordId, Result};
@@ -14,13 +15,14 @@ pub struct PlanInput<'a> {
     pub keys: &'a [u128],
     /// xxh3-128 of each document's text; needed for `dedup: exact`.
     pub text_hashes: Option<&'a [u128]>,
-    /// Representative keyword of each document, [`KeywordId::NONE`] where there is none; needed for quest and keyworded pools.
+    /// Representative keyword of each document, [`KeywordId::NONE`] where there is none; needed for
+    /// quest and keyworded pools.
     pub keyword_of: Option<&'a [KeywordId]>,
     /// [`Key`] of each keyword, by `KeywordId`; empty where there are no keywords.
     pub keyword_keys: &'a [u128],
     /// The hierarchy of phrases; needed for quest with `fill: related`.
     pub forest: Option<&'a Forest>,
-    /// The number of each document's source, from 0; where none are given all are of one.
+    /// The number of each document's source, from 0. Without it all documents are of one source.
     pub sources: Option<&'a [u32]>,
     /// The nearest of each document (knn, iclm), or of each chunk (nextlong).
     pub neighbours: Option<&'a Neighbours>,
@@ -51,7 +53,6 @@ impl PlanInput<'_> {
         Key(self.keys[doc.index()])
     }
 
-    /// The key of a keyword.
     pub(crate) fn keyword_key(&self, keyword: KeywordId) -> Key {
         Key(self.keyword_keys[keyword.index()])
     }

@@ -1,7 +1,9 @@
-//! Metadata in, plan out: which pieces of which documents stand together in which sequence, before any token is copied.
+//! Metadata in, plan out: decides the pieces of documents that form each sequence, before any token
+//! is copied.
 //!
-//! A method (`methods/`) is a pure function that gives rounds of groups of pieces; one arranger turns groups into
-//! sequences; one file format keeps the result. `docs/planning.md` says exactly what is decided, this crate decides it.
+//! A method (`methods/`) is a pure function that gives rounds of groups of pieces; one arranger
+//! turns groups into sequences; one file format keeps the result. `docs/planning.md` says exactly
+//! what is decided, this crate decides it.
 
 mod arrange;
 mod file;

@@ -1,4 +1,5 @@
-//! Lists of nearest neighbours, and chunks of documents, as planners use them: flat columns without vectors or text.
+//! Lists of nearest neighbours, and chunks of documents, as planners use them: flat columns without
+//! vectors or text.
 
 use std::ops::Range;
 
@@ -13,9 +14,10 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// Lists of `k` places behind each other; places without a neighbour hold `u32::MAX`.
+    /// Lists of `k` places, concatenated; places without a neighbour hold `u32::MAX`.
     ///
-    /// Errors: `FILE_CORRUPT` for columns that are not of one length, or name a row beyond the last.
+    /// Errors: `FILE_CORRUPT` for columns that are not of one length, or name a row beyond the
+    /// last.
     pub fn new(k: usize, ids: Vec<u32>, similarities: Vec<i32>) -> Result<Neighbours> {
         let rows = ids.len() / k.max(1);
         if k == 0
@@ -24,7 +26,7 @@ impl Neighbours {
             || ids.iter().any(|&id| id != u32::MAX && id as usize >= rows)
         {
             let message = format!(
-                "{} neighbours and {} similarities are no lists of {k}",
+                "{} neighbours and {} similarities do not divide into lists of {k}",
                 ids.len(),
                 similarities.len()
             );
@@ -62,8 +64,8 @@ impl Neighbours {
     }
 }
 
-/// Chunks of documents, numbered through documents in order: runs of a document's own tokens, one after the other, none empty. Costs 8
-/// bytes a chunk and 4 a document.
+/// Chunks of documents, numbered through documents in order: runs of a document's own tokens, one
+/// after the other, none empty. Costs 8 bytes a chunk and 4 a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunks {
     /// The first chunk of each document, and one more: their number.
@@ -76,7 +78,8 @@ pub struct Chunks {
 impl Chunks {
     /// From the number of chunks of each document, and the tokens of each chunk.
     ///
-    /// Errors: `PLAN_TOO_LARGE` for 2³²−1 chunks or more; `FILE_CORRUPT` where the counts do not add up.
+    /// Errors: `PLAN_TOO_LARGE` for 2³²−1 chunks or more; `FILE_CORRUPT` where the counts do not
+    /// add up.
     pub fn new(counts: impl IntoIterator<Item = u32>, lens: &[u32]) -> Result<Chunks> {
         if lens.len() >= u32::MAX as usize {
             return Err(Error::new(

@@ -1,14 +1,14 @@
-//! What the caller decides. No defaults and no unknown fields: the TypeScript schema alone holds defaults, every field must be given
-//! (`null` where one is optional).
+//! The options of a plan. No defaults and no unknown fields: the TypeScript schema alone holds
+//! defaults, every field must be given (`null` where one is optional).
 
 use longweave_common::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Everything that decides a plan, beside its input.
+/// Everything that decides a plan, except its input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlanOptions {
-    /// Which pieces stand together.
+    /// The method: it decides which pieces share a sequence.
     pub method: Method,
     /// Which documents take part.
     pub pool: PoolOptions,
@@ -16,11 +16,11 @@ pub struct PlanOptions {
     pub policies: Policies,
 }
 
-/// The method and its own options; the field `name` tells which.
+/// The method and its own options; the field `name` selects it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "camelCase")]
 pub enum Method {
-    /// Documents of one keyword stand together (Quest, ICLR 2025).
+    /// Documents of one keyword share a sequence (Quest, ICLR 2025).
     Quest(QuestOptions),
     /// All documents in one random order.
     Standard(StandardOptions),
@@ -30,7 +30,8 @@ pub enum Method {
     Iclm(IclmOptions),
     /// Long documents alone, or more of them (Fu et al. 2024).
     Long(LongOptions),
-    /// A document's chunks, each followed by its nearest chunks of other documents (NextLong, 2025).
+    /// A document's chunks, each followed by its nearest chunks of other documents (NextLong,
+    /// 2025).
     Nextlong(NextlongOptions),
 }
 
@@ -48,7 +49,6 @@ impl Method {
     }
 }
 
-/// Options of `quest`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QuestOptions {
@@ -56,18 +56,19 @@ pub struct QuestOptions {
     pub pool: Pool,
     /// Share of the lists, measured by `split_by`, that the short set may reach, 0 to 1.
     pub split_ratio: f64,
-    /// What `split_ratio` counts.
+    /// The unit of `split_ratio`.
     pub split_by: SplitBy,
-    /// Uses of a short list in an epoch, a real number of at least 1; not used when `short_share` is given.
+    /// Uses of a short list in an epoch, a real number of at least 1; not used when `short_share`
+    /// is given.
     pub oversample: f64,
-    /// Share of the tokens that the short set is to make up, above 0 and below 1; `oversample` follows from it.
+    /// Share of the tokens that the short set is to make up, above 0 and below 1; `oversample`
+    /// follows from it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub short_share: Option<f64>,
     /// A keyword with fewer documents is a singleton, never oversampled; at least 1.
     pub min_keyword_documents: u32,
 }
 
-/// Options of `standard`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StandardOptions {
@@ -75,7 +76,6 @@ pub struct StandardOptions {
     pub pool: Pool,
 }
 
-/// Options of `knn`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KnnOptions {
@@ -83,7 +83,6 @@ pub struct KnnOptions {
     pub pool: Pool,
 }
 
-/// Options of `iclm`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IclmOptions {
@@ -103,7 +102,6 @@ pub enum IclmVariant {
     Release,
 }
 
-/// Options of `long`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LongOptions {
@@ -111,13 +109,14 @@ pub struct LongOptions {
     pub pool: Pool,
     /// Fewest tokens of a long document.
     pub threshold: u32,
-    /// What is done with the others.
+    /// The use of documents that are not long.
     pub mode: LongMode,
-    /// `upsample`: share of a source's tokens that long documents are to make up, above 0 and below 1.
+    /// `upsample`: share of a source's tokens that long documents are to make up, above 0 and below
+    /// 1.
     pub long_share: f64,
 }
 
-/// What `long` does with documents that are not long.
+/// The use that `long` makes of documents that are not long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LongMode {
@@ -127,7 +126,6 @@ pub enum LongMode {
     Upsample,
 }
 
-/// Options of `nextlong`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NextlongOptions {
@@ -157,11 +155,10 @@ pub enum Pool {
     All,
 }
 
-/// What `splitRatio` counts.
+/// The unit of `splitRatio`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SplitBy {
-    /// Keywords.
     Keywords,
     /// Documents of the lists.
     Documents,
@@ -180,11 +177,11 @@ pub struct PoolOptions {
     pub max_tokens: Option<u32>,
     /// Share of documents set aside by the hash of their id, 0 to 1.
     pub holdout: f64,
-    /// What counts as a duplicate.
+    /// The definition of a duplicate.
     pub dedup: Dedup,
 }
 
-/// What counts as a duplicate.
+/// The definition of a duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Dedup {
@@ -206,11 +203,11 @@ pub struct Policies {
     pub separator: u32,
     /// Whether each sequence starts with a begin token (`bos: sequence`), which counts in `length`.
     pub sequence_bos: bool,
-    /// What happens to a piece that crosses the end of a sequence.
+    /// The treatment of a piece that crosses the end of a sequence.
     pub overflow: Overflow,
-    /// What happens to what is left of a group.
+    /// The treatment of the tail of a group: its last tokens, fewer than a sequence.
     pub fill: Fill,
-    /// What happens to the last, unfinished sequence.
+    /// The treatment of the last, incomplete sequence.
     pub incomplete: Incomplete,
     /// Tokens of the output, at least 1: ⌈tokens / length⌉ sequences; `None` for one epoch.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -222,19 +219,19 @@ pub struct Policies {
     pub max_uses: Option<u32>,
 }
 
-/// What happens to a piece that crosses the end of a sequence.
+/// The treatment of a piece that crosses the end of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Overflow {
-    /// It is cut; the rest heads the next sequence.
+    /// It is cut. Its remainder begins the next sequence.
     Split,
-    /// It is cut; the rest is dropped.
+    /// It is cut. Its remainder is dropped.
     Truncate,
     /// It is not cut unless it fills a sequence by itself; pieces are placed best-fit.
     Whole,
 }
 
-/// What happens to the tail of a group.
+/// The treatment of the tail of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Fill {
@@ -248,7 +245,7 @@ pub enum Fill {
     Pad,
 }
 
-/// What happens to a sequence that cannot be filled.
+/// The treatment of a sequence that cannot be filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Incomplete {
@@ -267,7 +264,7 @@ impl PlanOptions {
         expect(
             policies.length > u32::from(policies.sequence_bos),
             "length",
-            "room for at least one token beside the begin token",
+            "room for at least one token in addition to the begin token",
             policies.length,
         )?;
         expect(

@@ -1,7 +1,9 @@
-//! From metadata to a plan: epochs of rounds of groups, their tails by the fill policy, the sequences in their final order.
+//! From metadata to a plan: epochs of rounds of groups, their tails by the fill policy, the
+//! sequences in their final order.
 //!
-//! Costs, beside the input and what the method states: 8 bytes a document of the pool and 8 a keyword; 16 bytes a piece and 33 a
-//! sequence, twice while an epoch is put in order; 16 a group; with `fill: related` 32 bytes a node of the hierarchy and 16 a piece of a tail.
+//! Costs, in addition to the input and the method's own: 8 bytes a document of the pool and 8 a
+//! keyword; 16 bytes a piece and 33 a sequence, twice while an epoch is put in order; 16 a group;
+//! with `fill: related` 32 bytes a node of the hierarchy and 16 a piece of a tail.
 
 use longweave_common::random::{Key, draw};
 use longweave_common::{Code, Ctx, Error, GroupId, KeywordId, Result};
@@ -14,7 +16,7 @@ use crate::{
     Fill, Forest, Groups, Part, Piece, Plan, PlanInput, PlanOptions, Rule, Sequences, Shape, pool,
 };
 
-/// What is left of a group, and the key that its place among tails follows from.
+/// The tail of a group, and the key that decides its place among the tails.
 struct Tail {
     unit: Unit,
     keyword: KeywordId,
@@ -33,8 +35,8 @@ struct Planner<'a> {
 
 /// Plans the sequences of a part.
 ///
-/// Errors: `OPTIONS_INVALID`; `FILE_CORRUPT` when columns disagree; of the main part `NO_KEYWORDS` and `PLAN_EMPTY`; `PLAN_TOO_LARGE`;
-/// `CANCELLED`.
+/// Errors: `OPTIONS_INVALID`; `FILE_CORRUPT` when columns disagree; of the main part `NO_KEYWORDS`
+/// and `PLAN_EMPTY`; `PLAN_TOO_LARGE`; `CANCELLED`.
 pub fn plan(ctx: &Ctx, input: &PlanInput<'_>, options: &PlanOptions, part: Part) -> Result<Plan> {
     options.check()?;
     input.check()?;
@@ -51,7 +53,7 @@ fn plan_inside(
     let (pool, excluded) = pool::pool(input, options, part)?;
     if part == Part::Main && pool.is_empty() && excluded.without_keyword > 0 {
         let message = format!(
-            "none of {} documents has a keyword, so a keyworded pool is empty; look at `minScore`, the stop list and the queries, or say `pool: all`",
+            "none of {} documents has a keyword, so a keyworded pool is empty; check `minScore`, the stop list and the queries, or set `pool: all`",
             excluded.without_keyword
         );
         return Err(Error::new(Code::NoKeywords, message));
@@ -158,7 +160,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Arranges a group by itself; what is left of it.
+    /// Arranges a group alone. Returns its leftover.
     fn arrange_group(&mut self, group: Group) -> Result<Option<Tail>> {
         let Some(first) = group.runs.first() else { return Ok(None) };
         self.ctx.cancel.check()?;
@@ -193,7 +195,8 @@ impl Planner<'_> {
         }))
     }
 
-    /// What happens to the tails of a round; `open` comes from the round before, what is given goes to the next.
+    /// Treats the tails of a round. Takes the open sequence of the round before and returns the one
+    /// for the next round.
     fn fill(
         &mut self,
         tails: Vec<Tail>,
@@ -240,7 +243,7 @@ impl Planner<'_> {
         self.sink.arrange(tails.into_iter().map(|t| t.unit), open, repeats, Why::rule(Rule::Next))
     }
 
-    /// Lets tails meet up the hierarchy; what no phrase could fill.
+    /// Combines leftovers up the hierarchy. Returns those that filled no sequence at any phrase.
     fn related(&mut self, tails: Vec<Tail>, round_key: u64) -> Result<Vec<Tail>> {
         let Some((forest, post_order)) = self.forest.take() else { return Ok(tails) };
         let mut own: Vec<Option<Unit>> = vec![None; forest.len()];

@@ -58,7 +58,8 @@ pub(crate) fn pool(
     Ok((pool, excluded))
 }
 
-/// Sorts documents into random order by (`purpose`, `counter`) over their ids' keys; ties by `DocId`.
+/// Sorts documents into random order by (`purpose`, `counter`) over their ids' keys; ties by
+/// `DocId`.
 pub(crate) fn shuffle(
     input: &PlanInput<'_>,
     seed: u64,

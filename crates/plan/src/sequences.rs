@@ -1,4 +1,5 @@
-//! Sequences as pieces, in flat columns: the plan in memory, and the part of a plan file that a reader holds. Lengths in tokens.
+//! Sequences as pieces, in flat columns: the plan in memory, and the part of a plan file that a
+//! reader holds. Lengths in tokens.
 
 use std::ops::Range;
 
@@ -8,7 +9,8 @@ use ts_rs::TS;
 
 use crate::{Forest, PlanStats, Policies};
 
-/// A run of one document's virtual tokens: its begin token (where there is one), its own tokens, its separator's.
+/// A run of one document's virtual tokens: its begin token (where there is one), its own tokens,
+/// its separator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Piece {
     /// The document.
@@ -55,7 +57,7 @@ impl Rule {
     }
 }
 
-/// What every sequence and document of a plan is made of, beside the documents' own tokens.
+/// The tokens of every sequence and document of a plan that are not the documents' own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Shape {
@@ -86,7 +88,8 @@ impl Shape {
         u64::from(self.lead) + u64::from(len) + u64::from(self.separator)
     }
 
-    /// The parts of a piece of a document of `len` tokens: (begin tokens, the document's own, the separator's).
+    /// The parts of a piece of a document of `len` tokens: (begin tokens, the document's own, the
+    /// separator's).
     pub fn parts(&self, piece: Piece, len: u32) -> (u32, u32, u32) {
         let (start, end) = (u64::from(piece.start), u64::from(piece.start) + u64::from(piece.len));
         let (own, after) = (u64::from(self.lead), u64::from(self.lead) + u64::from(len));
@@ -115,7 +118,7 @@ pub struct Sequence<'a> {
     pub number: u64,
     /// Its pieces, in order; never empty.
     pub pieces: &'a [Piece],
-    /// Why they stand together.
+    /// The rule that put them together.
     pub rule: Rule,
     /// The node of the hierarchy where they met (rule `related`).
     pub node: Option<u32>,
@@ -148,7 +151,8 @@ impl Sequences {
         &self.pieces
     }
 
-    /// Places in [`Sequences::pieces`] of the pieces of the `i`-th sequence; panics beyond the end, as a slice does.
+    /// Places in [`Sequences::pieces`] of the pieces of the `i`-th sequence; panics beyond the end,
+    /// as a slice does.
     pub fn range(&self, i: usize) -> Range<usize> {
         let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
         start..self.ends[i] as usize
@@ -204,7 +208,8 @@ impl Sequences {
 pub struct Groups {
     /// The keyword, [`KeywordId::NONE`] for a group without one.
     pub keywords: Vec<KeywordId>,
-    /// The document that the group's others are neighbours of, [`DocId::NONE`] for a group without one.
+    /// The document that the group's others are neighbours of, [`DocId::NONE`] for a group without
+    /// one.
     pub anchors: Vec<DocId>,
     /// The epoch, from 0.
     pub epochs: Vec<u32>,
@@ -229,7 +234,6 @@ impl Groups {
 pub struct Plan {
     /// Length, begin tokens, separators.
     pub shape: Shape,
-    /// The sequences.
     pub sequences: Sequences,
     /// The groups that pieces name.
     pub groups: Groups,

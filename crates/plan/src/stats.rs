@@ -1,4 +1,4 @@
-//! What a plan did, in numbers: for the summary, and so that anyone can check that no token was lost.
+//! Counts of a plan: for the summary, and so that anyone can check that no token was lost.
 
 use longweave_common::{DocId, GroupId};
 use serde::{Deserialize, Serialize};
@@ -80,12 +80,12 @@ pub struct SourceTokens {
 pub struct LongCounts {
     /// Their number.
     pub documents: u64,
-    /// Their tokens.
+    /// Tokens of these documents.
     pub tokens: u64,
 }
 
-/// Keyword lists of one range of sizes, by kind. Entry n of `KeywordListCounts.sizes` is about lists
-/// with more than 2ⁿ⁻¹ and at most 2ⁿ documents.
+/// Keyword lists of one range of sizes, by kind. Entry n of `KeywordListCounts.sizes` is about
+/// lists with more than 2ⁿ⁻¹ and at most 2ⁿ documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListSizes {
@@ -206,10 +206,11 @@ pub struct CountDistribution {
     pub histogram: Histogram,
 }
 
-/// Counts by bucket; as long as its last bucket that is not 0.
+/// Counts by bucket, up to the last that is not 0.
 pub type Histogram = Vec<u64>;
 
-/// Adds what follows from the pool and the sequences of a finished plan. `short` tells documents of the short set.
+/// Adds what follows from the pool and the sequences of a finished plan. `short` tells documents of
+/// the short set.
 pub(crate) fn gather(
     stats: &mut PlanStats,
     input: &PlanInput<'_>,

@@ -1,8 +1,9 @@
-//! The study that chose the extractive predictor (benches/queries/README.md):
-//! `cargo run --profile quick -p longweave-predict --example query_study -- DATA MODE`, where MODE is
-//! `questions train|valid`, `groups news20|reuters`, `speed`, or `dump FILE` (what train.py learns from). Prints Markdown tables.
-//! `NAME=FILE…` after the first two adds methods whose queries a model wrote beforehand: JSON lines {"id", "queries"} for each text; `questions`
-//! then counts only passages that every file has.
+//! The study that chose the extractive predictor (benches/queries/README.md): `cargo run --profile
+//! quick -p longweave-predict --example query_study -- DATA MODE`, where MODE is `questions
+//! train|valid`, `groups news20|reuters`, `speed`, or `dump FILE` (what train.py learns from).
+//! Prints Markdown tables. `NAME=FILE…` after the first two adds methods whose queries a model
+//! wrote beforehand: JSON lines {"id", "queries"} for each text; `questions` then counts only
+//! passages that every file has.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -121,7 +122,8 @@ fn first_sentence(text: &str) -> &str {
 
 type Method = (String, Box<dyn Fn(&str) -> Vec<String>>);
 
-/// The keywords of the queries that a model wrote for the texts of a corpus, in the order of the queries.
+/// The keywords of the queries that a model wrote for the texts of a corpus, in the order of the
+/// queries.
 fn written(
     data: &Path,
     corpus: &str,
@@ -211,7 +213,8 @@ fn methods(texts: &[&str]) -> Vec<Method> {
     all
 }
 
-/// Weights set by hand, as a learned scorer must beat them: frequency of words, place, length, of whole RAKE phrases of up to four words.
+/// Weights set by hand, as a learned scorer must beat them: frequency of words, place, length, of
+/// whole RAKE phrases of up to four words.
 fn by_hand(text: &str) -> Vec<String> {
     static WHOLE: LazyLock<Rake> = LazyLock::new(|| {
         Rake::new(StopList::smart(), RakeOptions { max_words: 4, ..RakeOptions::default() })
@@ -238,7 +241,8 @@ fn by_hand(text: &str) -> Vec<String> {
     best(scored.collect(), 3)
 }
 
-/// Shares of passages: the first candidate, one drawn at random (expected), any; equal to a keyword, with its head word.
+/// Shares of passages: the first candidate, one drawn at random (expected), any; equal to a
+/// keyword, with its head word.
 #[derive(Clone, Copy, Default)]
 struct Hits {
     passages: f64,
@@ -302,7 +306,8 @@ fn questions(data: &Path, split: &str, files: &[&str]) {
     }
 }
 
-/// Share of pairs of documents in one group that share a topic, and the like for pairs of all documents.
+/// Share of pairs of documents in one group that share a topic, and the like for pairs of all
+/// documents.
 fn purity(groups: &[Vec<usize>], topics: &[Vec<String>]) -> f64 {
     let (mut pairs, mut same) = (0.0, 0.0);
     for group in groups {
@@ -446,8 +451,9 @@ fn speed(data: &Path) {
     }
 }
 
-/// One record for each phrase of each free passage of the training split: number of the passage (u32 little-endian), of its document's
-/// fold (u8), of its source (u8), what it hit (u8: 1 a keyword, 2 a head word), of its segment (u8), then the features.
+/// One record for each phrase of each free passage of the training split: number of the passage
+/// (u32 little-endian), of its document's fold (u8), of its source (u8), what it hit (u8: 1 a
+/// keyword, 2 a head word), of its segment (u8), then the features.
 fn dump(data: &Path, file: &Path) {
     let mut out = std::io::BufWriter::new(std::fs::File::create(file).unwrap());
     let predictor = Extractive::new(ExtractiveOptions { segment_tokens: SEGMENT_TOKENS });

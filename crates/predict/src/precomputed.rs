@@ -47,7 +47,8 @@ impl Precomputed {
         Precomputed { file: None }
     }
 
-    /// Queries from a JSONL (plain, .gz, .zst) or Parquet file with the field `id` and `query` or `queries`, each a string or a list.
+    /// Queries from a JSONL (plain, .gz, .zst) or Parquet file with the field `id` and `query` or
+    /// `queries`, each a string or a list.
     ///
     /// Queries that do not fit into memory go to a temporary file near `scratch`, as long as the
     /// predictor lives.

@@ -11,7 +11,7 @@ pub struct DocumentRef<'a> {
     pub id: &'a str,
     /// Its whole text.
     pub text: &'a str,
-    /// What the corpus' own `queryField` holds for it; empty where there is none.
+    /// The queries of the corpus' own `queryField`; empty if it has none.
     pub queries: &'a [&'a str],
 }
 
@@ -20,7 +20,8 @@ pub trait Predictor: Send + Sync {
     /// The name that options and reports use: `precomputed`, `extractive`.
     fn name(&self) -> &'static str;
 
-    /// Appends the queries of each document of `batch` to `out`, segments rising within a document. A document may get none.
+    /// Appends the queries of each document of `batch` to `out`, segments rising within a document.
+    /// A document may get none.
     ///
     /// Errors: `CANCELLED`, and whatever the predictor documents.
     fn predict(&self, ctx: &Ctx, batch: &[DocumentRef<'_>], out: &mut Queries) -> Result<()>;

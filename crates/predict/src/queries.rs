@@ -1,4 +1,5 @@
-//! Queries of a batch in one flat buffer: all texts in one string, rows of (segment, end of text), ends of documents.
+//! Queries of a batch in one flat buffer: all texts in one string, rows of (segment, end of text),
+//! ends of documents.
 
 /// Queries in the order in which they were pushed, document after document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,9 +1,11 @@
-//! Files behind URLs: `s3://bucket/key`, `https://host/path`. Listed, read by ranges with read-ahead and retries, and written so that an
-//! object appears whole or not at all. Functions block and watch the run's cancel flag; whatever waits for the network does so on one
-//! thread of this crate's own, which ends with the last [`Remote`].
+//! Files behind URLs: `s3://bucket/key`, `https://host/path`. Listed, read by ranges with
+//! read-ahead and retries, and written so that an object appears whole or not at all. Functions
+//! block and watch the run's cancel flag; whatever waits for the network does so on one thread of
+//! this crate's own, which ends with the last [`Remote`].
 //!
-//! The network itself comes with the feature `remote`; without it [`Remote::open`] says how to build it. Everything else, from the reading
-//! of URLs to the resuming of uploads, is the same code in both builds.
+//! The network itself comes with the feature `remote`; without it [`Remote::open`] says how to
+//! build it. Everything else, from the reading of URLs to the resuming of uploads, is the same code
+//! in both builds.
 
 mod location;
 #[cfg(feature = "remote")]
@@ -25,16 +27,18 @@ use longweave_common::{Cancel, Code, Error, Result};
 
 use crate::store::Store;
 
-/// What an object is: enough to tell that it is still the one that was listed.
+/// The identity of an object: enough to detect that another one replaced it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Length in bytes.
     pub bytes: u64,
-    /// The store's etag, quotes included; the time of its last change where a web server gives none; empty where it gives neither.
+    /// The store's etag, quotes included; the time of its last change where a web server gives
+    /// none; empty where it gives neither.
     pub etag: String,
 }
 
-/// A handle on remote stores that gives up waiting when its run is cancelled. Cloning shares connections.
+/// A handle on remote stores that gives up waiting when its run is cancelled. Cloning shares
+/// connections.
 #[derive(Clone)]
 pub struct Remote {
     store: Arc<dyn Store>,
@@ -104,7 +108,8 @@ impl Remote {
 
     /// Writes a small object.
     ///
-    /// Errors: `OUTPUT_DENIED` where there is no such bucket, `REMOTE_DENIED`, `REMOTE_FAILED`, `CANCELLED`.
+    /// Errors: `OUTPUT_DENIED` where there is no such bucket, `REMOTE_DENIED`, `REMOTE_FAILED`,
+    /// `CANCELLED`.
     pub fn put(&self, at: &Location, content: Bytes) -> Result<Stat> {
         self.store.put(at, content).wait(&self.cancel).map_err(|e| upload::no_bucket(e, at))
     }

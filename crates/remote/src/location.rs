@@ -40,7 +40,7 @@ pub fn is_remote(path: &str) -> bool {
     split(path).is_some()
 }
 
-/// A remote file, or a place that files stand below.
+/// A remote file, or a prefix of files.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
     scheme: Scheme,
@@ -53,11 +53,12 @@ pub struct Location {
 impl Location {
     /// Parses a URL.
     ///
-    /// Errors: `OPTIONS_INVALID` for one without a bucket or server, for a path that steps up or has an empty step, and for one that
-    /// carries credentials or a query: options are written to run.json and to outputs.
+    /// Errors: `OPTIONS_INVALID` for one without a bucket or server, for a path that steps up or
+    /// has an empty step, and for one that carries credentials or a query: options are written to
+    /// run.json and to outputs.
     pub fn parse(url: &str) -> Result<Location> {
         let bad = |what: &str| {
-            // What may be secret is not repeated.
+            // Parts that may be secret are not repeated.
             let shown = url.split(['?', '#']).next().unwrap_or(url);
             let shown = match (shown.find("://"), shown.rfind('@')) {
                 (Some(start), Some(at)) if at > start => {
@@ -68,7 +69,7 @@ impl Location {
             Error::new(Code::OptionsInvalid, format!("{shown} {what}")).with("url", shown)
         };
         let (scheme, rest) = split(url)
-            .ok_or_else(|| bad("is no URL that can be read: s3://bucket/key, https://host/path"))?;
+            .ok_or_else(|| bad("is not a supported URL: s3://bucket/key, https://host/path"))?;
         if scheme != Scheme::S3 && url.contains(['?', '#']) {
             return Err(bad(
                 "has a query, which run.json and longweave.json would make public; fetch the file, or use s3:// and credentials",
@@ -108,7 +109,7 @@ impl Location {
         self.key.rsplit('/').next().unwrap_or(&self.key)
     }
 
-    /// What stands below it under a relative path.
+    /// The location of a relative path below it.
     #[must_use]
     pub fn join(&self, path: &str) -> Location {
         let slash = if self.key.is_empty() || path.is_empty() { "" } else { "/" };
@@ -121,13 +122,13 @@ impl Location {
         Location { key: key.to_owned(), ..self.clone() }
     }
 
-    /// The place it stands in.
+    /// The location that contains it.
     #[must_use]
     pub fn parent(&self) -> Location {
         self.with_key(self.key.rsplit_once('/').map_or("", |(parent, _)| parent))
     }
 
-    /// Its path below `base`; `None` where it does not stand there.
+    /// Its path below `base`; `None` if it is not there.
     pub fn below(&self, base: &Location) -> Option<&str> {
         if (self.scheme, &self.host) != (base.scheme, &base.host) {
             return None;
@@ -192,7 +193,7 @@ mod tests {
             ("s3://b*/key", "no bucket"),
             ("s3://b/a//c", "empty step"),
             ("s3://b/a/../c", "\"..\""),
-            ("ftp://h/x", "no URL"),
+            ("ftp://h/x", "not a supported URL"),
             ("https://h/x.jsonl?sig=secret", "query"),
             ("https://user:secret@h/x.jsonl", "credentials"),
         ] {

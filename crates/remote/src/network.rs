@@ -1,4 +1,5 @@
-//! The network: object_store's clients on an async runtime of one thread, which ends when nobody holds it any more.
+//! The network: object_store's clients on an async runtime of one thread, which ends when nobody
+//! holds it any more.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -34,7 +35,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// After this long a request is not tried again.
 const LONGEST: Duration = Duration::from_secs(180);
-/// A request without an answer ends after this long, unless the environment says otherwise in `AWS_TIMEOUT`.
+/// A request without an answer ends after this long, unless the environment says otherwise in
+/// `AWS_TIMEOUT`.
 const TIMEOUT: &str = "120 seconds";
 const CONNECT_TIMEOUT: &str = "10 seconds";
 
@@ -62,8 +64,8 @@ impl Client {
 }
 
 impl Network {
-    /// The connections that this process has, or new ones. The process itself does not keep them: when the last holder lets go, requests
-    /// end and the runtime's thread is joined.
+    /// The connections that this process has, or new ones. The process itself does not keep them:
+    /// when the last holder drops it, requests end and the runtime's thread is joined.
     pub(crate) fn shared() -> Result<Arc<Network>> {
         static SHARED: Mutex<Weak<Network>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,8 +98,9 @@ impl Network {
         Ok(client)
     }
 
-    /// Begins `work` with the client and the path of `at`; `action` says in a message what failed. The client tries a request again when
-    /// it is not answered; here it is when the answer breaks off, which the client leaves to its caller for all but bodies with an etag.
+    /// Begins `work` with the client and the path of `at`; `action` says in a message what failed.
+    /// The client tries a request again when it is not answered; here it is when the answer breaks
+    /// off, which the client leaves to its caller for all but bodies with an etag.
     fn request<T: Send + 'static, F>(
         &self,
         action: &'static str,
@@ -201,12 +204,12 @@ fn path(at: &Location) -> Result<Path> {
         Scheme::Https | Scheme::Http => Path::from_url_path(at.key()),
     }
     .map_err(|e| {
-        Error::new(Code::OptionsInvalid, format!("{at} cannot be asked for: {e}"))
+        Error::new(Code::OptionsInvalid, format!("cannot request {at}: {e}"))
             .with("url", at.to_string())
     })
 }
 
-/// What tells an object from a later one at the same place.
+/// The version of an object: it differs from that of a later object at the same place.
 fn stat(meta: &ObjectMeta) -> Stat {
     let time = meta.last_modified.timestamp_millis();
     let etag = meta
@@ -341,7 +344,7 @@ async fn read_once(
 ) -> Result<Bytes, Failure> {
     let whole = *range == (0..then.bytes);
     let options = GetOptions {
-        // A weak etag never matches, and a time is none.
+        // A weak etag never matches, and a time is not an etag.
         if_match: then.etag.starts_with('"').then(|| then.etag.clone()),
         // A server that knows no ranges can still give a whole file.
         range: (!whole).then(|| GetRange::Bounded(range.clone())),
@@ -384,7 +387,8 @@ fn http_error(error: &object_store::Error) -> Option<HttpErrorKind> {
     chain(error).find_map(|e| e.downcast_ref::<HttpError>()).map(HttpError::kind)
 }
 
-/// Whether the connection broke while an answer came. A request that was never answered has had its attempts.
+/// Whether the connection broke while an answer came. A request that was never answered has had its
+/// attempts.
 fn broken(error: &object_store::Error) -> bool {
     let unanswered = chain(error).any(|e| e.to_string().starts_with("Error performing "));
     !unanswered
@@ -419,8 +423,8 @@ fn status<'a>(error: &object_store::Error, text: &'a str) -> Option<&'a str> {
     }
 }
 
-/// An error of the client as ours. Of an answer only its status, code and message are told: others of its fields repeat parts of keys and
-/// signatures.
+/// An error of the client as ours. Of an answer it keeps only status, code and message: other
+/// fields repeat parts of keys and signatures.
 fn failure(error: &object_store::Error, action: &str, at: &Location) -> Error {
     let text = error.to_string();
     let code = element(&text, "Code").unwrap_or_default();
@@ -452,10 +456,10 @@ fn failure(error: &object_store::Error, action: &str, at: &Location) -> Error {
         }
         Some(status) => make(
             Code::RemoteFailed,
-            format!("the server answers {status}{said}; run again to go on where it stopped"),
+            format!("the server answers {status}{said}; run again to resume"),
         ),
         None if text.contains("without LOCATION") => {
-            make(Code::RemoteFailed, format!("the server sends elsewhere; {elsewhere}"))
+            make(Code::RemoteFailed, format!("the server redirects; {elsewhere}"))
         }
         None => unanswered(error, &text, at, &make),
     }
@@ -468,7 +472,7 @@ fn unanswered(
     at: &Location,
     make: &dyn Fn(Code, String) -> Error,
 ) -> Error {
-    // What credentials would be asked from, on a machine that has none.
+    // The service that provides credentials, on a machine that has none.
     if [
         "latest/api/token",
         "security-credentials",
@@ -484,14 +488,14 @@ fn unanswered(
     if text.contains("non-partial response") {
         return make(
             Code::RemoteFailed,
-            "its server gives no parts of files (byte ranges); fetch the file".into(),
+            "its server does not serve byte ranges; download the file".into(),
         );
     }
     let cause = chain(error).last().map(ToString::to_string).unwrap_or_default();
     if cause.contains("scheme is not allowed") {
         return make(
             Code::RemoteFailed,
-            "AWS_ENDPOINT_URL is not encrypted (http://); say AWS_ALLOW_HTTP=true if that is meant"
+            "AWS_ENDPOINT_URL is not encrypted (http://); set AWS_ALLOW_HTTP=true to allow it"
                 .into(),
         );
     }
@@ -511,9 +515,7 @@ fn unanswered(
         ),
         Some(_) => make(
             Code::RemoteFailed,
-            format!(
-                "the connection broke again and again ({cause}); run again to go on where it stopped"
-            ),
+            format!("the connection broke repeatedly ({cause}); run again to resume"),
         ),
         None => make(Code::RemoteFailed, format!("{cause}; check {place}")),
     }

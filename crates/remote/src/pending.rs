@@ -1,4 +1,4 @@
-//! An answer that is on its way. Dropped before it came, its request is given up.
+//! A pending answer. Dropping it before it arrives cancels its request.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use longweave_common::{Cancel, Code, Error, Result};
 /// How often the cancel flag is looked at while an answer is awaited.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// An answer that is on its way.
+/// A pending answer.
 pub(crate) struct Pending<T> {
     answer: Receiver<Result<T>>,
     abort: Option<Box<dyn FnOnce() + Send>>,

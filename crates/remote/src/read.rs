@@ -1,5 +1,5 @@
-//! Bytes of an object: one after another with read-ahead, or by position through a few blocks that are kept. Every request is on condition
-//! that the object is still the one that was listed.
+//! Bytes of an object: one after another with read-ahead, or by position through a few blocks that
+//! are kept. Every request is on condition that the object is still the one that was listed.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -15,12 +15,13 @@ use crate::{Location, Remote, Stat};
 const MOST: u64 = 4 << 20;
 /// Fewest bytes of a request, unless the object ends.
 const LEAST: u64 = 64 << 10;
-/// Requests under way beside the bytes that are being read.
+/// Requests in progress in addition to the bytes that are being read.
 const AHEAD: usize = 2;
 /// Blocks that a [`BlockReader`] keeps.
 const BLOCKS: usize = 8;
 
-/// Bytes of a request, so that what the readers of `threads` tasks hold stays below an eighth of the memory bound.
+/// Bytes of a request, so that what the readers of `threads` tasks hold stays below an eighth of
+/// the memory bound.
 fn request_bytes(budget: &Budget, threads: usize) -> u64 {
     (budget.limit() / (8 * BLOCKS as u64 * threads.max(1) as u64)).clamp(LEAST, MOST)
 }
@@ -35,12 +36,14 @@ pub struct ObjectReader {
     request: u64,
     waiting: VecDeque<Pending<Bytes>>,
     current: Bytes,
-    /// What failed: whoever reads on after an error must not get the bytes after those that failed.
+    /// The error of an earlier read: a later read must not return the bytes after those that
+    /// failed.
     failed: Option<Error>,
 }
 
 impl ObjectReader {
-    /// Begins at `start`. Nothing at or after `ahead_to` is asked for before it is read: a split's last line may end a little later.
+    /// Begins at `start`. Nothing at or after `ahead_to` is asked for before it is read: a split's
+    /// last line may end a little later.
     pub fn new(
         remote: &Remote,
         at: &Location,
@@ -137,7 +140,8 @@ impl BlockReader {
         self.stat.bytes
     }
 
-    /// `len` bytes from `start`; fewer where the object ends. More than a block come with one request and are not kept.
+    /// `len` bytes from `start`; fewer where the object ends. More than a block come with one
+    /// request and are not kept.
     pub fn read_at(&self, start: u64, len: u64) -> Result<Bytes> {
         let end = start.saturating_add(len).min(self.stat.bytes);
         if start >= end {
@@ -200,7 +204,7 @@ mod tests {
     use super::*;
     use crate::store::memory::{Memory, etag};
 
-    /// An object of `n` bytes, and a handle on the store it stands in.
+    /// An object of `n` bytes, and a handle of its store.
     fn place(n: usize) -> (Arc<Memory>, Remote, Location, Stat, Vec<u8>) {
         let content: Vec<u8> = (0..n).map(|i| (i * 31 % 251) as u8).collect();
         let at = Location::parse("s3://b/x").unwrap();

@@ -1,5 +1,5 @@
-//! What is asked of a remote store. Each call begins a request and returns at once. An object that is not there is `INPUT_NOT_FOUND`, one
-//! that is not the one of `stat` is `INPUT_CHANGED`.
+//! The requests to a remote store. Each call begins a request and returns at once. A missing object
+//! is `INPUT_NOT_FOUND`, one that is not the one of `stat` is `INPUT_CHANGED`.
 
 use std::ops::Range;
 
@@ -20,17 +20,17 @@ pub(crate) trait Store: Send + Sync {
     fn read(&self, at: &Location, stat: &Stat, range: Range<u64>) -> Pending<Bytes>;
     /// Writes an object at once.
     fn put(&self, at: &Location, content: Bytes) -> Pending<Stat>;
-    /// Begins an object that comes in parts; its upload's id.
+    /// Begins a multipart upload. Returns its id.
     fn begin(&self, at: &Location) -> Pending<String>;
-    /// Sends part `number`, from 0; its etag.
+    /// Sends part `number`, from 0. Returns its etag.
     fn part(&self, at: &Location, upload: &str, number: u32, content: Bytes) -> Pending<String>;
-    /// Makes the object of its parts' etags, in order; its own etag.
+    /// Completes the object from its parts' etags, in order. Returns its own etag.
     fn complete(&self, at: &Location, upload: &str, parts: Vec<String>) -> Pending<String>;
     /// Gives an upload up.
     fn abort(&self, at: &Location, upload: &str) -> Pending<()>;
 }
 
-/// A store in memory, for tests: counts requests and fails when it is told to.
+/// A store in memory, for tests: counts requests and fails on demand.
 #[cfg(test)]
 pub(crate) mod memory {
     use std::collections::BTreeMap;

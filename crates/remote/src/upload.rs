@@ -1,5 +1,6 @@
-//! A local file into an object, in parts, so that an interrupted upload goes on with the parts that are missing. What is known of an
-//! upload stands in a small state file; the object appears when the last step completes, whole.
+//! Uploads a local file to an object, in parts, so that an interrupted upload resumes with the
+//! missing parts. The state of an upload is in a small file; the object appears when the last step
+//! completes, whole.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::pending::Pending;
 use crate::{Location, Remote, Stat};
 
-/// Bytes of a part, unless the file has too many; a file of at most so many goes in one request.
+/// Bytes of a part, unless the file has too many parts; a file of at most this size goes in one
+/// request.
 const PART: u64 = 8 << 20;
 /// Most parts of an upload, a limit of S3.
 const PARTS: u64 = 10_000;
@@ -22,12 +24,12 @@ const AHEAD: u64 = 4;
 /// Changes when the state file does.
 const FORMAT: u32 = 1;
 
-/// What is known of an upload that has begun.
+/// The state of an upload that has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UploadState {
     format: u32,
-    /// Where the object will stand.
+    /// The location of the object.
     url: String,
     /// Length of the file.
     bytes: u64,
@@ -69,7 +71,8 @@ fn part_bytes(bytes: u64) -> u64 {
     PART.max(bytes.div_ceil(PARTS).next_multiple_of(1 << 20))
 }
 
-/// Says of an error that the bucket is what is missing: the object need not be there when it is written.
+/// Says of an error that the bucket is what is missing: the object need not be there when it is
+/// written.
 pub(crate) fn no_bucket(error: Error, at: &Location) -> Error {
     if error.code() != Code::InputNotFound {
         return error;
@@ -79,10 +82,12 @@ pub(crate) fn no_bucket(error: Error, at: &Location) -> Error {
 }
 
 impl Remote {
-    /// Makes an object of a local file whose xxh3-64 is `xxh3`. The state at `state` is left for whoever clears away the file; an upload
-    /// that it tells of goes on where it stopped. Parts on their way count against the memory bound.
+    /// Makes an object of a local file whose xxh3-64 is `xxh3`. The file `state` is left to the
+    /// caller, who deletes it; an upload that it records is resumed. Parts in progress count
+    /// against the memory bound.
     ///
-    /// Errors: `OUTPUT_DENIED` where there is no such bucket, `REMOTE_DENIED`, `REMOTE_FAILED`, `CANCELLED`, `IO`.
+    /// Errors: `OUTPUT_DENIED` where there is no such bucket, `REMOTE_DENIED`, `REMOTE_FAILED`,
+    /// `CANCELLED`, `IO`.
     pub fn upload(
         &self,
         ctx: &Ctx,
@@ -112,7 +117,8 @@ impl Remote {
         if let Some(known) = known {
             if known.fits(&new) {
                 match self.send(ctx, &source, file, known, at, state) {
-                    // The store knows the upload no longer: it was given up, or completed and its answer was lost.
+                    // The store knows the upload no longer: it was given up, or completed and its
+                    // answer was lost.
                     Err(e) if e.code() == Code::InputNotFound => {}
                     other => return other,
                 }
@@ -125,7 +131,7 @@ impl Remote {
         new.write(state)?;
         self.send(ctx, &source, file, new, at, state).map_err(|e| match e.code() {
             Code::InputNotFound => {
-                let message = format!("the upload of {at} was given up by someone else while it was going on; run again to begin it anew");
+                let message = format!("another process gave up the upload of {at} while it was in progress; run again to restart it");
                 Error::new(Code::RemoteFailed, message).with("url", at.to_string())
             }
             _ => e,
@@ -195,7 +201,8 @@ impl Remote {
 
     fn give_up(&self, known: &UploadState) {
         if let Ok(at) = Location::parse(&known.url) {
-            // What cannot be given up costs storage until the bucket's own rules clear it away, and is never seen.
+            // Parts that cannot be aborted cost storage until the bucket's own rules delete them;
+            // nobody sees them.
             let _ = self.store.abort(&at, &known.upload_id).wait(&self.cancel);
         }
     }
@@ -251,7 +258,7 @@ mod tests {
             )
         }
 
-        /// What was asked since the last call.
+        /// Takes the requests made since the last call.
         fn log(&self) -> Vec<String> {
             std::mem::take(&mut self.memory.0.lock().unwrap().log)
         }

@@ -1,5 +1,6 @@
-//! Diagnostics of sequences that need their text: how alike the documents of a sequence are, how much they repeat each other, how varied
-//! their tokens are. A sample of sequences in, one number a sequence out; what can be counted without text the plan counts itself.
+//! Diagnostics of sequences that need their text: how alike the documents of a sequence are, how
+//! much they repeat each other, how varied their tokens are. A sample of sequences in, one number a
+//! sequence out; what can be counted without text the plan counts itself.
 //!
 //! | measure | definition |
 //! | --- | --- |
@@ -22,13 +23,14 @@ pub const VERSION: u32 = 1;
 /// Estimated Jaccard index from which documents count as near-duplicates.
 const NEAR: f64 = 0.5;
 
-/// What is measured of one sequence.
+/// The measures of one sequence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Measures {
-    /// See the table; none for a sequence with fewer than two documents that have a word that counts.
+    /// See the table; none for a sequence with fewer than two documents that have a word that
+    /// counts.
     pub similarity: Option<f64>,
-    /// See the table; none for a sequence of one document.
+    /// See the table; `None` for a sequence of one document.
     pub near_duplicates: Option<f64>,
     /// See the table, n from 1 on; 1 where the sequence is shorter than n.
     pub distinct: [f64; 4],
@@ -101,7 +103,8 @@ fn distinct(tokens: &[u32]) -> [f64; 4] {
     })
 }
 
-/// The divergence of two mixes of sources, given as tokens of each: Jensen–Shannon, in bits, 0 for equal mixes, 1 for disjoint ones.
+/// The divergence of two mixes of sources, given as tokens of each: Jensen–Shannon, in bits, 0 for
+/// equal mixes, 1 for disjoint ones.
 pub fn divergence(a: &[u64], b: &[u64]) -> f64 {
     let share = |mix: &[u64]| {
         let all = mix.iter().sum::<u64>().max(1) as f64;
@@ -149,7 +152,11 @@ mod tests {
         assert_eq!(near_duplicates(&[A, B, &edited, C]), Some(0.25));
         assert_eq!(near_duplicates(&[A, A, A, B]), Some(0.5));
         assert_eq!(near_duplicates(&[A]), None);
-        assert_eq!(near_duplicates(&["", ""]), Some(0.0), "texts without a word are no duplicates");
+        assert_eq!(
+            near_duplicates(&["", ""]),
+            Some(0.0),
+            "texts that contain no word are not duplicates"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! MinHash (Broder 1997): a short signature of a text's set of five words in a row, from which the Jaccard index of two sets is estimated.
+//! MinHash (Broder 1997): a short signature of a text's set of five words in a row, from which the
+//! Jaccard index of two sets is estimated.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -10,8 +11,8 @@ const WORDS: usize = 5;
 pub struct MinHash([u64; SIGNATURE]);
 
 impl MinHash {
-    /// Of a text: its words are runs of alphanumeric characters in lower case; a text of fewer than five has one run, of all of them.
-    /// None for a text without a word.
+    /// Of a text: its words are runs of alphanumeric characters in lower case; a text of fewer than
+    /// five has one run, of all of them. `None` for a text that contains no word.
     pub fn of(text: &str) -> Option<MinHash> {
         let lower = text.to_lowercase();
         let words: Vec<u64> = lower

@@ -1,5 +1,6 @@
-//! Flat little-endian columns behind a header of 32 bytes: magic `lwarray1`, element width in bytes (u32), reserved 0 (u32),
-//! number of elements (u64), xxh3-64 of the elements' bytes (u64). Elements follow.
+//! Flat little-endian columns behind a header of 32 bytes: magic `lwarray1`, element width in bytes
+//! (u32), reserved 0 (u32), number of elements (u64), xxh3-64 of the elements' bytes (u64).
+//! Elements follow.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -68,7 +69,7 @@ pub struct ArrayWriter<T> {
 }
 
 impl<T: Scalar> ArrayWriter<T> {
-    /// Begins a column that will stand at `path`.
+    /// Creates a column file at `path`.
     pub fn create(path: &Path) -> Result<ArrayWriter<T>> {
         let mut file = AtomicFile::create(path)?;
         file.put(&[0; HEADER])?;
@@ -105,13 +106,14 @@ impl<T: Scalar> ArrayWriter<T> {
         self.count == 0
     }
 
-    /// Puts the column in its place. The seal's checksum is of the header's 32 bytes, which hold the body's checksum.
+    /// Puts the column in its place. The seal's checksum is of the header's 32 bytes, which hold
+    /// the body's checksum.
     pub fn commit(self) -> Result<Sealed> {
         let header = header(T::WIDTH, self.count, self.body.digest());
         self.file.commit_with_header(&header, xxh3_64(&header))
     }
 
-    /// The column, to be read as long as it is open and never put in its place.
+    /// The column, readable as long as it is open; it never gets a name.
     pub fn into_unlinked(self) -> Result<ArrayFile<T>> {
         let UnlinkedFile { file, path } = self.file.into_unlinked()?;
         Ok(ArrayFile {
@@ -134,7 +136,8 @@ pub struct ArrayFile<T> {
 }
 
 impl<T: Scalar> ArrayFile<T> {
-    /// Opens a column and checks header and length; the elements' checksum is compared by [`ArrayFile::read_all`] and [`ArrayFile::check`].
+    /// Opens a column and checks header and length; the elements' checksum is compared by
+    /// [`ArrayFile::read_all`] and [`ArrayFile::check`].
     ///
     /// Errors: `FILE_CORRUPT` for another magic, width or length.
     pub fn open(path: &Path) -> Result<ArrayFile<T>> {
@@ -248,12 +251,13 @@ impl<T: Scalar> ArrayFile<T> {
 pub enum Stored<T> {
     /// In memory.
     Held(Vec<T>),
-    /// Read as they are asked for.
+    /// Read on demand.
     File(ArrayFile<T>),
 }
 
 impl<T: Scalar> Stored<T> {
-    /// The elements of a range, in `buffer` unless they are held; panics beyond the end of a held one, as a slice does.
+    /// The elements of a range, in `buffer` unless they are held; panics beyond the end of a held
+    /// one, as a slice does.
     ///
     /// Errors: as [`ArrayFile::read_into`].
     pub fn get<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<T>) -> Result<&'b [T]> {
@@ -278,7 +282,8 @@ pub fn hash_elements<T: Scalar>(elements: &[T], hash: &mut Xxh3Default) {
     }
 }
 
-/// The xxh3-64 that a done record holds of the file at `path`, a column or not, and whether a column's elements match its header.
+/// The xxh3-64 that a done record holds of the file at `path`, a column or not, and whether a
+/// column's elements match its header.
 pub(crate) fn sealed_of(path: &Path) -> Result<(Sealed, bool)> {
     let mut file = File::open(path).at("open", path)?;
     let (mut start, mut body) = ([0u8; HEADER], Xxh3Default::new());
@@ -320,16 +325,17 @@ pub fn read_array<T: Scalar>(path: &Path) -> Result<Vec<T>> {
     ArrayFile::open(path)?.read_all()
 }
 
-/// A file of ours that is not what it was when its task had done it. Who drives a run does that task again.
+/// `FILE_CORRUPT` for a file that differs from the file that its task wrote. The driver of a run
+/// runs that task again.
 pub(crate) fn corrupt(path: &Path, what: &str) -> Error {
     let message = format!(
-        "{} {what}; delete it and run again, and the task that made it is done again",
+        "{} {what}; delete it and run again; the task that made it then runs again",
         path.display()
     );
     Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
 }
 
-/// The error of a read from a file of ours: one that ends early is damaged.
+/// The error of a read from a column: one that ends early is corrupt.
 pub(crate) fn read_error(error: &io::Error, path: &Path) -> Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => corrupt(path, "ends early"),

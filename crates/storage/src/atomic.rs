@@ -1,5 +1,6 @@
-//! Files that appear whole or not at all: written as `.NAME.PID-N.part` beside their place, fsynced, renamed. An attempt is locked as long as
-//! it is written, so that those of killed processes can be told from those that are on the way.
+//! Files that appear whole or not at all: written as `.NAME.PID-N.part` next to the target,
+//! fsynced, renamed. An attempt is locked while it is written, so that a sweep can tell attempts of
+//! killed processes from attempts in progress.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -39,7 +40,7 @@ impl Write for Attempt {
     }
 }
 
-/// What a committed file is: its length in bytes and the xxh3-64 of its content.
+/// The length of a committed file in bytes and the xxh3-64 of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sealed {
     /// Length in bytes.
@@ -49,7 +50,7 @@ pub struct Sealed {
 }
 
 impl AtomicFile {
-    /// Begins a file that will stand at `target`; creates missing directories.
+    /// Creates a file that will be renamed to `target`; creates missing directories.
     ///
     /// Errors: `OUTPUT_DENIED`, `DISK_FULL`, `IO`.
     pub fn create(target: &Path) -> Result<AtomicFile> {
@@ -70,7 +71,7 @@ impl AtomicFile {
         })
     }
 
-    /// Where the file will stand.
+    /// The final path of the file.
     pub fn target(&self) -> &Path {
         &self.target
     }
@@ -90,8 +91,8 @@ impl AtomicFile {
         self.write_all(bytes).map_err(|e| self.error(&e))
     }
 
-    /// What was written, to be read and never put in place: a file without a name, for what does not fit into memory. Where an open file keeps its
-    /// name, it is swept as attempts are.
+    /// The written bytes as a file without a name, to be read and never renamed: for data that does
+    /// not fit into memory. Where an open file keeps its name, it is swept as attempts are.
     ///
     /// Errors: those of writing.
     pub fn into_unlinked(mut self) -> Result<UnlinkedFile> {
@@ -106,7 +107,8 @@ impl AtomicFile {
         self.finish(None)
     }
 
-    /// Like [`AtomicFile::commit`], first replacing the leading bytes, which were written as zeros of the same length.
+    /// Like [`AtomicFile::commit`], first replacing the leading bytes, which were written as zeros
+    /// of the same length.
     pub(crate) fn commit_with_header(
         self,
         header: &[u8],
@@ -142,7 +144,7 @@ impl AtomicFile {
 /// A file that was set aside.
 pub struct UnlinkedFile {
     pub(crate) file: File,
-    /// Where it would have stood.
+    /// The path that the file would have got.
     pub(crate) path: PathBuf,
 }
 
@@ -178,7 +180,8 @@ impl Drop for AtomicFile {
         if self.attempt.as_os_str().is_empty() {
             return;
         }
-        // After a commit the attempt's name is gone; a failure to remove leaves a hidden file that nobody reads.
+        // After a commit the attempt's name is gone; a failure to remove leaves a hidden file that
+        // nobody reads.
         let _ = fs::remove_file(&self.attempt);
     }
 }
@@ -212,7 +215,8 @@ fn is_attempt(name: &str) -> bool {
     })
 }
 
-/// Removes attempts in `directory` that no living process is writing; how many. What cannot be removed costs space and nothing else.
+/// Deletes the attempts in `directory` that no living process writes. Returns their number. An
+/// attempt that cannot be deleted is ignored: it costs only space.
 pub fn sweep(directory: &Path) -> u64 {
     let mut swept = 0;
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -255,7 +259,8 @@ pub fn sync_directory(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fills `buffer` from `offset` without moving a shared file position, so that threads can share one handle.
+/// Fills `buffer` from `offset` without moving a shared file position, so that threads can share
+/// one handle.
 pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
     {

@@ -38,7 +38,8 @@ pub fn checksum_file(path: &Path) -> Result<(u64, u64, String)> {
     checksum_with(path, |_| Ok(()))
 }
 
-/// As [`checksum_file`]; `read` is told the bytes of each part that was read, about a megabyte, and can end the reading.
+/// As [`checksum_file`]. Calls `read` with the bytes of each part that was read, about a megabyte;
+/// an error of `read` ends the reading.
 pub fn checksum_with(
     path: &Path,
     mut read: impl FnMut(u64) -> Result<()>,

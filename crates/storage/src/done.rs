@@ -1,4 +1,5 @@
-//! The record that a task is complete: one small JSON file, renamed into place after the task's results.
+//! The record that a task is complete: one small JSON file, renamed into place after the task's
+//! results.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -45,7 +46,7 @@ impl FileRecord {
     }
 }
 
-/// What a task leaves behind when all its results are in place.
+/// The result of a task whose files are all in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DoneRecord {
@@ -55,7 +56,7 @@ pub struct DoneRecord {
     pub counts: Value,
 }
 
-/// A record as it stands in its file.
+/// A record as its file holds it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -85,8 +86,8 @@ impl DoneRecord {
         write_file(path, text.as_bytes()).map(|_| ())
     }
 
-    /// The record at `path`; `None` where there is none. The files it names must exist below `directory` with their lengths,
-    /// else the task counts as not done.
+    /// The record at `path`; `None` where there is none. The files it names must exist below
+    /// `directory` with their lengths, else the task counts as not done.
     ///
     /// Errors: `FILE_CORRUPT` for a record that is damaged.
     pub fn read(path: &Path, directory: &Path) -> Result<Option<DoneRecord>> {
@@ -106,7 +107,7 @@ impl DoneRecord {
             other => other.at("read", path)?,
         };
         let Stored { files, counts, digest } = serde_json::from_slice(&bytes)
-            .map_err(|e| corrupt(path, &format!("is no done record ({e})")))?;
+            .map_err(|e| corrupt(path, &format!("is not a done record ({e})")))?;
         let record = DoneRecord { files, counts };
         if record.digest() == digest {
             Ok(Some(record))
@@ -171,7 +172,7 @@ mod tests {
                 }
             }
         }
-        // What is left are spaces that became other white space.
+        // The remaining changes replace white space by other white space.
         assert!(found > good.len() * 7, "{found} of {}", good.len() * 8);
     }
 

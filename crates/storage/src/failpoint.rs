@@ -1,7 +1,8 @@
-//! Places where a test can make a step fail or the process die: `LONGWEAVE_FAILPOINT=NAME=ACTION[@N]`, taken at the N-th hit of that name
-//! in the process (1 by default); `LONGWEAVE_FAILPOINT_PATH=TEXT` counts only hits whose path contains TEXT.
-//! `LONGWEAVE_FAILPOINT_LOG=FILE` appends a line for every hit, the name, a tab and the path, so that a test
-//! finds out which there are. Without these variables a hit costs one load.
+//! Places where a test can make a step fail or the process die:
+//! `LONGWEAVE_FAILPOINT=NAME=ACTION[@N]`, taken at the N-th hit of that name in the process (1 by
+//! default); `LONGWEAVE_FAILPOINT_PATH=TEXT` counts only hits whose path contains TEXT.
+//! `LONGWEAVE_FAILPOINT_LOG=FILE` appends a line for every hit, the name, a tab and the path, so
+//! that a test finds out which there are. Without these variables a hit costs one load.
 //!
 //! | name | before |
 //! | --- | --- |
@@ -12,8 +13,9 @@
 //! | `read` | bytes of a column or a string table are read |
 //! | `remove` | what an attempt left behind, or the record of a damaged result, is removed |
 //!
-//! ACTION is `abort`, `hang` (for ever), `wait` (until the file that `LONGWEAVE_FAILPOINT_GATE` names exists), or the error that the
-//! system gives: `full` (disk), `denied`, `io`, `short` (the file ends early).
+//! ACTION is `abort`, `hang` (for ever), `wait` (until the file that `LONGWEAVE_FAILPOINT_GATE`
+//! names exists), or the error that the system gives: `full` (disk), `denied`, `io`, `short` (the
+//! file ends early).
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -92,7 +94,8 @@ fn points() -> Option<&'static Points> {
         .as_ref()
 }
 
-/// A place named `name`, before the operation on `path`. Does nothing unless the environment asks for it.
+/// A place named `name`, before the operation on `path`. Does nothing unless the environment asks
+/// for it.
 pub fn hit(name: &str, path: &Path) -> io::Result<()> {
     let Some(points) = points() else { return Ok(()) };
     if let Some(mut log) = points.log.as_ref() {

@@ -1,6 +1,7 @@
 //! How results reach the disk: whole or not at all, with checksums, and readable by position.
 //!
-//! Every file is written under an attempt's own name, flushed to the disk and renamed. Layouts are in FORMATS.md.
+//! Every file is written under an attempt's own name, flushed to the disk and renamed. Layouts are
+//! in FORMATS.md.
 
 mod array;
 mod atomic;
@@ -20,7 +21,7 @@ pub use atomic::{
 pub use digest::{Digest, checksum_file, checksum_with, digest_of};
 pub use done::{DoneRecord, FileRecord};
 pub use lock::{Holder, Lock, holds_any_lock, host};
-pub use pages::{Pages, Room};
+pub use pages::{PageBudget, Pages};
 pub use space::{Space, directory_bytes, space};
 pub use strings::{STRING_BATCH_ROWS, StringTable, StringTableWriter, read_strings, write_strings};
 pub use thrift::{check_parquet_footer, is_parquet_encrypted};

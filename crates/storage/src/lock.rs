@@ -1,6 +1,8 @@
-//! Exclusive locks held by a process: the operating system gives them back when the process ends, however it ends.
+//! Exclusive locks held by a process: the operating system gives them back when the process ends,
+//! however it ends.
 //!
-//! A lock's file names its holder, `process PID on HOST`, and is empty once the lock was given back.
+//! A lock's file names its holder, `process PID on HOST`, and is empty once the lock was given
+//! back.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -17,11 +19,11 @@ pub struct Lock {
 /// Who a lock's file names, and whether it still holds the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// The process.
     pub process: u32,
     /// The machine it runs on.
     pub host: String,
-    /// Whether it lives; `None` for a process of another machine, which cannot be told from here.
+    /// Whether the process is alive; `None` for a process of another machine, which cannot be
+    /// checked from here.
     pub alive: Option<bool>,
 }
 
@@ -58,7 +60,8 @@ impl Lock {
         }
     }
 
-    /// Who the lock's file names, told without touching the lock; `None` where nobody holds it or it was given back.
+    /// The holder that the lock's file names, read without touching the lock; `None` for a lock
+    /// that nobody holds or that was released.
     pub fn holder(path: &Path) -> Option<Holder> {
         let text = fs::read_to_string(path).ok()?;
         let (process, host) = text.strip_prefix("process ")?.split_once(" on ")?;
@@ -67,7 +70,8 @@ impl Lock {
         Some(Holder { process, host: host.to_owned(), alive })
     }
 
-    /// Whether a process on any machine that shares the file system holds the lock. It is taken for an instant to find out.
+    /// Whether a process on any machine that shares the file system holds the lock. It is taken for
+    /// an instant to find out.
     pub fn is_held(path: &Path) -> bool {
         let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else { return false };
         matches!(file.try_lock(), Err(TryLockError::WouldBlock))
@@ -93,7 +97,8 @@ pub fn host() -> String {
     }
 }
 
-/// Whether a process of this machine lives and, where the kernel lists locks, holds any: a number given anew to another process does not count.
+/// Whether a process of this machine is alive and, where the kernel lists locks, holds any lock. A
+/// process that got a reused number does not count.
 pub fn holds_any_lock(process: u32) -> bool {
     if let Ok(list) = fs::read_to_string("/proc/locks") {
         let process = process.to_string();
@@ -149,7 +154,7 @@ mod tests {
         drop(held);
         assert_eq!(Lock::holder(&path), None);
         assert!(!Lock::is_held(&path));
-        // What a killed process leaves, and one of another machine.
+        // The file of a killed process, and of a process of another machine.
         fs::write(&path, format!("process {} on {}", u32::MAX - 1, host())).unwrap();
         assert_eq!(Lock::holder(&path).unwrap().alive, Some(false));
         fs::write(&path, "process 7 on elsewhere").unwrap();

@@ -1,5 +1,6 @@
-//! Pages of a Parquet file, looked at before they are unpacked: a header of a few bytes can ask for gigabytes. What the library reads
-//! goes through [`Pages`], which knows each page's header by the place that is read, and refuses what there is no room for.
+//! Pages of a Parquet file, checked before they are decompressed: a header of a few bytes can ask
+//! for gigabytes. Each read of the library goes through [`Pages`], which knows each page's header
+//! by the place that is read, and refuses a page that exceeds the budget.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,7 +14,8 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use crate::thrift::{Broken, walk};
 
-/// Bytes of a page's header that are looked at first, and at most: it may hold the least and the largest value of its page.
+/// Bytes of a page's header that are looked at first, and at most: it may hold the least and the
+/// largest value of its page.
 const LOOKED_AT: std::ops::RangeInclusive<u64> = 256..=16 << 20;
 /// A byte of a gzip stream unpacks to no more bytes.
 const GZIP_RATIO: u64 = 1032;
@@ -21,9 +23,10 @@ const GZIP_RATIO: u64 = 1032;
 /// A file whose pages are counted, wherever it is read from.
 pub struct Pages<R> {
     file: Arc<R>,
-    /// Whether pages may be packed by gzip: the library unpacks these to their end, whatever their headers say.
+    /// Whether pages may be packed by gzip: the library unpacks these to their end, whatever their
+    /// headers say.
     gzip: bool,
-    room: Arc<Room>,
+    budget: Arc<PageBudget>,
     /// Pages that were looked at and not read, by the place of the header.
     ahead: Arc<Mutex<BTreeMap<u64, Ahead>>>,
 }
@@ -37,25 +40,25 @@ struct Ahead {
     body: u64,
 }
 
-/// What pages may take, and have taken since it was last said to be free.
-pub struct Room {
+/// The most bytes that pages may take, and the bytes taken since the last release.
+pub struct PageBudget {
     bytes: u64,
     taken: AtomicU64,
     exceeded: AtomicBool,
 }
 
-impl Room {
-    /// Room for `bytes` bytes.
-    pub fn new(bytes: u64) -> Arc<Room> {
-        Arc::new(Room { bytes, taken: AtomicU64::new(0), exceeded: AtomicBool::new(false) })
+impl PageBudget {
+    /// A budget of `bytes` bytes.
+    pub fn new(bytes: u64) -> Arc<PageBudget> {
+        Arc::new(PageBudget { bytes, taken: AtomicU64::new(0), exceeded: AtomicBool::new(false) })
     }
 
-    /// Says that what was read is not held any more.
+    /// Releases the bytes of the pages read so far.
     pub fn free(&self) {
         self.taken.store(0, Ordering::Relaxed);
     }
 
-    /// Whether something was refused, since this was last asked.
+    /// Whether a page was refused since the last call.
     pub fn was_exceeded(&self) -> bool {
         self.exceeded.swap(false, Ordering::Relaxed)
     }
@@ -71,15 +74,16 @@ impl Room {
     fn refuse(&self, bytes: u64) -> Result<()> {
         self.exceeded.store(true, Ordering::Relaxed);
         Err(ParquetError::General(format!(
-            "pages unpack to {bytes} bytes, more than there is room for"
+            "pages decompress to {bytes} bytes, but may take at most {}",
+            self.bytes
         )))
     }
 }
 
 impl<R> Pages<R> {
     /// The pages of a file; `gzip`: whether some may be packed by gzip.
-    pub fn new(file: R, gzip: bool, room: Arc<Room>) -> Pages<R> {
-        Pages { file: Arc::new(file), gzip, room, ahead: Arc::default() }
+    pub fn new(file: R, gzip: bool, budget: Arc<PageBudget>) -> Pages<R> {
+        Pages { file: Arc::new(file), gzip, budget, ahead: Arc::default() }
     }
 }
 
@@ -88,7 +92,7 @@ impl<R> Clone for Pages<R> {
         Pages {
             file: Arc::clone(&self.file),
             gzip: self.gzip,
-            room: Arc::clone(&self.room),
+            budget: Arc::clone(&self.budget),
             ahead: Arc::clone(&self.ahead),
         }
     }
@@ -103,7 +107,7 @@ impl<R: Length> Length for Pages<R> {
 impl<R: ChunkReader> ChunkReader for Pages<R> {
     type T = R::T;
 
-    /// Called where a page's header stands, or where its bytes do, when the header was read before.
+    /// Called at the place of a page's header, or of its bytes when the header was read before.
     fn get_read(&self, start: u64) -> Result<R::T> {
         let before = self
             .ahead
@@ -137,7 +141,7 @@ impl<R: ChunkReader> ChunkReader for Pages<R> {
         self.file.get_read(start)
     }
 
-    /// Called for a page's bytes, which stand behind its header.
+    /// Called for a page's bytes, which follow its header.
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
         if start.checked_add(length as u64).is_none_or(|end| end > self.file.len()) {
             return Err(ParquetError::EOF("a page ends beyond the file".into()));
@@ -146,22 +150,23 @@ impl<R: ChunkReader> ChunkReader for Pages<R> {
         let header = ahead.range(..start).next_back().map(|(&at, &page)| (at, page.unpacked));
         if let Some((at, unpacked)) = header {
             ahead.remove(&at);
-            self.room.take(unpacked)?;
+            self.budget.take(unpacked)?;
         }
         drop(ahead);
         let bytes = self.file.get_bytes(start, length)?;
-        if self.gzip && length as u64 > self.room.bytes / GZIP_RATIO {
-            let unpacked = gzip_size(&bytes, self.room.bytes);
-            if unpacked > self.room.bytes {
-                self.room.refuse(unpacked)?;
+        if self.gzip && length as u64 > self.budget.bytes / GZIP_RATIO {
+            let unpacked = gzip_size(&bytes, self.budget.bytes);
+            if unpacked > self.budget.bytes {
+                self.budget.refuse(unpacked)?;
             }
         }
         Ok(bytes)
     }
 }
 
-/// What a page says that it unpacks to. A header is a struct of Thrift's compact protocol: kind, bytes unpacked and bytes packed are its first
-/// three fields, each a zigzag varint after a byte 0x15 (the next field, a number of 32 bits).
+/// The decompressed size that a page declares. A header is a struct of Thrift's compact protocol:
+/// kind, decompressed and compressed bytes are its first three fields, each a zigzag varint after a
+/// byte 0x15 (the next field, a number of 32 bits).
 fn unpacked_size(head: &[u8]) -> Option<u64> {
     let mut at = 0;
     let mut number = || {
@@ -187,8 +192,9 @@ fn unpacked_size(head: &[u8]) -> Option<u64> {
     u64::try_from(number()?).ok()
 }
 
-/// Bytes that the gzip streams of a page unpack to, counted up to a little more than `most`. In a page of the second version they stand behind its
-/// levels, which are no stream: then it begins at the first place that looks like one.
+/// Bytes that the gzip streams of a page decompress to, counted up to a little more than `most`. In
+/// a page of version 2 they follow its levels, which are not compressed: the stream then begins at
+/// the first place that looks like one.
 fn gzip_size(page: &[u8], most: u64) -> u64 {
     let start = memchr::memmem::find(page, &[0x1f, 0x8b, 0x08]).unwrap_or(page.len());
     let mut unpacked = MultiGzDecoder::new(&page[start..]).take(most.saturating_add(1));
@@ -234,15 +240,15 @@ mod tests {
     }
 
     #[test]
-    fn room_is_taken_until_it_is_free_again() {
-        let room = Room::new(10);
+    fn bytes_are_taken_until_they_are_freed() {
+        let budget = PageBudget::new(10);
         assert!(
-            room.take(6).is_ok()
-                && room.take(6).is_err()
-                && room.was_exceeded()
-                && !room.was_exceeded()
+            budget.take(6).is_ok()
+                && budget.take(6).is_err()
+                && budget.was_exceeded()
+                && !budget.was_exceeded()
         );
-        room.free();
-        assert!(room.take(10).is_ok());
+        budget.free();
+        assert!(budget.take(10).is_ok());
     }
 }

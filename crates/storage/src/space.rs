@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Room on the file system that a path stands on, or will stand on.
+/// Free space of the file system of a path, which need not exist yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     /// Bytes that this user may still write.
@@ -12,7 +12,8 @@ pub struct Space {
     pub device: u64,
 }
 
-/// The room for files at `path`, which need not be there yet; `None` where the system does not tell.
+/// The room for files at `path`, which need not be there yet; `None` where the system does not
+/// tell.
 pub fn space(path: &Path) -> Option<Space> {
     let path = std::path::absolute(path).ok()?;
     let there = path.ancestors().find(|p| p.exists())?;
@@ -32,7 +33,8 @@ fn room(_path: &Path) -> Option<Space> {
     None
 }
 
-/// Bytes of the files below a directory, without what stands below `skip`; 0 where there is none. Files that vanish meanwhile do not count.
+/// Bytes of the files below a directory, without those below `skip`; 0 for a missing directory.
+/// Files that vanish meanwhile do not count.
 pub fn directory_bytes(directory: &Path, skip: Option<&Path>) -> u64 {
     let mut open: Vec<PathBuf> = vec![directory.to_owned()];
     let mut bytes = 0;

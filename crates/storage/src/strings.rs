@@ -1,8 +1,10 @@
-//! Tables of one string column as Arrow IPC files: LargeUtf8, uncompressed, batches of [`STRING_BATCH_ROWS`] rows (the last one shorter), so
-//! that a row's batch is known without an index.
+//! Tables of one string column as Arrow IPC files: LargeUtf8, uncompressed, batches of
+//! [`STRING_BATCH_ROWS`] rows (the last one shorter), so that a row's batch is known without an
+//! index.
 //!
-//! Between the end of the stream and the footer, where readers of Arrow do not look, stand checksums: the xxh3-64 of each batch's bytes, and
-//! last that of all bytes that belong to no batch. So a reader of some batches notices every byte that changed in what it reads.
+//! Between the end of the stream and the footer, where readers of Arrow do not look, are checksums:
+//! the xxh3-64 of each batch's bytes, and last that of all bytes that belong to no batch. So a
+//! reader of some batches notices every byte that changed in what it reads.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -39,7 +41,7 @@ struct Summed {
     file: AtomicFile,
     /// Of what was written since [`Summed::cut`].
     part: Xxh3Default,
-    /// What follows on the batches, once they are all written: kept back until it is whole.
+    /// The part of the file after the batches, kept back until it is whole.
     tail: Option<Vec<u8>>,
 }
 
@@ -76,14 +78,14 @@ pub struct StringTableWriter {
     builder: LargeStringBuilder,
     path: PathBuf,
     rows: u64,
-    /// Checksum of what stands before the batches.
+    /// Checksum of the bytes before the batches.
     head: u64,
     /// Checksums of the batches.
     sums: Vec<u64>,
 }
 
 impl StringTableWriter {
-    /// Begins a table with one column named `column` that will stand at `path`.
+    /// Creates a table with one column named `column` at `path`.
     pub fn create(path: &Path, column: &str) -> Result<StringTableWriter> {
         let schema = schema(column);
         let file = Summed { file: AtomicFile::create(path)?, part: Xxh3Default::new(), tail: None };
@@ -153,7 +155,8 @@ fn footer_start(tail: &[u8]) -> Option<usize> {
     (tail.len() - END).checked_sub(read_footer_length(end).ok()?)
 }
 
-/// The checksum of all that belongs to no batch: what stands before the batches, told by its checksum, and what stands after them.
+/// The checksum of all bytes that belong to no batch: the checksum of those before the batches,
+/// then those after them.
 fn frame_sum(head: u64, after: [&[u8]; 3]) -> u64 {
     let mut hash = Xxh3Default::new();
     hash.update(&head.to_le_bytes());
@@ -173,7 +176,7 @@ struct Batches {
 impl Batches {
     /// Opens a table and compares the checksum of everything but the batches.
     fn open(path: &Path) -> Result<Batches> {
-        let bad = |what: &str| corrupt(path, &format!("is no readable Arrow file ({what})"));
+        let bad = |what: &str| corrupt(path, &format!("is not a readable Arrow file ({what})"));
         let file = File::open(path).at("open", path)?;
         let length = file.metadata().at("open", path)?.len();
         let read = |start: u64, end: u64| read_bytes(&file, path, start, end);
@@ -189,7 +192,7 @@ impl Batches {
             .recordBatches()
             .map(|blocks| blocks.iter().copied().collect())
             .unwrap_or_default();
-        let ends = batch_ends(&blocks).ok_or_else(|| bad("its batches are not side by side"))?;
+        let ends = batch_ends(&blocks).ok_or_else(|| bad("its batches are not contiguous"))?;
 
         let sums_length = ((blocks.len() + 1) * SUM) as u64;
         let sums_start = footer_start
@@ -201,7 +204,8 @@ impl Batches {
             .map(|sum| sum.iter().rev().fold(0, |all, &byte| (all << 8) | u64::from(byte)))
             .collect();
         let expected = sums.pop().unwrap_or_default();
-        // Without a batch, what the stream ends with begins right after the head, and is its last 8 bytes.
+        // Without a batch, what the stream ends with begins right after the head, and is its last 8
+        // bytes.
         let (head_end, tail_start) =
             ends.unwrap_or((sums_start.saturating_sub(8), sums_start.saturating_sub(8)));
         if tail_start > sums_start || head_end > tail_start {
@@ -239,7 +243,8 @@ impl Batches {
         if xxh3_64(&bytes) != self.sums[number] {
             return Err(corrupt(&self.path, "does not match its checksum"));
         }
-        let bad = |what: &str| corrupt(&self.path, &format!("is no readable Arrow file ({what})"));
+        let bad =
+            |what: &str| corrupt(&self.path, &format!("is not a readable Arrow file ({what})"));
         // The library panics on some damage that a checksum of it would fit.
         let decode = || {
             self.decoder
@@ -263,7 +268,7 @@ fn read_bytes(file: &File, path: &Path, start: u64, end: u64) -> Result<Vec<u8>>
     Ok(bytes)
 }
 
-/// Where the batches begin and end, `Some(None)` where there are none; `None` where they do not stand side by side.
+/// The range of the batches, `Some(None)` without batches; `None` if they are not contiguous.
 fn batch_ends(blocks: &[Block]) -> Option<Option<(u64, u64)>> {
     let Some(first) = blocks.first() else { return Some(None) };
     let start = u64::try_from(first.offset()).ok()?;
@@ -279,7 +284,8 @@ fn batch_ends(blocks: &[Block]) -> Option<Option<(u64, u64)>> {
     Some(Some((start, at)))
 }
 
-/// One string column in memory, as the batches it was stored in. Costs the strings' bytes and 8 bytes a row.
+/// One string column in memory, as the batches it was stored in. Costs the strings' bytes and 8
+/// bytes a row.
 pub struct StringTable {
     batches: Vec<LargeStringArray>,
     rows: usize,
@@ -304,9 +310,11 @@ impl StringTable {
         Ok(StringTable { batches, rows })
     }
 
-    /// Calls `take` with the place in `rows` and the string of each of these rows, which must rise; reads batch by batch and holds one.
+    /// Calls `take` with the place in `rows` and the string of each of these rows, which must rise;
+    /// reads batch by batch and holds one.
     ///
-    /// Errors: `FILE_CORRUPT` when it is no such table, has fewer rows, or a byte of what is read changed.
+    /// Errors: `FILE_CORRUPT` when it is no such table, has fewer rows, or a byte of what is read
+    /// changed.
     pub fn pick(path: &Path, rows: &[usize], mut take: impl FnMut(usize, &str)) -> Result<()> {
         let file = Batches::open(path)?;
         let mut at = 0;

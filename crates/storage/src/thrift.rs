@@ -1,5 +1,6 @@
-//! Thrift's compact protocol, walked without reading it: whether a struct ends where its bytes do, and asks for no more elements than it has bytes
-//! for. The library that reads Parquet believes the sizes of lists: it takes memory for them, and counts through elements of no bytes.
+//! Thrift's compact protocol, walked without reading it: whether a struct ends where its bytes do,
+//! and asks for no more elements than it has bytes for. The library that reads Parquet believes the
+//! sizes of lists: it takes memory for them, and counts through elements of no bytes.
 
 use std::io;
 
@@ -13,7 +14,7 @@ const DEEPEST: u32 = 64;
 pub(crate) enum Broken {
     /// The bytes end before.
     Short,
-    /// It claims what cannot be.
+    /// It declares impossible sizes.
     Unsound,
 }
 
@@ -24,7 +25,8 @@ struct Walk<'a> {
     empty: usize,
 }
 
-/// Walks the struct that `bytes` begin with, whose file or page has `most` bytes after its beginning; its length.
+/// Walks the struct that `bytes` begin with, whose file or page has `most` bytes after its
+/// beginning. Returns its length.
 pub(crate) fn walk(bytes: &[u8], most: u64) -> Result<usize, Broken> {
     let mut walk = Walk { bytes, at: 0, empty: usize::try_from(most).unwrap_or(usize::MAX) };
     walk.structure(most, DEEPEST)?;
@@ -65,7 +67,7 @@ impl Walk<'_> {
                 return Ok(());
             }
             if head >> 4 == 0 {
-                self.number()?; // the field's number, where it is not told as a difference
+                self.number()?; // the field's number, unless it is given as a difference
             }
             self.value(head & 0x0f, most, depth)?;
         }
@@ -114,7 +116,8 @@ impl Walk<'_> {
 
 /// Checks the footer of a Parquet file before the library reads it.
 ///
-/// Errors: those of reading; `InvalidData` for a footer that is longer than the file, or claims what cannot be.
+/// Errors: those of reading; `InvalidData` for a footer that is longer than the file, or declares
+/// impossible sizes.
 pub fn check_parquet_footer(file: &impl ChunkReader) -> io::Result<()> {
     let read = |start, length| file.get_bytes(start, length).map_err(io::Error::other);
     let Some(before) = file.len().checked_sub(8) else { return Ok(()) }; // the library says what such a file is
@@ -124,8 +127,9 @@ pub fn check_parquet_footer(file: &impl ChunkReader) -> io::Result<()> {
         return Ok(());
     };
     let walked = walk(&read(start, footer as usize)?, footer).map(drop);
-    walked
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its footer claims what cannot be"))
+    walked.map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidData, "its footer declares impossible sizes")
+    })
 }
 
 /// Whether a Parquet file is encrypted: its footer, or columns that a readable footer describes.

@@ -1,5 +1,6 @@
-//! Compares the ids of the fast encoder with those of tokenizers 0.23 on whole corpora:
-//! `cargo run --profile quick -p longweave-tokens --example id_equality -- DATA [MAX_MB]` prints a Markdown table.
+//! Compares the ids of the fast encoder with those of tokenizers 0.23 on whole corpora: `cargo run
+//! --profile quick -p longweave-tokens --example id_equality -- DATA [MAX_MB]` prints a Markdown
+//! table.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::io::BufRead;

@@ -1,4 +1,5 @@
-//! Columns of token ids on disk, of two or four bytes each, of which only so many are open at once.
+//! Columns of token ids on disk, of two or four bytes each, with a bound on the number of open
+//! files.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -57,7 +58,7 @@ struct OpenFiles {
     order: VecDeque<usize>,
 }
 
-/// Columns by number, opened as they are asked for. Threads can share them.
+/// Columns by number, opened on demand. Threads can share them.
 pub(crate) struct Columns {
     paths: Vec<PathBuf>,
     open: Mutex<OpenFiles>,

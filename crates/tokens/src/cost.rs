@@ -1,5 +1,6 @@
-//! What encoding a text costs in heap: bytes, from its length and its runs. Measured with BERT's, GPT-2's, Pythia's and T5's files on words, one
-//! character a million times, digits, ideographs, punctuation and control characters; rounded up.
+//! The heap bytes that encoding a text needs, from its length and its runs. Measured with BERT's,
+//! GPT-2's, Pythia's and T5's files on words, one character a million times, digits, ideographs,
+//! punctuation and control characters; rounded up.
 
 use serde_json::Value;
 
@@ -52,7 +53,8 @@ fn kind(character: char) -> u8 {
     }
 }
 
-/// Bytes of the longest run of characters that `same` takes for one piece, and how many runs there are.
+/// Bytes of the longest run of characters that `same` takes for one piece, and how many runs there
+/// are.
 fn runs(text: &str, same: impl Fn(char) -> u8) -> (u64, u64) {
     let (mut longest, mut count, mut start, mut last) = (0, 0, 0, None);
     for (at, character) in text.char_indices() {

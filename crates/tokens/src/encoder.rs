@@ -1,4 +1,5 @@
-//! Encoders over a `tokenizer.json`. Special tokens are not added; truncation, padding and dropout of the file are switched off.
+//! Encoders over a `tokenizer.json`. Special tokens are not added; truncation, padding and dropout
+//! of the file are switched off.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,9 +13,11 @@ use crate::cost::{Runs, exact_cost, fast_cost};
 
 /// Text to ids and back.
 pub trait Encoder: Send + Sync {
-    /// Appends the ids of `text`; adds no special token, but finds those that stand in the text, as tokenizers does.
+    /// Appends the ids of `text`; adds no special token, but recognises those that the text
+    /// contains, as tokenizers does.
     fn encode(&self, text: &str, out: &mut Vec<u32>) -> Result<()>;
-    /// Bytes of heap that encoding `text` takes at most, its ids counted, the text not; measured, and rounded up.
+    /// Bytes of heap that encoding `text` takes at most, its ids counted, the text not; measured,
+    /// and rounded up.
     fn cost(&self, text: &str) -> u64;
     /// The text of `ids`, special tokens included.
     fn decode(&self, ids: &[u32]) -> Result<String>;
@@ -28,7 +31,6 @@ pub trait Encoder: Send + Sync {
 
 /// A tokenizer.json that was loaded.
 pub struct Loaded {
-    /// The encoder.
     pub encoder: Arc<dyn Encoder>,
     /// Why the fast encoder does not cover the file, where it does not.
     pub exact_fallback: Option<String>,
@@ -39,7 +41,8 @@ pub struct Loaded {
 /// Errors: `TOKENIZER_INVALID`, naming the file and what both say; `INPUT_NOT_FOUND`.
 pub fn load(path: &Path) -> Result<Loaded> {
     let file = TokenizerFile::read(path)?;
-    // On 1,139 of 236,217 real texts the fast encoder's ids for a Unigram model are others (benches/tokenize).
+    // On 1,139 of 236,217 real texts the fast encoder's ids for a Unigram model are others
+    // (benches/tokenize).
     let fast = if file.unigram {
         Err("its ids for Unigram models are not always those of tokenizers 0.23".into())
     } else {
@@ -53,7 +56,8 @@ pub fn load(path: &Path) -> Result<Loaded> {
     }
 }
 
-/// Loads a tokenizer.json with the fast encoder, also where its ids can be others than those of 0.23: to compare the two.
+/// Loads a tokenizer.json with the fast encoder, also where its ids can be others than those of
+/// 0.23: to compare the two.
 ///
 /// Errors: as [`load`], and where the fast encoder does not cover the file.
 pub fn load_fast(path: &Path) -> Result<Arc<dyn Encoder>> {
@@ -84,14 +88,15 @@ impl TokenizerFile {
     fn read(path: &Path) -> Result<TokenizerFile> {
         let text = std::fs::read_to_string(path).at("read", path)?;
         let mut value: Value = serde_json::from_str(&text)
-            .map_err(|e| invalid(path, &format!("it is no JSON ({e})")))?;
+            .map_err(|e| invalid(path, &format!("it is not JSON ({e})")))?;
         let Some(object) = value.as_object_mut() else {
-            return Err(invalid(path, "it is no JSON object"));
+            return Err(invalid(path, "it is not a JSON object"));
         };
         for section in ["truncation", "padding"] {
             object.insert(section.into(), Value::Null);
         }
-        // Dropout makes the same text come out differently each time; it is for training with the tokenizer, not for data.
+        // Dropout makes the same text come out differently each time; it is for training with the
+        // tokenizer, not for data.
         if let Some(dropout) = object.get_mut("model").and_then(|m| m.get_mut("dropout")) {
             *dropout = Value::Null;
         }

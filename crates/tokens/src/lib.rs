@@ -1,6 +1,7 @@
 //! Tokens: text → ids by a `tokenizer.json`, and the store that keeps a corpus' ids.
 //!
-//! [`load`] gives the fastest encoder whose ids are those of tokenizers 0.23; one that it does not cover is read by 0.23 itself.
+//! [`load`] gives the fastest encoder whose ids are those of tokenizers 0.23; one that it does not
+//! cover is read by 0.23 itself.
 
 mod columns;
 mod cost;

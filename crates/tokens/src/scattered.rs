@@ -1,8 +1,9 @@
-//! Tokens in the order of a plan: for each split a column with the own tokens of every piece that stands in it, one piece after the other as
-//! the plan has them. Whoever goes through a plan then reads each split from its beginning to its end.
+//! Tokens in the order of a plan: for each split a column with the own tokens of every piece that
+//! it holds, one piece after the other as the plan orders them. A reader that follows a plan reads
+//! each split from its beginning to its end.
 //!
-//! Files: `NNNNN.ids`, and `NNNNN.sums` (u64, the xxh3-64 of what each output shard reads of it), so that a shard that reads its part of
-//! every split knows that it read what was written.
+//! Files: `NNNNN.ids`, and `NNNNN.sums` (u64, the xxh3-64 of what each output shard reads of it),
+//! so that a shard that reads its part of every split knows that it read what was written.
 
 use std::path::{Path, PathBuf};
 
@@ -41,10 +42,12 @@ fn source<T: Scalar>(file: ArrayFile<T>, hold: bool) -> Result<Stored<T>> {
     Ok(Stored::File(file))
 }
 
-/// Writes the tokens of a split, whose store is at `store`, in the order of `runs` to `PREFIX.ids`. `shards` are the numbers of tokens in front of
-/// each output shard, and one more: all. The split's ids are held in memory where they take no more than a quarter of the budget.
+/// Writes the tokens of a split, whose store is at `store`, in the order of `runs` to `PREFIX.ids`.
+/// `shards` are the numbers of tokens in front of each output shard, and one more: all. The split's
+/// ids are held in memory where they take no more than a quarter of the budget.
 ///
-/// Errors: `FILE_CORRUPT` when the store is damaged or runs reach beyond it, `CANCELLED`, those of writing.
+/// Errors: `FILE_CORRUPT` when the store is damaged or runs reach beyond it, `CANCELLED`, those of
+/// writing.
 pub fn scatter_split(
     ctx: &Ctx,
     store: &Path,
@@ -153,7 +156,8 @@ pub struct ScatteredTokens {
 }
 
 impl ScatteredTokens {
-    /// Opens what [`scatter_split`] wrote of all splits, each with the `DocId` of its first row, in order.
+    /// Opens what [`scatter_split`] wrote of all splits, each with the `DocId` of its first row, in
+    /// order.
     pub fn new(splits: Vec<(u32, PathBuf)>) -> ScatteredTokens {
         ScatteredTokens {
             first: splits.iter().map(|(first, _)| *first).collect(),
@@ -191,7 +195,7 @@ impl ScatteredTokens {
         Ok(())
     }
 
-    /// Opens the file of a split anew when it is next asked for: it was made again.
+    /// Reopens the file of a split when it is next read: the file was replaced.
     pub fn forget(&self, split: usize) {
         self.columns.forget(split);
     }
@@ -209,7 +213,7 @@ impl ScatteredTokens {
         self.columns.forget(split);
         let path = self.columns.path(split);
         let message = format!(
-            "{} does not match its checksum; delete it and run again, and the task that made it is done again",
+            "{} does not match its checksum; delete it and run again; the task that made it then runs again",
             path.display()
         );
         Err(Error::new(Code::FileCorrupt, message).with("file", path.display().to_string()))

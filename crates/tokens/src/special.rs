@@ -1,4 +1,4 @@
-//! The tokens that stand between, before and after documents.
+//! The tokens between, before and after documents.
 
 use longweave_common::{Code, Error, Result};
 
@@ -33,7 +33,7 @@ const BEGINS: &[&str] = &[
     "<BOS>",
 ];
 
-/// Which tokens are asked for. `auto` looks for the tokenizer's own by its usual names.
+/// The requested special tokens. `auto` looks for the tokenizer's own by its usual names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecialOptions {
     /// `auto`, `none`, `token:TEXT` (one token of the vocabulary) or `text:TEXT` (the ids of a string, in
@@ -59,8 +59,8 @@ pub struct SpecialTokens {
 impl SpecialTokens {
     /// Finds the tokens.
     ///
-    /// Errors: `TOKEN_NOT_FOUND`, naming candidates, when no separator is known or a token that is named does not exist;
-    /// `OPTIONS_INVALID` for another form.
+    /// Errors: `TOKEN_NOT_FOUND`, naming candidates, when no separator is known or a named token
+    /// does not exist; `OPTIONS_INVALID` for another form.
     pub fn resolve(encoder: &dyn Encoder, options: &SpecialOptions) -> Result<SpecialTokens> {
         let separator = match options.separator.as_str() {
             "none" => Vec::new(),
@@ -162,7 +162,7 @@ fn invalid(option: &str, expected: &str, found: &str) -> Error {
 
 fn unknown(encoder: &dyn Encoder, option: &str) -> Error {
     let message = format!(
-        "the tokenizer has no token that is known as `{option}`; say `{option}: token:TEXT`{}",
+        "the tokenizer has no known token for `{option}`; set `{option}: token:TEXT`{}",
         candidates(encoder)
     );
     Error::new(Code::TokenNotFound, message).with("option", option)

@@ -1,5 +1,6 @@
-//! The token store: per split the ids of all documents end to end, as u16 or u32, and where each document's end.
-//! Files: `PREFIX.ids` (a column of ids) and `PREFIX.ends` (a column of u64, one for each row of the split).
+//! The token store: per split the ids of all documents end to end, as u16 or u32, and where each
+//! document's end. Files: `PREFIX.ids` (a column of ids) and `PREFIX.ends` (a column of u64, one
+//! for each row of the split).
 
 use std::path::{Path, PathBuf};
 
@@ -109,7 +110,8 @@ impl TokenWriter {
     }
 }
 
-/// The split of a document, by the `DocId` of the first row of each: the last one that begins at or before it, as empty splits begin where the next does.
+/// The split of a document, by the `DocId` of the first row of each: the last one that begins at or
+/// before it, as empty splits begin where the next does.
 pub fn split_of(first: &[u32], doc: DocId) -> usize {
     first.partition_point(|&first| first <= doc.get()) - 1
 }
@@ -126,8 +128,9 @@ impl SplitTokens {
     }
 }
 
-/// Reads the tokens of a corpus by document, from the stores of its splits. Threads can share it. Costs 8 bytes a document, and
-/// a bounded number of open files, however many splits there are. The ids of a split are compared with their checksum when they are first asked for.
+/// Reads the tokens of a corpus by document, from the stores of its splits. Threads can share it.
+/// Costs 8 bytes a document, and a bounded number of open files, however many splits there are. The
+/// ids of a split are compared with their checksum when they are first read.
 pub struct TokenStore {
     first: Vec<u32>,
     splits: Vec<SplitTokens>,
@@ -150,7 +153,7 @@ impl TokenStore {
                 ends.windows(2).any(|two| two[1] < two[0] || two[1] - two[0] > u64::from(u32::MAX));
             if falls || ends.first().is_some_and(|&end| end > u64::from(u32::MAX)) {
                 let message = format!(
-                    "{} holds no ends of documents; delete the folder it stands in and run again",
+                    "{} lacks the ends of documents; delete its folder and run again",
                     path.display()
                 );
                 return Err(

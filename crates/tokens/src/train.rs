@@ -1,4 +1,5 @@
-//! Training a byte-level BPE tokenizer, for demos and tests: GPT-2's splitting into words, merges by falling count.
+//! Training a byte-level BPE tokenizer, for demos and tests: GPT-2's splitting into words, merges
+//! by falling count.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,8 @@ pub struct TrainOptions {
 
 /// Trains on `texts` and gives a tokenizer.json, the same for the same texts in the same order.
 ///
-/// Errors: `OPTIONS_INVALID` for too small a vocabulary, `CORPUS_EMPTY` for texts without a word.
+/// Errors: `OPTIONS_INVALID` for too small a vocabulary, `CORPUS_EMPTY` for texts that contain no
+/// word.
 pub fn train_bpe<'a>(
     texts: impl Iterator<Item = &'a str> + Send,
     options: &TrainOptions,

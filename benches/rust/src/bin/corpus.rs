@@ -1,10 +1,12 @@
-//! A large corpus from a small one: `corpus TEXTS BYTES FOLDER`. TEXTS holds real documents, a zero byte after each; FOLDER gets `NNNNN.jsonl`
-//! with about BYTES bytes of text in all. The same input gives the same files.
+//! A large corpus from a small one: `corpus TEXTS BYTES FOLDER`. TEXTS holds real documents, a zero
+//! byte after each; FOLDER gets `NNNNN.jsonl` with about BYTES bytes of text in all. The same input
+//! gives the same files.
 //!
-//! A document's length is drawn from a log-normal distribution (median 1,700 bytes, mean 3,100, at most 1 MB), as web pages have it: most
-//! are short, and a few hold a large share of the text. It is made of consecutive paragraphs of the real documents from a random place on. So
-//! that phrases go on growing with the corpus, as they do in the world, three in ten capitalised words become made-up names, of which a
-//! document has a few and the corpus as many as a third of its documents.
+//! A document's length is drawn from a log-normal distribution (median 1,700 bytes, mean 3,100, at
+//! most 1 MB), as web pages have it: most are short, and a few hold a large share of the text. It
+//! is made of consecutive paragraphs of the real documents from a random place on. So that phrases
+//! keep growing with the corpus, as they do in the world, three in ten capitalised words become
+//! made-up names, of which a document has a few and the corpus as many as a third of its documents.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

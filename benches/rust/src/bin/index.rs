@@ -1,4 +1,5 @@
-//! Building an index: `index ROWS THREADS PASSES HIERARCHY FOLDER`. A line of ROWS is a document: its candidates in byte order, tabs between.
+//! Building an index: `index ROWS THREADS PASSES HIERARCHY FOLDER`. A line of ROWS is a document:
+//! its candidates in byte order, tabs between.
 
 use longweave_benches::{arguments, parts, print, time};
 use longweave_common::Ctx;

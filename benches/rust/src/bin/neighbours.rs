@@ -1,4 +1,5 @@
-//! Nearest neighbours among vectors of a `.npy` file: `neighbours FILE K THREADS PASSES [exact]`. All rows are queries.
+//! Nearest neighbours among vectors of a `.npy` file: `neighbours FILE K THREADS PASSES [exact]`.
+//! All rows are queries.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Packing a standard plan over documents held in memory: `pack TOKENS LENGTH PASSES FOLDER`. In memory, beside memcpy of the same
-//! bytes, and into files of each format.
+//! Packing a standard plan over documents held in memory: `pack TOKENS LENGTH PASSES FOLDER`. In
+//! memory, compared with memcpy of the same bytes, and into files of each format.
 
 use longweave_benches::{arguments, print, time};
 use longweave_common::random::Key;

@@ -1,5 +1,5 @@
-//! Planning for synthetic documents: `plan METHOD DOCUMENTS LENGTH`. Lengths, keywords and neighbours are drawn; the input is made first, its
-//! size is told beside the peak.
+//! Planning for synthetic documents: `plan METHOD DOCUMENTS LENGTH`. Lengths, keywords and
+//! neighbours are drawn; the input is made first, its size is printed with the peak.
 
 use longweave_benches::{arguments, memory, print, time};
 use longweave_common::random::{Key, draw};
@@ -24,7 +24,8 @@ fn random(purpose: &str, i: usize) -> u64 {
     draw(1, purpose, Key(i as u128), 0)
 }
 
-/// Lists whose members lie near each other, as those of documents about one thing would: `k` of the 4 k rows around.
+/// Lists whose members lie near each other, as those of documents about one thing would: `k` of the
+/// 4 k rows around.
 fn lists(rows: usize, k: usize) -> Neighbours {
     let (mut ids, mut similarities) = (Vec::with_capacity(rows * k), Vec::with_capacity(rows * k));
     for row in 0..rows {

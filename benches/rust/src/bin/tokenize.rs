@@ -1,4 +1,5 @@
-//! Tokenizing texts that a NUL ends: `tokenize TOKENIZER TEXTS THREADS [WARM]`. With `WARM`, other texts are encoded first, not timed.
+//! Tokenizing texts that a NUL ends: `tokenize TOKENIZER TEXTS THREADS [WARM]`. With `WARM`, other
+//! texts are encoded first, not timed.
 
 use longweave_benches::{arguments, parts, print, time};
 use rayon::prelude::*;

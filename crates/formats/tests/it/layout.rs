@@ -27,7 +27,8 @@ fn u32s(numbers: &[u32]) -> Vec<u8> {
 #[test]
 fn an_mds_shard_is_laid_out_as_mosaicml_streaming_reads_it() {
     let configuration = r#"{"column_encodings":["str","ndarray:uint32","ndarray:uint32","int"],"column_names":["domain","indices","input_ids","length"],"column_sizes":[null,null,null,8],"compression":null,"format":"mds","hashes":[],"size_limit":null,"version":2}"#;
-    // One span [0, 4] for each sequence, or one for each piece: a begin token goes with the first, padding with the last.
+    // One span [0, 4] for each sequence, or one for each piece: a begin token goes with the first,
+    // padding with the last.
     for (indices, spans) in [
         (MdsIndices::Sequence, [vec![0, 4], vec![0, 4], vec![0, 4]]),
         (MdsIndices::Document, [vec![0, 3, 3, 4], vec![0, 4], vec![0, 4]]),
@@ -106,7 +107,7 @@ fn the_index_of_mds_names_its_shards() {
     assert_eq!(shards.len(), 2);
 }
 
-/// Without the provenance, which is no part of the layout.
+/// Without the provenance, which is not part of the layout.
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(directory)
         .unwrap()
@@ -169,7 +170,8 @@ fn a_compressed_mds_file_is_one_frame_of_known_size_with_checksums_in_the_index(
             (shard["compression"].as_str(), shard["samples"].as_u64()),
             (Some("zstd"), Some(samples))
         );
-        // The samples are those of a file that is not compressed; only the configuration before them differs.
+        // The samples are those of a file that is not compressed; only the configuration before
+        // them differs.
         let first = |bytes: &[u8]| u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
         let expected = fs::read(plain.path().join(format!("shard.{i:05}.mds"))).unwrap();
         assert!(raw[first(&raw)..] == expected[first(&expected)..]);
@@ -219,7 +221,8 @@ fn a_datatrove_file_is_laid_out_as_its_datasets_read_it() {
             .flat_map(|r| &r.input_ids)
             .flat_map(|id| id.to_le_bytes()[..width].to_vec())
             .collect();
-        // The first sequence has two pieces; a begin token goes with the first piece, padding with the last.
+        // The first sequence has two pieces; a begin token goes with the first piece, padding with
+        // the last.
         let ends: Vec<u8> = [3u64, 4, 8, 12].iter().flat_map(|n| n.to_le_bytes()).collect();
         let metadata = format!("sha256:abc|{width}\n12\n12.0 T").into_bytes();
         let expected =
@@ -324,7 +327,7 @@ fn parquet_has_the_columns_that_were_promised() {
         &WriterOptions { compression: Compression::Zstd, ..options(Format::Parquet, 4) },
         &three(),
     );
-    // What stands beside another format's files is compressed, whatever those are.
+    // Provenance of another format's files is compressed, whatever those are.
     for (directory, name) in [(&packed, "00000.parquet"), (&mds, "provenance/00000.parquet")] {
         let reader = self::reader(directory, name);
         assert!(

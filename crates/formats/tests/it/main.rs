@@ -1,4 +1,5 @@
-//! Outputs as their readers meet them: every format written and read back, layouts byte by byte, damage found.
+//! Outputs as their readers meet them: every format written and read back, layouts byte by byte,
+//! damage found.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod layout;
@@ -35,7 +36,8 @@ const FORMATS: [Format; 5] =
 /// A piece: document, place, tokens, place in the document, reason, group.
 type PieceOf<'a> = (&'a str, u32, u32, u32, Option<&'a str>, u32);
 
-/// Three sequences of four tokens: two pieces, one piece after a begin token, one piece and padding.
+/// Three sequences of four tokens: two pieces, one piece after a begin token, one piece and
+/// padding.
 fn three() -> Vec<SequenceRecord> {
     let record = |input_ids: [u32; 4], n_tokens, pieces: &[PieceOf<'_>]| SequenceRecord {
         input_ids: input_ids.to_vec(),
@@ -54,7 +56,7 @@ fn three() -> Vec<SequenceRecord> {
     ]
 }
 
-/// What a reader gives of `record`.
+/// The record that a reader returns for `record`.
 fn told(record: &SequenceRecord, provenance: Provenance, format: Format) -> SequenceRecord {
     let SequenceRecord { input_ids, n_tokens, doc_ids, .. } = record.clone();
     match provenance {

@@ -1,4 +1,5 @@
-//! Whatever is written is read back, for every format, provenance and size of shard; outputs of the first version too.
+//! Whatever is written is read back, for every format, provenance and size of shard; outputs of the
+//! first version too.
 
 use std::path::{Path, PathBuf};
 
@@ -165,7 +166,8 @@ fn outputs_are_written_with_the_bytes_of_the_kept_ones() {
 fn a_file_of_another_shape_is_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &options(Format::Parquet, 4), &three(), 3);
-    // A provenance file in the place of one with ids, and a file of text in the place of one of numbers.
+    // A provenance file in the place of one with ids, and a file of text in the place of one of
+    // numbers.
     let mds = tempfile::tempdir().unwrap();
     write(mds.path(), &options(Format::Mds, 4), &three(), 3);
     std::fs::copy(mds.path().join("shard.00000.mds"), directory.path().join("00000.parquet"))
@@ -210,7 +212,7 @@ fn files_that_claim_more_than_they_have_are_refused_and_nothing_is_held_for_it()
             bytes[at as usize..at as usize + 4].copy_from_slice(&largest[..4]);
             std::fs::write(&path, &bytes).unwrap();
             let read = |n| SequenceReader::open(directory.path()).unwrap().get(n);
-            // A number of samples that is too large is not looked at where the sample stands.
+            // A number of samples that is too large is not read at the sample's place.
             if (file, at) != ("shard.00000.mds", 0) {
                 assert_eq!(read(0).unwrap_err().code(), Code::FileCorrupt, "{file} {at}");
             }
@@ -233,7 +235,8 @@ fn files_that_claim_more_than_they_have_are_refused_and_nothing_is_held_for_it()
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(800))]
 
-    /// Nothing here compares checksums, which `verify` does first: a damaged file may read as other numbers, but never ends the process.
+    /// Nothing here compares checksums, which `verify` does first: a damaged file may read as other
+    /// numbers, but never ends the process.
     #[test]
     fn damaged_files_are_read_or_refused(which in 0usize..7, at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<bool>()) {
         let files = ["00000.parquet", "shard.00000.mds", "shard.00000.00000.mds.zstd", "shard_00000.bin", "shard_00000.idx", "00000.ds", "00000.jsonl"];

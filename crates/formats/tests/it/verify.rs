@@ -1,4 +1,4 @@
-//! What `verify` finds.
+//! The differences that `verify` finds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use longweave_storage::checksum_file;
 
 use crate::{FORMATS, options, seal, three, write};
 
-/// A new format does not compile before it stands in `FORMATS`, and here.
+/// A new format does not compile before it is in `FORMATS`, and here.
 const _: fn(Format) = |format| match format {
     Format::Parquet | Format::Mds | Format::Megatron | Format::Datatrove | Format::Jsonl => (),
 };
@@ -61,14 +61,15 @@ fn changed_shortened_missing_and_strange_files_are_named() {
         fs::write(root.join("stray.parquet"), b"").unwrap();
         assert!(complaint(root).starts_with("stray.parquet: the file belongs to no finished run"));
         fs::remove_file(root.join("stray.parquet")).unwrap();
-        // Our own hidden state, the run's file and the held-out part's folder are no strangers.
+        // Our own hidden state, the run's file and the held-out part's folder are not strangers.
         fs::create_dir_all(root.join(".state/x")).unwrap();
         fs::write(root.join("run.json"), b"{}").unwrap();
         verify_output(root).unwrap();
     }
 }
 
-/// Changes every byte of every file of an output, `masks` one after the other; how many changes there were.
+/// Changes every byte of every file of an output, `masks` one after the other; how many changes
+/// there were.
 fn change_every_byte(root: &Path, masks: &[u8]) -> usize {
     let mut changes = 0;
     let mut names: Vec<String> = vec!["SHA256SUMS".into()];
@@ -170,11 +171,11 @@ fn manifest_and_sums_must_name_the_same_files() {
     .unwrap();
     assert_eq!(complaint(root), "00000.jsonl: longweave.json names it, SHA256SUMS does not");
     fs::write(root.join("SHA256SUMS"), "nonsense\n").unwrap();
-    assert_eq!(complaint(root), "SHA256SUMS: a line is no checksum and name");
+    assert_eq!(complaint(root), "SHA256SUMS: a line is not a checksum and a name");
     fs::remove_file(root.join("longweave.json")).unwrap();
     assert!(complaint(root).contains("holds no longweave.json"));
     fs::write(root.join("longweave.json"), "{").unwrap();
-    assert!(complaint(root).contains("is no manifest"));
+    assert!(complaint(root).contains("is not a manifest"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The index, hierarchy and all, against the naive one; files whose checksums are right and that do not fit each other.
+//! The index, hierarchy and all, against the naive one; files whose checksums are right and that do
+//! not fit each other.
 
 use longweave_common::{Budget, Code, DocId, KeywordId};
 use longweave_index::{CandidateTable, CandidateWriter, Index, IndexOptions, build_from_files};

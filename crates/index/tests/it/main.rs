@@ -55,13 +55,15 @@ fn keys(corpus: &Corpus) -> Vec<u128> {
     (0..corpus.len()).map(|i| Key::of(&format!("document {i}")).0).collect()
 }
 
-/// A folder in memory where there is a file system in memory: what is numbered on the disk makes hundreds of small files.
+/// A folder in memory where there is a file system in memory: what is numbered on the disk makes
+/// hundreds of small files.
 fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
-/// Writes tables of `split` documents each below `directory`; where each is, with its first document.
+/// Writes tables of `split` documents each below `directory`; where each is, with its first
+/// document.
 fn files(corpus: &Corpus, split: usize, directory: &Path) -> Vec<(PathBuf, u32)> {
     let mut first = 0;
     let mut files = Vec::new();
@@ -127,7 +129,8 @@ fn chosen(corpus: &Corpus, said: &Boilerplate, options: &IndexOptions) -> Vec<Op
             return left.get(at as usize).map(|&p| p.clone());
         }
         let words = |p: &str| p.split(' ').count();
-        // Below the cap the commonest; where all are above it, the rarest. Then more words, then byte order.
+        // Below the cap the commonest; where all are above it, the rarest. Then more words, then
+        // byte order.
         let below = left.iter().filter(|p| frequency[p.as_str()] <= cap);
         let commonest = below
             .min_by_key(|p| (std::cmp::Reverse((frequency[p.as_str()], words(p))), p.as_str()));

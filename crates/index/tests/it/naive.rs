@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use longweave_common::random::{Key, below, draw};
 use longweave_index::{Hierarchy, IndexOptions, Representative};
 
-/// What an index tells.
+/// An index made by plain loops.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Naive {
     pub(crate) keywords: Vec<String>,

@@ -1,4 +1,5 @@
-//! Published figures: the example of Rose et al. (2010) and the 500 Inspec test abstracts, from the shared data where it is present.
+//! Published figures: the example of Rose et al. (2010) and the 500 Inspec test abstracts, from the
+//! shared data where it is present.
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
 
 use std::collections::HashSet;

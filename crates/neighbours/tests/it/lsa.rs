@@ -7,7 +7,8 @@ use crate::ctx;
 
 const FEATURES: usize = 100;
 
-/// Documents of two topics in turn: eight of 40 words of the topic's own, three of 20 that both have.
+/// Documents of two topics in turn: eight of 40 words of the topic's own, three of 20 that both
+/// have.
 fn corpus(documents: usize) -> Vec<Vec<(u32, u32)>> {
     let words = |i: usize| {
         let pick =
@@ -75,7 +76,8 @@ fn projections_are_equal_for_any_number_of_threads_and_fixed_for_ever() {
     let mut vectors = Vectors::with_capacity(37, corpus.len());
     corpus.iter().for_each(|row| vectors.push(&project(&projection, &weights(&corpus), row)));
     let bytes: Vec<u8> = vectors.data().iter().flat_map(|x| x.to_le_bytes()).collect();
-    // A change here changes plans: CHANGELOG line and a new golden hash. Another number on another machine is a bug.
+    // A change here changes plans: CHANGELOG line and a new golden hash. Another number on another
+    // machine is a bug.
     assert_eq!(xxh3_64(&bytes), 12_155_297_921_253_635_292);
     assert!(
         Projection::fit(ctx(1), &sample(&corpus), &weights(&corpus), 37, 3, 10).unwrap()

@@ -49,7 +49,8 @@ fn clustered(rows: usize, dims: usize, groups: usize) -> Vectors {
 
 const INVERTED: Search = Search::Inverted { lists: None, probes: None };
 
-/// Few values, so that there are ties, zeros and opposite vectors; more rows than are compared at once, now and then.
+/// Few values, so that there are ties, zeros and opposite vectors; more rows than are compared at
+/// once, now and then.
 fn inputs() -> impl Strategy<Value = (usize, Vec<Vec<f64>>, Option<Vec<u32>>)> {
     let value = prop::sample::select(vec![-2.0, -1.0, 0.0, 0.0, 1.0, 1.0, 3.0]);
     (1usize..20, prop_oneof![9 => 0usize..40, 1 => 120usize..300]).prop_flat_map(move |(dims, rows)| {
@@ -58,7 +59,7 @@ fn inputs() -> impl Strategy<Value = (usize, Vec<Vec<f64>>, Option<Vec<u32>>)> {
     })
 }
 
-/// Counts what it is told.
+/// Counts its reports.
 #[derive(Default)]
 struct Told(AtomicU64);
 

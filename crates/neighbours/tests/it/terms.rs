@@ -8,7 +8,7 @@ fn count(counter: &mut TermCounter, text: &str) -> Vec<(u32, u32)> {
     out
 }
 
-/// What these words give.
+/// The features of these words.
 fn of(words: &[&str]) -> Vec<(u32, u32)> {
     let mut features: Vec<u32> =
         words.iter().map(|word| xxh3_64(word.as_bytes()) as u32 & 0xffff).collect();

@@ -24,7 +24,7 @@ fn ctx() -> &'static Ctx {
     CTX.get_or_init(|| Ctx::new(2, 1 << 30).unwrap())
 }
 
-/// Documents' tokens; each token says where it stands: document · 1,000 + place + 100.
+/// Documents' tokens; each token encodes its place: document · 1,000 + place + 100.
 struct Tokens(Vec<Vec<u32>>);
 
 impl TokenSource for Tokens {
@@ -196,7 +196,8 @@ proptest! {
     }
 }
 
-/// Stores the documents in splits of `size` and scatters them for one output shard; where each split stands.
+/// Stores the documents in splits of `size` and scatters them for one output shard; returns the
+/// place of each split.
 fn scattered(
     ctx: &Ctx,
     world: &World,

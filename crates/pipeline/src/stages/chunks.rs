@@ -1,9 +1,10 @@
-//! Where documents are cut into chunks: between lines, by the characters and newlines of each token decoded by itself. Tokens in, lengths
-//! out.
+//! Where documents are cut into chunks: between lines, by the characters and newlines of each token
+//! decoded by itself. Tokens in, lengths out.
 
 use longweave_tokens::Encoder;
 
-/// Gathers lines into chunks of at most so many characters; a longer line is a chunk alone, cut where it has twice as many.
+/// Gathers lines into chunks of at most `characters` characters; a longer line is a chunk alone,
+/// cut where it has twice as many.
 pub(super) struct Chunker {
     characters: u64,
     /// Twice the characters of each id's text, and 1 where it holds a newline.

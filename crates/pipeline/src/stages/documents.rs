@@ -60,7 +60,7 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
     }
     if lens.len() != total || keys.len() != total || text_hashes.len() != total {
         let message = format!(
-            "ingest gave {} documents where scan counted {total} rows; delete the work directory and run again",
+            "ingest wrote {} rows, but scan counted {total}; delete the work directory and run again",
             lens.len()
         );
         return Err(Error::new(Code::FileCorrupt, message));
@@ -68,7 +68,7 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
     if all.tokens == 0 {
         let DocumentCounts { rows, empty, rejected, .. } = all;
         let message = format!(
-            "the corpus holds no document with a token: {rows} rows, {empty} empty, {rejected} rejected; look at `textField` and `corpus`"
+            "the corpus holds no document with a token: {rows} rows, {empty} empty, {rejected} rejected; check `textField` and `corpus`"
         );
         return Err(Error::new(Code::CorpusEmpty, message));
     }
@@ -156,7 +156,8 @@ impl Splits<'_> {
     }
 }
 
-/// Documents that share their key with another, in lists of rising `DocId`, the lists in order of their first. Empty rows have no id.
+/// Documents that share their key with another, in lists of rising `DocId`, the lists in order of
+/// their first. Empty rows have no id.
 fn duplicates(keys: &[u128], lens: &[u32]) -> Vec<Vec<u32>> {
     let mut order: Vec<u32> = (0..keys.len() as u32)
         .filter(|&d| keys[d as usize] != 0 || lens[d as usize] != 0)
@@ -205,7 +206,8 @@ fn duplicate_error(
         .with("locations", json!([first, second])))
 }
 
-/// New ids `id#2`, `id#3` … for all but the first of each list, passing over those that exist; in `DocId` order.
+/// New ids `id#2`, `id#3` … for all but the first of each list, passing over those that exist; in
+/// `DocId` order.
 fn rename(
     splits: &Splits<'_>,
     lists: &[Vec<u32>],

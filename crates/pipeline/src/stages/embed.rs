@@ -1,6 +1,8 @@
-//! Embed: of each document of a split, or of each of its chunks, the vector that a model gives its text, or the counts of its words.
+//! Embed: of each document of a split, or of each of its chunks, the vector that a model gives its
+//! text, or the counts of its words.
 //!
-//! Texts are decoded from the tokens, so that the corpus is not read again and chunks are runs of tokens.
+//! Texts are decoded from the tokens, so that the corpus is not read again and chunks are runs of
+//! tokens.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -23,9 +25,10 @@ use crate::{RunContext, Stage};
 const BATCH_TOKENS: u64 = 1 << 20;
 /// Bytes that a token may cost meanwhile: its id, its text, the counts of its words.
 const COST: u64 = 32;
-/// Tokens of a text that a model is shown, for each token that counts for it; what is beyond is not decoded.
+/// Tokens of a text that a model is shown, for each token that counts for it; what is beyond is not
+/// decoded.
 const SHOWN: u32 = 16;
-/// Most counts of a word that are told apart.
+/// The largest count of a word; higher counts are cut to it.
 const MOST: u32 = 0xFFFF;
 
 /// Counts of a task, in its done record.
@@ -73,7 +76,7 @@ impl EmbedNames {
     }
 }
 
-/// What becomes of the units of a split.
+/// The treatment of a split's units.
 enum Output {
     Nothing,
     Terms(Box<TermFiles>),
@@ -187,7 +190,7 @@ fn next_rows(lens: &[u32], limit: u64) -> (usize, u64) {
     (rows, tokens)
 }
 
-/// Tokens of some rows, and where those of each unit stand among them.
+/// Tokens of some rows, and the range of each unit among them.
 struct Batch {
     rows: usize,
     ids: Vec<u32>,

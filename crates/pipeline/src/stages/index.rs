@@ -1,4 +1,5 @@
-//! Index: gathers all candidates, drops phrases that say nothing, chooses each document's keyword, builds lists and hierarchy.
+//! Index: gathers all candidates, drops boilerplate phrases, chooses each document's keyword,
+//! builds lists and hierarchy.
 
 use longweave_common::{Ctx, Result};
 use longweave_index::{Hierarchy, Index, IndexOptions};

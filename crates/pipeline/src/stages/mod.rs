@@ -1,4 +1,5 @@
-//! One file per stage: what a task reads, does and leaves behind. Nothing here knows of other processes, leases or resuming.
+//! One file per stage: what a task reads, does and leaves behind. Nothing here knows of other
+//! processes, leases or resuming.
 
 use longweave_common::{Ctx, Result};
 use longweave_storage::DoneRecord;
@@ -52,7 +53,7 @@ pub(crate) fn sweep(run: &RunContext, stage: Stage) {
     }
 }
 
-/// What a task leaves to be cleared away once its record stands.
+/// Deletes the leftovers of a task once its done record exists.
 pub(crate) fn after(run: &RunContext, stage: Stage, task: u32) {
     match stage {
         Stage::Predict => predict::after(run, task),

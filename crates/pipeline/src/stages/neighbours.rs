@@ -1,5 +1,5 @@
-//! Neighbours: the nearest of each document, or of each chunk, by the similarity of their vectors; and the beginnings of documents' texts,
-//! where the planner compares them.
+//! Neighbours: the nearest of each document, or of each chunk, by the similarity of their vectors;
+//! and the beginnings of documents' texts, where the planner compares them.
 
 use longweave_common::{Ctx, DocId, Result};
 use longweave_neighbours::{Query, Search, nearest, recall};
@@ -21,7 +21,7 @@ const SEED: u64 = 0;
 const HEAD: usize = 100;
 const HEAD_TOKENS: u32 = 400;
 
-/// What the task leaves in its record.
+/// The counts in the task's done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NeighbourCounts {
@@ -33,7 +33,8 @@ pub(crate) struct NeighbourCounts {
     pub(crate) k: u32,
     /// Neighbours found.
     pub(crate) found: u64,
-    /// Of `inverted`: vectors whose exact lists were made too; neighbours in these; those of them that were found.
+    /// Of `inverted`: vectors whose exact lists were made too; neighbours in these; those of them
+    /// that were found.
     pub(crate) sampled: u64,
     pub(crate) expected: u64,
     pub(crate) recalled: u64,

@@ -1,4 +1,5 @@
-//! Pack: tokens of one output shard into the asked format. Shards of the main output come first, then those of the held-out documents.
+//! Pack: tokens of one output shard into the asked format. Shards of the main output come first,
+//! then those of the held-out documents.
 
 use std::path::{Path, PathBuf};
 
@@ -19,14 +20,14 @@ use crate::options::OutputFormat;
 use crate::uploads::Uploads;
 use crate::{RunContext, RunOptions, Stage};
 
-/// What a pack task leaves in its record.
+/// The counts in a pack task's done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PackCounts {
     pub(crate) part: String,
     pub(crate) shard: u32,
     pub(crate) sequences: u64,
-    /// What each of the task's files holds.
+    /// The content of each of the task's files.
     pub(crate) files: Vec<FileContent>,
 }
 

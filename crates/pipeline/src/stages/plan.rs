@@ -11,7 +11,7 @@ use super::documents::Documents;
 use super::neighbours;
 use crate::{RunContext, Stage};
 
-/// What the plan task leaves in its record.
+/// The counts in the plan task's done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PlanCounts {

@@ -1,5 +1,6 @@
-//! Report: the diagnostics of each output, `report.json`. Counts come from the plan; what needs text is measured on a sample of sequences,
-//! assembled from the plan and the tokens, so that packed files are not read. docs/report.md says what each number means.
+//! Report: the diagnostics of each output, `report.json`. Counts come from the plan; what needs
+//! text is measured on a sample of sequences, assembled from the plan and the tokens, so that
+//! packed files are not read. docs/report.md says what each number means.
 
 use std::ops::Range;
 
@@ -28,17 +29,20 @@ use crate::{MethodName, RunContext, Stage, run_context};
 
 /// The version of `report.json`.
 pub(crate) const FORMAT: u32 = 2;
-/// Sequences of the sample, and their tokens at most; at least [`LEAST`] are measured, however long.
+/// Sequences of the sample, and their tokens at most; at least [`LEAST`] are measured, however
+/// long.
 const SAMPLE: u64 = 256;
 const SAMPLE_TOKENS: u64 = 8 << 20;
 const LEAST: u64 = 16;
-/// Documents of the corpus that rarity of words is told from, and tokens of each that count.
+/// Documents of the corpus from which the rarity of words is estimated, and tokens of each that
+/// count.
 const CORPUS: usize = 4096;
 const CORPUS_TOKENS: u32 = 2048;
 /// Sequences whose text is kept, and characters of text in all.
 const BROWSED: usize = 32;
 const BROWSED_CHARACTERS: usize = 3 << 20;
-/// The sample does not depend on the run's seed: the same documents tell rarity for every method and seed.
+/// The sample does not depend on the run's seed: the same documents tell rarity for every method
+/// and seed.
 const SEED: u64 = 0;
 
 /// Measures of a sample of sequences, each averaged over the sample. docs/report.md defines them.
@@ -48,7 +52,8 @@ const SEED: u64 = 0;
 pub struct ReportCounts {
     /// Sequences of the sample.
     pub sequences: u64,
-    /// Cosine of pairs of documents in a sequence, 0 to 1. Null where no sequence has two documents.
+    /// Cosine of pairs of documents in a sequence, 0 to 1. Null where no sequence has two
+    /// documents.
     pub similarity: Option<f64>,
     /// Share of a sequence's documents that nearly repeat an earlier one, 0 to 1. Null where no
     /// sequence has two documents.
@@ -109,7 +114,7 @@ pub(crate) struct RunReport {
     browse: Vec<ReportSequence>,
 }
 
-/// Documents of a report.
+/// Use of documents in a report.
 #[derive(Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReportDocuments {
@@ -194,8 +199,8 @@ pub(crate) struct ReportSample {
     similarity: SampledMeasure,
     /// Share of a sequence's documents that nearly repeat an earlier one, 0 to 1.
     near_duplicates: SampledMeasure,
-    /// Mean distinct runs of n tokens ÷ all runs of n tokens in a sequence, for n = 1, 2, 3, 4. Null
-    /// where the sample is empty.
+    /// Mean distinct runs of n tokens ÷ all runs of n tokens in a sequence, for n = 1, 2, 3, 4.
+    /// Null where the sample is empty.
     distinct: [Option<f64>; 4],
 }
 
@@ -302,7 +307,7 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
     Ok(DoneRecord { files, counts })
 }
 
-/// What words weigh, from a sample of the corpus.
+/// The weights of words, from a sample of the corpus.
 fn weights(
     ctx: &Ctx,
     run: &RunContext,
@@ -438,7 +443,8 @@ impl ReportBuilder<'_> {
         Ok(meter.measure(&texts, &sampled.record.input_ids[..sampled.record.n_tokens as usize]))
     }
 
-    /// A sequence as a person reads it, with at most so many characters of text, the same for each piece.
+    /// A sequence for a person to read, with at most `characters` characters of text, the same for
+    /// each piece.
     fn browse(
         &self,
         source: &PartSource,

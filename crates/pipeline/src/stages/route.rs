@@ -1,11 +1,14 @@
-//! Route: decides how tokens reach the output, and where they are scattered says which pieces each split hands out, in the order of the plan.
+//! Route: decides how tokens reach the output, and where they are scattered says which pieces each
+//! split hands out, in the order of the plan.
 //!
-//! Packing gathers where the token store fits into the page cache: pieces are then copied from memory. Where it does not, most pieces cost a
-//! random read; packing scatters when those would take longer than writing and reading all tokens once more. Costs 12 bytes a piece in
-//! memory while they are dealt to splits.
+//! Packing gathers where the token store fits into the page cache: pieces are then copied from
+//! memory. Where it does not, most pieces cost a random read; packing scatters when those would
+//! take longer than writing and reading all tokens once more. Costs 12 bytes a piece in memory
+//! while they are dealt to splits.
 //!
-//! Files: `pieces` (u32, three for each piece: row of the split, first own token, own tokens; split after split), `ends` (u64, one a
-//! split, in pieces), `starts` (u64: for each split, the tokens in front of each output shard, those of the main output first, and once more: all).
+//! Files: `pieces` (u32, three for each piece: row of the split, first own token, own tokens; split
+//! after split), `ends` (u64, one a split, in pieces), `starts` (u64: for each split, the tokens in
+//! front of each output shard, those of the main output first, and once more: all).
 
 use longweave_common::{Ctx, Result};
 use longweave_pack::Placement;
@@ -20,13 +23,14 @@ use crate::counts::counts;
 use crate::options::Packing;
 use crate::{RunContext, Stage};
 
-/// Seconds of a random read of a few kilobytes, and bytes a second of sequential reading and writing: of a solid-state disk, about.
+/// Seconds of a random read of a few kilobytes, and bytes a second of sequential reading and
+/// writing: of a solid-state disk, about.
 const SEEK: f64 = 100e-6;
 const STREAM: f64 = 500e6;
 /// Sequences that are read at once.
 const BATCH: u64 = 4096;
 
-/// What the route task leaves in its record.
+/// The counts in the route task's done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RouteCounts {
@@ -74,7 +78,7 @@ pub(crate) fn run(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
     Ok(DoneRecord { files, counts: json!(decided) })
 }
 
-/// Whether packing is going to scatter, as far as that can be told before the task has decided.
+/// Whether packing will scatter, as far as that is known before the task has decided.
 pub(crate) fn foreseen(run: &RunContext, store_bytes: u64, pieces: u64) -> bool {
     let packing = run.options().packing;
     let cache_bytes = page_cache(run.options().memory);
@@ -86,7 +90,7 @@ pub(crate) fn foreseen(run: &RunContext, store_bytes: u64, pieces: u64) -> bool 
     chosen == Packing::Scatter
 }
 
-/// What should be faster.
+/// The faster way to pack.
 fn choose(counts: &RouteCounts) -> Packing {
     let Some(cache) = counts.cache_bytes else { return Packing::Gather };
     let missing =
@@ -96,7 +100,8 @@ fn choose(counts: &RouteCounts) -> Packing {
     if seeks > passes { Packing::Scatter } else { Packing::Gather }
 }
 
-/// Bytes that the system could use to keep files in memory beside `memory` bytes of heap: what is available, at most what a control group allows.
+/// Bytes that the system could use to cache files in addition to `memory` bytes of heap: the
+/// available memory, at most the control group's limit.
 fn page_cache(memory: u64) -> Option<u64> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -173,7 +178,8 @@ fn write(ctx: &Ctx, run: &RunContext, plans: &[PlanFile], pieces: u64) -> Result
     ])
 }
 
-/// The runs that a split hands out, in the order of the plan, and the tokens in front of each output shard.
+/// The runs that a split hands out, in the order of the plan, and the tokens in front of each
+/// output shard.
 pub(crate) fn runs_of(run: &RunContext, split: usize) -> Result<(Vec<RowRun>, Vec<u64>)> {
     let directory = run.directory(Stage::Route);
     let ends: Vec<u64> = read_array(&directory.join("ends"))?;
@@ -217,12 +223,12 @@ impl Scattered {
         }))
     }
 
-    /// Opens the tokens of a split anew when they are next asked for.
+    /// Reopens the tokens of a split when they are next read.
     pub(crate) fn forget(&self, split: usize) {
         self.store.forget(split);
     }
 
-    /// Where the tokens of an output shard stand, by its number among those of all parts.
+    /// The place of an output shard's tokens, by its number among those of all parts.
     pub(crate) fn placement(&self, shard: usize) -> Placement<'_> {
         let shards = self.starts.len() / self.store.splits();
         Placement {

@@ -60,7 +60,7 @@ impl Rows {
             lines_of_file += lines;
             total += rows;
             let end = u32::try_from(total).map_err(|_| {
-                let message = format!("the corpus has at least {total} rows; 4294967295 is the most: divide it into several runs");
+                let message = format!("the corpus has at least {total} rows; the most are 4294967295: divide it into several runs");
                 Error::new(Code::TooManyRows, message)
             })?;
             first.push(end);

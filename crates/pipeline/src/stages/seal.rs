@@ -81,7 +81,7 @@ fn seal_part(
             ctx.progress.advance(bytes);
             ctx.cancel.check()
         })?;
-        // What is sealed is what was packed, not what became of it meanwhile.
+        // The files are sealed as they were packed, whatever changed them since.
         if packed.get(name.as_str()).is_some_and(|file| {
             **file != FileRecord::new(file.name.as_str(), Sealed { bytes, xxh3 })
         }) {
@@ -108,7 +108,7 @@ fn seal_part(
     sums.push(("longweave.json".into(), checksum_file(&directory.join("longweave.json"))?.2));
     let sums = write_sums(&directory, &sums)?;
     if let Some(uploads) = uploads {
-        // The manifest comes last: whoever finds it finds the whole output.
+        // The manifest comes last: where it exists, the output is complete.
         let small =
             sequences_of.keys().map(String::as_str).filter(|name| !packed.contains_key(name));
         let names: Vec<String> = small
@@ -125,7 +125,7 @@ fn seal_part(
 
 fn corrupt(path: &Path) -> Error {
     let message = format!(
-        "{} is not what its done record says; delete it and run again, and its shard is packed again",
+        "{} differs from its done record; delete it and run again; its shard is then packed again",
         path.display()
     );
     Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
@@ -146,7 +146,8 @@ fn shard_files(run: &RunContext, part: Part, prefix: &str) -> Result<Vec<ShardFi
     Ok(files)
 }
 
-/// SHA-256 of each file of a part's shards that was sent away, by name relative to the part's directory.
+/// SHA-256 of each file of a part's shards that was sent away, by name relative to the part's
+/// directory.
 fn sent_sums(run: &RunContext, part: Part, prefix: &str) -> Result<BTreeMap<String, String>> {
     let mut sums = BTreeMap::new();
     if run.is_sent(Stage::Pack) {
@@ -256,7 +257,7 @@ fn write_rejects(run: &RunContext, path: &Path) -> Result<bool> {
     }
 }
 
-/// The dataset card: what Hugging Face shows, to be completed by whoever publishes.
+/// The dataset card: what Hugging Face shows, to be completed before publishing.
 fn card(run: &RunContext, part: Part, stats: &PlanStats) -> String {
     let options = run.options();
     let files = match options.output.format {

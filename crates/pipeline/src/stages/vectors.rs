@@ -1,7 +1,9 @@
-//! Vectors: of all documents, or of all their chunks, in fixed point, in one column. Counts of words are weighed and projected here, where
-//! it is known how many documents have a word; what a model gave is put together; what a file holds is read.
+//! Vectors: of all documents, or of all their chunks, in fixed point, in one column. Counts of
+//! words are weighed and projected here, where it is known how many documents have a word; what a
+//! model gave is put together; what a file holds is read.
 //!
-//! Costs 12 bytes a document or chunk for the choice of the sample, and 8 bytes a word of each document of the sample.
+//! Costs 12 bytes a document or chunk for the choice of the sample, and 8 bytes a word of each
+//! document of the sample.
 
 use std::path::PathBuf;
 
@@ -159,7 +161,8 @@ fn project(ctx: &Ctx, run: &RunContext, column: &mut Column<'_>) -> Result<usize
     Ok(dims)
 }
 
-/// Units of the sample by split, rising: those of the lowest draws, keyed by the document and the unit's place in it.
+/// Units of the sample by split, rising: those of the lowest draws, keyed by the document and the
+/// unit's place in it.
 fn sampled(run: &RunContext, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec<usize>)>> {
     let documents = Documents::read(run, false)?;
     let counts = if run.options().chunk_chars().is_some() { Some(chunks(run)?.0) } else { None };
@@ -231,7 +234,7 @@ fn read_npy(ctx: &Ctx, run: &RunContext, path: PathBuf, column: &mut Column<'_>)
             "rows, empty and rejected ones counted"
         };
         let message = format!(
-            "{} holds {} vectors, but the corpus has {expected} {what}; a vector for each is needed",
+            "{} holds {} vectors, but the corpus has {expected} {what}; it needs a vector for each",
             path.display(),
             file.rows()
         );
@@ -313,7 +316,7 @@ fn read_parquet(
         }
     }
     if found == 0 {
-        return Err(invalid("none of its ids is one of the corpus; look at `idField`".into()));
+        return Err(invalid("none of its ids is in the corpus; check `idField`".into()));
     }
     let none = vec![0; dims];
     for place in place {

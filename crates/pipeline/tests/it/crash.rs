@@ -1,5 +1,6 @@
-//! Runs that die, or meet an error, at each place where they can, and results that are damaged afterwards: what comes out in the end is, byte
-//! for byte, what an undisturbed run gives. The places are those that a run tells itself (`LONGWEAVE_FAILPOINT_LOG`), whatever its stages are.
+//! Runs that die, or meet an error, at each place where they can, and results that are damaged
+//! afterwards: what comes out in the end is, byte for byte, what an undisturbed run gives. The
+//! places are those that a run tells itself (`LONGWEAVE_FAILPOINT_LOG`), whatever its stages are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -83,7 +84,8 @@ fn runs(place: &Place) -> Vec<(&'static str, Changes)> {
     vec![("quest", quest), ("iclm", iclm), ("nextlong", nextlong)]
 }
 
-/// The names and bytes of an output's files: all that is not hidden, but for `run.json`, which tells where the run was.
+/// The names and bytes of an output's files: all that is not hidden, except `run.json`, which names
+/// the run's directory.
 fn output(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     files(out, "", &mut found);
@@ -123,7 +125,8 @@ fn process(role: &str, options: &Value, failpoint: &str, log: Option<&Path>) -> 
         .env_remove("LONGWEAVE_FAILPOINT")
         .env_remove("LONGWEAVE_FAILPOINT_LOG")
         .stdin(Stdio::null());
-    // An error that a child ends with is expected: finding names for its backtrace takes longer than the run.
+    // An error that a child ends with is expected: finding names for its backtrace takes longer
+    // than the run.
     command.env("RUST_BACKTRACE", "0");
     if !failpoint.is_empty() {
         command.env("LONGWEAVE_FAILPOINT", failpoint);
@@ -161,7 +164,8 @@ fn child() {
     }
 }
 
-/// A place where a run can be made to fail: which, the how many-th of its name, in which stage, with which file.
+/// A place where a run can be made to fail: which, the how many-th of its name, in which stage,
+/// with which file.
 #[derive(Clone)]
 struct Hit {
     name: String,
@@ -176,7 +180,7 @@ impl std::fmt::Display for Hit {
     }
 }
 
-/// Figures of the full tier, for whoever runs it.
+/// Figures of the full tier, for the person who runs it.
 fn tell(figures: &str) {
     std::io::stderr().write_all(format!("{figures}\n").as_bytes()).unwrap();
 }
@@ -236,7 +240,7 @@ impl Watched {
             .unwrap()
     }
 
-    /// Goes on undisturbed and compares what comes out; nothing half written is left.
+    /// Resumes undisturbed and compares the output; no leftover remains.
     fn goes_on(&self, out: &str, what: &str) {
         self.place.run_in(out, &self.changes).unwrap_or_else(|e| panic!("{what}: {e}"));
         let directory = self.place.path(out);
@@ -287,7 +291,7 @@ impl Watched {
     }
 }
 
-/// What can go wrong at a place that is no death.
+/// Failures other than death at a place.
 fn actions(hit: &Hit) -> &'static [&'static str] {
     if hit.name == "read" { &["io", "short"] } else { &["full", "denied", "io"] }
 }
@@ -386,9 +390,9 @@ struct Finished {
     run: RunContext,
 }
 
-/// What a run over a damaged work directory did.
+/// The effects of a run over a damaged work directory.
 struct Mended {
-    /// Stage and task of each record that was written anew, of those that stood.
+    /// Stage and task of each record that was rewritten, of those that existed.
     again: Vec<(Stage, u32)>,
     warnings: Vec<String>,
 }
@@ -426,7 +430,8 @@ impl Finished {
         self.place.path("copy").join(self.run.directory(stage).file_name().unwrap())
     }
 
-    /// Copies the work directory without the stages after `last`, so that who reads that stage's results runs again.
+    /// Copies the work directory without the stages after `last`, so that who reads that stage's
+    /// results runs again.
     fn copy(&self, last: Stage) {
         let _ = fs::remove_dir_all(self.place.path("copy"));
         for stage in self.run.stages().filter(|&s| s <= last && s < Stage::Pack) {
@@ -440,8 +445,9 @@ impl Finished {
         }
     }
 
-    /// Whether a reader can see it: the last digit of a fraction in a record may change and its value not; and of scattered tokens and their
-    /// sums each shard reads its own, not the header's sum of them all.
+    /// Whether a reader can see it: the last digit of a fraction in a record may change and its
+    /// value not; and of scattered tokens and their sums each shard reads its own, not the header's
+    /// sum of them all.
     fn damage(&self, stage: Stage, name: &str, at: usize) -> bool {
         let path = self.directory(stage).join(name);
         let good = fs::read(&path).unwrap();
@@ -517,7 +523,8 @@ fn kind(stage: Stage, name: &str) -> String {
 /// Results that no later stage reads: `longweave show` and people do.
 const UNREAD: [&str; 1] = ["predict .segments"];
 
-/// Damages each kind of result `times` times; how often damage was found in each, and how many bytes were changed.
+/// Damages each kind of result `times` times; how often damage was found in each, and how many
+/// bytes were changed.
 fn damage_all(name: &str, times: usize) -> (BTreeMap<String, usize>, usize) {
     let run = Finished::new(name);
     let mut kinds: BTreeMap<String, Vec<(Stage, String)>> = BTreeMap::new();
@@ -546,7 +553,8 @@ fn damage_all(name: &str, times: usize) -> (BTreeMap<String, usize>, usize) {
             };
             let task =
                 number(name).filter(|_| run.run.tasks(*stage).unwrap() != Some(1)).unwrap_or(0);
-            // Of scattered tokens and their sums it is the tokens that are said not to fit, unless the sums cannot be read at all.
+            // Of scattered tokens and their sums it is the tokens that are said not to fit, unless
+            // the sums cannot be read at all.
             let named = [
                 name.clone(),
                 if *stage == Stage::Scatter { name.replace(".sums", ".ids") } else { name.clone() },
@@ -555,10 +563,10 @@ fn damage_all(name: &str, times: usize) -> (BTreeMap<String, usize>, usize) {
             if mended.again.is_empty() {
                 continue;
             }
-            assert_eq!(mended.again, [(*stage, task)], "{what}: that task alone is done again");
+            assert_eq!(mended.again, [(*stage, task)], "{what}: that task alone runs again");
             assert!(
                 mended.warnings.iter().any(|w| named.iter().any(|name| w.contains(name.as_str()))
-                    && w.contains("is done again")),
+                    && w.contains("runs again")),
                 "{what}: {:?}",
                 mended.warnings
             );
@@ -610,7 +618,7 @@ fn damage_that_is_met_while_damage_is_mended_is_mended_too() {
     let mended = run.mended(Stage::Documents, "three stages");
     assert_eq!(mended.again, [(Stage::Scan, 2), (Stage::Ingest, 1), (Stage::Documents, 0)]);
     assert_eq!(
-        mended.warnings.iter().filter(|w| w.contains("is done again")).count(),
+        mended.warnings.iter().filter(|w| w.contains("runs again")).count(),
         3,
         "{:?}",
         mended.warnings
@@ -640,7 +648,7 @@ fn packed_files_that_are_damaged_before_they_are_sealed_are_packed_again() {
         assert!(output(run.out()) == expected, "{name}");
         let found = warnings(&events);
         assert_eq!(
-            found.iter().filter(|w| w.contains("of stage pack is done again")).count(),
+            found.iter().filter(|w| w.contains("of stage pack runs again")).count(),
             run.tasks(Stage::Pack).unwrap().unwrap() as usize
         );
     }
@@ -739,7 +747,7 @@ fn processes_share_a_stage_wait_for_the_task_of_another_and_take_over_from_one_t
     let mut first = start("scan 0", "done=hang", "first");
     reaches(&watched.place.path("first"), "done");
     let (ok, text) = ended(start("scan 1..3", "", "beside"));
-    assert!(ok, "another task of the stage runs beside it: {text}");
+    assert!(ok, "another task of the stage runs meanwhile: {text}");
     let mut second = start("scan 0", "", "second");
     std::thread::sleep(Duration::from_millis(300));
     assert!(second.try_wait().unwrap().is_none(), "the same task waits");

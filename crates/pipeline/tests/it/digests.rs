@@ -1,4 +1,5 @@
-//! Which stages an option touches: a changed digest means that the stage runs again, an equal one that its results are reused.
+//! Which stages an option touches: a changed digest means that the stage runs again, an equal one
+//! that its results are reused.
 
 use std::collections::BTreeMap;
 

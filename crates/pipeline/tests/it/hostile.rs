@@ -1,4 +1,5 @@
-//! Hostile input: the fuzzers' targets over the inputs that are kept, and over valid files, which are the fuzzers' seeds.
+//! Hostile input: the fuzzers' targets over the inputs that are kept, and over valid files, which
+//! are the fuzzers' seeds.
 
 #[allow(dead_code, unreachable_pub, clippy::print_stderr)] // what only the fuzzers use
 #[path = "../../../../fuzz/src/lib.rs"]
@@ -48,7 +49,8 @@ fn inputs_that_fuzzers_found_break_no_promise() {
     assert!(inputs >= targets::TARGETS.len(), "only {inputs} inputs are kept");
 }
 
-/// Each seed by target and name, from valid files. With LONGWEAVE_SEEDS=DIR they are written to DIR/TARGET/NAME.
+/// Each seed by target and name, from valid files. With LONGWEAVE_SEEDS=DIR they are written to
+/// DIR/TARGET/NAME.
 #[test]
 fn valid_files_are_read_by_every_target() {
     let directory = std::env::var_os("LONGWEAVE_SEEDS").map(PathBuf::from);
@@ -319,7 +321,7 @@ fn stores(seeds: &mut Vec<Seed>) {
     seeds.push(("token_store", "four".into(), four.concat()));
 }
 
-/// A directory that stands on its own: a name with `..` or of another place is no file of it.
+/// A self-contained directory: a name with `..` or of another place is not a file of it.
 #[test]
 fn an_output_leads_nowhere_else() {
     let directory = tempfile::tempdir().unwrap();
@@ -342,7 +344,7 @@ fn an_output_leads_nowhere_else() {
             let error = error.unwrap();
             assert!(
                 error.code() == longweave_common::Code::FileCorrupt
-                    && error.message().contains("does not stand in"),
+                    && error.message().contains("is outside"),
                 "{name}: {error}"
             );
         }

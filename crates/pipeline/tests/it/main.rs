@@ -37,7 +37,8 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        // Hundreds of small files are made durable here: where there is a file system in memory, that costs nothing.
+        // Hundreds of small files are made durable here: where there is a file system in memory,
+        // that costs nothing.
         let memory = Path::new("/dev/shm");
         let directory =
             if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -167,7 +168,8 @@ fn corpus(documents: usize) -> String {
     (0..documents).map(|i| format!("{}\n", row(i))).collect()
 }
 
-/// The output's own files by name, without the manifest, sums and card, which name the run's paths and times.
+/// The output's own files by name, without the manifest, sums and card, which name the run's paths
+/// and times.
 fn sequences(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(out).unwrap() {

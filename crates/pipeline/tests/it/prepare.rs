@@ -87,7 +87,7 @@ fn inputs_that_change_are_noticed_by_tasks_and_once_packing_began_by_the_driver(
             error.code().name() == "INPUT_CHANGED" && error.message().contains(name),
             "{error}"
         );
-        // Nothing is made of the old files yet: whoever mended one goes on in the same directory.
+        // Nothing is made of the old files yet: after a fix the run resumes in the same directory.
         let digest = run.digest(Stage::Seal).clone();
         assert_ne!(
             place.prepare_in("prepared", &options).unwrap().digest(Stage::Seal),

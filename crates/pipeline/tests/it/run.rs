@@ -74,7 +74,7 @@ fn gathered_and_scattered_outputs_are_the_same_in_every_format_with_cuts_begin_t
             let run = place.run_in(&name, &[&changes[..], &more].concat()).unwrap();
             assert!(
                 run.stages().any(|stage| stage == Stage::Spool),
-                "the packed file is large beside a split"
+                "the packed file is large compared to a split"
             );
             let scattered = run.tasks(Stage::Scatter).unwrap().unwrap();
             assert_eq!(scattered > 1, packing == "scatter", "{scattered} tasks");

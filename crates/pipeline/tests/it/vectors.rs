@@ -1,4 +1,5 @@
-//! Methods over vectors, from end to end: the same sequences for any number of threads and any division into splits; vectors from files.
+//! Methods over vectors, from end to end: the same sequences for any number of threads and any
+//! division into splits; vectors from files.
 
 use longweave_pipeline::{RunOptions, Stage};
 use serde_json::{Value, json};

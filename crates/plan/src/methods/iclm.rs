@@ -1,4 +1,5 @@
-//! `iclm`: one path through the graph of neighbours (In-Context Pretraining, Shi et al. 2024, arXiv 2310.10638).
+//! `iclm`: one path through the graph of neighbours (In-Context Pretraining, Shi et al. 2024, arXiv
+//! 2310.10638).
 //!
 //! `paper` costs 16 bytes an edge of the lists and 17 a document, once; `release` 21 a document.
 
@@ -9,7 +10,7 @@ use rayon::prelude::*;
 use super::{Grouping, PlanContext, Take, limit_uses, round_key};
 use crate::{Heads, IclmOptions, IclmVariant, Neighbours, PlanStats};
 
-/// Ranks of its list that a document goes on to (`release`).
+/// Ranks of its list among which a document chooses its successor (`release`).
 const RANKS: usize = 9;
 /// Most documents of a path (`release`).
 const PATH: usize = 21;

@@ -1,6 +1,8 @@
-//! `knn`: a document and its nearest neighbours, again and again; documents may repeat across sequences.
+//! `knn`: a document and its nearest neighbours, again and again; documents may repeat across
+//! sequences.
 //!
-//! Costs 1 byte a document and 4 for its place, 4 more where `maxUses` is given; the lists are the input's.
+//! Costs 1 byte a document and 4 for its place, 4 more where `maxUses` is given; the lists are the
+//! input's.
 
 use longweave_common::{DocId, KeywordId, Result};
 

@@ -1,4 +1,5 @@
-//! `long`: long documents alone, or more of them within each source (Fu et al. 2024, arXiv 2402.10171).
+//! `long`: long documents alone, or more of them within each source (Fu et al. 2024, arXiv
+//! 2402.10171).
 //!
 //! Costs 4 bytes a document, and 8 more where `maxUses` is given; 24 a source.
 

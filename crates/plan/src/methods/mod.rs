@@ -1,4 +1,5 @@
-//! Methods: which groups the rounds of an epoch have. A group says which runs of documents stand together; the arranger does the rest.
+//! Methods: the groups in each round of an epoch. A group lists the runs of documents that belong
+//! together; the arranger does the rest.
 
 use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
 
@@ -23,9 +24,9 @@ pub(crate) struct Run {
 
 /// A group of a round: runs that belong together, in order. One without runs is passed over.
 pub(crate) struct Group {
-    /// The keyword; none where the method has none.
+    /// The keyword, if the method has one.
     pub(crate) keyword: KeywordId,
-    /// The document that the others are neighbours of; none where there is no such.
+    /// The anchor, whose neighbours the others are, if the method has one.
     pub(crate) anchor: DocId,
     pub(crate) runs: Vec<Run>,
 }
@@ -33,7 +34,7 @@ pub(crate) struct Group {
 /// Where groups go.
 pub(crate) type Take<'t> = &'t mut dyn FnMut(Group) -> Result<()>;
 
-/// A method at work over one pool. Epochs are asked for in rising order, the rounds of each too.
+/// A method over one pool. Epochs are requested in rising order, and so are the rounds of each.
 pub(crate) trait Grouping {
     /// Begins an epoch: how many rounds it has.
     fn begin(&mut self, epoch: u32) -> Result<u32>;
@@ -41,7 +42,7 @@ pub(crate) trait Grouping {
     /// Hands out the groups of a round, in order.
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()>;
 
-    /// Whether a document can stand in several groups of one round.
+    /// Whether a document can be in several groups of one round.
     fn repeats(&self) -> bool {
         false
     }
@@ -60,7 +61,7 @@ pub(crate) trait Grouping {
     fn report(&self, _stats: &mut PlanStats) {}
 }
 
-/// What every method works on.
+/// The input and options that every method needs.
 #[derive(Clone, Copy)]
 pub(crate) struct PlanContext<'a> {
     pub(crate) ctx: &'a Ctx,
@@ -70,7 +71,8 @@ pub(crate) struct PlanContext<'a> {
 }
 
 impl<'a> PlanContext<'a> {
-    /// The method that the options name, over `pool`, whose documents' virtual lengths fit in 31 bits.
+    /// The method that the options name, over `pool`, whose documents' virtual lengths fit in 31
+    /// bits.
     pub(crate) fn method(self, pool: Vec<DocId>) -> Result<Box<dyn Grouping + 'a>> {
         Ok(match &self.options.method {
             Method::Standard(_) => Box::new(standard::Standard::new(self, pool)),
@@ -113,7 +115,8 @@ impl<'a> PlanContext<'a> {
         }
     }
 
-    /// Hands out the groups `around` anchors in random order, until they have as many virtual tokens as an epoch is to have.
+    /// Hands out the groups `around` anchors in random order, until they have as many virtual
+    /// tokens as an epoch is to have.
     fn around_anchors(
         &self,
         pool: &[DocId],
@@ -157,7 +160,8 @@ pub(crate) fn round_key(epoch: u32, round: u32) -> u64 {
     (u64::from(epoch) << 32) + u64::from(round)
 }
 
-/// Cuts uses so that their sums over epochs, in `used`, do not pass `most`; brings the sums up to date.
+/// Cuts uses so that their sums over epochs, in `used`, do not pass `most`; brings the sums up to
+/// date.
 fn limit_uses(most: Option<u32>, uses: &mut [u32], used: &mut Vec<u64>) {
     used.resize(uses.len(), 0);
     for (uses, used) in uses.iter_mut().zip(used) {

@@ -1,6 +1,8 @@
-//! `nextlong`: a document cut into chunks, each followed by its nearest chunks of other documents (Gao et al. 2025, arXiv 2501.12766).
+//! `nextlong`: a document cut into chunks, each followed by its nearest chunks of other documents
+//! (Gao et al. 2025, arXiv 2501.12766).
 //!
-//! Costs 1 byte a document and 4 for its place, 1 bit and more a chunk with `reuse: run`; chunks and lists are the input's.
+//! Costs 1 byte a document and 4 for its place, 1 bit and more a chunk with `reuse: run`; chunks
+//! and lists are the input's.
 
 use std::collections::HashSet;
 

@@ -6,7 +6,7 @@ use longweave_common::{DocId, KeywordId};
 use crate::stats::{KeywordListCounts, ListSizes};
 use crate::{PlanInput, PlanOptions, QuestOptions, Shape, SplitBy};
 
-/// What a list is.
+/// The kind of a keyword's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// No document of the pool.

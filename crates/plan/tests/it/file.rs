@@ -1,4 +1,5 @@
-//! Plans on disk: what is written is read back, whole and in parts; damage and other versions are refused by name.
+//! Plans on disk: what is written is read back, whole and in parts; damage and other versions are
+//! refused by name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use crate::golden::{golden_plan, quest};
 use crate::world::{ctx, options, worlds};
 
 proptest! {
-    // Each case makes files durable, which costs more than planning: fewer cases than the laws have, and at most a handful of shards.
+    // Each case makes files durable, which costs more than planning: fewer cases than the laws
+    // have, and at most a handful of shards.
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]

@@ -1,4 +1,5 @@
-//! The plan of one tiny corpus, for ever: a change here changes every plan ever made with this version, and needs a CHANGELOG line.
+//! The plan of one tiny corpus, for ever: a change here changes every plan ever made with this
+//! version, and needs a CHANGELOG line.
 
 use longweave_plan::{
     Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions, Method,

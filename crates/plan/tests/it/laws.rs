@@ -118,7 +118,8 @@ proptest! {
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         let wanted = tokens.div_ceil(u64::from(options.policies.length));
         prop_assert_eq!(plan.stats.sequences + plan.stats.sequences_missing, wanted);
-        // An epoch of neighbourhoods, of sampled documents or of paths that drop near-duplicates can happen to give no sequence, and ends it.
+        // An epoch of neighbourhoods, of sampled documents or of paths that drop near-duplicates
+        // can happen to give no sequence, and ends it.
         let release = matches!(&options.method, Method::Iclm(iclm) if iclm.variant == IclmVariant::Release);
         let by_chance = release || matches!(options.method, Method::Knn(_) | Method::Nextlong(_) | Method::Long(_));
         prop_assert!(plan.stats.sequences_missing == 0 || options.policies.max_uses.is_some() || by_chance);
@@ -178,7 +179,8 @@ proptest! {
     }
 }
 
-/// What each group brought, in order of the plan's pieces, by number of the group; sequences are put in order of groups' pieces first.
+/// The pieces that each group brought, in the order of the plan, by number of the group; sequences
+/// are put in order of groups' pieces first.
 fn by_group(plan: &Plan) -> HashMap<u32, Vec<longweave_plan::Piece>> {
     let mut groups: HashMap<u32, Vec<longweave_plan::Piece>> = HashMap::new();
     for &piece in plan.sequences.pieces() {
@@ -256,7 +258,8 @@ proptest! {
             prop_assert!(long || end.map(u64::from) == Some(plan.shape.virtual_len(world.lens[anchor.index()])), "{:?}", own);
             for p in others {
                 let scope = if run { (plan.groups.epochs[group as usize], u32::MAX) } else { (0, group) };
-                // A neighbour that crosses the end of a sequence comes as two pieces; its first one starts at a chunk.
+                // A neighbour that crosses the end of a sequence comes as two pieces; its first one
+                // starts at a chunk.
                 if (p.start - plan.shape.lead) % 7 == 0 {
                     prop_assert!(seen.insert((scope, p.doc, p.start)), "{:?} is reused", p);
                 }
@@ -270,7 +273,8 @@ proptest! {
 
 #[test]
 fn upsampling_raises_long_documents_within_each_source_and_leaves_the_sources_shares_alone() {
-    // 6,000 documents of two sources and one of short documents alone; a tenth of the others is long.
+    // 6,000 documents of two sources and one of short documents alone; a tenth of the others is
+    // long.
     let documents: Vec<(u32, u32, u8)> = (0..6000u32)
         .map(|i| (if i % 10 == 0 && i % 3 > 0 { 300 } else { 10 + i % 40 }, 0, (i % 3) as u8))
         .collect();

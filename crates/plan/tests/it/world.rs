@@ -39,7 +39,8 @@ impl Heads for Texts {
     }
 }
 
-/// Similarities that a pair of rows has in either order; each row's list is sorted as lists are. About a third of the pairs have none.
+/// Similarities that a pair of rows has in either order; each row's list is sorted as lists are.
+/// About a third of the pairs have none.
 fn lists(
     rows: usize,
     k: usize,
@@ -65,7 +66,8 @@ fn lists(
 }
 
 impl World {
-    /// Documents with (length, keyword, text); keywords are numbered 0..`keywords`, one of them more means none.
+    /// Documents with (length, keyword, text); keywords are numbered 0..`keywords`, one of them
+    /// more means none.
     pub(crate) fn new(documents: &[(u32, u32, u8)], keywords: u32) -> World {
         let mut world = World::without_lists(documents, keywords);
         let lens = &world.lens;
@@ -247,7 +249,8 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
     )
 }
 
-/// A context that all tests share: starting threads for each of thousands of cases would cost more than planning them.
+/// A context that all tests share: starting threads for each of thousands of cases would cost more
+/// than planning them.
 pub(crate) fn ctx(threads: usize) -> Ctx {
     static MADE: Mutex<BTreeMap<usize, Ctx>> = Mutex::new(BTreeMap::new());
     MADE.lock()

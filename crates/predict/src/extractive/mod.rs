@@ -1,10 +1,13 @@
-//! The extractive predictor **[ours]**: for each segment of a document, the phrases that a query for it would most likely hold.
+//! The extractive predictor **[ours]**: for each segment of a document, the phrases that a query
+//! for it would most likely hold.
 //!
-//! A phrase is a run of two to four words between stop words and punctuation, as RAKE takes them, or a part of one. A learned scorer
-//! weighs what can be seen of it: how often it and its words stand in the segment, where, what stands around it, capitals, endings. To it
-//! comes a weight set by hand, because the learned one alone falls behind on kinds of text that it did not see. The best few, none within
-//! another, make the query, set apart by semicolons so that RAKE finds them again. Nothing but whole numbers and + − × ÷ √: the same on
-//! every machine. How it was chosen: benches/queries.
+//! A phrase is a run of two to four words between stop words and punctuation, as RAKE takes them,
+//! or a part of one. A learned scorer scores observable features: how often the candidate and its
+//! words occur in the segment, where, its neighbours, capitals, endings. To it comes a weight set
+//! by hand, because the learned one alone falls behind on kinds of text that it did not see. The
+//! best few, none within another, make the query, set apart by semicolons so that RAKE finds them
+//! again. Nothing but whole numbers and + − × ÷ √: the same on every machine. How it was chosen:
+//! benches/queries.
 
 mod phrases;
 mod scan;
@@ -39,13 +42,12 @@ pub struct Extractive {
 /// A phrase that was weighed, for studies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weighed {
-    /// The segment.
     pub segment: u32,
     /// The phrase, normalised.
     pub text: String,
-    /// What the scorer saw.
+    /// Documents, segments and phrases that the scorer read.
     pub features: [u8; FEATURES],
-    /// What it gave.
+    /// The queries that it returned.
     pub score: i32,
     /// Whether the phrase is in the query.
     pub chosen: bool,
@@ -149,7 +151,7 @@ impl Extractive {
     }
 }
 
-/// Whether all words of one stand in the other.
+/// Whether all words of one are in the other.
 fn overlap(a: &Phrase, b: &Phrase) -> bool {
     let (short, long) = if a.len < b.len { (a, b) } else { (b, a) };
     short.words().iter().all(|w| long.words().contains(w))
@@ -292,7 +294,8 @@ mod tests {
 
         #[test]
         fn words_of_phrases_come_from_the_text(text in "\\PC{0,200}|[a-z .\n]{0,300}") {
-            // From each place on: a mark before a word would change places with the word's own when both are normalised together.
+            // From each place on: a mark before a word would change places with the word's own when
+            // both are normalised together.
             let folded: Vec<String> = text.char_indices().map(|(at, _)| longweave_keywords::normalise(&text[at..])).collect();
             for word in queries(&text, 16).iter().flat_map(|q| q.split([';', ' '])) {
                 prop_assert!(folded.iter().any(|f| f.contains(word)), "{word:?} in {text:?}");

@@ -10,27 +10,29 @@ use super::scorer;
 pub(super) const MOST_WORDS: usize = 4;
 /// Numbers that the scorer looks at.
 pub(super) const FEATURES: usize = 34;
-/// What 1 of the weight set by hand counts in the learned score, where 100,000 is 1 of log-odds.
+/// The learned score that 1 of the hand-set weight is worth, where 100,000 is 1 of log-odds.
 const BY_HAND: f64 = 10_000.0;
 
-/// A run of words that stand together somewhere in the segment.
+/// A run of words that occurs somewhere in the segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Phrase {
     pub(super) words: [u32; MOST_WORDS],
     pub(super) len: u8,
     /// Times in the segment.
     count: u32,
-    /// Times that no phrase goes on to the left, to the right, to either.
+    /// Occurrences that no longer phrase extends to the left, to the right, to either side.
     starts: u32,
     ends: u32,
     alone: u32,
     /// Most times of a phrase that is one word longer.
     wider: u32,
-    /// Times with all words capitalised, its first, its last word capitalised; none at the beginning of a sentence.
+    /// Times with all words capitalised, its first, its last word capitalised; none at the
+    /// beginning of a sentence.
     capitals: u32,
     first_capital: u32,
     last_capital: u32,
-    /// Of the first time: place of its first word, sentence, what stands before and after, words of the longest run with it.
+    /// Of the first occurrence: place of its first word, sentence, the tokens before and after,
+    /// words of the longest run with it.
     place: u32,
     sentence: u32,
     before: Kind,
@@ -46,7 +48,7 @@ impl Phrase {
     }
 }
 
-/// The phrases of the segment at hand.
+/// The phrases of the current segment.
 #[derive(Default)]
 pub(super) struct Phrases {
     pub(super) all: Vec<Phrase>,
@@ -70,7 +72,8 @@ fn pack(words: impl Iterator<Item = u32>) -> [u32; MOST_WORDS] {
 }
 
 impl Phrases {
-    /// Collects the phrases of two and more words of segment `number`; where there is none, the single words.
+    /// Collects the phrases of two and more words of segment `number`; where there is none, the
+    /// single words.
     pub(super) fn collect(&mut self, scanner: &Scanner<'_>, tokens: &[Token], number: u32) {
         self.all.clear();
         self.known.clear();
@@ -184,7 +187,7 @@ impl Phrases {
         scorer::score(&self.features(scanner, phrase)) + (BY_HAND * by_hand(scanner, phrase)) as i32
     }
 
-    /// What the scorer looks at.
+    /// The features of the scorer.
     pub(super) fn features(&self, scanner: &Scanner<'_>, phrase: &Phrase) -> [u8; FEATURES] {
         let word = |n: &u32| scanner.word(*n);
         let words = phrase.words();
@@ -241,8 +244,8 @@ impl Phrases {
     }
 }
 
-/// The weight set by hand: how often the phrase's words stand in the document, how many they are, how early and how often it comes, and the
-/// share of times that it stands alone.
+/// The hand-set weight: how often the phrase's words occur in the document, their number, how early
+/// and how often it comes, and the share of its occurrences that no longer phrase contains.
 fn by_hand(scanner: &Scanner<'_>, phrase: &Phrase) -> f64 {
     let words = phrase.words();
     let frequency = words.iter().map(|&w| f64::from(scanner.word(w).count).sqrt()).sum::<f64>()

@@ -1,10 +1,12 @@
-//! A document as tokens: each word's number and kind, where phrases and sentences end. Words are numbered once for many documents, so that
-//! what depends on the word alone (normal form, stop word, ending) is found once.
+//! A document as tokens: each word's number and kind, where phrases and sentences end. Words are
+//! numbered once for many documents, so that what depends on the word alone (normal form, stop
+//! word, ending) is found once.
 
 use hashbrown::{HashMap, HashTable};
 use longweave_keywords::{StopList, hash_bytes, normalise_into, strip_possessive, words};
 
-/// What a word is to a phrase beside it. The kinds of stop words tell a noun's surroundings from a verb's.
+/// The role of a word next to a phrase. The kinds of stop words separate a noun's surroundings from
+/// a verb's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -77,7 +79,7 @@ fn ending(word: &str) -> Ending {
     }
 }
 
-/// What is known of a word by itself.
+/// The properties of a word by itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word {
     start: u32,
@@ -96,7 +98,7 @@ pub(super) struct Word {
     pub(super) count: u32,
 }
 
-/// A word of the document where it stands.
+/// A word of the document at its place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token {
     pub(super) word: u32,
@@ -111,10 +113,10 @@ pub(super) struct Token {
     pub(super) sentence: u32,
 }
 
-/// Bytes of numbered words above which the numbers are given anew.
+/// Bytes of numbered words above which numbering restarts.
 const MOST_BYTES: usize = 1 << 20;
 
-/// What words are known by; threads share it.
+/// The numbers of words; threads share it.
 pub(super) struct Lists {
     stop: StopList,
     kinds: HashMap<&'static str, Kind>,
@@ -174,7 +176,7 @@ impl<'a> Scanner<'a> {
         &self.text[word.start as usize..word.end as usize]
     }
 
-    /// Reads a document into `tokens`. What stands in fences of code is left out.
+    /// Reads a document into `tokens`. Fenced code is left out.
     pub(super) fn scan(&mut self, text: &str) {
         for token in &self.tokens {
             self.words[token.word as usize].count = 0;
@@ -243,7 +245,8 @@ impl<'a> Scanner<'a> {
             return number;
         }
         let straight = bare.replace('’', "'");
-        // A character can fold to several with punctuation between ("½"): such a word is none.
+        // A character can fold to several with punctuation between ("½"): such a word does not
+        // count.
         let whole = bare.is_ascii() || words(bare).next().is_some_and(|r| r == (0..bare.len()));
         let kind = match (whole, stop.contains(bare) || stop.contains(&straight)) {
             (false, _) => Kind::Edge,
@@ -274,7 +277,7 @@ const FENCE: &str = "```";
 /// Bytes of a line above which a line break is taken for a wrapped one.
 const WRAPPED: usize = 40;
 
-/// What stands between two words does.
+/// How the text between two words affects a phrase.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gap {
     Joins,

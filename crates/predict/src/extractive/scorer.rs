@@ -1,15 +1,18 @@
-//! The learned score of a phrase, log-odds times 100,000: a sum over small regression trees, learned by benches/queries/train.py. Whole numbers, the same on every machine.
+//! The learned score of a phrase, log-odds times 100,000: a sum over small regression trees,
+//! learned by benches/queries/train.py. Whole numbers, the same on every machine.
 //!
-//! Trees are not walked. Each has a bit for each of its leaves, from the left; what a feature rules out is the same for all values between two of its
-//! thresholds, so that one mask over all trees stands ready for each such range, and the leaf that is reached is the lowest that no
-//! feature rules out (QuickScorer, Lucchese et al. 2015).
+//! Trees are not walked. Each has a bit for each of its leaves, from the left; what a feature rules
+//! out is the same for all values between two of its thresholds, so that one mask over all trees is
+//! ready for each such range; the leaf that is reached is the lowest that no feature rules out
+//! (QuickScorer, Lucchese et al. 2015).
 
 use std::sync::LazyLock;
 
 use super::phrases::FEATURES;
 use super::weights::TREES;
 
-/// A node of a tree: where `features[feature]` is at most `most` go to `left`, else to `right`. A leaf leads nowhere (0, the root) and has a value.
+/// A node of a tree: where `features[feature]` is at most `most` go to `left`, else to `right`. A
+/// leaf leads nowhere (0, the root) and has a value.
 #[derive(Clone, Copy)]
 pub(super) struct Node {
     feature: u8,
@@ -92,7 +95,8 @@ impl Scorer {
     }
 }
 
-/// Appends the values of the leaves below `at` to `leaves`, from the left, and calls `rule` with each node and the bits of the leaves to its left.
+/// Appends the values of the leaves below `at` to `leaves`, from the left, and calls `rule` with
+/// each node and the bits of the leaves to its left.
 fn visit(tree: &[Node], at: u8, leaves: &mut Vec<i32>, rule: &mut impl FnMut(&Node, u8)) {
     let node = &tree[usize::from(at)];
     // The root is nobody's child.

@@ -1,4 +1,5 @@
-//! A second process that fails or dies at each place where a write can: what stands under a file's name is whole or not there.
+//! A second process fails or dies at each step of a write: afterwards the file under a name is
+//! whole or missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,7 +27,7 @@ fn second_process(role: &str, directory: &Path, failpoint: Option<&str>) -> Outp
     command.output().unwrap()
 }
 
-/// What a task does: a file of several writes, a column, a table, and last the record that they are there.
+/// A task: a file of several writes, a column, a table, and last the done record.
 fn work(directory: &Path) -> longweave_common::Result<()> {
     let mut file = AtomicFile::create(&directory.join("file"))?;
     for _ in 0..7 {

@@ -1,4 +1,5 @@
-//! Files written by the first version stay readable, and the same content gives the same bytes. `LONGWEAVE_BLESS=1` writes them.
+//! Files written by the first version stay readable, and the same content gives the same bytes.
+//! `LONGWEAVE_BLESS=1` writes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,8 @@ fn tables_of_strings() {
     let table = read_strings(&fixture("ids.arrow")).unwrap();
     assert!(table.iter().eq(rows.iter().map(String::as_str)));
     assert_eq!((table.len(), STRING_BATCH_ROWS), (4, 4096));
-    // Tables of the first format, which had no checksums, are refused, as their work directories are.
+    // Tables of the first format, which had no checksums, are refused, as their work directories
+    // are.
     assert_eq!(
         read_strings(&fixture("ids-without-sums.arrow")).err().unwrap().code(),
         Code::FileCorrupt

@@ -93,8 +93,8 @@ fn files_that_are_no_tokenizer_are_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.json");
     for (content, part) in [
-        ("", "no JSON"),
-        ("[1]", "no JSON object"),
+        ("", "it is not JSON"),
+        ("[1]", "it is not a JSON object"),
         ("{}", "model.vocab"),
         (r#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[["x","y"]]}}"#, "does not load"),
     ] {

@@ -1,4 +1,5 @@
-//! Small tokenizers of every kind of model, made by hand: what a file says besides its model, and what the fast encoder does not cover.
+//! Small tokenizers of every kind of model, made by hand, with the other fields of their files, and
+//! models that the fast encoder does not cover.
 
 use std::path::PathBuf;
 

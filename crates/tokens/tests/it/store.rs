@@ -1,4 +1,5 @@
-//! A token store written by the first version stays readable, and the same tokens give the same bytes. `LONGWEAVE_BLESS=1` writes it.
+//! A token store written by the first version stays readable, and the same tokens give the same
+//! bytes. `LONGWEAVE_BLESS=1` writes it.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use longweave_common::{Code, DocId};
 use longweave_tokens::{TokenStore, TokenWriter, Width};
 
-/// Documents of the fixtures; the second row is no document.
+/// Documents of the fixtures; the second row is not a document.
 const DOCUMENTS: [&[u32]; 3] = [&[1, 2, 50_256], &[], &[7]];
 
 fn write(prefix: &Path, width: Width) {
