@@ -72,7 +72,7 @@ function expectRebuilt(
     for (const [i, id] of sequence.docIds.entries()) {
       expect(sequence.starts[i]).toBe(expected.length)
       const offset = sequence.docOffsets[i] ?? Number.NaN
-      // A document's begin token is no token of the document: the piece before its first token has the offset 0 as well.
+      // A document's begin token does not belong to the document: the piece before its first token has the offset 0 as well.
       const start = offset === 0 && sequence.inputIds[expected.length] === BEGIN ? 0 : offset + lead
       expected.push(...(texts.get(id)?.slice(start, start + (sequence.lengths[i] ?? 0)) ?? []))
     }
@@ -192,7 +192,7 @@ test('neighbours that do not fill a sequence are warned of, and documents that a
   for (const { docIds, reasons, groups } of await readColumns(out('few'))) {
     for (const [i, id] of docIds.entries()) {
       const anchor = reasons[i] ?? id
-      // All pieces of a group have one anchor; it stands first where its group is not cut.
+      // All pieces of a group have one anchor; it comes first where its group is not cut.
       expect(groups.every((group, j) => group !== groups[i] || (reasons[j] ?? docIds[j]) === anchor)).toBe(true)
     }
   }

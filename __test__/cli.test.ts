@@ -406,7 +406,7 @@ test('without a terminal a run prints a line every 30 seconds: stage of how many
   tick()
   expect(take()).toBe('longweave: Starting, 512.0 MB RAM\n')
   shown.event(started)
-  // An earlier process has read 100 MB: that is no speed.
+  // An earlier process has read 100 MB, which counts for no speed.
   shown.event(at(100e6, 2, null))
   shown.event(at(200e6, 12, 20, 65))
   expect(take()).toBe('')

@@ -29,7 +29,7 @@ const formats = optionsSchema.shape.output
 /** Bytes that are changed in a file: all in the full tier, else some. */
 const most = full ? Number.POSITIVE_INFINITY : 24
 
-/** What is found in the output, told as its code. */
+/** The code of the error that `verify` finds. */
 const found = async (output: string) => (await failure(() => verify(output))).code
 
 describe.each(formats)('an output of format %s', (format) => {

@@ -133,7 +133,7 @@ function claiming(bytes: number): string {
   truncateSync(join(path, 'huge.txt'), bytes)
   return path
 }
-/** Bits that are no number, in a file of floats. */
+/** Bits of NaN in a file of floats. */
 function noNumbers(path: string): void {
   writeFileSync(path, readFileSync(path).fill(0xff))
 }

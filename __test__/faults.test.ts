@@ -1,5 +1,5 @@
 // Systems that refuse: a disk that is really full, a limit of a file's size, a directory that may not be written. The run says so, and
-// the same command goes on once there is room.
+// the same command resumes once there is room.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ const command = (to: string) =>
   [process.execPath, join(root, 'dist/cli/main.js'), 'run', '--config', config, '--out', to]
     .map((part) => `'${part}'`)
     .join(' ')
-/** Ends of what a shell was told to do. */
+/** Exit and output of a shell script. */
 function shell(script: string, user: number | undefined = undefined) {
   const { status, signal, stdout, stderr } = spawnSync('sh', ['-c', script], {
     encoding: 'utf8',

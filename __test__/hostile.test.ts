@@ -10,7 +10,7 @@ const tokenizer = wordTokenizer(directory)
 const library = JSON.stringify(join(root, 'dist/index.js'))
 const MiB = 2 ** 20
 
-/** What a process with Node, the addon and a small run takes beside `memory`, in MiB. */
+/** Memory of a process with Node, the addon and a small run in addition to `memory`, in MiB. */
 const beside = 200
 
 let runs = 0

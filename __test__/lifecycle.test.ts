@@ -255,7 +255,7 @@ test.runIf(linux)(`cancelled runs leave no thread, no open file and no memory be
   const round = full ? 200 : 50
   await cancelRuns(round)
   const before = { threads: threads(), handles: handles() }
-  // What every run left behind would make every round's memory larger than that of the round before.
+  // A leak of every run would make every round's memory larger than that of the round before.
   const rounds: number[] = []
   for (let i = 0; i < 5; i += 1) {
     await cancelRuns(round)

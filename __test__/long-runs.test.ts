@@ -1,4 +1,4 @@
-// What a person needs while a run goes on for hours: how it is going, whether it will fit, what it would do, what can go. Real processes.
+// Runs that take hours, with real processes: status, disk space, dry runs and cleaning.
 import {
   appendFileSync,
   existsSync,

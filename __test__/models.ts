@@ -12,7 +12,7 @@ export interface GoldenCase {
   ids: number[]
 }
 
-/** What a model answers. */
+/** Golden answers of a model. */
 export const golden = <T = GoldenCase>(name: string) =>
   (JSON.parse(readFileSync(join(models, name, 'golden.json'), 'utf8')) as { cases: T[] }).cases
 
@@ -23,7 +23,7 @@ export function changedModel(name: string, to: string, change: (directory: strin
   return to
 }
 
-/** The same, in our own layout, whose file lengths are then written down anew: it looks sound from outside. */
+/** The same, in our own layout, whose file lengths are then recorded again: it looks intact from outside. */
 export function changedInside(name: string, to: string, change: (directory: string) => void): string {
   return changedModel(name, to, (directory) => {
     change(directory)

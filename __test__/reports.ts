@@ -20,7 +20,7 @@ export const hostile = [
   'x'.repeat(300),
 ]
 
-/** What sets the methods apart: similarity, near-duplicates, distinct-n, documents that one reason brings. */
+/** Values in which the methods differ: similarity, near-duplicates, distinct-n, documents that one reason brings. */
 const profiles = {
   standard: { similarity: 0.06, duplicates: 0.004, distinct: [0.31, 0.74, 0.9, 0.95], together: 1 },
   knn: { similarity: 0.41, duplicates: 0.21, distinct: [0.2, 0.51, 0.66, 0.72], together: 7 },
@@ -49,7 +49,7 @@ const words =
   )
 const sources = ['encyclopedia', 'news', 'forum', 'books', 'code', 'papers']
 
-/** What can be set of such a run. */
+/** Settings of such a run. */
 export interface Made {
   seed?: number
   sequences?: number
@@ -69,7 +69,7 @@ export function madeReport(
   const random = randomNumbers(seed * 31 + method.length)
   const profile = profiles[method]
   const quest = method === 'quest'
-  // One group, whatever stands in it.
+  // One group, whatever it holds.
   const path = method === 'standard' || method === 'iclm'
   const normal = () => Array.from({ length: 6 }, random).reduce((sum, x) => sum + x, -3)
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T

@@ -61,7 +61,7 @@ function config(
 const small = config('small', 300, { splitBytes: 30_000, output: { format: 'mds' } })
 const around = config('around', 200, { splitBytes: 30_000, method: { name: 'iclm', variant: 'release' } })
 const large = config('large', 30_000, { splitBytes: 400_000, output: { shardTokens: 1 << 16 } })
-/** Wikipedia in simple English where it lies beside, else documents made here: a run of half a minute. */
+/** Wikipedia in simple English where the shared data are, else documents made here: a run of half a minute. */
 function huge(): Partial<RunOptions> & { corpus: string; tokenizer: string; length: number } {
   const data = process.env['LONGWEAVE_DATA'] ?? join(root, '../shared/data')
   const wikipedia = join(data, 'simplewiki.jsonl.zst')
@@ -197,7 +197,7 @@ test.each(['full', 'denied'])(
 
 /**
  * Kills a run again and again, each time at a random moment of the work that is left, until it comes to its end; then another one, until there
- * were so many kills. Moments count from the first that it says, and of every tenth kill from its start. The stages in which it was killed.
+ * were that many kills. Moments count from the first that it says, and of every tenth kill from its start. The stages in which it was killed.
  */
 async function killed(
   name: string,

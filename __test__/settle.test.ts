@@ -261,7 +261,7 @@ const ofDirectories: Row[] = [
   ],
 ]
 
-/** What an opened output can do. */
+/** Calls of an opened output. */
 const ofOpened = Object.entries({
   get: (call: string) => `out.get(0, ${call})`,
   sequences: (call: string) => `all(out.sequences(${call}))`,

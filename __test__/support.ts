@@ -1,4 +1,4 @@
-// What tests share: folders that vanish, a tokenizer whose tokens are words, small corpora, packed files, runs and child processes.
+// Shared by tests: folders that vanish, a tokenizer whose tokens are words, small corpora, packed files, runs and child processes.
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -310,7 +310,7 @@ export async function finished(options: RunOptions): Promise<{ events: RunEvent[
   return { events: await all(run), summary: await run.finished }
 }
 
-/** What each stage of a run did, from its events. */
+/** The state of each stage of a run, from its events. */
 export function states(events: RunEvent[]): Partial<Record<Stage, string>> {
   return Object.fromEntries(
     events.flatMap((event) =>
@@ -388,7 +388,7 @@ export interface Ended {
   err: string
 }
 
-/** What a child process is given. */
+/** Options of a child process. */
 export interface NodeOptions {
   env?: NodeJS.ProcessEnv
   input?: string
@@ -429,7 +429,7 @@ export function node(
 export const cli = (args: string[], options: NodeOptions = {}) =>
   node([join(root, 'dist/cli/main.js'), ...args], options).ended
 
-/** Environment of a process that waits at the first task of a stage, and what lets it go on. */
+/** Environment of a process that waits at the first task of a stage, and the function that releases it. */
 export function heldAt(stage: Stage, gate: string): { env: NodeJS.ProcessEnv; open: () => void } {
   const env = {
     LONGWEAVE_FAILPOINT: 'task=wait',

@@ -15,7 +15,7 @@ const MISSES = 64
 
 const length = (pieces: Piece[]) => pieces.reduce((sum, p) => sum + p.len, 0)
 
-/** Whether two pieces cannot stand in one sequence: for `nextlong` they share a token, else a document. */
+/** Whether two pieces cannot share a sequence: for `nextlong` they share a token, else a document. */
 export const clash = (a: Piece, b: Piece, method: string) =>
   a.doc === b.doc && (method !== 'nextlong' || (a.start < b.start + b.len && b.start < a.start + a.len))
 

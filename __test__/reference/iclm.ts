@@ -4,7 +4,7 @@ import type { Random } from './random.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { Doc } from './types.ts'
 
-/** What of a document's list a step of the release looks at, the length of its paths, and its bound on the likeness of heads. */
+/** Of the release: the neighbours that a step considers, the length of paths, the bound on the likeness of heads. */
 const [LOOK, PATH, LIKE] = [9, 21, 0.85]
 
 /** One path through the pool. Lists and similarities go by numbers of `docs`. */

@@ -25,7 +25,7 @@ export interface Neighbours {
   similarity(i: number, j: number): number
 }
 
-/** The list of each vector; `related` says which others it may not hold, beside itself. */
+/** The list of each vector; `related` says which others it may not hold; it never holds itself. */
 export function neighboursOf(vectors: Float32Array[], k: number, apart: (i: number, j: number) => boolean): Neighbours {
   const kept = vectors.map(whole)
   const similarity = (i: number, j: number) => {

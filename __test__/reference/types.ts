@@ -1,4 +1,4 @@
-// What the reference planner is given and gives. Lengths are tokens, pieces count virtual tokens.
+// Input and output of the reference planner. Lengths are tokens, pieces count virtual tokens.
 
 /** A document: its tokens as the text of each, its keyword, its source. */
 export interface Doc {
