@@ -164,7 +164,7 @@ const rows: Row[] = [
     () => run({ method: { name: 'quest', oversampel: 3 } as never }),
     ['`method`', '`oversampel`', 'did you mean `oversample`'],
   ],
-  ['OPTIONS_INVALID', 'a sequence has no whole number', async () => show(await outputOf(), 1.5), ['`sequence`', '1.5']],
+  ['OPTIONS_INVALID', 'a sequence has no whole number', async () => show(await outputOf(), 1.5), ['`index`', '1.5']],
   [
     'OPTIONS_INVALID',
     'reading is to begin before the first',
@@ -1087,7 +1087,7 @@ const rows: Row[] = [
     'STAGE_NOT_FOUND',
     'the selection says nothing',
     async () => runTasks((await prepared()).out, 'scan', { shard: [2, 2] }),
-    ['shard:2/2', 'K < N'],
+    ['{"shard":[2,2]}', 'K < N'],
   ],
   [
     'NOT_KEYWORDED',

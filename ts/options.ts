@@ -32,7 +32,7 @@ export function merge(base: Tree, over: Tree): Tree {
 function namesAt(root: Tree, path: PropertyKey[]): string[] {
   const below = (schema: Tree): Tree[] =>
     ((schema['anyOf'] ?? schema['oneOf']) as Tree[] | undefined)?.flatMap(below) ?? [schema]
-  let forms: Tree[] = [root]
+  let forms: Tree[] = below(root)
   for (const key of path)
     forms = forms.flatMap((form) => below(((form['properties'] as Tree | undefined)?.[String(key)] ?? {}) as Tree))
   return [...new Set(forms.flatMap((form) => Object.keys((form['properties'] ?? {}) as Tree)))]

@@ -3,7 +3,7 @@
 use longweave_common::{Code, Error, Result};
 use longweave_storage::{DoneRecord, FileRecord};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use ts_rs::TS;
 
 use crate::options::{PredictorName, VectorSource};
@@ -106,7 +106,7 @@ pub fn list(run: &RunContext) -> Result<Vec<StageInfo>> {
 }
 
 /// Tasks of a stage.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum TaskSelection {
     /// One.
@@ -122,7 +122,7 @@ pub enum TaskSelection {
 }
 
 /// The tasks `from..to`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskRange {
     /// The first.
@@ -132,7 +132,7 @@ pub struct TaskRange {
 }
 
 /// A share of the tasks: every `n`-th from the `k`-th on, as `[k, n]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskShard {
     /// `[k, n]`, k < n.
@@ -140,7 +140,7 @@ pub struct TaskShard {
 }
 
 /// The word `all`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AllTasks {
     /// All tasks.
@@ -181,8 +181,9 @@ pub fn select(run: &RunContext, stage: Stage, selection: &TaskSelection) -> Resu
     };
     if selected.iter().any(|&task| task >= tasks) {
         let message = format!(
-            "stage {} has {tasks} tasks, numbered from 0; the selection names others. Select one \
-             task, a range without its end, or a shard K/N with K < N",
+            "`{}` selects tasks that stage {} does not have: it has {tasks}, numbered from 0. Select \
+             one task, a range without its end, or a shard K/N with K < N",
+            json!(selection),
             stage.name()
         );
         return Err(Error::new(Code::StageNotFound, message)
