@@ -1,4 +1,4 @@
-// What the programs of settle.test.ts are written with, as global names: the API, files that the test made, ways to
+// Global names for the programs of settle.test.ts: the API, files that the test made, ways to
 // use a call. A program is one expression; `outcome` says in a word how it settled.
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
@@ -93,7 +93,7 @@ const first = async (items) => {
   throw new Error('there is no first')
 }
 
-/** What `work` gives; a program that throws before it has given a promise is at fault. */
+/** The promise of `work`; a program that throws before it returns one is at fault. */
 const begun = (work) => {
   try {
     return work()
