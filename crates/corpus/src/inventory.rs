@@ -65,7 +65,7 @@ fn is_zero(n: &u64) -> bool {
 pub enum Kind {
     /// One JSON object a line.
     Jsonl(Packing),
-    /// Parquet.
+    /// `.parquet`: divided by row groups.
     Parquet,
     /// The whole file is one document.
     Text,

@@ -341,7 +341,7 @@ impl ParquetRows {
         self.groups.position(row)
     }
 
-    /// Reads the next batch where this one is at its end; whether there is a row.
+    /// Reads the next batch where this one is at its end. Returns whether there is a row.
     fn fill(&mut self) -> Result<bool> {
         while self.batch.as_ref().is_none_or(|b| self.row >= b.num_rows()) {
             self.before += self.batch.take().map_or(0, |b| b.num_rows() as u64);

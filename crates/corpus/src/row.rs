@@ -16,7 +16,7 @@ const LONGEST_ID: usize = 8 << 10;
 /// Most bytes of a line that are kept to count it.
 const COUNTED: u64 = 1 << 20;
 
-/// A row.
+/// A row of the corpus: usable, empty or bad.
 #[derive(Debug)]
 pub struct Row<'a> {
     /// Its place, the file as its path below the root.
@@ -28,7 +28,7 @@ pub struct Row<'a> {
 /// The content of a row.
 #[derive(Debug)]
 pub enum Content<'a> {
-    /// A document.
+    /// A usable row.
     Document(Document<'a>),
     /// A text of white space.
     Empty,
@@ -36,12 +36,12 @@ pub enum Content<'a> {
     Bad(Bad),
 }
 
-/// A document.
+/// A usable row, lent by its reader.
 #[derive(Debug)]
 pub struct Document<'a> {
     /// Its id: the id field's, else `path:N`, see [`default_id`].
     pub id: &'a str,
-    /// Its text.
+    /// Text, not empty.
     pub text: &'a str,
     /// Its source, where one is asked for and given.
     pub source: Option<&'a str>,
@@ -87,7 +87,7 @@ pub struct Before {
     pub rows: u64,
     /// Lines of its first file, blank ones included; 0 for files that are not JSONL.
     pub lines: u64,
-    /// Rows of the corpus.
+    /// All rows, usable or not.
     pub corpus_rows: u64,
 }
 

@@ -14,7 +14,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use crate::InputFile;
 
-/// A file of the corpus.
+/// An input file as it was listed: path and size.
 pub(crate) struct CorpusFile {
     path: PathBuf,
     bytes: u64,

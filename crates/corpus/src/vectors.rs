@@ -22,7 +22,7 @@ use crate::source::Positions;
 /// Most bytes that the pages of some rows unpack to.
 const ROOM: u64 = 1 << 30;
 
-/// A row.
+/// A row of a file of vectors.
 pub struct VectorRow<'a> {
     /// Its place.
     pub location: RowLocation<'a>,

@@ -9,7 +9,7 @@ use napi_derive::napi;
 
 use crate::promise::{Cancellation, on_thread};
 
-/// The version.
+/// Version of the addon, that of the package.
 #[napi(catch_unwind)]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()

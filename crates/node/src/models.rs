@@ -29,7 +29,7 @@ impl<T: Send + Sync + 'static> Handle<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is shared; an error, to be met on the call's thread, once it is closed.
+    /// The shared model; an error, to be met on the call's thread, once it is closed.
     fn get(&self) -> impl FnOnce() -> Result<Arc<T>> + Send + 'static {
         let value = self.lock().clone();
         move || {
@@ -81,7 +81,7 @@ impl NativePredictor {
         })
     }
 
-    /// What predicts, as JSON.
+    /// The predictor, as JSON.
     #[napi(getter, catch_unwind)]
     pub fn info(&self) -> String {
         self.info.clone()

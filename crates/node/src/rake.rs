@@ -45,7 +45,7 @@ impl NativeRake {
         })
     }
 
-    /// Keywords of texts, which stand in `text` end to end with the given lengths in UTF-16 code
+    /// Keywords of texts, concatenated in `text` with the given lengths in UTF-16 code
     /// units.
     #[napi(catch_unwind)]
     pub fn extract(&mut self, text: String, lengths: Uint32Array) -> napi::Result<NativeKeywords> {

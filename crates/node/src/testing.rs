@@ -1,4 +1,4 @@
-//! What only tests and the demo call; left out of a released addon.
+//! Functions that only tests and the demo call; left out of a released addon.
 
 use longweave_common::{CATALOGUE, Code, Error};
 use longweave_pipeline::{RunOptions, commands};

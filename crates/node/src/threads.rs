@@ -9,7 +9,7 @@ use longweave_common::Cancel;
 use longweave_pipeline::run::{Run, RunThread};
 use napi::Env;
 
-/// What an environment has started.
+/// Threads that an environment has started.
 #[derive(Default)]
 pub(crate) struct Threads {
     started: Mutex<Started>,

@@ -124,7 +124,7 @@ pub(crate) fn location(out: &Path) -> Option<String> {
     out.to_str().filter(|path| is_remote(path)).map(str::to_owned).or_else(|| uploaded(out))
 }
 
-/// Where the run in `out` sent its output; `None` for one that stayed, and for a directory that is no run's.
+/// Where the run in `out` sent its output; `None` for one that stayed, and for a directory without a run.
 fn uploaded(out: &Path) -> Option<String> {
     let text = std::fs::read_to_string(out.join("run.json")).ok()?;
     let run: serde_json::Value = serde_json::from_str(&text).ok()?;

@@ -85,7 +85,7 @@ pub struct MemoryPlan {
 
 /// The tasks, bytes, time and memory of a run with these options.
 ///
-/// Errors: as the run's own, where it would be refused before it begins; but not for want of room, which is told.
+/// Errors: as the run's own, where it would be refused before it begins; lack of disk space is reported, not an error.
 pub fn dry_run(options: RunOptions, cancel: &Cancel) -> Result<DryRun> {
     let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(options.threads, options.memory)? };
     let out = options.output.directory.as_ref().map(PathBuf::from);

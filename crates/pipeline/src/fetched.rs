@@ -13,7 +13,7 @@ use longweave_storage::{AtomicFile, checksum_with};
 use crate::read::SharedCancel;
 use crate::temporary::TemporaryDirectory;
 
-/// Files that are kept at once: those of a shard and its provenance, and the small ones beside them.
+/// Files that are kept at once: those of a shard and its provenance, and the small ones of the output.
 const KEPT: usize = 8;
 /// Bounds what is read ahead.
 const MEMORY: u64 = 256 << 20;

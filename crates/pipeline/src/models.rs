@@ -101,7 +101,7 @@ impl QueryMaker {
         Ok(QueryMaker { maker, ctx })
     }
 
-    /// What predicts, as JSON: `{name, device, model, runtime}`.
+    /// The predictor, as JSON: `{name, device, model, runtime}`.
     pub fn info(&self) -> String {
         let info = match &self.maker {
             Maker::Extractive(_) => PredictorInfo {
@@ -256,7 +256,7 @@ impl Vectors {
     }
 }
 
-/// The documents of a corpus in order, batch by batch. A row that is no document is an error; an empty one is left out.
+/// The documents of a corpus in order, batch by batch. A bad row is an error; an empty one is left out.
 pub struct DocumentReader {
     ctx: Ctx,
     options: CorpusOptions,

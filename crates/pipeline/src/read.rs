@@ -13,7 +13,7 @@ use crate::show::{ShowOptions, ShownSequence, show};
 /// Tokens of a batch, at most, unless a single sequence has more.
 const BATCH_TOKENS: usize = 4 << 20;
 
-/// A reader of an output.
+/// Reads sequences of a finished output by number.
 pub struct OutputReader {
     reader: SequenceReader,
     /// The output's directory; none for a URL.

@@ -74,7 +74,7 @@ impl Resources {
         })
     }
 
-    /// What to do about a tokenizer that does not exist.
+    /// Adds the remedy to the error of a tokenizer that does not exist.
     fn missing_tokenizer(&self, error: Error) -> Error {
         if error.code() != Code::InputNotFound {
             return error;

@@ -52,12 +52,12 @@ pub struct PushedDocument {
     /// Its id; `None` for its number in the stream.
     #[serde(default)]
     pub id: Option<String>,
-    /// Its text.
+    /// Text, as pushed.
     pub text: String,
-    /// Its source.
+    /// Name of its source, where it has one.
     #[serde(default)]
     pub source: Option<String>,
-    /// Its queries.
+    /// Precomputed queries.
     #[serde(default)]
     pub queries: Vec<String>,
 }
@@ -94,7 +94,7 @@ type Outcome = std::result::Result<String, Arc<Error>>;
 struct Finish {
     outcome: Option<Outcome>,
     waiters: Vec<Box<dyn FnOnce(Outcome) + Send>>,
-    /// What sequences are read from after the run; none before, and once it was released.
+    /// The source of sequences after the run; none before, and once it was released.
     planned: Option<Arc<Planned>>,
 }
 
@@ -131,7 +131,7 @@ impl Planned {
     }
 }
 
-/// The thread of a run.
+/// Cancels and joins the thread that a run works on.
 #[derive(Default)]
 pub struct RunThread {
     cancel: Cancel,
@@ -284,7 +284,7 @@ impl Run {
         }
     }
 
-    /// Asks the run to stop. What is finished is kept.
+    /// Asks the run to stop. Finished tasks are kept.
     pub fn cancel(&self) {
         self.thread.cancel.cancel();
     }
@@ -301,7 +301,7 @@ impl Run {
         locked(&self.finish).planned.take()
     }
 
-    /// The run's thread, for whoever has to wait for it after the run is forgotten.
+    /// The run's thread, for callers that wait for it after the run is forgotten.
     pub fn thread(&self) -> Arc<RunThread> {
         Arc::clone(&self.thread)
     }

@@ -1,4 +1,4 @@
-//! A sequence as a person reads it: its pieces with their documents' ids, reasons and first words, and why they stand together.
+//! A sequence as a person reads it: its pieces with their documents' ids, reasons and first words, and why they are together.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use ts_rs::TS;
 use crate::stages::plan::folder;
 use crate::{RunContext, Stage};
 
-/// What to show.
+/// Parts of a sequence to show.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShowOptions {

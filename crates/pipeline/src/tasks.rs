@@ -109,7 +109,7 @@ pub fn list(run: &RunContext) -> Result<Vec<StageInfo>> {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum TaskSelection {
-    /// One.
+    /// A task by its number.
     One(u32),
     /// Several, by number.
     Many(Vec<u32>),
@@ -117,7 +117,7 @@ pub enum TaskSelection {
     Range(TaskRange),
     /// Every `shard[1]`-th task from `shard[0]` on.
     Shard(TaskShard),
-    /// All.
+    /// Every task of the stage.
     All(AllTasks),
 }
 

@@ -1,4 +1,4 @@
-//! Corpora that mean harm: what is small on the disk and large in memory, what never ends, what is no file. Memory is measured in a process of
+//! Untrusted corpora: small on the disk and large in memory, endless, or special files. Memory is measured in a process of
 //! its own, against `memory` and what a process takes anyway.
 
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ use crate::{code, options, rows};
 
 /// `memory` of the processes that are measured.
 const MEMORY: u64 = 64 << 20;
-/// What such a process takes beside: the program, its threads, buffers of fixed size.
+/// Memory of such a process in addition: the program, its threads, buffers of fixed size.
 const BESIDE: u64 = 32 << 20;
 
 /// Reads a corpus as scan and ingest do: documents, bad and empty rows, and the bytes of the documents.
@@ -56,11 +56,11 @@ fn child() {
     let peak = status.lines().find_map(|line| {
         line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
     });
-    let told = serde_json::json!({ "seen": seen.clone().ok(), "error": seen.err(), "peak": peak.unwrap_or(0) << 10 });
-    std::io::stdout().write_all(format!("SEEN {told}\n").as_bytes()).unwrap();
+    let result = serde_json::json!({ "seen": seen.clone().ok(), "error": seen.err(), "peak": peak.unwrap_or(0) << 10 });
+    std::io::stdout().write_all(format!("SEEN {result}\n").as_bytes()).unwrap();
 }
 
-/// What a process of its own sees in a corpus, or its error's code and message. It takes no more memory than it may.
+/// The rows that a process of its own sees in a corpus, or its error's code and message. It takes no more memory than it may.
 fn measured(path: &Path) -> Result<[u64; 4], (String, String)> {
     let program = std::env::current_exe().unwrap();
     let output = Command::new(program)
@@ -240,7 +240,7 @@ fn row_groups_that_claim_more_rows_than_they_hold_are_damage() {
     let path = directory.path().join("a.parquet");
     table(&path, Arc::new(StringArray::from(vec!["one"; 77])), WriterProperties::default());
     let bytes = fs::read(&path).unwrap();
-    // 77 as a zigzag varint is 0x9a 0x01; each place where it stands becomes a larger number.
+    // 77 as a zigzag varint is 0x9a 0x01; each place that holds it becomes a larger number.
     let places: Vec<usize> =
         (0..bytes.len() - 1).filter(|&i| bytes[i..i + 2] == [0x9a, 0x01]).collect();
     assert!(!places.is_empty());

@@ -297,7 +297,11 @@ fn read_parquet(
                 "the vector of \"{id}\" has {} numbers, the first row's {dims}",
                 vector.len()
             );
-            return Err(location.error(Code::VectorsInvalid, &reason, "give all the same"));
+            return Err(location.error(
+                Code::VectorsInvalid,
+                &reason,
+                "give every vector the same length",
+            ));
         }
         let Ok(at) = by_key.binary_search_by_key(&Key::of(id).0, |&(key, _)| key) else { continue };
         let doc = by_key[at].1 as usize;

@@ -1,4 +1,4 @@
-//! The pipeline as its callers use it: options, prepared runs, tasks, runs on threads of their own. Corpora are made here; queries stand in them, so that
+//! The pipeline as its callers use it: options, prepared runs, tasks, runs on threads of their own. Corpora are made here; they hold queries, so that
 //! keywords are known.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
