@@ -1284,3 +1284,23 @@ test('after a bad row or a truncated file is mended, the same command goes on', 
   expect(summary.corpus?.documents).toBe(30)
   await verify(String(given.output?.directory))
 })
+
+test('a holdout of no sequence is a warning that says what to do', async () => {
+  const { summary } = await run({ method: 'standard', length: 64, holdout: 0.001 })
+  expect(summary.holdout?.sequences).toBe(0)
+  expect(summary.warnings.join()).toMatch(/^the holdout has no sequence: .*raise `holdout`, or set `incomplete: pad`/)
+})
+
+test('a tokenizer can be named by its directory, a separator by escapes, a size as Slurm writes it', async () => {
+  const directoryOfModel = fresh()
+  mkdirSync(directoryOfModel)
+  copyFileSync(tokenizer, join(directoryOfModel, 'tokenizer.json'))
+  const typed = await outputOf({
+    method: 'standard',
+    tokenizer: directoryOfModel,
+    separator: String.raw`text:w1\tw2`,
+    memory: '1G',
+  })
+  const given = await outputOf({ method: 'standard', separator: 'text:w1\tw2', memory: 2 ** 30 })
+  expect(filesOf(typed)['00000.parquet']).toBe(filesOf(given)['00000.parquet'])
+})
