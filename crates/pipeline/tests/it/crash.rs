@@ -148,8 +148,13 @@ fn child() {
     let out = PathBuf::from(options.output.directory.clone().unwrap());
     let result = match role.split_once(' ') {
         Some((stage, "all")) => run_tasks(&out, stage, json!("all")).map(drop),
-        Some((stage, task)) => {
-            run_tasks(&out, stage, json!(task.parse::<u32>().expect("a task's number"))).map(drop)
+        Some((stage, tasks)) => {
+            let number = |text: &str| text.parse::<u32>().expect("a task's number");
+            let tasks = match tasks.split_once("..") {
+                Some((from, to)) => json!({ "from": number(from), "to": number(to) }),
+                None => json!(number(tasks)),
+            };
+            run_tasks(&out, stage, tasks).map(drop)
         }
         None => {
             // One thread: the places are met in the same order every time.
