@@ -55,20 +55,28 @@ export class KeywordBatch implements Iterable<Keyword[]> {
   readonly length: number
   /** Index of each text's first keyword, and the number of keywords: `length + 1` entries. */
   readonly offsets: Uint32Array
-  /** Phrases; of one text best first, ties in byte order. */
-  readonly phrases: string[]
   /** The score of each phrase. */
   readonly scores: Float64Array
+  readonly #text: string
+  #phrases: string[] | undefined
 
   /** @internal */
   constructor({ phrases, scores, ends }: NativeKeywords) {
     this.length = ends.length
     this.offsets = new Uint32Array(ends.length + 1)
     this.offsets.set(ends, 1)
-    this.phrases = phrases.split('\n')
-    // Each phrase ends with a line feed, so that the last part is empty.
-    this.phrases.length = scores.length
     this.scores = scores
+    this.#text = phrases
+  }
+
+  /** Phrases; of one text best first, ties in byte order. Strings are made at the first use. */
+  get phrases(): string[] {
+    if (this.#phrases === undefined) {
+      this.#phrases = this.#text.split('\n')
+      // Each phrase ends with a line feed, so that the last part is empty.
+      this.#phrases.length = this.scores.length
+    }
+    return this.#phrases
   }
 
   /**
@@ -87,12 +95,6 @@ export class KeywordBatch implements Iterable<Keyword[]> {
   *[Symbol.iterator](): Generator<Keyword[], void, undefined> {
     for (let i = 0; i < this.length; i += 1) yield this.get(i)
   }
-}
-
-/** Whether a text ends with the first half of a character. */
-function endsInHalf(text: string): boolean {
-  const last = text.charCodeAt(text.length - 1)
-  return last >= 0xd800 && last < 0xdc00
 }
 
 /**
@@ -136,11 +138,8 @@ export class Rake {
 
   /** Keywords of each text as columns, which cross from Rust at once. */
   extractBatch(texts: readonly string[]): KeywordBatch {
-    const lengths = Uint32Array.from(texts, (text) => text.length)
-    // Half a character at the end of a text must not meet the other half at the start of the next.
-    const whole = texts.some(endsInHalf)
-      ? texts.map((text) => (endsInHalf(text) ? `${text.slice(0, -1)}\ufffd` : text))
-      : texts
-    return new KeywordBatch(call(() => this.#native.extract(whole.join(''), lengths)))
+    const lengths = new Uint32Array(texts.length)
+    for (let i = 0; i < texts.length; i += 1) lengths[i] = texts[i]?.length ?? 0
+    return new KeywordBatch(call(() => this.#native.extract(texts.join(''), lengths)))
   }
 }

@@ -6,12 +6,14 @@
 //! no word, a phrase of n words scores n².
 
 mod classic;
+mod columns;
 mod hash;
 mod lists;
 mod normalise;
 mod rake;
 
 pub use classic::{Classic, classic};
+pub use columns::{ColumnScratch, Columns};
 pub use hash::{hash_bytes, hash_words};
 pub use lists::{Boilerplate, StopList};
 pub use normalise::{normalise, normalise_into};

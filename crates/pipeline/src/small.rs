@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use longweave_common::{Code, Error, Result};
-use longweave_keywords::{Rake, RakeOptions, Scratch, StopList};
+pub use longweave_keywords::Columns;
+use longweave_keywords::{ColumnScratch, Rake, RakeOptions, StopList};
 use serde::Deserialize;
 
 use crate::commands::from_json;
@@ -28,24 +29,10 @@ enum StopWordSource {
     File(String),
 }
 
-/// RAKE with buffers that are reused from text to text.
+/// RAKE with buffers that are reused from call to call.
 pub struct KeywordExtractor {
     rake: Rake,
-    scratch: Scratch,
-    /// The phrases of one text, concatenated, and where each ends.
-    text: String,
-    found: Vec<(u32, u32, f64)>,
-}
-
-/// Keywords of texts as columns.
-#[derive(Debug, Default)]
-pub struct KeywordColumns {
-    /// Normalised phrases, each followed by a line feed, which no phrase holds.
-    pub phrases: String,
-    /// The score of each phrase.
-    pub scores: Vec<f64>,
-    /// Number of phrases up to and with each text.
-    pub ends: Vec<u32>,
+    scratch: ColumnScratch,
 }
 
 impl KeywordExtractor {
@@ -64,27 +51,11 @@ impl KeywordExtractor {
             StopWordSource::File(path) => load_stop_words(&path, Path::new(""))?,
         };
         let rake = Rake::new(words, RakeOptions { min_score, ..RakeOptions::default() });
-        let scratch = rake.scratch();
-        Ok(KeywordExtractor { rake, scratch, text: String::new(), found: Vec::new() })
+        Ok(KeywordExtractor { rake, scratch: ColumnScratch::default() })
     }
 
-    /// Appends the keywords of a text: best first, ties in byte order.
-    pub fn extract(&mut self, text: &str, columns: &mut KeywordColumns) {
-        let KeywordExtractor { rake, scratch, text: phrases, found } = self;
-        phrases.clear();
-        found.clear();
-        rake.extract(scratch, text, |phrase, score| {
-            let start = phrases.len() as u32;
-            phrases.push_str(phrase);
-            found.push((start, phrases.len() as u32, score));
-        });
-        let phrase = |&(start, end, _): &(u32, u32, f64)| &phrases[start as usize..end as usize];
-        found.sort_unstable_by(|a, b| b.2.total_cmp(&a.2).then_with(|| phrase(a).cmp(phrase(b))));
-        for keyword in &*found {
-            columns.phrases.push_str(phrase(keyword));
-            columns.phrases.push('\n');
-            columns.scores.push(keyword.2);
-        }
-        columns.ends.push(columns.scores.len() as u32);
+    /// Keywords of texts, concatenated in `text` with the given lengths in UTF-16 code units.
+    pub fn extract(&mut self, text: &[u16], lengths: &[u32]) -> Columns {
+        self.rake.columns(&mut self.scratch, text, lengths)
     }
 }
