@@ -42,17 +42,19 @@ function describe(shown: ShownSequence): string {
 
 /** Tokens that are read to find a sequence worth showing. */
 const LOOK = 1 << 24
+/** As many documents as a person reads. */
+const READABLE = 12
 
-/** The sequence most of whose tokens one keyword brought, of those at the beginning of the output; of equals the one of most documents. */
+/** The sequence most of whose tokens one keyword brought, of those at the beginning of the output; of equals the one of about a dozen documents. */
 async function mostOfOneKeyword(output: Output, signal: AbortSignal): Promise<number> {
-  let best = { index: 0, share: 0, documents: 0 }
+  let best = { index: 0, share: 0, away: Number.POSITIVE_INFINITY }
   const end = Math.ceil(LOOK / output.sequenceLength)
   for await (const { index, tokenCount, docIds, pieces } of output.sequences({ end, signal })) {
     const sums = new Map<string, number>()
     for (const { reason, length } of pieces) if (reason !== null) sums.set(reason, (sums.get(reason) ?? 0) + length)
     const share = Math.max(0, ...sums.values()) / Math.max(tokenCount, 1)
-    const documents = new Set(docIds).size
-    if (share > best.share || (share === best.share && documents > best.documents)) best = { index, share, documents }
+    const away = Math.abs(new Set(docIds).size - READABLE)
+    if (share > best.share || (share === best.share && away < best.away)) best = { index, share, away }
   }
   return best.index
 }
