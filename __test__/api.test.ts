@@ -197,7 +197,7 @@ test('neighbours that do not fill a sequence are warned of, and documents that a
     }
   }
   expect((await show(out('enough'), 0, { why: true })).why?.text).toContain(
-    'one group filled the sequence. Documents stand with their nearest neighbours',
+    'one group filled the sequence. Each document is followed by its nearest neighbours',
   )
 })
 
