@@ -757,7 +757,7 @@ const rows: Row[] = [
     'MODEL_INVALID',
     'the weights were cut short, and their length written down',
     () => model(changedInside('t5-v1_0/longweave', fresh(), (d) => cutShort(join(d, 'weights.bin')))),
-    ['coder.onnx', 'no model that ONNX Runtime can load'],
+    ['coder.onnx', 'not a model that ONNX Runtime can load'],
   ],
   [
     'MODEL_INVALID',
