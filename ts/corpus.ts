@@ -109,7 +109,7 @@ export async function feed(
   } catch (error) {
     native.cancel()
     close(iterator)
-    // A refused document is the run's own error, which `result` has.
+    // A refused document is the run's own error, which `finished` rejects with.
     return error instanceof LongweaveError && error.code === 'CANCELLED' ? undefined : { error }
   }
   close(iterator)

@@ -38,17 +38,6 @@ export async function cancellable<T>(
   }
 }
 
-/** A promise that rejects with the reason of `signal` once it aborts, and what to call when nobody waits for it any more. */
-export function abortion(signal: AbortSignal | undefined): { aborted: Promise<never>; release: () => void } {
-  const listening = new AbortController()
-  const aborted = new Promise<never>((_, reject) => {
-    const abort = () => reject(signal?.reason)
-    signal?.addEventListener('abort', abort, { once: true, signal: listening.signal })
-  })
-  aborted.catch(() => {})
-  return { aborted, release: () => listening.abort() }
-}
-
 /**
  * As `cancellable`, for a call that cannot be interrupted: it is left behind when `signal` aborts, and what it opens is handed to `discard`.
  */
@@ -58,15 +47,20 @@ export async function abandonable<T>(
   discard: (value: T) => unknown,
 ): Promise<T> {
   signal?.throwIfAborted()
-  const { aborted, release } = abortion(signal)
+  const aborted = new Interruption<never>()
+  const abort = () =>
+    aborted.fire(() => {
+      throw signal?.reason
+    })
+  signal?.addEventListener('abort', abort, { once: true })
   const opened = settled(work(new binding.Cancellation()))
   try {
-    return await Promise.race([opened, aborted])
+    return await aborted.until(opened)
   } catch (error) {
     if (signal?.aborted === true) opened.then(discard).catch(() => {})
     throw error
   } finally {
-    release()
+    signal?.removeEventListener('abort', abort)
   }
 }
 
