@@ -5,11 +5,10 @@ import { pathToFileURL } from 'node:url'
 
 /** Writes a tokenizer.json of `vocabSize` tokens to `out`; it knows <|endoftext|> and <|pad|>. */
 export async function trainTokenizer({ corpus, out, vocabSize = 8192, textField = 'text' }) {
-  const { trainTokenizer: train } = createRequire(import.meta.url)('../binding/index.cjs')
+  const binding = createRequire(import.meta.url)('../binding/index.cjs')
   const specialTokens = ['<|endoftext|>', '<|pad|>']
-  return JSON.parse(
-    await train(JSON.stringify({ corpus: [corpus], out, vocabSize, minFrequency: 2, specialTokens, textField })),
-  )
+  const options = { corpus: [corpus], out, vocabSize, minFrequency: 2, specialTokens, textField }
+  return JSON.parse(await binding.trainTokenizer(JSON.stringify(options), new binding.Cancellation()))
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
