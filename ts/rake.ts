@@ -61,10 +61,9 @@ export class KeywordBatch implements Iterable<Keyword[]> {
   #phrases: string[] | undefined
 
   /** @internal */
-  constructor({ phrases, scores, ends }: NativeKeywords) {
-    this.length = ends.length
-    this.offsets = new Uint32Array(ends.length + 1)
-    this.offsets.set(ends, 1)
+  constructor({ phrases, scores, offsets }: NativeKeywords) {
+    this.length = offsets.length - 1
+    this.offsets = offsets
     this.scores = scores
     this.#text = phrases
   }

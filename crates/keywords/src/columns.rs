@@ -1,24 +1,24 @@
-//! Keywords of many texts as columns in UTF-16, for host languages whose strings are UTF-16: two
-//! strings and two arrays cross the boundary, however many texts there are.
+//! Keywords of many texts as columns, for host languages whose strings are UTF-16: two strings and
+//! two arrays cross the boundary, however many texts there are.
 
 use crate::rake::{Rake, Scratch};
 
-/// Keywords of texts: text `i` has the phrases and scores `ends[i - 1]..ends[i]`.
-#[derive(Debug, Default)]
+/// Keywords of texts: text `i` has the phrases and scores `offsets[i]..offsets[i + 1]`.
+#[derive(Debug)]
 pub struct Columns {
     /// Normalised phrases, each followed by a line feed, which no phrase holds.
-    pub phrases: Vec<u16>,
+    pub phrases: String,
     /// The score of each phrase.
     pub scores: Vec<f64>,
-    /// Number of phrases up to and with each text.
-    pub ends: Vec<u32>,
+    /// Index of the first phrase of each text, and the number of phrases.
+    pub offsets: Vec<u32>,
 }
 
 /// Buffers of one call, reused by the next.
 #[derive(Debug, Default)]
 pub struct ColumnScratch {
     rake: Scratch,
-    /// A text as UTF-8.
+    /// Text as UTF-8: all texts if they are ASCII, else one.
     text: Vec<u8>,
     /// The phrases of one text, concatenated, and the place and score of each.
     phrases: String,
@@ -29,23 +29,44 @@ impl Rake {
     /// Keywords of texts: of each best first, ties in byte order. `text` is the texts concatenated,
     /// with the given lengths. Half a character by itself counts as U+FFFD.
     pub fn columns(&self, scratch: &mut ColumnScratch, text: &[u16], lengths: &[u32]) -> Columns {
-        let mut columns = Columns::default();
-        columns.phrases.reserve(text.len());
-        columns.ends.reserve(lengths.len());
-        let mut rest = text;
-        for &length in lengths {
-            let (units, others) = rest.split_at((length as usize).min(rest.len()));
-            rest = others;
-            self.append(scratch, units, &mut columns);
+        let mut columns = Columns {
+            phrases: String::with_capacity(text.len()),
+            scores: Vec::with_capacity(2 * lengths.len()),
+            offsets: Vec::with_capacity(lengths.len() + 1),
+        };
+        columns.offsets.push(0);
+        let ColumnScratch { rake, text: bytes, phrases, found } = scratch;
+        let cut = |length: u32, all: usize| (length as usize).min(all);
+        // Most texts are ASCII, where a unit is a byte.
+        if text.iter().fold(0, |all, unit| all | unit) < 0x80 {
+            let mut rest = to_utf8(text, bytes);
+            for &length in lengths {
+                let (one, others) = rest.split_at(cut(length, rest.len()));
+                rest = others;
+                self.append(rake, phrases, found, one, &mut columns);
+            }
+        } else {
+            let mut rest = text;
+            for &length in lengths {
+                let (units, others) = rest.split_at(cut(length, rest.len()));
+                rest = others;
+                self.append(rake, phrases, found, to_utf8(units, bytes), &mut columns);
+            }
         }
         columns
     }
 
-    fn append(&self, scratch: &mut ColumnScratch, units: &[u16], columns: &mut Columns) {
-        let ColumnScratch { rake, text, phrases, found } = scratch;
+    fn append(
+        &self,
+        rake: &mut Scratch,
+        phrases: &mut String,
+        found: &mut Vec<(u32, u32, f64)>,
+        text: &str,
+        columns: &mut Columns,
+    ) {
         phrases.clear();
         found.clear();
-        self.extract(rake, to_utf8(units, text), |phrase, score| {
+        self.extract(rake, text, |phrase, score| {
             let start = phrases.len() as u32;
             phrases.push_str(phrase);
             found.push((start, phrases.len() as u32, score));
@@ -53,11 +74,11 @@ impl Rake {
         let phrase = |&(start, end, _): &(u32, u32, f64)| &phrases[start as usize..end as usize];
         found.sort_unstable_by(|a, b| b.2.total_cmp(&a.2).then_with(|| phrase(a).cmp(phrase(b))));
         for keyword in &*found {
-            to_utf16(phrase(keyword), &mut columns.phrases);
-            columns.phrases.push(u16::from(b'\n'));
+            columns.phrases.push_str(phrase(keyword));
+            columns.phrases.push('\n');
             columns.scores.push(keyword.2);
         }
-        columns.ends.push(columns.scores.len() as u32);
+        columns.offsets.push(columns.scores.len() as u32);
     }
 }
 
@@ -76,15 +97,6 @@ fn to_utf8<'a>(units: &[u16], bytes: &'a mut Vec<u8>) -> &'a str {
     std::str::from_utf8(bytes).expect("whole characters were appended")
 }
 
-/// Appends UTF-8 as UTF-16.
-fn to_utf16(text: &str, units: &mut Vec<u16>) {
-    if text.is_ascii() {
-        units.extend(text.bytes().map(u16::from));
-    } else {
-        units.extend(text.encode_utf16());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,14 +112,14 @@ mod tests {
         ];
         let units: Vec<u16> = texts.iter().flat_map(|text| text.encode_utf16()).collect();
         let lengths: Vec<u32> = texts.iter().map(|t| t.encode_utf16().count() as u32).collect();
-        let Columns { phrases, scores, ends } =
+        let Columns { phrases, scores, offsets } =
             rake.columns(&mut ColumnScratch::default(), &units, &lengths);
         let expected: Vec<_> = texts.iter().flat_map(|text| rake.keywords(text)).collect();
         let lines: String = expected.iter().map(|k| format!("{}\n", k.phrase)).collect();
-        assert_eq!(String::from_utf16(&phrases).unwrap(), lines);
+        assert_eq!(phrases, lines);
         assert_eq!(scores, expected.iter().map(|k| k.score).collect::<Vec<_>>());
-        assert_eq!(ends[..2], [2, 2]);
-        assert_eq!(ends[2] as usize, expected.len());
+        assert_eq!(offsets[..3], [0, 2, 2]);
+        assert_eq!(offsets[3] as usize, expected.len());
     }
 
     #[test]
@@ -119,7 +131,16 @@ mod tests {
             &[0xd834, 0xdd1e, u16::from(b'a'), u16::from(b'b')],
             &[1, 9, 9],
         );
-        assert_eq!(String::from_utf16(&columns.phrases).unwrap(), "ab\n");
-        assert_eq!(columns.ends, [0, 1, 1]);
+        assert_eq!(columns.phrases, "ab\n");
+        assert_eq!(columns.offsets, [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn lengths_of_ascii_past_the_end_are_cut() {
+        let rake = Rake::new(StopList::smart(), RakeOptions::default());
+        let units: Vec<u16> = "steam engines".encode_utf16().collect();
+        let columns = rake.columns(&mut ColumnScratch::default(), &units, &[5, 99, 1]);
+        assert_eq!(columns.phrases, "steam\nengines\n");
+        assert_eq!(columns.offsets, [0, 1, 2, 2]);
     }
 }

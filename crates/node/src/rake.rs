@@ -12,12 +12,11 @@ use crate::promise::{Cancellation, on_thread};
 #[napi(object)]
 pub struct NativeKeywords {
     /// Normalised phrases, each followed by a line feed.
-    #[napi(ts_type = "string")]
-    pub phrases: Utf16String,
+    pub phrases: String,
     /// The score of each phrase: the sum of its words' degree/frequency.
     pub scores: Float64Array,
-    /// Number of phrases up to and with each text.
-    pub ends: Uint32Array,
+    /// Index of the first phrase of each text, and the number of phrases.
+    pub offsets: Uint32Array,
 }
 
 /// A keyword extractor.
@@ -54,8 +53,8 @@ impl NativeRake {
         lengths: Uint32Array,
     ) -> napi::Result<NativeKeywords> {
         call(|| {
-            let Columns { phrases, scores, ends } = self.extractor.extract(&text, &lengths);
-            Ok(NativeKeywords { phrases: phrases.into(), scores: scores.into(), ends: ends.into() })
+            let Columns { phrases, scores, offsets } = self.extractor.extract(&text, &lengths);
+            Ok(NativeKeywords { phrases, scores: scores.into(), offsets: offsets.into() })
         })
     }
 }
