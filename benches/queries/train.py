@@ -50,5 +50,5 @@ if len(sys.argv) > 2:
         cells += ["leaf(0)"] * (2 * LEAVES - 1 - len(cells))
         lines.append("    [" + ", ".join(cells) + "],")
     with open(sys.argv[2], "w") as out:
-        out.write(f"//! Written by benches/queries/train.py.\n\nuse super::scorer::{{Node, leaf, node}};\n\n")
+        out.write(f"//! Written by benches/queries/train.py.\n\nuse super::tree::{{Node, leaf, node}};\n\n")
         out.write(f"#[rustfmt::skip]\npub(super) const TREES: [[Node; {2 * LEAVES - 1}]; {len(lines)}] = [\n" + "\n".join(lines) + "\n];\n")

@@ -5,6 +5,7 @@
 //! one, never back.
 
 mod budget;
+mod cancel;
 mod catch_panic;
 mod ctx;
 mod error;
@@ -12,7 +13,8 @@ mod ids;
 pub mod random;
 
 pub use budget::{Budget, Reservation};
+pub use cancel::Cancel;
 pub use catch_panic::catch_panic;
-pub use ctx::{Cancel, Ctx, NoProgress, ProgressSink};
+pub use ctx::{Ctx, NoProgress, ProgressSink};
 pub use error::{CATALOGUE, Code, Error, Result, ResultExt};
 pub use ids::{DocId, GroupId, KeywordId};

@@ -10,8 +10,8 @@ use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use crate::Runtime;
-use crate::graph::Stop;
+use crate::runtime::{Runtime, reason, runtime_error};
+use crate::stop::Stop;
 
 /// The requested device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,24 +219,4 @@ impl Sessions {
         MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)
             .map_err(|e| runtime_error("describe the host's memory", &e))
     }
-}
-
-/// The message of ONNX Runtime without the place in its own source that precedes it.
-fn reason(text: &str) -> String {
-    let text = text.rsplit_once(" FAIL : ").map_or(text, |(_, after)| after);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// ONNX Runtime's error while doing something that should work.
-pub(crate) fn runtime_error(action: &str, error: &dyn fmt::Display) -> Error {
-    let text = reason(&error.to_string());
-    let remedy = if text.contains("allocate")
-        || text.contains("out of memory")
-        || text.contains("bad_alloc")
-    {
-        "; memory is short: lower `batchTokens` and `decodeRows`"
-    } else {
-        ""
-    };
-    Error::new(Code::InferenceFailed, format!("ONNX Runtime could not {action}: {text}{remedy}"))
 }

@@ -12,8 +12,9 @@ use crate::Runtime;
 use crate::batches::groups;
 use crate::device::{DeviceOptions, Provider, Sessions};
 use crate::files::{exists, read_json, required};
-use crate::graph::{Graph, Stop};
+use crate::graph::Graph;
 use crate::seq2seq::{floats, integers, mask, padded};
+use crate::stop::Stop;
 use crate::tokenizer::TextTokenizer;
 use crate::worker::Worker;
 

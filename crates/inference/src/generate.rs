@@ -7,10 +7,10 @@ use longweave_common::{Cancel, Code, Error, Result};
 
 use crate::Decoding;
 use crate::files::ModelConfig;
-use crate::graph::Stop;
 use crate::rows::Rows;
 use crate::sampling::RowKey;
 use crate::seq2seq::{Seq2Seq, State};
+use crate::stop::Stop;
 
 /// Rows that may stay after they have finished: a fourth of a batch, so that all that is moved is
 /// at most three times what is kept.

@@ -2,62 +2,15 @@
 //! Values that stay on the device are handed from run to run without a copy.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
 
-use longweave_common::{Cancel, Code, Error, Result};
+use longweave_common::{Code, Error, Result};
 use ort::memory::MemoryInfo;
-use ort::session::{IoBinding, RunOptions, Session};
+use ort::session::{IoBinding, Session};
 use ort::value::{DynValue, Outlet, TensorElementType, ValueType};
 
-use crate::device::{Sessions, runtime_error};
-
-/// Stops what graphs run: ONNX Runtime looks at it between two operators.
-#[derive(Clone)]
-pub(crate) struct Stop(Arc<RunOptions>);
-
-/// How often a run looks whether it is to stop.
-const WATCH: Duration = Duration::from_millis(20);
-
-impl Stop {
-    pub(crate) fn new() -> Result<Stop> {
-        Ok(Stop(Arc::new(
-            RunOptions::new().map_err(|e| runtime_error("make options of a run", &e))?,
-        )))
-    }
-
-    /// Does work with graphs that were opened with this, and has it end early when `cancel` is
-    /// raised.
-    ///
-    /// Errors: `CANCELLED`, and those of the work.
-    pub(crate) fn watching<T>(
-        &self,
-        cancel: &Cancel,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        cancel.check()?;
-        let (ended, end) = channel::<()>();
-        let result = std::thread::scope(|scope| {
-            scope.spawn(move || {
-                while end.recv_timeout(WATCH) == Err(RecvTimeoutError::Timeout) {
-                    if cancel.is_cancelled() {
-                        // Where it cannot be said, the work ends later, at its own look at the
-                        // flag.
-                        let _ = self.0.terminate();
-                        return;
-                    }
-                }
-            });
-            let result = work();
-            drop(ended);
-            result
-        });
-        self.0.unterminate().map_err(|e| runtime_error("continue after a run was stopped", &e))?;
-        cancel.check()?;
-        result
-    }
-}
+use crate::device::Sessions;
+use crate::runtime::runtime_error;
+use crate::stop::Stop;
 
 /// A model's graph, ready to run.
 pub(crate) struct Graph {
@@ -165,8 +118,10 @@ impl Graph {
         for (name, memory) in outputs.clone() {
             self.binding.bind_output_to_device(name, memory).map_err(failed)?;
         }
-        let mut values =
-            self.session.run_binding_with_options(&self.binding, &self.stop.0).map_err(failed)?;
+        let mut values = self
+            .session
+            .run_binding_with_options(&self.binding, self.stop.options())
+            .map_err(failed)?;
         let taken = outputs.into_iter().map(|(name, _)| {
             values.remove(name).ok_or_else(|| {
                 Error::new(

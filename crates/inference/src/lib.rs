@@ -17,6 +17,7 @@ mod rows;
 mod runtime;
 mod sampling;
 mod seq2seq;
+mod stop;
 mod tokenizer;
 mod two_graph;
 mod worker;

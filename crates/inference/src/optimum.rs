@@ -7,9 +7,10 @@ use longweave_common::{Code, Error, Result};
 use ort::memory::{Allocator, MemoryInfo};
 use ort::value::{DynTensor, DynValue, Tensor, TensorElementType};
 
-use crate::device::{Sessions, runtime_error};
+use crate::device::Sessions;
 use crate::files::{Layout, ModelConfig};
 use crate::graph::Graph;
+use crate::runtime::runtime_error;
 use crate::seq2seq::{Candidates, Seq2Seq, State, floats, integers, largest, mask, padded};
 
 const I64: TensorElementType = TensorElementType::Int64;

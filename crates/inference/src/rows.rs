@@ -12,8 +12,9 @@ use ort::value::{
     DynValue, Outlet, Shape, SymbolicDimensions, Tensor, TensorElementType, ValueType,
 };
 
-use crate::device::{Sessions, runtime_error};
+use crate::device::Sessions;
 use crate::graph::Graph;
+use crate::runtime::runtime_error;
 
 /// Opset of the graphs made here: both operators have been the same since 13.
 const OPSET: u32 = 17;

@@ -1,5 +1,6 @@
 //! Finding and loading ONNX Runtime: once a process, for ever, from an absolute path.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -155,4 +156,24 @@ fn open(path: PathBuf) -> Result<Runtime> {
     // Failures are returned as errors; the library's own lines on stderr would repeat them.
     environment.set_log_level(LogLevel::Fatal);
     Ok(Runtime { environment, path })
+}
+
+/// The message of ONNX Runtime without the place in its own source that precedes it.
+pub(crate) fn reason(text: &str) -> String {
+    let text = text.rsplit_once(" FAIL : ").map_or(text, |(_, after)| after);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// ONNX Runtime's error while doing something that should work.
+pub(crate) fn runtime_error(action: &str, error: &dyn Display) -> Error {
+    let text = reason(&error.to_string());
+    let remedy = if text.contains("allocate")
+        || text.contains("out of memory")
+        || text.contains("bad_alloc")
+    {
+        "; memory is short: lower `batchTokens` and `decodeRows`"
+    } else {
+        ""
+    };
+    Error::new(Code::InferenceFailed, format!("ONNX Runtime could not {action}: {text}{remedy}"))
 }

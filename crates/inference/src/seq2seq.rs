@@ -4,7 +4,7 @@ use half::f16;
 use longweave_common::Result;
 use ort::value::{DynValue, Tensor, TensorElementType};
 
-use crate::device::runtime_error;
+use crate::runtime::runtime_error;
 
 /// The state of a batch while it is decoded. The first axis of every value is the row.
 pub(crate) struct State {

@@ -8,9 +8,10 @@ use longweave_common::{Code, Error, Result};
 use ort::memory::{Allocator, MemoryInfo};
 use ort::value::{DynTensor, DynValue, TensorElementType};
 
-use crate::device::{Sessions, runtime_error};
+use crate::device::Sessions;
 use crate::files::{ModelConfig, OwnLayout};
 use crate::graph::Graph;
+use crate::runtime::runtime_error;
 use crate::seq2seq::{Candidates, Seq2Seq, State, floats, ids, integers, padded};
 
 const I32: TensorElementType = TensorElementType::Int32;

@@ -16,7 +16,8 @@ use longweave_common::{Ctx, NoProgress, ProgressSink, Result};
 use rayon::prelude::*;
 
 use crate::Vectors;
-use crate::search::{self, DEFAULT_PROBES, Lists, Query, Rows, Tile};
+use crate::query::{DEFAULT_PROBES, Lists, Query};
+use crate::tile::{self, Rows, Tile};
 use crate::vectors::push_unit;
 
 /// Rows of the sample for each list.
@@ -98,8 +99,7 @@ impl ProgressSink for Compared {
 fn look(ctx: &Ctx, query: &Query<'_>, parts: &Parts<'_>, found: &mut Lists) -> Result<()> {
     let Query { vectors, k, .. } = *query;
     // Enough tiles for all threads; what is found does not depend on it.
-    let size =
-        (parts.ordered.len() / (8 * ctx.pool.current_num_threads())).clamp(search::TILE, TILE);
+    let size = (parts.ordered.len() / (8 * ctx.pool.current_num_threads())).clamp(tile::TILE, TILE);
     let places =
         found.ids.par_chunks_mut(size * k).zip(found.similarities.par_chunks_mut(size * k));
     let tiles =
@@ -185,13 +185,13 @@ pub(crate) fn lowest(ctx: &Ctx, seed: u64, purpose: &str, rows: &[u32], number: 
 /// For each row the `number` centroids of greatest similarity, ties to the lowest; the nearest
 /// first.
 fn assign(ctx: &Ctx, rows: Rows<'_>, centroids: &Vectors, number: usize) -> Result<Vec<u32>> {
-    let all: Vec<u32> = (0..centroids.rows().max(search::TILE) as u32).collect();
+    let all: Vec<u32> = (0..centroids.rows().max(tile::TILE) as u32).collect();
     let base = Rows { vectors: centroids, numbers: &all[..centroids.rows()] };
     let mut nearest = vec![0; rows.numbers.len() * number];
     ctx.pool.install(|| {
         rows.numbers
-            .par_chunks(search::TILE)
-            .zip(nearest.par_chunks_mut(search::TILE * number))
+            .par_chunks(tile::TILE)
+            .zip(nearest.par_chunks_mut(tile::TILE * number))
             .try_for_each_init(
                 || Tile::new(centroids.dims(), number, i32::MIN),
                 |tile, (numbers, nearest)| {

@@ -9,15 +9,18 @@ mod inverted;
 mod lsa;
 mod npy;
 mod products;
+mod query;
 mod recall;
 mod search;
 mod terms;
+mod tile;
 mod vectors;
 
 pub use lsa::{Counts, Projection, Weights};
 pub use npy::Npy;
+pub use query::{DEFAULT_PROBES, Lists, MOST_EXACT, Query, Search};
 pub use recall::{Recall, recall};
-pub use search::{DEFAULT_PROBES, Lists, MOST_EXACT, Query, Search, nearest};
+pub use search::nearest;
 pub use terms::{FEATURES, TermCounter};
 pub use vectors::{Vectors, similarity};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use longweave_common::{Ctx, NoProgress, Result};
 
 use crate::inverted::lowest;
-use crate::search::{Lists, Query, exact};
+use crate::query::{Lists, Query};
+use crate::search::exact;
 
 /// The part of the exact lists of some rows that a search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

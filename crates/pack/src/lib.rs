@@ -4,86 +4,19 @@
 //! the order of the plan, band by band. Both give the same sequences.
 
 mod place;
+mod source;
 
 pub use place::Placement;
+pub use source::{PackSource, TokenSource};
 
-use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
+use longweave_common::{Code, Ctx, Error, Result};
 use longweave_formats::{SequenceRecord, SequenceWriter};
-use longweave_plan::{Groups, Sequences, Shape};
-use longweave_tokens::TokenStore;
 use rayon::prelude::*;
+
+use crate::source::{Gather, OwnTokens};
 
 /// Bytes of memory that an assembled token may cost: its id, twice, and provenance.
 const COST: u64 = 16;
-
-/// Where tokens come from.
-pub trait TokenSource: Sync {
-    /// Tokens of a document.
-    fn len(&self, doc: DocId) -> u32;
-    /// Appends tokens `start..start + len` of a document to `out`.
-    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()>;
-}
-
-impl TokenSource for TokenStore {
-    fn len(&self, doc: DocId) -> u32 {
-        TokenStore::len(self, doc)
-    }
-
-    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
-        TokenStore::read_into(self, doc, start, len, out)
-    }
-}
-
-/// Where a piece's own tokens come from, as sequences are assembled.
-trait OwnTokens: Sync {
-    /// Appends `len` tokens of the piece at `place` among the source's pieces, which begin at token
-    /// `start` of `doc`.
-    fn append(
-        &self,
-        place: usize,
-        doc: DocId,
-        start: u32,
-        len: u32,
-        out: &mut Vec<u32>,
-    ) -> Result<()>;
-}
-
-/// From the documents' own places.
-struct Gather<'a>(&'a dyn TokenSource);
-
-impl OwnTokens for Gather<'_> {
-    fn append(
-        &self,
-        _place: usize,
-        doc: DocId,
-        start: u32,
-        len: u32,
-        out: &mut Vec<u32>,
-    ) -> Result<()> {
-        self.0.read_into(doc, start, len, out)
-    }
-}
-
-/// Everything that sequences are assembled from.
-pub struct PackSource<'a> {
-    /// Length, begin tokens, separators.
-    pub shape: Shape,
-    pub sequences: &'a Sequences,
-    /// The groups that pieces name.
-    pub groups: &'a Groups,
-    /// The documents' tokens.
-    pub tokens: &'a dyn TokenSource,
-    /// The id of a document: of every piece, and of every anchor of their groups.
-    pub id: &'a (dyn Fn(DocId) -> &'a str + Sync),
-    /// The phrase of a keyword; `None` for [`KeywordId::NONE`].
-    pub phrase: &'a (dyn Fn(KeywordId) -> Option<&'a str> + Sync),
-    /// Ids of the separator.
-    pub separator: &'a [u32],
-    /// The begin token.
-    pub bos: Option<u32>,
-    /// The padding token.
-    pub pad: Option<u32>,
-}
 
 /// Assembles one sequence, the `i`-th of the source.
 fn sequence(

@@ -8,7 +8,7 @@ use longweave_common::{DocId, Result};
 use longweave_tokens::{Ids, ScatteredTokens};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::{OwnTokens, PackSource};
+use crate::source::{OwnTokens, PackSource};
 
 /// Bytes that a token of a band may cost.
 const COST: u64 = 4;

@@ -26,8 +26,8 @@ pub use options::{
     NextlongOptions, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse,
     SplitBy, StandardOptions,
 };
-pub use planner::plan;
-pub use sequences::{Groups, Piece, Plan, Rule, Sequence, Sequences, Shape};
+pub use planner::{Plan, plan};
+pub use sequences::{Groups, Piece, Rule, Sequence, Sequences, Shape};
 pub use stats::{
     CountDistribution, DroppedTokens, ExcludedDocuments, Histogram, KeywordListCounts, ListSizes,
     LongCounts, PieceCounts, PlanStats, RuleCounts, SourceTokens, TokenCounts,

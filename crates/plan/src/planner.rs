@@ -10,11 +10,23 @@ use longweave_common::{Code, Ctx, Error, GroupId, KeywordId, Result};
 
 use crate::arrange::{Open, RepeatPolicy, Sink, Unit, Why};
 use crate::forest::PostOrder;
-use crate::methods::{Group, Grouping, PlanContext, Run, round_key};
+use crate::methods::{self, Group, Grouping, PlanContext, Run, round_key};
 use crate::stats::{PlanStats, gather};
 use crate::{
-    Fill, Forest, Groups, Part, Piece, Plan, PlanInput, PlanOptions, Rule, Sequences, Shape, pool,
+    Fill, Forest, Groups, Part, Piece, PlanInput, PlanOptions, Rule, Sequences, Shape, pool,
 };
+
+/// All sequences of an output as pieces, in the order in which they are written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Length, begin tokens, separators.
+    pub shape: Shape,
+    pub sequences: Sequences,
+    /// The groups that pieces name.
+    pub groups: Groups,
+    /// Counts for the summary.
+    pub stats: PlanStats,
+}
 
 /// The tail of a group, and the key that decides its place among the tails.
 struct Tail {
@@ -74,7 +86,7 @@ fn plan_inside(
         ..PlanStats::default()
     };
     stats.tokens.pool = pool_tokens;
-    let mut method = PlanContext { ctx, input, options, shape }.method(pool.clone())?;
+    let mut method = methods::method(PlanContext { ctx, input, options, shape }, pool.clone())?;
     let forest = match (options.policies.fill, input.forest) {
         (Fill::Related, Some(forest)) => Some((forest, PostOrder::new(forest)?)),
         _ => None,

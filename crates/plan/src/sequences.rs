@@ -7,7 +7,7 @@ use longweave_common::{DocId, GroupId, KeywordId};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{Forest, PlanStats, Policies};
+use crate::{Forest, Policies};
 
 /// A run of one document's virtual tokens: its begin token (where there is one), its own tokens,
 /// its separator's.
@@ -227,18 +227,6 @@ impl Groups {
     pub fn is_empty(&self) -> bool {
         self.keywords.is_empty()
     }
-}
-
-/// All sequences of an output as pieces, in the order in which they are written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
-    /// Length, begin tokens, separators.
-    pub shape: Shape,
-    pub sequences: Sequences,
-    /// The groups that pieces name.
-    pub groups: Groups,
-    /// Counts for the summary.
-    pub stats: PlanStats,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! build it. Everything else, from the reading of URLs to the resuming of uploads, is the same code
 //! in both builds.
 
+mod handle;
 mod location;
 #[cfg(feature = "remote")]
 mod network;
@@ -15,102 +16,8 @@ mod read;
 mod store;
 mod upload;
 
+pub use handle::Remote;
 pub use location::{Location, Scheme, is_remote};
 pub use read::{BlockReader, ObjectReader};
+pub use store::Stat;
 pub use upload::UploadState;
-
-use std::ops::Range;
-use std::sync::Arc;
-
-use bytes::Bytes;
-use longweave_common::{Cancel, Code, Error, Result};
-
-use crate::store::Store;
-
-/// The identity of an object: enough to detect that another one replaced it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stat {
-    /// Length in bytes.
-    pub bytes: u64,
-    /// The store's etag, quotes included; the time of its last change where a web server gives
-    /// none; empty where it gives neither.
-    pub etag: String,
-}
-
-/// A handle on remote stores that gives up waiting when its run is cancelled. Cloning shares
-/// connections.
-#[derive(Clone)]
-pub struct Remote {
-    store: Arc<dyn Store>,
-    cancel: Cancel,
-}
-
-impl Remote {
-    /// A handle; connections are shared with those that other handles of this process have open.
-    ///
-    /// Errors: `REMOTE_NOT_BUILT` in a build without the feature `remote`.
-    #[cfg(feature = "remote")]
-    pub fn open(cancel: &Cancel) -> Result<Remote> {
-        Ok(Remote { store: network::Network::shared()?, cancel: cancel.clone() })
-    }
-
-    /// A handle; connections are shared with those that other handles of this process have open.
-    ///
-    /// Errors: `REMOTE_NOT_BUILT` in a build without the feature `remote`.
-    #[cfg(not(feature = "remote"))]
-    pub fn open(_: &Cancel) -> Result<Remote> {
-        Err(Error::new(
-            Code::RemoteNotBuilt,
-            "this build of longweave reads and writes no URLs; build it with `npm run build:native -- --features remote`, or copy the files",
-        ))
-    }
-
-    /// A handle over the same connections that watches another flag.
-    #[must_use]
-    pub fn with_cancel(&self, cancel: &Cancel) -> Remote {
-        Remote { store: Arc::clone(&self.store), cancel: cancel.clone() }
-    }
-
-    /// Length and etag of an object.
-    ///
-    /// Errors: `INPUT_NOT_FOUND`, `REMOTE_DENIED`, `REMOTE_FAILED`, `CANCELLED`.
-    pub fn stat(&self, at: &Location) -> Result<Stat> {
-        self.store.stat(at).wait(&self.cancel)
-    }
-
-    /// An object below a prefix that is taken as a directory; `None` where there is none.
-    ///
-    /// Errors: as [`Remote::stat`].
-    pub fn first(&self, below: &Location) -> Result<Option<Location>> {
-        self.store.first(below).wait(&self.cancel)
-    }
-
-    /// All objects below a prefix that is taken as a directory, in byte order of their URLs.
-    ///
-    /// Errors: as [`Remote::stat`]; `OPTIONS_INVALID` for a web server, which cannot list.
-    pub fn list(&self, below: &Location) -> Result<Vec<(Location, Stat)>> {
-        if below.scheme() != Scheme::S3 {
-            let message =
-                format!("{below} cannot be listed: a web server lists no files; name each one");
-            return Err(Error::new(Code::OptionsInvalid, message).with("url", below.to_string()));
-        }
-        let mut found = self.store.list(below).wait(&self.cancel)?;
-        found.sort_by(|a, b| a.0.key().cmp(b.0.key()));
-        Ok(found)
-    }
-
-    /// Bytes `range` of an object that must still be the one of `stat`.
-    ///
-    /// Errors: as [`Remote::stat`]; `INPUT_CHANGED`.
-    pub fn read(&self, at: &Location, stat: &Stat, range: Range<u64>) -> Result<Bytes> {
-        self.store.read(at, stat, range).wait(&self.cancel)
-    }
-
-    /// Writes a small object.
-    ///
-    /// Errors: `OUTPUT_DENIED` where there is no such bucket, `REMOTE_DENIED`, `REMOTE_FAILED`,
-    /// `CANCELLED`.
-    pub fn put(&self, at: &Location, content: Bytes) -> Result<Stat> {
-        self.store.put(at, content).wait(&self.cancel).map_err(|e| upload::no_bucket(e, at))
-    }
-}

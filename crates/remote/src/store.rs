@@ -5,8 +5,18 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::Location;
 use crate::pending::Pending;
-use crate::{Location, Stat};
+
+/// The identity of an object: enough to detect that another one replaced it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// The store's etag, quotes included; the time of its last change where a web server gives
+    /// none; empty where it gives neither.
+    pub etag: String,
+}
 
 /// A remote store.
 pub(crate) trait Store: Send + Sync {

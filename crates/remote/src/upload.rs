@@ -73,7 +73,7 @@ fn part_bytes(bytes: u64) -> u64 {
 
 /// Says of an error that the bucket is what is missing: the object need not be there when it is
 /// written.
-pub(crate) fn no_bucket(error: Error, at: &Location) -> Error {
+fn no_bucket(error: Error, at: &Location) -> Error {
     if error.code() != Code::InputNotFound {
         return error;
     }
@@ -82,6 +82,14 @@ pub(crate) fn no_bucket(error: Error, at: &Location) -> Error {
 }
 
 impl Remote {
+    /// Writes a small object.
+    ///
+    /// Errors: `OUTPUT_DENIED` where there is no such bucket, `REMOTE_DENIED`, `REMOTE_FAILED`,
+    /// `CANCELLED`.
+    pub fn put(&self, at: &Location, content: Bytes) -> Result<Stat> {
+        self.store.put(at, content).wait(&self.cancel).map_err(|e| no_bucket(e, at))
+    }
+
     /// Makes an object of a local file whose xxh3-64 is `xxh3`. The file `state` is left to the
     /// caller, who deletes it; an upload that it records is resumed. Parts in progress count
     /// against the memory bound.

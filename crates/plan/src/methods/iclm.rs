@@ -7,7 +7,7 @@ use longweave_common::random::draw;
 use longweave_common::{DocId, KeywordId, Result};
 use rayon::prelude::*;
 
-use super::{Grouping, PlanContext, Take, limit_uses, round_key};
+use super::context::{Grouping, PlanContext, Take, limit_uses, round_key};
 use crate::{Heads, IclmOptions, IclmVariant, Neighbours, PlanStats};
 
 /// Ranks of its list among which a document chooses its successor (`release`).

@@ -6,7 +6,7 @@
 
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::{DocumentUses, Group, Grouping, PlanContext, Run, Take};
+use super::context::{DocumentUses, Group, Grouping, PlanContext, Run, Take};
 use crate::Neighbours;
 
 pub(crate) struct Knn<'a> {

@@ -6,7 +6,7 @@
 use longweave_common::random::{chance, draw};
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::{Grouping, PlanContext, Take, limit_uses};
+use super::context::{Grouping, PlanContext, Take, limit_uses};
 use crate::{LongCounts, LongMode, LongOptions, PlanStats};
 
 /// How often documents of a source are used in an epoch, in the mean.

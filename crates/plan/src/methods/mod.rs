@@ -1,11 +1,11 @@
 //! Methods: the groups in each round of an epoch. A group lists the runs of documents that belong
 //! together; the arranger does the rest.
 
-use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
+use longweave_common::{DocId, Result};
 
-use crate::pool::shuffle;
-use crate::{Method, PlanInput, PlanOptions, PlanStats, Shape};
+use crate::Method;
 
+mod context;
 mod iclm;
 mod knn;
 mod long;
@@ -14,186 +14,20 @@ mod partition;
 mod quest;
 mod standard;
 
-/// A run of a document's virtual tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub(crate) doc: DocId,
-    pub(crate) start: u32,
-    pub(crate) len: u32,
-}
+pub(crate) use context::{Group, Grouping, PlanContext, Run, round_key};
 
-/// A group of a round: runs that belong together, in order. One without runs is passed over.
-pub(crate) struct Group {
-    /// The keyword, if the method has one.
-    pub(crate) keyword: KeywordId,
-    /// The anchor, whose neighbours the others are, if the method has one.
-    pub(crate) anchor: DocId,
-    pub(crate) runs: Vec<Run>,
-}
-
-/// Where groups go.
-pub(crate) type Take<'t> = &'t mut dyn FnMut(Group) -> Result<()>;
-
-/// A method over one pool. Epochs are requested in rising order, and so are the rounds of each.
-pub(crate) trait Grouping {
-    /// Begins an epoch: how many rounds it has.
-    fn begin(&mut self, epoch: u32) -> Result<u32>;
-
-    /// Hands out the groups of a round, in order.
-    fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()>;
-
-    /// Whether a document can be in several groups of one round.
-    fn repeats(&self) -> bool {
-        false
-    }
-
-    /// Whether runs of one document can be in a sequence together as long as they share no token.
-    fn by_range(&self) -> bool {
-        false
-    }
-
-    /// Whether a document belongs to the short set.
-    fn is_short(&self, _doc: DocId) -> bool {
-        false
-    }
-
-    /// Adds what only the method knows.
-    fn report(&self, _stats: &mut PlanStats) {}
-}
-
-/// The input and options that every method needs.
-#[derive(Clone, Copy)]
-pub(crate) struct PlanContext<'a> {
-    pub(crate) ctx: &'a Ctx,
-    pub(crate) input: &'a PlanInput<'a>,
-    pub(crate) options: &'a PlanOptions,
-    pub(crate) shape: Shape,
-}
-
-impl<'a> PlanContext<'a> {
-    /// The method that the options name, over `pool`, whose documents' virtual lengths fit in 31
-    /// bits.
-    pub(crate) fn method(self, pool: Vec<DocId>) -> Result<Box<dyn Grouping + 'a>> {
-        Ok(match &self.options.method {
-            Method::Standard(_) => Box::new(standard::Standard::new(self, pool)),
-            Method::Quest(options) => Box::new(quest::Quest::new(self, options, &pool)),
-            Method::Knn(_) => Box::new(knn::Knn::new(self, pool)?),
-            Method::Iclm(options) => Box::new(iclm::Iclm::new(self, options, pool)?),
-            Method::Long(options) => Box::new(long::Long::new(self, options, pool)?),
-            Method::Nextlong(options) => Box::new(nextlong::Nextlong::new(self, options, pool)?),
-        })
-    }
-
-    /// Virtual tokens of a document of the pool.
-    fn len(&self, doc: DocId) -> u32 {
-        self.shape.virtual_len(self.input.lens[doc.index()]) as u32
-    }
-
-    /// A document as one run.
-    fn whole(&self, doc: DocId) -> Run {
-        Run { doc, start: 0, len: self.len(doc) }
-    }
-
-    /// Documents in the random order of a round.
-    fn in_order(&self, epoch: u32, round: u32, mut docs: Vec<DocId>) -> Vec<DocId> {
-        shuffle(
-            self.input,
-            self.options.policies.seed,
-            "order",
-            round_key(epoch, round),
-            &mut docs,
-        );
-        docs
-    }
-
-    /// A group of whole documents.
-    fn group(&self, keyword: KeywordId, docs: impl IntoIterator<Item = DocId>) -> Group {
-        Group {
-            keyword,
-            anchor: DocId::NONE,
-            runs: docs.into_iter().map(|doc| self.whole(doc)).collect(),
-        }
-    }
-
-    /// Hands out the groups `around` anchors in random order, until they have as many virtual
-    /// tokens as an epoch is to have.
-    fn around_anchors(
-        &self,
-        pool: &[DocId],
-        (epoch, round): (u32, u32),
-        take: Take<'_>,
-        mut around: impl FnMut(DocId) -> Option<Group>,
-    ) -> Result<()> {
-        let end = match self.options.policies.tokens {
-            Some(tokens) => tokens
-                .div_ceil(u64::from(self.shape.length))
-                .saturating_mul(u64::from(self.shape.capacity())),
-            None => pool.iter().map(|&doc| u64::from(self.len(doc))).sum(),
-        };
-        let mut reached = 0;
-        for anchor in self.in_order(epoch, round, pool.to_vec()) {
-            if reached >= end {
-                break;
-            }
-            if let Some(group) = around(anchor) {
-                reached += group.runs.iter().map(|run| u64::from(run.len)).sum::<u64>();
-                take(group)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Which documents are in the pool.
-    fn members(&self, pool: &[DocId]) -> Vec<bool> {
-        let mut members = vec![false; self.input.lens.len()];
-        pool.iter().for_each(|doc| members[doc.index()] = true);
-        members
-    }
-
-    fn missing(what: &str) -> Error {
-        Error::new(Code::Internal, format!("the method needs {what}"))
-    }
-}
-
-/// The number that draws of a round are keyed by.
-pub(crate) fn round_key(epoch: u32, round: u32) -> u64 {
-    (u64::from(epoch) << 32) + u64::from(round)
-}
-
-/// Cuts uses so that their sums over epochs, in `used`, do not pass `most`; brings the sums up to
-/// date.
-fn limit_uses(most: Option<u32>, uses: &mut [u32], used: &mut Vec<u64>) {
-    used.resize(uses.len(), 0);
-    for (uses, used) in uses.iter_mut().zip(used) {
-        let left = most.map_or(u64::MAX, |most| u64::from(most).saturating_sub(*used));
-        *uses = u64::from(*uses).min(left) as u32;
-        *used += u64::from(*uses);
-    }
-}
-
-/// Uses of documents, counted only where they are bounded.
-struct DocumentUses {
-    most: Option<u32>,
-    counts: Vec<u32>,
-}
-
-impl DocumentUses {
-    fn new(context: &PlanContext<'_>) -> DocumentUses {
-        let most = context.options.policies.max_uses;
-        DocumentUses {
-            most,
-            counts: if most.is_some() { vec![0; context.input.lens.len()] } else { Vec::new() },
-        }
-    }
-
-    /// Whether the document may be used once more.
-    fn left(&self, doc: DocId) -> bool {
-        self.most.is_none_or(|most| self.counts[doc.index()] < most)
-    }
-
-    fn add(&mut self, doc: DocId) {
-        if self.most.is_some() {
-            self.counts[doc.index()] += 1;
-        }
-    }
+/// The method that the options name, over `pool`, whose documents' virtual lengths fit in 31
+/// bits.
+pub(crate) fn method<'a>(
+    context: PlanContext<'a>,
+    pool: Vec<DocId>,
+) -> Result<Box<dyn Grouping + 'a>> {
+    Ok(match &context.options.method {
+        Method::Standard(_) => Box::new(standard::Standard::new(context, pool)),
+        Method::Quest(options) => Box::new(quest::Quest::new(context, options, &pool)),
+        Method::Knn(_) => Box::new(knn::Knn::new(context, pool)?),
+        Method::Iclm(options) => Box::new(iclm::Iclm::new(context, options, pool)?),
+        Method::Long(options) => Box::new(long::Long::new(context, options, pool)?),
+        Method::Nextlong(options) => Box::new(nextlong::Nextlong::new(context, options, pool)?),
+    })
 }

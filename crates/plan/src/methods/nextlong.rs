@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::{DocumentUses, Group, Grouping, PlanContext, Run, Take};
+use super::context::{DocumentUses, Group, Grouping, PlanContext, Run, Take};
 use crate::{Chunks, Neighbours, NextlongOptions, Reuse};
 
 pub(crate) struct Nextlong<'a> {

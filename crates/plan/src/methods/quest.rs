@@ -2,8 +2,8 @@
 
 use longweave_common::{DocId, KeywordId, Result};
 
+use super::context::{Grouping, PlanContext, Take, limit_uses};
 use super::partition::{Kind, Lists};
-use super::{Grouping, PlanContext, Take, limit_uses};
 use crate::{PlanStats, QuestOptions};
 
 pub(crate) struct Quest<'a> {

@@ -2,7 +2,7 @@
 
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::{Grouping, PlanContext, Take, limit_uses};
+use super::context::{Grouping, PlanContext, Take, limit_uses};
 
 pub(crate) struct Standard<'a> {
     context: PlanContext<'a>,

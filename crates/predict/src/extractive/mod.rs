@@ -12,13 +12,15 @@
 mod phrases;
 mod scan;
 mod scorer;
+mod tree;
 mod weights;
 
 use longweave_common::{Ctx, Result};
 
 use crate::{DocumentRef, Predictor, Queries};
-use phrases::{FEATURES, Phrase, Phrases};
+use phrases::{Phrase, Phrases};
 use scan::{Lists, Scanner, Token};
+use tree::FEATURES;
 
 /// Tokens of a word, about; a segment of n tokens has n / this many words.
 const TOKENS_PER_WORD: f64 = 4.0 / 3.0;

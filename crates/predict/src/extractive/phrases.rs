@@ -5,11 +5,10 @@ use longweave_keywords::hash_words;
 
 use super::scan::{Ending, Kind, Scanner, Token, Word};
 use super::scorer;
+use super::tree::FEATURES;
 
 /// Most words of a phrase.
 pub(super) const MOST_WORDS: usize = 4;
-/// Numbers that the scorer looks at.
-pub(super) const FEATURES: usize = 34;
 /// The learned score that 1 of the hand-set weight is worth, where 100,000 is 1 of log-odds.
 const BY_HAND: f64 = 10_000.0;
 

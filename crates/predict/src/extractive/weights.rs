@@ -1,6 +1,6 @@
 //! Written by benches/queries/train.py.
 
-use super::scorer::{Node, leaf, node};
+use super::tree::{Node, leaf, node};
 
 #[rustfmt::skip]
 pub(super) const TREES: [[Node; 15]; 60] = [

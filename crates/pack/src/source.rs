@@ -1,0 +1,74 @@
+//! The input of packing: planned sequences, and where their tokens come from.
+
+use longweave_common::{DocId, KeywordId, Result};
+use longweave_plan::{Groups, Sequences, Shape};
+use longweave_tokens::TokenStore;
+
+/// Where tokens come from.
+pub trait TokenSource: Sync {
+    /// Tokens of a document.
+    fn len(&self, doc: DocId) -> u32;
+    /// Appends tokens `start..start + len` of a document to `out`.
+    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()>;
+}
+
+impl TokenSource for TokenStore {
+    fn len(&self, doc: DocId) -> u32 {
+        TokenStore::len(self, doc)
+    }
+
+    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
+        TokenStore::read_into(self, doc, start, len, out)
+    }
+}
+
+/// Where a piece's own tokens come from, as sequences are assembled.
+pub(crate) trait OwnTokens: Sync {
+    /// Appends `len` tokens of the piece at `place` among the source's pieces, which begin at token
+    /// `start` of `doc`.
+    fn append(
+        &self,
+        place: usize,
+        doc: DocId,
+        start: u32,
+        len: u32,
+        out: &mut Vec<u32>,
+    ) -> Result<()>;
+}
+
+/// From the documents' own places.
+pub(crate) struct Gather<'a>(pub(crate) &'a dyn TokenSource);
+
+impl OwnTokens for Gather<'_> {
+    fn append(
+        &self,
+        _place: usize,
+        doc: DocId,
+        start: u32,
+        len: u32,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
+        self.0.read_into(doc, start, len, out)
+    }
+}
+
+/// Everything that sequences are assembled from.
+pub struct PackSource<'a> {
+    /// Length, begin tokens, separators.
+    pub shape: Shape,
+    pub sequences: &'a Sequences,
+    /// The groups that pieces name.
+    pub groups: &'a Groups,
+    /// The documents' tokens.
+    pub tokens: &'a dyn TokenSource,
+    /// The id of a document: of every piece, and of every anchor of their groups.
+    pub id: &'a (dyn Fn(DocId) -> &'a str + Sync),
+    /// The phrase of a keyword; `None` for [`KeywordId::NONE`].
+    pub phrase: &'a (dyn Fn(KeywordId) -> Option<&'a str> + Sync),
+    /// Ids of the separator.
+    pub separator: &'a [u32],
+    /// The begin token.
+    pub bos: Option<u32>,
+    /// The padding token.
+    pub pad: Option<u32>,
+}
