@@ -342,7 +342,7 @@ pub fn options(data: &[u8]) {
         options.shape(1),
         options.shard_sequences(),
         options.corpus_options(),
-        options.method_sentence(),
+        options.method.name().sentence(),
     );
     for stage in Stage::ALL {
         let _ = (options.has(stage), options.inputs(stage).count());

@@ -144,7 +144,7 @@ pub(crate) fn top_keywords_of(run: &RunContext, n: usize) -> Result<Vec<KeywordC
         let message = format!(
             "the run in {} has no keywords: its method is {}",
             run.out().display(),
-            run.options().method_name()
+            run.options().method.name().as_str()
         );
         return Err(Error::new(Code::NotKeyworded, message));
     }

@@ -15,6 +15,7 @@ use longweave_corpus::{
 };
 use longweave_formats::{Compression, Provenance};
 use longweave_neighbours::{DEFAULT_PROBES, MOST_EXACT};
+use longweave_plan::Method;
 use longweave_tokens::width_for;
 use serde::Serialize;
 use ts_rs::TS;
@@ -24,7 +25,7 @@ use crate::options::{OutputFormat, PredictorName, SearchName, VectorSource};
 use crate::stages::documents::DocumentCounts;
 use crate::stages::ingest::IngestCounts;
 use crate::stages::plan::PlanCounts;
-use crate::{Bos, MethodOptions, RunContext, Stage};
+use crate::{Bos, RunContext, Stage};
 
 /// Places in the corpus that are looked at, and bytes that are read at all of them together.
 const PLACES: usize = 8;
@@ -273,8 +274,8 @@ fn planned(run: &RunContext, facts: &Facts) -> Result<Planned> {
     let special = run.file.tokenizer.separator.len() as f64
         + if options.bos == Bos::Document { 1.0 } else { 0.0 };
     // Of an epoch of quest, the short set comes again: about a tenth of the tokens.
-    let again = match &options.method {
-        MethodOptions::Quest(quest) => 1.0 + 0.1 * (quest.oversample - 1.0).min(4.0),
+    let again = match &options.method.own {
+        Method::Quest(quest) => 1.0 + 0.1 * (quest.oversample - 1.0).min(4.0),
         _ => 1.0,
     };
     let epoch = (facts.tokens + facts.rows * special) * again;

@@ -10,9 +10,8 @@ use longweave_inference::{
     Decoding, Device, DeviceOptions, EmbedderOptions, Pooling, QueryModelOptions, RuntimeOptions,
 };
 use longweave_plan::{
-    Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions, Method,
-    NextlongOptions, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse,
-    Shape, SplitBy, StandardOptions,
+    Dedup, Fill, Incomplete, Method, MethodName, Overflow, PlanOptions, Policies, Pool,
+    PoolOptions, Shape,
 };
 use longweave_remote::{Location, Scheme, is_remote};
 use serde::{Deserialize, Serialize};
@@ -439,155 +438,18 @@ pub enum SearchName {
     Inverted,
 }
 
-/// The method and its own options.
+/// The method, its own options, and the treatment of tails, which every method has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "camelCase")]
-pub enum MethodOptions {
-    /// Documents of one keyword share a sequence.
-    Quest(QuestMethod),
-    /// All documents in one random order.
-    Standard(StandardMethod),
-    /// A document and its nearest neighbours.
-    Knn(KnnMethod),
-    /// A path through the graph of neighbours.
-    Iclm(IclmMethod),
-    /// Long documents alone, or more of them.
-    Long(LongMethod),
-    /// A document's chunks, each followed by its nearest chunks.
-    Nextlong(NextlongMethod),
+pub struct MethodOptions {
+    #[serde(flatten)]
+    pub own: Method,
+    pub fill: Fill,
 }
 
 impl MethodOptions {
-    /// The method that these are the options of.
     pub fn name(&self) -> MethodName {
-        match self {
-            MethodOptions::Quest(_) => MethodName::Quest,
-            MethodOptions::Standard(_) => MethodName::Standard,
-            MethodOptions::Knn(_) => MethodName::Knn,
-            MethodOptions::Iclm(_) => MethodName::Iclm,
-            MethodOptions::Long(_) => MethodName::Long,
-            MethodOptions::Nextlong(_) => MethodName::Nextlong,
-        }
+        self.own.name()
     }
-}
-
-/// A method of composing sequences, as in the option `method.name`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
-#[serde(rename_all = "camelCase")]
-pub enum MethodName {
-    /// Documents that share a keyword.
-    Quest,
-    /// Documents in random order.
-    Standard,
-    /// A document and its nearest neighbours.
-    Knn,
-    /// A path from each document to its nearest neighbour that is left.
-    Iclm,
-    /// Long documents, alone or with others.
-    Long,
-    /// Chunks of long documents with hard negatives between them.
-    Nextlong,
-}
-
-impl MethodName {
-    /// The name in options, reports and file names.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            MethodName::Quest => "quest",
-            MethodName::Standard => "standard",
-            MethodName::Knn => "knn",
-            MethodName::Iclm => "iclm",
-            MethodName::Long => "long",
-            MethodName::Nextlong => "nextlong",
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct KnnMethod {
-    /// The documents it draws from.
-    pub pool: Pool,
-    /// Most neighbours of a document.
-    pub k: u32,
-    /// The treatment of the tail of a group.
-    pub fill: Fill,
-}
-
-/// `iclm`, see [`IclmOptions`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct IclmMethod {
-    /// The documents it draws from.
-    pub pool: Pool,
-    /// Neighbours of a document that are edges of the graph.
-    pub k: u32,
-    /// Whose path.
-    pub variant: IclmVariant,
-    /// The treatment of the tail of a group.
-    pub fill: Fill,
-}
-
-/// `long`, see [`LongOptions`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LongMethod {
-    /// The documents it draws from.
-    pub pool: Pool,
-    /// Fewest tokens of a long document.
-    pub threshold: u32,
-    /// The use of documents that are not long.
-    pub mode: LongMode,
-    /// Share of tokens that long documents are to make up.
-    pub long_share: f64,
-    /// The treatment of the tail of a group.
-    pub fill: Fill,
-}
-
-/// `nextlong`, see [`NextlongOptions`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NextlongMethod {
-    /// The documents it draws from.
-    pub pool: Pool,
-    /// Most neighbours of a chunk.
-    pub k: u32,
-    /// Most characters of a chunk of lines.
-    pub chunk_chars: u32,
-    /// How often a chunk can be a neighbour.
-    pub reuse: Reuse,
-    /// The treatment of the tail of a group.
-    pub fill: Fill,
-}
-
-/// `quest`, see [`QuestOptions`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct QuestMethod {
-    /// The documents it draws from.
-    pub pool: Pool,
-    /// Share of the lists that the short set may reach.
-    pub split_ratio: f64,
-    /// The unit of `split_ratio`.
-    pub split_by: SplitBy,
-    /// Uses of a short list in an epoch.
-    pub oversample: f64,
-    /// Share of the tokens that the short set is to make up.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub short_share: Option<f64>,
-    /// Keywords with fewer documents are singletons.
-    pub min_keyword_documents: u32,
-    /// The treatment of the tail of a group.
-    pub fill: Fill,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StandardMethod {
-    /// The documents it draws from.
-    pub pool: Pool,
-    /// The treatment of the tokens that remain at the end.
-    pub fill: Fill,
 }
 
 /// The output: place, format, shards.
@@ -792,13 +654,10 @@ impl RunOptions {
             }
             _ => {}
         }
-        if self.vectors.dimensions == 0
-            || self.vectors.sample == 0
-            || self.neighbour_depth() == Some(0)
-        {
+        if self.vectors.dimensions == 0 || self.vectors.sample == 0 {
             return bad(
                 "vectors.dimensions",
-                "`vectors.dimensions`, `vectors.sample` and `method.k` must be at least 1".into(),
+                "`vectors.dimensions` and `vectors.sample` must be at least 1".into(),
             );
         }
         if self.neighbours.lists == Some(0) || self.neighbours.probes == Some(0) {
@@ -837,32 +696,23 @@ impl RunOptions {
 
     /// Whether documents need a keyword: the method groups by it, or its pool asks for it.
     pub fn needs_keywords(&self) -> bool {
-        matches!(self.method, MethodOptions::Quest(_))
-            || self.plan_options(0).method.pool() == Pool::Keyworded
+        matches!(self.method.own, Method::Quest(_)) || self.method.own.pool() == Pool::Keyworded
     }
 
     /// Neighbours of each document or chunk that the method asks for; `None` where it asks for
     /// none.
     pub fn neighbour_depth(&self) -> Option<u32> {
-        match &self.method {
-            MethodOptions::Knn(knn) => Some(knn.k),
-            MethodOptions::Iclm(iclm) => Some(iclm.k),
-            MethodOptions::Nextlong(nextlong) => Some(nextlong.k),
-            MethodOptions::Quest(_) | MethodOptions::Standard(_) | MethodOptions::Long(_) => None,
-        }
+        self.method.own.neighbours()
     }
 
     /// Characters of the chunks that vectors are of; `None` where they are of documents.
     pub fn chunk_chars(&self) -> Option<u32> {
-        match &self.method {
-            MethodOptions::Nextlong(nextlong) => Some(nextlong.chunk_chars),
-            _ => None,
-        }
+        self.method.own.chunk_chars()
     }
 
     /// Whether the planner asks for the beginnings of documents' texts.
     pub fn needs_heads(&self) -> bool {
-        matches!(&self.method, MethodOptions::Iclm(iclm) if iclm.variant == IclmVariant::Release)
+        self.method.own.needs_heads()
     }
 
     /// Whether a run with these options has a stage; `Spool` only where a packed file of its corpus
@@ -900,33 +750,6 @@ impl RunOptions {
             || (self.needs_keywords() && self.keywords.hierarchy == Hierarchy::Vectors)
     }
 
-    /// The method's name.
-    pub fn method_name(&self) -> &'static str {
-        self.method.name().as_str()
-    }
-
-    /// The composition of a sequence by the method, as a sentence of the output's card.
-    pub fn method_sentence(&self) -> &'static str {
-        match &self.method {
-            MethodOptions::Quest(_) => {
-                "Documents that share a predicted keyword share a sequence (Quest, arXiv 2405.19846)."
-            }
-            MethodOptions::Standard(_) => "Documents are in random order.",
-            MethodOptions::Knn(_) => {
-                "Each document is followed by its nearest neighbours, nearest first; documents may repeat across sequences."
-            }
-            MethodOptions::Iclm(_) => {
-                "Documents follow a path from neighbour to neighbour (In-Context Pretraining, arXiv 2310.10638)."
-            }
-            MethodOptions::Long(_) => {
-                "Long documents are in random order, alone or as a larger share (Fu et al., arXiv 2402.10171)."
-            }
-            MethodOptions::Nextlong(_) => {
-                "Chunks of a document are in order, each followed by its nearest chunks of others (NExtLong, arXiv 2501.12766)."
-            }
-        }
-    }
-
     /// The options of the corpus; `paths` is empty where documents are pushed.
     pub fn corpus_options(&self) -> CorpusOptions {
         CorpusOptions {
@@ -950,46 +773,8 @@ impl RunOptions {
 
     /// The planner's options, for a separator of `separator` tokens.
     pub fn plan_options(&self, separator: u32) -> PlanOptions {
-        let (method, fill) = match &self.method {
-            MethodOptions::Quest(m) => {
-                let QuestMethod {
-                    pool,
-                    split_ratio,
-                    split_by,
-                    oversample,
-                    short_share,
-                    min_keyword_documents,
-                    fill,
-                } = *m;
-                (
-                    Method::Quest(QuestOptions {
-                        pool,
-                        split_ratio,
-                        split_by,
-                        oversample,
-                        short_share,
-                        min_keyword_documents,
-                    }),
-                    fill,
-                )
-            }
-            MethodOptions::Standard(m) => {
-                (Method::Standard(StandardOptions { pool: m.pool }), m.fill)
-            }
-            MethodOptions::Knn(m) => (Method::Knn(KnnOptions { pool: m.pool }), m.fill),
-            MethodOptions::Iclm(m) => {
-                (Method::Iclm(IclmOptions { pool: m.pool, variant: m.variant }), m.fill)
-            }
-            MethodOptions::Long(m) => {
-                let LongMethod { pool, threshold, mode, long_share, fill } = *m;
-                (Method::Long(LongOptions { pool, threshold, mode, long_share }), fill)
-            }
-            MethodOptions::Nextlong(m) => {
-                (Method::Nextlong(NextlongOptions { pool: m.pool, reuse: m.reuse }), m.fill)
-            }
-        };
         PlanOptions {
-            method,
+            method: self.method.own.clone(),
             pool: PoolOptions {
                 min_tokens: self.min_tokens,
                 max_tokens: self.max_tokens,
@@ -1002,7 +787,7 @@ impl RunOptions {
                 separator,
                 sequence_bos: self.bos == Bos::Sequence,
                 overflow: self.overflow,
-                fill,
+                fill: self.method.fill,
                 incomplete: self.incomplete,
                 tokens: self.tokens,
                 seed: self.seed,

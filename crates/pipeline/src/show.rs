@@ -182,7 +182,7 @@ fn why(run: &RunContext, part: Part, sequence: u64, shown: &mut ShownSequence) -
     let phrase =
         planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));
     let text = match planned.rule {
-        Rule::Group => format!("one group filled the sequence. {}", run.options().method_sentence()),
+        Rule::Group => format!("one group filled the sequence. {}", run.options().method.name().sentence()),
         Rule::Next => {
             "the groups had too little left to fill a sequence; their rests follow each other in random order (fill: next)".to_owned()
         }

@@ -9,13 +9,14 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use longweave_common::{Code, Result};
+use longweave_plan::MethodName;
 use longweave_storage::{Holder, Lock, directory_bytes, holds_any_lock, host, space};
 use serde::Serialize;
 use ts_rs::TS;
 
 use crate::log::{LogRecord, Outcome, TaskState};
 use crate::progress_files::{self, Progress};
-use crate::{MethodName, ProgressUnit, RunContext, Stage, driver};
+use crate::{ProgressUnit, RunContext, Stage, driver};
 
 /// Seconds after which a process of another machine that has not said how far it is counts as gone.
 const FRESH: f64 = 10.0;

@@ -1,7 +1,7 @@
 //! The summary of a run: counts, shares, warnings, as one record for people and programs.
 
 use longweave_common::Result;
-use longweave_plan::{Overflow, PlanStats};
+use longweave_plan::{Method, MethodName, Overflow, PlanStats};
 use serde::Serialize;
 use serde_json::Value;
 use ts_rs::TS;
@@ -18,7 +18,7 @@ use crate::stages::plan::PlanCounts;
 use crate::stages::predict::{PredictCounts, UsedPredictor};
 use crate::stages::report::ReportCounts;
 use crate::stages::vectors::VectorCounts;
-use crate::{MethodName, MethodOptions, RunContext, Stage};
+use crate::{RunContext, Stage};
 
 /// The outcome of a run. Parts that were not reached, or do not belong to the run, are null: a
 /// prepared run has neither `corpus` nor `plan`.
@@ -389,8 +389,8 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
             keywords.with_keyword, corpus.documents
         ));
     }
-    if let (Some(plan), Some(shares), MethodOptions::Quest(_)) =
-        (&summary.plan, &summary.shares, &run.options().method)
+    if let (Some(plan), Some(shares), Method::Quest(_)) =
+        (&summary.plan, &summary.shares, &run.options().method.own)
         && (plan.rules.next + plan.rules.last) * 2 > plan.sequences
         && shares.single_keyword < 0.1
     {
@@ -418,8 +418,8 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
             vectors.vectors + vectors.zero_vectors
         ));
     }
-    if let (Some(plan), MethodOptions::Knn(_) | MethodOptions::Nextlong(_)) =
-        (&summary.plan, &run.options().method)
+    if let (Some(plan), Method::Knn(_) | Method::Nextlong(_)) =
+        (&summary.plan, &run.options().method.own)
         && (plan.rules.next + plan.rules.last) * 2 > plan.sequences
     {
         let k = run.options().neighbour_depth().unwrap_or(0);

@@ -23,8 +23,8 @@ pub use input::{Heads, Part, PlanInput};
 pub use neighbours::{Chunks, Neighbours};
 pub use options::{
     Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions, Method,
-    NextlongOptions, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse,
-    SplitBy, StandardOptions,
+    MethodName, NextlongOptions, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions,
+    Reuse, SplitBy, StandardOptions,
 };
 pub use planner::{Plan, plan};
 pub use sequences::{Groups, Piece, Rule, Sequence, Sequences, Shape};

@@ -1,12 +1,13 @@
-//! The options of a plan. No defaults and no unknown fields: the TypeScript schema alone holds
-//! defaults, every field must be given (`null` where one is optional).
+//! The options of a plan. The options of a method are parsed from a run's: without defaults, which
+//! the TypeScript schema alone holds, and without unknown fields.
 
 use longweave_common::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// Everything that decides a plan, except its input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PlanOptions {
     /// The method: it decides which pieces share a sequence.
     pub method: Method,
@@ -47,6 +48,95 @@ impl Method {
             Method::Nextlong(nextlong) => nextlong.pool,
         }
     }
+
+    pub fn name(&self) -> MethodName {
+        match self {
+            Method::Quest(_) => MethodName::Quest,
+            Method::Standard(_) => MethodName::Standard,
+            Method::Knn(_) => MethodName::Knn,
+            Method::Iclm(_) => MethodName::Iclm,
+            Method::Long(_) => MethodName::Long,
+            Method::Nextlong(_) => MethodName::Nextlong,
+        }
+    }
+
+    /// Neighbours of each document or chunk that the method asks for; `None` where it asks for
+    /// none.
+    pub fn neighbours(&self) -> Option<u32> {
+        match self {
+            Method::Knn(knn) => Some(knn.k),
+            Method::Iclm(iclm) => Some(iclm.k),
+            Method::Nextlong(nextlong) => Some(nextlong.k),
+            Method::Quest(_) | Method::Standard(_) | Method::Long(_) => None,
+        }
+    }
+
+    /// Characters of the chunks that have neighbours; `None` where documents have them.
+    pub fn chunk_chars(&self) -> Option<u32> {
+        match self {
+            Method::Nextlong(nextlong) => Some(nextlong.chunk_chars),
+            _ => None,
+        }
+    }
+
+    /// Whether the method reads [`Heads`](crate::Heads).
+    pub fn needs_heads(&self) -> bool {
+        matches!(self, Method::Iclm(iclm) if iclm.variant == IclmVariant::Release)
+    }
+}
+
+/// A method of composing sequences, as in the option `method.name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum MethodName {
+    /// Documents that share a keyword.
+    Quest,
+    /// Documents in random order.
+    Standard,
+    /// A document and its nearest neighbours.
+    Knn,
+    /// A path from each document to its nearest neighbour that is left.
+    Iclm,
+    /// Long documents, alone or with others.
+    Long,
+    /// Chunks of long documents with hard negatives between them.
+    Nextlong,
+}
+
+impl MethodName {
+    /// The name in options, reports and file names.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MethodName::Quest => "quest",
+            MethodName::Standard => "standard",
+            MethodName::Knn => "knn",
+            MethodName::Iclm => "iclm",
+            MethodName::Long => "long",
+            MethodName::Nextlong => "nextlong",
+        }
+    }
+
+    /// The composition of a sequence, as a sentence of the output's card.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            MethodName::Quest => {
+                "Documents that share a predicted keyword share a sequence (Quest, arXiv 2405.19846)."
+            }
+            MethodName::Standard => "Documents are in random order.",
+            MethodName::Knn => {
+                "Each document is followed by its nearest neighbours, nearest first; documents may repeat across sequences."
+            }
+            MethodName::Iclm => {
+                "Documents follow a path from neighbour to neighbour (In-Context Pretraining, arXiv 2310.10638)."
+            }
+            MethodName::Long => {
+                "Long documents are in random order, alone or as a larger share (Fu et al., arXiv 2402.10171)."
+            }
+            MethodName::Nextlong => {
+                "Chunks of a document are in order, each followed by its nearest chunks of others (NExtLong, arXiv 2501.12766)."
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +171,8 @@ pub struct StandardOptions {
 pub struct KnnOptions {
     /// The documents it draws from.
     pub pool: Pool,
+    /// Most neighbours of a document.
+    pub k: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +180,8 @@ pub struct KnnOptions {
 pub struct IclmOptions {
     /// The documents it draws from.
     pub pool: Pool,
+    /// Neighbours of a document that are edges of the graph.
+    pub k: u32,
     /// The path of the paper, or that of the authors' code.
     pub variant: IclmVariant,
 }
@@ -131,6 +225,10 @@ pub enum LongMode {
 pub struct NextlongOptions {
     /// The documents it draws from.
     pub pool: Pool,
+    /// Most neighbours of a chunk.
+    pub k: u32,
+    /// Most characters of a chunk of lines.
+    pub chunk_chars: u32,
     /// How often a chunk can be a neighbour.
     pub reuse: Reuse,
 }
@@ -167,13 +265,12 @@ pub enum SplitBy {
 }
 
 /// Which documents take part, whatever the method.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PoolOptions {
     /// Fewest tokens of a document.
     pub min_tokens: u32,
     /// Most tokens of a document.
-    #[serde(deserialize_with = "Option::deserialize")]
     pub max_tokens: Option<u32>,
     /// Share of documents set aside by the hash of their id, 0 to 1.
     pub holdout: f64,
@@ -192,8 +289,8 @@ pub enum Dedup {
 }
 
 /// How groups become sequences, whatever the method.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Policies {
     /// Tokens of a sequence, 1 to 2³¹−1.
     pub length: u32,
@@ -210,12 +307,10 @@ pub struct Policies {
     /// The treatment of the last, incomplete sequence.
     pub incomplete: Incomplete,
     /// Tokens of the output, at least 1: ⌈tokens / length⌉ sequences; `None` for one epoch.
-    #[serde(deserialize_with = "Option::deserialize")]
     pub tokens: Option<u64>,
     /// Seed of every draw.
     pub seed: u64,
     /// Most uses of a document over all passes and epochs, at least 1.
-    #[serde(deserialize_with = "Option::deserialize")]
     pub max_uses: Option<u32>,
 }
 
@@ -291,6 +386,7 @@ impl PlanOptions {
         let related =
             self.policies.fill == Fill::Related && !matches!(self.method, Method::Quest(_));
         expect(!related, "fill", "next, drop or pad with a method without keywords", "related")?;
+        expect(self.method.neighbours() != Some(0), "k", "at least 1", 0)?;
         if let Method::Long(long) = &self.method {
             expect(long.threshold >= 1, "threshold", "at least 1", long.threshold)?;
             expect(
@@ -336,70 +432,4 @@ fn expect(holds: bool, option: &str, expected: &str, found: impl std::fmt::Displ
         .with("option", option)
         .with("expected", expected)
         .with("found", found.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn whole() -> Value {
-        json!({
-            "method": { "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords", "oversample": 2.0, "shortShare": null, "minKeywordDocuments": 2 },
-            "pool": { "minTokens": 1, "maxTokens": null, "holdout": 0.0, "dedup": "none" },
-            "policies": {
-                "length": 8192, "lead": 0, "separator": 1, "sequenceBos": false, "overflow": "split", "fill": "related", "incomplete": "drop",
-                "tokens": null, "seed": 0, "maxUses": null
-            }
-        })
-    }
-
-    #[test]
-    fn every_field_must_be_given_and_no_other() {
-        let options: PlanOptions = serde_json::from_value(whole()).unwrap();
-        assert_eq!(serde_json::to_value(&options).unwrap(), whole());
-        for section in ["method", "pool", "policies"] {
-            let fields: Vec<String> =
-                whole()[section].as_object().unwrap().keys().cloned().collect();
-            for field in fields {
-                let mut lacking = whole();
-                lacking[section].as_object_mut().unwrap().remove(&field);
-                assert!(
-                    serde_json::from_value::<PlanOptions>(lacking).is_err(),
-                    "{section}.{field} may be left out"
-                );
-            }
-            let mut extra = whole();
-            extra[section]["colour"] = json!("blue");
-            assert!(
-                serde_json::from_value::<PlanOptions>(extra).is_err(),
-                "{section}.colour is taken"
-            );
-        }
-    }
-
-    #[test]
-    fn values_out_of_range_are_named() {
-        for (pointer, value, option) in [
-            ("/policies/length", json!(0), "length"),
-            ("/policies/length", json!(2_147_483_648u32), "length"),
-            ("/policies/lead", json!(2), "lead"),
-            ("/policies/tokens", json!(0), "tokens"),
-            ("/policies/maxUses", json!(0), "maxUses"),
-            ("/pool/holdout", json!(1.5), "holdout"),
-            ("/method/splitRatio", json!(-0.1), "splitRatio"),
-            ("/method/oversample", json!(0.5), "oversample"),
-            ("/method/shortShare", json!(1.0), "shortShare"),
-            ("/method/minKeywordDocuments", json!(0), "minKeywordDocuments"),
-        ] {
-            let mut options = whole();
-            *options.pointer_mut(pointer).unwrap() = value;
-            let error =
-                serde_json::from_value::<PlanOptions>(options).unwrap().check().unwrap_err();
-            assert_eq!(
-                (error.code(), error.details()["option"].as_str()),
-                (Code::OptionsInvalid, Some(option))
-            );
-        }
-    }
 }

@@ -98,16 +98,16 @@ fn main() {
                 min_keyword_documents: 2,
             })
         }
-        "knn" => Method::Knn(KnnOptions { pool }),
-        "iclm" => Method::Iclm(IclmOptions { pool, variant: IclmVariant::Paper }),
-        "iclm-release" => Method::Iclm(IclmOptions { pool, variant: IclmVariant::Release }),
+        "knn" => Method::Knn(KnnOptions { pool, k: 20 }),
+        "iclm" => Method::Iclm(IclmOptions { pool, k: 20, variant: IclmVariant::Paper }),
+        "iclm-release" => Method::Iclm(IclmOptions { pool, k: 20, variant: IclmVariant::Release }),
         "long" => Method::Long(LongOptions {
             pool,
             threshold: 1500,
             mode: LongMode::Upsample,
             long_share: 0.7,
         }),
-        "nextlong" => Method::Nextlong(NextlongOptions { pool, reuse: Reuse::Sequence }),
+        "nextlong" => Method::Nextlong(NextlongOptions { pool, k: 20, chunk_chars: 4000, reuse: Reuse::Sequence }),
         other => panic!("no method {other}"),
     };
     let options = PlanOptions {

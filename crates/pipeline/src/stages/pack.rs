@@ -94,7 +94,7 @@ pub(crate) fn writer_options(run: &RunContext) -> Option<WriterOptions> {
         // Not its path, which would make bytes depend on the machine.
         tokenizer: format!("sha256:{}", run.file.tokenizer.digest),
         method: serde_json::to_string(&options.method).unwrap_or_default(),
-        domain: options.method_name().to_owned(),
+        domain: options.method.name().as_str().to_owned(),
         provenance: options.output.provenance,
         compression: options.output.compression(),
         mds_indices: options.output.mds_indices,

@@ -9,8 +9,8 @@ use longweave_common::{Code, Ctx, DocId, Error, Result};
 use longweave_formats::SequenceRecord;
 use longweave_neighbours::{FEATURES, TermCounter, Weights};
 use longweave_plan::{
-    CountDistribution, Histogram, ListSizes, Part, PieceCounts, PlanStats, Rule, RuleCounts,
-    Sequences, TokenCounts,
+    CountDistribution, Histogram, ListSizes, MethodName, Part, PieceCounts, PlanStats, Rule,
+    RuleCounts, Sequences, TokenCounts,
 };
 use longweave_report::{Measures, Meter, divergence};
 use longweave_storage::{DoneRecord, FileRecord, read_strings, write_file};
@@ -25,7 +25,7 @@ use super::pack::PartSource;
 use super::plan::{PlanCounts, folder};
 use crate::counts::counts;
 use crate::summary::Shares;
-use crate::{MethodName, RunContext, Stage, run_context};
+use crate::{RunContext, Stage, run_context};
 
 /// The version of `report.json`.
 pub(crate) const FORMAT: u32 = 2;

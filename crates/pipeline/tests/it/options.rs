@@ -24,7 +24,16 @@ fn parse(json: &Value) -> String {
 #[test]
 fn every_field_must_be_given_and_no_other() {
     let place = Place::new();
-    for whole in [place.json(&[]), place.json(&[standard()])] {
+    let methods = [
+        json!({ "name": "knn", "pool": "all", "k": 20, "fill": "next" }),
+        json!({ "name": "iclm", "pool": "all", "k": 20, "variant": "paper", "fill": "next" }),
+        json!({ "name": "long", "pool": "all", "threshold": 9, "mode": "filter", "longShare": 0.7, "fill": "drop" }),
+        json!({ "name": "nextlong", "pool": "all", "k": 20, "chunkChars": 9, "reuse": "run", "fill": "pad" }),
+    ];
+    let mut changes = vec![vec![], vec![standard()]];
+    changes.extend(methods.map(|method| vec![("/method", method)]));
+    for changes in changes {
+        let whole = place.json(&changes);
         assert_eq!(
             serde_json::to_value(RunOptions::parse(&whole.to_string()).unwrap()).unwrap(),
             whole
@@ -44,6 +53,12 @@ fn every_field_must_be_given_and_no_other() {
             assert!(parse(&extra).contains("colour"), "{section}/colour is taken");
         }
     }
+    // Parquet files hold this text.
+    let nextlong =
+        r#"{"name":"nextlong","pool":"all","k":20,"chunkChars":9,"reuse":"run","fill":"pad"}"#;
+    let change = ("/method", serde_json::from_str(nextlong).unwrap());
+    let options = place.options(&[change]);
+    assert_eq!(serde_json::to_string(&options.method).unwrap(), nextlong);
     assert!(parse(&json!("text")).starts_with("OPTIONS_INVALID"));
 }
 
@@ -68,6 +83,7 @@ fn values_out_of_range_are_named() {
         ("/tokens", json!(0), "tokens"),
         ("/holdout", json!(-0.1), "holdout"),
         ("/method/oversample", json!(0.9), "oversample"),
+        ("/method", json!({ "name": "knn", "pool": "all", "k": 0, "fill": "next" }), "k"),
     ] {
         let error = RunOptions::parse(&place.json(&[(pointer, value)]).to_string()).unwrap_err();
         assert_eq!(

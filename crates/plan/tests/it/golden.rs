@@ -62,9 +62,9 @@ fn plans_are_fixed_for_ever() {
         hash(Method::Standard(StandardOptions { pool }), Fill::Next),
         hash(quest(), Fill::Next),
         hash(quest(), Fill::Related),
-        hash(Method::Knn(KnnOptions { pool }), Fill::Next),
-        hash(Method::Iclm(IclmOptions { pool, variant: IclmVariant::Paper }), Fill::Next),
-        hash(Method::Iclm(IclmOptions { pool, variant: IclmVariant::Release }), Fill::Next),
+        hash(Method::Knn(KnnOptions { pool, k: 5 }), Fill::Next),
+        hash(Method::Iclm(IclmOptions { pool, k: 5, variant: IclmVariant::Paper }), Fill::Next),
+        hash(Method::Iclm(IclmOptions { pool, k: 5, variant: IclmVariant::Release }), Fill::Next),
         hash(
             Method::Long(LongOptions {
                 pool,
@@ -83,8 +83,19 @@ fn plans_are_fixed_for_ever() {
             }),
             Fill::Next,
         ),
-        hash(Method::Nextlong(NextlongOptions { pool, reuse: Reuse::Sequence }), Fill::Next),
-        hash(Method::Nextlong(NextlongOptions { pool, reuse: Reuse::Run }), Fill::Next),
+        hash(
+            Method::Nextlong(NextlongOptions {
+                pool,
+                k: 6,
+                chunk_chars: 7,
+                reuse: Reuse::Sequence,
+            }),
+            Fill::Next,
+        ),
+        hash(
+            Method::Nextlong(NextlongOptions { pool, k: 6, chunk_chars: 7, reuse: Reuse::Run }),
+            Fill::Next,
+        ),
     ];
     let expected = [
         "907c60e91205994a 1157ba7c99b5ee42",

@@ -194,7 +194,7 @@ proptest! {
 
     #[test]
     fn knn_puts_an_anchor_with_documents_of_its_list_only(world in worlds(), mut options in options()) {
-        options.method = Method::Knn(longweave_plan::KnnOptions { pool: options.method.pool() });
+        options.method = Method::Knn(longweave_plan::KnnOptions { pool: options.method.pool(), k: 5 });
         options.policies.fill = if options.policies.fill == Fill::Related { Fill::Next } else { options.policies.fill };
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         let capacity = plan.shape.capacity();
@@ -216,7 +216,7 @@ proptest! {
     #[test]
     fn iclm_uses_each_document_once_but_for_those_it_counts_as_near_duplicates(world in worlds(), mut options in options(), release: bool) {
         let variant = if release { longweave_plan::IclmVariant::Release } else { longweave_plan::IclmVariant::Paper };
-        options.method = Method::Iclm(longweave_plan::IclmOptions { pool: options.method.pool(), variant });
+        options.method = Method::Iclm(longweave_plan::IclmOptions { pool: options.method.pool(), k: 5, variant });
         let policies = &mut options.policies;
         (policies.fill, policies.incomplete, policies.overflow) = (Fill::Next, Incomplete::Pad, Overflow::Split);
         (policies.tokens, policies.max_uses) = (None, None);
@@ -242,7 +242,7 @@ proptest! {
         world in worlds(), mut options in options(), run: bool, most in prop::option::of(1u32..3)
     ) {
         let reuse = if run { longweave_plan::Reuse::Run } else { longweave_plan::Reuse::Sequence };
-        options.method = Method::Nextlong(longweave_plan::NextlongOptions { pool: options.method.pool(), reuse });
+        options.method = Method::Nextlong(longweave_plan::NextlongOptions { pool: options.method.pool(), k: 6, chunk_chars: 7, reuse });
         options.policies.fill = Fill::Pad;
         options.policies.overflow = Overflow::Split;
         options.policies.max_uses = most;
@@ -343,6 +343,41 @@ fn a_document_longer_than_the_length_fills_whole_sequences_in_order() {
     starts.sort_unstable();
     assert_eq!(starts, [(0, 10), (10, 10), (20, 10)]);
     assert_eq!(plan.stats.tokens.dropped.incomplete, 5);
+}
+
+#[test]
+fn options_out_of_range_are_named() {
+    fn quest(options: &mut PlanOptions) -> &mut longweave_plan::QuestOptions {
+        options.method = crate::golden::quest();
+        match &mut options.method {
+            Method::Quest(quest) => quest,
+            _ => unreachable!("just set"),
+        }
+    }
+    let wrong: [(&str, fn(&mut PlanOptions)); 12] = [
+        ("length", |o| o.policies.length = 0),
+        ("length", |o| o.policies.length = 1 << 31),
+        ("lead", |o| o.policies.lead = 2),
+        ("separator", |o| o.policies.separator = (1 << 20) + 1),
+        ("tokens", |o| o.policies.tokens = Some(0)),
+        ("maxUses", |o| o.policies.max_uses = Some(0)),
+        ("holdout", |o| o.pool.holdout = 1.5),
+        ("fill", |o| o.policies.fill = Fill::Related),
+        ("splitRatio", |o| quest(o).split_ratio = -0.1),
+        ("oversample", |o| quest(o).oversample = 0.5),
+        ("shortShare", |o| quest(o).short_share = Some(1.0)),
+        ("minKeywordDocuments", |o| quest(o).min_keyword_documents = 0),
+    ];
+    assert!(standard().check().is_ok());
+    for (option, change) in wrong {
+        let mut options = standard();
+        change(&mut options);
+        let error = options.check().unwrap_err();
+        assert_eq!(
+            (error.code(), &error.details()["option"]),
+            (Code::OptionsInvalid, &option.into())
+        );
+    }
 }
 
 #[test]

@@ -181,7 +181,7 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
     );
     let variant = prop::sample::select(vec![IclmVariant::Paper, IclmVariant::Release]);
     let iclm = (pool.clone(), variant)
-        .prop_map(|(pool, variant)| Method::Iclm(IclmOptions { pool, variant }));
+        .prop_map(|(pool, variant)| Method::Iclm(IclmOptions { pool, k: 5, variant }));
     let mode = prop::sample::select(vec![LongMode::Filter, LongMode::Upsample]);
     let long = (pool.clone(), 1u32..40, mode, 0.1f64..0.95).prop_map(
         |(pool, threshold, mode, long_share)| {
@@ -189,12 +189,13 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
         },
     );
     let reuse = prop::sample::select(vec![Reuse::Sequence, Reuse::Run]);
-    let nextlong = (pool.clone(), reuse)
-        .prop_map(|(pool, reuse)| Method::Nextlong(NextlongOptions { pool, reuse }));
+    let nextlong = (pool.clone(), reuse).prop_map(|(pool, reuse)| {
+        Method::Nextlong(NextlongOptions { pool, k: 6, chunk_chars: 7, reuse })
+    });
     prop_oneof![
         3 => quest,
         1 => pool.clone().prop_map(|pool| Method::Standard(StandardOptions { pool })),
-        2 => pool.prop_map(|pool| Method::Knn(KnnOptions { pool })),
+        2 => pool.prop_map(|pool| Method::Knn(KnnOptions { pool, k: 5 })),
         2 => iclm,
         2 => long,
         2 => nextlong,
