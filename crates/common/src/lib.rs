@@ -10,6 +10,7 @@ mod catch_panic;
 mod ctx;
 mod error;
 mod ids;
+mod offsets;
 pub mod random;
 
 pub use budget::{Budget, Reservation};
@@ -18,3 +19,4 @@ pub use catch_panic::catch_panic;
 pub use ctx::{Ctx, NoProgress, ProgressSink};
 pub use error::{CATALOGUE, Code, Error, Result, ResultExt};
 pub use ids::{DocId, GroupId, KeywordId};
+pub use offsets::Offsets;

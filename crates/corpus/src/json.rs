@@ -6,8 +6,8 @@ use std::fmt;
 use longweave_common::Code;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::lines::KEPT;
-use crate::{Bad, CorpusOptions};
+use crate::CorpusOptions;
+use crate::fields::{Bad, Fields};
 
 /// Most bytes of a reason: the parser repeats strings that it did not expect.
 const LONGEST_REASON: usize = 400;
@@ -15,30 +15,6 @@ const LONGEST_REASON: usize = 400;
 const MOST_NAMES: usize = 16;
 /// The files of a command that converts a corpus.
 const IN_AND_OUT: &str = "FILE > NEW_FILE.jsonl";
-
-/// The wanted fields of a row.
-#[derive(Debug, Default)]
-pub(crate) struct Fields {
-    pub(crate) text: String,
-    pub(crate) has_text: bool,
-    pub(crate) id: String,
-    pub(crate) has_id: bool,
-    pub(crate) source: String,
-    pub(crate) has_source: bool,
-    pub(crate) queries: Vec<String>,
-}
-
-impl Fields {
-    pub(crate) fn clear(&mut self) {
-        for field in [&mut self.text, &mut self.id, &mut self.source] {
-            field.clear();
-            field.shrink_to(KEPT);
-        }
-        self.queries.clear();
-        self.queries.shrink_to(1024);
-        (self.has_text, self.has_id, self.has_source) = (false, false, false);
-    }
-}
 
 /// Parses one line.
 pub(crate) fn parse(line: &str, options: &CorpusOptions, fields: &mut Fields) -> Result<(), Bad> {

@@ -1,31 +1,35 @@
-//! The corpus: files → splits → rows. JSONL (plain, .gz, .zst), Parquet, trees of .txt and .md files,
-//! on disks and behind URLs.
+//! The corpus: which files and rows it has, and which part of it one task reads.
 //!
-//! An [`Inventory`] lists the files in byte order of their relative paths, and the splits. One task
-//! reads one split. Packed files that are too large for one split are spooled into parts first. A
-//! [`RowReader`] lends the rows of one split. A bad row is a value, because a run may skip it; a file
-//! that cannot be read is an error.
+//! In: [`CorpusOptions`] with paths or URLs of JSONL (plain, .gz, .zst), Parquet, .txt and .md files.
+//! Out: an [`Inventory`] of files in byte order of their relative paths and of splits; the rows of
+//! one split, lent by a [`RowReader`]. A bad row is a value, because a run may skip it; a file that
+//! cannot be read is an error. Packed files that are too large for one split are spooled into parts
+//! first. May use `common`, `storage` and `remote`.
+//!
+//! Begin with `inventory.rs` (types), then `listing/` (paths → files), `split.rs` (files → splits)
+//! and `row.rs` (a split → rows).
 
+mod fields;
 mod inventory;
 mod json;
 mod lines;
+mod listing;
 mod location;
 mod options;
 mod parquet_rows;
 mod parts;
-mod remote;
 mod row;
 mod source;
+mod split;
 mod spool;
 mod vectors;
 
-pub use inventory::{
-    InputFile, Inventory, Kind, Packing, Range, Split, check_file_unchanged, check_unchanged,
-    inventory, is_local, split_bytes,
-};
+pub use fields::Bad;
+pub use inventory::{InputFile, Inventory, Kind, Packing, Range, Split, split_bytes};
+pub use listing::{check_file_unchanged, check_unchanged, inventory, is_local};
 pub use location::RowLocation;
 pub use options::{CorpusOptions, Origin};
 pub use parts::spool_file;
-pub use row::{Bad, Before, Content, Counted, Document, Row, RowReader, count_rows, default_id};
+pub use row::{Before, Content, Counted, Document, Row, RowReader, count_rows, default_id};
 pub use spool::SpoolWriter;
 pub use vectors::{VectorRow, VectorRows};

@@ -8,16 +8,14 @@ use flate2::bufread::GzDecoder;
 use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
 use memchr::memchr;
 
+use crate::inventory::{Packing, Range};
 use crate::source::CorpusFile;
-use crate::{Packing, Range};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes read from a file at once.
 pub(crate) const BUFFER: usize = 1 << 20;
 /// White space at the beginning of a line is kept up to this many bytes.
 const MOST_BLANK: usize = 1 << 20;
-/// Bytes of a buffer that is kept for the next row.
-pub(crate) const KEPT: usize = 4 << 20;
 /// The windows of zstd that every reader must allow have up to 2²³ bytes; beyond 2³¹ there are none.
 const WINDOW_LOGS: std::ops::RangeInclusive<u32> = 23..=31;
 

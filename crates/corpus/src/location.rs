@@ -14,7 +14,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::Bad;
+use crate::fields::Bad;
 
 /// The place of a row.
 ///

@@ -45,6 +45,12 @@ pub enum Origin {
 }
 
 impl CorpusOptions {
+    /// Most bytes of a line: text with escapes has up to six times its bytes, and there are other
+    /// fields.
+    pub(crate) fn most_line_bytes(&self) -> u64 {
+        self.max_document_bytes.saturating_mul(6).saturating_add(1 << 20)
+    }
+
     /// A field in words, with the option that names it.
     pub(crate) fn field(&self, option: &str, name: &str) -> String {
         match self.origin {

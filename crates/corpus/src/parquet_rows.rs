@@ -24,9 +24,8 @@ use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
-use crate::json::Fields;
+use crate::fields::{Bad, Fields};
 use crate::location::{Position, RowGroups, RowLocation};
-use crate::row::Bad;
 use crate::source::{CorpusFile, Positions};
 use crate::{CorpusOptions, Range};
 

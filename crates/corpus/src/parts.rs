@@ -17,7 +17,6 @@ use rayon::prelude::*;
 use crate::CorpusOptions;
 use crate::inventory::{Inventory, Kind, Packing};
 use crate::lines::{BUFFER, refuse_other_formats, unpacked, unreadable, window_log};
-use crate::row::most_line_bytes;
 use crate::source::CorpusFile;
 
 /// Bytes of text that are packed as one frame: threads share the packing of a part.
@@ -89,7 +88,7 @@ pub fn spool_file(
         path: &source,
         packing,
         window_log: window_log(ctx),
-        most: most_line_bytes(options),
+        most: options.most_line_bytes(),
         line: 0,
     };
     let bytes = inventory.files[file as usize].bytes.max(1);

@@ -3,9 +3,10 @@
 use longweave_common::{Code, Ctx, Error, Result};
 use memchr::memchr_iter;
 
-use crate::inventory::{InputFile, Inventory, Kind, Packing, Range, Split};
-use crate::json::{self, Fields};
-use crate::lines::{KEPT, Limits, Line, Lines, is_utf16};
+use crate::fields::{Bad, Fields, KEPT};
+use crate::inventory::{InputFile, Inventory, Kind, Packing, Range, Split, split_bytes};
+use crate::json;
+use crate::lines::{Limits, Line, Lines, is_utf16};
 use crate::location::{Position, RowLocation};
 use crate::parquet_rows::ParquetRows;
 use crate::source::CorpusFile;
@@ -47,37 +48,6 @@ pub struct Document<'a> {
     pub source: Option<&'a str>,
     /// Its queries, where they are asked for.
     pub queries: &'a [String],
-}
-
-/// Why a row cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bad {
-    /// `BAD_ROW`, `BAD_UTF8` or `DOCUMENT_TOO_LARGE`.
-    pub code: Code,
-    /// The reason in words.
-    pub reason: String,
-    /// How to make the row usable, where that is more than "fix the row".
-    remedy: Option<String>,
-}
-
-impl Bad {
-    pub(crate) fn new(code: Code, reason: impl Into<String>) -> Bad {
-        Bad { code, reason: reason.into(), remedy: None }
-    }
-
-    /// The same, with another remedy.
-    pub(crate) fn fixed_by(self, remedy: impl Into<String>) -> Bad {
-        Bad { remedy: Some(remedy.into()), ..self }
-    }
-
-    /// How to make the row usable, as an instruction.
-    pub fn remedy(&self) -> &str {
-        self.remedy.as_deref().unwrap_or(match self.code {
-            Code::BadUtf8 => "convert the file to UTF-8",
-            Code::DocumentTooLarge => "shorten the document or raise `maxDocumentBytes`",
-            _ => "fix the row",
-        })
-    }
 }
 
 /// The numbers of a split's first row, as counts of what comes before it.
@@ -136,11 +106,6 @@ impl Source {
     }
 }
 
-/// Most bytes of a line: text with escapes has up to six times its bytes, and there are other fields.
-pub(crate) fn most_line_bytes(options: &CorpusOptions) -> u64 {
-    options.max_document_bytes.saturating_mul(6).saturating_add(1 << 20)
-}
-
 /// Lends the rows of one split.
 pub struct RowReader {
     ctx: Ctx,
@@ -196,7 +161,7 @@ impl RowReader {
             before,
             read: 0,
             limits: Limits {
-                max: most_line_bytes(options),
+                max: options.most_line_bytes(),
                 room: ctx.budget.limit() / 4,
                 wanted: u64::MAX,
             },
@@ -475,14 +440,17 @@ pub fn count_rows(
         all.rows += rows;
         all.lines += lines;
     }
-    ctx.progress.advance(crate::split_bytes(inventory, split));
+    ctx.progress.advance(split_bytes(inventory, split));
     Ok(all)
 }
 
 fn count_lines(options: &CorpusOptions, mut lines: Lines) -> Result<Counted> {
     let (mut line, mut rows) = (Vec::new(), 0u64);
     while lines
-        .next(&mut line, Limits { max: most_line_bytes(options), room: u64::MAX, wanted: COUNTED })?
+        .next(
+            &mut line,
+            Limits { max: options.most_line_bytes(), room: u64::MAX, wanted: COUNTED },
+        )?
         .is_some()
     {
         rows += 1;

@@ -12,7 +12,7 @@ use longweave_remote::{BlockReader, Location, ObjectReader, Remote, Stat, is_rem
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
-use crate::InputFile;
+use crate::inventory::{InputFile, place};
 
 /// An input file as it was listed: path and size.
 pub(crate) struct CorpusFile {
@@ -29,7 +29,7 @@ enum Place {
 impl CorpusFile {
     /// A file below the root of its corpus. Nothing is read yet.
     pub(crate) fn open(ctx: &Ctx, root: &str, listed: &InputFile) -> Result<CorpusFile> {
-        let path = crate::remote::place(root, &listed.path);
+        let path = place(root, &listed.path);
         let place = if is_remote(root) {
             let stat = Stat { bytes: listed.bytes, etag: listed.etag.clone().unwrap_or_default() };
             let at = Location::parse(&path.to_string_lossy())?;

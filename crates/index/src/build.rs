@@ -1,6 +1,6 @@
 //! Building: occurrences of candidates become numbers of distinct phrases ([`Numbered`]), documents
 //! choose among numbers, keywords get their lists and hierarchy. Whether phrases were numbered in
-//! memory ([`crate::numbering`]) or on the disk ([`crate::spill`]) changes nothing.
+//! memory or on the disk ([`crate::numbering`]) changes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,10 @@ use rayon::prelude::*;
 
 use crate::candidates::{CandidateTable, sizes};
 use crate::features::Features;
-use crate::numbering::{Numbered, in_memory};
-use crate::spill::Scratch;
+use crate::numbering::{Numbered, in_memory, on_disk};
+use crate::scratch::Scratch;
 use crate::stored::Space;
-use crate::{
-    Hierarchy, Index, IndexOptions, Representative, affinity, hierarchy, spill, vector_affinity,
-};
+use crate::{Hierarchy, Index, IndexOptions, Representative, affinity, hierarchy, vector_affinity};
 
 /// Documents that choose at once.
 const BLOCK: usize = 4096;
@@ -101,7 +99,7 @@ pub fn build_from_files(
             check_tables(&tables, keys)?;
             return builder.finish(in_memory(ctx, &tables, boilerplate)?);
         }
-        let numbered = spill::on_disk(ctx, files, boilerplate, &scratch)?;
+        let numbered = on_disk(ctx, files, boilerplate, &scratch)?;
         check_order(numbered.rows(), true, keys)?;
         builder.finish(numbered)
     })

@@ -9,7 +9,7 @@ mod hierarchy;
 mod index;
 mod lists;
 mod numbering;
-mod spill;
+mod scratch;
 mod stored;
 mod vector_affinity;
 

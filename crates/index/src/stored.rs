@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use longweave_common::Result;
 use longweave_storage::{ArrayWriter, Scalar, Stored};
 
-use crate::spill::Scratch;
+use crate::scratch::Scratch;
 
 /// The folder of columns that are on disk, and the most bytes of a column that memory may hold.
 #[derive(Clone, Copy)]

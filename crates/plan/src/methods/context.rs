@@ -1,4 +1,4 @@
-//! What every method needs: its interface, the input and options, and helpers.
+//! The interface of a method, the input and options of all, and helpers.
 
 use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
 

@@ -1,29 +1,18 @@
 //! The files of a corpus of URLs: single files, prefixes that are read as directories, globs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use longweave_common::{Cancel, Code, Error, Result};
 use longweave_remote::{Location, Remote, Scheme, Stat, is_remote};
 
-use crate::inventory::{glob, is_wild, nothing, unsupported};
-use crate::{CorpusOptions, InputFile, Kind};
-
-/// The URL of a file below a root. A root that is only a scheme holds buckets or servers.
-pub(crate) fn url(root: &str, path: &str) -> String {
-    let slash = if root.ends_with('/') { "" } else { "/" };
-    format!("{root}{slash}{path}")
-}
-
-/// Where a file below a root is: a path, or a URL.
-pub(crate) fn place(root: &str, path: &str) -> PathBuf {
-    if is_remote(root) { url(root, path).into() } else { Path::new(root).join(path) }
-}
+use super::patterns::{glob, is_wild, nothing, unsupported};
+use crate::CorpusOptions;
+use crate::inventory::{InputFile, Kind, url};
 
 /// The root and the files, in any order.
 ///
 /// Errors: as `inventory`; `OPTIONS_INVALID` where local and remote paths, or two kinds of remote ones, are mixed.
-pub(crate) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
+pub(super) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
     let refuse = |option: &str, message: String| {
         Err(Error::new(Code::OptionsInvalid, message).with("option", option))
     };
@@ -156,11 +145,5 @@ mod tests {
         ] {
             assert_eq!(common(&places(&bases)), root, "{bases:?}");
         }
-    }
-
-    #[test]
-    fn a_files_url_is_its_path_below_the_root() {
-        assert_eq!(url("s3://b/x", "y.jsonl"), "s3://b/x/y.jsonl");
-        assert_eq!(url("s3://", "b/y.jsonl"), "s3://b/y.jsonl");
     }
 }

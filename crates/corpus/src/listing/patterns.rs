@@ -1,0 +1,35 @@
+//! Patterns in paths of a corpus, and the errors of those that name no file.
+
+use globset::{GlobBuilder, GlobMatcher};
+use longweave_common::{Code, Error, Result};
+
+/// The kinds of files by name.
+const KINDS: &str = ".jsonl, .ndjson, .json (each also with .gz or .zst), .parquet, .txt and .md";
+
+/// A path or glob that matches nothing.
+pub(super) fn nothing(path: &str) -> Error {
+    let message = format!("{path} matches no file; files are read that end in {KINDS}");
+    Error::new(Code::InputNotFound, message).with("path", path)
+}
+
+/// A file of an unknown kind.
+pub(super) fn unsupported(path: &str) -> Error {
+    let message = format!(
+        "{path} is of an unknown kind; convert or rename it: files are read that end in {KINDS}"
+    );
+    Error::new(Code::InputUnsupported, message).with("path", path)
+}
+
+/// A glob over paths with `/`; `path` is what the user gave.
+pub(super) fn glob(pattern: &str, path: &str) -> Result<GlobMatcher> {
+    let bad = |e: globset::Error| {
+        Error::new(Code::OptionsInvalid, format!("`corpus`: {path} is not a valid glob: {e}"))
+            .with("option", "corpus")
+    };
+    Ok(GlobBuilder::new(pattern).literal_separator(true).build().map_err(bad)?.compile_matcher())
+}
+
+/// Whether a step of a path is a pattern.
+pub(super) fn is_wild(step: &str) -> bool {
+    step.contains(['*', '?', '[', '{'])
+}

@@ -1,0 +1,123 @@
+//! Numbering: every distinct phrase among the candidates of all documents gets a number, in memory
+//! or on the disk: partition by partition of the phrases' hashes, in each in the order in which they
+//! first occur.
+
+mod in_memory;
+mod on_disk;
+
+pub(crate) use in_memory::in_memory;
+pub(crate) use on_disk::on_disk;
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use longweave_common::Result;
+use longweave_storage::Stored;
+
+use crate::candidates::CandidateTable;
+use crate::scratch::Input;
+
+/// log2 of the number of partitions.
+const PARTITION_BITS: u32 = 8;
+/// Number of partitions.
+pub(crate) const PARTITIONS: usize = 1 << PARTITION_BITS;
+
+/// The partition of a phrase by its xxh3-64.
+pub(crate) fn partition(hash: u64) -> usize {
+    (hash >> (64 - PARTITION_BITS)) as usize
+}
+
+/// Words of a phrase; 65,535 for any more.
+pub(crate) fn words(text: &str) -> u16 {
+    u16::try_from(text.split(' ').count()).unwrap_or(u16::MAX)
+}
+
+/// The place of a phrase: table, row in its strings.
+type Place = (u32, u32);
+
+/// The candidates of all documents as numbers of distinct phrases. Costs 8 bytes a document, 7 a
+/// distinct phrase, and what `numbers` and `texts` hold.
+pub(crate) struct Numbered<'a> {
+    /// Where each document's occurrences end among all.
+    pub(crate) rows: Vec<u64>,
+    /// The phrase of each occurrence.
+    pub(crate) numbers: Stored<u32>,
+    /// By phrase: documents that have it.
+    pub(crate) documents: Vec<u32>,
+    /// By phrase: whether it says something.
+    pub(crate) informative: Vec<bool>,
+    /// By phrase: its words.
+    pub(crate) words: Vec<u16>,
+    pub(crate) texts: Texts<'a>,
+}
+
+impl Numbered<'_> {
+    /// Number of documents.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Places of a document's occurrences among all.
+    pub(crate) fn range(&self, row: usize) -> Range<u64> {
+        let start = if row == 0 { 0 } else { self.rows[row - 1] };
+        start..self.rows[row]
+    }
+}
+
+/// Phrases by number.
+pub(crate) enum Texts<'a> {
+    /// Where each stands for the first time in tables that are in memory.
+    Tables { tables: &'a [CandidateTable], places: Vec<Place> },
+    /// On the disk, one file a partition, in the order of numbers.
+    Files(Vec<PathBuf>),
+}
+
+impl Texts<'_> {
+    /// Calls `visit` with each number and its phrase, in order; there are `all`.
+    pub(crate) fn each(&self, all: u32, mut visit: impl FnMut(u32, &str)) -> Result<()> {
+        match self {
+            Texts::Tables { tables, places } => {
+                for (number, &(table, row)) in (0..all).zip(places) {
+                    visit(number, tables[table as usize].phrases.get(row as usize));
+                }
+                Ok(())
+            }
+            Texts::Files(files) => each_text(files, visit),
+        }
+    }
+
+    /// The phrases of rising numbers.
+    pub(crate) fn of(&self, numbers: &[u32]) -> Result<Vec<String>> {
+        match self {
+            Texts::Tables { tables, places } => {
+                let text = |&number: &u32| {
+                    let (table, row) = places[number as usize];
+                    tables[table as usize].phrases.get(row as usize).to_owned()
+                };
+                Ok(numbers.iter().map(text).collect())
+            }
+            Texts::Files(files) => {
+                let mut found = Vec::with_capacity(numbers.len());
+                each_text(files, |number, text| {
+                    if numbers.get(found.len()) == Some(&number) {
+                        found.push(text.to_owned());
+                    }
+                })?;
+                Ok(found)
+            }
+        }
+    }
+}
+
+/// Calls `visit` with each number and its phrase, from the partitions' files in order.
+fn each_text(files: &[PathBuf], mut visit: impl FnMut(u32, &str)) -> Result<()> {
+    let (mut text, mut number) = (String::new(), 0);
+    for file in files {
+        let mut input = Input::open(file.clone())?;
+        while input.text(&mut text)? {
+            visit(number, &text);
+            number += 1;
+        }
+    }
+    Ok(())
+}
