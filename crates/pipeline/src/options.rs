@@ -504,45 +504,35 @@ impl OutputOptions {
 
     /// Refuses what the format cannot do.
     fn check(&self) -> Result<()> {
-        let bad = |option: &str, message: &str| {
-            Err(Error::new(Code::OptionsInvalid, message).with("option", option))
-        };
-        let plain = match self.format {
-            OutputFormat::Megatron => Some("megatron"),
-            OutputFormat::Datatrove => Some("datatrove"),
-            OutputFormat::Parquet
-            | OutputFormat::Mds
-            | OutputFormat::Jsonl
-            | OutputFormat::Memory => None,
-        };
-        if let (CompressionName::Zstd, Some(name)) = (self.compression, plain) {
-            let message = format!(
-                "`output.compression: zstd` does not go with `output.format: {name}`, whose readers take ids straight from the file; leave it out, \
-                 or use `none`"
-            );
-            return bad("output.compression", &message);
-        }
-        match (self.mds_shard_bytes, self.format) {
-            (Some(0), _) => {
-                bad("output.mdsShardBytes", "`output.mdsShardBytes` must be at least 1")
-            }
-            (Some(bytes), _) if bytes > u64::from(u32::MAX) => bad(
-                "output.mdsShardBytes",
-                "`output.mdsShardBytes` must be below 4 GiB, because MDS counts bytes in 32 bits",
+        let plain = matches!(self.format, OutputFormat::Megatron | OutputFormat::Datatrove);
+        need(
+            self.compression != CompressionName::Zstd || !plain,
+            "output.compression",
+            format!(
+                "`output.compression: zstd` does not go with `output.format: {}`, whose readers take ids straight from the file; leave it out, \
+                 or use `none`",
+                if self.format == OutputFormat::Megatron { "megatron" } else { "datatrove" }
             ),
-            (
-                Some(_),
-                OutputFormat::Parquet
-                | OutputFormat::Megatron
-                | OutputFormat::Datatrove
-                | OutputFormat::Jsonl,
-            ) => {
-                let message = "`output.mdsShardBytes` is for `output.format: mds`; `output.shardTokens` bounds the shards of every format";
-                bad("output.mdsShardBytes", message)
-            }
-            _ => Ok(()),
-        }
+        )?;
+        let Some(bytes) = self.mds_shard_bytes else { return Ok(()) };
+        let option = "output.mdsShardBytes";
+        need(bytes > 0, option, "`output.mdsShardBytes` must be at least 1")?;
+        need(
+            bytes <= u32::MAX.into(),
+            option,
+            "`output.mdsShardBytes` must be below 4 GiB, because MDS counts bytes in 32 bits",
+        )?;
+        need(
+            matches!(self.format, OutputFormat::Mds | OutputFormat::Memory),
+            option,
+            "`output.mdsShardBytes` is for `output.format: mds`; `output.shardTokens` bounds the shards of every format",
+        )
     }
+}
+
+fn need(holds: bool, option: &str, message: impl Into<String>) -> Result<()> {
+    let error = || Error::new(Code::OptionsInvalid, message).with("option", option);
+    holds.then_some(()).ok_or_else(error)
 }
 
 /// How the sequences are stored.
@@ -579,118 +569,84 @@ impl RunOptions {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        let bad = |option: &str, message: String| {
-            Err(Error::new(Code::OptionsInvalid, message).with("option", option))
-        };
-        if self.output.directory.is_none() && self.output.format != OutputFormat::Memory {
-            return bad(
-                "output.directory",
-                "`output.directory` must be given unless `output.format` is `memory`".into(),
-            );
-        }
+        let OutputOptions { directory, upload, shard_tokens, .. } = &self.output;
+        let in_memory = self.output.format == OutputFormat::Memory;
+        need(
+            directory.is_some() || in_memory,
+            "output.directory",
+            "`output.directory` must be given unless `output.format` is `memory`",
+        )?;
         self.output.check()?;
-        for (option, path) in [("output.directory", &self.output.directory), ("work", &self.work)] {
-            if path.as_deref().is_some_and(is_remote) {
-                return bad(
-                    option,
-                    format!(
-                        "`{option}` must be a local directory; `output.upload` sends finished files to a URL"
-                    ),
-                );
-            }
-        }
-        if let Some(upload) = &self.output.upload {
-            if self.output.format == OutputFormat::Memory {
-                return bad(
-                    "output.upload",
-                    "`output.upload` sends files, and `output.format: memory` writes none".into(),
-                );
-            }
-            if !upload.starts_with(Scheme::S3.prefix()) {
-                return bad(
-                    "output.upload",
-                    format!("`output.upload` must be s3://bucket/prefix, but is {upload}"),
-                );
-            }
-            Location::parse(upload).map_err(|e| e.with("option", "output.upload"))?;
-        }
-        if self.corpus.as_ref().is_some_and(Vec::is_empty) {
-            return bad("corpus", "`corpus` must name at least one file, directory or glob".into());
-        }
-        if self.memory < LEAST_MEMORY {
-            return bad(
-                "memory",
-                format!("`memory` must be at least 16 MiB, but is {} bytes", self.memory),
+        for (option, path) in [("output.directory", directory), ("work", &self.work)] {
+            let message = format!(
+                "`{option}` must be a local directory; `output.upload` sends finished files to a URL"
             );
+            need(!path.as_deref().is_some_and(is_remote), option, message)?;
         }
-        if self.output.shard_tokens == 0 || self.split_bytes == 0 || self.max_document_bytes == 0 {
-            return bad(
-                "output.shardTokens",
-                "`output.shardTokens`, `splitBytes` and `maxDocumentBytes` must be at least 1"
-                    .into(),
-            );
+        if let Some(upload) = upload {
+            let option = "output.upload";
+            let message = "`output.upload` sends files, and `output.format: memory` writes none";
+            need(!in_memory, option, message)?;
+            let message = format!("`output.upload` must be s3://bucket/prefix, but is {upload}");
+            need(upload.starts_with(Scheme::S3.prefix()), option, message)?;
+            Location::parse(upload).map_err(|e| e.with("option", option))?;
         }
-        if self.queries.predictor == PredictorName::Precomputed
-            && self.queries.file.is_none()
-            && self.query_field.is_none()
-        {
-            let message = "`queries.predictor: precomputed` needs `queryField`, or `queries.file`";
-            return bad("queries.predictor", message.into());
+        let message = "`corpus` must name at least one file, directory or glob";
+        need(!self.corpus.as_ref().is_some_and(Vec::is_empty), "corpus", message)?;
+        let message = format!("`memory` must be at least 16 MiB, but is {} bytes", self.memory);
+        need(self.memory >= LEAST_MEMORY, "memory", message)?;
+        for (option, value) in [
+            ("output.shardTokens", Some(*shard_tokens)),
+            ("splitBytes", Some(self.split_bytes)),
+            ("maxDocumentBytes", Some(self.max_document_bytes)),
+            ("vectors.dimensions", Some(self.vectors.dimensions.into())),
+            ("vectors.sample", Some(self.vectors.sample.into())),
+            ("neighbours.lists", self.neighbours.lists.map(u64::from)),
+            ("neighbours.probes", self.neighbours.probes.map(u64::from)),
+            ("queries.segmentTokens", Some(self.queries.segment_tokens.into())),
+        ] {
+            need(value != Some(0), option, format!("`{option}` must be at least 1"))?;
         }
-        if self.queries.predictor == PredictorName::Onnx {
-            self.queries.model_options(self.seed, 1, Path::new(""))?.check()?;
+        let queries = &self.queries;
+        need(
+            queries.predictor != PredictorName::Precomputed
+                || queries.file.is_some()
+                || self.query_field.is_some(),
+            "queries.predictor",
+            "`queries.predictor: precomputed` needs `queryField`, or `queries.file`",
+        )?;
+        if queries.predictor == PredictorName::Onnx {
+            queries.model_options(self.seed, 1, Path::new(""))?.check()?;
         }
-        if !(self.queries.checkpoint_seconds >= 0.0 && self.queries.checkpoint_seconds.is_finite())
-        {
-            return bad(
-                "queries.checkpointSeconds",
-                "`queries.checkpointSeconds` must be a number of at least 0".into(),
-            );
+        need(
+            queries.checkpoint_seconds >= 0.0 && queries.checkpoint_seconds.is_finite(),
+            "queries.checkpointSeconds",
+            "`queries.checkpointSeconds` must be a number of at least 0",
+        )?;
+        if self.vectors.source == VectorSource::Onnx {
+            self.vectors.embedder_options(1, Path::new(""))?;
         }
-        match self.vectors.source {
-            VectorSource::Onnx => drop(self.vectors.embedder_options(1, Path::new(""))?),
-            VectorSource::File if self.vectors.file.is_none() => {
-                return bad("vectors.file", "`vectors.source: file` needs `vectors.file`".into());
-            }
-            _ => {}
-        }
-        if self.vectors.dimensions == 0 || self.vectors.sample == 0 {
-            return bad(
-                "vectors.dimensions",
-                "`vectors.dimensions` and `vectors.sample` must be at least 1".into(),
-            );
-        }
-        if self.neighbours.lists == Some(0) || self.neighbours.probes == Some(0) {
-            return bad(
-                "neighbours.lists",
-                "`neighbours.lists` and `neighbours.probes` must be at least 1".into(),
-            );
-        }
-        if self.chunk_chars().is_some()
-            && self.needs_keywords()
-            && self.keywords.hierarchy == Hierarchy::Vectors
-        {
-            let message = "`keywords.hierarchy: vectors` needs vectors of documents, but `method: nextlong` has vectors of chunks; use `affinity`";
-            return bad("keywords.hierarchy", message.into());
-        }
-        if self.queries.segment_tokens == 0 {
-            return bad(
-                "queries.segmentTokens",
-                "`queries.segmentTokens` must be at least 1".into(),
-            );
-        }
-        let max_keyword_share = self.keywords.max_keyword_share;
-        if !(max_keyword_share > 0.0 && max_keyword_share <= 1.0) {
-            return bad(
-                "keywords.maxKeywordShare",
-                format!(
-                    "`keywords.maxKeywordShare` must be above 0 and at most 1, but is {max_keyword_share}"
-                ),
-            );
-        }
-        if !self.keywords.min_score.is_finite() {
-            return bad("keywords.minScore", "`keywords.minScore` must be a number".into());
-        }
+        need(
+            self.vectors.source != VectorSource::File || self.vectors.file.is_some(),
+            "vectors.file",
+            "`vectors.source: file` needs `vectors.file`",
+        )?;
+        let KeywordOptions { hierarchy, max_keyword_share, min_score, .. } = self.keywords;
+        need(
+            hierarchy != Hierarchy::Vectors
+                || self.chunk_chars().is_none()
+                || !self.needs_keywords(),
+            "keywords.hierarchy",
+            "`keywords.hierarchy: vectors` needs vectors of documents, but `method: nextlong` has vectors of chunks; use `affinity`",
+        )?;
+        need(
+            max_keyword_share > 0.0 && max_keyword_share <= 1.0,
+            "keywords.maxKeywordShare",
+            format!(
+                "`keywords.maxKeywordShare` must be above 0 and at most 1, but is {max_keyword_share}"
+            ),
+        )?;
+        need(min_score.is_finite(), "keywords.minScore", "`keywords.minScore` must be a number")?;
         self.plan_options(0).check()
     }
 

@@ -74,7 +74,7 @@ fn values_out_of_range_are_named() {
         ("/corpus", json!([]), "corpus"),
         ("/memory", json!((16 << 20) - 1), "memory"),
         ("/output/shardTokens", json!(0), "output.shardTokens"),
-        ("/splitBytes", json!(0), "output.shardTokens"),
+        ("/splitBytes", json!(0), "splitBytes"),
         ("/queryField", Value::Null, "queries.predictor"),
         ("/queries/segmentTokens", json!(0), "queries.segmentTokens"),
         ("/keywords/maxKeywordShare", json!(0.0), "keywords.maxKeywordShare"),
