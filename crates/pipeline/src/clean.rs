@@ -358,7 +358,7 @@ fn seconds_of_work(work: &Path) -> Result<BTreeMap<String, f64>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let mut seconds = BTreeMap::new();
     for run in registered(work)? {
-        let history = History::of(&run.log.read(), now);
+        let history = History::of(&run.log.read(), &run.living(), now);
         for stage in run.stages().filter(|&stage| run.directory(stage) != run.out()) {
             let worked = history.worked(Some(stage));
             if worked > 0.0

@@ -4,6 +4,7 @@
 //! About once a second it is written to `OUT/.state/progress/HOST-PID-N.json`, replaced in one
 //! step, for other processes to read.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use longweave_common::ProgressSink;
-use longweave_storage::{holds_any_lock, host};
+use longweave_storage::host;
 use serde::{Deserialize, Serialize};
 
 use crate::log::{parse_time, time_of};
@@ -275,7 +276,7 @@ pub(crate) fn read(out: &Path) -> Vec<Progress> {
 
 /// Removes what dead processes of this machine left, and what no process of any machine has touched
 /// for a minute.
-pub(crate) fn sweep(out: &Path) {
+pub(crate) fn sweep(out: &Path, living: &HashSet<u32>) {
     let own = format!("{}-", host_in_names());
     for entry in fs::read_dir(folder(out)).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -283,8 +284,7 @@ pub(crate) fn sweep(out: &Path) {
             .strip_prefix(&own)
             .and_then(|rest| rest.split('-').next())
             .and_then(|process| process.parse().ok());
-        if process.is_some_and(|process| process != std::process::id() && !holds_any_lock(process))
-        {
+        if process.is_some_and(|process| !living.contains(&process)) {
             let _ = fs::remove_file(entry.path());
             continue;
         }

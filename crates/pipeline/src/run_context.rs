@@ -4,6 +4,7 @@
 //! `OUT/run.json` holds what was resolved when the run was prepared; everything else follows from
 //! it, so that any process that can see the directories can run any task.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -631,7 +632,7 @@ impl RunContext {
     /// Removes what killed attempts left half written, in the directories of all stages. Files that
     /// a living process writes stay.
     pub(crate) fn sweep(&self) {
-        crate::progress_files::sweep(&self.out);
+        crate::progress_files::sweep(&self.out, &self.living());
         crate::clean::sweep(self);
         sweep(&self.out);
         sweep(&self.work);
@@ -730,6 +731,17 @@ impl RunContext {
     /// Where the locks of a stage's tasks are.
     pub(crate) fn lease_folder(&self, stage: Stage) -> PathBuf {
         self.state(stage).join("lease")
+    }
+
+    /// The processes of this machine that hold the lock of the run's driver or of a task.
+    pub(crate) fn living(&self) -> HashSet<u32> {
+        let leases = self.stages().filter_map(|s| fs::read_dir(self.lease_folder(s)).ok());
+        leases
+            .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+            .chain([Self::driver_file(&self.out)])
+            .filter_map(|path| Lock::holder(&path).filter(|holder| holder.alive == Some(true)))
+            .map(|holder| holder.process)
+            .collect()
     }
 
     fn lease(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<Lock> {

@@ -1,7 +1,7 @@
 //! The status of a run, from its directories alone: done records, leases, the log, and the last
 //! progress of each process.
 //!
-//! Nothing is written and no lock is taken, so that a run can be looked at while a driver, an API
+//! Nothing is written, and no lock is kept for longer than it takes to see that it is free, so that a run can be looked at while a driver, an API
 //! call or any number of processes work on it.
 
 use std::collections::{HashMap, HashSet};
@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use longweave_common::{Code, Result};
 use longweave_plan::MethodName;
-use longweave_storage::{Holder, Lock, directory_bytes, holds_any_lock, host, space};
+use longweave_storage::{Holder, Lock, directory_bytes, host, space};
 use serde::Serialize;
 use ts_rs::TS;
 
@@ -166,9 +166,10 @@ pub fn status(out: &Path) -> Result<RunStatus> {
     let run = RunContext::open_read_only(out)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let records = run.log.read();
+    let living = run.living();
     let fresh: Vec<Progress> =
-        progress_files::read(out).into_iter().filter(|p| speaks(p, now)).collect();
-    let history = History::of(&records, now);
+        progress_files::read(out).into_iter().filter(|p| speaks(p, &living, now)).collect();
+    let history = History::of(&records, &living, now);
     let stages = run
         .stages()
         .map(|stage| stage_status(&run, stage, &history, &fresh))
@@ -207,9 +208,9 @@ pub fn status(out: &Path) -> Result<RunStatus> {
 
 /// Whether a process still works: one of this machine is looked up, one of another machine is
 /// judged by the age of its progress.
-fn speaks(progress: &Progress, now: f64) -> bool {
+fn speaks(progress: &Progress, living: &HashSet<u32>, now: f64) -> bool {
     if progress.host == host() {
-        holds_any_lock(progress.process)
+        living.contains(&progress.process)
     } else {
         progress.age(now) < FRESH
     }
@@ -343,7 +344,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) fn of(records: &[LogRecord], now: f64) -> History {
+    pub(crate) fn of(records: &[LogRecord], living: &HashSet<u32>, now: f64) -> History {
         let (mut spans, mut ended): (HashMap<Stage, Vec<_>>, _) = (HashMap::new(), HashSet::new());
         let mut open: HashMap<(Stage, u32, u32), f64> = HashMap::new();
         for line in records {
@@ -368,7 +369,7 @@ impl History {
             records.iter().rfind(|l| l.process == process).map_or(now, LogRecord::at)
         };
         for ((stage, _, process), start) in open {
-            let end = if holds_any_lock(process) { now } else { last_word(process) };
+            let end = if living.contains(&process) { now } else { last_word(process) };
             spans.entry(stage).or_default().push((start, end));
         }
         History { spans, ended }
@@ -421,12 +422,12 @@ mod tests {
             task(40, 2, "started", 0.0),
             line(44, "warning", json!({ "message": "the last word" })),
         ];
-        let history = History::of(&records, 1e12);
+        let history = History::of(&records, &HashSet::new(), 1e12);
         assert_eq!(history.worked(Some(Stage::Ingest)), 16.0);
         assert_eq!((history.worked(None), history.worked(Some(Stage::Scan))), (16.0, 0.0));
         assert!(history.ended(Stage::Ingest, 1) && !history.ended(Stage::Ingest, 2));
         records.push(task(45, 2, "failed", 5.0));
-        assert_eq!(History::of(&records, 1e12).worked(None), 17.0);
+        assert_eq!(History::of(&records, &HashSet::new(), 1e12).worked(None), 17.0);
     }
 
     #[test]

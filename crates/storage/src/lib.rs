@@ -20,7 +20,7 @@ pub use atomic::{
 };
 pub use digest::{Digest, checksum_file, checksum_with, digest_of};
 pub use done::{DoneRecord, FileRecord};
-pub use lock::{Holder, Lock, holds_any_lock, host};
+pub use lock::{Holder, Lock, host};
 pub use pages::{PageBudget, Pages};
 pub use space::{Space, directory_bytes, space};
 pub use strings::{STRING_BATCH_ROWS, StringTable, StringTableWriter, read_strings, write_strings};

@@ -7,8 +7,15 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use longweave_common::{Code, Error, Result, ResultExt};
+
+/// How often, and after which pause, a taken lock is tried again: [`Lock::is_held`] takes it for an
+/// instant.
+const PROBES: usize = 20;
+const PROBE: Duration = Duration::from_millis(1);
 
 /// A held lock; given back when dropped.
 #[derive(Debug)]
@@ -22,8 +29,8 @@ pub struct Holder {
     pub process: u32,
     /// The machine it runs on.
     pub host: String,
-    /// Whether the process is alive; `None` for a process of another machine, which cannot be
-    /// checked from here.
+    /// Whether it holds the lock; `None` for a process of another machine, whose locks need not be
+    /// visible from here.
     pub alive: Option<bool>,
 }
 
@@ -42,7 +49,14 @@ impl Lock {
             .write(true)
             .open(path)
             .at("create", path)?;
-        match file.try_lock() {
+        let mut taken = file.try_lock();
+        for _ in 0..PROBES {
+            if matches!(taken, Err(TryLockError::WouldBlock)) {
+                sleep(PROBE);
+                taken = file.try_lock();
+            }
+        }
+        match taken {
             Ok(()) => {
                 let holder = format!("process {} on {}", std::process::id(), host());
                 file.set_len(0)
@@ -60,21 +74,21 @@ impl Lock {
         }
     }
 
-    /// The holder that the lock's file names, read without touching the lock; `None` for a lock
-    /// that nobody holds or that was released.
+    /// The holder that the lock's file names; `None` for a lock that was never taken or was
+    /// released.
     pub fn holder(path: &Path) -> Option<Holder> {
         let text = fs::read_to_string(path).ok()?;
         let (process, host) = text.strip_prefix("process ")?.split_once(" on ")?;
         let process = process.parse().ok()?;
-        let alive = (host == self::host()).then(|| holds_any_lock(process));
+        let alive = (host == self::host()).then(|| Lock::is_held(path));
         Some(Holder { process, host: host.to_owned(), alive })
     }
 
-    /// Whether a process on any machine that shares the file system holds the lock. It is taken for
-    /// an instant to find out.
+    /// Whether a process on any machine that shares the file system holds the lock. The lock is
+    /// taken for an instant, which [`Lock::take`] waits for.
     pub fn is_held(path: &Path) -> bool {
-        let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else { return false };
-        matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+        let probe = File::open(path).map(|file| file.try_lock_shared());
+        matches!(probe, Ok(Err(TryLockError::WouldBlock)))
     }
 }
 
@@ -97,35 +111,10 @@ pub fn host() -> String {
     }
 }
 
-/// Whether a process of this machine is alive and, where the kernel lists locks, holds any lock. A
-/// process that got a reused number does not count.
-pub fn holds_any_lock(process: u32) -> bool {
-    if let Ok(list) = fs::read_to_string("/proc/locks") {
-        let process = process.to_string();
-        return list.lines().any(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            fields.contains(&"FLOCK") && fields.contains(&process.as_str())
-        });
-    }
-    lives(process)
-}
-
-#[cfg(unix)]
-fn lives(process: u32) -> bool {
-    let pid = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
-    // Another user's process may not be signalled, but it lives.
-    pid.is_some_and(|pid| {
-        matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(rustix::io::Errno::PERM))
-    })
-}
-
-#[cfg(not(unix))]
-fn lives(_process: u32) -> bool {
-    true
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -141,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_holder_is_told_without_taking_the_lock() {
+    fn the_holder_is_the_process_that_holds_the_lock() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run");
         assert_eq!(Lock::holder(&path), None);
@@ -154,10 +143,28 @@ mod tests {
         drop(held);
         assert_eq!(Lock::holder(&path), None);
         assert!(!Lock::is_held(&path));
-        // The file of a killed process, and of a process of another machine.
-        fs::write(&path, format!("process {} on {}", u32::MAX - 1, host())).unwrap();
+        // The file of a killed process, whose number a living process has now, and of a process of
+        // another machine.
+        fs::write(&path, format!("process {} on {}", std::process::id(), host())).unwrap();
         assert_eq!(Lock::holder(&path).unwrap().alive, Some(false));
         fs::write(&path, "process 7 on elsewhere").unwrap();
         assert_eq!(Lock::holder(&path).unwrap().alive, None);
+    }
+
+    #[test]
+    fn a_lock_that_is_only_looked_at_can_be_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run");
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    Lock::is_held(&path);
+                }
+            });
+            let refused = (0..1000).filter(|_| Lock::take(&path, "the run").is_err()).count();
+            stop.store(true, Ordering::Relaxed);
+            assert_eq!(refused, 0);
+        });
     }
 }
