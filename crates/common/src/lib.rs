@@ -1,8 +1,9 @@
-//! Types that every crate shares: checked ids, errors with codes, the context of a task, keyed
-//! random numbers.
+//! Types that every crate shares.
 //!
-//! Nothing here reads a file or knows a stage. Dependencies point from the other crates to this
-//! one, never back.
+//! In: nothing; no file is read and no stage is known. Out: checked ids, errors with codes, the
+//! context of a task (memory budget, threads, cancellation, progress), keyed random numbers.
+//! Uses: no crate of ours.
+//! Begin with `ctx.rs`, which every function that works for long is given, then `error.rs`.
 
 mod budget;
 mod cancel;

@@ -1,9 +1,10 @@
-//! Output formats: one file each, with its writer and its reader, behind one trait. A writer makes
-//! one output shard.
+//! Output formats: a file each, with its writer and its reader.
 //!
-//! The pieces of a sequence have the same names in every format (the Parquet columns); formats that
-//! cannot hold them have `provenance/NNNNN.parquet` next to their shards. FORMATS.md defines every
-//! byte.
+//! In: sequences of ids with their pieces. Out: the bytes of FORMATS.md, one shard a writer; the
+//! same sequences, read again; the manifest; the verification of an output. Pieces have the names
+//! of the Parquet columns in every format; formats that cannot hold them have
+//! `provenance/NNNNN.parquet` next to their shards. Uses: common, storage.
+//! Begin with `row.rs` and `shard.rs`, then `jsonl.rs`, the shortest format.
 
 mod datatrove;
 mod ids;

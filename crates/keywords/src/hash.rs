@@ -1,13 +1,7 @@
 //! Hashes of words and of runs of numbered words. They decide only the place of an entry in a table
 //! in memory.
 
-/// The hash of a word: FNV-1a, finished so that high bits depend on all input.
-pub fn hash_bytes(bytes: &[u8]) -> u64 {
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325u64, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    hash ^ (hash >> 29)
-}
+pub use xxhash_rust::xxh3::xxh3_64 as hash_bytes;
 
 /// The hash of a run of numbered words.
 pub fn hash_words(words: &[u32]) -> u64 {

@@ -1,18 +1,16 @@
-//! Keywords: RAKE (Rose, Engel, Cramer, Cowley 2010) over short texts, stop lists, and the list of
-//! boilerplate phrases.
+//! RAKE (Rose, Engel, Cramer, Cowley 2010), stop lists, and the list of boilerplate phrases.
 //!
-//! A text is split into phrases at stop words and punctuation; the score of a word is its degree
-//! over its frequency, the score of a phrase the sum of its words' scores. On a text that repeats
-//! no word, a phrase of n words scores n².
+//! In: short texts. Out: their phrases between stop words and punctuation, normalised, with scores:
+//! a word has its degree over its frequency, a phrase the sum of its words. On a text that repeats
+//! no word, a phrase of n words scores n². Uses: no crate of ours.
+//! Begin with `rake.rs`.
 
-mod classic;
 mod columns;
 mod hash;
 mod lists;
 mod normalise;
 mod rake;
 
-pub use classic::{Classic, classic};
 pub use columns::{ColumnScratch, Columns};
 pub use hash::{hash_bytes, hash_words};
 pub use lists::{Boilerplate, StopList};

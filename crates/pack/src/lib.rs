@@ -1,7 +1,10 @@
-//! The packer: copies the tokens of planned pieces into sequences of exactly the asked length, and
-//! writes rows in order, so that the bytes do not depend on the number of threads. Gathering reads
-//! pieces in the order of documents; placing ([`Placement`]) reads tokens that were scattered in
-//! the order of the plan, band by band. Both give the same sequences.
+//! Copies the tokens of planned pieces into sequences of exactly the asked length.
+//!
+//! In: a plan, tokens of documents ([`PackSource`]), memory. Out: rows, written in order, so that
+//! the bytes do not depend on the number of threads. Gathering reads pieces in the order of
+//! documents; placing ([`Placement`]) reads tokens that were scattered in the order of the plan,
+//! band by band. Both give the same sequences. Uses: common, tokens, plan, formats.
+//! Begin with `source.rs`.
 
 mod place;
 mod source;

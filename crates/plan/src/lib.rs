@@ -1,9 +1,10 @@
-//! Metadata in, plan out: decides the pieces of documents that form each sequence, before any token
-//! is copied.
+//! Decides the pieces of documents that form each sequence, before any token is copied.
 //!
-//! A method (`methods/`) is a pure function that gives rounds of groups of pieces; one arranger
-//! turns groups into sequences; one file format keeps the result. `docs/planning.md` says exactly
-//! what is decided, this crate decides it.
+//! In: metadata of documents ([`PlanInput`]) and options; never text or tokens. Out: a [`Plan`],
+//! and its file. A method (`methods/`) is a pure function that gives rounds of groups of pieces;
+//! one arranger turns groups into sequences. docs/planning.md defines both. Uses: common, storage.
+//! Begin with `planner.rs`, then `methods/context.rs` and `methods/standard.rs`; `options.rs` has
+//! the options of the methods.
 
 mod arrange;
 mod file;

@@ -1,11 +1,10 @@
-//! Files behind URLs: `s3://bucket/key`, `https://host/path`. Listed, read by ranges with
-//! read-ahead and retries, and written so that an object appears whole or not at all. Functions
-//! block and watch the run's cancel flag; whatever waits for the network does so on one thread of
-//! this crate's own, which ends with the last [`Remote`].
+//! Files behind URLs: `s3://bucket/key`, `https://host/path`.
 //!
-//! The network itself comes with the feature `remote`; without it [`Remote::open`] says how to
-//! build it. Everything else, from the reading of URLs to the resuming of uploads, is the same code
-//! in both builds.
+//! In: locations and a cancel flag. Out: listings, ranges read ahead and retried, objects that
+//! appear whole or not at all. Functions block; one thread, which ends with the last [`Remote`],
+//! does what waits for the network. Uses: common, storage.
+//! Begin with `handle.rs`, then `store.rs`: one request each. `network.rs` makes them, with the
+//! feature `remote`; all else is the same code in every build.
 
 mod handle;
 mod location;

@@ -436,6 +436,19 @@ fn failure(error: &object_store::Error, action: &str, at: &Location) -> Error {
     let make = |code: Code, what: String| {
         Error::new(code, format!("cannot {action} {at}: {what}")).with("url", at.to_string())
     };
+    // The service that provides credentials does not answer, or has none.
+    if [
+        "/latest/api/token",
+        "/latest/meta-data/iam/security-credentials",
+        "Missing SecretAccessKey",
+        "Missing AccessKeyId",
+    ]
+    .iter()
+    .any(|part| text.contains(part))
+    {
+        let remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket";
+        return make(Code::RemoteDenied, format!("no credentials were found; {remedy}"));
+    }
     let elsewhere = "AWS_REGION or AWS_ENDPOINT_URL names another place than the bucket's";
     match status(error, &text) {
         Some("404") if code == "NoSuchBucket" => {
@@ -472,20 +485,10 @@ fn unanswered(
     at: &Location,
     make: &dyn Fn(Code, String) -> Error,
 ) -> Error {
-    // The service that provides credentials, on a machine that has none.
-    if [
-        "latest/api/token",
-        "security-credentials",
-        "Missing SecretAccessKey",
-        "Missing AccessKeyId",
-    ]
-    .iter()
-    .any(|part| text.contains(part))
+    // The clients of web servers and of S3 report it in their own ways.
+    if matches!(error, object_store::Error::NotSupported { .. })
+        || text.contains("non-partial response")
     {
-        let remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket";
-        return make(Code::RemoteDenied, format!("no credentials were found; {remedy}"));
-    }
-    if text.contains("non-partial response") {
         return make(
             Code::RemoteFailed,
             "its server does not serve byte ranges; download the file".into(),
@@ -518,5 +521,95 @@ fn unanswered(
             format!("the connection broke repeatedly ({cause}); run again to resume"),
         ),
         None => make(Code::RemoteFailed, format!("{cause}; check {place}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that gives the same answer to every request: its URL.
+    fn server(answer: String) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                lines.take_while(|line| !line.is_empty()).for_each(drop);
+                // The client may have hung up.
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        url
+    }
+
+    fn answer(status: &str, claimed: usize, body: &str) -> String {
+        let head = "Connection: close\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT";
+        server(format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {claimed}\r\n\r\n{body}"))
+    }
+
+    fn once() -> RetryConfig {
+        RetryConfig { max_retries: 0, ..RetryConfig::default() }
+    }
+
+    /// The error of reading the first two bytes of an object.
+    fn error(store: object_store::Result<impl ObjectStore>) -> object_store::Error {
+        let read = |store| async move {
+            let get = GetOptions { range: Some((0..2).into()), ..GetOptions::default() };
+            ObjectStore::get_opts(&store, &Path::from("a"), get).await?.bytes().await
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        store.and_then(|store| runtime.block_on(read(store))).unwrap_err()
+    }
+
+    fn web(url: String) -> object_store::Error {
+        let options = ClientOptions::new().with_allow_http(true);
+        let builder = HttpBuilder::new().with_client_options(options).with_retry(once());
+        error(builder.with_url(url).build())
+    }
+
+    fn s3(change: impl FnOnce(AmazonS3Builder) -> AmazonS3Builder) -> object_store::Error {
+        let builder = AmazonS3Builder::new().with_bucket_name("b").with_region("r");
+        error(change(builder.with_retry(once())).build())
+    }
+
+    // object_store keeps most of its errors to itself, so that some are recognised by their text:
+    // this test fails where another version words them differently.
+    #[test]
+    fn errors_of_object_store_are_recognised() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let xml = "<Error><Code>SlowDown</Code><Message> Wait. </Message></Error>";
+        let (metadata, whole) = (answer("404 Not Found", 0, ""), answer("200 OK", 2, "ab"));
+        let keys = |b: AmazonS3Builder| b.with_access_key_id("k").with_secret_access_key("s");
+        for (error, code, words) in [
+            (web(answer("404 Not Found", 0, "")), Code::InputNotFound, "it is not there"),
+            (web(answer("403 Forbidden", 0, "")), Code::RemoteDenied, "access is denied"),
+            (web(answer("401 Unauthorized", 0, "")), Code::RemoteDenied, "access is denied"),
+            (web(answer("412 Changed", 0, "")), Code::InputChanged, "has changed"),
+            (web(answer("418 Teapot", 0, "")), Code::RemoteFailed, "the server answers 418;"),
+            (web(answer("400 Bad", xml.len(), xml)), Code::RemoteFailed, "400 (SlowDown: Wait.)"),
+            (web(answer("302 Found", 0, "")), Code::RemoteFailed, "the server redirects"),
+            (web(answer("200 OK", 2, "ab")), Code::RemoteFailed, "does not serve byte ranges"),
+            (
+                s3(|b| keys(b).with_endpoint(whole).with_allow_http(true)),
+                Code::RemoteFailed,
+                "does not serve byte ranges",
+            ),
+            (web("http://127.0.0.1:1".into()), Code::RemoteFailed, "cannot be reached"),
+            (s3(|b| b.with_access_key_id("k")), Code::RemoteDenied, "no credentials"),
+            (s3(|b| b.with_secret_access_key("s")), Code::RemoteDenied, "no credentials"),
+            (s3(|b| b.with_metadata_endpoint(metadata)), Code::RemoteDenied, "no credentials"),
+            (s3(|b| keys(b).with_endpoint("http://h")), Code::RemoteFailed, "AWS_ALLOW_HTTP=true"),
+        ] {
+            assert!(!broken(&error), "{error}");
+            let ours = failure(&error, "read", &Location::parse("s3://b/a").unwrap());
+            assert!(ours.code() == code && ours.message().contains(words), "{ours}: {error}");
+        }
+        let part = "206 Partial Content\r\nContent-Range: bytes 0-1/9";
+        assert!(broken(&web(answer(part, 2, "a"))), "an answer that breaks off is asked for again");
     }
 }

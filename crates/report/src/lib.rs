@@ -1,6 +1,8 @@
 //! Diagnostics of sequences that need their text: how alike the documents of a sequence are, how
-//! much they repeat each other, how varied their tokens are. A sample of sequences in, one number a
-//! sequence out; what can be counted without text the plan counts itself.
+//! much they repeat each other, how varied their tokens are.
+//!
+//! In: the documents of a sample of sequences. Out: one number a sequence and measure; the plan
+//! counts what needs no text. Uses: neighbours. Begin with [`Meter`].
 //!
 //! | measure | definition |
 //! | --- | --- |

@@ -1,7 +1,9 @@
-//! How results reach the disk: whole or not at all, with checksums, and readable by position.
+//! Files that are complete or absent, with checksums, and readable by position.
 //!
-//! Every file is written under an attempt's own name, flushed to the disk and renamed. Layouts are
-//! in FORMATS.md.
+//! In: bytes, arrays of numbers, strings, done records. Out: files, written under an attempt's own
+//! name, flushed to the disk and renamed; readers that detect corrupt ones; locks. FORMATS.md has
+//! the layouts. Uses: common.
+//! Begin with `atomic.rs`, then `done.rs`; `array.rs` and `strings.rs` are the data.
 
 mod array;
 mod atomic;

@@ -1,7 +1,9 @@
-//! Tokens: text → ids by a `tokenizer.json`, and the store that keeps a corpus' ids.
+//! Tokens of texts, and the store that keeps those of a corpus.
 //!
-//! [`load`] gives the fastest encoder whose ids are those of tokenizers 0.23; one that it does not
-//! cover is read by 0.23 itself.
+//! In: a `tokenizer.json` and texts. Out: the ids that tokenizers 0.23 gives, from the fastest
+//! encoder that gives them; files of ids that are read by document, by range, or in the order of a
+//! plan. Uses: common, storage.
+//! Begin with `encoder.rs` ([`load`]), then `store.rs`.
 
 mod columns;
 mod cost;

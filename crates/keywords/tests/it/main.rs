@@ -2,13 +2,17 @@
 //! shared data where it is present.
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
 
+mod classic;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
-use longweave_keywords::{Rake, RakeOptions, StopList, classic};
+use longweave_keywords::{Rake, RakeOptions, StopList};
 use serde_json::Value;
+
+use crate::classic::classic;
 
 /// A file of the shared data; `None`, said on stderr, where it is missing and not required.
 fn data(path: &str) -> Option<PathBuf> {

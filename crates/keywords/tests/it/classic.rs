@@ -1,21 +1,19 @@
 //! The rules of the first public RAKE, kept to reproduce published figures: ASCII words, every
-//! apostrophe a break, numbers without a score. Not used in pipelines; see [`crate::Rake`].
+//! apostrophe a break, numbers without a score.
 
 use std::collections::HashMap;
 
-use crate::StopList;
+use longweave_keywords::StopList;
 
 /// The phrases of a text by the classic rules.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Classic {
+pub(crate) struct Classic {
     /// Distinct candidates with their scores, by falling score, ties in order of first appearance.
-    pub keywords: Vec<(String, f64)>,
+    pub(crate) keywords: Vec<(String, f64)>,
     /// Distinct words with a score.
-    pub words: usize,
+    pub(crate) words: usize,
 }
 
-/// Extracts by the classic rules.
-pub fn classic(text: &str, stop: &StopList) -> Classic {
+pub(crate) fn classic(text: &str, stop: &StopList) -> Classic {
     let mut phrases: Vec<String> = Vec::new();
     sentences(text, |sentence| pieces(sentence, stop, &mut phrases));
     let mut counts: HashMap<&str, (u32, u32)> = HashMap::new();
@@ -100,18 +98,13 @@ fn words(phrase: &str) -> impl Iterator<Item = &str> {
         })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stop_word_before_a_hyphen_stays() {
-        let stop = StopList::smart();
-        let found: Vec<_> = classic("the on-line system's 12 users", &stop)
-            .keywords
-            .into_iter()
-            .map(|(p, _)| p)
-            .collect();
-        assert_eq!(found, ["on-line system", "12 users"]);
-    }
+#[test]
+fn a_stop_word_before_a_hyphen_stays() {
+    let stop = StopList::smart();
+    let found: Vec<_> = classic("the on-line system's 12 users", &stop)
+        .keywords
+        .into_iter()
+        .map(|(p, _)| p)
+        .collect();
+    assert_eq!(found, ["on-line system", "12 users"]);
 }
