@@ -1,7 +1,7 @@
 // The public API as a user meets it: from documents to sequences and back.
 import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import {
   LongweaveError,
   QueryPredictor,
@@ -230,30 +230,32 @@ test('Standard uses every document once, in one random order, and no keywords', 
   expect(summary.keywords).toBeNull()
 })
 
-test('every format tells the same sequences, in memory too', async () => {
+describe('every format tells the same sequences', () => {
   const method = { name: 'quest', fill: 'next' } as const
-  const memory = weave({ ...base, method, output: { format: 'memory' } })
-  const expected = (await all(memory.sequences())).map(asColumns).map(asData)
-  expect((await memory.finished).directory).toBeNull()
-  expect(expected.length).toBeGreaterThan(20)
-  for (const format of formats) {
-    for (const compression of packed.has(format) ? (['auto', 'zstd', 'none'] as const) : (['auto', 'none'] as const)) {
-      const to = out(`${format}-${compression}`)
-      await finished({ ...base, method, output: { directory: to, format, compression, shardTokens: 32 * 7 } })
-      expect(
-        Object.keys(filesOf(to)).filter((name) =>
-          /^(\d+|shard[._]\d+)\.(parquet|jsonl|mds|bin|ds)(\.zstd?)?$/.test(name),
-        ).length,
-      ).toBe(Math.ceil(expected.length / 7))
-      expect((await readColumns(to, { batchSize: 5 })).map(asData)).toEqual(expected)
-      await verify(to)
-    }
-  }
-  for (const name of ['parquet-zstd', 'mds-zstd', 'megatron-auto', 'datatrove-auto']) {
-    const from = await readColumns(out(name), { start: 9 })
+  let expected: object[]
+  beforeAll(async () => {
+    const memory = weave({ ...base, method, output: { format: 'memory' } })
+    expected = (await all(memory.sequences())).map(asColumns).map(asData)
+    expect((await memory.finished).directory).toBeNull()
+    expect(expected.length).toBeGreaterThan(20)
+  })
+
+  const compressions = ['auto', 'none', 'zstd'] as const
+  const outputs = formats.flatMap((format) =>
+    compressions.slice(0, packed.has(format) ? 3 : 2).map((compression) => ({ format, compression })),
+  )
+  test.each(outputs)('as memory gives: $format, compression $compression', async ({ format, compression }) => {
+    const to = out(`${format}-${compression}`)
+    await finished({ ...base, method, output: { directory: to, format, compression, shardTokens: 32 * 7 } })
+    const shard = /^(\d+|shard[._]\d+)\.(parquet|jsonl|mds|bin|ds)(\.zstd?)?$/
+    const shards = Object.keys(filesOf(to)).filter((name) => shard.test(name))
+    expect(shards.length).toBe(Math.ceil(expected.length / 7))
+    expect((await readColumns(to, { batchSize: 5 })).map(asData)).toEqual(expected)
+    const from = await readColumns(to, { start: 9 })
     expect(from[0]?.index).toBe(9)
     expect(from.map(asData)).toEqual(expected.slice(9))
-  }
+    await verify(to)
+  })
 })
 
 test('mdsShardBytes divides a shard into files of at most that size, and the index lists them in order', async () => {
@@ -419,43 +421,47 @@ test('the holdout is a second output of documents that the first does not hold',
   await verify(out('holdout/holdout'))
 })
 
-test('provenance can be left out, in part or whole', async () => {
-  for (const format of formats) {
-    for (const provenance of ['ids', 'none'] as const) {
-      const to = out(`provenance-${format}-${provenance}`)
-      await finished({ ...base, method: 'standard', output: { directory: to, format, provenance } })
-      const sequences = await readColumns(to)
-      expect(sequences.length).toBeGreaterThan(20)
-      for (const { docIds, starts, inputIds } of sequences) {
-        expect([docIds.length > 0, starts.length, inputIds.length]).toEqual([provenance === 'ids', 0, 32])
-      }
-      await verify(to)
-      expect((await show(to, 0)).sequenceLength).toBe(32)
+test.each(formats.flatMap((format) => (['ids', 'none'] as const).map((provenance) => [format, provenance] as const)))(
+  'provenance can be left out, in part or whole: %s, %s',
+  async (format, provenance) => {
+    const to = out(`provenance-${format}-${provenance}`)
+    await finished({ ...base, method: 'standard', output: { directory: to, format, provenance } })
+    const sequences = await readColumns(to)
+    expect(sequences.length).toBeGreaterThan(20)
+    for (const { docIds, starts, inputIds } of sequences) {
+      expect([docIds.length > 0, starts.length, inputIds.length]).toEqual([provenance === 'ids', 0, 32])
     }
-  }
+    await verify(to)
+    expect((await show(to, 0)).sequenceLength).toBe(32)
+  },
+)
+
+test.each([
+  { splitRatio: 0.5, splitBy: 'documents', oversample: 2.5 },
+  { splitBy: 'tokens', shortShare: 0.3 },
+  { minKeywordDocuments: 3, pool: 'all' },
+  { splitRatio: 0, fill: 'drop' },
+  { splitRatio: 1, oversample: 1 },
+] as const)('options of quest are accepted from end to end: %j', async (method) => {
+  const to = out(`method-${JSON.stringify(Object.values(method))}`)
+  await finished({ ...base, method: { name: 'quest', ...method }, output: { directory: to } })
 })
 
-test('each option of quest, queries, keywords and output is accepted from end to end', async () => {
-  const methods = [
-    { splitRatio: 0.5, splitBy: 'documents', oversample: 2.5 },
-    { splitBy: 'tokens', shortShare: 0.3 },
-    { minKeywordDocuments: 3, pool: 'all' },
-    { splitRatio: 0, fill: 'drop' },
-    { splitRatio: 1, oversample: 1 },
-  ] as const
-  const keywords = [
-    { stopWords: 'fox' },
-    { minScore: 0 },
-    { boilerplatePhrases: ['football player'] as string[] },
-    { representative: 'random' },
-    { maxKeywordShare: 0.5, minKeywordCap: 1 },
-    { hierarchy: 'affinity' },
-  ] as const
-  for (const [i, method] of methods.entries())
-    await finished({ ...base, method: { name: 'quest', ...method }, output: { directory: out(`method-${i}`) } })
-  for (const [i, chosen] of keywords.entries())
-    await finished({ ...base, work: out('work'), keywords: chosen, output: { directory: out(`keywords-${i}`) } })
-  expect((await topKeywords(out('keywords-2'))).map(({ keyword }) => keyword)).not.toContain('football player')
+test.each([
+  { stopWords: 'fox' },
+  { minScore: 0 },
+  { boilerplatePhrases: ['football player'] },
+  { representative: 'random' },
+  { maxKeywordShare: 0.5, minKeywordCap: 1 },
+  { hierarchy: 'affinity' },
+] as RunOptions['keywords'][])('options of keywords are accepted from end to end: %j', async (keywords = {}) => {
+  const to = out(`keywords-${Object.keys(keywords).join()}`)
+  await finished({ ...base, work: out('work'), keywords, output: { directory: to } })
+  if (keywords.boilerplatePhrases !== undefined)
+    expect((await topKeywords(to)).map(({ keyword }) => keyword)).not.toContain('football player')
+})
+
+test('a pool, a stop list from a file and sizes are accepted from end to end', async () => {
   const { summary } = await finished({
     ...base,
     method: { name: 'standard', pool: 'keyworded' },

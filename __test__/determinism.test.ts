@@ -74,10 +74,11 @@ test('so do they in the other formats and layouts', () =>
     { format: 'mds', compression: 'zstd', mdsShardBytes: 2000 },
   ]))
 
-test('the corpus may be plain, gzip, Zstandard or Parquet, in one piece or several, or be handed over: the same sequences', async () => {
+/** The documents of `corpus` in other files. */
+function otherCorpora(): Record<string, RunOptions['corpus']> {
   const queries = documents.map(({ query }) => query[0] ?? null)
   const columns = { id: documents.map(({ id }) => id), text: documents.map(({ text }) => text), query: queries }
-  const corpora: Record<string, RunOptions['corpus']> = {
+  return {
     gzip: corpusFile('gzip', 'a.jsonl.gz', gzip(bytes)),
     members: corpusFile('members', 'a.jsonl.gz', gzip(bytes, 5)),
     zstd: corpusFile('zstd', 'a.jsonl.zst', zstd(bytes)),
@@ -90,38 +91,37 @@ test('the corpus may be plain, gzip, Zstandard or Parquet, in one piece or sever
       corpusFile('pieces', 'b.jsonl.gz', gzip(jsonl(documents.slice(150)))),
     ],
   }
-  for (const [method, given] of Object.entries(methods)) {
+}
+
+test.each(Object.entries(methods))(
+  '%s: the corpus may be plain, gzip, Zstandard or Parquet, in one piece or several: the same sequences',
+  async (method, given) => {
     await finished({ ...base, method: given, output: { directory: out(`from-${method}`) } })
     const expected = dataOf(out(`from-${method}`))
     expect(Object.keys(expected)).toContain('00000.parquet')
-    for (const [name, path] of Object.entries(corpora)) {
+    for (const [name, path] of Object.entries(otherCorpora())) {
       const to = out(`from-${method}-${name}`)
       await finished({ ...base, corpus: path, method: given, output: { directory: to } })
       expect(dataOf(to), name).toEqual(expected)
     }
-  }
-})
+  },
+)
 
-test('documents from an async iterable give the bytes that the same documents in a file give', async () => {
-  const rows = documents.map(({ id, text, query }, i) => ({ id, text, queries: query, source: `source ${i % 3}` }))
-  async function* come() {
-    for (const row of rows) yield row
-  }
-  const fields = { sourceField: 'source', queryField: 'queries' }
-  for (const [method, given] of Object.entries(methods)) {
-    const pushed = out(`pushed-${method}`)
+test.each(Object.entries(methods))(
+  '%s: documents from an async iterable give the bytes that the same in a file give',
+  async (method, given) => {
+    const rows = documents.map(({ id, text, query }, i) => ({ id, text, queries: query, source: `source ${i % 3}` }))
+    async function* come() {
+      for (const row of rows) yield row
+    }
+    const fields = { sourceField: 'source', queryField: 'queries' }
+    const [pushed, read] = [out(`pushed-${method}`), out(`read-${method}`)]
     await finished({ ...base, ...fields, corpus: come(), method: given, output: { directory: pushed } })
-    const read = out(`read-${method}`)
-    await finished({
-      ...base,
-      ...fields,
-      corpus: corpusFile('rows', 'a.jsonl', jsonl(rows)),
-      method: given,
-      output: { directory: read },
-    })
+    const file = corpusFile('rows', 'a.jsonl', jsonl(rows))
+    await finished({ ...base, ...fields, corpus: file, method: given, output: { directory: read } })
     expect(dataOf(pushed)).toEqual(dataOf(read))
-  }
-})
+  },
+)
 
 test('ids by path and row are the same for a file and its packed forms', async () => {
   for (const [name, content] of [

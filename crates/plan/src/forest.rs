@@ -35,7 +35,7 @@ impl Forest {
     }
 
     /// The key of a node's phrase; panics beyond the end, as a slice does.
-    pub fn key_of(&self, node: u32) -> Key {
+    pub(crate) fn key_of(&self, node: u32) -> Key {
         Key(self.key[node as usize])
     }
 }
