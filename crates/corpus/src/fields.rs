@@ -51,7 +51,7 @@ impl Bad {
     }
 
     /// How to make the row usable, as an instruction.
-    pub fn remedy(&self) -> &str {
+    pub(crate) fn remedy(&self) -> &str {
         self.remedy.as_deref().unwrap_or(match self.code {
             Code::BadUtf8 => "convert the file to UTF-8",
             Code::DocumentTooLarge => "shorten the document or raise `maxDocumentBytes`",

@@ -171,7 +171,7 @@ impl Inventory {
     }
 
     /// The files of a split.
-    pub fn files_of(&self, split: usize) -> std::ops::Range<u32> {
+    pub(crate) fn files_of(&self, split: usize) -> std::ops::Range<u32> {
         let Split { file, range } = self.splits[split];
         match range {
             Range::Files { end } => file..end,

@@ -30,6 +30,6 @@ pub use listing::{check_file_unchanged, check_unchanged, inventory, is_local};
 pub use location::RowLocation;
 pub use options::{CorpusOptions, Origin};
 pub use parts::spool_file;
-pub use row::{Before, Content, Counted, Document, Row, RowReader, count_rows, default_id};
+pub use row::{Before, Content, Counted, Document, Row, RowReader, count_rows};
 pub use spool::SpoolWriter;
 pub use vectors::{VectorRow, VectorRows};

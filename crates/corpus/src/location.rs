@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use longweave_common::{Code, Error};
+use longweave_common::{Code, Error, Offsets};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -129,37 +129,36 @@ pub(crate) struct RowGroups {
     first: u64,
     /// Rows of the file before it.
     before: u64,
-    /// Rows of the run up to the end of each row group.
-    ends: Vec<u64>,
+    /// Rows of the run by row group.
+    rows: Offsets,
 }
 
 impl RowGroups {
     /// Row groups `run` of a file, from the rows that the file claims for each of its row groups.
     pub(crate) fn new(claimed: impl IntoIterator<Item = i64>, run: Range<usize>) -> RowGroups {
-        let (mut before, mut ends) = (0u64, Vec::new());
+        let (mut before, mut own) = (0u64, Offsets::default());
         for (group, rows) in claimed.into_iter().enumerate().take(run.end) {
             let rows = rows.max(0) as u64;
             if group < run.start {
                 before = before.saturating_add(rows);
             } else {
-                ends.push(ends.last().copied().unwrap_or(0u64).saturating_add(rows));
+                own.push(own.end().saturating_add(rows) as usize);
             }
         }
-        RowGroups { first: run.start as u64, before, ends }
+        RowGroups { first: run.start as u64, before, rows: own }
     }
 
     /// Rows in all, as the file says.
     pub(crate) fn rows(&self) -> u64 {
-        self.ends.last().copied().unwrap_or(0)
+        self.rows.end()
     }
 
     /// The position of row `row` of the run.
     pub(crate) fn position(&self, row: u64) -> Position {
-        let group = self.ends.partition_point(|&end| end <= row);
-        let start = group.checked_sub(1).map_or(0, |previous| self.ends[previous]);
+        let group = self.rows.ends().partition_point(|&end| end <= row);
         Position::Parquet {
             row_group: self.first + group as u64,
-            row: row - start,
+            row: row - self.rows.begin(group),
             file_row: self.before.saturating_add(row),
         }
     }

@@ -40,7 +40,8 @@ pub enum Content<'a> {
 /// A usable row, lent by its reader.
 #[derive(Debug)]
 pub struct Document<'a> {
-    /// Its id: the id field's, else `path:N`, see [`default_id`].
+    /// Its id: the id field's, else `path:N`: the path without a suffix of compression, the row
+    /// counted from 0 without blank lines.
     pub id: &'a str,
     /// Text, not empty.
     pub text: &'a str,
@@ -396,7 +397,7 @@ fn no_room(location: &RowLocation<'_>, room: u64) -> Error {
 
 /// The id of a document without one: `path:row`, the path without a suffix of compression, the row
 /// counted from 0 without blank lines.
-pub fn default_id(file: &InputFile, row: u64) -> String {
+pub(crate) fn default_id(file: &InputFile, row: u64) -> String {
     let path = match file.kind {
         Kind::Jsonl(Packing::Gzip) => without(&file.path, ".gz"),
         Kind::Jsonl(Packing::Zstd) => without(&file.path, ".zst"),

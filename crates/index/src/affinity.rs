@@ -23,13 +23,13 @@
 //! needs, or those to be chosen from. Time of a round: features · [`CHAMPIONS`]. The number of
 //! clusters falls by at least a quarter a round, almost.
 
-use longweave_common::{Ctx, DocId, Result};
+use longweave_common::{Ctx, DocId, Offsets, Result};
 use longweave_storage::Stored;
 use rayon::prelude::*;
 
 use crate::features::Features;
 use crate::lists::{Lists, in_order};
-use crate::stored::{ColumnWriter, Space};
+use crate::stored::{ListWriter, Space, StoredLists};
 
 /// Clusters of a feature that others can find there: what bounds the work on features that all
 /// have.
@@ -75,7 +75,7 @@ pub(crate) fn joins(
             return Ok(merge.joins);
         }
         let members = merge.join(pairs);
-        round = round.merged(ctx, &members, space.store("counts"), space)?;
+        round = round.merged(ctx, &members, space.store("counts", members.len()), space)?;
     }
 }
 
@@ -165,11 +165,9 @@ fn square(x: u32, weight: u32) -> u128 {
 
 /// The clusters of a round.
 struct Round {
-    /// Where each cluster's counts end.
-    ends: Vec<u64>,
-    /// (feature, documents of the cluster that have it), features rising: those that several
-    /// clusters had one round before.
-    counts: Stored<u64>,
+    /// Of each cluster: (feature, documents of the cluster that have it), features rising: those
+    /// that several clusters had one round before.
+    counts: StoredLists<u64>,
     /// Of each cluster: the sum of (x·w)² of all others.
     rest: Vec<u128>,
     /// Of each feature: clusters that have it, among `counts`.
@@ -220,7 +218,7 @@ impl Round {
             }
         }
         let numbers = frequency;
-        let mut builder = RoundBuilder::new(space.store("counts"), clusters.len());
+        let mut builder = RoundBuilder::new(space.store("counts", clusters.len()));
         in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |list| {
             let mut rest = 0;
             for (feature, x) in list.iter().copied().map(unpacked) {
@@ -235,17 +233,12 @@ impl Round {
     }
 
     fn clusters(&self) -> usize {
-        self.ends.len()
-    }
-
-    fn range(&self, cluster: usize) -> std::ops::Range<u64> {
-        let start = if cluster == 0 { 0 } else { self.ends[cluster - 1] };
-        start..self.ends[cluster]
+        self.counts.offsets.len()
     }
 
     /// Counts of a cluster, in `buffer` unless they are held.
     fn get<'b>(&'b self, cluster: usize, buffer: &'b mut Vec<u64>) -> Result<&'b [u64]> {
-        self.counts.get(self.range(cluster), buffer)
+        self.counts.get(cluster, buffer)
     }
 
     /// The clusters that those of this round, given as lists, become.
@@ -253,16 +246,11 @@ impl Round {
         &self,
         ctx: &Ctx,
         members: &Lists<u32>,
-        counts: ColumnWriter<u64>,
+        counts: ListWriter<u64>,
         space: Space<'_>,
     ) -> Result<Round> {
         let size = |c: usize| {
-            members
-                .get(c)
-                .iter()
-                .map(|&m| self.range(m as usize))
-                .map(|range| (range.end - range.start) as usize)
-                .sum()
+            members.get(c).iter().map(|&m| self.counts.offsets.range(m as usize).len()).sum()
         };
         let make = |c: usize, out: &mut Vec<u64>| -> Result<()> {
             let (mut buffer, start) = (Vec::new(), out.len());
@@ -274,7 +262,7 @@ impl Round {
             }
             Ok(())
         };
-        let mut builder = RoundBuilder::new(counts, members.len());
+        let mut builder = RoundBuilder::new(counts);
         let mut frequency = vec![0u32; self.weights.len()];
         let mut cluster = 0;
         in_order(ctx, members.len(), space.most::<u64>(), size, make, |list| {
@@ -366,29 +354,24 @@ impl Round {
     }
 
     /// For each feature its top clusters, as (cluster, value). None where one cluster alone has it.
-    fn top_clusters(&self, ctx: &Ctx, norms: &[f64], space: Space<'_>) -> Result<TopClusters> {
+    fn top_clusters(&self, ctx: &Ctx, norms: &[f64], space: Space<'_>) -> Result<StoredLists<u64>> {
         let frequency = |feature: usize| {
             if self.frequency[feature] < 2 { 0 } else { self.frequency[feature] as usize }
         };
         let most = space.most::<u64>();
-        let mut top_clusters = TopClusters {
-            ends: Vec::with_capacity(self.weights.len()),
-            items: Stored::Held(Vec::new()),
-        };
-        let mut items = space.store("top_clusters");
+        let mut top_clusters = space.store("top_clusters", self.weights.len());
         let mut low = 0;
         while low < self.weights.len() {
             ctx.cancel.check()?;
             // Features of which all clusters fit.
-            let (mut high, mut ends) = (low + 1, vec![frequency(low)]);
-            let mut sum = frequency(low);
+            let (mut high, mut sum, mut places) = (low + 1, frequency(low), Offsets::default());
+            places.push(sum);
             while high < self.weights.len() && sum.saturating_add(frequency(high)) <= most {
                 sum += frequency(high);
-                ends.push(sum);
+                places.push(sum);
                 high += 1;
             }
-            let mut next: Vec<usize> =
-                ends.iter().enumerate().map(|(at, &end)| end - frequency(low + at)).collect();
+            let mut next: Vec<usize> = (0..high - low).map(|at| places.range(at).start).collect();
             let mut sorted = vec![0u64; sum];
             let mut buffer = Vec::new();
             for c in 0..self.clusters() {
@@ -416,13 +399,7 @@ impl Round {
                 let feature = (low + at) as u32;
                 let value =
                     |(c, x): (u32, u32)| packed(c, self.value(x, feature, norms[c as usize]));
-                out.extend(
-                    sorted[ends[at] - frequency(low + at)..ends[at]]
-                        .iter()
-                        .copied()
-                        .map(unpacked)
-                        .map(value),
-                );
+                out.extend(sorted[places.range(at)].iter().copied().map(unpacked).map(value));
                 if out.len() - start > CHAMPIONS {
                     out[start..].select_nth_unstable_by_key(CHAMPIONS, |&two| {
                         let (cluster, value) = unpacked(two);
@@ -438,16 +415,11 @@ impl Round {
                 most,
                 |at| frequency(low + at),
                 make,
-                |list| {
-                    items.push(list)?;
-                    top_clusters.ends.push(items.len());
-                    Ok(())
-                },
+                |list| top_clusters.push(list),
             )?;
             low = high;
         }
-        top_clusters.items = items.finish()?;
-        Ok(top_clusters)
+        top_clusters.finish()
     }
 }
 
@@ -469,59 +441,32 @@ fn add_up(counts: &mut Vec<u64>, start: usize) {
 
 /// A round that is being made, cluster after cluster.
 struct RoundBuilder {
-    ends: Vec<u64>,
-    counts: ColumnWriter<u64>,
+    counts: ListWriter<u64>,
     rest: Vec<u128>,
     /// Counts of the cluster that is not ended.
     own: Vec<u64>,
 }
 
 impl RoundBuilder {
-    fn new(counts: ColumnWriter<u64>, clusters: usize) -> RoundBuilder {
-        RoundBuilder {
-            ends: Vec::with_capacity(clusters),
-            counts,
-            rest: Vec::with_capacity(clusters),
-            own: Vec::new(),
-        }
+    fn new(counts: ListWriter<u64>) -> RoundBuilder {
+        RoundBuilder { counts, rest: Vec::new(), own: Vec::new() }
     }
 
     fn end(&mut self, rest: u128) -> Result<()> {
         self.counts.push(&self.own)?;
         self.own.clear();
-        self.ends.push(self.counts.len());
         self.rest.push(rest);
         Ok(())
     }
 
     fn finish(self, frequency: Vec<u32>, weights: Vec<u32>) -> Result<Round> {
-        Ok(Round {
-            ends: self.ends,
-            counts: self.counts.finish()?,
-            rest: self.rest,
-            frequency,
-            weights,
-        })
-    }
-}
-
-/// Top clusters of all features.
-struct TopClusters {
-    ends: Vec<u64>,
-    items: Stored<u64>,
-}
-
-impl TopClusters {
-    fn range(&self, feature: u32) -> std::ops::Range<u64> {
-        let feature = feature as usize;
-        let start = if feature == 0 { 0 } else { self.ends[feature - 1] };
-        start..self.ends[feature]
+        Ok(Round { counts: self.counts.finish()?, rest: self.rest, frequency, weights })
     }
 }
 
 /// Top clusters that are in memory: all, or those that some clusters need.
 struct Chosen<'a> {
-    all: &'a TopClusters,
+    all: &'a StoredLists<u64>,
     /// By feature: its list among `lists`. Empty where all are held.
     places: Vec<u32>,
     /// Features that have a place.
@@ -530,9 +475,9 @@ struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
-    fn new(all: &TopClusters) -> Chosen<'_> {
+    fn new(all: &StoredLists<u64>) -> Chosen<'_> {
         let places = if matches!(all.items, Stored::File(_)) {
-            vec![NONE; all.ends.len()]
+            vec![NONE; all.offsets.len()]
         } else {
             Vec::new()
         };
@@ -548,11 +493,11 @@ impl Chosen<'_> {
         while end < round.clusters() {
             let known = self.features.len();
             for (feature, _) in round.get(end, &mut buffer)?.iter().copied().map(unpacked) {
-                let range = self.all.range(feature);
+                let range = self.all.offsets.range(feature as usize);
                 if self.places[feature as usize] == NONE && !range.is_empty() {
                     self.places[feature as usize] = 0;
                     self.features.push(feature);
-                    sum += (range.end - range.start) as usize;
+                    sum += range.len();
                 }
             }
             if sum > most && end > first {
@@ -569,7 +514,7 @@ impl Chosen<'_> {
         const WINDOW: u64 = 1 << 15;
         let (mut window, mut start) = (Vec::new(), 0);
         for (place, &feature) in self.features.iter().enumerate() {
-            let range = self.all.range(feature);
+            let range = self.all.offsets.span(feature as usize);
             if range.end > start + window.len() as u64 {
                 window.clear();
                 start = range.start;
@@ -590,10 +535,7 @@ impl Chosen<'_> {
     /// The top clusters of a feature, if some of the chosen clusters have it.
     fn get(&self, feature: u32) -> &[u64] {
         match &self.all.items {
-            Stored::Held(items) => {
-                let range = self.all.range(feature);
-                &items[range.start as usize..range.end as usize]
-            }
+            Stored::Held(items) => &items[self.all.offsets.range(feature as usize)],
             Stored::File(_) => match self.places[feature as usize] {
                 NONE => &[],
                 place => self.lists.get(place as usize),

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::random::{Key, below, draw};
-use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
+use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Offsets, Result};
 use longweave_keywords::Boilerplate;
 use longweave_neighbours::Vectors;
 use rayon::prelude::*;
@@ -100,7 +100,7 @@ pub fn build_from_files(
             return builder.finish(in_memory(ctx, &tables, boilerplate)?);
         }
         let numbered = on_disk(ctx, files, boilerplate, &scratch)?;
-        check_order(numbered.rows(), true, keys)?;
+        check_order(numbered.rows.len(), true, keys)?;
         builder.finish(numbered)
     })
 }
@@ -139,26 +139,11 @@ impl IndexBuilder<'_> {
             .collect();
         drop(keyword_of_phrase);
         let phrases: Vec<String> = named.into_iter().map(|(text, _)| text).collect();
-        // Posting lists by counting sort.
-        let mut ends = vec![0u64; phrases.len()];
-        for keyword in keyword_of.iter().filter(|k| !k.is_none()) {
-            ends[keyword.index()] += 1;
-        }
-        let mut total = 0;
-        for end in &mut ends {
-            let count = std::mem::replace(end, total);
-            total += count;
-        }
-        let mut docs = vec![DocId::new(0); total as usize];
-        for (doc, keyword) in keyword_of.iter().enumerate().filter(|(_, k)| !k.is_none()) {
-            let at = &mut ends[keyword.index()];
-            docs[*at as usize] = DocId::new(doc as u32);
-            *at += 1;
-        }
+        let keyworded = keyword_of.iter().enumerate().filter(|(_, keyword)| !keyword.is_none());
+        let postings = keyworded.map(|(doc, keyword)| (keyword.index(), DocId::new(doc as u32)));
+        let (postings, docs) = Offsets::sort(phrases.len(), postings);
         let keywords: Vec<&str> = phrases.iter().map(String::as_str).collect();
-        let documents = |keyword: usize| {
-            &docs[if keyword == 0 { 0 } else { ends[keyword - 1] as usize }..ends[keyword] as usize]
-        };
+        let documents = |keyword: usize| &docs[postings.range(keyword)];
         let tree = match options.hierarchy {
             Hierarchy::Suffix => hierarchy::suffix(&keywords, 1),
             Hierarchy::Vectors => {
@@ -181,7 +166,7 @@ impl IndexBuilder<'_> {
                 })?
             }
         };
-        Ok(Index::new(phrases, keyword_of, ends, docs, tree))
+        Ok(Index::new(phrases, keyword_of, postings, docs, tree))
     }
 }
 
@@ -192,8 +177,10 @@ fn choose(
     keys: &[u128],
     options: &IndexOptions,
 ) -> Result<Vec<u32>> {
-    let with_candidate =
-        (0..numbered.rows()).into_par_iter().filter(|&row| !numbered.range(row).is_empty()).count();
+    let with_candidate = (0..numbered.rows.len())
+        .into_par_iter()
+        .filter(|&row| !numbered.rows.range(row).is_empty())
+        .count();
     // A product of a count and a share, floored: the same on every machine.
     let cap = ((options.max_keyword_share * with_candidate as f64) as u32)
         .max(options.min_keyword_cap)
@@ -231,16 +218,14 @@ fn choose(
     };
     let of_block = |block: usize| -> Result<Vec<u32>> {
         ctx.cancel.check()?;
-        let rows = block * BLOCK..numbered.rows().min((block + 1) * BLOCK);
+        let rows = block * BLOCK..numbered.rows.len().min((block + 1) * BLOCK);
         let mut buffer = Vec::new();
-        let start = numbered.range(rows.start).start;
-        let numbers = numbered.numbers.get(start..numbered.range(rows.end - 1).end, &mut buffer)?;
-        let own = |row: usize| {
-            (numbered.range(row).start - start) as usize..(numbered.range(row).end - start) as usize
-        };
-        Ok(rows.map(|row| of_row(row, &numbers[own(row)])).collect())
+        let start = numbered.rows.begin(rows.start);
+        let numbers = numbered.numbers.get(start..numbered.rows.begin(rows.end), &mut buffer)?;
+        let at = |row: usize| (numbered.rows.begin(row) - start) as usize;
+        Ok(rows.map(|row| of_row(row, &numbers[at(row)..at(row + 1)])).collect())
     };
-    let blocks: Vec<Vec<u32>> = (0..numbered.rows().div_ceil(BLOCK))
+    let blocks: Vec<Vec<u32>> = (0..numbered.rows.len().div_ceil(BLOCK))
         .into_par_iter()
         .map(of_block)
         .collect::<Result<_>>()?;

@@ -3,16 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Code, Error, Offsets, Result, ResultExt};
 use longweave_storage::{
-    ArrayFile, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
+    ArrayFile, FileRecord, StringTable, StringTableWriter, read_array, read_strings, with_suffix,
+    write_array,
 };
-
-fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
-    let mut name = prefix.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
 
 /// Writes the candidates of a split.
 pub struct CandidateWriter {
@@ -39,19 +34,10 @@ impl CandidateWriter {
 
     /// Puts the files in place.
     pub fn commit(self) -> Result<Vec<FileRecord>> {
-        let name = |suffix| {
-            with_suffix(&self.prefix, suffix)
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned()
-        };
-        let (phrases, ends) = (name(".phrases.arrow"), name(".ends"));
-        let sealed = self.phrases.commit()?;
-        Ok(vec![
-            FileRecord::new(phrases, sealed),
-            FileRecord::new(ends, write_array(&with_suffix(&self.prefix, ".ends"), &self.ends)?),
-        ])
+        let at = |suffix| with_suffix(&self.prefix, suffix);
+        let phrases = self.phrases.commit()?;
+        let ends = write_array(&at(".ends"), &self.ends)?;
+        Ok(vec![FileRecord::at(&at(".phrases.arrow"), phrases), FileRecord::at(&at(".ends"), ends)])
     }
 }
 
@@ -72,7 +58,8 @@ pub struct CandidateTable {
     /// `DocId` of the first row.
     pub(crate) first: u32,
     pub(crate) phrases: StringTable,
-    pub(crate) ends: Vec<u64>,
+    /// The phrases of each row.
+    pub(crate) rows: Offsets,
 }
 
 impl CandidateTable {
@@ -81,20 +68,20 @@ impl CandidateTable {
     /// Errors: `FILE_CORRUPT` when a file is damaged, or the two disagree.
     pub fn open(prefix: &Path, first: u32) -> Result<CandidateTable> {
         let phrases = read_strings(&with_suffix(prefix, ".phrases.arrow"))?;
-        let ends: Vec<u64> = read_array(&with_suffix(prefix, ".ends"))?;
-        if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != phrases.len() as u64 {
+        let rows = Offsets::from_ends(read_array(&with_suffix(prefix, ".ends"))?);
+        let rows = rows.filter(|rows| rows.end() == phrases.len() as u64).ok_or_else(|| {
             let message = format!(
                 "{} has rows that do not fit its {} phrases; delete the work directory and run again",
                 prefix.display(),
                 phrases.len()
             );
-            return Err(Error::new(Code::FileCorrupt, message));
-        }
-        Ok(CandidateTable { first, phrases, ends })
+            Error::new(Code::FileCorrupt, message)
+        })?;
+        Ok(CandidateTable { first, phrases, rows })
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.ends.len()
+        self.rows.len()
     }
 }

@@ -5,18 +5,20 @@
 use std::path::Path;
 
 use longweave_common::random::Key;
-use longweave_common::{Code, DocId, Error, KeywordId, Result};
+use longweave_common::{Code, DocId, Error, KeywordId, Offsets, Result};
 use longweave_plan::Forest;
 use longweave_storage::{FileRecord, read_array, read_strings, write_array, write_strings};
 
 use crate::hierarchy::Tree;
+
+const MISFIT: &str = "lists that do not fit their documents";
 
 /// Keywords, the documents of each, and their hierarchy.
 pub struct Index {
     phrases: Vec<String>,
     keys: Vec<u128>,
     keyword_of: Vec<KeywordId>,
-    ends: Vec<u64>,
+    postings: Offsets,
     docs: Vec<DocId>,
     forest: Forest,
     nodes: Vec<String>,
@@ -26,12 +28,20 @@ impl Index {
     pub(crate) fn new(
         phrases: Vec<String>,
         keyword_of: Vec<KeywordId>,
-        ends: Vec<u64>,
+        postings: Offsets,
         docs: Vec<DocId>,
         tree: Tree,
     ) -> Index {
         let keys = phrases.iter().map(|p| Key::of(p).0).collect();
-        Index { phrases, keys, keyword_of, ends, docs, forest: tree.forest, nodes: tree.phrases }
+        Index {
+            phrases,
+            keys,
+            keyword_of,
+            postings,
+            docs,
+            forest: tree.forest,
+            nodes: tree.phrases,
+        }
     }
 
     /// Number of keywords.
@@ -61,8 +71,7 @@ impl Index {
 
     /// A keyword's documents in `DocId` order; panics beyond the end.
     pub fn postings(&self, keyword: KeywordId) -> &[DocId] {
-        let start = if keyword.get() == 0 { 0 } else { self.ends[keyword.index() - 1] as usize };
-        &self.docs[start..self.ends[keyword.index()] as usize]
+        &self.docs[self.postings.range(keyword.index())]
     }
 
     /// The hierarchy.
@@ -98,7 +107,7 @@ impl Index {
                 write_strings(&at("phrases.arrow"), "phrase", &self.phrases)?,
             ),
             FileRecord::new("keywords", write_array(&at("keywords"), &keyword_of)?),
-            FileRecord::new("ends", write_array(&at("ends"), &self.ends)?),
+            FileRecord::new("ends", write_array(&at("ends"), self.postings.ends())?),
             FileRecord::new("docs", write_array(&at("docs"), &docs)?),
             FileRecord::new("keys", write_array(&at("keys"), &self.keys)?),
             FileRecord::new(
@@ -120,6 +129,13 @@ impl Index {
     /// is checked where it is climbed.
     pub fn open(directory: &Path) -> Result<Index> {
         let at = |name: &str| directory.join(name);
+        let corrupt = |what: &str| {
+            let message = format!(
+                "the index in {} has {what}; delete this folder and run again",
+                directory.display()
+            );
+            Error::new(Code::FileCorrupt, message)
+        };
         let strings = |name: &str| -> Result<Vec<String>> {
             Ok(read_strings(&at(name))?.iter().map(str::to_owned).collect())
         };
@@ -130,7 +146,8 @@ impl Index {
                 .into_iter()
                 .map(KeywordId::new)
                 .collect(),
-            ends: read_array(&at("ends"))?,
+            postings: Offsets::from_ends(read_array(&at("ends"))?)
+                .ok_or_else(|| corrupt(MISFIT))?,
             docs: read_array::<u32>(&at("docs"))?.into_iter().map(DocId::new).collect(),
             forest: Forest {
                 parent: read_array(&at("node_parent"))?,
@@ -140,13 +157,7 @@ impl Index {
             nodes: strings("nodes.arrow")?,
         };
         match index.disagreement() {
-            Some(what) => {
-                let message = format!(
-                    "the index in {} has {what}; delete this folder and run again",
-                    directory.display()
-                );
-                Err(Error::new(Code::FileCorrupt, message))
-            }
+            Some(what) => Err(corrupt(what)),
             None => Ok(index),
         }
     }
@@ -154,15 +165,13 @@ impl Index {
     /// The first disagreement between the files of the index.
     fn disagreement(&self) -> Option<&'static str> {
         let keywords = self.phrases.len();
-        let counts = [self.keys.len(), self.ends.len(), self.forest.node_of_keyword.len()];
+        let counts = [self.keys.len(), self.postings.len(), self.forest.node_of_keyword.len()];
         let nodes = [self.forest.parent.len(), self.forest.key.len()];
         if counts.iter().any(|&n| n != keywords) || nodes.iter().any(|&n| n != self.nodes.len()) {
             return Some("columns of unequal length");
         }
-        if !self.ends.is_sorted()
-            || self.ends.last().copied().unwrap_or(0) != self.docs.len() as u64
-        {
-            return Some("lists that do not fit their documents");
+        if self.postings.end() != self.docs.len() as u64 {
+            return Some(MISFIT);
         }
         if self.docs.iter().any(|d| d.index() >= self.keyword_of.len())
             || self.keyword_of.iter().any(|k| !k.is_none() && k.index() >= keywords)

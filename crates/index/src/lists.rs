@@ -1,6 +1,6 @@
 //! Lists of numbers, concatenated (CSR), made in parallel.
 
-use longweave_common::{Ctx, Result};
+use longweave_common::{Ctx, Offsets, Result};
 use rayon::prelude::*;
 
 /// Lists that are made at once.
@@ -8,14 +8,14 @@ const WAVE: usize = 1 << 16;
 
 /// Lists of numbers, concatenated (CSR).
 pub(crate) struct Lists<T> {
-    ends: Vec<usize>,
+    offsets: Offsets,
     items: Vec<T>,
 }
 
 impl<T: Copy + Send + Sync> Lists<T> {
     /// None.
     pub(crate) fn new() -> Lists<T> {
-        Lists { ends: Vec::new(), items: Vec::new() }
+        Lists { offsets: Offsets::default(), items: Vec::new() }
     }
 
     /// Adds to the list that is last and not ended.
@@ -30,15 +30,15 @@ impl<T: Copy + Send + Sync> Lists<T> {
 
     /// Ends the last list.
     pub(crate) fn end(&mut self) {
-        self.ends.push(self.items.len());
+        self.offsets.push(self.items.len());
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.offsets.len()
     }
 
     pub(crate) fn get(&self, i: usize) -> &[T] {
-        &self.items[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
+        &self.items[self.offsets.range(i)]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use longweave_common::Result;
+use longweave_common::{Offsets, Result};
 use longweave_storage::{ArrayWriter, Scalar, Stored};
 
 use crate::scratch::Scratch;
@@ -25,19 +25,21 @@ impl Space<'_> {
         }
     }
 
-    /// Begins a column. On the disk it has no name once it is made, and is gone when it is dropped.
-    pub(crate) fn store<T: Scalar>(&self, name: &str) -> ColumnWriter<T> {
-        ColumnWriter {
+    /// Begins a column of `lists` lists. On the disk it has no name once it is made, and is gone
+    /// when it is dropped.
+    pub(crate) fn store<T: Scalar>(&self, name: &str, lists: usize) -> ListWriter<T> {
+        let items = ColumnWriter {
             held: Vec::new(),
             most: self.most::<T>(),
             path: self.scratch.map(|scratch| scratch.column(name)),
             file: None,
-        }
+        };
+        ListWriter { offsets: Offsets::with_capacity(lists), items }
     }
 }
 
 /// A column that is being made.
-pub(crate) struct ColumnWriter<T> {
+struct ColumnWriter<T> {
     held: Vec<T>,
     most: usize,
     path: Option<PathBuf>,
@@ -45,8 +47,7 @@ pub(crate) struct ColumnWriter<T> {
 }
 
 impl<T: Scalar> ColumnWriter<T> {
-    /// Appends elements.
-    pub(crate) fn push(&mut self, items: &[T]) -> Result<()> {
+    fn push(&mut self, items: &[T]) -> Result<()> {
         if let Some(file) = &mut self.file {
             return file.push(items);
         }
@@ -62,16 +63,42 @@ impl<T: Scalar> ColumnWriter<T> {
         Ok(())
     }
 
-    /// Number of elements so far.
-    pub(crate) fn len(&self) -> u64 {
-        self.file.as_ref().map_or(self.held.len() as u64, ArrayWriter::len)
-    }
-
-    /// The column.
-    pub(crate) fn finish(self) -> Result<Stored<T>> {
+    fn finish(self) -> Result<Stored<T>> {
         match self.file {
             Some(file) => file.into_unlinked().map(Stored::File),
             None => Ok(Stored::Held(self.held)),
         }
+    }
+}
+
+/// Lists that are being made, list after list.
+pub(crate) struct ListWriter<T> {
+    offsets: Offsets,
+    items: ColumnWriter<T>,
+}
+
+impl<T: Scalar> ListWriter<T> {
+    /// Appends a list.
+    pub(crate) fn push(&mut self, list: &[T]) -> Result<()> {
+        self.items.push(list)?;
+        self.offsets.push(self.offsets.end() as usize + list.len());
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<StoredLists<T>> {
+        Ok(StoredLists { offsets: self.offsets, items: self.items.finish()? })
+    }
+}
+
+/// Lists in one column. Costs 8 bytes a list, and the column's.
+pub(crate) struct StoredLists<T> {
+    pub(crate) offsets: Offsets,
+    pub(crate) items: Stored<T>,
+}
+
+impl<T: Scalar> StoredLists<T> {
+    /// A list, in `buffer` unless the column is held.
+    pub(crate) fn get<'b>(&'b self, list: usize, buffer: &'b mut Vec<T>) -> Result<&'b [T]> {
+        self.items.get(self.offsets.span(list), buffer)
     }
 }

@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use hashbrown::HashTable;
+use longweave_common::Offsets;
 use unicode_normalization::char::is_combining_mark;
 
 use crate::hash::{hash_bytes, hash_words};
@@ -61,8 +62,8 @@ pub struct Scratch {
     known_words: HashTable<u32>,
     /// Words of all distinct phrases end to end.
     phrase_words: Vec<u32>,
-    /// Ends of the distinct phrases in `phrase_words`.
-    phrase_ends: Vec<u32>,
+    /// The distinct phrases in `phrase_words`.
+    phrases: Offsets,
     /// Distinct phrases by words.
     known_phrases: HashTable<u32>,
     /// The phrase that is given out.
@@ -77,7 +78,7 @@ impl Scratch {
         self.degree.clear();
         self.known_words.clear();
         self.phrase_words.clear();
-        self.phrase_ends.clear();
+        self.phrases.clear();
         self.known_phrases.clear();
     }
 }
@@ -107,11 +108,8 @@ impl Rake {
         scratch.clear();
         normalise_into(text, &mut scratch.text);
         self.collect(scratch);
-        let mut start = 0;
-        for phrase in 0..scratch.phrase_ends.len() {
-            let end = scratch.phrase_ends[phrase] as usize;
-            let words = &scratch.phrase_words[start..end];
-            start = end;
+        for phrase in 0..scratch.phrases.len() {
+            let words = &scratch.phrase_words[scratch.phrases.range(phrase)];
             if words.len() > self.options.max_words {
                 continue;
             }
@@ -273,7 +271,7 @@ fn intern(scratch: &mut Scratch, text: &str, start: usize, end: usize) -> u32 {
 
 /// Counts the words of the phrase that is open, and keeps it unless it is known.
 fn end_phrase(scratch: &mut Scratch, start: &mut usize) {
-    let Scratch { phrase_words, phrase_ends, known_phrases, frequency, degree, .. } = scratch;
+    let Scratch { phrase_words, phrases, known_phrases, frequency, degree, .. } = scratch;
     let words = &phrase_words[*start..];
     if words.is_empty() {
         return;
@@ -282,18 +280,15 @@ fn end_phrase(scratch: &mut Scratch, start: &mut usize) {
         frequency[word as usize] += 1;
         degree[word as usize] += words.len() as u32;
     }
-    let of = |ends: &[u32], i: u32| {
-        let from = if i == 0 { 0 } else { ends[i as usize - 1] as usize };
-        from..ends[i as usize] as usize
-    };
     let hash = hash_words(words);
-    if known_phrases.find(hash, |&i| phrase_words[of(phrase_ends, i)] == *words).is_some() {
+    if known_phrases.find(hash, |&i| phrase_words[phrases.range(i as usize)] == *words).is_some() {
         phrase_words.truncate(*start);
         return;
     }
-    let number = phrase_ends.len() as u32;
-    phrase_ends.push(phrase_words.len() as u32);
-    known_phrases.insert_unique(hash, number, |&i| hash_words(&phrase_words[of(phrase_ends, i)]));
+    let number = phrases.len() as u32;
+    phrases.push(phrase_words.len());
+    known_phrases
+        .insert_unique(hash, number, |&i| hash_words(&phrase_words[phrases.range(i as usize)]));
     *start = phrase_words.len();
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use longweave_common::random::{self, Key, draw};
-use longweave_common::{Ctx, NoProgress, ProgressSink, Result};
+use longweave_common::{Ctx, NoProgress, Offsets, ProgressSink, Result};
 use rayon::prelude::*;
 
 use crate::Vectors;
@@ -55,12 +55,20 @@ pub(crate) fn nearest(
     };
     let ctx = &ctx.with_progress(Arc::new(progress));
     let nearest = assign(ctx, Rows { vectors: query.vectors, numbers: &rows }, &centroids, probes)?;
-    let divided = Divided::by(lists, nearest.chunks(probes).map(|nearest| nearest[0]));
-    let mut ordered: Vec<u32> = divided.items.iter().map(|&item| rows[item as usize]).collect();
+    let own_lists = nearest.chunks(probes).map(|nearest| nearest[0] as usize);
+    let (divided, items) = Offsets::sort(lists, own_lists.zip(0u32..));
+    let mut ordered: Vec<u32> = items.iter().map(|&item| rows[item as usize]).collect();
     look(
         ctx,
         query,
-        &Parts { nearest: &nearest, probes, divided: &divided, ordered: &ordered, compared },
+        &Parts {
+            nearest: &nearest,
+            probes,
+            lists: &divided,
+            items: &items,
+            ordered: &ordered,
+            compared,
+        },
         &mut found,
     )?;
     ordered.extend(without);
@@ -73,8 +81,9 @@ struct Parts<'a> {
     /// For each row, as an item, the `probes` lists nearest to it, its own first.
     nearest: &'a [u32],
     probes: usize,
-    divided: &'a Divided,
-    /// The row of each of `divided`'s items, in their order.
+    /// Rows by list, as items and as numbers.
+    lists: &'a Offsets,
+    items: &'a [u32],
     ordered: &'a [u32],
     /// Rows that one is compared with, on average.
     compared: u64,
@@ -102,8 +111,7 @@ fn look(ctx: &Ctx, query: &Query<'_>, parts: &Parts<'_>, found: &mut Lists) -> R
     let size = (parts.ordered.len() / (8 * ctx.pool.current_num_threads())).clamp(tile::TILE, TILE);
     let places =
         found.ids.par_chunks_mut(size * k).zip(found.similarities.par_chunks_mut(size * k));
-    let tiles =
-        parts.ordered.par_chunks(size).zip(parts.divided.items.par_chunks(size)).zip(places);
+    let tiles = parts.ordered.par_chunks(size).zip(parts.items.par_chunks(size)).zip(places);
     ctx.pool.install(|| {
         tiles.try_for_each_init(
             || (Tile::new(vectors.dims(), k, 1), Vec::new(), Vec::new()),
@@ -121,8 +129,10 @@ fn look(ctx: &Ctx, query: &Query<'_>, parts: &Parts<'_>, found: &mut Lists) -> R
                 for visits in visits.chunk_by(|a, b| a.0 == b.0) {
                     places.clear();
                     places.extend(visits.iter().map(|&(_, place)| place));
-                    let list =
-                        Rows { vectors, numbers: &parts.ordered[parts.divided.range(visits[0].0)] };
+                    let list = Rows {
+                        vectors,
+                        numbers: &parts.ordered[parts.lists.range(visits[0].0 as usize)],
+                    };
                     tile.compare(ctx, Rows { vectors, numbers }, places, list, |row, other| {
                         query.apart(row, other)
                     })?;
@@ -148,13 +158,14 @@ fn centroids(ctx: &Ctx, query: &Query<'_>, rows: &[u32], lists: usize) -> Result
         if nearest == before {
             break;
         }
-        let divided = Divided::by(lists, nearest.iter().copied());
+        let own = nearest.iter().map(|&list| list as usize);
+        let (divided, items) = Offsets::sort(lists, own.zip(0u32..));
         let moved: Vec<Option<Vec<i16>>> = ctx.pool.install(|| {
-            (0..lists as u32)
+            (0..lists)
                 .into_par_iter()
                 .map(|list| {
                     let mut sum = vec![0i64; centroids.dims()];
-                    for &i in &divided.items[divided.range(list)] {
+                    for &i in &items[divided.range(list)] {
                         let row = query.vectors.row(sample[i as usize] as usize);
                         sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += i64::from(x));
                     }
@@ -210,34 +221,6 @@ fn assign(ctx: &Ctx, rows: Rows<'_>, centroids: &Vectors, number: usize) -> Resu
             )
     })?;
     Ok(nearest)
-}
-
-/// Items, numbered from 0, divided into lists; in each they rise.
-struct Divided {
-    ends: Vec<usize>,
-    items: Vec<u32>,
-}
-
-impl Divided {
-    /// Each item's list is given.
-    fn by(lists: usize, of: impl Iterator<Item = u32> + Clone) -> Divided {
-        let mut ends = vec![0; lists + 1];
-        of.clone().for_each(|list| ends[list as usize + 1] += 1);
-        for list in 0..lists {
-            ends[list + 1] += ends[list];
-        }
-        let mut items = vec![0; ends[lists]];
-        let mut next = ends.clone();
-        for (item, list) in (0..).zip(of) {
-            items[next[list as usize]] = item;
-            next[list as usize] += 1;
-        }
-        Divided { ends, items }
-    }
-
-    fn range(&self, list: u32) -> std::ops::Range<usize> {
-        self.ends[list as usize]..self.ends[list as usize + 1]
-    }
 }
 
 /// Permutes the lists in place from the order of `rows`, each of which comes once, to the order of

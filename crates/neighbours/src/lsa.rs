@@ -8,7 +8,7 @@
 //! operations that IEEE 754 rounds correctly are used: the numbers are the same on every machine.
 
 use longweave_common::random::{Key, draw};
-use longweave_common::{Code, Ctx, Error, Result};
+use longweave_common::{Ctx, Offsets, Result};
 use rayon::prelude::*;
 
 /// A column that loses all but this part of its length to the columns before it is made of rounding
@@ -21,7 +21,7 @@ const PANEL: usize = 16;
 /// Rows of (feature, count), features rising, concatenated. 8 bytes a pair.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
-    ends: Vec<usize>,
+    rows: Offsets,
     pairs: Vec<(u32, u32)>,
 }
 
@@ -29,17 +29,17 @@ impl Counts {
     /// Adds a row, as [`TermCounter::count`](crate::TermCounter::count) gives it.
     pub fn push(&mut self, row: &[(u32, u32)]) {
         self.pairs.extend_from_slice(row);
-        self.ends.push(self.pairs.len());
+        self.rows.push(self.pairs.len());
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.ends.len()
+        self.rows.len()
     }
 
     /// Row `i`.
     pub fn row(&self, i: usize) -> &[(u32, u32)] {
-        &self.pairs[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
+        &self.pairs[self.rows.range(i)]
     }
 }
 
@@ -154,32 +154,6 @@ impl Projection {
         Ok(Projection { dims, matrix })
     }
 
-    /// A projection of `dims` columns, as [`Projection::matrix`] gave it.
-    ///
-    /// Errors: `FILE_CORRUPT` when these do not divide into rows.
-    pub fn from_matrix(dims: usize, matrix: Vec<f32>) -> Result<Projection> {
-        if dims == 0 || !matrix.len().is_multiple_of(dims) {
-            let message = format!(
-                "{} numbers do not divide into rows of a projection to {dims} columns; make it again",
-                matrix.len()
-            );
-            return Err(Error::new(Code::FileCorrupt, message)
-                .with("expected", dims)
-                .with("found", matrix.len()));
-        }
-        Ok(Projection { dims, matrix })
-    }
-
-    /// Number of components of a vector.
-    pub fn dims(&self) -> usize {
-        self.dims
-    }
-
-    /// A row of `dims` numbers for each feature, row-major.
-    pub fn matrix(&self) -> &[f32] {
-        &self.matrix
-    }
-
     /// Replaces `out` by the vector of a row: not of unit length; zeros where no word weighs
     /// anything.
     pub fn project(&self, weights: &Weights, row: &[(u32, u32)], out: &mut Vec<f32>) {
@@ -203,49 +177,37 @@ fn signs(seed: u64, feature: u32, dims: usize) -> impl Iterator<Item = f32> {
 /// A matrix of few numbers, by rows.
 #[derive(Default)]
 struct Sparse {
-    ends: Vec<usize>,
+    offsets: Offsets,
     items: Vec<(u32, f32)>,
 }
 
 impl Sparse {
     fn push(&mut self, row: impl Iterator<Item = (u32, f32)>) {
         self.items.extend(row);
-        self.ends.push(self.items.len());
+        self.offsets.push(self.items.len());
     }
 
     fn rows(&self) -> impl IndexedParallelIterator<Item = &[(u32, f32)]> {
-        (0..self.ends.len()).into_par_iter().map(|i| self.row(i))
+        (0..self.offsets.len()).into_par_iter().map(|i| self.row(i))
     }
 
     fn row(&self, i: usize) -> &[(u32, f32)] {
-        &self.items[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
+        &self.items[self.offsets.range(i)]
     }
 
     /// The same by columns; in each, rows rise.
     fn transposed(&self, columns: usize) -> Sparse {
-        let mut ends = vec![0; columns];
-        self.items.iter().for_each(|&(column, _)| ends[column as usize] += 1);
-        let mut next = Vec::with_capacity(columns);
-        let mut sum = 0;
-        for end in &mut ends {
-            next.push(sum);
-            sum += *end;
-            *end = sum;
-        }
-        let mut items = vec![(0, 0.0); sum];
-        for i in 0..self.ends.len() {
-            for &(column, x) in self.row(i) {
-                items[next[column as usize]] = (i as u32, x);
-                next[column as usize] += 1;
-            }
-        }
-        Sparse { ends, items }
+        let items = (0..self.offsets.len()).flat_map(|i| {
+            self.row(i).iter().map(move |&(column, x)| (column as usize, (i as u32, x)))
+        });
+        let (offsets, items) = Offsets::sort(columns, items);
+        Sparse { offsets, items }
     }
 
     /// The product with a dense matrix of `dims` columns, both by rows: each of its rows a sum in
     /// the order of this one's.
     fn times(&self, ctx: &Ctx, dense: &[f32], dims: usize) -> Result<Vec<f32>> {
-        let mut product = vec![0.0; self.ends.len() * dims];
+        let mut product = vec![0.0; self.offsets.len() * dims];
         ctx.pool.install(|| {
             product.par_chunks_mut(dims).zip(self.rows()).with_min_len(16).try_for_each(
                 |(out, row)| {

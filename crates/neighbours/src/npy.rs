@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use half::f16;
 use longweave_common::{Code, Error, Result, ResultExt};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -107,7 +108,7 @@ impl Npy {
         out.clear();
         match self.kind {
             Kind::Half => {
-                out.extend(self.bytes.as_chunks().0.iter().map(|&b| half(u16::from_le_bytes(b))))
+                out.extend(self.bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f64()))
             }
             Kind::Single => out
                 .extend(self.bytes.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b)))),
@@ -117,19 +118,6 @@ impl Npy {
         }
         Ok(rows)
     }
-}
-
-/// A number of 16 bits (IEEE 754 binary16), exactly.
-fn half(bits: u16) -> f64 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let fraction = f64::from(bits & 0x3ff);
-    let size = match bits >> 10 & 0x1f {
-        0 => fraction / f64::from(1 << 24),
-        0x1f if fraction == 0.0 => f64::INFINITY,
-        0x1f => f64::NAN,
-        exponent => (1024.0 + fraction) * f64::from(1u32 << exponent) / f64::from(1 << 25),
-    };
-    sign * size
 }
 
 /// The first defect of a file.

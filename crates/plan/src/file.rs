@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use longweave_common::{Code, DocId, Error, GroupId, KeywordId, Result, ResultExt};
+use longweave_common::{Code, DocId, Error, GroupId, KeywordId, Offsets, Result, ResultExt};
 use longweave_storage::{ArrayFile, FileRecord, read_array, write_array, write_file};
 use serde::{Deserialize, Serialize};
 
@@ -95,9 +95,8 @@ struct Shard {
     number: u64,
     /// Six numbers a sequence, see above.
     rows: Vec<u32>,
-    /// Places in the column of pieces where each sequence's begin, and one more: where the last
-    /// one's end.
-    starts: Vec<u64>,
+    /// Each sequence's numbers in the column of pieces.
+    pieces: Offsets,
 }
 
 impl PlanFile {
@@ -178,11 +177,10 @@ impl PlanFile {
             let range = (at - number * size) as usize..((end - number * size).min(size)) as usize;
             let path = self.path(number, "pieces");
             let bad = |what: &str| corrupt(&path, what);
-            let (Some(&start), Some(&stop)) =
-                (shard.starts.get(range.start), shard.starts.get(range.end))
-            else {
+            if range.end > shard.pieces.len() {
                 return Err(bad("its shard has fewer sequences than the header says"));
-            };
+            }
+            let (start, stop) = (shard.pieces.begin(range.start), shard.pieces.begin(range.end));
             let file = ArrayFile::<u32>::open(&path)?;
             let mut columns = Vec::new();
             if (start, stop) == (0, file.len()) {
@@ -192,15 +190,15 @@ impl PlanFile {
                 file.read_into(start, (stop - start) as usize, &mut columns)?;
             }
             for i in range {
-                let places =
-                    (shard.starts[i] - start) as usize..(shard.starts[i + 1] - start) as usize;
+                let own = shard.pieces.span(i);
+                let own = &columns[(own.start - start) as usize..(own.end - start) as usize];
                 let piece = |q: &[u32]| Piece {
                     doc: DocId::new(q[0]),
                     start: q[1],
                     len: q[2],
                     group: GroupId::new(q[3]),
                 };
-                let pieces: Vec<Piece> = columns[places].chunks_exact(4).map(piece).collect();
+                let pieces: Vec<Piece> = own.chunks_exact(4).map(piece).collect();
                 if pieces.iter().any(|p| p.group.index() >= self.groups.len()) {
                     return Err(bad("a piece names a group that the plan does not have"));
                 }
@@ -246,11 +244,11 @@ impl PlanFile {
             return Ok(Arc::clone(shard));
         }
         let rows = read_array::<u32>(&self.path(number, "sequences"))?;
-        let mut starts = vec![0u64];
+        let mut pieces = Offsets::default();
         for row in rows.chunks_exact(6) {
-            starts.push(starts[starts.len() - 1] + u64::from(row[0]) * 4);
+            pieces.push(pieces.end() as usize + row[0] as usize * 4);
         }
-        let shard = Arc::new(Shard { number, rows, starts });
+        let shard = Arc::new(Shard { number, rows, pieces });
         *held = Some(Arc::clone(&shard));
         Ok(shard)
     }

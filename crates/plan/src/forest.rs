@@ -3,7 +3,7 @@
 //! the text.
 
 use longweave_common::random::Key;
-use longweave_common::{Code, Error, Result};
+use longweave_common::{Code, Error, Offsets, Result};
 
 /// A forest over phrases. Nodes are numbered in byte order of their phrases, and every keyword's
 /// phrase is a node.
@@ -57,34 +57,22 @@ impl PostOrder {
         if forest.key.len() != n || n >= Forest::NONE as usize {
             return Err(corrupt(&format!("has {n} parents and {} keys", forest.key.len())));
         }
-        // Children in node order by counting sort: those of parent p are starts[p]..starts[p + 1];
-        // roots are last.
-        let slot = |parent: u32| if parent == Forest::NONE { n } else { parent as usize };
-        let mut starts = vec![0u32; n + 2];
         for (node, &parent) in forest.parent.iter().enumerate() {
             if parent != Forest::NONE && parent as usize >= n {
                 return Err(corrupt(&format!(
                     "gives node {node} the parent {parent}, but has {n} nodes"
                 )));
             }
-            starts[slot(parent) + 1] += 1;
         }
-        for i in 0..=n {
-            starts[i + 1] += starts[i];
-        }
-        let mut children = vec![0u32; n];
-        let mut next = starts.clone();
-        for (node, &parent) in forest.parent.iter().enumerate() {
-            let at = &mut next[slot(parent)];
-            children[*at as usize] = node as u32;
-            *at += 1;
-        }
+        // The children of each node, in node order; roots are those of node `n`.
+        let slot = |&parent: &u32| if parent == Forest::NONE { n } else { parent as usize };
+        let (of_node, children) = Offsets::sort(n + 1, forest.parent.iter().map(slot).zip(0u32..));
         let (mut order, mut visited) = (Vec::with_capacity(n), vec![false; n]);
-        // `next` now marks, for each node, the child that is visited next.
-        next.copy_from_slice(&starts);
+        // For each node, the place of the child that is visited next.
+        let mut next: Vec<u32> = (0..=n).map(|node| of_node.begin(node) as u32).collect();
         let mut path = vec![n];
         while let Some(&node) = path.last() {
-            if next[node] < starts[node + 1] {
+            if u64::from(next[node]) < of_node.begin(node + 1) {
                 let child = children[next[node] as usize] as usize;
                 next[node] += 1;
                 path.push(child);

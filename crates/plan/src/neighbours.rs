@@ -54,7 +54,7 @@ impl Neighbours {
     }
 
     /// The list of a row: (other row, similarity); panics beyond the end, as a slice does.
-    pub fn of(&self, row: u32) -> impl Iterator<Item = (u32, i32)> + use<'_> {
+    pub fn of(&self, row: u32) -> impl Iterator<Item = (u32, i32)> + Clone + use<'_> {
         let range = row as usize * self.k..(row as usize + 1) * self.k;
         self.ids[range.clone()]
             .iter()

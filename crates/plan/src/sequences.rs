@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use longweave_common::{DocId, GroupId, KeywordId};
+use longweave_common::{DocId, GroupId, KeywordId, Offsets};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -102,7 +102,8 @@ impl Shape {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sequences {
     pub(crate) first: u64,
-    pub(crate) ends: Vec<u64>,
+    /// The pieces of each sequence.
+    pub(crate) own: Offsets,
     pub(crate) pieces: Vec<Piece>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) nodes: Vec<u32>,
@@ -133,12 +134,12 @@ pub struct Sequence<'a> {
 impl Sequences {
     /// Number of sequences.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.own.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.own.is_empty()
     }
 
     /// The number in the plan of the first one.
@@ -154,8 +155,7 @@ impl Sequences {
     /// Places in [`Sequences::pieces`] of the pieces of the `i`-th sequence; panics beyond the end,
     /// as a slice does.
     pub fn range(&self, i: usize) -> Range<usize> {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
-        start..self.ends[i] as usize
+        self.own.range(i)
     }
 
     /// The `i`-th sequence; panics beyond the end, as a slice does.
@@ -178,13 +178,13 @@ impl Sequences {
 
     /// Place in `pieces` after the first `n` sequences.
     pub(crate) fn piece_end(&self, n: usize) -> usize {
-        if n == 0 { 0 } else { self.ends[n - 1] as usize }
+        self.own.begin(n) as usize
     }
 
     /// Keeps the first `n` sequences.
     pub(crate) fn truncate(&mut self, n: usize) {
         self.pieces.truncate(self.piece_end(n));
-        self.ends.truncate(n);
+        self.own.truncate(n);
         self.rules.truncate(n);
         self.nodes.truncate(n);
         self.tokens.truncate(n);
@@ -194,7 +194,7 @@ impl Sequences {
 
     pub(crate) fn push(&mut self, sequence: Sequence<'_>) {
         self.pieces.extend_from_slice(sequence.pieces);
-        self.ends.push(self.pieces.len() as u64);
+        self.own.push(self.pieces.len());
         self.rules.push(sequence.rule);
         self.nodes.push(sequence.node.unwrap_or(Forest::NONE));
         self.tokens.push(sequence.n_tokens);

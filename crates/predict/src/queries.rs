@@ -1,46 +1,40 @@
-//! Queries of a batch in one flat buffer: all texts in one string, rows of (segment, end of text),
-//! ends of documents.
+//! Queries of a batch in one flat buffer: all texts in one string.
+
+use longweave_common::Offsets;
 
 /// Queries in the order in which they were pushed, document after document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queries {
     text: String,
-    rows: Vec<Row>,
-    /// Rows up to the end of each document.
-    ends: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Row {
-    segment: u32,
-    /// End of its text.
-    end: usize,
+    /// Each query's part of the text.
+    texts: Offsets,
+    segments: Vec<u32>,
+    /// Each document's queries.
+    documents: Offsets,
 }
 
 impl Queries {
     /// Appends a query of segment `segment` of the document that is open.
     pub fn push(&mut self, segment: u32, query: &str) {
         self.text.push_str(query);
-        self.rows.push(Row { segment, end: self.text.len() });
+        self.texts.push(self.text.len());
+        self.segments.push(segment);
     }
 
     /// Ends the document that is open, with or without queries, and opens the next.
     pub fn end_document(&mut self) {
-        self.ends.push(self.rows.len());
+        self.documents.push(self.segments.len());
     }
 
     /// Number of documents that were ended.
     pub fn documents(&self) -> usize {
-        self.ends.len()
+        self.documents.len()
     }
 
     /// Segment and text of each query of a document; panics beyond the last, as a slice does.
     pub fn of(&self, document: usize) -> impl Iterator<Item = (u32, &str)> {
-        let first = if document == 0 { 0 } else { self.ends[document - 1] };
-        (first..self.ends[document]).map(|row| {
-            let start = if row == 0 { 0 } else { self.rows[row - 1].end };
-            (self.rows[row].segment, &self.text[start..self.rows[row].end])
-        })
+        let queries = self.documents.range(document);
+        queries.map(|query| (self.segments[query], &self.text[self.texts.range(query)]))
     }
 }
 

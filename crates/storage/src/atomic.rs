@@ -259,6 +259,13 @@ pub fn sync_directory(directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The file of a group of files that share a prefix: `PREFIX` + `suffix`.
+pub fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
+    let mut name = prefix.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 /// Fills `buffer` from `offset` without moving a shared file position, so that threads can share
 /// one handle.
 pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {

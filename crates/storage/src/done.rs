@@ -33,6 +33,11 @@ impl FileRecord {
         FileRecord { name: name.into(), bytes: sealed.bytes, xxh3: format!("{:016x}", sealed.xxh3) }
     }
 
+    /// The record of the committed file at `path`, in the stage's directory itself.
+    pub fn at(path: &Path, sealed: Sealed) -> FileRecord {
+        FileRecord::new(path.file_name().unwrap_or_default().to_string_lossy(), sealed)
+    }
+
     /// Reads the whole file below `directory` and compares it with the record.
     ///
     /// Errors: `FILE_CORRUPT` when it differs.

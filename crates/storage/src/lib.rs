@@ -18,7 +18,8 @@ mod thrift;
 
 pub use array::{ArrayFile, ArrayWriter, Scalar, Stored, hash_elements, read_array, write_array};
 pub use atomic::{
-    AtomicFile, Sealed, UnlinkedFile, read_exact_at, sweep, sweep_below, sync_directory, write_file,
+    AtomicFile, Sealed, UnlinkedFile, read_exact_at, sweep, sweep_below, sync_directory,
+    with_suffix, write_file,
 };
 pub use digest::{Digest, checksum_file, checksum_with, digest_of};
 pub use done::{DoneRecord, FileRecord};

@@ -7,14 +7,15 @@
 
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Code, Ctx, DocId, Error, Result};
+use longweave_common::{Code, Ctx, DocId, Error, Offsets, Result};
 use longweave_storage::{
-    ArrayFile, ArrayWriter, FileRecord, Scalar, Stored, hash_elements, read_array, write_array,
+    ArrayFile, ArrayWriter, FileRecord, Scalar, Stored, hash_elements, read_array, with_suffix,
+    write_array,
 };
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::columns::{Column, Columns, Ids};
-use crate::store::{split_of, with_suffix};
+use crate::store::split_of;
 
 /// A run of one row's own tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +26,6 @@ pub struct RowRun {
     pub start: u32,
     /// Tokens, at least 1.
     pub len: u32,
-}
-
-fn named(prefix: &Path, suffix: &str) -> (PathBuf, String) {
-    let path = with_suffix(prefix, suffix);
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    (path, name)
 }
 
 /// A split's ids, compared with their checksum.
@@ -69,13 +64,20 @@ fn scatter<T: Scalar>(
     shards: &[u64],
     prefix: &Path,
 ) -> Result<Vec<FileRecord>> {
-    let ends: Vec<u64> = read_array(&with_suffix(store, ".ends"))?;
+    let corrupt = || {
+        let message = format!(
+            "the plan asks for tokens that {} does not have; delete the work directory and run again",
+            store.display()
+        );
+        Error::new(Code::FileCorrupt, message).with("file", store.display().to_string())
+    };
+    let rows = Offsets::from_ends(read_array(&with_suffix(store, ".ends"))?).ok_or_else(corrupt)?;
     let bytes = file.len().saturating_mul(T::WIDTH as u64);
     let hold = bytes <= ctx.budget.limit() / 4;
     let _held = ctx.budget.reserve(if hold { bytes } else { 0 }, &ctx.cancel)?;
     let source = source(file, hold)?;
-    let (ids, ids_name) = named(prefix, ".ids");
-    let mut writer: ArrayWriter<T> = ArrayWriter::create(&ids)?;
+    let ids_path = with_suffix(prefix, ".ids");
+    let mut writer: ArrayWriter<T> = ArrayWriter::create(&ids_path)?;
     let mut sums = Sums {
         hash: Xxh3Default::new(),
         shards,
@@ -88,29 +90,19 @@ fn scatter<T: Scalar>(
             ctx.cancel.check()?;
         }
         let row = run.row as usize;
-        let begin = if row == 0 { 0 } else { ends.get(row - 1).copied().unwrap_or(u64::MAX) };
-        let (start, end) = (
-            begin.saturating_add(run.start.into()),
-            begin.saturating_add(run.start.into()).saturating_add(run.len.into()),
-        );
-        if ends.get(row).is_none_or(|&last| end > last) || end > ends.last().copied().unwrap_or(0) {
-            let message = format!(
-                "the plan asks for tokens that {} does not have; delete the work directory and run again",
-                store.display()
-            );
-            return Err(
-                Error::new(Code::FileCorrupt, message).with("file", store.display().to_string())
-            );
-        }
-        let ids = source.get(start..end, &mut buffer)?;
+        let own = (row < rows.len()).then(|| rows.span(row)).and_then(|own| {
+            let start = own.start.saturating_add(run.start.into());
+            let end = start.saturating_add(run.len.into());
+            (end <= own.end).then_some(start..end)
+        });
+        let ids = source.get(own.ok_or_else(corrupt)?, &mut buffer)?;
         writer.push(ids)?;
         sums.add(ids);
     }
-    let sums = sums.finish();
-    let (sums_path, sums_name) = named(prefix, ".sums");
+    let sums_path = with_suffix(prefix, ".sums");
     Ok(vec![
-        FileRecord::new(ids_name, writer.commit()?),
-        FileRecord::new(sums_name, write_array(&sums_path, &sums)?),
+        FileRecord::at(&ids_path, writer.commit()?),
+        FileRecord::at(&sums_path, write_array(&sums_path, &sums.finish())?),
     ])
 }
 

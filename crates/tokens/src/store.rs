@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Code, DocId, Error, Result};
-use longweave_storage::{ArrayWriter, FileRecord, read_array};
+use longweave_common::{Code, DocId, Error, Offsets, Result};
+use longweave_storage::{ArrayWriter, FileRecord, read_array, with_suffix};
 
 use crate::columns::Columns;
 
@@ -34,12 +34,6 @@ impl Width {
 /// The width for ids up to `max_id`.
 pub fn width_for(max_id: u32) -> Width {
     if max_id <= u32::from(u16::MAX) { Width::U16 } else { Width::U32 }
-}
-
-pub(crate) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
-    let mut name = prefix.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 enum Ids {
@@ -99,14 +93,8 @@ impl TokenWriter {
             Ids::U32(writer) => writer.commit()?,
         };
         let ends = self.ends.commit()?;
-        let name = |suffix| {
-            with_suffix(&self.prefix, suffix)
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned()
-        };
-        Ok(vec![FileRecord::new(name(".ids"), sealed), FileRecord::new(name(".ends"), ends)])
+        let at = |suffix| with_suffix(&self.prefix, suffix);
+        Ok(vec![FileRecord::at(&at(".ids"), sealed), FileRecord::at(&at(".ends"), ends)])
     }
 }
 
@@ -116,24 +104,13 @@ pub fn split_of(first: &[u32], doc: DocId) -> usize {
     first.partition_point(|&first| first <= doc.get()) - 1
 }
 
-/// The ids of one split.
-struct SplitTokens {
-    /// Where each row's tokens end.
-    ends: Vec<u64>,
-}
-
-impl SplitTokens {
-    fn start(&self, row: usize) -> u64 {
-        if row == 0 { 0 } else { self.ends[row - 1] }
-    }
-}
-
 /// Reads the tokens of a corpus by document, from the stores of its splits. Threads can share it.
 /// Costs 8 bytes a document, and a bounded number of open files, however many splits there are. The
 /// ids of a split are compared with their checksum when they are first read.
 pub struct TokenStore {
     first: Vec<u32>,
-    splits: Vec<SplitTokens>,
+    /// By split, the ids of each row.
+    splits: Vec<Offsets>,
     columns: Columns,
 }
 
@@ -148,19 +125,16 @@ impl TokenStore {
         );
         let read = |prefix: &Path| {
             let path = with_suffix(prefix, ".ends");
-            let ends: Vec<u64> = read_array(&path)?;
-            let falls =
-                ends.windows(2).any(|two| two[1] < two[0] || two[1] - two[0] > u64::from(u32::MAX));
-            if falls || ends.first().is_some_and(|&end| end > u64::from(u32::MAX)) {
+            let fits = |rows: &Offsets| {
+                (0..rows.len()).all(|row| rows.range(row).len() <= u32::MAX as usize)
+            };
+            Offsets::from_ends(read_array(&path)?).filter(fits).ok_or_else(|| {
                 let message = format!(
                     "{} lacks the ends of documents; delete its folder and run again",
                     path.display()
                 );
-                return Err(
-                    Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
-                );
-            }
-            Ok(SplitTokens { ends })
+                Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+            })
         };
         let splits = splits.iter().map(|(_, prefix)| read(prefix)).collect::<Result<_>>()?;
         Ok(TokenStore { first, splits, columns })
@@ -175,13 +149,12 @@ impl TokenStore {
     /// Tokens of a document; panics for one beyond the last, as a slice does.
     pub fn len(&self, doc: DocId) -> u32 {
         let (split, row) = self.place(doc);
-        let split = &self.splits[split];
-        (split.ends[row] - split.start(row)) as u32
+        self.splits[split].range(row).len() as u32
     }
 
     /// Whether the corpus has no rows.
     pub fn is_empty(&self) -> bool {
-        self.splits.iter().all(|s| s.ends.is_empty())
+        self.splits.iter().all(Offsets::is_empty)
     }
 
     /// Appends tokens `start..start + len` of a document to `out`.
@@ -189,7 +162,7 @@ impl TokenStore {
     /// Errors: `FILE_CORRUPT` beyond the end of its split.
     pub fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
         let (split, row) = self.place(doc);
-        let at = self.splits[split].start(row) + u64::from(start);
+        let at = self.splits[split].begin(row) + u64::from(start);
         self.columns.get(split)?.read_into(at, len as usize, out)
     }
 }

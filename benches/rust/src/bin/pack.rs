@@ -3,7 +3,7 @@
 
 use longweave_benches::{arguments, print, time};
 use longweave_common::random::Key;
-use longweave_common::{Ctx, DocId, Result};
+use longweave_common::{Ctx, DocId, Offsets, Result};
 use longweave_formats::{Compression, Format, MdsIndices, Provenance, WriterOptions, open_writer};
 use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
 use longweave_plan::{
@@ -15,22 +15,16 @@ use serde_json::json;
 /// Documents end to end.
 struct Tokens {
     ids: Vec<u32>,
-    ends: Vec<usize>,
-}
-
-impl Tokens {
-    fn start(&self, doc: DocId) -> usize {
-        if doc.index() == 0 { 0 } else { self.ends[doc.index() - 1] }
-    }
+    documents: Offsets,
 }
 
 impl TokenSource for Tokens {
     fn len(&self, doc: DocId) -> u32 {
-        (self.ends[doc.index()] - self.start(doc)) as u32
+        self.documents.range(doc.index()).len() as u32
     }
 
     fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
-        let from = self.start(doc) + start as usize;
+        let from = self.documents.range(doc.index()).start + start as usize;
         out.extend_from_slice(&self.ids[from..from + len as usize]);
         Ok(())
     }
@@ -38,7 +32,7 @@ impl TokenSource for Tokens {
 
 /// Documents of 20 to about 2,000 tokens, most of them short; ids as frequent as words are.
 fn tokens(wanted: usize) -> Tokens {
-    let mut made = Tokens { ids: Vec::with_capacity(wanted + 2048), ends: Vec::new() };
+    let mut made = Tokens { ids: Vec::with_capacity(wanted + 2048), documents: Offsets::default() };
     let mut state = 1u64;
     let mut next = || {
         state =
@@ -48,7 +42,7 @@ fn tokens(wanted: usize) -> Tokens {
     while made.ids.len() < wanted {
         let length = 20 + (next() % 100) * (next() % 20);
         made.ids.extend((0..length).map(|_| (50_000 / (1 + next() % 49_999)) as u32));
-        made.ends.push(made.ids.len());
+        made.documents.push(made.ids.len());
     }
     made
 }
@@ -59,7 +53,7 @@ fn main() {
     let length: u32 = arguments[1].parse().expect("a length");
     let passes: usize = arguments[2].parse().expect("passes");
     let folder = std::path::Path::new(&arguments[3]);
-    let documents = tokens.ends.len();
+    let documents = tokens.documents.len();
     let names: Vec<String> = (0..documents).map(|i| format!("document-{i}")).collect();
     let keys: Vec<u128> = names.iter().map(|n| Key::of(n).0).collect();
     let lens: Vec<u32> = (0..documents as u32).map(|d| tokens.len(DocId::new(d))).collect();

@@ -22,12 +22,11 @@ pub(super) fn features(
         }
         of_phrase.end();
     })?;
-    let occurrences = |row: usize| (numbered.range(row).end - numbered.range(row).start) as usize;
     let make = |row: usize, out: &mut Vec<u32>| -> Result<()> {
         let (mut own, mut buffer) = (Vec::new(), Vec::new());
         for &number in numbered
             .numbers
-            .get(numbered.range(row), &mut buffer)?
+            .get(numbered.rows.span(row), &mut buffer)?
             .iter()
             .filter(|&&n| numbered.informative[n as usize])
         {
@@ -38,5 +37,6 @@ pub(super) fn features(
         out.extend_from_slice(&own);
         Ok(())
     };
-    in_order(ctx, numbered.rows(), space.most::<u32>(), |row| 4 * occurrences(row), make, take)
+    let size = |row: usize| 4 * numbered.rows.range(row).len();
+    in_order(ctx, numbered.rows.len(), space.most::<u32>(), size, make, take)
 }

@@ -11,16 +11,14 @@ mod on_disk;
 mod words;
 
 use longweave_common::{Ctx, DocId, Result};
-use longweave_storage::Stored;
 
 use crate::numbering::{Numbered, Texts};
-use crate::stored::{ColumnWriter, Space};
+use crate::stored::{Space, StoredLists};
 use words::Words;
 
 /// The features of all documents, of each in rising order, each once.
 pub(crate) struct Features {
-    ends: Vec<u64>,
-    items: Stored<u32>,
+    lists: StoredLists<u32>,
     /// Those below are phrases, the others words.
     pub(crate) phrases: u32,
     /// How many there are.
@@ -31,35 +29,19 @@ impl Features {
     /// Those of the documents that are numbered.
     pub(crate) fn of(ctx: &Ctx, numbered: &Numbered<'_>, space: Space<'_>) -> Result<Features> {
         let mut words = Words::after(numbered.documents.len() as u32);
-        let mut builder = FeatureBuilder {
-            ends: Vec::with_capacity(numbered.rows()),
-            items: space.store("features"),
-        };
+        let mut lists = space.store("features", numbered.rows.len());
         match (&numbered.texts, space.scratch) {
             (Texts::Files(files), Some(scratch)) => {
-                on_disk::features(ctx, files, numbered, &mut words, scratch, |row| {
-                    builder.push(row)
-                })?
+                on_disk::features(ctx, files, numbered, &mut words, scratch, |row| lists.push(row))?
             }
-            _ => in_memory::features(ctx, numbered, &mut words, space, |row| builder.push(row))?,
+            _ => in_memory::features(ctx, numbered, &mut words, space, |row| lists.push(row))?,
         }
-        Ok(Features {
-            ends: builder.ends,
-            items: builder.items.finish()?,
-            phrases: words.first,
-            all: words.end() as usize,
-        })
-    }
-
-    fn range(&self, doc: DocId) -> std::ops::Range<u64> {
-        let start = if doc.index() == 0 { 0 } else { self.ends[doc.index() - 1] };
-        start..self.ends[doc.index()]
+        Ok(Features { lists: lists.finish()?, phrases: words.first, all: words.end() as usize })
     }
 
     /// How many a document has.
     pub(crate) fn len(&self, doc: DocId) -> usize {
-        let range = self.range(doc);
-        (range.end - range.start) as usize
+        self.lists.offsets.range(doc.index()).len()
     }
 
     /// Appends those of a document.
@@ -69,20 +51,7 @@ impl Features {
         buffer: &mut Vec<u32>,
         out: &mut Vec<u32>,
     ) -> Result<()> {
-        out.extend_from_slice(self.items.get(self.range(doc), buffer)?);
-        Ok(())
-    }
-}
-
-struct FeatureBuilder {
-    ends: Vec<u64>,
-    items: ColumnWriter<u32>,
-}
-
-impl FeatureBuilder {
-    fn push(&mut self, row: &[u32]) -> Result<()> {
-        self.items.push(row)?;
-        self.ends.push(self.items.len());
+        out.extend_from_slice(self.lists.get(doc.index(), buffer)?);
         Ok(())
     }
 }

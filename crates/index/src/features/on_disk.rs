@@ -50,12 +50,11 @@ pub(super) fn features(
         .map(|p| Input::open(scratch.file(p, "features")))
         .collect::<Result<Vec<_>>>()?;
     let (mut row, mut of) = (Vec::new(), Vec::new());
-    for document in 0..numbered.rows() {
+    for document in 0..numbered.rows.len() {
         if document % BUFFER == 0 {
             ctx.cancel.check()?;
         }
-        let occurrences = numbered.range(document);
-        of.resize((occurrences.end - occurrences.start) as usize, 0);
+        of.resize(numbered.rows.range(document).len(), 0);
         partitions.file.read_exact(&mut of).at("read", &partitions.path)?;
         row.clear();
         for &p in &of {

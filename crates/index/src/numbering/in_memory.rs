@@ -5,7 +5,7 @@
 //! document.
 
 use hashbrown::HashTable;
-use longweave_common::{Ctx, Result};
+use longweave_common::{Ctx, Offsets, Result};
 use longweave_keywords::Boilerplate;
 use longweave_storage::Stored;
 use rayon::prelude::*;
@@ -25,24 +25,12 @@ pub(crate) fn in_memory<'a>(
         .map(|t| (0..t.phrases.len()).map(|row| xxh3_64(t.phrases.get(row).as_bytes())).collect())
         .collect();
     ctx.cancel.check()?;
-    // Counting sort of all occurrences by partition, tables and rows in order within each.
-    let partitions = PARTITIONS;
-    let mut ends = vec![0usize; partitions + 1];
-    for &hash in hashes.iter().flatten() {
-        ends[partition(hash) + 1] += 1;
-    }
-    for p in 0..partitions {
-        ends[p + 1] += ends[p];
-    }
-    let mut next = ends.clone();
-    let mut sorted: Vec<Place> = vec![(0, 0); ends[partitions]];
-    for (table, hashes) in hashes.iter().enumerate() {
-        for (row, &hash) in hashes.iter().enumerate() {
-            let at = &mut next[partition(hash)];
-            sorted[*at] = (table as u32, row as u32);
-            *at += 1;
-        }
-    }
+    // By partition, in each in the order of tables and rows.
+    let occurrences = hashes.iter().enumerate().flat_map(|(table, hashes)| {
+        let place = move |(row, &hash)| (partition(hash), (table as u32, row as u32));
+        hashes.iter().enumerate().map(place)
+    });
+    let (dealt, sorted) = Offsets::sort(PARTITIONS, occurrences);
     ctx.cancel.check()?;
     struct Part {
         places: Vec<Place>,
@@ -50,10 +38,10 @@ pub(crate) fn in_memory<'a>(
         numbers: Vec<u32>,
     }
     let text = |(table, row): Place| tables[table as usize].phrases.get(row as usize);
-    let parts: Vec<Part> = (0..partitions)
+    let parts: Vec<Part> = (0..PARTITIONS)
         .into_par_iter()
         .map(|p| {
-            let mine = &sorted[ends[p]..ends[p + 1]];
+            let mine = &sorted[dealt.range(p)];
             let mut part = Part {
                 places: Vec::new(),
                 documents: Vec::new(),
@@ -86,11 +74,11 @@ pub(crate) fn in_memory<'a>(
     // Where each table's occurrences begin among all.
     let begins: Vec<usize> =
         tables.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.phrases.len()))).collect();
-    let mut numbers = vec![0u32; ends[partitions]];
+    let mut numbers = vec![0u32; sorted.len()];
     let (mut places, mut documents) = (Vec::new(), Vec::new());
     for (p, part) in parts.into_iter().enumerate() {
         let base = places.len() as u32;
-        for (&(table, row), number) in sorted[ends[p]..ends[p + 1]].iter().zip(part.numbers) {
+        for (&(table, row), number) in sorted[dealt.range(p)].iter().zip(part.numbers) {
             numbers[begins[table as usize] + row as usize] = base + number;
         }
         places.extend(part.places);
@@ -98,11 +86,8 @@ pub(crate) fn in_memory<'a>(
     }
     let of_text = |&place: &Place| (!boilerplate.contains(text(place)), words(text(place)));
     let (informative, words) = places.par_iter().map(of_text).unzip();
-    let rows = tables
-        .iter()
-        .zip(&begins)
-        .flat_map(|(t, &begin)| t.ends.iter().map(move |&end| begin as u64 + end))
-        .collect();
+    let mut rows = Offsets::default();
+    tables.iter().for_each(|table| rows.extend(&table.rows));
     Ok(Numbered {
         rows,
         numbers: Stored::Held(numbers),

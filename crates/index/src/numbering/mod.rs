@@ -8,10 +8,9 @@ mod on_disk;
 pub(crate) use in_memory::in_memory;
 pub(crate) use on_disk::on_disk;
 
-use std::ops::Range;
 use std::path::PathBuf;
 
-use longweave_common::Result;
+use longweave_common::{Offsets, Result};
 use longweave_storage::Stored;
 
 use crate::candidates::CandidateTable;
@@ -38,8 +37,8 @@ type Place = (u32, u32);
 /// The candidates of all documents as numbers of distinct phrases. Costs 8 bytes a document, 7 a
 /// distinct phrase, and what `numbers` and `texts` hold.
 pub(crate) struct Numbered<'a> {
-    /// Where each document's occurrences end among all.
-    pub(crate) rows: Vec<u64>,
+    /// Each document's occurrences among all.
+    pub(crate) rows: Offsets,
     /// The phrase of each occurrence.
     pub(crate) numbers: Stored<u32>,
     /// By phrase: documents that have it.
@@ -49,19 +48,6 @@ pub(crate) struct Numbered<'a> {
     /// By phrase: its words.
     pub(crate) words: Vec<u16>,
     pub(crate) texts: Texts<'a>,
-}
-
-impl Numbered<'_> {
-    /// Number of documents.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Places of a document's occurrences among all.
-    pub(crate) fn range(&self, row: usize) -> Range<u64> {
-        let start = if row == 0 { 0 } else { self.rows[row - 1] };
-        start..self.rows[row]
-    }
 }
 
 /// Phrases by number.

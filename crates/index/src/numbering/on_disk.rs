@@ -15,7 +15,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use hashbrown::HashTable;
-use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_common::{Code, Ctx, Error, Offsets, Result, ResultExt};
 use longweave_keywords::Boilerplate;
 use longweave_storage::{ArrayFile, ArrayWriter, Stored};
 use rayon::prelude::*;
@@ -41,9 +41,8 @@ pub(crate) fn on_disk(
         .iter()
         .scan(0, |at, part| Some(std::mem::replace(at, *at + part.documents.len() as u32)))
         .collect();
-    let occurrences = rows.last().copied().unwrap_or(0);
-    let numbers = merge(ctx, &bases, occurrences, scratch)?;
-    let numbers = if occurrences * 4 <= ctx.budget.limit() / 8 {
+    let numbers = merge(ctx, &bases, rows.end(), scratch)?;
+    let numbers = if rows.end() * 4 <= ctx.budget.limit() / 8 {
         Stored::Held(numbers.read_all()?)
     } else {
         Stored::File(numbers)
@@ -58,13 +57,13 @@ pub(crate) fn on_disk(
     Ok(Numbered { rows, numbers, documents, informative, words, texts })
 }
 
-/// Distributes all occurrences over partitions. Returns the end of each document's occurrences.
-fn deal(ctx: &Ctx, files: &[(PathBuf, u32)], scratch: &Scratch) -> Result<Vec<u64>> {
+/// Distributes all occurrences over partitions. Returns each document's occurrences.
+fn deal(ctx: &Ctx, files: &[(PathBuf, u32)], scratch: &Scratch) -> Result<Offsets> {
     let mut outputs = (0..PARTITIONS)
         .map(|p| Output::create(scratch.file(p, "texts")))
         .collect::<Result<Vec<_>>>()?;
     let mut partitions = Output::create(scratch.column("partitions"))?;
-    let (mut rows, mut occurrences) = (Vec::new(), 0u64);
+    let mut rows = Offsets::default();
     for files in files.chunks(ctx.pool.current_num_threads()) {
         ctx.cancel.check()?;
         let open = |(prefix, first): &(PathBuf, u32)| -> Result<(CandidateTable, Vec<u8>)> {
@@ -92,8 +91,7 @@ fn deal(ctx: &Ctx, files: &[(PathBuf, u32)], scratch: &Scratch) -> Result<Vec<u6
                 outputs[usize::from(p)].text(text)?;
             }
             partitions.put(&of)?;
-            rows.extend(table.ends.iter().map(|end| occurrences + end));
-            occurrences += of.len() as u64;
+            rows.extend(&table.rows);
         }
     }
     outputs.into_iter().try_for_each(Output::finish)?;
@@ -120,21 +118,20 @@ fn number_partition(
     let mut phrases = Output::create(scratch.file(p, "phrases"))?;
     let mut part = Part { documents: Vec::new(), informative: Vec::new(), words: Vec::new() };
     // The distinct phrases end to end.
-    let (mut held, mut ends, mut hashes): (String, Vec<usize>, Vec<u64>) =
-        (String::new(), Vec::new(), Vec::new());
+    let (mut held, mut places, mut hashes) = (String::new(), Offsets::default(), Vec::<u64>::new());
     let mut known: HashTable<u32> = HashTable::new();
     let mut text = String::new();
     while input.text(&mut text)? {
         let hash = xxh3_64(text.as_bytes());
-        let of = |n: u32| &held[if n == 0 { 0 } else { ends[n as usize - 1] }..ends[n as usize]];
+        let of = |n: u32| &held[places.range(n as usize)];
         let number = match known.find(hash, |&n| hashes[n as usize] == hash && of(n) == text) {
             Some(&number) => number,
             None => {
-                let number = ends.len() as u32;
+                let number = places.len() as u32;
                 hashes.push(hash);
                 known.insert_unique(hash, number, |&n| hashes[n as usize]);
                 held.push_str(&text);
-                ends.push(held.len());
+                places.push(held.len());
                 part.documents.push(0);
                 part.informative.push(!boilerplate.contains(&text));
                 part.words.push(words(&text));

@@ -4,7 +4,7 @@
 //! `paper` costs 16 bytes an edge of the lists and 17 a document, once; `release` 21 a document.
 
 use longweave_common::random::draw;
-use longweave_common::{DocId, KeywordId, Result};
+use longweave_common::{DocId, KeywordId, Offsets, Result};
 use rayon::prelude::*;
 
 use super::context::{Grouping, PlanContext, Take, limit_uses, round_key};
@@ -54,7 +54,7 @@ impl<'a> Iclm<'a> {
         })
     }
 
-    fn listed(&self, doc: DocId) -> impl Iterator<Item = (DocId, i32)> + '_ {
+    fn listed(&self, doc: DocId) -> impl Iterator<Item = (DocId, i32)> + Clone + '_ {
         self.neighbours
             .of(doc.get())
             .map(|(n, similarity)| (DocId::new(n), similarity))
@@ -89,34 +89,18 @@ impl<'a> Iclm<'a> {
     /// The union of the lists in both directions, each document's neighbours by falling similarity.
     fn graph(&self) -> Result<Graph> {
         let documents = self.context.input.lens.len();
-        let mut starts = vec![0usize; documents + 1];
-        for &doc in &self.pool {
-            for (neighbour, _) in self.listed(doc) {
-                starts[doc.index() + 1] += 1;
-                starts[neighbour.index() + 1] += 1;
-            }
-        }
-        for i in 0..documents {
-            starts[i + 1] += starts[i];
-        }
-        self.context.ctx.cancel.check()?;
-        let mut edges = vec![(0i32, DocId::new(0)); starts[documents]];
-        let mut next = starts.clone();
-        let mut put = |from: DocId, to: DocId, similarity: i32| {
-            edges[next[from.index()]] = (similarity, to);
-            next[from.index()] += 1;
+        let both = |doc: DocId| {
+            self.listed(doc).flat_map(move |(neighbour, similarity)| {
+                [(doc.index(), (similarity, neighbour)), (neighbour.index(), (similarity, doc))]
+            })
         };
-        for &doc in &self.pool {
-            for (neighbour, similarity) in self.listed(doc) {
-                put(doc, neighbour, similarity);
-                put(neighbour, doc, similarity);
-            }
-        }
+        let (places, mut edges) =
+            Offsets::sort(documents, self.pool.iter().flat_map(|&doc| both(doc)));
         self.context.ctx.cancel.check()?;
         let mut slices = Vec::with_capacity(documents);
         let mut rest = edges.as_mut_slice();
-        for window in starts.windows(2) {
-            let (own, after) = rest.split_at_mut(window[1] - window[0]);
+        for document in 0..documents {
+            let (own, after) = rest.split_at_mut(places.range(document).len());
             slices.push(own);
             rest = after;
         }
@@ -137,7 +121,7 @@ impl<'a> Iclm<'a> {
                 kept as u32
             })
             .collect();
-        Ok(Graph { starts, edges, degrees })
+        Ok(Graph { places, edges, degrees })
     }
 
     fn release(&mut self, epoch: u32, round: u32) -> Result<Vec<DocId>> {
@@ -234,7 +218,8 @@ impl Grouping for Iclm<'_> {
 }
 
 struct Graph {
-    starts: Vec<usize>,
+    /// The edges of each document; those beyond its degree repeat others.
+    places: Offsets,
     edges: Vec<(i32, DocId)>,
     degrees: Vec<u32>,
 }
@@ -245,8 +230,9 @@ impl Graph {
     }
 
     fn of(&self, doc: DocId) -> impl Iterator<Item = DocId> + '_ {
-        let start = self.starts[doc.index()];
-        self.edges[start..start + self.degree(doc) as usize].iter().map(|&(_, doc)| doc)
+        self.edges[self.places.range(doc.index())][..self.degree(doc) as usize]
+            .iter()
+            .map(|&(_, doc)| doc)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Keywords' lists, and how often each is used.
 
 use longweave_common::random::{chance, draw};
-use longweave_common::{DocId, KeywordId};
+use longweave_common::{DocId, KeywordId, Offsets};
 
 use crate::stats::{KeywordListCounts, ListSizes};
 use crate::{PlanInput, PlanOptions, QuestOptions, Shape, SplitBy};
@@ -21,8 +21,8 @@ pub(crate) enum Kind {
 
 /// The lists of the pool.
 pub(crate) struct Lists {
-    /// Ends of the lists in `docs`, by `KeywordId`.
-    ends: Vec<u64>,
+    /// The documents of each keyword in `docs`.
+    of_keyword: Offsets,
     docs: Vec<DocId>,
     /// Documents of the pool without a keyword, in `DocId` order.
     pub(crate) lone: Vec<DocId>,
@@ -35,8 +35,7 @@ pub(crate) struct Lists {
 impl Lists {
     /// Documents of a keyword in `DocId` order.
     pub(crate) fn of(&self, keyword: KeywordId) -> &[DocId] {
-        let start = if keyword.get() == 0 { 0 } else { self.ends[keyword.index() - 1] as usize };
-        &self.docs[start..self.ends[keyword.index()] as usize]
+        &self.docs[self.of_keyword.range(keyword.index())]
     }
 
     /// All keywords.
@@ -52,32 +51,12 @@ impl Lists {
         pool: &[DocId],
     ) -> Lists {
         let keywords = input.keyword_keys.len();
-        let mut ends = vec![0u64; keywords];
-        let mut lone = Vec::new();
-        for &doc in pool {
-            match input.keyword(doc) {
-                keyword if keyword.is_none() => lone.push(doc),
-                keyword => ends[keyword.index()] += 1,
-            }
-        }
-        let mut total = 0;
-        for end in &mut ends {
-            // Until the documents are placed, `ends` holds where each list starts.
-            let count = *end;
-            *end = total;
-            total += count;
-        }
-        let mut docs = vec![DocId::new(0); total as usize];
-        for &doc in pool {
-            let keyword = input.keyword(doc);
-            if !keyword.is_none() {
-                let at = &mut ends[keyword.index()];
-                docs[*at as usize] = doc;
-                *at += 1;
-            }
-        }
+        let (lone, keyworded): (Vec<DocId>, Vec<DocId>) =
+            pool.iter().partition(|&&doc| input.keyword(doc).is_none());
+        let keyworded = keyworded.iter().map(|&doc| (input.keyword(doc).index(), doc));
+        let (of_keyword, docs) = Offsets::sort(keywords, keyworded);
         let mut lists = Lists {
-            ends,
+            of_keyword,
             docs,
             lone,
             kinds: vec![Kind::Unused; keywords],

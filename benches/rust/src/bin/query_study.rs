@@ -1,8 +1,8 @@
 //! The study that chose the extractive predictor (benches/queries/README.md): `cargo run --profile
-//! quick -p longweave-predict --example query_study -- DATA MODE`, where MODE is `questions
-//! train|valid`, `groups news20|reuters`, `speed`, or `dump FILE` (what train.py learns from).
-//! Prints Markdown tables. `NAME=FILE…` after the first two adds methods whose queries a model
-//! wrote beforehand: JSON lines {"id", "queries"} for each text; `questions` then counts only
+//! quick --manifest-path benches/rust/Cargo.toml --bin query_study -- DATA MODE`, where MODE is
+//! `questions train|valid`, `groups news20|reuters`, `speed`, or `dump FILE` (what train.py learns
+//! from). Prints Markdown tables. `NAME=FILE…` after the first two adds methods whose queries a
+//! model wrote beforehand: JSON lines {"id", "queries"} for each text; `questions` then counts only
 //! passages that every file has.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
