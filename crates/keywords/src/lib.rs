@@ -15,4 +15,4 @@ pub use columns::{ColumnScratch, Columns};
 pub use hash::{hash_bytes, hash_words};
 pub use lists::{Boilerplate, StopList};
 pub use normalise::{normalise, normalise_into};
-pub use rake::{Keyword, Rake, RakeOptions, Scratch, candidates, strip_possessive, words};
+pub use rake::{Rake, RakeOptions, Scratch, candidates, strip_possessive, words};

@@ -30,15 +30,6 @@ impl Default for RakeOptions {
     }
 }
 
-/// A keyword with its score.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Keyword {
-    /// The normalised phrase.
-    pub phrase: String,
-    /// Sum of its words' degree over frequency.
-    pub score: f64,
-}
-
 /// A keyword extractor: a stop list and options. Threads can share it, each with its own
 /// [`Scratch`].
 #[derive(Clone, Debug)]
@@ -134,16 +125,6 @@ impl Rake {
                 take(&scratch.phrase, score);
             }
         }
-    }
-
-    /// Keywords of `text`, by falling score, then in byte order.
-    pub fn keywords(&self, text: &str) -> Vec<Keyword> {
-        let mut found = Vec::new();
-        self.extract(&mut self.scratch(), text, |phrase, score| {
-            found.push(Keyword { phrase: phrase.to_owned(), score })
-        });
-        found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.phrase.cmp(&b.phrase)));
-        found
     }
 
     /// Splits the normalised text into phrases and counts their words.
@@ -313,11 +294,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn phrases(text: &str) -> Vec<String> {
-        let rake = Rake::new(StopList::smart(), RakeOptions::default());
+    fn keywords(options: RakeOptions, text: &str) -> Vec<(String, f64)> {
+        let rake = Rake::new(StopList::smart(), options);
         let mut found = vec![];
-        rake.extract(&mut rake.scratch(), text, |phrase, _| found.push(phrase.to_owned()));
+        rake.extract(&mut rake.scratch(), text, |phrase, score| {
+            found.push((phrase.to_owned(), score))
+        });
         found
+    }
+
+    fn phrases(text: &str) -> Vec<String> {
+        keywords(RakeOptions::default(), text).into_iter().map(|(phrase, _)| phrase).collect()
     }
 
     #[test]
@@ -350,27 +337,17 @@ mod tests {
 
     #[test]
     fn a_phrase_of_n_words_that_do_not_repeat_scores_n_squared() {
-        let rake = Rake::new(StopList::smart(), RakeOptions::default());
-        let scores: Vec<_> = rake
-            .keywords("deep blue sea and grand piano of quiet")
-            .into_iter()
-            .map(|k| (k.phrase, k.score))
-            .collect();
         assert_eq!(
-            scores,
+            keywords(RakeOptions::default(), "deep blue sea and grand piano of quiet"),
             [("deep blue sea".into(), 9.0), ("grand piano".into(), 4.0), ("quiet".into(), 1.0)]
         );
     }
 
     #[test]
     fn keywords_below_the_least_score_or_above_the_most_words_are_left_out() {
-        let rake = Rake::new(StopList::smart(), RakeOptions { min_score: 3.0, max_words: 2 });
-        let found: Vec<_> = rake
-            .keywords("tall building, house, very large green garden")
-            .into_iter()
-            .map(|k| k.phrase)
-            .collect();
-        assert_eq!(found, ["tall building"]);
+        let options = RakeOptions { min_score: 3.0, max_words: 2 };
+        let found = keywords(options, "tall building, house, very large green garden");
+        assert_eq!(found, [("tall building".into(), 4.0)]);
     }
 
     #[test]

@@ -40,8 +40,8 @@ fn the_worked_example_is_reproduced_to_its_printed_digits_by_both_dialects() {
     let text = example["text"].as_str().unwrap();
     let stop = StopList::smart();
     let rake = Rake::new(stop.clone(), RakeOptions::default());
-    let ours: Vec<(String, f64)> =
-        rake.keywords(text).into_iter().map(|k| (k.phrase, k.score)).collect();
+    let mut ours = Vec::new();
+    rake.extract(&mut rake.scratch(), text, |phrase, score| ours.push((phrase.to_owned(), score)));
     let expected = example["scores"].as_array().unwrap();
     assert_eq!(expected.len(), 24);
     for (dialect, found) in [("default", ours), ("classic", classic(text, &stop).keywords)] {
