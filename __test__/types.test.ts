@@ -80,12 +80,11 @@ test('events are told apart by their type', () => {
     unit: 'sequences',
     seconds: 1,
     etaSeconds: 1,
-    runEtaSeconds: null,
   } as RunEvent
   if (event.type === 'stage') expectTypeOf(event.state).toEqualTypeOf<'started' | 'reused' | 'done'>()
   if (event.type === 'progress')
     expectTypeOf(event.unit).toEqualTypeOf<'bytes' | 'tokens' | 'documents' | 'vectors' | 'sequences' | 'tasks'>()
-  if (event.type === 'progress') expectTypeOf(event.runEtaSeconds).toEqualTypeOf<number | null>()
+  if (event.type === 'progress') expectTypeOf(event.etaSeconds).toEqualTypeOf<number | null>()
   if (event.type === 'warning') expectTypeOf(event).toHaveProperty('message')
 })
 

@@ -4,7 +4,7 @@ import type { ResolvedOptions } from './schema.ts'
 
 export type { DiskNeed, StagePlan } from './generated/results.ts'
 
-/** The work of a run: tasks, bytes, time and memory. Nothing is written to find out. */
+/** The work of a run: tasks, bytes and memory. Nothing is written to find out. */
 export interface DryRun extends DryRunResult {
   /** The options with every choice made. */
   options: ResolvedOptions

@@ -1,7 +1,8 @@
 // Events of a run and its outcome.
 import type { RunEvent } from './generated/results.ts'
 
-export type { PlanStats, RunEvent, Stage, Summary } from './generated/results.ts'
+export type { PlanStats, RunEvent, Summary } from './generated/results.ts'
+export type { Stage } from './generated/stages.ts'
 
 /** A stage starts, is reused, or ends. */
 export type StageEvent = Extract<RunEvent, { type: 'stage' }>

@@ -152,7 +152,7 @@ export async function plan(options: RunOptions, callOptions: ObservedOptions = {
 }
 
 /**
- * Says what `weave` would do with these options, without writing anything: stages, tasks, reused results, bytes, time and free space. Documents
+ * Says what `weave` would do with these options, without writing anything: stages, tasks, reused results, bytes and free space. Documents
  * that are handed over are not read; what depends on them is listed as unknown.
  * @throws LongweaveError as `weave` before its first stage; too little free space is `disk.fits: false`, not an error
  *

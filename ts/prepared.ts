@@ -1,6 +1,7 @@
 // Prepared runs: their stages and tasks, for engines that hand tasks out.
 import { binding } from './binding.ts'
-import type { KeywordCount, RunStatus, Stage, StageInfo, TaskRecord } from './generated/results.ts'
+import type { KeywordCount, RunStatus, StageInfo, TaskRecord } from './generated/results.ts'
+import type { Stage } from './generated/stages.ts'
 import { counting } from './options.ts'
 import { observed } from './plan.ts'
 import type { ObservedOptions } from './plan.ts'

@@ -2,7 +2,7 @@
 //! files gives rows or an error of longweave's own, whatever the bytes are: no panic, no allocation
 //! that only a header asks for, no end that never comes.
 //!
-//! The fuzzer and the tests on stable share this file (`crates/pipeline/tests/it/hostile.rs`
+//! The fuzzer and the tests on stable share this file (`crates/api/tests/it/hostile.rs`
 //! replays `corpus/` and `regressions/`).
 
 use std::fs;
@@ -10,6 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use longweave_api::tasks;
 use longweave_common::{Budget, Code, Ctx, DocId, Result};
 use longweave_corpus::{
     Before, Content, CorpusOptions, Inventory, Origin, RowReader, VectorRows, count_rows, inventory,
@@ -18,8 +19,9 @@ use longweave_formats::{SequenceReader, verify_output};
 use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative};
 use longweave_keywords::Boilerplate;
 use longweave_neighbours::{Npy, Vectors};
-use longweave_pipeline::{RunContext, RunOptions, Stage, tasks};
 use longweave_plan::PlanFile;
+use longweave_run::{RunContext, RunOptions};
+use longweave_stages::STAGES;
 use longweave_storage::{DoneRecord, Scalar, StringTable, read_array, read_strings, write_array};
 use longweave_tokens::{Ids, RowRun, ScatteredTokens, TokenStore, scatter_split};
 use serde_json::{Value, json};
@@ -344,8 +346,8 @@ pub fn options(data: &[u8]) {
         options.corpus_options(),
         options.method.name().sentence(),
     );
-    for stage in Stage::ALL {
-        let _ = (options.has(stage), options.inputs(stage).count());
+    for &stage in STAGES {
+        let _ = (stage.inputs(&options), stage.needs(&options), stage.is_sent(&options));
     }
 }
 
@@ -361,7 +363,7 @@ pub fn run_json(data: &[u8]) {
         }
         Err(_) => write(&out.join("run.json"), data),
     }
-    if let Some(run) = told(RunContext::open(&out)) {
+    if let Some(run) = told(RunContext::open(STAGES, &out)) {
         told(tasks::list(&run).map(|stages| stages.len()));
     }
 }

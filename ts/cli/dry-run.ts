@@ -4,7 +4,7 @@ import { resolveOptions } from '../options.ts'
 import type { ResolvedOptions } from '../schema.ts'
 import { flags } from './flags.ts'
 import { columns, fold } from './layout.ts'
-import { bytes, number, several, time } from './units.ts'
+import { bytes, number, several } from './units.ts'
 
 function corpusLines({ corpus, facts }: DryRun): string[] {
   const lines: string[] = []
@@ -21,11 +21,9 @@ function corpusLines({ corpus, facts }: DryRun): string[] {
   return lines
 }
 
-function stageRow({ stage, tasks, done, bytes: size, seconds }: StagePlan): string[] {
-  const complete = tasks !== null && done === tasks
-  const takes = complete ? 'reused' : seconds === null ? 'unknown' : time(seconds)
-  const some = !complete && done > 0 ? `${done} done` : ''
-  return [stage, String(tasks ?? '?'), size === null ? '?' : bytes(size), takes, some]
+function stageRow({ stage, tasks, done, bytes: size }: StagePlan): string[] {
+  const state = done === 0 ? '' : done === tasks ? 'reused' : `${done} done`
+  return [stage, String(tasks ?? '?'), size === null ? '?' : bytes(size), state]
 }
 
 const need = (what: string, { bytes: size, directory, freeBytes }: DiskNeed['work']) =>
@@ -74,11 +72,10 @@ export function describeDryRun(run: DryRun): string {
     ...corpusLines(run),
     `directory   ${run.directory ?? 'none: sequences are handed to the program'}${run.work === null ? '' : `, work in ${run.work}`}`,
     '',
-    ...columns([['stage', 'tasks', 'writes', 'time', ''], ...run.stages.map(stageRow)], 'lrrrl'),
+    ...columns([['stage', 'tasks', 'writes', ''], ...run.stages.map(stageRow)], 'lrrl'),
     '',
     ...(disk === null ? [] : diskLines(disk, options.diskCheck === 'refuse')),
     `memory      ${bytes(memory.budgetBytes)} for tokenizing, predicting and packing${metadata}`,
-    `time        ${run.seconds === null ? 'unknown' : `about ${time(run.seconds)}, by rates of another machine`}`,
     ...run.unknown.map((what) => `unknown     ${what}`),
     `options     ${given(options).join(' ')}; the others are defaults, --json prints all`,
     'nothing was written',

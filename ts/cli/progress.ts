@@ -1,5 +1,6 @@
 // Progress of a run: a bar on a terminal, a plain line every 30 seconds elsewhere, a line of JSON for each event with --json.
 import type { ProgressEvent, RunEvent, Stage } from '../events.ts'
+import { stages as known } from '../generated/stages.ts'
 import { inline, jsonLine } from './text.ts'
 import { withFlags } from './wording.ts'
 import { bytes, number, time } from './units.ts'
@@ -24,25 +25,7 @@ export interface Surroundings {
 /** Milliseconds between two lines where the output is not a terminal. */
 export const INTERVAL = 30_000
 
-const titles: Record<Stage, string> = {
-  spool: 'Unpacking large files',
-  scan: 'Counting rows',
-  ingest: 'Tokenizing',
-  documents: 'Numbering documents',
-  predict: 'Predicting queries',
-  extract: 'Extracting keywords',
-  embed: 'Embedding',
-  vectors: 'Making vectors',
-  index: 'Building the index',
-  neighbours: 'Finding neighbours',
-  plan: 'Planning',
-  report: 'Measuring the plan',
-  route: 'Choosing how to pack',
-  scatter: 'Scattering tokens',
-  pack: 'Packing',
-  seal: 'Sealing',
-}
-const TITLE = Math.max(...Object.values(titles).map(({ length }) => length))
+const TITLE = Math.max(...Object.values(known).map(({ title }) => title.length))
 
 /** The stage that a run is in, from its events. */
 class Position {
@@ -80,10 +63,10 @@ class Position {
   }
 
   get title(): string {
-    return this.stage === null ? 'Starting' : titles[this.stage]
+    return this.stage === null ? 'Starting' : known[this.stage].title
   }
 
-  /** Speed, time left, memory and time left of the run, if known; the most important first. Tasks of an earlier process do not count as speed. */
+  /** Speed, time left and memory, if known; the most important first. Tasks of an earlier process do not count as speed. */
   facts(memory: number): string[] {
     const facts: string[] = []
     const { first, last } = this
@@ -94,7 +77,6 @@ class Position {
     }
     if (last !== null && last.etaSeconds !== null) facts.push(`${time(last.etaSeconds)} left`)
     facts.push(`${bytes(memory)} RAM`)
-    if (last !== null && last.runEtaSeconds !== null) facts.push(`run: ${time(last.runEtaSeconds)} left`)
     return facts
   }
 }

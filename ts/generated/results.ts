@@ -1,4 +1,5 @@
 // Generated from the Rust types by `node scripts/types.mjs`; do not edit.
+import type { Stage } from './stages.ts'
 
 /**
  * The results that `clean` deleted from a work directory, and those it kept. A dry run says what
@@ -164,7 +165,7 @@ export interface DroppedTokens {
   budget: number
 }
 
-/** The tasks, bytes, time and memory of a run. A dry run writes nothing. */
+/** The tasks, bytes and memory of a run. A dry run writes nothing. */
 export interface DryRunResult {
   /** The output directory. Null for the format `memory`. */
   directory: string | null
@@ -183,11 +184,6 @@ export interface DryRunResult {
   disk: DiskNeed | null
   /** Memory that the run will hold. */
   memory: MemoryPlan
-  /**
-   * Seconds of the whole run, at rates measured on another machine. Null where they are unknown
-   * for a stage.
-   */
-  seconds: number | null
   /** Sentences on what cannot be known before the run. */
   unknown: string[]
 }
@@ -252,12 +248,7 @@ export interface InputFile {
  * How a file of a corpus is read: as JSON lines with their compression, as Parquet, or as one
  * document.
  */
-export type InputKind =
-  | {
-    jsonl: InputCompression
-  }
-  | 'parquet'
-  | 'text'
+export type InputKind = { jsonl: InputCompression } | 'parquet' | 'text'
 
 /** A keyword and the documents that it represents. */
 export interface KeywordCount {
@@ -439,8 +430,8 @@ export interface NeighbourSummary {
   sampled: number
 }
 
-/** How the sequences are stored. */
-export type OutputFormat = 'parquet' | 'mds' | 'megatron' | 'datatrove' | 'jsonl' | 'memory'
+/** Where sequences go: into files of a format, or to the program. */
+export type OutputFormat = FileFormat | 'memory'
 
 /** Pieces of a plan. A piece is a run of a document's tokens in one sequence. */
 export interface PieceCounts {
@@ -647,42 +638,40 @@ export interface RuleCounts {
 /** An event of a run. */
 export type RunEvent =
   | {
-    type: 'stage'
-    /** The stage that the event is about. */
-    stage: Stage
-    /** `started`, `reused` (all its results exist already) or `done`. */
-    state: 'started' | 'reused' | 'done'
-    /** Tasks that the stage is divided into. */
-    tasks: number
-    /** The stage's place among the stages of the run, from 1. */
-    number: number
-    /** Stages that the run has. */
-    stages: number
-    /** Seconds since the run began. */
-    seconds: number
-  }
+      type: 'stage'
+      /** The stage that the event is about. */
+      stage: Stage
+      /** `started`, `reused` (all its results exist already) or `done`. */
+      state: 'started' | 'reused' | 'done'
+      /** Tasks that the stage is divided into. */
+      tasks: number
+      /** The stage's place among the stages of the run, from 1. */
+      number: number
+      /** Stages that the run has. */
+      stages: number
+      /** Seconds since the run began. */
+      seconds: number
+    }
   | {
-    type: 'progress'
-    /** The stage that the event is about. */
-    stage: Stage
-    /** Units done. A resumed run counts only what was left. */
-    done: number
-    /** Units to do. */
-    total: number
-    /** The unit of `done` and `total`. */
-    unit: ProgressUnit
-    /** Seconds since the run began. */
-    seconds: number
-    /** Seconds left of the stage at the rate so far. Null while too little is done for a rate. */
-    etaSeconds: number | null
-    /** Seconds left of the run. Null unless the later stages can be estimated too. */
-    runEtaSeconds: number | null
-  }
+      type: 'progress'
+      /** The stage that the event is about. */
+      stage: Stage
+      /** Units done. A resumed run counts only what was left. */
+      done: number
+      /** Units to do. */
+      total: number
+      /** The unit of `done` and `total`. */
+      unit: ProgressUnit
+      /** Seconds since the run began. */
+      seconds: number
+      /** Seconds left of the stage at the rate so far. Null while too little is done for a rate. */
+      etaSeconds: number | null
+    }
   | {
-    type: 'warning'
-    /** The warning in words. */
-    message: string
-  }
+      type: 'warning'
+      /** The warning in words. */
+      message: string
+    }
 
 /**
  * `report.json` of an output directory: what its plan did, and measures of a sample of its
@@ -892,25 +881,6 @@ export interface SourceTokens {
   inSequences: number
 }
 
-/** A stage of a run, in the order in which stages run. A run has those that its options need. */
-export type Stage =
-  | 'spool'
-  | 'scan'
-  | 'ingest'
-  | 'documents'
-  | 'predict'
-  | 'extract'
-  | 'embed'
-  | 'vectors'
-  | 'index'
-  | 'neighbours'
-  | 'plan'
-  | 'report'
-  | 'route'
-  | 'scatter'
-  | 'pack'
-  | 'seal'
-
 /** A stage of a prepared run, for a scheduler that hands out its tasks. */
 export interface StageInfo {
   /** The stage's name. */
@@ -930,7 +900,7 @@ export interface StageInfo {
   command: string
 }
 
-/** The tasks, bytes and time of one stage. */
+/** The tasks and bytes of one stage. */
 export interface StagePlan {
   /** The stage's name. */
   stage: Stage
@@ -942,11 +912,6 @@ export interface StagePlan {
   directory: string | null
   /** Bytes of its results, estimated. Null where the size of the corpus is unknown. */
   bytes: number | null
-  /**
-   * Seconds for the tasks that are left, estimated. Null where they depend on a model or on the
-   * data.
-   */
-  seconds: number | null
 }
 
 /** The state of a stage. */

@@ -4,7 +4,7 @@
 //! each code follow from it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -94,12 +94,38 @@ struct Inner {
     code: Code,
     message: String,
     details: Map<String, Value>,
+    corrupt: Option<Corrupt>,
+}
+
+/// The corrupt file of a `FILE_CORRUPT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Corrupt {
+    pub file: PathBuf,
+    /// Stage and task that make the file, where that is known.
+    pub made_by: Option<(&'static str, u32)>,
 }
 
 impl Error {
     /// An error with a message that says what happened, where, and what to do.
     pub fn new(code: Code, message: impl Into<String>) -> Error {
-        Error(Box::new(Inner { code, message: message.into(), details: Map::new() }))
+        let (message, details) = (message.into(), Map::new());
+        Error(Box::new(Inner { code, message, details, corrupt: None }))
+    }
+
+    /// `FILE_CORRUPT` for a file that a task may make again.
+    pub fn corrupt(file: &Path, message: impl Into<String>) -> Error {
+        let mut error = Error::new(Code::FileCorrupt, message);
+        error.0.corrupt = Some(Corrupt { file: file.to_owned(), made_by: None });
+        error.with("file", file.display().to_string())
+    }
+
+    /// The same error of a corrupt file, with the task that makes it.
+    #[must_use]
+    pub fn made_by(mut self, stage: &'static str, task: u32) -> Error {
+        if let Some(corrupt) = &mut self.0.corrupt {
+            corrupt.made_by = Some((stage, task));
+        }
+        self.with("stage", stage).with("task", task)
     }
 
     /// The same error with a detail for programs: `file`, `row`, `option`, `expected`, `found` …
@@ -143,6 +169,11 @@ impl Error {
     /// The [`Error`] that a reader wrapped as the system's ([`io::Error::other`]).
     pub fn within(error: &io::Error) -> Option<Error> {
         error.get_ref()?.downcast_ref::<Error>().cloned()
+    }
+
+    /// The corrupt file of [`Error::corrupt`].
+    pub fn corrupt_file(&self) -> Option<&Corrupt> {
+        self.0.corrupt.as_ref()
     }
 
     pub fn code(&self) -> Code {

@@ -18,6 +18,6 @@ pub use budget::{Budget, Reservation};
 pub use cancel::Cancel;
 pub use catch_panic::catch_panic;
 pub use ctx::{Ctx, NoProgress, ProgressSink};
-pub use error::{CATALOGUE, Code, Error, Result, ResultExt};
+pub use error::{CATALOGUE, Code, Corrupt, Error, Result, ResultExt};
 pub use ids::{DocId, GroupId, KeywordId};
 pub use offsets::Offsets;

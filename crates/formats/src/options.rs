@@ -20,6 +20,46 @@ pub enum Format {
     Jsonl,
 }
 
+impl Format {
+    /// The name in options and manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Parquet => "parquet",
+            Format::Mds => "mds",
+            Format::Megatron => "megatron",
+            Format::Datatrove => "datatrove",
+            Format::Jsonl => "jsonl",
+        }
+    }
+
+    /// Whether files are compressed unless options say otherwise; `None` where readers take ids
+    /// straight from the file, so that it never can be.
+    pub fn compresses(self) -> Option<bool> {
+        match self {
+            Format::Parquet | Format::Jsonl => Some(true),
+            Format::Mds => Some(false),
+            Format::Megatron | Format::Datatrove => None,
+        }
+    }
+
+    /// Bytes of a token and of a piece with full provenance, estimated; `id` are those of a
+    /// document's id.
+    pub fn bytes(self, compression: Compression, max_id: u32, id: f64) -> (f64, f64) {
+        // Larger vocabularies pack less well.
+        let bits = f64::from(max_id.max(2)).log2();
+        match (self, compression) {
+            (Format::Parquet | Format::Jsonl | Format::Mds, Compression::Zstd) => {
+                (1.5 * bits / 15.6, 16.0)
+            }
+            (Format::Jsonl, Compression::None) => (2.0 + bits * 0.3, 60.0 + id),
+            (Format::Parquet | Format::Mds, Compression::None) => (4.0, 16.0),
+            (Format::Megatron | Format::Datatrove, _) => {
+                (if max_id <= u32::from(u16::MAX) { 2.0 } else { 4.0 }, 16.0)
+            }
+        }
+    }
+}
+
 /// Columns on the pieces of each sequence: all of them, the documents' ids alone, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]

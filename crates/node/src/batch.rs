@@ -1,6 +1,6 @@
 //! Sequences as typed arrays.
 
-use longweave_pipeline::batch::{Batch, Strings};
+use longweave_api::batch::{Batch, Strings};
 use napi::bindgen_prelude::Uint32Array;
 use napi_derive::napi;
 

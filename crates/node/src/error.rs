@@ -11,5 +11,5 @@ pub(crate) fn to_napi(error: &Error) -> napi::Error {
 
 /// Runs `work`; errors and panics become napi's errors.
 pub(crate) fn call<T>(work: impl FnOnce() -> Result<T, Error>) -> napi::Result<T> {
-    longweave_pipeline::driver::guarded(work).map_err(|e| to_napi(&e))
+    longweave_api::guarded(work).map_err(|e| to_napi(&e))
 }

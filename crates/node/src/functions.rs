@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use longweave_pipeline::commands;
+use longweave_api::commands;
 use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use longweave_api::models::{DocumentReader, QueryMaker, Vectors, offer_packaged};
 use longweave_common::{Cancel, Code, Error, Result};
-use longweave_pipeline::models::{DocumentReader, QueryMaker, Vectors, offer_packaged};
 use napi::Env;
 use napi::bindgen_prelude::{Float32Array, Object};
 use napi_derive::napi;

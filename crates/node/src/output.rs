@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
+use longweave_api::commands::show_options;
+use longweave_api::read::OutputReader;
 use longweave_common::{Cancel, Code, Error, Result};
-use longweave_pipeline::commands::show_options;
-use longweave_pipeline::read::OutputReader;
 use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;

@@ -83,7 +83,7 @@ pub(crate) fn on_thread<'env, T: ToNapiValue + Send + 'static>(
     let (settle, promise) = promise(env)?;
     let cancel = cancellation.flag.clone();
     threads.spawn(cancel.clone(), move || {
-        let guarded = longweave_pipeline::driver::guarded(|| {
+        let guarded = longweave_api::guarded(|| {
             cancel.check()?;
             work(&cancel)
         });

@@ -1,6 +1,6 @@
 //! RAKE on strings.
 
-use longweave_pipeline::small::{Columns, KeywordExtractor};
+use longweave_api::rake::{Columns, KeywordExtractor};
 use napi::Env;
 use napi::bindgen_prelude::{Float64Array, Object, Uint32Array, Utf16String};
 use napi_derive::napi;

@@ -1,9 +1,9 @@
-//! `NativeRun`: a run of the pipeline as a class.
+//! `NativeRun`: a run as a class.
 
 use std::sync::Arc;
 
+use longweave_api::run::{Mode, PushedDocument, Run};
 use longweave_common::{Cancel, Code, Error};
-use longweave_pipeline::run::{Mode, PushedDocument, Run};
 use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;

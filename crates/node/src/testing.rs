@@ -1,7 +1,7 @@
 //! Functions that only tests and the demo call; left out of a released addon.
 
+use longweave_api::{RunOptions, commands};
 use longweave_common::{CATALOGUE, Code, Error};
-use longweave_pipeline::{RunOptions, commands};
 use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 
+use longweave_api::run::{Run, RunThread};
 use longweave_common::Cancel;
-use longweave_pipeline::run::{Run, RunThread};
 use napi::Env;
 
 /// Threads that an environment has started.

@@ -259,5 +259,5 @@ fn corrupt(path: &Path, what: &str) -> Error {
         "{} is not a plan of this version ({what}); delete the plan stage's folder and run again",
         path.display()
     );
-    Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+    Error::corrupt(path, message)
 }

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Error, Offsets, Result, ResultExt};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::atomic::{AtomicFile, Sealed, UnlinkedFile, read_exact_at};
@@ -325,6 +325,12 @@ pub fn read_array<T: Scalar>(path: &Path) -> Result<Vec<T>> {
     ArrayFile::open(path)?.read_all()
 }
 
+/// Reads a column of the ends of lists.
+pub fn read_offsets(path: &Path) -> Result<Offsets> {
+    Offsets::from_ends(read_array(path)?)
+        .ok_or_else(|| corrupt(path, "holds a list that ends before it begins"))
+}
+
 /// `FILE_CORRUPT` for a file that differs from the file that its task wrote. The driver of a run
 /// runs that task again.
 pub(crate) fn corrupt(path: &Path, what: &str) -> Error {
@@ -332,7 +338,7 @@ pub(crate) fn corrupt(path: &Path, what: &str) -> Error {
         "{} {what}; delete it and run again; the task that made it then runs again",
         path.display()
     );
-    Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+    Error::corrupt(path, message)
 }
 
 /// The error of a read from a column: one that ends early is corrupt.
@@ -345,6 +351,8 @@ pub(crate) fn read_error(error: &io::Error, path: &Path) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use longweave_common::Code;
+
     use super::*;
     use proptest::prelude::*;
 

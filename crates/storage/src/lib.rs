@@ -16,7 +16,9 @@ mod space;
 mod strings;
 mod thrift;
 
-pub use array::{ArrayFile, ArrayWriter, Scalar, Stored, hash_elements, read_array, write_array};
+pub use array::{
+    ArrayFile, ArrayWriter, Scalar, Stored, hash_elements, read_array, read_offsets, write_array,
+};
 pub use atomic::{
     AtomicFile, Sealed, UnlinkedFile, read_exact_at, sweep, sweep_below, sync_directory,
     with_suffix, write_file,

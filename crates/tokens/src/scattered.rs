@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Code, Ctx, DocId, Error, Offsets, Result};
+use longweave_common::{Ctx, DocId, Error, Offsets, Result};
 use longweave_storage::{
     ArrayFile, ArrayWriter, FileRecord, Scalar, Stored, hash_elements, read_array, with_suffix,
     write_array,
@@ -69,7 +69,7 @@ fn scatter<T: Scalar>(
             "the plan asks for tokens that {} does not have; delete the work directory and run again",
             store.display()
         );
-        Error::new(Code::FileCorrupt, message).with("file", store.display().to_string())
+        Error::corrupt(store, message)
     };
     let rows = Offsets::from_ends(read_array(&with_suffix(store, ".ends"))?).ok_or_else(corrupt)?;
     let bytes = file.len().saturating_mul(T::WIDTH as u64);
@@ -208,7 +208,7 @@ impl ScatteredTokens {
             "{} does not match its checksum; delete it and run again; the task that made it then runs again",
             path.display()
         );
-        Err(Error::new(Code::FileCorrupt, message).with("file", path.display().to_string()))
+        Err(Error::corrupt(path, message))
     }
 }
 

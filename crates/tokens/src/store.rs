@@ -133,7 +133,7 @@ impl TokenStore {
                     "{} lacks the ends of documents; delete its folder and run again",
                     path.display()
                 );
-                Error::new(Code::FileCorrupt, message).with("file", path.display().to_string())
+                Error::corrupt(&path, message)
             })
         };
         let splits = splits.iter().map(|(_, prefix)| read(prefix)).collect::<Result<_>>()?;

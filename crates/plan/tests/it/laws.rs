@@ -354,7 +354,8 @@ fn options_out_of_range_are_named() {
             _ => unreachable!("just set"),
         }
     }
-    let wrong: [(&str, fn(&mut PlanOptions)); 12] = [
+    type Spoil = fn(&mut PlanOptions);
+    let wrong: [(&str, Spoil); 12] = [
         ("length", |o| o.policies.length = 0),
         ("length", |o| o.policies.length = 1 << 31),
         ("lead", |o| o.policies.lead = 2),

@@ -1,0 +1,171 @@
+//! Commands over directories, with JSON in and out: what the binding calls.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use longweave_common::{Cancel, Code, Ctx, Error, Result};
+use longweave_driver::{Events, explain};
+use longweave_formats::{Directory, OutputFiles};
+use longweave_run::{LEAST_MEMORY, RunContext, RunOptions};
+use longweave_stages::STAGES;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::fetched::{FetchedFiles, location};
+use crate::json::{from_json, to_json};
+use crate::show::ShowOptions;
+use crate::tasks::{self as listing, TaskRecord};
+
+/// The stages of the run in `out`.
+///
+/// Errors: `RUN_NOT_PREPARED`, `CANCELLED`.
+pub fn tasks(out: &Path, cancel: &Cancel) -> Result<String> {
+    let run = RunContext::open(STAGES, out)?;
+    cancel.check()?;
+    to_json(&listing::list(&run)?)
+}
+
+/// Looks for a prepared run in `out`.
+///
+/// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`.
+pub fn find_run(out: &Path) -> Result<()> {
+    RunContext::open_read_only(STAGES, out).map(drop)
+}
+
+/// The state of the run in `out`.
+///
+/// Errors: `RUN_NOT_PREPARED`.
+pub fn status(out: &Path) -> Result<String> {
+    to_json(&longweave_driver::status::status(out)?)
+}
+
+/// A dry run with the given resolved options.
+///
+/// Errors: those of preparing the run; `CANCELLED`.
+pub fn dry_run(options: &str, cancel: &Cancel) -> Result<String> {
+    to_json(&longweave_driver::dry_run(RunOptions::parse(options)?, cancel)?)
+}
+
+/// Removes results that no run needs, see [`longweave_driver::clean`].
+///
+/// Errors: those of [`longweave_driver::clean::clean`].
+pub fn clean(work: &Path, options: &str) -> Result<String> {
+    to_json(&longweave_driver::clean::clean(work, &from_json("the options of clean", options)?)?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StageOptions {
+    stage: String,
+    tasks: listing::TaskSelection,
+    /// 0 for one per core.
+    threads: usize,
+    memory: u64,
+}
+
+/// Runs the selected tasks of a stage: `{stage, tasks, threads, memory}` as JSON.
+///
+/// Errors: those of the tasks; a corrupt result of an earlier stage names the command that makes it
+/// again; `CANCELLED`.
+pub fn run_tasks(out: &Path, options: &str, cancel: &Cancel) -> Result<String> {
+    let StageOptions { stage, tasks, threads, memory } = from_json("the tasks", options)?;
+    if memory < LEAST_MEMORY {
+        let message = format!("`memory` must be at least 16 MiB, but is {memory} bytes");
+        return Err(Error::new(Code::OptionsInvalid, message).with("option", "memory"));
+    }
+    let run = RunContext::open(STAGES, out)?;
+    let stage = run.stage(&stage)?;
+    run.check_inputs()?;
+    let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(threads, memory)? };
+    let events = Arc::new(Events::default());
+    run.log.begin("stage", run.options(), threads);
+    let work = || -> Result<_> {
+        let tasks = listing::select(&run, stage, &tasks)?;
+        run.sweep_stage(stage);
+        let records = longweave_driver::run_tasks(&ctx, &run, &events, stage, &tasks)?;
+        Ok((tasks, records))
+    };
+    let result = work().map_err(|e| explain(&ctx, &run, e));
+    run.log.end(result.as_ref(), events.seconds());
+    let (tasks, records) = result?;
+    let list: Vec<TaskRecord> = tasks
+        .into_iter()
+        .zip(records)
+        .map(|(task, record)| TaskRecord::new(stage, task, record))
+        .collect();
+    to_json(&list)
+}
+
+/// Checks an output: a directory, a URL, or the directory of a run that sent its output to one.
+///
+/// Errors: `OUTPUT_NOT_FOUND`, `VERIFY_FAILED`, `FILE_CORRUPT`, `CANCELLED`, and those of remote
+/// stores.
+pub fn verify(out: &Path, cancel: &Cancel) -> Result<String> {
+    cancel.check()?;
+    let files: Box<dyn OutputFiles> = match location(out) {
+        Some(url) => Box::new(FetchedFiles::open(&url, cancel)?),
+        None => Box::new(Directory::new(out)),
+    };
+    to_json(&longweave_formats::verify_files(files, cancel)?)
+}
+
+/// The keywords with most documents, most first, ties in byte order.
+///
+/// Errors: `RUN_NOT_PREPARED`, `NOT_KEYWORDED`, `STAGE_NOT_READY`.
+pub fn top_keywords(out: &Path, n: usize) -> Result<String> {
+    to_json(&listing::top_keywords(&RunContext::open(STAGES, out)?, n)?)
+}
+
+/// The options of [`crate::read::OutputReader::show`] from JSON.
+///
+/// Errors: `OPTIONS_INVALID`.
+pub fn show_options(options: &str) -> Result<ShowOptions> {
+    from_json("the options of show", options)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TrainOptions {
+    corpus: Vec<String>,
+    text_field: String,
+    vocab_size: u32,
+    min_frequency: u32,
+    special_tokens: Vec<String>,
+    out: String,
+}
+
+/// Trains a byte-level BPE tokenizer on a corpus and writes its tokenizer.json; for the demo and tests.
+pub fn train_tokenizer(options: &str) -> Result<String> {
+    let TrainOptions { corpus, text_field, vocab_size, min_frequency, special_tokens, out } =
+        from_json("the training options", options)?;
+    let ctx = Ctx::new(0, 2 << 30)?;
+    let options = longweave_corpus::CorpusOptions {
+        paths: corpus,
+        root: None,
+        text_field,
+        id_field: None,
+        query_field: None,
+        source_field: None,
+        max_document_bytes: 64 << 20,
+        // Whole files: nothing is spooled here.
+        split_bytes: u64::MAX,
+        spool: None,
+        origin: longweave_corpus::Origin::Corpus,
+    };
+    let inventory = longweave_corpus::inventory(&ctx, &options)?;
+    let mut texts = Vec::new();
+    for split in 0..inventory.splits.len() {
+        let before = longweave_corpus::Before::default();
+        let mut reader =
+            longweave_corpus::RowReader::open(&ctx, &options, &inventory, split, before)?;
+        while let Some(row) = reader.next()? {
+            if let longweave_corpus::Content::Document(document) = &row.content {
+                texts.push(document.text.to_owned());
+            }
+        }
+    }
+    let training = longweave_tokens::TrainOptions { vocab_size, min_frequency, special_tokens };
+    let tokenizer = longweave_tokens::train_bpe(texts.iter().map(String::as_str), &training)?;
+    longweave_storage::write_file(Path::new(&out), tokenizer.as_bytes())?;
+    to_json(&json!({ "file": out, "documents": texts.len() }))
+}

@@ -1,0 +1,23 @@
+//! The functions that the binding calls: runs on a thread of their own, commands over directories, readers of
+//! outputs, models, RAKE.
+//!
+//! In: options and paths, as JSON where they come from JavaScript. Out: JSON, sequences, callbacks.
+//! Nothing here knows Node or a stage's work. It uses `driver`, `stages` and `run`, and readers of
+//! outputs. Begin with `run.rs`.
+
+pub mod batch;
+pub mod commands;
+mod fetched;
+mod json;
+pub mod models;
+pub mod rake;
+pub mod read;
+pub mod run;
+pub mod show;
+mod spool;
+pub mod tasks;
+#[cfg(test)]
+mod typescript;
+
+pub use longweave_driver::{Event, guarded};
+pub use longweave_run::RunOptions;

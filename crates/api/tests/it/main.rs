@@ -1,0 +1,213 @@
+//! Runs as callers use them: options, prepared runs, tasks, runs on threads of their own. Corpora are made here; they hold queries, so that
+//! keywords are known.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod crash;
+mod digests;
+mod hostile;
+mod options;
+mod prepare;
+mod run;
+mod stages;
+mod vectors;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use longweave_api::commands;
+use longweave_common::{Cancel, Ctx, Result};
+use longweave_driver::Events;
+use longweave_run::{RunContext, RunOptions, Stage};
+use longweave_stages::STAGES;
+use longweave_stages::seal::SEAL;
+use serde_json::{Value, json};
+
+/// How long a test waits for an answer. Only a fault takes that long, on any machine.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Runs tasks of a stage as another process would.
+fn run_tasks(out: &Path, stage: &str, tasks: Value) -> Result<String> {
+    let options = json!({ "stage": stage, "tasks": tasks, "threads": 1, "memory": 64 << 20 });
+    commands::run_tasks(out, &options.to_string(), &Cancel::new())
+}
+
+/// A folder with a tokenizer, a corpus and room for outputs.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        // Hundreds of small files are made durable here: where there is a file system in memory,
+        // that costs nothing.
+        let memory = Path::new("/dev/shm");
+        let directory =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let place = Place { directory: directory.unwrap() };
+        fs::write(place.path("tokenizer.json"), tokenizer()).unwrap();
+        place
+    }
+
+    /// A place with a corpus of `documents` documents.
+    fn with_documents(documents: usize) -> Place {
+        let place = Place::new();
+        fs::write(place.path("corpus.jsonl"), corpus(documents)).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Options of a quest run over `corpus.jsonl` into `out`, changed by JSON pointers.
+    fn options(&self, changes: &[(&str, Value)]) -> RunOptions {
+        RunOptions::parse(&self.json(changes).to_string()).unwrap()
+    }
+
+    fn json(&self, changes: &[(&str, Value)]) -> Value {
+        let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
+        let mut options = json!({
+            "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text", "idField": "id", "queryField": "q", "sourceField": null,
+            "onBadRow": "fail", "onDuplicateId": "fail", "maxDocumentBytes": 4 << 20, "splitBytes": 4096, "tokenizer": path("tokenizer.json"),
+            "queries": {
+                "predictor": "precomputed", "file": null, "segmentTokens": 384, "model": null, "device": "auto", "prefix": null, "decoding": "sample",
+                "temperature": 1.0, "topK": 25, "topP": 0.95, "queriesPerSegment": 1, "maxQueryTokens": 64, "batchTokens": 8192, "decodeRows": 64,
+                "tf32": true, "deviceMemory": null, "onnxRuntime": null, "checkpointSeconds": 20.0,
+            },
+            "keywords": {
+                "stopWords": "smart", "minScore": 3.0, "boilerplate": "builtin", "boilerplatePhrases": [], "representative": "common",
+                "maxKeywordShare": 1.0, "minKeywordCap": 2, "hierarchy": "suffix"
+            },
+            "vectors": {
+                "source": "tfidf", "file": null, "dimensions": 16, "sample": 64, "model": null, "device": "cpu", "batchTokens": 256, "tf32": true,
+                "deviceMemory": null, "onnxRuntime": null, "pooling": "auto", "prefix": "", "maxTokens": null
+            },
+            "neighbours": { "search": "auto", "lists": null, "probes": null, "recallSample": 16 },
+            "method": {
+                "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords", "oversample": 2.0, "shortShare": null,
+                "minKeywordDocuments": 2, "fill": "related"
+            },
+            "length": 64, "tokens": null, "seed": 0, "separator": "auto", "bos": "none", "bosToken": "auto", "padToken": "auto",
+            "overflow": "split", "incomplete": "drop", "minTokens": 1, "maxTokens": null, "maxUses": null, "holdout": 0.0, "dedup": "none",
+            "output": {
+                "directory": path("out"), "upload": null, "format": "jsonl", "provenance": "full", "shardTokens": 1024, "compression": "none",
+                "mdsIndices": "sequence", "mdsShardBytes": null
+            },
+            "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20, "diskCheck": "refuse", "clean": "none"
+        });
+        for (pointer, value) in changes {
+            *options.pointer_mut(pointer).unwrap_or_else(|| panic!("no option at {pointer}")) =
+                value.clone();
+        }
+        options
+    }
+
+    fn prepare(&self, changes: &[(&str, Value)]) -> Result<RunContext> {
+        self.prepare_in("out", changes)
+    }
+
+    /// Prepares a run in `out`; its driver's lock is given back.
+    fn prepare_in(&self, out: &str, changes: &[(&str, Value)]) -> Result<RunContext> {
+        let out = self.path(out);
+        let directory = ("/output/directory", json!(out.to_str().unwrap()));
+        let changes: Vec<_> = changes.iter().cloned().chain([directory]).collect();
+        RunContext::prepare(STAGES, ctx(2), self.options(&changes), &out).map(|(run, _lock)| run)
+    }
+
+    /// Runs to the end in `out`.
+    fn run_in(&self, out: &str, changes: &[(&str, Value)]) -> Result<RunContext> {
+        let run = self.prepare_in(out, changes)?;
+        let options = run.options();
+        let ctx = if options.memory == 64 << 20 {
+            ctx(options.threads).clone()
+        } else {
+            Ctx::new(options.threads, options.memory)?
+        };
+        longweave_driver::run(&ctx, &run, &Arc::new(Events::default()), SEAL)?;
+        Ok(run)
+    }
+}
+
+/// The place of a stage in the order of stages.
+fn at(stage: Stage) -> usize {
+    STAGES.iter().position(|&s| s == stage).unwrap()
+}
+
+fn before(a: Stage, b: Stage) -> bool {
+    at(a) < at(b)
+}
+
+fn standard() -> (&'static str, Value) {
+    ("/method", json!({ "name": "standard", "pool": "all", "fill": "next" }))
+}
+
+/// A context shared by all tests with that number of threads.
+fn ctx(threads: usize) -> &'static Ctx {
+    static MADE: [OnceLock<Ctx>; 8] = [const { OnceLock::new() }; 8];
+    MADE[threads].get_or_init(|| Ctx::new(threads, 64 << 20).unwrap())
+}
+
+fn tokenizer() -> &'static str {
+    static JSON: OnceLock<String> = OnceLock::new();
+    JSON.get_or_init(|| {
+        let special_tokens = ["<|endoftext|>", "<pad>", "<s>"].map(str::to_owned).to_vec();
+        let options =
+            longweave_tokens::TrainOptions { vocab_size: 300, min_frequency: 2, special_tokens };
+        longweave_tokens::train_bpe(corpus(50).lines(), &options).unwrap()
+    })
+}
+
+const SUBJECTS: [&str; 7] = [
+    "blue whale migration",
+    "grey whale migration",
+    "roman aqueduct building",
+    "aqueduct building",
+    "alpine meadow flowers",
+    "tin whistle",
+    "whale migration",
+];
+
+/// Rows with an id, a text of 5 to 44 words and a query that is a phrase.
+fn row(i: usize) -> Value {
+    let words: Vec<String> =
+        (0..5 + i * 7 % 40).map(|w| format!("w{}", (i * 31 + w * 17) % 97)).collect();
+    json!({ "id": format!("doc-{i}"), "text": words.join(" "), "q": SUBJECTS[i * i % 11 % SUBJECTS.len()] })
+}
+
+fn corpus(documents: usize) -> String {
+    (0..documents).map(|i| format!("{}\n", row(i))).collect()
+}
+
+/// The output's own files by name, without the manifest, sums and card, which name the run's paths
+/// and times.
+fn sequences(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(out).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if [
+            ".jsonl",
+            ".parquet",
+            ".mds",
+            ".mds.zstd",
+            ".bin",
+            ".idx",
+            ".ds",
+            ".ds.index",
+            ".ds.metadata",
+        ]
+        .iter()
+        .any(|e| name.ends_with(e))
+        {
+            files.insert(name.clone(), fs::read(out.join(name)).unwrap());
+        }
+    }
+    assert!(!files.is_empty(), "{} holds no sequences", out.display());
+    files
+}
+
+fn code<T>(result: Result<T>) -> &'static str {
+    result.err().map_or("NONE", |e| e.code().name())
+}

@@ -1,0 +1,357 @@
+//! The status of a run, from its directories alone: done records, leases, the log, and the last
+//! progress of each process.
+//!
+//! Nothing is written, and no lock is kept for longer than it takes to see that it is free, so that
+//! a run can be looked at while a driver, an API call or any number of processes work on it.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use longweave_common::{Code, Result};
+use longweave_plan::MethodName;
+use longweave_run::{LogRecord, Outcome, ProgressUnit, RunContext, Stage};
+use longweave_stages::STAGES;
+use longweave_storage::{Holder, Lock, directory_bytes, host, space};
+use serde::Serialize;
+use ts_rs::TS;
+
+use crate::history::History;
+use crate::progress_files::{self, Progress};
+
+/// Seconds after which a process of another machine that has not said how far it is counts as gone.
+const FRESH: f64 = 10.0;
+
+/// The state of a run, read from its directories alone.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct RunStatus {
+    /// The output directory, as the caller named it.
+    pub directory: String,
+    /// The work directory.
+    pub work: String,
+    /// The method that composes the sequences.
+    pub method: MethodName,
+    /// Tokens of a sequence.
+    pub length: u32,
+    /// The state of the whole run.
+    pub state: RunState,
+    /// The process that drives the run. Null where no process does.
+    pub driver: Option<DriverProcess>,
+    /// The run's stages in order.
+    pub stages: Vec<StageStatus>,
+    /// Seconds during which at least one process worked on the run.
+    pub elapsed_seconds: f64,
+    /// Seconds left. Null unless they are known for every stage.
+    pub eta_seconds: Option<f64>,
+    /// The last error in the log. Null where there is none.
+    pub last_error: Option<LogMessage>,
+    /// The last warning in the log. Null where there is none.
+    pub last_warning: Option<LogMessage>,
+    /// Sizes of the run's directories.
+    pub disk: DiskUse,
+}
+
+/// The state of a run: `prepared` (nothing was begun), `running`, `stopped` (no process works on
+/// it, and the last one ended in order), `interrupted` (a person or program cancelled it), `failed`
+/// (the last process ended with an error), `killed` (the last process ended without writing so) or
+/// `finished`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum RunState {
+    /// Nothing was begun.
+    Prepared,
+    /// A process works on it.
+    Running,
+    /// Nobody works on it, and the last process ended in order: a plan, or tasks handed out one by
+    /// one.
+    Stopped,
+    /// A person or program stopped it.
+    Interrupted,
+    /// The last process met an error.
+    Failed,
+    /// The last process ended without an entry in the log, for example because it was killed.
+    Killed,
+    /// Everything is done.
+    Finished,
+}
+
+/// The process that drives a run.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct DriverProcess {
+    /// Its process id.
+    pub process: u32,
+    /// The name of its machine.
+    pub host: String,
+}
+
+/// The state of a stage.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct StageStatus {
+    /// The stage's name.
+    pub stage: Stage,
+    /// `waiting` (a stage that it reads is not complete), `open` (tasks are left and no process
+    /// works on them), `running` or `done`.
+    #[ts(inline)]
+    pub state: StageState,
+    /// Tasks that the stage is divided into. Null while its inputs are not complete.
+    pub tasks: Option<u32>,
+    /// Tasks that are done.
+    pub done: u32,
+    /// Tasks that a living process of this machine works on.
+    pub running: u32,
+    /// Tasks leased to a process of another machine that has not reported for a while.
+    pub elsewhere: u32,
+    /// The unit of `unitsDone` and `unitsTotal`.
+    pub unit: ProgressUnit,
+    /// Units done, those of running tasks included. Null while the inputs are not complete.
+    pub units_done: Option<u64>,
+    /// Units of the whole stage. Null while the inputs are not complete.
+    pub units_total: Option<u64>,
+    /// Units per second, all processes together. Null before any is done.
+    pub rate: Option<f64>,
+    /// Seconds during which at least one process worked on the stage. Null before any did.
+    pub seconds: Option<f64>,
+    /// Seconds left at `rate`. Null where the stage is done or the rate unknown.
+    pub eta_seconds: Option<f64>,
+}
+
+/// Progress of a stage's tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum StageState {
+    /// Stages that it reads are not complete.
+    Waiting,
+    /// Tasks are left, and nobody works on them.
+    Open,
+    /// Tasks are being worked on.
+    Running,
+    /// All tasks are done.
+    Done,
+}
+
+/// An error or warning from the log of a run.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct LogMessage {
+    /// When it was written, as RFC 3339 in UTC.
+    pub time: String,
+    /// The id of the process that wrote it.
+    pub process: u32,
+    /// The error's code. Null for a warning.
+    pub code: Option<String>,
+    /// The text for people.
+    pub message: String,
+}
+
+/// Sizes of a run's directories.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskUse {
+    /// Bytes of the work directory, which other runs may share.
+    pub work_bytes: u64,
+    /// Bytes of the output directory, without a work directory inside it.
+    pub output_bytes: u64,
+    /// Bytes free on the work directory's file system. Null where the system does not say.
+    pub work_free_bytes: Option<u64>,
+    /// Bytes free on the output directory's file system. Null where the system does not say.
+    pub output_free_bytes: Option<u64>,
+}
+
+/// How the run in `out` is going.
+///
+/// Errors: `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`.
+pub fn status(out: &Path) -> Result<RunStatus> {
+    let run = RunContext::open_read_only(STAGES, out)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let records = run.log.read();
+    let living = run.living();
+    let fresh: Vec<Progress> =
+        progress_files::read(out).into_iter().filter(|p| speaks(p, &living, now)).collect();
+    let history = History::of(&records, &living, now);
+    let stages = run
+        .stages()
+        .map(|stage| stage_status(&run, stage, &history, &fresh))
+        .collect::<Result<Vec<_>>>()?;
+    let driver = Lock::holder(&RunContext::driver_file(out)).filter(|holder| lives(holder, &fresh));
+    let working = driver.is_some() || !fresh.is_empty() || stages.iter().any(|s| s.running > 0);
+    let state = if stages.iter().all(|s| s.state == StageState::Done) {
+        RunState::Finished
+    } else if working {
+        RunState::Running
+    } else {
+        ended(&records)
+    };
+    let left =
+        |s: &StageStatus| if s.state == StageState::Done { Some(0.0) } else { s.eta_seconds };
+    Ok(RunStatus {
+        directory: out.display().to_string(),
+        work: run.work().display().to_string(),
+        method: run.options().method.name(),
+        length: run.options().length,
+        state,
+        driver: driver.map(|Holder { process, host, .. }| DriverProcess { process, host }),
+        elapsed_seconds: history.worked(None),
+        eta_seconds: stages.iter().map(left).sum(),
+        stages,
+        last_error: last(&records, "error"),
+        last_warning: last(&records, "warning"),
+        disk: DiskUse {
+            work_bytes: directory_bytes(run.work(), None),
+            output_bytes: directory_bytes(out, Some(run.work())),
+            work_free_bytes: space(run.work()).map(|s| s.free),
+            output_free_bytes: space(out).map(|s| s.free),
+        },
+    })
+}
+
+/// Whether a process still works: one of this machine is looked up, one of another machine is
+/// judged by the age of its progress.
+fn speaks(progress: &Progress, living: &HashSet<u32>, now: f64) -> bool {
+    if progress.host == host() {
+        living.contains(&progress.process)
+    } else {
+        progress.age(now) < FRESH
+    }
+}
+
+/// Whether a holder works: it lives here, or from another machine said a moment ago how far it is.
+fn lives(holder: &Holder, fresh: &[Progress]) -> bool {
+    holder.alive.unwrap_or_else(|| {
+        fresh.iter().any(|p| p.host == holder.host && p.process == holder.process)
+    })
+}
+
+fn stage_status(
+    run: &RunContext,
+    stage: Stage,
+    history: &History,
+    fresh: &[Progress],
+) -> Result<StageStatus> {
+    let (tasks, done) = run.progress(stage)?;
+    let (mut running, mut elsewhere) = (0, 0);
+    for task in (0..tasks.unwrap_or(0)).filter(|task| done.binary_search(task).is_err()) {
+        if let Some(holder) = Lock::holder(&run.lease_file(stage, task)) {
+            match holder.alive {
+                None if !lives(&holder, fresh) => elsewhere += 1,
+                Some(false) => {}
+                _ => running += 1,
+            }
+        }
+    }
+    let mut ready = tasks.is_some();
+    for input in run.inputs(stage) {
+        ready &= run.is_complete(input)?;
+    }
+    let state = match tasks {
+        Some(tasks) if done.len() == tasks as usize => StageState::Done,
+        _ if running > 0 => StageState::Running,
+        _ if ready => StageState::Open,
+        _ => StageState::Waiting,
+    };
+    let at_work: Vec<&Progress> =
+        fresh.iter().filter(|p| p.stage == stage.name && state != StageState::Done).collect();
+    let units = |tasks: &[u32]| match stage.units(run, tasks) {
+        Err(e) if e.code() == Code::StageNotReady => Ok(None),
+        other => other.map(Some),
+    };
+    let all: Vec<u32> = (0..tasks.unwrap_or(0)).collect();
+    let units_total = if tasks.is_some() { units(&all)? } else { None };
+    let running_units: u64 = at_work.iter().map(|p| p.running).sum();
+    let units_done = if tasks.is_some() { units(&done)? } else { None }
+        .zip(units_total)
+        .map(|(d, t)| (d + running_units).min(t));
+    let seconds = history.worked(Some(stage.name));
+    let of_log = || {
+        let units = units(
+            &done.iter().copied().filter(|&t| history.ended(stage.name, t)).collect::<Vec<_>>(),
+        )
+        .ok()
+        .flatten()?;
+        (units > 0 && seconds > 0.0).then(|| units as f64 / seconds)
+    };
+    let said: f64 =
+        at_work.iter().filter(|p| p.seconds > 0.0).map(|p| p.done as f64 / p.seconds).sum();
+    let rate = if said > 0.0 { Some(said) } else { of_log() };
+    let left = units_total.zip(units_done).map(|(total, done)| (total - done) as f64);
+    let eta_seconds = match state {
+        StageState::Done => None,
+        _ => left.zip(rate).map(|(left, rate)| left / rate),
+    };
+    let done = done.len() as u32;
+    let seconds = (seconds > 0.0).then_some(seconds);
+    Ok(StageStatus {
+        stage,
+        state,
+        tasks,
+        done,
+        running,
+        elsewhere,
+        unit: stage.unit,
+        units_done,
+        units_total,
+        rate,
+        seconds,
+        eta_seconds,
+    })
+}
+
+fn last(records: &[LogRecord], event: &str) -> Option<LogMessage> {
+    let line = records.iter().rfind(|line| line.event == event)?;
+    let message = line.message.clone().unwrap_or_default();
+    Some(LogMessage {
+        time: line.time.clone(),
+        process: line.process,
+        code: line.code.clone(),
+        message,
+    })
+}
+
+/// How the last process to work on the run ended, where nobody works on it any more.
+fn ended(records: &[LogRecord]) -> RunState {
+    let line = records
+        .iter()
+        .rfind(|l| l.event == "end" || (l.event == "run" && l.mode.as_deref() != Some("prepare")));
+    match line.map(|line| (line.event.as_str(), line.outcome)) {
+        None => RunState::Prepared,
+        Some(("end", Some(Outcome::Failed))) => RunState::Failed,
+        Some(("end", Some(Outcome::Cancelled))) => RunState::Interrupted,
+        Some(("end", _)) if records.iter().any(|l| l.event == "stage") => RunState::Stopped,
+        Some(("end", _)) => RunState::Prepared,
+        Some(_) => RunState::Killed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn line(second: u32, event: &str, more: serde_json::Value) -> LogRecord {
+        let mut value = json!({ "time": format!("2026-01-01T00:00:{second:02}.000Z"), "process": u32::MAX - 1, "event": event });
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn how_a_run_ended_is_its_last_processs_end() {
+        let begin = |mode: &str| line(1, "run", json!({ "mode": mode }));
+        let end = |outcome: &str| line(2, "end", json!({ "outcome": outcome }));
+        let stage = || line(1, "stage", json!({ "stage": "scan", "state": "started" }));
+        for (records, expected) in [
+            (vec![], RunState::Prepared),
+            (vec![begin("prepare"), end("done")], RunState::Prepared),
+            (vec![begin("run"), stage()], RunState::Killed),
+            (vec![begin("run"), stage(), end("failed")], RunState::Failed),
+            (
+                vec![begin("run"), stage(), end("failed"), begin("run"), end("cancelled")],
+                RunState::Interrupted,
+            ),
+            (vec![begin("plan"), stage(), end("done")], RunState::Stopped),
+        ] {
+            assert_eq!(ended(&records), expected, "{records:?}");
+        }
+    }
+}

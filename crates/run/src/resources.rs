@@ -1,0 +1,210 @@
+//! The files that decide results in addition to the corpus: tokenizer, stop words, queries. Loaded
+//! when first needed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_keywords::StopList;
+use longweave_storage::checksum_file;
+use longweave_tokens::{Encoder, Loaded, SpecialOptions, SpecialTokens};
+use once_cell::sync::OnceCell;
+use serde::{Deserialize, Serialize};
+
+use crate::options::{Bos, PredictorName, RunOptions, VectorSource};
+
+/// The facts about its tokenizer that a run records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenizerInfo {
+    /// sha-256 of the file.
+    pub digest: String,
+    /// The encoder that reads it.
+    pub encoder: String,
+    /// Why the fast encoder does not cover it.
+    pub fallback: Option<String>,
+    /// The largest id that can occur.
+    pub max_id: u32,
+    /// Ids of the separator.
+    pub separator: Vec<u32>,
+    /// Id of the begin token, where one is used.
+    pub bos: Option<u32>,
+    /// Id of the padding token, where one is known or needed.
+    pub pad: Option<u32>,
+}
+
+/// A file that decides results.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InputDigest {
+    pub name: String,
+    pub path: String,
+    pub digest: String,
+}
+
+/// Input files other than the corpus, loaded once.
+pub struct Resources {
+    tokenizer: PathBuf,
+    /// The tokenizer as the options name it.
+    named_tokenizer: String,
+    base: PathBuf,
+    loaded: OnceCell<Loaded>,
+}
+
+impl Resources {
+    /// The files that the options name, not yet loaded.
+    pub fn new(options: &RunOptions, base: &Path) -> Resources {
+        let mut tokenizer = base.join(&options.tokenizer);
+        if tokenizer.is_dir() {
+            tokenizer.push("tokenizer.json"); // a model's directory
+        }
+        Resources {
+            tokenizer,
+            named_tokenizer: options.tokenizer.clone(),
+            base: base.to_owned(),
+            loaded: OnceCell::new(),
+        }
+    }
+
+    fn loaded(&self) -> Result<&Loaded> {
+        self.loaded.get_or_try_init(|| {
+            longweave_tokens::load(&self.tokenizer).map_err(|error| self.missing_tokenizer(error))
+        })
+    }
+
+    /// Adds the remedy to the error of a tokenizer that does not exist.
+    fn missing_tokenizer(&self, error: Error) -> Error {
+        if error.code() != Code::InputNotFound {
+            return error;
+        }
+        let remedy = if is_hub_name(&self.named_tokenizer) {
+            "names of a hub are not looked up: download the model's tokenizer.json and give its path"
+        } else {
+            "give the path of a tokenizer.json, or of a directory that holds one"
+        };
+        let path = self.tokenizer.display();
+        Error::new(Code::InputNotFound, format!("`tokenizer`: there is no file {path}; {remedy}"))
+            .with("file", path.to_string())
+            .with("option", "tokenizer")
+    }
+
+    pub fn encoder(&self) -> Result<Arc<dyn Encoder>> {
+        Ok(Arc::clone(&self.loaded()?.encoder))
+    }
+
+    pub fn tokenizer_digest(&self) -> Result<String> {
+        checksum_file(&self.tokenizer).map(|(_, _, sha256)| sha256)
+    }
+
+    /// Loads the tokenizer and finds the special tokens that the options need.
+    pub fn tokenizer_info(&self, options: &RunOptions) -> Result<TokenizerInfo> {
+        let loaded = self.loaded()?;
+        let encoder = &*loaded.encoder;
+        let special = SpecialOptions {
+            separator: options.separator.clone(),
+            pad: options.pad_token.clone(),
+            bos: options.bos_token.clone(),
+        };
+        let found = SpecialTokens::resolve(encoder, &special)?;
+        if options.bos != Bos::None {
+            found.require_bos(encoder)?;
+        }
+        if options.may_pad() {
+            found.require_pad(encoder)?;
+        }
+        let bos = found.bos.filter(|_| options.bos != Bos::None);
+        let largest =
+            found.separator.iter().copied().chain(bos).chain(found.pad).max().unwrap_or(0);
+        Ok(TokenizerInfo {
+            digest: self.tokenizer_digest()?,
+            encoder: encoder.name().to_owned(),
+            fallback: loaded.exact_fallback.clone(),
+            max_id: encoder.max_id().max(largest),
+            separator: found.separator,
+            bos,
+            pad: found.pad,
+        })
+    }
+
+    /// Other files that decide results, by name.
+    pub fn inputs(&self, options: &RunOptions) -> Result<Vec<InputDigest>> {
+        let mut inputs = Vec::new();
+        let of_file = |name: &str, path: &str| -> Result<InputDigest> {
+            let (_, _, digest) = checksum_file(&self.base.join(path))?;
+            Ok(InputDigest { name: name.to_owned(), path: path.to_owned(), digest })
+        };
+        if options.needs_vectors() {
+            match (options.vectors.source, &options.vectors.file, &options.vectors.model) {
+                (VectorSource::File, Some(file), _) => inputs.push(of_file("vectors", file)?),
+                (VectorSource::Onnx, _, Some(model)) => {
+                    let digest = longweave_inference::model_digest(&self.base.join(model))?;
+                    inputs.push(InputDigest {
+                        name: "encoder".into(),
+                        path: model.clone(),
+                        digest,
+                    });
+                }
+                _ => {}
+            }
+        }
+        if !options.needs_keywords() {
+            return Ok(inputs);
+        }
+        if let (PredictorName::Precomputed, Some(file)) =
+            (options.queries.predictor, &options.queries.file)
+        {
+            inputs.push(of_file("queries", file)?);
+        }
+        if let (PredictorName::Onnx, Some(model)) =
+            (options.queries.predictor, &options.queries.model)
+        {
+            let digest = longweave_inference::model_digest(&self.base.join(model))?;
+            inputs.push(InputDigest { name: "model".into(), path: model.clone(), digest });
+        }
+        if StopList::named(&options.keywords.stop_words).is_none() {
+            load_stop_words(&options.keywords.stop_words, &self.base)?;
+            inputs.push(of_file("stopWords", &options.keywords.stop_words)?);
+        }
+        Ok(inputs)
+    }
+
+    /// The directory that relative paths start from.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The path of a file that the options name.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+}
+
+/// Whether a path looks like the name of a model on a hub: `owner/model`.
+fn is_hub_name(path: &str) -> bool {
+    let mut steps = path.split('/');
+    let named = |step: Option<&str>| step.is_some_and(|s| !s.is_empty() && !s.starts_with('.'));
+    named(steps.next()) && named(steps.next()) && steps.next().is_none() && !path.ends_with(".json")
+}
+
+/// A stop list by name, or from a file with one word a line; lines that start with `#` are comments.
+pub fn load_stop_words(name: &str, base: &Path) -> Result<StopList> {
+    if let Some(list) = StopList::named(name) {
+        return Ok(list);
+    }
+    let path = base.join(name);
+    let text = match std::fs::read_to_string(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let message = format!(
+                "`keywords.stopWords`: there is no file {}; give `smart` or `fox` (both English), or the path of a file with one word a line",
+                path.display()
+            );
+            return Err(Error::new(Code::InputNotFound, message)
+                .with("file", path.display().to_string())
+                .with("option", "keywords.stopWords"));
+        }
+        other => other.at("read", &path)?,
+    };
+    Ok(StopList::from_words(
+        text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')),
+    ))
+}

@@ -1,0 +1,205 @@
+//! `OUT/run.json`: what was resolved when a run was prepared.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_corpus::{CorpusOptions, Inventory};
+use longweave_storage::{Digest, digest_of, write_file};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::options::{RunOptions, result_options};
+use crate::resources::{InputDigest, Resources, TokenizerInfo};
+
+/// Changes when `run.json` does.
+pub const RUN_FORMAT: u32 = 3;
+
+/// The content of `run.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RunFile {
+    format: u32,
+    version: String,
+    /// The directory that relative paths in the options start from.
+    pub base: PathBuf,
+    pub options: RunOptions,
+    pub inventory: Inventory,
+    pub tokenizer: TokenizerInfo,
+    /// Other files that decide results: stop words, queries.
+    inputs: Vec<InputDigest>,
+}
+
+/// `run.json` with its digest.
+#[derive(Serialize)]
+struct Stored<'a> {
+    #[serde(flatten)]
+    file: &'a RunFile,
+    /// Of everything else.
+    digest: Digest,
+}
+
+impl RunFile {
+    /// Finds the input and loads the tokenizer.
+    pub(crate) fn resolve(ctx: &Ctx, options: RunOptions) -> Result<RunFile> {
+        let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
+        let inventory = longweave_corpus::inventory(ctx, &absolute_corpus(&options, &base))?;
+        let resources = Resources::new(&options, &base);
+        let tokenizer = resources.tokenizer_info(&options)?;
+        let inputs = resources.inputs(&options)?;
+        ctx.cancel.check()?;
+        Ok(RunFile {
+            format: RUN_FORMAT,
+            version: env!("CARGO_PKG_VERSION").into(),
+            base,
+            options,
+            inventory,
+            tokenizer,
+            inputs,
+        })
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let failed = |e| Error::new(Code::Internal, format!("run.json: {e}"));
+        let digest = digest_of(&serde_json::to_value(self).map_err(failed)?);
+        let stored = Stored { file: self, digest };
+        let text = serde_json::to_string_pretty(&stored).map_err(failed)? + "\n";
+        write_file(path, text.as_bytes()).map(drop)
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<RunFile> {
+        let text = fs::read_to_string(path).at("read", path)?;
+        let refuse = |code, what: String| {
+            let message = format!(
+                "{} {what}; choose another output directory, or delete this one",
+                path.display()
+            );
+            Error::new(code, message).with("file", path.display().to_string())
+        };
+        let mut value: Value = serde_json::from_str(&text)
+            .map_err(|e| refuse(Code::FileCorrupt, format!("is not JSON ({e})")))?;
+        if value["format"] != json!(RUN_FORMAT) {
+            let found = value["version"].as_str().unwrap_or("unknown");
+            return Err(refuse(
+                Code::VersionMismatch,
+                format!("was written by longweave {found}, which this version cannot resume"),
+            ));
+        }
+        let digest = value.as_object_mut().and_then(|map| map.remove("digest"));
+        if digest != Some(json!(digest_of(&value))) {
+            return Err(refuse(Code::FileCorrupt, "does not match its checksum".into()));
+        }
+        let file: RunFile = serde_json::from_value(value).map_err(|e| {
+            refuse(Code::FileCorrupt, format!("does not have the expected shape ({e})"))
+        })?;
+        file.options.check()?;
+        match file.inventory.is_sound() {
+            true => Ok(file),
+            false => Err(refuse(Code::FileCorrupt, "lists impossible splits or files".into())),
+        }
+    }
+
+    /// The digest of another file that decides results, by its name there.
+    pub fn input(&self, name: &str) -> Option<&str> {
+        self.inputs.iter().find(|i| i.name == name).map(|i| i.digest.as_str())
+    }
+
+    /// The corpus' options with absolute paths.
+    pub fn absolute_corpus(&self) -> CorpusOptions {
+        absolute_corpus(&self.options, &self.base)
+    }
+
+    /// Checks that the tokenizer and other files that decide results are still those the run was
+    /// prepared with.
+    ///
+    /// Errors: `INPUT_CHANGED`.
+    pub(crate) fn check_inputs(&self, resources: &Resources, out: &Path) -> Result<()> {
+        if resources.tokenizer_digest()? != self.tokenizer.digest {
+            return Err(changed(&self.options.tokenizer, out));
+        }
+        same_inputs(&resources.inputs(&self.options)?, &self.inputs, out)
+    }
+
+    /// That the directory of the stored run is that of a run with these options.
+    ///
+    /// Errors: `RUN_MISMATCH`, naming the options that differ.
+    pub(crate) fn compare_options(&self, now: &RunFile, out: &Path) -> Result<()> {
+        let (then, new) = (result_options(&self.options), result_options(&now.options));
+        if then != new {
+            let mut names = Vec::new();
+            differences("", &then, &new, &mut names);
+            let message = format!(
+                "{} belongs to a run with other options ({}); choose another output directory, or delete that one. Tokens, queries and keywords are \
+                 reused where both runs name the same `--work` directory",
+                out.display(),
+                names.join(", ")
+            );
+            return Err(Error::new(Code::RunMismatch, message).with("options", names));
+        }
+        Ok(())
+    }
+
+    /// That corpus, tokenizer and other files are those of the stored run.
+    ///
+    /// Errors: `INPUT_CHANGED`.
+    pub(crate) fn compare_inputs(&self, now: &RunFile, out: &Path) -> Result<()> {
+        if self.inventory != now.inventory {
+            let (then, now) = (&self.inventory.files, &now.inventory.files);
+            let differs = now.iter().find(|f| !then.contains(f));
+            let gone = then.iter().find(|f| !now.contains(f));
+            return Err(changed(differs.or(gone).map_or("the corpus", |f| f.path.as_str()), out));
+        }
+        if self.tokenizer != now.tokenizer {
+            return Err(changed(&now.options.tokenizer, out));
+        }
+        same_inputs(&now.inputs, &self.inputs, out)
+    }
+}
+
+fn same_inputs(now: &[InputDigest], then: &[InputDigest], out: &Path) -> Result<()> {
+    match now.iter().zip(then).find(|(now, then)| now != then) {
+        Some((input, _)) => Err(changed(&input.path, out)),
+        None => Ok(()),
+    }
+}
+
+fn absolute_corpus(options: &RunOptions, base: &Path) -> CorpusOptions {
+    let mut corpus = options.corpus_options();
+    let absolute = |path: &String| {
+        if longweave_corpus::is_local(path) {
+            base.join(path).to_string_lossy().into_owned()
+        } else {
+            path.clone()
+        }
+    };
+    corpus.paths = corpus.paths.iter().map(absolute).collect();
+    corpus.root = corpus.root.as_ref().map(absolute);
+    corpus
+}
+
+fn changed(path: &str, out: &Path) -> Error {
+    let message = format!(
+        "{path} has changed since the run in {} was prepared; choose another output directory, or delete that one to start again",
+        out.display()
+    );
+    Error::new(Code::InputChanged, message).with("file", path)
+}
+
+fn differences(prefix: &str, a: &Value, b: &Value, names: &mut Vec<String>) {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                differences(
+                    &name,
+                    a.get(key).unwrap_or(&Value::Null),
+                    b.get(key).unwrap_or(&Value::Null),
+                    names,
+                );
+            }
+        }
+        _ if a != b => names.push(format!("{prefix}: {a} → {b}")),
+        _ => {}
+    }
+}

@@ -1,0 +1,105 @@
+//! Running one task: its lease, its record, and what is swept up after it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_storage::{DoneRecord, Lock, failpoint, sweep, sweep_below};
+
+use crate::context::{Place, RunContext, Stage};
+
+impl RunContext {
+    /// Runs one task, unless it is done. Waits while another process runs the same one.
+    ///
+    /// Errors: `STAGE_NOT_READY`, `STAGE_NOT_FOUND` for a task beyond the last, and whatever the
+    /// task meets.
+    pub fn run_task(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<DoneRecord> {
+        for input in self.inputs(stage) {
+            self.all_done(input)?;
+        }
+        let tasks = self.tasks(stage)?.unwrap_or(0);
+        if task >= tasks {
+            let message = format!(
+                "stage {} has {tasks} tasks, numbered from 0; there is no task {task}",
+                stage.name
+            );
+            return Err(Error::new(Code::StageNotFound, message)
+                .with("stage", stage.name)
+                .with("task", task));
+        }
+        if let Some(record) = self.done(stage, task)? {
+            return Ok(record);
+        }
+        let _lease = self.lease(ctx, stage, task)?;
+        if let Some(record) = self.done(stage, task)? {
+            return Ok(record);
+        }
+        ctx.cancel.check()?;
+        let path = self.record(stage, task);
+        let record = self.log.task(stage.name, task, || {
+            failpoint::hit("task", &path).at("begin", &path)?;
+            let record = stage.run(ctx, self, task).map_err(|e| self.locate(e))?;
+            record.write(&path).map(|()| record)
+        })?;
+        stage.after(self, task);
+        Ok(record)
+    }
+
+    pub(crate) fn lease(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<Lock> {
+        let path = self.lease_file(stage, task);
+        loop {
+            match Lock::take(&path, &format!("task {task} of stage {}", stage.name)) {
+                Err(e) if e.code() == Code::RunLocked => {
+                    ctx.cancel.check()?;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Takes the lock that makes this process the run's only driver.
+    ///
+    /// Errors: `RUN_LOCKED`.
+    pub fn lock(out: &Path) -> Result<Lock> {
+        Lock::take(&Self::driver_file(out), &format!("the run in {}", out.display()))
+    }
+
+    /// The lock of the run's driver.
+    pub fn driver_file(out: &Path) -> PathBuf {
+        out.join(".state/driver")
+    }
+
+    /// The processes of this machine that hold the lock of the run's driver or of a task.
+    pub fn living(&self) -> HashSet<u32> {
+        let leases = self.stages().filter_map(|s| fs::read_dir(self.lease_folder(s)).ok());
+        leases
+            .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+            .chain([Self::driver_file(self.out())])
+            .filter_map(|path| Lock::holder(&path).filter(|holder| holder.alive == Some(true)))
+            .map(|holder| holder.process)
+            .collect()
+    }
+
+    /// Removes what killed attempts left half written in the directories of a stage. Files that a
+    /// living process writes stay.
+    pub fn sweep_stage(&self, stage: Stage) {
+        stage.sweep(self);
+        sweep_below(&self.state(stage));
+        match stage.place {
+            // The output directory itself: what is hidden in it is not the stage's.
+            Place::Output => {
+                sweep(self.out());
+                let folders = fs::read_dir(self.out()).into_iter().flatten().flatten();
+                let folders = folders.filter(|e| {
+                    !e.file_name().to_string_lossy().starts_with('.')
+                        && e.file_type().is_ok_and(|t| t.is_dir())
+                });
+                folders.for_each(|folder| _ = sweep_below(&folder.path()));
+            }
+            Place::Work => _ = sweep_below(&self.directory(stage)),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Index: gathers all candidates, drops boilerplate phrases, chooses each document's keyword,
+//! builds lists and hierarchy.
+
+use longweave_common::{Ctx, Result};
+use longweave_corpus::Inventory;
+use longweave_index::{Hierarchy, Index, IndexOptions, Representative};
+use longweave_keywords::Boilerplate;
+use longweave_run::{
+    BoilerplateList, Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
+};
+use longweave_storage::DoneRecord;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::documents::{DOCUMENTS, Documents};
+use crate::extract::EXTRACT;
+use crate::vectors::{self, VECTORS};
+
+/// Counts of the task, in its done record.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct IndexCounts {
+    /// Distinct keywords.
+    pub keywords: u64,
+    /// Documents with a keyword.
+    pub documents: u64,
+}
+
+pub const INDEX: Stage =
+    Stage::new("index", "Building the index", ProgressUnit::Tasks, 1, &IndexStage);
+
+struct IndexStage;
+
+impl StageSpec for IndexStage {
+    fn inputs(&self, options: &RunOptions) -> Vec<Stage> {
+        let mut inputs = vec![DOCUMENTS, EXTRACT];
+        // It looks at vectors only to build its hierarchy from them.
+        if options.keywords.hierarchy == Hierarchy::Vectors {
+            inputs.push(VECTORS);
+        }
+        inputs
+    }
+
+    fn needed(&self, options: &RunOptions, _inventory: &Inventory) -> bool {
+        options.needs_keywords()
+    }
+
+    fn identity(&self, file: &RunFile) -> Value {
+        let keywords = &file.options.keywords;
+        let random = keywords.representative == Representative::Random;
+        json!({
+            "boilerplate": keywords.boilerplate, "extra": keywords.boilerplate_phrases,
+            "representative": keywords.representative, "cap": keywords.max_keyword_share, "floor": keywords.min_keyword_cap,
+            "hierarchy": keywords.hierarchy, "seed": random.then_some(file.options.seed),
+        })
+    }
+
+    fn bytes(&self, _run: &RunContext, facts: &Facts) -> Result<f64> {
+        Ok(facts.rows * 42.0)
+    }
+
+    fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
+        run_task(ctx, run)
+    }
+}
+
+impl Counts for IndexCounts {
+    const STAGE: Stage = INDEX;
+}
+
+fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let options = run.options();
+    let documents = Documents::read(run, false)?;
+    let directory = run.directory(EXTRACT);
+    let files: Vec<_> = documents.first[..documents.first.len() - 1]
+        .iter()
+        .enumerate()
+        .map(|(split, &first)| (directory.join(format!("{split:05}")), first))
+        .collect();
+    let keywords = &options.keywords;
+    let index_options = IndexOptions {
+        seed: options.seed,
+        representative: keywords.representative,
+        max_keyword_share: keywords.max_keyword_share,
+        min_keyword_cap: keywords.min_keyword_cap,
+        hierarchy: keywords.hierarchy,
+    };
+    let vectors =
+        if keywords.hierarchy == Hierarchy::Vectors { Some(vectors::open(run)?) } else { None };
+    let target = run.directory(INDEX);
+    let words = match keywords.boilerplate {
+        BoilerplateList::Builtin => Boilerplate::built_in(),
+        BoilerplateList::None => Boilerplate::none(),
+    };
+    let words = words.with(keywords.boilerplate_phrases.iter().map(String::as_str));
+    let scratch = target.join(".scratch");
+    let index = longweave_index::build_from_files(
+        ctx,
+        &files,
+        &documents.keys,
+        &words,
+        &index_options,
+        vectors.as_ref(),
+        &scratch,
+    )?;
+    let files = index.write(&target)?;
+    let with_keyword = index.keyword_of().iter().filter(|k| !k.is_none()).count();
+    let counts = IndexCounts { keywords: index.len() as u64, documents: with_keyword as u64 };
+    ctx.progress.advance(1);
+    (counts).done(files)
+}
+
+/// Used by other stages to name keywords.
+pub fn open(run: &RunContext) -> Result<Option<Index>> {
+    if run.options().needs_keywords() {
+        Index::open(&run.directory(INDEX)).map(Some)
+    } else {
+        Ok(None)
+    }
+}

@@ -1,0 +1,62 @@
+//! The work of each stage: one module a stage, and the list of them all.
+//!
+//! In: a [`RunContext`](longweave_run::RunContext) and the number of a task. Out: the task's files
+//! and its done record. Nothing here knows of other processes, leases or resuming. It uses every
+//! crate that does a stage's work, and `run`. Begin with [`STAGES`], then `scan.rs`, the smallest.
+
+mod chunks;
+pub mod documents;
+pub mod embed;
+pub mod extract;
+pub mod ids;
+pub mod index;
+pub mod ingest;
+pub mod neighbours;
+pub mod pack;
+pub mod plan;
+pub mod predict;
+pub mod report;
+pub mod route;
+pub mod scan;
+pub mod scatter;
+pub mod seal;
+pub mod shares;
+pub mod spool;
+pub mod summary;
+mod uploads;
+pub mod vectors;
+
+use longweave_run::Stage;
+
+/// All stages, in the order in which they run. A run has those that its options need.
+pub const STAGES: &[Stage] = &[
+    spool::SPOOL,
+    scan::SCAN,
+    ingest::INGEST,
+    documents::DOCUMENTS,
+    predict::PREDICT,
+    extract::EXTRACT,
+    embed::EMBED,
+    vectors::VECTORS,
+    index::INDEX,
+    neighbours::NEIGHBOURS,
+    plan::PLAN,
+    report::REPORT,
+    route::ROUTE,
+    scatter::SCATTER,
+    pack::PACK,
+    seal::SEAL,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_differ_and_are_those_that_directories_are_recognized_by() {
+        for (at, stage) in STAGES.iter().enumerate() {
+            assert!(stage.name.bytes().all(|b| b.is_ascii_lowercase()), "{stage:?}");
+            assert!(!STAGES[..at].contains(stage), "{stage:?} is listed twice");
+        }
+    }
+}

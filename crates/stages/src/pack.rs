@@ -1,0 +1,373 @@
+//! Pack: tokens of one output shard into the asked format. Shards of the main output come first,
+//! then those of the held-out documents.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use longweave_common::{Cancel, Code, Ctx, Error, KeywordId, Result};
+use longweave_corpus::Inventory;
+use longweave_formats::{
+    FileContent, Provenance, SequenceRecord, WriterOptions, open_writer, writer_bytes,
+};
+use longweave_index::Index;
+use longweave_pack::{PackSource, assemble, pack_shard};
+use longweave_plan::{Part, PlanFile, PlanStats, Sequences, Shape};
+use longweave_run::{
+    Counts, Facts, Place, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
+    result_options,
+};
+use longweave_storage::{DoneRecord, FileRecord};
+use longweave_tokens::TokenStore;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::documents::DOCUMENTS;
+use crate::ids::Ids;
+use crate::index::{self, INDEX};
+use crate::ingest::{INGEST, tokens};
+use crate::plan::{self, PLAN, PlanCounts, folder};
+use crate::route::ROUTE;
+use crate::scatter::{SCATTER, Scattered};
+use crate::uploads::{ObjectRecord, Staging, Uploads};
+
+/// The counts in a pack task's done record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackCounts {
+    pub part: String,
+    pub shard: u32,
+    pub sequences: u64,
+    /// The content of each of the task's files.
+    pub files: Vec<FileContent>,
+    /// Where they were sent to a store: the object of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) objects: Vec<ObjectRecord>,
+}
+
+/// Shards of a plan.
+fn shards(options: &RunOptions, sequences: u64) -> u32 {
+    sequences.div_ceil(options.shard_sequences()) as u32
+}
+
+/// A task's part, shard, and the sequences of that shard.
+fn place(run: &RunContext, task: u32) -> Result<(Part, u32, u64, u64)> {
+    let PlanCounts { main, holdout } = run.counts(0)?;
+    let size = run.options().shard_sequences();
+    let main_shards = shards(run.options(), main.sequences);
+    let (part, shard, all) = match holdout {
+        Some(holdout) if task >= main_shards => {
+            (Part::HeldOut, task - main_shards, holdout.sequences)
+        }
+        _ => (Part::Main, task, main.sequences),
+    };
+    let first = u64::from(shard) * size;
+    Ok((part, shard, first, size.min(all.saturating_sub(first))))
+}
+
+/// Sequences in the given tasks.
+pub fn sequences(run: &RunContext, tasks: &[u32]) -> Result<u64> {
+    let mut total = 0;
+    for &task in tasks {
+        total += place(run, task)?.3;
+    }
+    Ok(total)
+}
+
+/// The output directory of a part, in that of the run.
+pub fn output(out: &Path, part: Part) -> PathBuf {
+    match part {
+        Part::Main => out.to_owned(),
+        Part::HeldOut => out.join(folder(part)),
+    }
+}
+
+/// How this run's sequences are written.
+pub fn writer_options(run: &RunContext) -> Option<WriterOptions> {
+    let options = run.options();
+    let format = options.output.format.file()?;
+    Some(WriterOptions {
+        format,
+        length: options.length,
+        max_id: run.file.tokenizer.max_id,
+        // Not its path, which would make bytes depend on the machine.
+        tokenizer: format!("sha256:{}", run.file.tokenizer.digest),
+        method: serde_json::to_string(&options.method).unwrap_or_default(),
+        domain: options.method.name().as_str().to_owned(),
+        provenance: options.output.provenance,
+        compression: options.output.compression(),
+        mds_indices: options.output.mds_indices,
+        mds_shard_bytes: options.output.mds_shard_bytes,
+    })
+}
+
+/// Everything that sequences of one part are assembled from.
+pub struct PartSource {
+    plan: PlanFile,
+    ids: Ids,
+    index: Option<Index>,
+    separator: Vec<u32>,
+    bos: Option<u32>,
+    pad: Option<u32>,
+}
+
+impl PartSource {
+    /// Opens plan, tokens and names.
+    pub fn open(run: &RunContext, part: Part) -> Result<PartSource> {
+        Ok(PartSource {
+            plan: plan::open(run, part)?,
+            ids: Ids::new(run.directory(DOCUMENTS).join("ids.arrow")),
+            index: index::open(run)?,
+            separator: run.file.tokenizer.separator.clone(),
+            bos: run.file.tokenizer.bos,
+            pad: run.file.tokenizer.pad,
+        })
+    }
+
+    /// Sequences of the part.
+    pub fn sequences(&self) -> u64 {
+        self.plan.sequences()
+    }
+
+    fn phrase(&self, keyword: KeywordId) -> Option<&str> {
+        self.index.as_ref().filter(|_| !keyword.is_none()).map(|i| i.phrase(keyword))
+    }
+
+    fn with_source<T>(
+        &self,
+        tokens: &TokenStore,
+        sequences: &Sequences,
+        work: impl FnOnce(&PackSource<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let anchors = &self.plan.groups().anchors;
+        let named = sequences
+            .pieces()
+            .iter()
+            .flat_map(|p| [p.doc, anchors[p.group.index()]])
+            .filter(|doc| !doc.is_none());
+        let ids = self.ids.of(named)?;
+        let reason = |keyword: KeywordId| self.phrase(keyword);
+        let id = |doc| ids.get(doc);
+        work(&PackSource {
+            shape: self.plan.shape(),
+            sequences,
+            groups: self.plan.groups(),
+            tokens,
+            id: &id,
+            phrase: &reason,
+            separator: &self.separator,
+            bos: self.bos,
+            pad: self.pad,
+        })
+    }
+
+    /// Sequences `first..first + n`, in memory.
+    pub fn assemble(
+        &self,
+        ctx: &Ctx,
+        tokens: &TokenStore,
+        first: u64,
+        n: u64,
+    ) -> Result<Vec<SequenceRecord>> {
+        let sequences = self.plan.read(first, n)?;
+        self.with_source(tokens, &sequences, |source| assemble(ctx, source, 0..sequences.len()))
+    }
+
+    /// A sequence as it was planned and as it is written.
+    pub fn sequence(
+        &self,
+        ctx: &Ctx,
+        tokens: &TokenStore,
+        number: u64,
+    ) -> Result<(Sequences, SequenceRecord)> {
+        let sequences = self.plan.read(number, 1)?;
+        let mut records =
+            self.with_source(tokens, &sequences, |source| assemble(ctx, source, 0..1))?;
+        let record = records
+            .pop()
+            .ok_or_else(|| Error::new(Code::Internal, "a sequence was not assembled"))?;
+        Ok((sequences, record))
+    }
+
+    /// Length, begin tokens, separators.
+    pub fn shape(&self) -> Shape {
+        self.plan.shape()
+    }
+
+    /// The phrase of a node of the hierarchy.
+    pub fn node_phrase(&self, node: u32) -> Option<&str> {
+        self.index.as_ref().map(|index| index.node_phrase(node))
+    }
+}
+
+pub const PACK: Stage = Stage {
+    place: Place::Output,
+    ..Stage::new("pack", "Packing", ProgressUnit::Sequences, 1, &PackStage)
+};
+
+struct PackStage;
+
+impl StageSpec for PackStage {
+    fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
+        vec![INGEST, DOCUMENTS, INDEX, PLAN]
+    }
+
+    fn waits_for(&self) -> &'static [Stage] {
+        &[ROUTE, SCATTER]
+    }
+
+    fn needed(&self, options: &RunOptions, _inventory: &Inventory) -> bool {
+        options.writes_files()
+    }
+
+    fn identity(&self, file: &RunFile) -> Value {
+        output_identity(file)
+    }
+
+    fn tasks(&self, run: &RunContext) -> Result<Option<u32>> {
+        let PlanCounts { main, holdout } = run.counts(0)?;
+        let shards = |stats: PlanStats| shards(run.options(), stats.sequences);
+        Ok(Some(shards(main) + holdout.map_or(0, shards)))
+    }
+
+    fn units(&self, run: &RunContext, tasks: &[u32]) -> Result<u64> {
+        sequences(run, tasks)
+    }
+
+    fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
+        Ok(output_bytes(run, facts))
+    }
+
+    fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+        run_task(ctx, run, task)
+    }
+
+    fn check_run(&self, cancel: &Cancel, run: &RunContext) -> Result<()> {
+        match Uploads::of(cancel, run)? {
+            Some(uploads) if !run.state(PACK).exists() => uploads.refuse_other_objects(),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&self, ctx: &Ctx, run: &RunContext) -> Result<()> {
+        let Some(uploads) = Uploads::of(&ctx.cancel, run)? else { return Ok(()) };
+        uploads.give_up_others(run, PACK)?;
+        let sent = |record: &DoneRecord| {
+            let PackCounts { objects, .. } = PackCounts::of(record)?;
+            Some(record.files.iter().zip(objects).map(|(f, o)| (f.clone(), Some(o.etag))).collect())
+        };
+        uploads.recheck(run, PACK, sent)
+    }
+
+    fn after(&self, run: &RunContext, task: u32) {
+        if self.is_sent(run.options()) {
+            Staging::of(run, PACK, task).remove();
+        }
+    }
+
+    fn is_sent(&self, options: &RunOptions) -> bool {
+        options.output.upload.is_some()
+    }
+}
+
+impl Counts for PackCounts {
+    const STAGE: Stage = PACK;
+}
+
+struct Main(Arc<PartSource>);
+struct HeldOut(Arc<PartSource>);
+
+/// The source of a part's sequences, opened when first needed.
+///
+/// Errors: `STAGE_NOT_READY`, `FILE_CORRUPT`.
+pub fn part(run: &RunContext, part: Part) -> Result<Arc<PartSource>> {
+    let open = || PartSource::open(run, part).map(Arc::new);
+    Ok(match part {
+        Part::Main => run.shared.get(|| open().map(Main))?.0.clone(),
+        Part::HeldOut => run.shared.get(|| open().map(HeldOut))?.0.clone(),
+    })
+}
+
+fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+    match Uploads::of(&ctx.cancel, run)? {
+        Some(uploads) => send(ctx, run, &uploads, task),
+        None => {
+            let (files, counts) = write(ctx, run, task, run.out())?;
+            counts.done(files)
+        }
+    }
+}
+
+/// Writes a shard to its staging directory, unless an earlier attempt did, and sends its files.
+fn send(ctx: &Ctx, run: &RunContext, uploads: &Uploads, task: u32) -> Result<DoneRecord> {
+    let staging = Staging::of(run, PACK, task);
+    let staged = staging.read()?.and_then(|record| Some((PackCounts::of(&record)?, record.files)));
+    let (mut counts, files) = match staged {
+        Some(staged) => {
+            ctx.progress.advance(sequences(run, &[task])?);
+            staged
+        }
+        None => {
+            staging.clear()?;
+            let (files, mut counts) = write(ctx, run, task, &staging.files())?;
+            counts.objects = staging.objects(ctx, &files)?;
+            staging.save(&counts.done(files.clone())?)?;
+            (counts, files)
+        }
+    };
+    for (i, file) in files.iter().enumerate() {
+        if counts.objects[i].etag.is_empty() {
+            counts.objects[i].etag = uploads.send_staged(ctx, &staging, i, file)?;
+            staging.save(&counts.done(files.clone())?)?;
+        }
+    }
+    counts.done(files)
+}
+
+/// Writes the shard of a task into `out`; the names of its files are relative to it.
+fn write(
+    ctx: &Ctx,
+    run: &RunContext,
+    task: u32,
+    out: &Path,
+) -> Result<(Vec<FileRecord>, PackCounts)> {
+    let (of, shard, first, n) = place(run, task)?;
+    let source = part(run, of)?;
+    let sequences = source.plan.read(first, n)?;
+    let options = writer_options(run).expect("memory runs have no pack stage");
+    let mut writer = open_writer(&options, &output(out, of), shard)?;
+    let held = writer_bytes(&options, n);
+    let scattered = Scattered::open(run)?;
+    source.with_source(&*tokens(run)?, &sequences, |source| {
+        pack_shard(ctx, source, &mut *writer, held, scattered.placement(task as usize))
+    })?;
+    let prefix = if of == Part::Main { "" } else { "holdout/" };
+    let named = |file: FileRecord| FileRecord { name: format!("{prefix}{}", file.name), ..file };
+    let (records, files): (Vec<_>, Vec<_>) =
+        writer.finish()?.into_iter().map(|file| (named(file.record), file.content)).unzip();
+    let part = folder(of).to_owned();
+    Ok((records, PackCounts { part, shard, sequences: n, files, objects: Vec::new() }))
+}
+
+/// The options that decide the bytes of an output, and where they go: work that is done for one
+/// place is not done for another.
+pub fn output_identity(file: &RunFile) -> Value {
+    let (options, tokenizer) = (&file.options, &file.tokenizer);
+    json!({
+        "output": result_options(options)["output"], "upload": options.output.upload,
+        "separator": tokenizer.separator, "bos": tokenizer.bos, "pad": tokenizer.pad,
+    })
+}
+
+/// Bytes of the output's data files, estimated.
+fn output_bytes(run: &RunContext, facts: &Facts) -> f64 {
+    let output = &run.options().output;
+    let tokens = facts.sequences * f64::from(run.options().length);
+    let Some(format) = output.format.file() else { return 0.0 };
+    let (token, piece) = format.bytes(output.compression(), run.file.tokenizer.max_id, facts.id);
+    let kept = match output.provenance {
+        Provenance::Full => 1.0,
+        Provenance::Ids => 0.5,
+        Provenance::None => 0.0,
+    };
+    tokens * token + facts.pieces * piece * kept
+}

@@ -1,0 +1,112 @@
+//! Plan: decides all sequences from metadata, those of the held-out documents as a second plan.
+
+use longweave_common::{Ctx, Result};
+use longweave_plan::{
+    Dedup, Heads, PLAN_FORMAT, Part, PlanFile, PlanInput, PlanStats, plan, write_plan,
+};
+use longweave_run::{
+    Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
+};
+use longweave_storage::{DoneRecord, FileRecord};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::documents::{DOCUMENTS, Documents};
+use crate::embed::EMBED;
+use crate::index::{self, INDEX};
+use crate::neighbours::{self, NEIGHBOURS};
+
+/// The counts in the plan task's done record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanCounts {
+    /// The main output's plan.
+    pub main: PlanStats,
+    /// The held-out documents' plan.
+    pub holdout: Option<PlanStats>,
+}
+
+/// The folder of a part's plan in the stage's directory, and of its output in the output directory.
+pub const fn folder(part: Part) -> &'static str {
+    match part {
+        Part::Main => "main",
+        Part::HeldOut => "holdout",
+    }
+}
+
+pub const PLAN: Stage = Stage::new("plan", "Planning", ProgressUnit::Tasks, 1, &PlanStage);
+
+struct PlanStage;
+
+impl StageSpec for PlanStage {
+    fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
+        vec![DOCUMENTS, EMBED, INDEX, NEIGHBOURS]
+    }
+
+    fn identity(&self, file: &RunFile) -> Value {
+        let options = file.options.plan_options(file.tokenizer.separator.len() as u32);
+        json!({ "options": options, "shard": file.options.shard_sequences(), "format": PLAN_FORMAT })
+    }
+
+    fn bytes(&self, _run: &RunContext, facts: &Facts) -> Result<f64> {
+        Ok(24.0 * facts.sequences + 16.0 * (facts.pieces + facts.groups))
+    }
+
+    fn tells_sizes(&self) -> bool {
+        true
+    }
+
+    fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
+        run_task(ctx, run)
+    }
+}
+
+impl Counts for PlanCounts {
+    const STAGE: Stage = PLAN;
+}
+
+/// The plan of a part.
+///
+/// Errors: `FILE_CORRUPT`, `STAGE_NOT_READY`.
+pub fn open(run: &RunContext, part: Part) -> Result<PlanFile> {
+    let folder = folder(part);
+    run.check(PLAN, &format!("{folder}/plan.json"))?;
+    PlanFile::open(&run.directory(PLAN).join(folder))
+}
+
+fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let options = run.options();
+    let plan_options = options.plan_options(run.file.tokenizer.separator.len() as u32);
+    let documents = Documents::read(run, options.dedup == Dedup::Exact)?;
+    let index = index::open(run)?;
+    let (neighbours, heads) = (neighbours::open(run)?, neighbours::open_heads(run)?);
+    let chunks = neighbours::chunks(run)?;
+    let input = PlanInput {
+        lens: &documents.lens,
+        keys: &documents.keys,
+        text_hashes: documents.text_hashes.as_deref(),
+        keyword_of: index.as_ref().map(|i| i.keyword_of()),
+        keyword_keys: index.as_ref().map_or(&[], |i| i.keyword_keys()),
+        forest: index.as_ref().map(|i| i.forest()),
+        sources: documents.sources.as_deref(),
+        neighbours: neighbours.as_ref(),
+        chunks: chunks.as_ref(),
+        heads: heads.as_ref().map(|heads| heads as &dyn Heads),
+    };
+    let directory = run.directory(PLAN);
+    let mut files: Vec<FileRecord> = Vec::new();
+    let mut make = |part: Part| -> Result<PlanStats> {
+        let made = plan(ctx, &input, &plan_options, part)?;
+        ctx.cancel.check()?;
+        let folder = folder(part);
+        let written = write_plan(&directory.join(folder), &made, options.shard_sequences())?;
+        files.extend(
+            written.into_iter().map(|f| FileRecord { name: format!("{folder}/{}", f.name), ..f }),
+        );
+        Ok(made.stats)
+    };
+    let main = make(Part::Main)?;
+    let holdout = if options.holdout > 0.0 { Some(make(Part::HeldOut)?) } else { None };
+    ctx.progress.advance(1);
+    (PlanCounts { main, holdout }).done(files)
+}

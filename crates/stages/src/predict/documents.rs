@@ -1,0 +1,85 @@
+//! The documents of a split that ingest accepted, as they are read again.
+
+use longweave_common::{Code, Ctx, Result};
+use longweave_corpus::{Content, RowReader};
+use longweave_run::{OnBadRow, RunContext};
+use longweave_storage::read_array;
+
+use crate::ingest::{ACCEPTED, INGEST, IngestPaths};
+use crate::scan::rows;
+use crate::spool::{check_split, corpus_with_queries};
+
+/// A document. One whose precomputed queries are skipped as bad has only its row.
+#[derive(Default)]
+pub(super) struct Document {
+    pub(super) row: u32,
+    pub(super) id: String,
+    pub(super) text: String,
+    pub(super) queries: Vec<String>,
+}
+
+/// The documents of a split that ingest accepted.
+pub(super) struct Documents {
+    reader: RowReader,
+    /// The policy for a document whose own queries are bad; `None` where they are not read.
+    bad_queries: Option<OnBadRow>,
+    status: Vec<u8>,
+    /// The next row.
+    pub(super) row: u32,
+}
+
+impl Documents {
+    pub(super) fn open(ctx: &Ctx, run: &RunContext, task: u32) -> Result<Documents> {
+        let split = task as usize;
+        let inventory = &run.file.inventory;
+        check_split(run, split)?;
+        let status = read_array::<u8>(&IngestPaths::of(&run.directory(INGEST), task).status)?;
+        let reader = RowReader::open(
+            ctx,
+            &corpus_with_queries(run),
+            inventory,
+            split,
+            rows(run)?.before(split),
+        )?;
+        let options = run.options();
+        let bad_queries = options.reads_query_field().then_some(options.on_bad_row);
+        Ok(Documents { reader, bad_queries, status, row: 0 })
+    }
+
+    /// The next row: its number, and the document if it was accepted; `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<(u32, Option<Document>)>> {
+        let Some(next) = self.reader.next()? else { return Ok(None) };
+        let row = self.row;
+        self.row += 1;
+        if self.status.get(row as usize) != Some(&ACCEPTED) {
+            return Ok(Some((row, None)));
+        }
+        let Content::Document(document) = &next.content else {
+            if let (Content::Bad(bad), Some(policy)) = (&next.content, self.bad_queries) {
+                if policy == OnBadRow::Skip {
+                    return Ok(Some((row, Some(Document { row, ..Document::default() }))));
+                }
+                return Err(next.location.error(
+                    Code::QueriesInvalid,
+                    &bad.reason,
+                    "fix the row's queries, or set `onBadRow: skip` to ignore them",
+                ));
+            }
+            return Err(next.location.error(
+                Code::InputChanged,
+                "the row was a document when it was ingested, and is not now",
+                "the file changed during the run: run again",
+            ));
+        };
+        let queries = document.queries.iter().map(|q| q.to_string()).collect();
+        Ok(Some((
+            row,
+            Some(Document {
+                row,
+                id: document.id.to_owned(),
+                text: document.text.to_owned(),
+                queries,
+            }),
+        )))
+    }
+}

@@ -1,0 +1,340 @@
+//! Seal: the manifest, checksums and card that make an output directory complete and movable.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use longweave_common::{Code, Ctx, Error, Result, ResultExt};
+use longweave_corpus::{InputFile, Inventory};
+use longweave_formats::{Format, ManifestFile, OutputManifest, ShardFile, write_sums};
+use longweave_plan::{Part, PlanStats};
+use longweave_run::{
+    Counts, Facts, Mode, Needs, Place, ProgressUnit, RunContext, RunFile, RunOptions, Stage,
+    StageSpec, result_options,
+};
+use longweave_storage::{
+    AtomicFile, DoneRecord, FileRecord, Sealed, checksum_file, checksum_with, write_file,
+};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use ts_rs::TS;
+
+use crate::ingest::{INGEST, IngestPaths};
+use crate::pack::{PACK, PackCounts, output, output_identity, writer_options};
+use crate::plan::{PlanCounts, folder};
+use crate::report::{self, REPORT};
+use crate::summary;
+use crate::uploads::Uploads;
+
+/// The task's done record counts nothing.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SealCounts {}
+
+pub const SEAL: Stage = Stage {
+    place: Place::Output,
+    ..Stage::new("seal", "Sealing", ProgressUnit::Bytes, 1, &SealStage)
+};
+
+struct SealStage;
+
+impl StageSpec for SealStage {
+    fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
+        vec![REPORT, PACK]
+    }
+
+    fn needed(&self, options: &RunOptions, _inventory: &Inventory) -> bool {
+        options.writes_files()
+    }
+
+    fn identity(&self, file: &RunFile) -> Value {
+        output_identity(file)
+    }
+
+    fn units(&self, run: &RunContext, _tasks: &[u32]) -> Result<u64> {
+        let records = run.all_done(PACK)?;
+        Ok(records.iter().flat_map(|record| &record.files).map(|file| file.bytes).sum())
+    }
+
+    fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
+        // A copy of the report, manifests, a card, rejected rows.
+        Ok(REPORT.bytes(run, facts)? + 32e3)
+    }
+
+    fn needs(&self, _options: &RunOptions) -> Needs {
+        Needs { threads: 1, gpus: 0 }
+    }
+
+    fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
+        run_task(ctx, run)
+    }
+
+    fn begin(&self, ctx: &Ctx, run: &RunContext) -> Result<()> {
+        let Some(uploads) = Uploads::of(&ctx.cancel, run)? else { return Ok(()) };
+        uploads.recheck(run, SEAL, |record| {
+            Some(record.files.iter().map(|f| (f.clone(), None)).collect())
+        })
+    }
+}
+
+impl Counts for SealCounts {
+    const STAGE: Stage = SEAL;
+}
+
+fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
+    let PlanCounts { main, holdout } = run.counts(0)?;
+    let mut files = Vec::new();
+    let uploads = Uploads::of(&ctx.cancel, run)?;
+    if let Some(holdout) = &holdout {
+        files.extend(seal_part(ctx, run, Part::HeldOut, holdout, uploads.as_ref())?);
+    }
+    files.extend(seal_part(ctx, run, Part::Main, &main, uploads.as_ref())?);
+    SealCounts {}.done(files)
+}
+
+fn seal_part(
+    ctx: &Ctx,
+    run: &RunContext,
+    part: Part,
+    stats: &PlanStats,
+    uploads: Option<&Uploads>,
+) -> Result<Vec<FileRecord>> {
+    let directory = output(run.out(), part);
+    // All shards are done: what half-written files there are nobody will finish.
+    run.sweep_stage(PACK);
+    let prefix = if part == Part::Main { "" } else { "holdout/" };
+    let (shards, sent) = (shard_files(run, part, prefix)?, sent_sums(run, part, prefix)?);
+    let mut sequences_of: BTreeMap<String, u64> =
+        shards.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
+    let packed: BTreeMap<&str, &FileRecord> =
+        shards.iter().map(|f| (f.record.name.as_str(), &f.record)).collect();
+    let options = writer_options(run).expect("memory runs have no seal stage");
+    for (name, bytes) in longweave_formats::index_files(&options, &shards) {
+        write_file(&directory.join(&name), &bytes)?;
+        sequences_of.insert(name, 0);
+    }
+    if part == Part::Main && write_rejects(run, &directory.join("rejects.jsonl"))? {
+        sequences_of.insert("rejects.jsonl".into(), 0);
+    }
+    run.check(REPORT, &report::name(part))?;
+    let report = run.directory(REPORT).join(report::name(part));
+    write_file(&directory.join("report.json"), &std::fs::read(&report).at("read", &report)?)?;
+    sequences_of.insert("report.json".into(), 0);
+    write_file(&directory.join("README.md"), card(run, part, stats).as_bytes())?;
+    sequences_of.insert("README.md".into(), 0);
+    let named: Vec<(&String, &u64)> = sequences_of.iter().collect();
+    let checksum = |&(name, &sequences): &(&String, &u64)| -> Result<ManifestFile> {
+        if let (Some(sha256), Some(file)) = (sent.get(name), packed.get(name.as_str())) {
+            ctx.progress.advance(file.bytes);
+            return Ok(ManifestFile {
+                name: name.clone(),
+                bytes: file.bytes,
+                sha256: sha256.clone(),
+                sequences,
+            });
+        }
+        let path = directory.join(name);
+        let (bytes, xxh3, sha256) = checksum_with(&path, |bytes| {
+            ctx.progress.advance(bytes);
+            ctx.cancel.check()
+        })?;
+        // The files are sealed as they were packed, whatever changed them since.
+        if packed.get(name.as_str()).is_some_and(|file| {
+            **file != FileRecord::new(file.name.as_str(), Sealed { bytes, xxh3 })
+        }) {
+            return Err(corrupt(&path));
+        }
+        Ok(ManifestFile { name: name.clone(), bytes, sha256, sequences })
+    };
+    let files: Vec<ManifestFile> =
+        ctx.pool.install(|| named.par_iter().map(checksum).collect::<Result<_>>())?;
+    let mut sums: Vec<(String, String)> =
+        files.iter().map(|f| (f.name.clone(), f.sha256.clone())).collect();
+    let manifest = OutputManifest {
+        format: options.format,
+        length: options.length,
+        sequences: stats.sequences,
+        provenance: options.provenance,
+        files,
+        rest: rest(run, part, stats)?,
+    };
+    let mut text = serde_json::to_string_pretty(&manifest)
+        .map_err(|e| Error::new(Code::Internal, format!("longweave.json: {e}")))?;
+    text.push('\n');
+    let sealed = write_file(&directory.join("longweave.json"), text.as_bytes())?;
+    sums.push(("longweave.json".into(), checksum_file(&directory.join("longweave.json"))?.2));
+    let sums = write_sums(&directory, &sums)?;
+    if let Some(uploads) = uploads {
+        // The manifest comes last: where it exists, the output is complete.
+        let small =
+            sequences_of.keys().map(String::as_str).filter(|name| !packed.contains_key(name));
+        let names: Vec<String> = small
+            .chain(["SHA256SUMS", "longweave.json"])
+            .map(|name| format!("{prefix}{name}"))
+            .collect();
+        uploads.send(ctx, run.out(), &names)?;
+    }
+    Ok(vec![
+        FileRecord::new(format!("{prefix}longweave.json"), sealed),
+        FileRecord::new(format!("{prefix}SHA256SUMS"), sums),
+    ])
+}
+
+fn corrupt(path: &Path) -> Error {
+    let message = format!(
+        "{} differs from its done record; delete it and run again; its shard is then packed again",
+        path.display()
+    );
+    Error::corrupt(path, message)
+}
+
+/// The files of a part's shards in order, named relative to its directory.
+fn shard_files(run: &RunContext, part: Part, prefix: &str) -> Result<Vec<ShardFile>> {
+    let mut files = Vec::new();
+    let counts = run.all_counts::<PackCounts>()?;
+    for (record, PackCounts { part: of, files: contents, .. }) in
+        run.all_done(PACK)?.iter().zip(counts)
+    {
+        if of == folder(part) {
+            files.extend(record.files.iter().zip(contents).map(|(file, content)| ShardFile {
+                record: FileRecord { name: own_name(file, prefix), ..file.clone() },
+                content,
+            }));
+        }
+    }
+    Ok(files)
+}
+
+/// SHA-256 of each file of a part's shards that was sent away, by name relative to the part's
+/// directory.
+fn sent_sums(run: &RunContext, part: Part, prefix: &str) -> Result<BTreeMap<String, String>> {
+    let mut sums = BTreeMap::new();
+    let counts = run.all_counts::<PackCounts>()?;
+    for (record, PackCounts { part: of, objects, .. }) in run.all_done(PACK)?.iter().zip(counts) {
+        if of == folder(part) {
+            // Files that stay have no objects.
+            let sent = record.files.iter().zip(objects);
+            sums.extend(sent.map(|(file, object)| (own_name(file, prefix), object.sha256)));
+        }
+    }
+    Ok(sums)
+}
+
+fn own_name(file: &FileRecord, prefix: &str) -> String {
+    file.name.strip_prefix(prefix).unwrap_or(&file.name).to_owned()
+}
+
+/// The part of `longweave.json` that is about the run.
+#[derive(Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestRun {
+    /// The version of longweave that made the output.
+    pub version: &'static str,
+    /// `main`, or `holdout` for the output of the held-out documents.
+    #[ts(type = "'main' | 'holdout'")]
+    pub part: &'static str,
+    /// The options of the run that decide results. Options on threads, memory and places are left
+    /// out.
+    #[ts(type = "Record<string, unknown>")]
+    pub options: Value,
+    /// The files of the corpus, in byte order of path. Empty where documents were handed over.
+    pub inputs: Vec<InputFile>,
+    /// The tokenizer that made the tokens.
+    pub tokenizer: ManifestTokenizer,
+    /// Counts of the output's plan.
+    pub plan: PlanStats,
+    /// The part of the run's summary that is the same for equal runs.
+    #[ts(
+        type = "Omit<Summary, 'version' | 'method' | 'directory' | 'format' | 'length' | 'encoder' | 'seconds' | 'warnings'>"
+    )]
+    pub counts: Value,
+}
+
+/// The tokenizer of an output.
+#[derive(Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestTokenizer {
+    /// SHA-256 of the tokenizer.json, in lower-case hexadecimal.
+    pub sha256: String,
+    /// Ids of the separator after each document. Empty without one.
+    pub separator: Vec<u32>,
+    /// Id of the begin token. Null without one.
+    pub bos: Option<u32>,
+    /// Id of the padding token. Null where none is known or needed.
+    pub pad: Option<u32>,
+}
+
+/// The manifest without what readers need.
+fn rest(run: &RunContext, part: Part, stats: &PlanStats) -> Result<Map<String, Value>> {
+    let tokenizer = &run.file.tokenizer;
+    let about = ManifestRun {
+        version: env!("CARGO_PKG_VERSION"),
+        part: folder(part),
+        options: result_options(run.options()),
+        inputs: run.file.inventory.files.clone(),
+        tokenizer: ManifestTokenizer {
+            sha256: tokenizer.digest.clone(),
+            separator: tokenizer.separator.clone(),
+            bos: tokenizer.bos,
+            pad: tokenizer.pad,
+        },
+        plan: stats.clone(),
+        counts: summary::lasting_counts(&summary::summary(run, Mode::Plan, 0.0)?),
+    };
+    match serde_json::to_value(about) {
+        Ok(Value::Object(map)) => Ok(map),
+        _ => Err(Error::new(Code::Internal, "the manifest is not an object")),
+    }
+}
+
+/// Gathers the rejects of all splits; whether there are any.
+fn write_rejects(run: &RunContext, path: &Path) -> Result<bool> {
+    let directory = run.directory(INGEST);
+    let mut file: Option<AtomicFile> = None;
+    for (task, record) in run.all_done(INGEST)?.iter().enumerate() {
+        let part = IngestPaths::of(&directory, task as u32).rejects;
+        let own = |f: &&FileRecord| part.file_name().is_some_and(|name| *f.name == *name);
+        record.files.iter().filter(own).try_for_each(|f| f.check(&directory))?;
+        let bytes = std::fs::read(&part).at("read", &part)?;
+        if !bytes.is_empty() {
+            if file.is_none() {
+                file = Some(AtomicFile::create(path)?);
+            }
+            if let Some(file) = &mut file {
+                file.write_all(&bytes).at("write", path)?;
+            }
+        }
+    }
+    match file {
+        Some(file) => file.commit().map(|_| true),
+        None => Ok(false),
+    }
+}
+
+/// The dataset card: what Hugging Face shows, to be completed before publishing.
+fn card(run: &RunContext, part: Part, stats: &PlanStats) -> String {
+    let options = run.options();
+    let files = if options.output.format.file() == Some(Format::Parquet) {
+        "configs:\n- config_name: default\n  data_files: \"*.parquet\"\n"
+    } else {
+        ""
+    };
+    format!(
+        "---\ntask_categories:\n- text-generation\ntags:\n- long-context\n- longweave\n{files}---\n\n\
+         # Long-context sequences ({part})\n\n\
+         {sequences} sequences of {length} tokens, made by longweave {version} with the method `{method}`.\n{sentence}\n\n\
+         - tokens of documents in sequences: {own}\n- separators: {separators}\n- padding: {padding}\n- documents in the pool: {pool}\n\n\
+         `longweave.json` holds all options, input digests and counts; `SHA256SUMS` is checked by `sha256sum -c` or `longweave verify`.\n\
+         The licence of the sequences is that of the documents they are made of; add it, and their source, before publishing.\n",
+        part = folder(part),
+        sequences = stats.sequences,
+        length = options.length,
+        version = env!("CARGO_PKG_VERSION"),
+        method = options.method.name().as_str(),
+        sentence = options.method.name().sentence(),
+        own = stats.tokens.in_sequences,
+        separators = stats.tokens.separators,
+        padding = stats.tokens.padding,
+        pool = stats.pool_documents,
+    )
+}

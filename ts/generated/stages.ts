@@ -1,0 +1,24 @@
+// Generated from the Rust types by `node scripts/types.mjs`; do not edit.
+
+/** Title and unit of progress of each stage, in the order in which stages run. */
+export const stages = {
+  spool: { title: 'Unpacking large files', unit: 'bytes' },
+  scan: { title: 'Counting rows', unit: 'bytes' },
+  ingest: { title: 'Tokenizing', unit: 'documents' },
+  documents: { title: 'Numbering documents', unit: 'documents' },
+  predict: { title: 'Predicting queries', unit: 'documents' },
+  extract: { title: 'Extracting keywords', unit: 'documents' },
+  embed: { title: 'Embedding', unit: 'documents' },
+  vectors: { title: 'Making vectors', unit: 'vectors' },
+  index: { title: 'Building the index', unit: 'tasks' },
+  neighbours: { title: 'Finding neighbours', unit: 'vectors' },
+  plan: { title: 'Planning', unit: 'tasks' },
+  report: { title: 'Measuring the plan', unit: 'tasks' },
+  route: { title: 'Choosing how to pack', unit: 'tasks' },
+  scatter: { title: 'Scattering tokens', unit: 'tokens' },
+  pack: { title: 'Packing', unit: 'sequences' },
+  seal: { title: 'Sealing', unit: 'bytes' },
+} as const
+
+/** A stage of a run. A run has those that its options need. */
+export type Stage = keyof typeof stages
