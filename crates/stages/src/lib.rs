@@ -53,6 +53,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_stage_that_a_module_specifies_is_listed() {
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let files = |folder: &std::path::Path| -> Vec<std::path::PathBuf> {
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+        };
+        let (folders, mut modules): (Vec<_>, Vec<_>) =
+            files(&source).into_iter().partition(|path| path.is_dir());
+        modules.extend(folders.iter().flat_map(|folder| files(folder)));
+        let specified = modules.iter().map(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            text.lines().filter(|line| line.starts_with("impl StageSpec for ")).count()
+        });
+        assert_eq!(STAGES.len(), specified.sum::<usize>());
+    }
+
+    #[test]
     fn names_differ_and_are_those_that_directories_are_recognized_by() {
         for (at, stage) in STAGES.iter().enumerate() {
             assert!(stage.name.bytes().all(|b| b.is_ascii_lowercase()), "{stage:?}");

@@ -290,3 +290,16 @@ fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_de
     };
     assert_eq!(changed(&nextlong(20), &nextlong(30)), FROM_EMBED);
 }
+
+#[test]
+fn a_new_version_of_a_stage_discards_its_results_and_those_made_of_them_alone() {
+    let place = Place::with_documents(10);
+    let run = place.prepare_in("base", &[]).unwrap();
+    let newer: &'static [Stage] = STAGES
+        .iter()
+        .map(|&stage| Stage { version: stage.version + u32::from(stage == EXTRACT), ..stage })
+        .collect::<Vec<_>>()
+        .leak();
+    let newer = RunContext::open(newer, run.out()).unwrap();
+    assert_eq!(changed(&digests(&newer), &digests(&run)), FROM_EXTRACT);
+}

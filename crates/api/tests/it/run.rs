@@ -464,7 +464,9 @@ fn counts_that_a_done_record_lacks_are_corruption_and_not_zero() {
             assert_eq!(finish(&options, 0), Err("FILE_CORRUPT".into()), "{}", stage.name);
             if stage == PLAN {
                 let run = RunContext::open(STAGES, run.out()).unwrap();
-                assert_eq!(code(run.tasks(PACK)), "FILE_CORRUPT");
+                let error = run.tasks(PACK).unwrap_err();
+                let corrupt = error.corrupt_file().unwrap();
+                assert_eq!((&corrupt.file, corrupt.made_by), (&path, Some(("plan", 0))));
             }
             whole.write(&path).unwrap();
         }
