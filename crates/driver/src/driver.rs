@@ -22,8 +22,8 @@ use crate::{clean, progress_files};
 /// Errors: the first that a task meets; tasks that are running are asked to stop, what is finished
 /// is kept. `DISK_SPACE`.
 pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Result<()> {
-    // Sizes became known that were not yet compared with the disk.
-    let (mut news, mut ran) = (true, false);
+    // `unchecked`: sizes became known that were not yet compared with the disk.
+    let (mut unchecked, mut ran) = (true, false);
     sweep(run);
     let all: Vec<Stage> = run.stages_to(last).collect();
     for (number, &stage) in (1..).zip(&all) {
@@ -55,10 +55,10 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
                 used: None,
             });
             events.send(event(StageState::Reused, tasks));
-            news |= stage.tells_sizes();
+            unchecked |= stage.tells_sizes();
             continue;
         }
-        if std::mem::take(&mut news)
+        if std::mem::take(&mut unchecked)
             && let Some(message) = disk::check(ctx, run, last)?
         {
             events.warn(run, &message);
@@ -73,7 +73,7 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
             };
             run_tasks(ctx, run, events, stage, &left)
         })?;
-        news |= stage.tells_sizes();
+        unchecked |= stage.tells_sizes();
         events.send(event(StageState::Done, tasks));
     }
     if last == SEAL && run.options().clean == Clean::Sealed && (ran || !clean::is_complete(run)) {
