@@ -13,6 +13,9 @@ import {
   typescriptDependencies,
 } from './circles.ts'
 
+/** The crates below `run`, for its options and the work of stages. */
+const below = ['common', 'storage', 'remote', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'inference', 'index']
+
 /** For each crate those it may depend on; `index` knows the plan's `Forest`, which `related` climbs. */
 const allowed: Record<string, string[]> = {
   common: [],
@@ -29,41 +32,10 @@ const allowed: Record<string, string[]> = {
   predict: ['common', 'storage', 'keywords', 'corpus'],
   index: ['common', 'storage', 'keywords', 'plan', 'neighbours'],
   pack: ['common', 'storage', 'tokens', 'plan', 'formats'],
-  run: ['common', 'storage', 'remote', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'inference', 'index'],
-  stages: [
-    'common',
-    'storage',
-    'remote',
-    'keywords',
-    'corpus',
-    'tokens',
-    'plan',
-    'formats',
-    'inference',
-    'neighbours',
-    'predict',
-    'index',
-    'pack',
-    'report',
-    'run',
-  ],
+  run: below,
+  stages: [...below, 'neighbours', 'predict', 'pack', 'report', 'run'],
   driver: ['common', 'storage', 'corpus', 'plan', 'run', 'stages'],
-  api: [
-    'common',
-    'storage',
-    'remote',
-    'keywords',
-    'corpus',
-    'tokens',
-    'plan',
-    'formats',
-    'inference',
-    'predict',
-    'index',
-    'run',
-    'stages',
-    'driver',
-  ],
+  api: [...below, 'predict', 'run', 'stages', 'driver'],
   node: ['common', 'api'],
 }
 
