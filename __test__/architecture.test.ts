@@ -14,7 +14,18 @@ import {
 } from './circles.ts'
 
 /** The crates below `run`, for its options and the work of stages. */
-const below = ['common', 'storage', 'remote', 'keywords', 'corpus', 'tokens', 'plan', 'formats', 'inference', 'index']
+const foundation = [
+  'common',
+  'storage',
+  'remote',
+  'keywords',
+  'corpus',
+  'tokens',
+  'plan',
+  'formats',
+  'inference',
+  'index',
+]
 
 /** For each crate those it may depend on; `index` knows the plan's `Forest`, which `related` climbs. */
 const allowed: Record<string, string[]> = {
@@ -32,10 +43,10 @@ const allowed: Record<string, string[]> = {
   predict: ['common', 'storage', 'keywords', 'corpus'],
   index: ['common', 'storage', 'keywords', 'plan', 'neighbours'],
   pack: ['common', 'storage', 'tokens', 'plan', 'formats'],
-  run: below,
-  stages: [...below, 'neighbours', 'predict', 'pack', 'report', 'run'],
+  run: foundation,
+  stages: [...foundation, 'neighbours', 'predict', 'pack', 'report', 'run'],
   driver: ['common', 'storage', 'corpus', 'plan', 'run', 'stages'],
-  api: [...below, 'predict', 'run', 'stages', 'driver'],
+  api: [...foundation, 'predict', 'run', 'stages', 'driver'],
   node: ['common', 'api'],
 }
 
