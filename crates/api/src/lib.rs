@@ -1,5 +1,5 @@
-//! The functions that the binding calls: runs on a thread of their own, commands over directories, readers of
-//! outputs, models, RAKE.
+//! The functions that the binding calls: runs on a thread of their own, commands over directories,
+//! readers of outputs, models, RAKE.
 //!
 //! In: options and paths, as JSON where they come from JavaScript. Out: JSON, sequences, callbacks.
 //! Nothing here knows Node or a stage's work. It uses `driver`, `stages` and `run`, and readers of
