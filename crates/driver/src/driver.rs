@@ -101,7 +101,7 @@ pub fn run_tasks(
     stage: Stage,
     tasks: &[u32],
 ) -> Result<Vec<DoneRecord>> {
-    let progress = Arc::new(StageProgress::new(events, stage, stage.units(run, tasks)?));
+    let progress = Arc::new(StageProgress::new(events, stage, run.units(stage, tasks)?));
     let (before, watch) = (Counters::now(), Watch::start(&progress, run.out()));
     let line = |state, seconds, used| Entry::Stage {
         stage: stage.name,

@@ -253,7 +253,7 @@ fn stage_status(
     };
     let at_work: Vec<&Progress> =
         fresh.iter().filter(|p| p.stage == stage.name && state != StageState::Done).collect();
-    let units = |tasks: &[u32]| match stage.units(run, tasks) {
+    let units = |tasks: &[u32]| match run.units(stage, tasks) {
         Err(e) if e.code() == Code::StageNotReady => Ok(None),
         other => other.map(Some),
     };

@@ -27,6 +27,11 @@ impl RunContext {
         Ok((tasks, done))
     }
 
+    /// The units of progress of some tasks of a stage; 0 of none.
+    pub fn units(&self, stage: Stage, tasks: &[u32]) -> Result<u64> {
+        if tasks.is_empty() { Ok(0) } else { stage.units(self, tasks) }
+    }
+
     /// The record of a finished task; `None` where it is not finished, or its files are gone. Of
     /// files that were uploaded the record alone tells: it is written once the store has them
     /// whole.

@@ -1,6 +1,7 @@
 //! The summary of a run: counts, shares, warnings, as one record for people and programs.
 
 use longweave_common::Result;
+use longweave_formats::Format;
 use longweave_plan::{Method, MethodName, Overflow, PlanStats};
 use longweave_run::{Mode, OutputFormat, PredictorName, RunContext, VectorSource};
 use serde::Serialize;
@@ -315,11 +316,11 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
     }
     if summary.holdout.as_ref().is_some_and(|holdout| holdout.sequences == 0) {
         warnings.push(format!(
-            "the holdout has no sequence: a share of {} of the pool does not fill one of {} tokens, and readers of {:?} may refuse an empty output; \
+            "the holdout has no sequence: a share of {} of the pool does not fill one of {} tokens, and readers of {} may refuse an empty output; \
              raise `holdout`, or set `incomplete: pad`",
             run.options().holdout,
             run.options().length,
-            run.options().output.format
+            run.options().output.format.file().map_or("memory", Format::name)
         ));
     }
     if let Some(keywords) = &summary.keywords

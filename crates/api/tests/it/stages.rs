@@ -74,6 +74,16 @@ fn selections_name_tasks() {
 }
 
 #[test]
+fn a_stage_of_which_no_task_is_done_has_no_unit_done() {
+    let place = Place::with_documents(60);
+    let run = place.prepare(&[]).unwrap();
+    longweave_driver::run(ctx(1), &run, &Arc::new(Events::default()), SCAN).unwrap();
+    let stages = longweave_driver::status::status(run.out()).unwrap().stages;
+    let documents = stages.iter().find(|s| s.stage.name == "documents").unwrap();
+    assert_eq!((documents.units_done, documents.units_total), (Some(0), Some(60)));
+}
+
+#[test]
 fn tasks_run_one_by_one_in_any_order_give_the_bytes_of_a_local_run() {
     let place = Place::with_documents(60);
     let format =
