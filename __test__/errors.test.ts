@@ -455,13 +455,14 @@ const rows: Row[] = [
   ],
   [
     'BAD_ROW',
-    'a row of a Parquet file has no text',
+    'a row of a Parquet file has no id',
     () => {
       const ids = Array.from({ length: 20 }, (_, i) => `d${i}`)
-      const text = ids.map((id) => (id === 'd17' ? null : 'w1'))
-      return run({ corpus: file('null.parquet', parquet({ id: ids, text })) })
+      const text = ids.map(() => 'w1')
+      const id = ids.map((value) => (value === 'd17' ? null : value))
+      return run({ corpus: file('null.parquet', parquet({ id, text })), idField: 'id' })
     },
-    ['null.parquet: row group 1, row 1 (row 17 of the file; all from 0): the column "text" (`textField`) is null'],
+    ['null.parquet: row group 1, row 1 (row 17 of the file; all from 0): the column "id" (`idField`) is null'],
     { file: 'null.parquet', rowGroup: 1, row: 1, fileRow: 17 },
   ],
   [
@@ -520,6 +521,13 @@ const rows: Row[] = [
     () => run({ corpus: file('columns.parquet', parquet(columns)), textField: 'body' }),
     ['columns.parquet', '"body"', '`textField`', 'id, text'],
     { column: 'body', columns: ['id', 'text'] },
+  ],
+  [
+    'COLUMN_TYPE',
+    'a column of a Parquet file has a type that fits no text',
+    () => run({ corpus: file('types.parquet', parquet(columns, 16, ['text'])) }),
+    ['types.parquet holds Decimal128(9, 0), not strings or lists of strings', '"text" (`textField`)'],
+    { column: 'text', found: 'Decimal128(9, 0)' },
   ],
   [
     'DUPLICATE_ID',

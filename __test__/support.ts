@@ -207,7 +207,7 @@ function cut(bytes: Buffer, parts: number): Buffer[] {
 }
 
 /** A Parquet file of string columns, uncompressed, in row groups of `groupRows`; null stands for a missing value. */
-export function parquet(columns: Record<string, (string | null)[]>, groupRows = 16): Buffer {
+export function parquet(columns: Record<string, (string | null)[]>, groupRows = 16, decimals: string[] = []): Buffer {
   const names = Object.keys(columns)
   const rows = columns[names[0] ?? '']?.length ?? 0
   const parts: Buffer[] = [Buffer.from('PAR1')]
@@ -247,7 +247,10 @@ export function parquet(columns: Record<string, (string | null)[]>, groupRows = 
     })
     return struct({ 1: array(chunks), 2: i64(1), 3: i64(n) })
   })
-  const leaves = names.map((name) => struct({ 1: i32(6), 3: i32(1), 4: string(name), 6: i32(0) }))
+  const leaves = names.map((name) => {
+    const type = decimals.includes(name) ? { 6: i32(5), 7: i32(0), 8: i32(9) } : { 6: i32(0) }
+    return struct({ 1: i32(6), 3: i32(1), 4: string(name), ...type })
+  })
   const footer = struct({
     1: i32(1),
     2: array([struct({ 4: string('schema'), 5: i32(names.length) }), ...leaves]),

@@ -32,7 +32,10 @@ interface SpecificDetails {
     url?: string
   }
   INPUT_NOT_FOUND: { option?: string; path?: string; url?: string }
-  INPUT_UNSUPPORTED: RowDetails
+  INPUT_UNSUPPORTED: RowDetails & {
+    /** The column that cannot be read. */
+    column?: string
+  }
   BAD_ROW: RowDetails
   BAD_UTF8: RowDetails
   DOCUMENT_TOO_LARGE: RowDetails
@@ -40,6 +43,11 @@ interface SpecificDetails {
     column?: string
     /** The columns there are. */
     columns?: string[]
+  }
+  COLUMN_TYPE: RowDetails & {
+    column?: string
+    /** The type of the column. */
+    found?: string
   }
   DUPLICATE_ID: {
     id?: string

@@ -116,6 +116,7 @@ fn corpus_options(path: &Path, fields: u8) -> CorpusOptions {
         paths: vec![path.to_string_lossy().into_owned()],
         root: None,
         text_field: "text".into(),
+        text_join: "\n".into(),
         id_field: wanted(0, "id"),
         query_field: wanted(1, "q"),
         source_field: wanted(2, "source"),

@@ -143,6 +143,7 @@ pub fn train_tokenizer(options: &str) -> Result<String> {
         paths: corpus,
         root: None,
         text_field,
+        text_join: "\n".into(),
         id_field: None,
         query_field: None,
         source_field: None,

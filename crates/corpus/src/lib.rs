@@ -9,6 +9,7 @@
 //! Begin with `inventory.rs` (types), then `listing/` (paths → files), `split.rs` (files → splits)
 //! and `row.rs` (a split → rows).
 
+mod columns;
 mod fields;
 mod inventory;
 mod json;

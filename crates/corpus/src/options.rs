@@ -12,13 +12,15 @@ pub struct CorpusOptions {
     pub paths: Vec<String>,
     /// The directory that relative paths start from; the longest common one when not given.
     pub root: Option<String>,
-    /// Field or column of the text.
+    /// Field or column of the text, as a path like `doc.text`.
     pub text_field: String,
-    /// Field or column of the id, a string or an integer; `path:row` when not given.
+    /// What joins the strings of a text that is a list.
+    pub text_join: String,
+    /// Field or column of the id; `path:row` when not given.
     pub id_field: Option<String>,
     /// Field or column of queries, a string or a list of strings.
     pub query_field: Option<String>,
-    /// Field or column of the source, a string.
+    /// Field or column of the source.
     pub source_field: Option<String>,
     /// A document with more bytes is a bad row.
     pub max_document_bytes: u64,

@@ -1,29 +1,27 @@
-//! Rows of a Parquet file's row groups, columns by name. Strings are read as bytes and checked row by
-//! row, so that invalid UTF-8 costs its row and not the file. They stay in their pages, so that a
-//! value of a dictionary is held once.
+//! Rows of a Parquet file's row groups. Only the wanted columns are read, without the annotation that
+//! their bytes are strings. These stay in their pages, so that a value of a dictionary is held once.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, FieldRef, Schema};
+use arrow_array::RecordBatchReader;
+use arrow_schema::{DataType, Field, Schema};
 use longweave_common::{Code, Ctx, Error, Result, catch_panic};
-use longweave_storage::{PageBudget, Pages, check_parquet_footer, is_parquet_encrypted};
-use parquet::arrow::ProjectionMask;
+use longweave_storage::{
+    PageBudget, Pages, ParquetEncryption, check_parquet_footer, parquet_encryption,
+};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
-use parquet::basic::{Compression, Type as Physical};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask, parquet_to_arrow_schema};
+use parquet::basic::{Compression, ConvertedType, Encoding, LogicalType, Type as Physical};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
+use crate::columns::{Batch, Bytes, Columns, at, below, change};
 use crate::fields::{Bad, Fields};
 use crate::location::{Position, RowGroups, RowLocation};
 use crate::source::{CorpusFile, Positions};
@@ -37,18 +35,15 @@ pub(crate) struct ParquetRows {
     reader: ParquetRecordBatchReader,
     source: BatchSource,
     path: PathBuf,
-    batch: Option<RecordBatch>,
+    batch: Option<Batch>,
     row: usize,
     /// Rows of earlier batches.
     before: u64,
     /// The row groups, with the rows that they claim to have.
     groups: RowGroups,
-    text: String,
-    /// The text's column in words.
-    text_name: String,
-    id: Option<String>,
-    source_column: Option<String>,
-    queries: Option<String>,
+    selection: Selection,
+    /// The columns in batches.
+    columns: Columns,
 }
 
 /// The source of batches, read again where the first reader takes too many rows at once.
@@ -105,18 +100,22 @@ pub(crate) fn unless_failed<T, E: std::fmt::Display>(
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> Result<T> {
     unless_damaged(path, work).map_err(|damage| {
-        file.failure().unwrap_or_else(|| match is_parquet_encrypted(file) {
-            Ok(true) => encrypted(path),
+        file.failure().unwrap_or_else(|| match parquet_encryption(file) {
+            Ok(ParquetEncryption::Footer) => unsupported(path, "is encrypted", DECRYPT),
+            Ok(ParquetEncryption::Columns(columns)) if columns.is_empty() => {
+                unsupported(path, "is encrypted", DECRYPT)
+            }
             _ => damage,
         })
     })
 }
 
-fn encrypted(path: &Path) -> Error {
-    let message = format!(
-        "{} is encrypted, which is not supported; write it again without encryption",
-        path.display()
-    );
+/// The way round an encrypted file.
+const DECRYPT: &str = "write it again without encryption";
+
+/// A file that is sound, but cannot be read.
+fn unsupported(path: &Path, what: &str, remedy: &str) -> Error {
+    let message = format!("{} {what}, which is not supported; {remedy}", path.display());
     Error::new(Code::InputUnsupported, message).with("file", path.display().to_string())
 }
 
@@ -143,50 +142,226 @@ pub(crate) fn skipping() -> ArrowReaderOptions {
     ArrowReaderOptions::new().with_skip_arrow_metadata(true)
 }
 
-/// The file's metadata with the wanted columns' strings as mere bytes.
-fn as_bytes(
-    metadata: &ParquetMetaData,
-    wanted: &[&String],
-) -> Result<ParquetMetaData, ParquetError> {
-    let file = metadata.file_metadata();
-    let root = file.schema_descr().root_schema();
-    let field = |field: &TypePtr| {
-        if wanted.iter().any(|name| *name == field.name()) {
-            bare(field)
-        } else {
-            Ok(Arc::clone(field))
-        }
-    };
-    let fields = root.get_fields().iter().map(field).collect::<Result<Vec<_>, _>>()?;
-    let schema = SchemaDescriptor::new(Arc::new(
-        Type::group_type_builder(root.name()).with_fields(fields).build()?,
-    ));
-    let file = FileMetaData::new(
-        file.version(),
-        file.num_rows(),
-        file.created_by().map(str::to_owned),
-        None,
-        Arc::new(schema),
-        None,
-    );
-    Ok(ParquetMetaData::new(file, metadata.row_groups().to_vec()))
+/// The columns that a reader wants of a file.
+struct Selection {
+    columns: Columns,
+    /// Numbers of the leaves below them: of all columns that hold values.
+    leaves: Vec<usize>,
 }
 
-/// A column without the annotation that its bytes are text.
-fn bare(column: &TypePtr) -> Result<TypePtr, ParquetError> {
+impl Selection {
+    fn new(
+        path: &Path,
+        builder: &ParquetRecordBatchReaderBuilder<Positions>,
+        options: &CorpusOptions,
+    ) -> Result<Selection> {
+        let root = builder.parquet_schema().root_schema();
+        let file = builder.metadata().file_metadata();
+        let bytes = |place: &[usize], _: &Field| bytes(root, place, file);
+        let columns = Columns::find(path, builder.schema().fields(), options, bytes)?;
+        let below = |place: &&[usize]| leaves(root, place);
+        let leaves = columns.paths().iter().flat_map(below).collect();
+        Ok(Selection { columns, leaves })
+    }
+
+    /// The file's metadata with the wanted columns' strings as mere bytes.
+    fn as_bytes(&self, metadata: &ParquetMetaData) -> Result<ParquetMetaData, ParquetError> {
+        let file = metadata.file_metadata();
+        let root = file.schema_descr().root_schema_ptr();
+        let schema = SchemaDescriptor::new(bare(&root, &self.columns.paths(), true)?);
+        let file = FileMetaData::new(
+            file.version(),
+            file.num_rows(),
+            file.created_by().map(str::to_owned),
+            None,
+            Arc::new(schema),
+            None,
+        );
+        Ok(ParquetMetaData::new(file, metadata.row_groups().to_vec()))
+    }
+
+    /// What the reader takes: the wanted columns' bytes in the pages that they came in.
+    fn metadata(&self, whole: &ParquetMetaData) -> Result<ArrowReaderMetadata, ParquetError> {
+        let bytes = Arc::new(self.as_bytes(whole)?);
+        let plain = ArrowReaderMetadata::try_new(Arc::clone(&bytes), skipping())?;
+        let fields = change(plain.schema().fields(), &self.columns.paths(), false, &viewed);
+        let schema = Arc::new(Schema::new(fields));
+        ArrowReaderMetadata::try_new(bytes, ArrowReaderOptions::new().with_schema(schema))
+    }
+
+    /// The path of a leaf, for messages.
+    fn shown(&self, metadata: &ParquetMetaData, leaf: usize) -> String {
+        let root = metadata.file_metadata().schema_descr().root_schema();
+        let place = |place: &&&[usize]| leaves(root, place).contains(&leaf);
+        let paths = self.columns.paths();
+        paths.iter().find(place).map_or("", |place| self.columns.shown(place)).to_owned()
+    }
+
+    /// Refuses columns with a codec that is not known.
+    fn check_codecs(
+        &self,
+        path: &Path,
+        metadata: &ParquetMetaData,
+        groups: &[usize],
+    ) -> Result<()> {
+        for &group in groups {
+            for &leaf in &self.leaves {
+                let codec = metadata.row_group(group).column(leaf).compression();
+                if codec == Compression::LZO {
+                    let column = self.shown(metadata, leaf);
+                    let what = format!("has the column {column} in LZO in row group {group}");
+                    let remedy = "write it again with another codec, such as zstd";
+                    return Err(unsupported(path, &what, remedy)
+                        .with("column", column)
+                        .with("rowGroup", group));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The error of pages that cannot be read, from the damage that the library speaks of.
+    fn explain(
+        &self,
+        path: &Path,
+        file: &Positions,
+        metadata: &ParquetMetaData,
+        damage: Error,
+    ) -> Error {
+        if damage.code() != Code::InputTruncated {
+            return damage;
+        }
+        if let Ok(ParquetEncryption::Columns(encrypted)) = parquet_encryption(file)
+            && let Some(&leaf) = self.leaves.iter().find(|leaf| encrypted.contains(leaf))
+        {
+            let column = self.shown(metadata, leaf);
+            let what = format!("is encrypted in the column {column}");
+            return unsupported(path, &what, DECRYPT).with("column", column);
+        }
+        let says = |what: &str| damage.message().contains(what);
+        let with = |encoding: Encoding, physical: &[Physical]| {
+            self.leaves.iter().copied().find(|&leaf| {
+                let columns = metadata.row_groups().iter().map(|group| group.column(leaf));
+                let mut chunks = columns.filter(|c| physical.contains(&c.column_type()));
+                chunks.any(|chunk| chunk.encodings().any(|used| used == encoding))
+            })
+        };
+        let integers = [Physical::INT32, Physical::INT64];
+        if says("Invalid delta bit width")
+            && let Some(leaf) = with(Encoding::DELTA_BINARY_PACKED, &integers)
+        {
+            let column = self.shown(metadata, leaf);
+            let what = format!(
+                "has the column {column} in DELTA_BINARY_PACKED pages with differences of more \
+                 bits than its type has, as DuckDB writes with PARQUET_VERSION V2"
+            );
+            let remedy =
+                "write it again with PARQUET_VERSION V1, or the column as a 64-bit integer";
+            return unsupported(path, &what, remedy).with("column", column);
+        }
+        if says("encoding") || says("Encoding") {
+            for encoding in UNREAD {
+                if says(&encoding.to_string()) {
+                    let leaf = self.leaves.iter().copied().find(|&leaf| {
+                        let columns = metadata.row_groups().iter().map(|g| g.column(leaf));
+                        columns.flat_map(|c| c.encodings()).any(|used| used == encoding)
+                    });
+                    let column = leaf.map_or_else(String::new, |leaf| self.shown(metadata, leaf));
+                    let what = format!("has the column {column} in {encoding} pages");
+                    let remedy = "write it again with another encoding, such as PLAIN";
+                    return unsupported(path, &what, remedy).with("column", column);
+                }
+            }
+        }
+        damage
+    }
+}
+
+/// Encodings that are not read, or not for every type.
+const UNREAD: [Encoding; 5] = [
+    Encoding::BYTE_STREAM_SPLIT,
+    Encoding::DELTA_BINARY_PACKED,
+    Encoding::DELTA_LENGTH_BYTE_ARRAY,
+    Encoding::DELTA_BYTE_ARRAY,
+    Encoding::RLE,
+];
+
+/// How the bytes of the column at a path become an id or a source. Bytes without an annotation are
+/// strings, as Hive, Impala and Spark write them, unless the writer's Arrow schema says otherwise.
+pub(crate) fn bytes(root: &Type, place: &[usize], file: &FileMetaData) -> Bytes {
+    let column = place.iter().fold(root, |group, &step| &group.get_fields()[step]);
     let info = column.get_basic_info();
-    let repetition = info.repetition();
+    match info.logical_type_ref() {
+        Some(LogicalType::Uuid) => return Bytes::Uuid,
+        Some(LogicalType::String | LogicalType::Enum | LogicalType::Json) => return Bytes::Text,
+        Some(_) => return Bytes::Hex,
+        None => {}
+    }
+    if column.is_group() || column.get_physical_type() != Physical::BYTE_ARRAY {
+        return Bytes::Hex;
+    }
+    match info.converted_type() {
+        ConvertedType::NONE => {}
+        ConvertedType::BSON => return Bytes::Hex,
+        _ => return Bytes::Text,
+    }
+    let embedded = file.key_value_metadata().filter(|pairs| {
+        pairs.iter().any(|pair| pair.key == ARROW_SCHEMA_META_KEY && pair.value.is_some())
+    });
+    let Some(embedded) = embedded else { return Bytes::Text };
+    let schema = parquet_to_arrow_schema(file.schema_descr(), Some(embedded));
+    let of_bytes = |schema: Schema| {
+        use DataType::{Binary, BinaryView, LargeBinary};
+        matches!(at(schema.fields(), place).data_type(), Binary | LargeBinary | BinaryView)
+    };
+    if schema.is_ok_and(of_bytes) { Bytes::Hex } else { Bytes::Text }
+}
+
+/// The leaves below the column at a path.
+fn leaves(root: &Type, place: &[usize]) -> std::ops::Range<usize> {
+    fn count(column: &Type) -> usize {
+        if column.is_group() {
+            column.get_fields().iter().map(|field| count(field)).sum()
+        } else {
+            1
+        }
+    }
+    let (mut column, mut first) = (root, 0);
+    for &step in place {
+        let fields = column.get_fields();
+        first += fields[..step].iter().map(|field| count(field)).sum::<usize>();
+        column = &fields[step];
+    }
+    first..first + count(column)
+}
+
+/// A column, whose wanted strings are without the annotation that their bytes are text.
+fn bare(column: &TypePtr, paths: &[&[usize]], root: bool) -> Result<TypePtr, ParquetError> {
+    let info = column.get_basic_info();
     let made = if column.is_group() {
-        let fields = column.get_fields().iter().map(bare).collect::<Result<Vec<_>, _>>()?;
-        Type::group_type_builder(info.name())
-            .with_repetition(repetition)
-            .with_converted_type(info.converted_type())
-            .with_logical_type(info.logical_type_ref().cloned())
-            .with_fields(fields)
-            .build()?
-    } else if column.get_physical_type() == Physical::BYTE_ARRAY {
+        let whole = !root && paths.iter().any(|path| path.is_empty());
+        let field = |(i, field): (usize, &TypePtr)| {
+            let below: Vec<&[usize]> = if whole { vec![&[]] } else { below(paths, i).collect() };
+            if below.is_empty() { Ok(Arc::clone(field)) } else { bare(field, &below, false) }
+        };
+        let fields =
+            column.get_fields().iter().enumerate().map(field).collect::<Result<Vec<_>, _>>()?;
+        let group = Type::group_type_builder(info.name()).with_fields(fields);
+        if root {
+            group.build()?
+        } else {
+            group
+                .with_repetition(info.repetition())
+                .with_converted_type(info.converted_type())
+                .with_logical_type(info.logical_type_ref().cloned())
+                .build()?
+        }
+    } else if column.get_physical_type() == Physical::BYTE_ARRAY
+        && info.converted_type() != ConvertedType::DECIMAL
+        && !matches!(info.logical_type_ref(), Some(LogicalType::Decimal(_) | LogicalType::Unknown))
+    {
         Type::primitive_type_builder(info.name(), Physical::BYTE_ARRAY)
-            .with_repetition(repetition)
+            .with_repetition(info.repetition())
             .build()?
     } else {
         return Ok(Arc::clone(column));
@@ -195,71 +370,13 @@ fn bare(column: &TypePtr) -> Result<TypePtr, ParquetError> {
 }
 
 /// A field whose bytes are read in the pages that they came in.
-fn viewed(field: &FieldRef) -> FieldRef {
+fn viewed(field: &Field) -> Field {
     let data_type = match field.data_type() {
         DataType::Binary => DataType::BinaryView,
-        DataType::List(item) => DataType::List(viewed(item)),
-        _ => return Arc::clone(field),
+        DataType::List(item) => DataType::List(Arc::new(viewed(item))),
+        _ => return field.clone(),
     };
-    Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
-}
-
-fn wanted(options: &CorpusOptions) -> Vec<(&'static str, &String)> {
-    let optional = [
-        ("idField", &options.id_field),
-        ("sourceField", &options.source_field),
-        ("queryField", &options.query_field),
-    ];
-    let mut wanted = vec![("textField", &options.text_field)];
-    wanted
-        .extend(optional.into_iter().filter_map(|(name, field)| field.as_ref().map(|f| (name, f))));
-    wanted
-}
-
-fn check_columns(
-    path: &Path,
-    builder: &ParquetRecordBatchReaderBuilder<Positions>,
-    options: &CorpusOptions,
-) -> Result<()> {
-    let schema = builder.schema();
-    for (option, column) in wanted(options) {
-        let Ok(field) = schema.field_with_name(column) else {
-            let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-            let message = format!(
-                "{} has no column {}; it has {}",
-                path.display(),
-                options.field(option, column),
-                columns.join(", ")
-            );
-            return Err(Error::new(Code::MissingColumn, message)
-                .with("file", path.display().to_string())
-                .with("column", column.as_str())
-                .with("columns", columns));
-        };
-        let string = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8);
-        let fits = match (option, field.data_type()) {
-            ("idField", data_type) if data_type.is_integer() => true,
-            ("queryField", DataType::List(item)) => string(item.data_type()),
-            (_, data_type) => string(data_type),
-        };
-        if !fits {
-            let expected = match option {
-                "idField" => "strings or integers",
-                "queryField" => "strings or lists of strings",
-                _ => "strings",
-            };
-            let message = format!(
-                "the column {} of {} holds {}, not {expected}",
-                options.field(option, column),
-                path.display(),
-                field.data_type()
-            );
-            return Err(Error::new(Code::MissingColumn, message)
-                .with("file", path.display().to_string())
-                .with("column", column.as_str()));
-        }
-    }
-    Ok(())
+    field.clone().with_data_type(data_type)
 }
 
 impl ParquetRows {
@@ -271,17 +388,8 @@ impl ParquetRows {
     ) -> Result<ParquetRows> {
         let (path, file) = (source.path(), source.positions()?);
         let builder = open(path, &file)?;
-        check_columns(path, &builder, options)?;
-        let names: Vec<&String> = wanted(options).into_iter().map(|(_, name)| name).collect();
-        let is_wanted = |name: &str| names.iter().any(|wanted| *wanted == name);
-        let columns = builder
-            .schema()
-            .fields()
-            .iter()
-            .enumerate()
-            .filter(|(_, f)| is_wanted(f.name()))
-            .map(|(i, _)| i);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
+        let selection = Selection::new(path, &builder, options)?;
+        let mask = ProjectionMask::leaves(builder.parquet_schema(), selection.leaves.clone());
         let all = builder.metadata().row_groups();
         let groups: Vec<usize> = match range {
             Range::RowGroups { start, end } => (start as usize..end as usize).collect(),
@@ -293,40 +401,25 @@ impl ParquetRows {
         let of = |&i: &usize| all[i].total_byte_size().max(0) / all[i].num_rows().max(1);
         let row_bytes = groups.iter().map(of).max().unwrap_or(0).max(1);
         let batch_rows = (BATCH_BYTES / row_bytes).clamp(1, 4096) as usize;
-        let gzip = all
-            .iter()
-            .flat_map(|group| group.columns())
-            .any(|column| matches!(column.compression(), Compression::GZIP(_)));
         let run = groups.first().map_or(0..0, |&first| first..first + groups.len());
         let claimed = RowGroups::new(all.iter().map(RowGroupMetaData::num_rows), run);
-        let metadata = unless_damaged(path, || {
-            let bytes = Arc::new(as_bytes(builder.metadata(), &names)?);
-            let plain = ArrowReaderMetadata::try_new(Arc::clone(&bytes), skipping())?;
-            let field = |field: &FieldRef| {
-                if is_wanted(field.name()) { viewed(field) } else { Arc::clone(field) }
-            };
-            let fields: Vec<FieldRef> = plain.schema().fields().iter().map(field).collect();
-            ArrowReaderMetadata::try_new(
-                bytes,
-                ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))),
-            )
-        })?;
+        selection.check_codecs(path, builder.metadata(), &groups)?;
+        let metadata = unless_damaged(path, || selection.metadata(builder.metadata()))?;
         let room = PageBudget::new(ctx.budget.limit() / 4);
-        let pages = Pages::new(file.clone(), gzip, Arc::clone(&room));
+        let pages = Pages::new(file.clone(), builder.metadata(), Arc::clone(&room));
         let source = BatchSource { pages, file, room, metadata, mask, groups, batch_rows };
+        let reader = source.reader(path, 0)?;
+        let columns = selection.columns.clone().projected(&reader.schema());
         Ok(ParquetRows {
-            reader: source.reader(path, 0)?,
+            reader,
             source,
             path: path.to_owned(),
             batch: None,
             row: 0,
             before: 0,
             groups: claimed,
-            text: options.text_field.clone(),
-            text_name: options.field("textField", &options.text_field),
-            id: options.id_field.clone(),
-            source_column: options.source_field.clone(),
-            queries: options.query_field.clone(),
+            selection,
+            columns,
         })
     }
 
@@ -342,8 +435,8 @@ impl ParquetRows {
 
     /// Reads the next batch where this one is at its end. Returns whether there is a row.
     fn fill(&mut self) -> Result<bool> {
-        while self.batch.as_ref().is_none_or(|b| self.row >= b.num_rows()) {
-            self.before += self.batch.take().map_or(0, |b| b.num_rows() as u64);
+        while self.batch.as_ref().is_none_or(|b| self.row >= b.rows) {
+            self.before += self.batch.take().map_or(0, |b| b.rows as u64);
             self.row = 0;
             self.source.room.free();
             let read =
@@ -357,7 +450,11 @@ impl ParquetRows {
                     self.source.room.free();
                     self.reader = self.source.reader(&self.path, self.before)?;
                 }
-                Err(e) => return Err(e),
+                Err(damage) => {
+                    let BatchSource { file, metadata, .. } = &self.source;
+                    let metadata = metadata.metadata();
+                    return Err(self.selection.explain(&self.path, file, metadata, damage));
+                }
                 Ok(None) if self.before < self.groups.rows() => {
                     let what = format!(
                         "its footer claims {} rows, but there are {}",
@@ -367,7 +464,7 @@ impl ParquetRows {
                     return Err(damaged(&self.path, &what));
                 }
                 Ok(None) => return Ok(false),
-                Ok(batch) => self.batch = batch,
+                Ok(Some(batch)) => self.batch = Some(self.columns.batch(&batch)),
             }
         }
         Ok(true)
@@ -387,16 +484,7 @@ impl ParquetRows {
         if !self.fill()? {
             return Ok((false, true));
         }
-        let names = [Some(&self.text), self.id.as_ref(), self.source_column.as_ref()];
-        let column = |name: &String| self.batch.as_ref()?.column_by_name(name);
-        let columns = names.into_iter().flatten().filter_map(column);
-        let length = |column: &ArrayRef| {
-            column
-                .as_binary_view_opt()
-                .filter(|c| !c.is_null(self.row))
-                .map_or(0, |c| c.value(self.row).len() as u64)
-        };
-        Ok((columns.map(length).sum::<u64>() > bytes, false))
+        Ok((self.batch.as_ref().is_some_and(|batch| batch.is_longer(self.row, bytes)), false))
     }
 
     /// Reads the next row into `fields`. `None` after the last, `Some(Some(bad))` for a bad one.
@@ -407,79 +495,6 @@ impl ParquetRows {
         }
         let row = self.row;
         self.row += 1;
-        fields.clear();
-        let column = |name: &Option<String>| {
-            name.as_ref()
-                .and_then(|n| self.batch.as_ref()?.column_by_name(n))
-                .filter(|c| !c.is_null(row))
-        };
-        let Some(text) = column(&Some(self.text.clone())) else {
-            return Ok(Some(Some(Bad::new(
-                Code::BadRow,
-                format!("the column {} is null", self.text_name),
-            ))));
-        };
-        let not_utf8 = |what: Invalid, name: &Option<String>| {
-            let column = name.as_ref().unwrap_or(&self.text);
-            Some(Bad::new(
-                Code::BadUtf8,
-                format!("invalid UTF-8 at byte {} of the column \"{column}\"", what.0),
-            ))
-        };
-        fields.has_text = true;
-        if let Err(what) = string(text, row, &mut fields.text) {
-            return Ok(Some(not_utf8(what, &None)));
-        }
-        if let Some(id) = column(&self.id) {
-            fields.has_id = true;
-            macro_rules! integer {
-                ($($variant:ident $kind:ident),*) => {
-                    match id.data_type() {
-                        $(DataType::$variant => fields.id = id.as_primitive::<$kind>().value(row).to_string(),)*
-                        _ => if let Err(what) = string(id, row, &mut fields.id) {
-                            return Ok(Some(not_utf8(what, &self.id)));
-                        },
-                    }
-                };
-            }
-            integer!(
-                Int8 Int8Type, Int16 Int16Type, Int32 Int32Type, Int64 Int64Type,
-                UInt8 UInt8Type, UInt16 UInt16Type, UInt32 UInt32Type, UInt64 UInt64Type
-            );
-        }
-        if let Some(source) = column(&self.source_column) {
-            fields.has_source = true;
-            if let Err(what) = string(source, row, &mut fields.source) {
-                return Ok(Some(not_utf8(what, &self.source_column)));
-            }
-        }
-        if let Some(queries) = column(&self.queries) {
-            let list = match queries.data_type() {
-                DataType::List(_) => queries.as_list::<i32>().value(row),
-                _ => queries.slice(row, 1),
-            };
-            for i in (0..list.len()).filter(|&i| !list.is_null(i)) {
-                let mut query = String::new();
-                if let Err(what) = string(&list, i, &mut query) {
-                    return Ok(Some(not_utf8(what, &self.queries)));
-                }
-                fields.queries.push(query);
-            }
-        }
-        Ok(Some(None))
-    }
-}
-
-/// The first byte that is not valid UTF-8.
-struct Invalid(usize);
-
-/// Appends a string of a column whose type was checked.
-fn string(column: &ArrayRef, row: usize, out: &mut String) -> Result<(), Invalid> {
-    match std::str::from_utf8(column.as_binary_view().value(row)) {
-        Ok(text) => {
-            out.push_str(text);
-            Ok(())
-        }
-        Err(e) => Err(Invalid(e.valid_up_to())),
+        Ok(self.batch.as_ref().map(|batch| batch.read(row, &self.columns, fields)))
     }
 }

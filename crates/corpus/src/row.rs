@@ -31,7 +31,7 @@ pub struct Row<'a> {
 pub enum Content<'a> {
     /// A usable row.
     Document(Document<'a>),
-    /// A text of white space.
+    /// A text of white space, or a null.
     Empty,
     /// A row that cannot be used.
     Bad(Bad),

@@ -1,11 +1,15 @@
-//! Vectors by id from a Parquet file: columns `id` (strings) and `vector` (lists of floats, fixed or variable).
+//! Vectors by id from a Parquet file: columns `id` (as ids of a corpus) and `vector` (lists of numbers,
+//! fixed or variable).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float16Type, Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::types::{
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use longweave_common::{Code, Error, Result};
 use longweave_storage::{PageBudget, Pages};
@@ -15,8 +19,9 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::file::metadata::RowGroupMetaData;
 
+use crate::columns::{Bytes, Column, Role, item};
 use crate::location::{RowGroups, RowLocation};
-use crate::parquet_rows::{open, skipping, unless_failed};
+use crate::parquet_rows::{bytes, open, skipping, unless_failed};
 use crate::source::Positions;
 
 /// Most bytes that the pages of some rows unpack to.
@@ -41,13 +46,21 @@ pub struct VectorRows {
     name: String,
     file: Positions,
     groups: RowGroups,
-    batch: Option<RecordBatch>,
+    /// How an id of bytes is written.
+    form: Bytes,
+    batch: Option<VectorBatch>,
     /// The next row of the batch.
     row: usize,
     /// Rows of earlier batches.
     before: u64,
     id: String,
     vector: Vec<f64>,
+}
+
+struct VectorBatch {
+    rows: usize,
+    ids: Column,
+    vectors: ArrayRef,
 }
 
 impl VectorRows {
@@ -69,29 +82,22 @@ impl VectorRows {
                 .with("columns", columns.clone())
             })?);
         }
-        let types = places
-            .iter()
-            .map(|&place| builder.schema().field(place).data_type())
-            .collect::<Vec<_>>();
-        let strings = matches!(types[0], DataType::Utf8 | DataType::LargeUtf8);
-        let floats = match types[1] {
-            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-                matches!(
-                    item.data_type(),
-                    DataType::Float16 | DataType::Float32 | DataType::Float64
-                )
-            }
-            _ => false,
-        };
-        if !strings || !floats {
+        let types: Vec<DataType> =
+            places.iter().map(|&place| builder.schema().field(place).data_type().clone()).collect();
+        let numbers = item(&types[1]).is_some_and(|item| item.is_floating() || item.is_integer());
+        if !Role::Id.fits(&types[0]) || !numbers {
             return Err(invalid(
                 path,
                 &format!(
-                    "its columns are {} and {}, not strings and lists of floats",
-                    types[0], types[1]
+                    "its columns are {} and {}, not ids ({}) and lists of numbers",
+                    types[0],
+                    types[1],
+                    Role::Id.expected()
                 ),
             ));
         }
+        let schema = builder.parquet_schema().root_schema();
+        let form = bytes(schema, &places[..1], builder.metadata().file_metadata());
         let mask = ProjectionMask::roots(builder.parquet_schema(), places);
         let (room, metadata) = (
             PageBudget::new(ROOM),
@@ -100,7 +106,7 @@ impl VectorRows {
         let metadata = unless_failed(path, &file, || metadata)?;
         let rows = metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows);
         let groups = RowGroups::new(rows, 0..metadata.metadata().num_row_groups());
-        let pages = Pages::new(file.clone(), true, Arc::clone(&room));
+        let pages = Pages::new(file.clone(), metadata.metadata(), Arc::clone(&room));
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata)
             .with_projection(mask)
             .with_batch_size(1024);
@@ -112,6 +118,7 @@ impl VectorRows {
             name: path.display().to_string(),
             file,
             groups,
+            form,
             batch: None,
             row: 0,
             before: 0,
@@ -125,22 +132,23 @@ impl VectorRows {
     /// Errors: `VECTORS_INVALID` for a row without an id or a number; `INPUT_TRUNCATED`.
     #[expect(clippy::should_implement_trait, reason = "it lends")]
     pub fn next(&mut self) -> Result<Option<VectorRow<'_>>> {
-        while self.batch.as_ref().is_none_or(|batch| self.row == batch.num_rows()) {
+        while self.batch.as_ref().is_none_or(|batch| self.row == batch.rows) {
             let reader = &mut self.reader;
             self.room.free();
             let batch = unless_failed(&self.path, &self.file, || reader.next().transpose())?;
             let Some(batch) = batch else { return Ok(None) };
-            self.before += self.batch.take().map_or(0, |b| b.num_rows() as u64);
-            (self.batch, self.row) = (Some(batch), 0);
+            self.before += self.batch.take().map_or(0, |b| b.rows as u64);
+            let column = |name: &str| {
+                batch.column_by_name(name).ok_or_else(|| invalid(&self.path, "a column is missing"))
+            };
+            let (ids, vectors) = (Column::new(column("id")?, self.form), column("vector")?.clone());
+            self.batch = Some(VectorBatch { rows: batch.num_rows(), ids, vectors });
+            self.row = 0;
         }
-        let Some(batch) = &self.batch else { return Ok(None) };
-        let column = |name: &str| {
-            batch.column_by_name(name).ok_or_else(|| invalid(&self.path, "a column is missing"))
-        };
-        let (ids, vectors) = (column("id")?, column("vector")?);
+        let Some(VectorBatch { ids, vectors, .. }) = &self.batch else { return Ok(None) };
         let row = self.row;
         let location = RowLocation::new(&self.name, self.groups.position(self.before + row as u64));
-        let invalid_row = |reason| {
+        let invalid_row = |reason: &str| {
             location.error(Code::VectorsInvalid, reason, "give each row an id and a vector")
         };
         if ids.is_null(row) {
@@ -150,10 +158,7 @@ impl VectorRows {
             return Err(invalid_row("the vector is null"));
         }
         self.id.clear();
-        self.id.push_str(match ids.data_type() {
-            DataType::LargeUtf8 => ids.as_string::<i64>().value(row),
-            _ => ids.as_string::<i32>().value(row),
-        });
+        ids.value_of_id(row, &mut self.id).map_err(|what| invalid_row(&what))?;
         let item = match vectors.data_type() {
             DataType::List(_) => vectors.as_list::<i32>().value(row),
             DataType::LargeList(_) => vectors.as_list::<i64>().value(row),
@@ -170,12 +175,25 @@ impl VectorRows {
 }
 
 fn numbers(item: &ArrayRef, out: &mut Vec<f64>) {
+    macro_rules! copy {
+        ($kind:ident) => {
+            out.extend(item.as_primitive::<$kind>().values().iter().map(|&x| f64::from(x)))
+        };
+    }
     match item.data_type() {
         DataType::Float64 => out.extend(item.as_primitive::<Float64Type>().values()),
-        DataType::Float16 => {
-            out.extend(item.as_primitive::<Float16Type>().values().iter().map(|x| x.to_f64()));
+        DataType::Float32 => copy!(Float32Type),
+        DataType::Float16 => copy!(Float16Type),
+        DataType::Int8 => copy!(Int8Type),
+        DataType::Int16 => copy!(Int16Type),
+        DataType::Int32 => copy!(Int32Type),
+        DataType::UInt8 => copy!(UInt8Type),
+        DataType::UInt16 => copy!(UInt16Type),
+        DataType::UInt32 => copy!(UInt32Type),
+        DataType::Int64 => {
+            out.extend(item.as_primitive::<Int64Type>().values().iter().map(|&x| x as f64));
         }
-        _ => out.extend(item.as_primitive::<Float32Type>().values().iter().map(|&x| f64::from(x))),
+        _ => out.extend(item.as_primitive::<UInt64Type>().values().iter().map(|&x| x as f64)),
     }
 }
 

@@ -236,10 +236,8 @@ pub(crate) fn read_group(path: &Path, group: usize) -> Result<Vec<SequenceRecord
 fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     let (file, room) = (File::open(path).at("open", path)?, PageBudget::new(ROOM));
     let metadata = metadata(&file, path)?;
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-        Pages::new(file, true, Arc::clone(&room)),
-        metadata,
-    );
+    let pages = Pages::new(file, metadata.metadata(), Arc::clone(&room));
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata);
     for field in builder.schema().fields() {
         let known = schema(Provenance::Full, true);
         if known

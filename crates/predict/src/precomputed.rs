@@ -60,6 +60,7 @@ impl Precomputed {
             root: None,
             // The id is the text too: a row needs nothing else.
             text_field: "id".into(),
+            text_join: "\n".into(),
             id_field: Some("id".into()),
             query_field: Some(field.into()),
             source_field: None,

@@ -712,6 +712,7 @@ impl RunOptions {
             paths: self.corpus.clone().unwrap_or_default(),
             root: self.corpus_root.clone(),
             text_field: self.text_field.clone(),
+            text_join: "\n".into(),
             id_field: self.id_field.clone(),
             query_field: self.query_field.clone().filter(|_| self.reads_query_field()),
             source_field: self.source_field.clone(),

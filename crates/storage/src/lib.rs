@@ -29,4 +29,4 @@ pub use lock::{Holder, Lock, host};
 pub use pages::{PageBudget, Pages};
 pub use space::{Space, directory_bytes, space};
 pub use strings::{STRING_BATCH_ROWS, StringTable, StringTableWriter, read_strings, write_strings};
-pub use thrift::{check_parquet_footer, is_parquet_encrypted};
+pub use thrift::{ParquetEncryption, check_parquet_footer, parquet_encryption};

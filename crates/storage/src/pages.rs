@@ -9,33 +9,81 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use parquet::basic::Compression;
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
-use crate::thrift::{Broken, walk};
+use crate::thrift::{Broken, PageHeader, page_header};
 
 /// Bytes of a page's header that are looked at first, and at most: it may hold the least and the
 /// largest value of its page.
 const LOOKED_AT: std::ops::RangeInclusive<u64> = 256..=16 << 20;
 /// A byte of a gzip stream unpacks to no more bytes.
 const GZIP_RATIO: u64 = 1032;
+/// A byte of an LZ4 frame unpacks to no more bytes.
+const LZ4_RATIO: u64 = 255;
+/// The first bytes of an LZ4 frame. Pages of the codec LZ4 are such frames where an early version
+/// of the library wrote them.
+const LZ4_FRAME: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+/// Bytes of input that a brotli stream's decoder reads at once.
+const BROTLI_BUFFER: usize = 16 << 10;
 
 /// A file whose pages are counted, wherever it is read from.
 pub struct Pages<R> {
     file: Arc<R>,
-    /// Whether pages may be packed by gzip: the library unpacks these to their end, whatever their
-    /// headers say.
-    gzip: bool,
+    endless: Endless,
     budget: Arc<PageBudget>,
     /// Pages that were looked at and not read, by the place of the header.
     ahead: Arc<Mutex<BTreeMap<u64, Ahead>>>,
 }
 
+/// The codecs that a file's columns use among those which the library unpacks to the end of their
+/// streams, whatever the headers of pages say.
+#[derive(Clone, Copy, Default)]
+struct Endless {
+    gzip: bool,
+    brotli: bool,
+    lz4: bool,
+}
+
+impl Endless {
+    fn of(metadata: &ParquetMetaData) -> Endless {
+        let mut found = Endless::default();
+        for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+            match column.compression() {
+                Compression::GZIP(_) => found.gzip = true,
+                Compression::BROTLI(_) => found.brotli = true,
+                Compression::LZ4 => found.lz4 = true,
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Bytes that a page's values unpack to, counted up to a little more than `most`, where they
+    /// may be more than that.
+    fn count(self, values: &[u8], most: u64) -> u64 {
+        let length = values.len() as u64;
+        let mut counted = 0;
+        if self.gzip && length > most / GZIP_RATIO {
+            counted = gzip_size(values, most);
+        }
+        if self.brotli {
+            let stream = brotli_decompressor::Decompressor::new(values, BROTLI_BUFFER);
+            counted = counted.max(unpacked_size(stream, most));
+        }
+        if self.lz4 && values.starts_with(&LZ4_FRAME) && length > most / LZ4_RATIO {
+            counted = counted.max(length.saturating_mul(LZ4_RATIO));
+        }
+        counted
+    }
+}
+
 /// A page whose header was read.
 #[derive(Clone, Copy)]
 struct Ahead {
-    /// Bytes that it says it unpacks to.
-    unpacked: u64,
+    header: PageHeader,
     /// Where the header ends.
     body: u64,
 }
@@ -81,9 +129,10 @@ impl PageBudget {
 }
 
 impl<R> Pages<R> {
-    /// The pages of a file; `gzip`: whether some may be packed by gzip.
-    pub fn new(file: R, gzip: bool, budget: Arc<PageBudget>) -> Pages<R> {
-        Pages { file: Arc::new(file), gzip, budget, ahead: Arc::default() }
+    /// The pages of a file with this metadata.
+    pub fn new(file: R, metadata: &ParquetMetaData, budget: Arc<PageBudget>) -> Pages<R> {
+        let endless = Endless::of(metadata);
+        Pages { file: Arc::new(file), endless, budget, ahead: Arc::default() }
     }
 }
 
@@ -91,7 +140,7 @@ impl<R> Clone for Pages<R> {
     fn clone(&self) -> Pages<R> {
         Pages {
             file: Arc::clone(&self.file),
-            gzip: self.gzip,
+            endless: self.endless,
             budget: Arc::clone(&self.budget),
             ahead: Arc::clone(&self.ahead),
         }
@@ -124,20 +173,18 @@ impl<R: ChunkReader> ChunkReader for Pages<R> {
         let header = loop {
             head.clear();
             self.file.get_read(start)?.take(length).read_to_end(&mut head)?;
-            match walk(&head, left) {
-                Ok(header) => break header as u64,
+            match page_header(&head, left) {
+                Ok(header) => break header,
                 Err(Broken::Short) if length < left.min(*LOOKED_AT.end()) => length *= 16,
                 Err(_) => {
                     return Err(ParquetError::General("a page's header cannot be read".into()));
                 }
             }
         };
-        let unpacked = unpacked_size(&head)
-            .ok_or_else(|| ParquetError::General("a page's header cannot be read".into()))?;
         self.ahead
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(start, Ahead { unpacked, body: start + header });
+            .insert(start, Ahead { header, body: start + header.length as u64 });
         self.file.get_read(start)
     }
 
@@ -147,15 +194,17 @@ impl<R: ChunkReader> ChunkReader for Pages<R> {
             return Err(ParquetError::EOF("a page ends beyond the file".into()));
         }
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let header = ahead.range(..start).next_back().map(|(&at, &page)| (at, page.unpacked));
-        if let Some((at, unpacked)) = header {
+        let page = ahead.range(..start).next_back().map(|(&at, &page)| (at, page.header));
+        if let Some((at, header)) = page {
             ahead.remove(&at);
-            self.budget.take(unpacked)?;
+            self.budget.take(header.unpacked)?;
         }
         drop(ahead);
+        let header = page.map(|(_, header)| header).unwrap_or_default();
         let bytes = self.file.get_bytes(start, length)?;
-        if self.gzip && length as u64 > self.budget.bytes / GZIP_RATIO {
-            let unpacked = gzip_size(&bytes, self.budget.bytes);
+        if !header.plain {
+            let values = bytes.get(header.levels as usize..).unwrap_or_default();
+            let unpacked = self.endless.count(values, self.budget.bytes);
             if unpacked > self.budget.bytes {
                 self.budget.refuse(unpacked)?;
             }
@@ -164,40 +213,14 @@ impl<R: ChunkReader> ChunkReader for Pages<R> {
     }
 }
 
-/// The decompressed size that a page declares. A header is a struct of Thrift's compact protocol:
-/// kind, decompressed and compressed bytes are its first three fields, each a zigzag varint after a
-/// byte 0x15 (the next field, a number of 32 bits).
-fn unpacked_size(head: &[u8]) -> Option<u64> {
-    let mut at = 0;
-    let mut number = || {
-        if *head.get(at)? != 0x15 {
-            return None;
-        }
-        at += 1;
-        let (mut value, mut shift) = (0u64, 0);
-        loop {
-            let byte = *head.get(at)?;
-            at += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte < 0x80 {
-                return Some((value >> 1) as i64 ^ -((value & 1) as i64));
-            }
-            if shift > 35 {
-                return None;
-            }
-        }
-    };
-    let _kind = number()?;
-    u64::try_from(number()?).ok()
+/// Bytes that the gzip streams of a page decompress to, counted up to a little more than `most`.
+fn gzip_size(page: &[u8], most: u64) -> u64 {
+    unpacked_size(MultiGzDecoder::new(page), most)
 }
 
-/// Bytes that the gzip streams of a page decompress to, counted up to a little more than `most`. In
-/// a page of version 2 they follow its levels, which are not compressed: the stream then begins at
-/// the first place that looks like one.
-fn gzip_size(page: &[u8], most: u64) -> u64 {
-    let start = memchr::memmem::find(page, &[0x1f, 0x8b, 0x08]).unwrap_or(page.len());
-    let mut unpacked = MultiGzDecoder::new(&page[start..]).take(most.saturating_add(1));
+/// Bytes that a stream decompresses to, counted up to a little more than `most`.
+fn unpacked_size(stream: impl Read, most: u64) -> u64 {
+    let mut unpacked = stream.take(most.saturating_add(1));
     let mut buffer = vec![0; 64 << 10];
     let mut total = 0;
     while let Ok(n @ 1..) = unpacked.read(&mut buffer) {
@@ -212,26 +235,8 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_page_says_what_it_unpacks_to() {
-        assert_eq!(unpacked_size(&[0x15, 0x00, 0x15, 0x9a, 0x01, 0x15, 0x04]), Some(77));
-        assert_eq!(
-            unpacked_size(&[0x15, 0x00, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f]),
-            Some(0x7fff_ffff)
-        );
-        for head in [
-            &[][..],
-            &[0x15],
-            &[0x15, 0, 0x15, 0x01],
-            &[0x19, 0, 0x15, 2],
-            &[0x15, 0, 0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
-        ] {
-            assert_eq!(unpacked_size(head), None, "{head:?}");
-        }
-    }
-
-    #[test]
-    fn a_gzip_stream_is_counted_up_to_what_matters_wherever_it_begins() {
-        let mut encoder = flate2::write::GzEncoder::new(vec![7, 7, 7], flate2::Compression::best());
+    fn a_gzip_stream_is_counted_up_to_what_matters() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(&vec![0; 1 << 20]).unwrap();
         let page = encoder.finish().unwrap();
         assert_eq!(gzip_size(&page, 1 << 30), 1 << 20);

@@ -11,8 +11,8 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use longweave_common::{Code, Ctx, Error};
 use longweave_corpus::{Before, Content, CorpusOptions, RowReader, count_rows, inventory};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::basic::{BrotliLevel, Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 
 use crate::{code, options, rows};
 
@@ -202,6 +202,9 @@ fn a_page_that_unpacks_to_more_than_there_is_room_for_is_refused_unread() {
         Compression::ZSTD(ZstdLevel::default()),
         Compression::GZIP(Default::default()),
         Compression::SNAPPY,
+        Compression::BROTLI(Default::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
     ] {
         let properties = WriterProperties::builder()
             .set_dictionary_enabled(false)
@@ -212,6 +215,53 @@ fn a_page_that_unpacks_to_more_than_there_is_room_for_is_refused_unread() {
         assert!(
             code == "MEMORY_BUDGET" && message.contains("more than a quarter of `memory`"),
             "{packing:?}: {message}"
+        );
+    }
+}
+
+/// Replaces all that looks like `from` in a file, which has it at least once.
+fn replace(path: &Path, from: &[u8], to: &[u8]) {
+    let mut bytes = fs::read(path).unwrap();
+    let places: Vec<usize> =
+        (0..bytes.len() - from.len()).filter(|&i| bytes[i..].starts_with(from)).collect();
+    assert!(!places.is_empty());
+    places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to));
+    fs::write(path, bytes).unwrap();
+}
+
+/// A zigzag varint of `n`, in five bytes.
+fn varint(n: u32) -> [u8; 5] {
+    let n = u64::from(n) << 1;
+    std::array::from_fn(|i| (n >> (7 * i)) as u8 & 0x7f | if i < 4 { 0x80 } else { 0 })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stream_that_unpacks_to_more_than_its_page_declares_takes_no_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    let long = "a".repeat(128 << 20);
+    for (packing, version) in [
+        (Compression::BROTLI(BrotliLevel::try_new(1).unwrap()), WriterVersion::PARQUET_1_0),
+        (Compression::BROTLI(BrotliLevel::try_new(1).unwrap()), WriterVersion::PARQUET_2_0),
+        (Compression::GZIP(Default::default()), WriterVersion::PARQUET_1_0),
+        (Compression::GZIP(Default::default()), WriterVersion::PARQUET_2_0),
+    ] {
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_encoding(Encoding::PLAIN)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_writer_version(version)
+            .set_compression(packing)
+            .build();
+        table(&path, Arc::new(StringArray::from(vec![long.as_str()])), properties);
+        // The header of the page declares a thousand bytes, and a varint may have zeros at its end.
+        let header = [&[0x15][..], &varint((128 << 20) + 4)].concat();
+        replace(&path, &header, &[&[0x15][..], &varint(1000)].concat());
+        let (code, message) = measured(&path).unwrap_err();
+        assert!(
+            code == "MEMORY_BUDGET" && message.contains("more than a quarter of `memory`"),
+            "{packing:?} {version:?}: {message}"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The corpus as a run reads it: files → splits → rows, for every kind of file and every way in which one can be bad.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod columns;
 mod files;
 mod hostile;
 mod jsonl;
@@ -25,6 +26,7 @@ fn options(paths: &[&Path]) -> CorpusOptions {
         paths: paths.iter().map(|p| p.to_str().unwrap().to_owned()).collect(),
         root: None,
         text_field: "text".into(),
+        text_join: "\n".into(),
         id_field: None,
         query_field: None,
         source_field: None,

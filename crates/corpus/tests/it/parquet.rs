@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
-use ::parquet::file::properties::WriterProperties;
-use arrow_array::builder::{ListBuilder, StringBuilder};
-use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int32Type};
+use ::parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel};
+use ::parquet::file::properties::{WriterProperties, WriterVersion};
+use ::parquet::schema::types::ColumnPath;
+use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, Float64Type};
 use arrow_array::{
-    ArrayRef, BinaryArray, DictionaryArray, FixedSizeListArray, Float64Array, Int16Array,
-    Int64Array, LargeStringArray, ListArray, RecordBatch, StringArray, UInt64Array,
+    ArrayRef, BinaryArray, FixedSizeBinaryArray, FixedSizeListArray, Float64Array, Int64Array,
+    LargeStringArray, ListArray, RecordBatch, StringArray,
 };
 use longweave_corpus::{CorpusOptions, Range, VectorRow, VectorRows, inventory};
 use proptest::prelude::*;
@@ -38,41 +39,165 @@ fn with_id(path: &Path) -> CorpusOptions {
     CorpusOptions { id_field: Some("id".into()), ..options(&[path]) }
 }
 
+/// Writes texts and ids with these properties, two pages a row group.
+fn write_as(path: &Path, rows: usize, properties: WriterProperties) -> Vec<(String, String)> {
+    let texts: Vec<String> = (0..rows).map(|i| format!("text {}", "ab ".repeat(i % 40))).collect();
+    let ids = Int64Array::from_iter_values((0..rows as i64).map(|i| i * 7919 % 1_000_003));
+    let expected =
+        texts.iter().zip(ids.values()).map(|(t, i)| (i.to_string(), t.clone())).collect();
+    let batch = RecordBatch::try_from_iter([
+        ("text", Arc::new(StringArray::from(texts)) as ArrayRef),
+        ("id", Arc::new(ids)),
+    ])
+    .unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties))
+            .unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    expected
+}
+
+fn documents(path: &Path) -> Vec<(String, String)> {
+    let found = rows(&with_id(path)).unwrap();
+    found.iter().map(|row| row.document()).map(|(i, t)| (i.to_owned(), t.to_owned())).collect()
+}
+
 #[test]
-fn strings_of_every_encoding_and_integers_of_every_width_are_read() {
+fn every_codec_is_read_in_pages_of_both_versions() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.parquet");
-    let text = texts(3);
-    let text: Vec<&str> = text.iter().map(String::as_str).collect();
-    let columns: [ArrayRef; 3] = [
-        Arc::new(StringArray::from(text.clone())),
-        Arc::new(LargeStringArray::from(text.clone())),
-        Arc::new(text.iter().copied().collect::<DictionaryArray<Int32Type>>()),
-    ];
-    let ids: [(ArrayRef, [&str; 3]); 5] = [
-        (Arc::new(StringArray::from(vec!["a", "b", "c"])), ["a", "b", "c"]),
-        (Arc::new(LargeStringArray::from(vec!["a", "b", "c"])), ["a", "b", "c"]),
-        (Arc::new(Int64Array::from(vec![-1, 0, i64::MAX])), ["-1", "0", "9223372036854775807"]),
-        (Arc::new(Int16Array::from(vec![-1, 0, 5])), ["-1", "0", "5"]),
-        (Arc::new(UInt64Array::from(vec![0, 1, u64::MAX])), ["0", "1", "18446744073709551615"]),
-    ];
-    for column in &columns {
-        for (id, expected) in &ids {
-            write(
-                &path,
-                vec![
-                    ("text", Arc::clone(column)),
-                    ("id", Arc::clone(id)),
-                    ("other", Arc::new(Float64Array::from(vec![0.5; 3]))),
-                ],
-                100,
-            );
-            let found = rows(&with_id(&path)).unwrap();
-            let found: Vec<_> = found.iter().map(crate::Seen::document).collect();
-            assert_eq!(
-                found,
-                expected.iter().copied().zip(text.iter().copied()).collect::<Vec<_>>()
-            );
+    for codec in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+        Compression::BROTLI(BrotliLevel::default()),
+    ] {
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            for dictionary in [true, false] {
+                let properties = WriterProperties::builder()
+                    .set_compression(codec)
+                    .set_writer_version(version)
+                    .set_dictionary_enabled(dictionary)
+                    .set_data_page_row_count_limit(300)
+                    .set_write_batch_size(100)
+                    .set_max_row_group_row_count(Some(700));
+                let expected = write_as(&path, 1500, properties.build());
+                assert_eq!(documents(&path), expected, "{codec:?} {version:?} {dictionary}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_encoding_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    use Encoding::{
+        BYTE_STREAM_SPLIT, DELTA_BINARY_PACKED, DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY, PLAIN,
+    };
+    for (text, id) in [
+        (PLAIN, PLAIN),
+        (DELTA_LENGTH_BYTE_ARRAY, DELTA_BINARY_PACKED),
+        (DELTA_BYTE_ARRAY, BYTE_STREAM_SPLIT),
+    ] {
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            let properties = WriterProperties::builder()
+                .set_dictionary_enabled(false)
+                .set_writer_version(version)
+                .set_column_encoding(ColumnPath::from("text"), text)
+                .set_column_encoding(ColumnPath::from("id"), id)
+                .set_data_page_row_count_limit(300)
+                .set_write_batch_size(100);
+            let expected = write_as(&path, 1000, properties.build());
+            assert_eq!(documents(&path), expected, "{text:?} {id:?} {version:?}");
+        }
+    }
+}
+
+/// Replaces the codec of a file's chunks: field 4 of their metadata, an enumeration, follows the
+/// path of the column.
+fn with_codec(bytes: &mut [u8], column: &str, from: u8, to: u8) {
+    let path = [&[column.len() as u8][..], column.as_bytes(), &[0x15, from]].concat();
+    let places: Vec<usize> =
+        (0..bytes.len() - path.len()).filter(|&i| bytes[i..].starts_with(&path)).collect();
+    assert!(!places.is_empty());
+    places.into_iter().for_each(|at| bytes[at + path.len() - 1] = to);
+}
+
+#[test]
+fn a_codec_that_is_not_read_is_said_where_its_column_is_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(5)).build();
+    write_as(&path, 12, properties);
+    let plain = fs::read(&path).unwrap();
+    // LZO is 3, as a zigzag varint 6.
+    let mut bytes = plain.clone();
+    with_codec(&mut bytes, "id", 0, 6);
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(rows(&options(&[&path])).unwrap().len(), 12, "nobody wants the column");
+    let error = rows(&with_id(&path)).unwrap_err();
+    assert_eq!(error.code().name(), "INPUT_UNSUPPORTED", "{error}");
+    let says = "has the column \"id\" (`idField`) in LZO in row group 0, which is not supported; \
+                write it again with another codec";
+    assert!(error.message().contains(says), "{error}");
+}
+
+#[test]
+fn pages_whose_differences_are_wider_than_their_type_are_said_to_be_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    let ids: ArrayRef = Arc::new(arrow_array::Int32Array::from(vec![0, 1, 3, 1 << 30, 5]));
+    let texts: ArrayRef = Arc::new(StringArray::from(texts(5)));
+    let batch = RecordBatch::try_from_iter([("id", ids), ("text", texts)]).unwrap();
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_column_encoding(ColumnPath::from("id"), Encoding::DELTA_BINARY_PACKED)
+        .set_statistics_enabled(::parquet::file::properties::EnabledStatistics::None);
+    let file = File::create(&path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties.build())).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    // The page holds: 128 values a block, 4 miniblocks, 5 values, the first, the least difference,
+    // then the widths of the miniblocks, of which the first is 31 or 32.
+    let head = [0x80, 0x01, 0x04, 0x05, 0x00];
+    let at = (0..bytes.len()).find(|&i| bytes[i..].starts_with(&head)).unwrap() + head.len();
+    let width = at + bytes[at..].iter().position(|&byte| byte < 0x80).unwrap() + 1;
+    assert!((31..=32).contains(&bytes[width]), "{}", bytes[width]);
+    bytes[width] = 33;
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(rows(&options(&[&path])).unwrap().len(), 5, "nobody wants the column");
+    let error = rows(&with_id(&path)).unwrap_err();
+    assert_eq!(error.code().name(), "INPUT_UNSUPPORTED", "{error}");
+    let says = "has the column \"id\" (`idField`) in DELTA_BINARY_PACKED pages";
+    assert!(error.message().contains(says), "{error}");
+    assert!(error.message().contains("PARQUET_VERSION V1"), "{error}");
+}
+
+#[test]
+fn bytes_without_an_annotation_are_strings_unless_the_writers_schema_says_otherwise() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    let ids: ArrayRef = Arc::new(BinaryArray::from(vec![&b"id"[..], b"\xff"]));
+    let texts: ArrayRef = Arc::new(BinaryArray::from(vec![&b"one"[..], b"two"]));
+    let batch = RecordBatch::try_from_iter([("id", ids), ("text", texts)]).unwrap();
+    for (embedded, first, second) in [(true, "6964", Ok("ff")), (false, "id", Err("BAD_UTF8"))] {
+        let options = ::parquet::arrow::arrow_writer::ArrowWriterOptions::new()
+            .with_skip_arrow_metadata(!embedded);
+        let file = File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let found = rows(&with_id(&path)).unwrap();
+        assert_eq!(found[0].document(), (first, "one"));
+        match second {
+            Ok(id) => assert_eq!(found[1].document(), (id, "two")),
+            Err(code) => assert!(found[1].content.as_ref().unwrap_err().starts_with(code)),
         }
     }
 }
@@ -105,73 +230,6 @@ fn row_groups_are_divided_among_splits_and_rows_keep_their_numbers() {
         assert_eq!(
             row.document(),
             (format!("a.parquet:{i}").as_str(), format!("text {i}").as_str())
-        );
-    }
-}
-
-#[test]
-fn nulls_are_bad_rows_or_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("a.parquet");
-    let mut queries = ListBuilder::new(StringBuilder::new());
-    queries.append_value([Some("one"), None, Some("two")]);
-    queries.append_null();
-    queries.append_value([Some("three")]);
-    queries.append_value([Some("four")]);
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("text", Arc::new(StringArray::from(vec![Some("t0"), Some("t1"), None, Some(" ")]))),
-        ("id", Arc::new(StringArray::from(vec![Some("a"), None, Some("c"), Some("d")]))),
-        ("q", Arc::new(queries.finish())),
-        ("source", Arc::new(StringArray::from(vec![Some("s"), None, None, None]))),
-    ];
-    write(&path, columns, 100);
-    let mut options = with_id(&path);
-    (options.query_field, options.source_field) = (Some("q".into()), Some("source".into()));
-    let found = rows(&options).unwrap();
-    assert_eq!((found[0].document(), found[0].source.as_deref()), (("a", "t0"), Some("s")));
-    assert_eq!(found[0].queries, ["one", "two"]);
-    assert_eq!(
-        found[1].content.as_ref().unwrap_err(),
-        "BAD_ROW the column \"id\" (`idField`) is null"
-    );
-    assert_eq!(
-        found[2].content.as_ref().unwrap_err(),
-        "BAD_ROW the column \"text\" (`textField`) is null"
-    );
-    assert_eq!(found[3].content.as_ref().unwrap_err(), "EMPTY");
-}
-
-#[test]
-fn a_column_that_is_missing_or_of_another_type_is_told_with_those_there_are() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("a.parquet");
-    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![0.5]));
-    write(&path, vec![("body", Arc::new(StringArray::from(vec!["t"]))), ("score", numbers)], 100);
-    let error = rows(&options(&[&path])).unwrap_err();
-    assert_eq!(error.code().name(), "MISSING_COLUMN");
-    assert!(
-        error.message().contains("no column \"text\" (`textField`); it has body, score"),
-        "{error}"
-    );
-    for (field, column) in [
-        ("text_field", "score"),
-        ("id_field", "score"),
-        ("query_field", "score"),
-        ("source_field", "score"),
-    ] {
-        let mut options = options(&[&path]);
-        options.text_field = "body".into();
-        match field {
-            "text_field" => options.text_field = column.into(),
-            "id_field" => options.id_field = Some(column.into()),
-            "query_field" => options.query_field = Some(column.into()),
-            _ => options.source_field = Some(column.into()),
-        }
-        let error = rows(&options).unwrap_err();
-        assert!(
-            error.code().name() == "MISSING_COLUMN"
-                && error.message().contains("holds Float64, not strings"),
-            "{field}: {error}"
         );
     }
 }
@@ -253,7 +311,7 @@ proptest! {
             while reader.next()?.is_some() {}
             Ok(())
         }));
-        prop_assert!(["NONE", "INPUT_TRUNCATED", "INPUT_UNSUPPORTED", "MEMORY_BUDGET", "MISSING_COLUMN", "IO"].contains(&code(found)));
+        prop_assert!(["NONE", "INPUT_TRUNCATED", "INPUT_UNSUPPORTED", "MEMORY_BUDGET", "MISSING_COLUMN", "COLUMN_TYPE", "IO"].contains(&code(found)));
     }
 }
 
@@ -298,6 +356,39 @@ fn vectors_are_read_from_lists_of_any_length_and_width_and_rows_without_one_are_
     let says = "v.parquet: row group 0, row 1 (row 1 of the file; all from 0): a number of the vector is null";
     assert!(error.message().contains(says), "{error}");
     assert_eq!((&error.details()["rowGroup"], &error.details()["row"]), (&0.into(), &1.into()));
+}
+
+#[test]
+fn ids_of_vectors_are_of_any_type_that_an_id_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("v.parquet");
+    let vectors = || {
+        let rows = [Some(vec![Some(1i8), Some(-2)]), Some(vec![Some(3), Some(4)])];
+        let vectors = ListArray::from_iter_primitive::<arrow_array::types::Int8Type, _, _>(rows);
+        Arc::new(vectors) as ArrayRef
+    };
+    let digests = FixedSizeBinaryArray::try_from_iter([[0u8, 1], [0xfe, 0xff]].iter()).unwrap();
+    let ids: [(ArrayRef, [&str; 2]); 3] = [
+        (Arc::new(Int64Array::from(vec![7, -1])), ["7", "-1"]),
+        (Arc::new(digests), ["0001", "feff"]),
+        (Arc::new(Float64Array::from(vec![1.0, 2.0])), ["1", "2"]),
+    ];
+    for (column, expected) in ids {
+        write(&path, vec![("id", column), ("vector", vectors())], 1);
+        let (mut reader, mut read) = (VectorRows::open(&path).unwrap(), Vec::new());
+        while let Some(VectorRow { id, vector, .. }) = reader.next().unwrap() {
+            read.push((id.to_owned(), vector.to_vec()));
+        }
+        let [first, second] = expected.map(str::to_owned);
+        assert_eq!(read, [(first, vec![1.0, -2.0]), (second, vec![3.0, 4.0])]);
+    }
+    write(
+        &path,
+        vec![("id", Arc::new(Float64Array::from(vec![0.5, 1.0]))), ("vector", vectors())],
+        1,
+    );
+    let error = VectorRows::open(&path).unwrap().next().err().unwrap();
+    assert!(error.message().contains("the id is 0.5, which is not a whole number"), "{error}");
 }
 
 #[test]
