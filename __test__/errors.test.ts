@@ -1293,11 +1293,17 @@ test('after a bad row or a truncated file is mended, the same command goes on', 
   await verify(String(given.output?.directory))
 })
 
-test('a holdout of no sequence is a warning that says what to do', async () => {
-  const { summary } = await run({ method: 'standard', length: 64, holdout: 0.001 })
-  expect(summary.holdout?.sequences).toBe(0)
-  expect(summary.warnings.join()).toMatch(/^the holdout has no sequence: .*raise `holdout`, or set `incomplete: pad`/)
-})
+test.each(['parquet', 'memory'] as const)(
+  'a holdout of no sequence is a warning for %s that says what to do',
+  async (format) => {
+    const output = format === 'memory' ? { format } : { directory: fresh(), format }
+    const { summary } = await run({ method: 'standard', length: 64, holdout: 0.001, output })
+    expect(summary.holdout?.sequences).toBe(0)
+    const [warning] = summary.warnings
+    expect(warning).toMatch(/^the holdout has no sequence: .*raise `holdout`, or set `incomplete: pad`/)
+    expect(warning).toContain(`readers of ${format} may refuse an empty output`)
+  },
+)
 
 test('a tokenizer can be named by its directory, a separator by escapes, a size as Slurm writes it', async () => {
   const directoryOfModel = fresh()

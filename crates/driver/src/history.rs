@@ -62,17 +62,21 @@ impl History {
     }
 }
 
+/// A record of a log, with `more` fields.
+#[cfg(test)]
+pub(crate) fn line(second: u32, event: &str, more: serde_json::Value) -> LogRecord {
+    let mut value = serde_json::json!({
+        "time": format!("2026-01-01T00:00:{second:02}.000Z"), "process": u32::MAX - 1, "event": event,
+    });
+    value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(value).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn line(second: u32, event: &str, more: serde_json::Value) -> LogRecord {
-        let mut value = json!({ "time": format!("2026-01-01T00:00:{second:02}.000Z"), "process": u32::MAX - 1, "event": event });
-        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        serde_json::from_value(value).unwrap()
-    }
 
     #[test]
     fn seconds_worked_count_once_where_tasks_overlap_and_end_where_a_process_died() {

@@ -231,6 +231,7 @@ fn stage_status(
     fresh: &[Progress],
 ) -> Result<StageStatus> {
     let (tasks, done) = run.progress(stage)?;
+    let done: Vec<u32> = done.into_iter().map(|(task, _)| task).collect();
     let (mut running, mut elsewhere) = (0, 0);
     for task in (0..tasks.unwrap_or(0)).filter(|task| done.binary_search(task).is_err()) {
         if let Some(holder) = Lock::holder(&run.lease_file(stage, task)) {
@@ -326,14 +327,10 @@ fn ended(records: &[LogRecord]) -> RunState {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
-    fn line(second: u32, event: &str, more: serde_json::Value) -> LogRecord {
-        let mut value = json!({ "time": format!("2026-01-01T00:00:{second:02}.000Z"), "process": u32::MAX - 1, "event": event });
-        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        serde_json::from_value(value).unwrap()
-    }
+    use super::*;
+    use crate::history::line;
 
     #[test]
     fn how_a_run_ended_is_its_last_processs_end() {

@@ -15,7 +15,7 @@ use crate::ids::{Width, corrupt};
 use crate::provenance::ProvenanceWriter;
 use crate::{SequenceRow, SequenceWriter, ShardFile, WriterOptions};
 
-fn width(max_id: u32) -> Width {
+pub(crate) fn width(max_id: u32) -> Width {
     if max_id <= u32::from(u16::MAX) { Width::Two } else { Width::Four }
 }
 

@@ -22,7 +22,7 @@ const HEAD: u64 = 34;
 /// Megatron's preprocessing takes u16 for vocabularies below this.
 const NARROW_BELOW: u32 = 65_500;
 
-fn width(max_id: u32) -> Width {
+pub(crate) fn width(max_id: u32) -> Width {
     if max_id < NARROW_BELOW { Width::Two } else { Width::Four }
 }
 

@@ -260,8 +260,8 @@ pub struct RunContext {
     out: PathBuf,
     work: PathBuf,
     entries: Vec<Entry>,
-    /// Whether records of cleaned stages count without a look at the output.
-    trusting: bool,
+    /// Set once records of cleaned stages count: the output was found complete.
+    finished: OnceCell<()>,
     /// Keeps connections to remote stores from one task to the next.
     _connections: Option<Remote>,
 }
@@ -296,21 +296,38 @@ impl RunContext {
             out: out.to_owned(),
             work,
             entries,
-            trusting: false,
+            finished: OnceCell::new(),
             // A build without remote storage can still list and show such a run.
             _connections: if remote { Remote::open(&Cancel::new()).ok() } else { None },
             file,
         }
     }
 
-    /// The same run; records of cleaned stages count whether its output is complete or not.
+    /// The same run to ask for records; those of cleaned stages count whether its output is complete
+    /// or not.
     pub(crate) fn trusting(&self) -> RunContext {
-        let run = RunContext::new(self.list, self.file.clone(), &self.out);
-        RunContext { trusting: true, ..run }
+        let fresh = |entry: &Entry| Entry {
+            digest: entry.digest.clone(),
+            complete: OnceCell::new(),
+            cleaned: OnceCell::new(),
+            ..*entry
+        };
+        RunContext {
+            file: self.file.clone(),
+            resources: Resources::new(&self.file.options, &self.file.base),
+            log: Log::of(&self.out),
+            shared: Shared::default(),
+            list: self.list,
+            out: self.out.clone(),
+            work: self.work.clone(),
+            entries: self.entries.iter().map(fresh).collect(),
+            finished: OnceCell::with_value(()),
+            _connections: None,
+        }
     }
 
-    pub(crate) fn is_trusting(&self) -> bool {
-        self.trusting
+    pub(crate) fn finished(&self) -> &OnceCell<()> {
+        &self.finished
     }
 
     pub fn options(&self) -> &RunOptions {

@@ -15,16 +15,12 @@ impl RunContext {
         if_ready(stage.tasks(self)).map(Option::flatten)
     }
 
-    /// How many tasks of a stage are known, and those that are done.
-    pub fn progress(&self, stage: Stage) -> Result<(Option<u32>, Vec<u32>)> {
+    /// The number of a stage's tasks, if known, and the records of those that are done, in order.
+    pub fn progress(&self, stage: Stage) -> Result<(Option<u32>, Vec<(u32, DoneRecord)>)> {
         let tasks = self.tasks(stage)?;
-        let mut done = Vec::new();
-        for task in 0..tasks.unwrap_or(0) {
-            if self.done(stage, task)?.is_some() {
-                done.push(task);
-            }
-        }
-        Ok((tasks, done))
+        let done = |task| Ok(self.done(stage, task)?.map(|record| (task, record)));
+        let records = (0..tasks.unwrap_or(0)).filter_map(|task| done(task).transpose());
+        Ok((tasks, records.collect::<Result<_>>()?))
     }
 
     /// The units of progress of some tasks of a stage; 0 of none.
@@ -56,7 +52,7 @@ impl RunContext {
         if known.get().is_none()
             && stage.place == Place::Work
             && let Some(records) = self.kept_records(stage)?
-            && (self.is_trusting() || self.is_finished()?)
+            && self.is_finished()?
         {
             // Another thread has read the same.
             let _ = known.set(records);
@@ -74,8 +70,12 @@ impl RunContext {
         Ok(serde_json::from_slice(&text).ok())
     }
 
-    /// Whether the output is complete, by the records that there are.
+    /// Whether the output is complete, by the records that there are. A yes is kept.
     fn is_finished(&self) -> Result<bool> {
+        let known = self.finished();
+        if known.get().is_some() {
+            return Ok(true);
+        }
         let run = self.trusting();
         for stage in self.stages().filter(|stage| stage.place == Place::Output) {
             let (tasks, done) = run.progress(stage)?;
@@ -83,6 +83,8 @@ impl RunContext {
                 return Ok(false);
             }
         }
+        // Another thread has found the same.
+        let _ = known.set(());
         Ok(true)
     }
 

@@ -3,7 +3,7 @@
 use longweave_common::{Ctx, Result};
 use longweave_corpus::Inventory;
 use longweave_index::CandidateWriter;
-use longweave_keywords::{Rake, RakeOptions, StopList};
+use longweave_keywords::{Rake, RakeOptions};
 use longweave_run::{
     Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec, load_stop_words,
 };
@@ -68,12 +68,12 @@ impl Counts for ExtractCounts {
 }
 
 fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-    let keywords = &run.options().keywords;
-    let list = run
-        .shared
-        .get::<StopList>(|| load_stop_words(&keywords.stop_words, run.resources.base()))?;
-    let options = RakeOptions { min_score: keywords.min_score, ..RakeOptions::default() };
-    let rake = Rake::new((*list).clone(), options);
+    let rake = run.shared.get(|| {
+        let keywords = &run.options().keywords;
+        let list = load_stop_words(&keywords.stop_words, run.resources.base())?;
+        let options = RakeOptions { min_score: keywords.min_score, ..RakeOptions::default() };
+        Ok(Rake::new(list, options))
+    })?;
     let queries = QueryFiles::open(&run.directory(PREDICT), task)?;
     let directory = run.directory(EXTRACT);
     let mut writer = CandidateWriter::create(&directory.join(format!("{task:05}")))?;

@@ -112,10 +112,8 @@ impl Uploads {
                 stat.bytes == file.bytes && etag.as_ref().is_none_or(|etag| same(&stat.etag, etag))
             })
         };
-        for task in done {
-            let record = run.done(stage, task)?;
-            if !record.and_then(|record| sent(&record)).is_some_and(|sent| sent.iter().all(stands))
-            {
+        for (task, record) in done {
+            if !sent(&record).is_some_and(|sent| sent.iter().all(stands)) {
                 remove(&run.record(stage, task))?;
             }
         }

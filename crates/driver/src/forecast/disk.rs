@@ -52,11 +52,7 @@ fn left(run: &RunContext, stage: Stage, facts: &Facts) -> Result<f64> {
     let Some(tasks) = tasks.filter(|_| !done.is_empty()) else {
         return stage_bytes(run, stage, facts);
     };
-    let mut bytes = 0;
-    for &task in &done {
-        let files = run.done(stage, task)?.map(|record| record.files).unwrap_or_default();
-        bytes += files.iter().map(|f| f.bytes).sum::<u64>();
-    }
+    let bytes: u64 = done.iter().flat_map(|(_, record)| &record.files).map(|f| f.bytes).sum();
     let finished = done.len() as f64;
     Ok(bytes as f64 / finished * (f64::from(tasks) - finished))
 }
