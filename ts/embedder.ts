@@ -6,52 +6,41 @@ import { ahead, batched } from './documents.ts'
 import type { DocumentSource } from './documents.ts'
 import { settled } from './errors.ts'
 import { counting, fill } from './options.ts'
-import { about, modelRun, threads } from './schema.ts'
+import { inVectors, modelRun, threads } from './schema.ts'
 import { abandonable, cancellable } from './signal.ts'
 import type { CallOptions } from './signal.ts'
 
 const options = {
   ...modelRun(''),
-  pooling: z
-    .enum(['auto', 'mean', 'cls'])
-    .default('auto')
-    .meta(
-      about(
-        'vectors',
-        '--pooling RULE',
-        "How the vectors of a text's tokens become one; auto as the model's files say, else the mean.",
-        'Set it when the files of the model do not say it.',
-      ),
-    ),
-  normalize: z
-    .boolean()
-    .default(true)
-    .meta(about('vectors', '--normalize', 'Gives vectors length 1.', 'Switch it off when the length carries meaning.')),
-  maxTokens: z
-    .int()
-    .min(1)
-    .max(2 ** 32 - 1)
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'vectors',
-        '--max-tokens N',
-        "Most tokens of a text; without it, the model's own bound.",
-        'Lower it to save time: the beginning of a text often suffices.',
-      ),
-    ),
-  prefix: z
-    .string()
-    .default('')
-    .meta(
-      about(
-        'vectors',
-        '--prefix TEXT',
-        'Text before every text.',
-        'Set it when the encoder was trained with one, like "query: ".',
-      ),
-    ),
+  pooling: inVectors(
+    z.enum(['auto', 'mean', 'cls']).default('auto'),
+    '--pooling RULE',
+    "How the vectors of a text's tokens become one; auto as the model's files say, else the mean.",
+    'Set it when the files of the model do not say it.',
+  ),
+  normalize: inVectors(
+    z.boolean().default(true),
+    '--normalize',
+    'Gives vectors length 1.',
+    'Switch it off when the length carries meaning.',
+  ),
+  maxTokens: inVectors(
+    z
+      .int()
+      .min(1)
+      .max(2 ** 32 - 1)
+      .nullable()
+      .default(null),
+    '--max-tokens N',
+    "Most tokens of a text; without it, the model's own bound.",
+    'Lower it to save time: the beginning of a text often suffices.',
+  ),
+  prefix: inVectors(
+    z.string().default(''),
+    '--prefix TEXT',
+    'Text before every text.',
+    'Set it when the encoder was trained with one, like "query: ".',
+  ),
   threads,
 }
 /** The schema of an embedder's options without the model; the CLI's flags come from it too. */

@@ -67,884 +67,579 @@ export interface OptionMeta {
   off: string | boolean
 }
 
-/** Metadata of an option: `flag` is like `--memory SIZE`, `description` says what the option does and `when` when to change it. */
-export function about(
-  section: Section,
-  flag: string,
-  description: string,
-  when: string,
-  more: Partial<Pick<OptionMeta, 'common' | 'on' | 'off'>> = {},
-): { description: string; option: OptionMeta } {
-  const [name = '', value = null] = flag.slice(2).split(' ')
-  return { description, option: { section, flag: name, value, when, common: false, on: true, off: false, ...more } }
-}
+/** Options of a topic: `flag` is like `--memory SIZE`, `description` says what the option does and `when` when to change it. */
+const optionsIn =
+  (section: Section) =>
+  <T extends z.ZodType>(
+    type: T,
+    flag: string,
+    description: string,
+    when: string,
+    more: Partial<Pick<OptionMeta, 'common' | 'on' | 'off'>> = {},
+  ): T => {
+    const [name = '', value = null] = flag.slice(2).split(' ')
+    const option: OptionMeta = { section, flag: name, value, when, common: false, on: true, off: false, ...more }
+    return type.meta({ description, option })
+  }
+const inCorpus = optionsIn('corpus')
+const inTokenizer = optionsIn('tokenizer')
+const inMethod = optionsIn('method')
+const inQueries = optionsIn('queries')
+const inQueryModel = optionsIn('query-model')
+const inKeywords = optionsIn('keywords')
+export const inVectors = optionsIn('vectors')
+const inSequences = optionsIn('sequences')
+const inOutput = optionsIn('output')
+const inResources = optionsIn('resources')
 
 const common = { common: true }
 const fill = z.enum(['next', 'related', 'drop', 'pad'])
 const withoutRelated = z.enum(['next', 'drop', 'pad'])
 
 const ofMethod = {
-  name: about(
-    'method',
-    '--method NAME',
-    'How documents are put together.',
-    'Change it to compare methods over one corpus: `standard` is the random baseline, `knn` and `iclm` follow neighbours, `long` takes long documents, `nextlong` adds negatives to chunks.',
-    common,
-  ),
-  pool: about(
-    'method',
-    '--pool SET',
-    'Documents to draw from: those with a keyword, or all.',
-    'Set `keyworded` for every method of a comparison, so that all of them use the same documents.',
-  ),
-  fill: about(
-    'method',
-    '--fill RULE',
-    'The fate of the leftover of a group, which is shorter than a sequence: `related` combines it with leftovers of related keywords, `next` with any, `drop` removes it, `pad` fills the sequence with padding.',
-    'Use `drop` for the purest sequences, `next` to follow the Quest paper.',
-    common,
-  ),
-  k: about(
-    'method',
-    '--neighbours-k N',
-    'Most neighbours of a document or chunk.',
-    'Raise it when many neighbours are used up and groups end early; the search then takes longer.',
-  ),
+  name: <N extends string>(name: N) =>
+    inMethod(
+      z.literal(name),
+      '--method NAME',
+      'How documents are put together.',
+      'Change it to compare methods over one corpus: `standard` is the random baseline, `knn` and `iclm` follow neighbours, `long` takes long documents, `nextlong` adds negatives to chunks.',
+      common,
+    ),
+  pool: <T extends z.ZodType>(type: T) =>
+    inMethod(
+      type,
+      '--pool SET',
+      'Documents to draw from: those with a keyword, or all.',
+      'Set `keyworded` for every method of a comparison, so that all of them use the same documents.',
+    ),
+  fill: <T extends z.ZodType>(type: T) =>
+    inMethod(
+      type,
+      '--fill RULE',
+      'The fate of the leftover of a group, which is shorter than a sequence: `related` combines it with leftovers of related keywords, `next` with any, `drop` removes it, `pad` fills the sequence with padding.',
+      'Use `drop` for the purest sequences, `next` to follow the Quest paper.',
+      common,
+    ),
+  k: <T extends z.ZodType>(type: T) =>
+    inMethod(
+      type,
+      '--neighbours-k N',
+      'Most neighbours of a document or chunk.',
+      'Raise it when many neighbours are used up and groups end early; the search then takes longer.',
+    ),
 }
 const pool = z.enum(['keyworded', 'all'])
 
 const quest = z.strictObject({
-  name: z.literal('quest').meta(ofMethod.name),
-  pool: pool.default('keyworded').meta(ofMethod.pool),
-  splitRatio: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.2)
-    .meta(
-      about(
-        'method',
-        '--quest-split-ratio SHARE',
-        'Share of the keywords, rarest first, that form the short set, which is oversampled.',
-        'Raise it when more of the rare keywords should be repeated; 0 repeats none.',
-      ),
-    ),
-  splitBy: z
-    .enum(['keywords', 'documents', 'tokens'])
-    .default('keywords')
-    .meta(
-      about(
-        'method',
-        '--quest-split-by UNIT',
-        'The unit of the split ratio: keywords, their documents, or their tokens.',
-        'Use `tokens` when you think of the short set as a share of the corpus.',
-      ),
-    ),
-  oversample: z
-    .number()
-    .min(1)
-    .default(2)
-    .meta(
-      about(
-        'method',
-        '--quest-oversample TIMES',
-        'How often an epoch uses the documents of a keyword of the short set; a fraction is drawn for each keyword.',
-        'Lower it to 1 to repeat nothing, raise it when rare subjects should weigh more.',
-      ),
-    ),
-  shortShare: z
-    .number()
-    .gt(0)
-    .lt(1)
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'method',
-        '--quest-short-share SHARE',
-        'Share of the tokens that the short set should reach; `oversample` follows from it.',
-        'Set it instead of `oversample` when you know the share: the paper advises 0.1 to 0.3.',
-      ),
-    ),
-  minKeywordDocuments: count(1, 2 ** 32 - 1)
-    .default(2)
-    .meta(
-      about(
-        'method',
-        '--min-keyword-documents N',
-        'Fewest documents of a keyword that can be oversampled; those of rarer keywords are used once.',
-        'Raise it when groups of a few documents are noise in your corpus.',
-      ),
-    ),
-  fill: fill.default('related').meta(ofMethod.fill),
+  name: ofMethod.name('quest'),
+  pool: ofMethod.pool(pool.default('keyworded')),
+  splitRatio: inMethod(
+    z.number().min(0).max(1).default(0.2),
+    '--quest-split-ratio SHARE',
+    'Share of the keywords, rarest first, that form the short set, which is oversampled.',
+    'Raise it when more of the rare keywords should be repeated; 0 repeats none.',
+  ),
+  splitBy: inMethod(
+    z.enum(['keywords', 'documents', 'tokens']).default('keywords'),
+    '--quest-split-by UNIT',
+    'The unit of the split ratio: keywords, their documents, or their tokens.',
+    'Use `tokens` when you think of the short set as a share of the corpus.',
+  ),
+  oversample: inMethod(
+    z.number().min(1).default(2),
+    '--quest-oversample TIMES',
+    'How often an epoch uses the documents of a keyword of the short set; a fraction is drawn for each keyword.',
+    'Lower it to 1 to repeat nothing, raise it when rare subjects should weigh more.',
+  ),
+  shortShare: inMethod(
+    z.number().gt(0).lt(1).nullable().default(null),
+    '--quest-short-share SHARE',
+    'Share of the tokens that the short set should reach; `oversample` follows from it.',
+    'Set it instead of `oversample` when you know the share: the paper advises 0.1 to 0.3.',
+  ),
+  minKeywordDocuments: inMethod(
+    count(1, 2 ** 32 - 1).default(2),
+    '--min-keyword-documents N',
+    'Fewest documents of a keyword that can be oversampled; those of rarer keywords are used once.',
+    'Raise it when groups of a few documents are noise in your corpus.',
+  ),
+  fill: ofMethod.fill(fill.default('related')),
 })
 const standard = z.strictObject({
-  name: z.literal('standard').meta(ofMethod.name),
-  pool: pool.default('all').meta(ofMethod.pool),
-  fill: withoutRelated.default('next').meta(ofMethod.fill),
+  name: ofMethod.name('standard'),
+  pool: ofMethod.pool(pool.default('all')),
+  fill: ofMethod.fill(withoutRelated.default('next')),
 })
 const knn = z.strictObject({
-  name: z.literal('knn').meta(ofMethod.name),
-  pool: pool.default('all').meta(ofMethod.pool),
-  k: count(1, 65_536).default(20).meta(ofMethod.k),
-  fill: withoutRelated.default('next').meta(ofMethod.fill),
+  name: ofMethod.name('knn'),
+  pool: ofMethod.pool(pool.default('all')),
+  k: ofMethod.k(count(1, 65_536).default(20)),
+  fill: ofMethod.fill(withoutRelated.default('next')),
 })
 const iclm = z.strictObject({
-  name: z.literal('iclm').meta(ofMethod.name),
-  pool: pool.default('all').meta(ofMethod.pool),
-  k: count(1, 65_536).default(10).meta(ofMethod.k),
-  variant: z
-    .enum(['paper', 'release'])
-    .default('paper')
-    .meta(
-      about(
-        'method',
-        '--iclm-variant NAME',
-        "The path through the documents: the paper's, or that of the authors' code.",
-        'Use `release` to reproduce data made with their code.',
-      ),
-    ),
-  fill: withoutRelated.default('next').meta(ofMethod.fill),
+  name: ofMethod.name('iclm'),
+  pool: ofMethod.pool(pool.default('all')),
+  k: ofMethod.k(count(1, 65_536).default(10)),
+  variant: inMethod(
+    z.enum(['paper', 'release']).default('paper'),
+    '--iclm-variant NAME',
+    "The path through the documents: the paper's, or that of the authors' code.",
+    'Use `release` to reproduce data made with their code.',
+  ),
+  fill: ofMethod.fill(withoutRelated.default('next')),
 })
 const long = z.strictObject({
-  name: z.literal('long').meta(ofMethod.name),
-  pool: pool.default('all').meta(ofMethod.pool),
-  threshold: count(1, 2 ** 32 - 1)
-    .default(4096)
-    .meta(
-      about(
-        'method',
-        '--long-threshold TOKENS',
-        'Fewest tokens of a long document.',
-        'Raise it with the length of the sequences; the summary says how many documents are left.',
-      ),
-    ),
-  mode: z
-    .enum(['filter', 'upsample'])
-    .default('filter')
-    .meta(
-      about(
-        'method',
-        '--long-mode MODE',
-        '`filter` keeps long documents only; `upsample` repeats them within each source and keeps the others.',
-        'Use `upsample` when the mix of sources must stay as it is.',
-      ),
-    ),
-  longShare: z
-    .number()
-    .gt(0)
-    .lt(1)
-    .default(0.7)
-    .meta(
-      about(
-        'method',
-        '--long-share SHARE',
-        "With `upsample`: share of a source's tokens that long documents should reach.",
-        'Lower it when long documents would be repeated too often.',
-      ),
-    ),
-  fill: withoutRelated.default('next').meta(ofMethod.fill),
+  name: ofMethod.name('long'),
+  pool: ofMethod.pool(pool.default('all')),
+  threshold: inMethod(
+    count(1, 2 ** 32 - 1).default(4096),
+    '--long-threshold TOKENS',
+    'Fewest tokens of a long document.',
+    'Raise it with the length of the sequences; the summary says how many documents are left.',
+  ),
+  mode: inMethod(
+    z.enum(['filter', 'upsample']).default('filter'),
+    '--long-mode MODE',
+    '`filter` keeps long documents only; `upsample` repeats them within each source and keeps the others.',
+    'Use `upsample` when the mix of sources must stay as it is.',
+  ),
+  longShare: inMethod(
+    z.number().gt(0).lt(1).default(0.7),
+    '--long-share SHARE',
+    "With `upsample`: share of a source's tokens that long documents should reach.",
+    'Lower it when long documents would be repeated too often.',
+  ),
+  fill: ofMethod.fill(withoutRelated.default('next')),
 })
 const nextlong = z.strictObject({
-  name: z.literal('nextlong').meta(ofMethod.name),
-  pool: pool.default('all').meta(ofMethod.pool),
-  k: count(1, 65_536).default(64).meta(ofMethod.k),
-  chunkChars: count(1, 2 ** 31 - 1)
-    .default(2048)
-    .meta(
-      about(
-        'method',
-        '--chunk-chars N',
-        'Most characters of a chunk, which is made of whole lines; a longer line is a chunk alone.',
-        'Raise it for long sequences, so that fewer chunks are searched.',
-      ),
-    ),
-  reuse: z
-    .enum(['sequence', 'run'])
-    .default('sequence')
-    .meta(
-      about(
-        'method',
-        '--chunk-reuse SCOPE',
-        'Where a chunk is a neighbour at most once: in a group, or in an epoch.',
-        'Use `run` to see no chunk twice; more groups then end early.',
-      ),
-    ),
+  name: ofMethod.name('nextlong'),
+  pool: ofMethod.pool(pool.default('all')),
+  k: ofMethod.k(count(1, 65_536).default(64)),
+  chunkChars: inMethod(
+    count(1, 2 ** 31 - 1).default(2048),
+    '--chunk-chars N',
+    'Most characters of a chunk, which is made of whole lines; a longer line is a chunk alone.',
+    'Raise it for long sequences, so that fewer chunks are searched.',
+  ),
+  reuse: inMethod(
+    z.enum(['sequence', 'run']).default('sequence'),
+    '--chunk-reuse SCOPE',
+    'Where a chunk is a neighbour at most once: in a group, or in an epoch.',
+    'Use `run` to see no chunk twice; more groups then end early.',
+  ),
   // The authors advise to leave out what does not fill a sequence.
-  fill: withoutRelated.default('drop').meta(ofMethod.fill),
+  fill: ofMethod.fill(withoutRelated.default('drop')),
 })
 const methods = { quest, standard, knn, iclm, long, nextlong }
 
 /** Where and how a model runs; shared by query models and embedders. `prefix` begins the flags; it is empty where a command has one model. */
 export function modelRun(prefix: 'query-' | 'vectors-' | '') {
-  const section = prefix === 'vectors-' ? 'vectors' : 'query-model'
+  const option = prefix === 'vectors-' ? inVectors : inQueryModel
   const begin = (sentence: string) =>
     prefix === 'vectors-' ? `With an encoder: ${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}` : sentence
   return {
-    device: token('auto, cpu, cuda or cuda:N', /^(auto|cpu|cuda(:\d{1,4})?)$/)
-      .default('auto')
-      .meta(
-        about(
-          section,
-          `--${prefix}device DEVICE`,
-          begin('Where the model runs: cpu, cuda, cuda:N, or auto for the first usable GPU, else the CPU.'),
-          'Set `cuda` when the run must fail instead of falling back to the CPU.',
-        ),
-      ),
-    batchTokens: count(1, 2 ** 32 - 1)
-      .default(8192)
-      .meta(
-        about(
-          section,
-          `--${prefix}batch-tokens N`,
-          begin('Tokens of an encoder batch, padding included.'),
-          'Raise it when the GPU is not busy, lower it when its memory is too small.',
-        ),
-      ),
-    tf32: z
-      .boolean()
-      .default(true)
-      .meta(
-        about(
-          section,
-          `--${prefix}tf32`,
-          begin('Lets a GPU round the inputs of fp32 products to TF32.'),
-          'Switch it off when results must match those of a CPU more closely; fp32 models are then slower.',
-        ),
-      ),
-    deviceMemory: size(1)
-      .nullable()
-      .default(null)
-      .meta(
-        about(
-          section,
-          `--${prefix}device-memory SIZE`,
-          begin("Most memory of a GPU to use, like 8GiB; without it, all of the GPU's memory."),
-          'Set it when the GPU is shared.',
-        ),
-      ),
-    onnxRuntime: text
-      .nullable()
-      .default(null)
-      .meta(
-        about(
-          section,
-          `--${prefix}onnx-runtime FILE`,
-          begin('Path of the ONNX Runtime library; without it, ONNXRUNTIME_LIB, onnxruntime-node, then the system.'),
-          'Set it for your own build of ONNX Runtime.',
-        ),
-      ),
+    device: option(
+      token('auto, cpu, cuda or cuda:N', /^(auto|cpu|cuda(:\d{1,4})?)$/).default('auto'),
+      `--${prefix}device DEVICE`,
+      begin('Where the model runs: cpu, cuda, cuda:N, or auto for the first usable GPU, else the CPU.'),
+      'Set `cuda` when the run must fail instead of falling back to the CPU.',
+    ),
+    batchTokens: option(
+      count(1, 2 ** 32 - 1).default(8192),
+      `--${prefix}batch-tokens N`,
+      begin('Tokens of an encoder batch, padding included.'),
+      'Raise it when the GPU is not busy, lower it when its memory is too small.',
+    ),
+    tf32: option(
+      z.boolean().default(true),
+      `--${prefix}tf32`,
+      begin('Lets a GPU round the inputs of fp32 products to TF32.'),
+      'Switch it off when results must match those of a CPU more closely; fp32 models are then slower.',
+    ),
+    deviceMemory: option(
+      size(1).nullable().default(null),
+      `--${prefix}device-memory SIZE`,
+      begin("Most memory of a GPU to use, like 8GiB; without it, all of the GPU's memory."),
+      'Set it when the GPU is shared.',
+    ),
+    onnxRuntime: option(
+      text.nullable().default(null),
+      `--${prefix}onnx-runtime FILE`,
+      begin('Path of the ONNX Runtime library; without it, ONNXRUNTIME_LIB, onnxruntime-node, then the system.'),
+      'Set it for your own build of ONNX Runtime.',
+    ),
   }
 }
 /** How a query model writes. */
 export const generation = (prefix: 'query-' | '') => ({
-  prefix: z
-    .string()
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'query-model',
-        `--${prefix}prefix TEXT`,
-        "Text before every segment; without it, the model's own.",
-        'Set it when the model knows several tasks, like "text2query: ".',
-      ),
-    ),
-  decoding: z
-    .enum(['sample', 'greedy'])
-    .default('sample')
-    .meta(
-      about(
-        'query-model',
-        `--${prefix}decoding RULE`,
-        'Draws the tokens of a query, or takes the likeliest ones.',
-        'Use `greedy` when you compare models; the Quest paper samples.',
-      ),
-    ),
-  temperature: z
-    .number()
-    .gt(0)
-    .default(1)
-    .meta(
-      about(
-        'query-model',
-        `--${prefix}temperature N`,
-        'When sampling: divides the logits.',
-        'Lower it when queries leave the subject of their document.',
-      ),
-    ),
-  topK: count(0, 2 ** 32 - 1)
-    .default(25)
-    .meta(
-      about(
-        'query-model',
-        `--${prefix}top-k N`,
-        'When sampling: how many of the likeliest tokens remain; 0 for all.',
-        'Lower it when queries leave the subject of their document.',
-      ),
-    ),
-  topP: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(0.95)
-    .meta(
-      about(
-        'query-model',
-        `--${prefix}top-p SHARE`,
-        'When sampling: of these, the fewest tokens that reach this probability remain.',
-        'Set 1 to limit the tokens by number alone.',
-      ),
-    ),
-  queriesPerSegment: count(1, 2 ** 16)
-    .default(1)
-    .meta(
-      about(
-        'query-model',
-        '--queries-per-segment N',
-        'Queries of a segment; more than one need sampling.',
-        'Raise it when many documents get no keyword; prediction takes as many times as long.',
-      ),
-    ),
-  maxQueryTokens: count(1, 2 ** 16)
-    .default(64)
-    .meta(
-      about(
-        'query-model',
-        '--max-query-tokens N',
-        'Most tokens of a query.',
-        'Lower it to 32 to save time: queries of these models are short.',
-      ),
-    ),
-  decodeRows: count(1, 2 ** 32 - 1)
-    .default(64)
-    .meta(
-      about(
-        'query-model',
-        `--${prefix}decode-rows N`,
-        'Rows of a decoder batch.',
-        'Raise it when the GPU is not busy, lower it when its memory is too small.',
-      ),
-    ),
+  prefix: inQueryModel(
+    z.string().nullable().default(null),
+    `--${prefix}prefix TEXT`,
+    "Text before every segment; without it, the model's own.",
+    'Set it when the model knows several tasks, like "text2query: ".',
+  ),
+  decoding: inQueryModel(
+    z.enum(['sample', 'greedy']).default('sample'),
+    `--${prefix}decoding RULE`,
+    'Draws the tokens of a query, or takes the likeliest ones.',
+    'Use `greedy` when you compare models; the Quest paper samples.',
+  ),
+  temperature: inQueryModel(
+    z.number().gt(0).default(1),
+    `--${prefix}temperature N`,
+    'When sampling: divides the logits.',
+    'Lower it when queries leave the subject of their document.',
+  ),
+  topK: inQueryModel(
+    count(0, 2 ** 32 - 1).default(25),
+    `--${prefix}top-k N`,
+    'When sampling: how many of the likeliest tokens remain; 0 for all.',
+    'Lower it when queries leave the subject of their document.',
+  ),
+  topP: inQueryModel(
+    z.number().gt(0).max(1).default(0.95),
+    `--${prefix}top-p SHARE`,
+    'When sampling: of these, the fewest tokens that reach this probability remain.',
+    'Set 1 to limit the tokens by number alone.',
+  ),
+  queriesPerSegment: inQueryModel(
+    count(1, 2 ** 16).default(1),
+    '--queries-per-segment N',
+    'Queries of a segment; more than one need sampling.',
+    'Raise it when many documents get no keyword; prediction takes as many times as long.',
+  ),
+  maxQueryTokens: inQueryModel(
+    count(1, 2 ** 16).default(64),
+    '--max-query-tokens N',
+    'Most tokens of a query.',
+    'Lower it to 32 to save time: queries of these models are short.',
+  ),
+  decodeRows: inQueryModel(
+    count(1, 2 ** 32 - 1).default(64),
+    `--${prefix}decode-rows N`,
+    'Rows of a decoder batch.',
+    'Raise it when the GPU is not busy, lower it when its memory is too small.',
+  ),
 })
 /** Tokens of a segment; shared by a run and `QueryPredictor`. */
-export const segmentTokens = count(1, 2 ** 32 - 1)
-  .default(384)
-  .meta(
-    about(
-      'queries',
-      '--segment-tokens N',
-      'Tokens of a segment of a long document. Each segment has a query of its own.',
-      'Raise it to predict fewer queries for long documents, up to what the model reads.',
-    ),
-  )
+export const segmentTokens = inQueries(
+  count(1, 2 ** 32 - 1).default(384),
+  '--segment-tokens N',
+  'Tokens of a segment of a long document. Each segment has a query of its own.',
+  'Raise it to predict fewer queries for long documents, up to what the model reads.',
+)
 /** Seed of a model's draws, outside a run. */
-export const seed = count(0)
-  .default(0)
-  .meta(about('resources', '--seed N', 'Seed of every draw.', 'Change it for other queries of the same documents.'))
+export const seed = inResources(
+  count(0).default(0),
+  '--seed N',
+  'Seed of every draw.',
+  'Change it for other queries of the same documents.',
+)
 /** Threads; shared by all that compute. */
-export const threads = count(0, 4096)
-  .default(0)
-  .meta(
-    about(
-      'resources',
-      '--threads N',
-      'Threads; 0 for one per core. Results do not depend on it.',
-      'Lower it on a shared machine.',
-      common,
-    ),
-  )
+export const threads = inResources(
+  count(0, 4096).default(0),
+  '--threads N',
+  'Threads; 0 for one per core. Results do not depend on it.',
+  'Lower it on a shared machine.',
+  common,
+)
 
 const queries = z.strictObject({
-  predictor: z
-    .enum(['extractive', 'precomputed', 'onnx'])
-    .default('extractive')
-    .meta(
-      about(
-        'queries',
-        '--predictor KIND',
-        'Where queries come from: phrases of the text itself, a field or file, or a doc2query model.',
-        'Use `onnx` with `--query-model` to follow the paper, `precomputed` when you have queries.',
-        common,
-      ),
-    ),
-  file: text
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'queries',
-        '--queries-file FILE',
-        'JSONL or Parquet of {id, query | queries} for `precomputed`; without it, the query field.',
-        'Set it when queries are stored apart from the corpus.',
-      ),
-    ),
+  predictor: inQueries(
+    z.enum(['extractive', 'precomputed', 'onnx']).default('extractive'),
+    '--predictor KIND',
+    'Where queries come from: phrases of the text itself, a field or file, or a doc2query model.',
+    'Use `onnx` with `--query-model` to follow the paper, `precomputed` when you have queries.',
+    common,
+  ),
+  file: inQueries(
+    text.nullable().default(null),
+    '--queries-file FILE',
+    'JSONL or Parquet of {id, query | queries} for `precomputed`; without it, the query field.',
+    'Set it when queries are stored apart from the corpus.',
+  ),
   segmentTokens,
-  model: text
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'query-model',
-        '--query-model DIR',
-        'Directory of the exported model, or doc2query-mini, which comes with longweave.',
-        'Set it with `--predictor onnx`; docs/models.md says how to export a model.',
-      ),
-    ),
+  model: inQueryModel(
+    text.nullable().default(null),
+    '--query-model DIR',
+    'Directory of the exported model, or doc2query-mini, which comes with longweave.',
+    'Set it with `--predictor onnx`; docs/models.md says how to export a model.',
+  ),
   ...modelRun('query-'),
   ...generation('query-'),
-  checkpointSeconds: z
-    .number()
-    .min(0)
-    .default(20)
-    .meta(
-      about(
-        'query-model',
-        '--query-checkpoint-seconds N',
-        'Most seconds of prediction, about, that an interruption costs.',
-        'Raise it when the work directory is on a slow network disk.',
-      ),
-    ),
+  checkpointSeconds: inQueryModel(
+    z.number().min(0).default(20),
+    '--query-checkpoint-seconds N',
+    'Most seconds of prediction, about, that an interruption costs.',
+    'Raise it when the work directory is on a slow network disk.',
+  ),
 })
 const keywords = z.strictObject({
-  stopWords: text
-    .default('smart')
-    .meta(
-      about(
-        'keywords',
-        '--stop-words LIST',
-        'Words that end a phrase: smart, fox, or a file with one word a line.',
-        'Give a file for a corpus that is not English.',
-      ),
-    ),
-  minScore: z
-    .number()
-    .default(3)
-    .meta(
-      about(
-        'keywords',
-        '--min-keyword-score N',
-        'Least RAKE score of a keyword. A phrase of n different words scores n², so 3 excludes single words.',
-        'Lower it to 1 to allow single words.',
-      ),
-    ),
-  boilerplate: z
-    .enum(['builtin', 'none'])
-    .default('builtin')
-    .meta(
-      about(
-        'keywords',
-        '--boilerplate LIST',
-        'List of phrases that are never keywords, like "following sentence".',
-        'Use `none` for a corpus that is not English, or to keep every phrase.',
-      ),
-    ),
-  boilerplatePhrases: z
-    .array(text)
-    .default([])
-    .meta(
-      about(
-        'keywords',
-        '--boilerplate-phrases PHRASE',
-        'Phrases to add to that list.',
-        'Give it once for each phrase that `longweave keywords RUN` lists and that does not describe a document.',
-      ),
-    ),
-  representative: z
-    .enum(['common', 'random'])
-    .default('common')
-    .meta(
-      about(
-        'keywords',
-        '--representative-keyword RULE',
-        "How a document's keyword is chosen: the candidate that most documents share, or a random one.",
-        'Use `random` to follow the Quest paper on a large corpus.',
-      ),
-    ),
-  maxKeywordShare: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(0.002)
-    .meta(
-      about(
-        'keywords',
-        '--max-keyword-share SHARE',
-        'With `common`: largest share of the documents that one keyword can hold.',
-        'Raise it when large groups are wanted, lower it when they are too general.',
-      ),
-    ),
-  minKeywordCap: count(1, 2 ** 32 - 1)
-    .default(50)
-    .meta(
-      about(
-        'keywords',
-        '--min-keyword-cap N',
-        'With `common`: number of documents that a keyword can hold in a small corpus, whatever the share.',
-        'Raise it when sequences of a small corpus mix too many keywords.',
-      ),
-    ),
-  hierarchy: z
-    .enum(['affinity', 'suffix', 'vectors'])
-    .default('affinity')
-    .meta(
-      about(
-        'keywords',
-        '--keyword-hierarchy KIND',
-        'How keywords are related, for `--fill related`: by alike documents, by shared last words, or by vectors of documents.',
-        'Use `vectors` when you have good embeddings, `suffix` when the index must be fast.',
-      ),
-    ),
+  stopWords: inKeywords(
+    text.default('smart'),
+    '--stop-words LIST',
+    'Words that end a phrase: smart, fox, or a file with one word a line.',
+    'Give a file for a corpus that is not English.',
+  ),
+  minScore: inKeywords(
+    z.number().default(3),
+    '--min-keyword-score N',
+    'Least RAKE score of a keyword. A phrase of n different words scores n², so 3 excludes single words.',
+    'Lower it to 1 to allow single words.',
+  ),
+  boilerplate: inKeywords(
+    z.enum(['builtin', 'none']).default('builtin'),
+    '--boilerplate LIST',
+    'List of phrases that are never keywords, like "following sentence".',
+    'Use `none` for a corpus that is not English, or to keep every phrase.',
+  ),
+  boilerplatePhrases: inKeywords(
+    z.array(text).default([]),
+    '--boilerplate-phrases PHRASE',
+    'Phrases to add to that list.',
+    'Give it once for each phrase that `longweave keywords RUN` lists and that does not describe a document.',
+  ),
+  representative: inKeywords(
+    z.enum(['common', 'random']).default('common'),
+    '--representative-keyword RULE',
+    "How a document's keyword is chosen: the candidate that most documents share, or a random one.",
+    'Use `random` to follow the Quest paper on a large corpus.',
+  ),
+  maxKeywordShare: inKeywords(
+    z.number().gt(0).max(1).default(0.002),
+    '--max-keyword-share SHARE',
+    'With `common`: largest share of the documents that one keyword can hold.',
+    'Raise it when large groups are wanted, lower it when they are too general.',
+  ),
+  minKeywordCap: inKeywords(
+    count(1, 2 ** 32 - 1).default(50),
+    '--min-keyword-cap N',
+    'With `common`: number of documents that a keyword can hold in a small corpus, whatever the share.',
+    'Raise it when sequences of a small corpus mix too many keywords.',
+  ),
+  hierarchy: inKeywords(
+    z.enum(['affinity', 'suffix', 'vectors']).default('affinity'),
+    '--keyword-hierarchy KIND',
+    'How keywords are related, for `--fill related`: by alike documents, by shared last words, or by vectors of documents.',
+    'Use `vectors` when you have good embeddings, `suffix` when the index must be fast.',
+  ),
 })
 const vectors = z.strictObject({
-  source: z
-    .enum(['tfidf', 'onnx', 'file'])
-    .default('tfidf')
-    .meta(
-      about(
-        'vectors',
-        '--vectors SOURCE',
-        'Where vectors of documents come from: their words, an encoder, or a file.',
-        'Use `onnx` or `file` when documents with the same meaning share few words.',
-      ),
-    ),
-  file: text
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'vectors',
-        '--vectors-file FILE',
-        'With `file`: .npy with a row for each row of the corpus (nextlong: each chunk), or Parquet of {id, vector}.',
-        'Set it with `--vectors file`.',
-      ),
-    ),
-  dimensions: count(1, 4096)
-    .default(256)
-    .meta(
-      about(
-        'vectors',
-        '--vectors-dimensions N',
-        'With `tfidf`: numbers of a vector.',
-        'Lower it when memory or the time of the search is short.',
-      ),
-    ),
-  sample: count(1, 2 ** 24)
-    .default(8192)
-    .meta(
-      about(
-        'vectors',
-        '--vectors-sample N',
-        'With `tfidf`: documents that the projection is fitted on.',
-        'Raise it for a corpus of many subjects.',
-      ),
-    ),
-  model: text
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'vectors',
-        '--vectors-model DIR',
-        'With an encoder: directory of the exported model.',
-        'Set it with `--vectors onnx`; docs/models.md says how to export a model.',
-      ),
-    ),
+  source: inVectors(
+    z.enum(['tfidf', 'onnx', 'file']).default('tfidf'),
+    '--vectors SOURCE',
+    'Where vectors of documents come from: their words, an encoder, or a file.',
+    'Use `onnx` or `file` when documents with the same meaning share few words.',
+  ),
+  file: inVectors(
+    text.nullable().default(null),
+    '--vectors-file FILE',
+    'With `file`: .npy with a row for each row of the corpus (nextlong: each chunk), or Parquet of {id, vector}.',
+    'Set it with `--vectors file`.',
+  ),
+  dimensions: inVectors(
+    count(1, 4096).default(256),
+    '--vectors-dimensions N',
+    'With `tfidf`: numbers of a vector.',
+    'Lower it when memory or the time of the search is short.',
+  ),
+  sample: inVectors(
+    count(1, 2 ** 24).default(8192),
+    '--vectors-sample N',
+    'With `tfidf`: documents that the projection is fitted on.',
+    'Raise it for a corpus of many subjects.',
+  ),
+  model: inVectors(
+    text.nullable().default(null),
+    '--vectors-model DIR',
+    'With an encoder: directory of the exported model.',
+    'Set it with `--vectors onnx`; docs/models.md says how to export a model.',
+  ),
   ...modelRun('vectors-'),
-  pooling: z
-    .enum(['auto', 'mean', 'cls'])
-    .default('auto')
-    .meta(
-      about(
-        'vectors',
-        '--vectors-pooling RULE',
-        "With an encoder: how the vectors of a text's tokens become one; auto as the model's files say, else the mean.",
-        'Set it when the files of the model do not say it.',
-      ),
-    ),
-  prefix: z
-    .string()
-    .default('')
-    .meta(
-      about(
-        'vectors',
-        '--vectors-prefix TEXT',
-        'With an encoder: text before every text.',
-        'Set it when the encoder was trained with one, like "passage: ".',
-      ),
-    ),
-  maxTokens: count(1, 2 ** 20)
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'vectors',
-        '--vectors-max-tokens N',
-        "With an encoder: most tokens of a text; without it, the model's own bound.",
-        'Lower it to save time: the beginning of a document often suffices.',
-      ),
-    ),
+  pooling: inVectors(
+    z.enum(['auto', 'mean', 'cls']).default('auto'),
+    '--vectors-pooling RULE',
+    "With an encoder: how the vectors of a text's tokens become one; auto as the model's files say, else the mean.",
+    'Set it when the files of the model do not say it.',
+  ),
+  prefix: inVectors(
+    z.string().default(''),
+    '--vectors-prefix TEXT',
+    'With an encoder: text before every text.',
+    'Set it when the encoder was trained with one, like "passage: ".',
+  ),
+  maxTokens: inVectors(
+    count(1, 2 ** 20)
+      .nullable()
+      .default(null),
+    '--vectors-max-tokens N',
+    "With an encoder: most tokens of a text; without it, the model's own bound.",
+    'Lower it to save time: the beginning of a document often suffices.',
+  ),
 })
 const neighbours = z.strictObject({
-  search: z
-    .enum(['auto', 'exact', 'inverted'])
-    .default('auto')
-    .meta(
-      about(
-        'vectors',
-        '--neighbours-search KIND',
-        'Compares all pairs, or inverted lists; auto is exact up to 20,000 vectors.',
-        'Use `exact` when time allows it and no neighbour must be missed.',
-      ),
-    ),
-  lists: count(1, 2 ** 24)
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'vectors',
-        '--neighbours-lists N',
-        'With inverted lists: their number; without it, four times the root of the number of vectors.',
-        'Change it together with `--neighbours-probes` when the recall in the summary is too low.',
-      ),
-    ),
-  probes: count(1, 2 ** 24)
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'vectors',
-        '--neighbours-probes N',
-        'With inverted lists: lists that are searched for a vector; without it, 32.',
-        'Raise it when the recall in the summary is too low; the search takes longer.',
-      ),
-    ),
-  recallSample: count(0, 2 ** 20)
-    .default(256)
-    .meta(
-      about(
-        'vectors',
-        '--neighbours-recall-sample N',
-        'With inverted lists: vectors whose exact neighbours are found too, to measure the recall.',
-        'Raise it for a more exact figure; 0 measures nothing.',
-      ),
-    ),
+  search: inVectors(
+    z.enum(['auto', 'exact', 'inverted']).default('auto'),
+    '--neighbours-search KIND',
+    'Compares all pairs, or inverted lists; auto is exact up to 20,000 vectors.',
+    'Use `exact` when time allows it and no neighbour must be missed.',
+  ),
+  lists: inVectors(
+    count(1, 2 ** 24)
+      .nullable()
+      .default(null),
+    '--neighbours-lists N',
+    'With inverted lists: their number; without it, four times the root of the number of vectors.',
+    'Change it together with `--neighbours-probes` when the recall in the summary is too low.',
+  ),
+  probes: inVectors(
+    count(1, 2 ** 24)
+      .nullable()
+      .default(null),
+    '--neighbours-probes N',
+    'With inverted lists: lists that are searched for a vector; without it, 32.',
+    'Raise it when the recall in the summary is too low; the search takes longer.',
+  ),
+  recallSample: inVectors(
+    count(0, 2 ** 20).default(256),
+    '--neighbours-recall-sample N',
+    'With inverted lists: vectors whose exact neighbours are found too, to measure the recall.',
+    'Raise it for a more exact figure; 0 measures nothing.',
+  ),
 })
 const output = z.strictObject({
-  directory: local
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'output',
-        '--out DIR',
-        'Directory for the output: the RUN of all other commands.',
-        'Give each run its own; the same directory and options resume a run.',
-        common,
-      ),
-    ),
-  upload: text
-    .regex(/^s3:\/\/[^/]/, { error: 'must be s3://bucket/prefix' })
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'output',
-        '--upload URL',
-        'URL (s3://bucket/prefix) that finished files are sent to, instead of staying in the output directory.',
-        'Set it when the output does not fit on the local disk or is read from the bucket.',
-      ),
-    ),
-  format: z
-    .enum(['parquet', 'mds', 'megatron', 'datatrove', 'jsonl', 'memory'])
-    .default('parquet')
-    .meta(
-      about(
-        'output',
-        '--format FORMAT',
-        'Format of the output. `memory` is for the API: sequences are handed to the program.',
-        'Choose what your trainer reads: mds for MosaicML Streaming, megatron for Megatron-LM, datatrove for nanotron.',
-        common,
-      ),
-    ),
-  provenance: z
-    .enum(['full', 'ids', 'none'])
-    .default('full')
-    .meta(
-      about(
-        'output',
-        '--provenance LEVEL',
-        "The record of a sequence's pieces in the output: everything, the ids of documents, or nothing.",
-        'Use `none` when the output must not name documents; `show` then has less to say.',
-      ),
-    ),
-  shardTokens: count(1)
-    .default(2 ** 26)
-    .meta(
-      about(
-        'output',
-        '--shard-tokens N',
-        'Tokens of an output shard, about.',
-        'Lower it when more readers than shards should work at once.',
-      ),
-    ),
-  compression: z
-    .enum(['auto', 'zstd', 'none'])
-    .default('auto')
-    .meta(
-      about(
-        'output',
-        '--compression KIND',
-        'Compression of the files with sequences. auto is zstd for parquet and jsonl, none for mds; megatron and datatrove have none.',
-        'Use `none` when the disk is fast and reading must cost no CPU time.',
-      ),
-    ),
-  mdsIndices: z
-    .enum(['sequence', 'document'])
-    .default('sequence')
-    .meta(
-      about(
-        'output',
-        '--mds-indices SPAN',
-        'Attention spans that MDS readers see: the sequence, or each document of it.',
-        'Use `document` to train with attention inside documents only.',
-      ),
-    ),
-  mdsShardBytes: size(1, 2 ** 32 - 1)
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'output',
-        '--mds-shard-bytes SIZE',
-        'Most bytes of an MDS file before compression, like 64MiB; without it, one file a shard.',
-        'Set it when your loader downloads files one by one.',
-      ),
-    ),
+  directory: inOutput(
+    local.nullable().default(null),
+    '--out DIR',
+    'Directory for the output: the RUN of all other commands.',
+    'Give each run its own; the same directory and options resume a run.',
+    common,
+  ),
+  upload: inOutput(
+    text
+      .regex(/^s3:\/\/[^/]/, { error: 'must be s3://bucket/prefix' })
+      .nullable()
+      .default(null),
+    '--upload URL',
+    'URL (s3://bucket/prefix) that finished files are sent to, instead of staying in the output directory.',
+    'Set it when the output does not fit on the local disk or is read from the bucket.',
+  ),
+  format: inOutput(
+    z.enum(['parquet', 'mds', 'megatron', 'datatrove', 'jsonl', 'memory']).default('parquet'),
+    '--format FORMAT',
+    'Format of the output. `memory` is for the API: sequences are handed to the program.',
+    'Choose what your trainer reads: mds for MosaicML Streaming, megatron for Megatron-LM, datatrove for nanotron.',
+    common,
+  ),
+  provenance: inOutput(
+    z.enum(['full', 'ids', 'none']).default('full'),
+    '--provenance LEVEL',
+    "The record of a sequence's pieces in the output: everything, the ids of documents, or nothing.",
+    'Use `none` when the output must not name documents; `show` then has less to say.',
+  ),
+  shardTokens: inOutput(
+    count(1).default(2 ** 26),
+    '--shard-tokens N',
+    'Tokens of an output shard, about.',
+    'Lower it when more readers than shards should work at once.',
+  ),
+  compression: inOutput(
+    z.enum(['auto', 'zstd', 'none']).default('auto'),
+    '--compression KIND',
+    'Compression of the files with sequences. auto is zstd for parquet and jsonl, none for mds; megatron and datatrove have none.',
+    'Use `none` when the disk is fast and reading must cost no CPU time.',
+  ),
+  mdsIndices: inOutput(
+    z.enum(['sequence', 'document']).default('sequence'),
+    '--mds-indices SPAN',
+    'Attention spans that MDS readers see: the sequence, or each document of it.',
+    'Use `document` to train with attention inside documents only.',
+  ),
+  mdsShardBytes: inOutput(
+    size(1, 2 ** 32 - 1)
+      .nullable()
+      .default(null),
+    '--mds-shard-bytes SIZE',
+    'Most bytes of an MDS file before compression, like 64MiB; without it, one file a shard.',
+    'Set it when your loader downloads files one by one.',
+  ),
 })
 
 const shape = {
-  corpus: z
-    .union([
-      text.transform((path) => [path]),
-      z.array(text).min(1, { error: 'must name at least one file, directory or glob' }),
-    ])
-    .nullable()
-    .meta(
-      about(
-        'corpus',
-        '--corpus PATH',
-        'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .parquet, .txt and .md files, plain, .gz or .zst.',
-        'Give it several times for files in several places.',
-        common,
-      ),
-    ),
-  corpusRoot: text
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'corpus',
-        '--corpus-root DIR',
-        'Directory or URL that the paths of files are relative to, in ids and digests; without it, the deepest one that holds all files.',
-        'Set it when a corpus grows or moves and its paths must stay the same.',
-      ),
-    ),
-  textField: text
-    .default('text')
-    .meta(
-      about(
-        'corpus',
-        '--text-field NAME',
-        'Field or column of the text.',
-        'Set it when the text of a row is not called "text".',
-        common,
-      ),
-    ),
-  idField: text
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'corpus',
-        '--id-field NAME',
-        'Field or column of the id; without it, the id is path:row.',
-        'Set it when rows have ids: the order of rows and files then changes no draw.',
-        common,
-      ),
-    ),
-  queryField: text
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'corpus',
-        '--query-field NAME',
-        'Field or column of precomputed queries: a string or a list of strings.',
-        'Set it with `--predictor precomputed`.',
-      ),
-    ),
-  sourceField: text
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'corpus',
-        '--source-field NAME',
-        'Field or column that names the source of a document.',
-        'Set it to see each source in the report, and for `--method long --long-mode upsample`.',
-      ),
-    ),
-  onBadRow: z
-    .enum(['fail', 'skip'])
-    .default('fail')
-    .meta(
-      about(
-        'corpus',
-        '--on-bad-row ACTION',
-        'A row that cannot be used ends the run, or is skipped and listed in rejects.jsonl. A query field that cannot be read ends the run, or counts as no query.',
-        'Use `skip` for a corpus with a few broken rows.',
-      ),
-    ),
-  onDuplicateId: z
-    .enum(['fail', 'suffix'])
-    .default('fail')
-    .meta(
-      about(
-        'corpus',
-        '--on-duplicate-id ACTION',
-        'An id that occurs again ends the run, or becomes id#2.',
-        'Use `suffix` when ids are not unique.',
-      ),
-    ),
-  maxDocumentBytes: size(1)
-    .prefault('64MiB')
-    .meta(
-      about(
-        'corpus',
-        '--max-document-bytes SIZE',
-        'Largest document, like 64MiB. A larger one is a bad row.',
-        'Raise it for books, together with `--memory`.',
-      ),
-    ),
-  splitBytes: size(1)
-    .prefault('64MiB')
-    .meta(
-      about(
-        'corpus',
-        '--split-bytes SIZE',
-        'Part of the corpus that one task reads, like 64MiB.',
-        'Raise it for corpora above some terabytes, lower it when a small corpus should keep more cores busy.',
-      ),
-    ),
-  tokenizer: text.meta(
-    about(
-      'tokenizer',
-      '--tokenizer FILE',
-      'tokenizer.json of the model to train, or the directory that holds it.',
-      'Its ids are those in the output.',
-      common,
-    ),
+  corpus: inCorpus(
+    z
+      .union([
+        text.transform((path) => [path]),
+        z.array(text).min(1, { error: 'must name at least one file, directory or glob' }),
+      ])
+      .nullable(),
+    '--corpus PATH',
+    'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .parquet, .txt and .md files, plain, .gz or .zst.',
+    'Give it several times for files in several places.',
+    common,
+  ),
+  corpusRoot: inCorpus(
+    text.nullable().default(null),
+    '--corpus-root DIR',
+    'Directory or URL that the paths of files are relative to, in ids and digests; without it, the deepest one that holds all files.',
+    'Set it when a corpus grows or moves and its paths must stay the same.',
+  ),
+  textField: inCorpus(
+    text.default('text'),
+    '--text-field NAME',
+    'Field or column of the text.',
+    'Set it when the text of a row is not called "text".',
+    common,
+  ),
+  idField: inCorpus(
+    text.nullable().default(null),
+    '--id-field NAME',
+    'Field or column of the id; without it, the id is path:row.',
+    'Set it when rows have ids: the order of rows and files then changes no draw.',
+    common,
+  ),
+  queryField: inCorpus(
+    text.nullable().default(null),
+    '--query-field NAME',
+    'Field or column of precomputed queries: a string or a list of strings.',
+    'Set it with `--predictor precomputed`.',
+  ),
+  sourceField: inCorpus(
+    text.nullable().default(null),
+    '--source-field NAME',
+    'Field or column that names the source of a document.',
+    'Set it to see each source in the report, and for `--method long --long-mode upsample`.',
+  ),
+  onBadRow: inCorpus(
+    z.enum(['fail', 'skip']).default('fail'),
+    '--on-bad-row ACTION',
+    'A row that cannot be used ends the run, or is skipped and listed in rejects.jsonl. A query field that cannot be read ends the run, or counts as no query.',
+    'Use `skip` for a corpus with a few broken rows.',
+  ),
+  onDuplicateId: inCorpus(
+    z.enum(['fail', 'suffix']).default('fail'),
+    '--on-duplicate-id ACTION',
+    'An id that occurs again ends the run, or becomes id#2.',
+    'Use `suffix` when ids are not unique.',
+  ),
+  maxDocumentBytes: inCorpus(
+    size(1).prefault('64MiB'),
+    '--max-document-bytes SIZE',
+    'Largest document, like 64MiB. A larger one is a bad row.',
+    'Raise it for books, together with `--memory`.',
+  ),
+  splitBytes: inCorpus(
+    size(1).prefault('64MiB'),
+    '--split-bytes SIZE',
+    'Part of the corpus that one task reads, like 64MiB.',
+    'Raise it for corpora above some terabytes, lower it when a small corpus should keep more cores busy.',
+  ),
+  tokenizer: inTokenizer(
+    text,
+    '--tokenizer FILE',
+    'tokenizer.json of the model to train, or the directory that holds it.',
+    'Its ids are those in the output.',
+    common,
   ),
   queries: queries.prefault({}),
   keywords: keywords.prefault({}),
@@ -958,217 +653,133 @@ const shape = {
       z.discriminatedUnion('name', [quest, standard, knn, iclm, long, nextlong]),
     ])
     .prefault('quest'),
-  length: count(1, 2 ** 31 - 1).meta(
-    about(
-      'sequences',
-      '--length N',
-      'Tokens of a sequence.',
-      'Set it to the context length to train with, like 32768 or 131072.',
-      common,
-    ),
+  length: inSequences(
+    count(1, 2 ** 31 - 1),
+    '--length N',
+    'Tokens of a sequence.',
+    'Set it to the context length to train with, like 32768 or 131072.',
+    common,
   ),
-  tokens: count(1)
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'sequences',
-        '--tokens N',
-        'Tokens of the whole output, over as many epochs as it takes; without it, one epoch.',
-        'Set it when the training budget is given in tokens.',
-        common,
-      ),
-    ),
-  seed: count(0)
-    .default(0)
-    .meta(
-      about(
-        'sequences',
-        '--seed N',
-        'Seed of every draw. Equal options and seed give equal bytes.',
-        'Change it for another order of the same documents.',
-        common,
-      ),
-    ),
-  separator: token('auto, none, token:TEXT or text:TEXT', /^(auto|none|token:.+|text:[\s\S]+)$/)
-    .default('auto')
-    .meta(
-      about(
-        'tokenizer',
-        '--separator TOKEN',
-        "Token at the end of a document: none, token:TEXT, text:TEXT, or auto for the tokenizer's end token. In text:TEXT, \\n, \\r, \\t and \\\\ are escapes.",
-        'Set it when `auto` finds no end token or the model was trained with another one.',
-      ),
-    ),
-  bos: z
-    .enum(['none', 'sequence', 'document'])
-    .default('none')
-    .meta(
-      about(
-        'tokenizer',
-        '--bos PLACE',
-        'Where begin tokens are put: nowhere, before each sequence, or before each document.',
-        'Set what the model was trained with.',
-      ),
-    ),
-  bosToken: token('auto or token:TEXT', /^(auto|token:.+)$/)
-    .default('auto')
-    .meta(
-      about(
-        'tokenizer',
-        '--bos-token TOKEN',
-        'The begin token: auto or token:TEXT.',
-        'Set it when `auto` finds none or the wrong one.',
-      ),
-    ),
-  padToken: token('auto or token:TEXT', /^(auto|token:.+)$/)
-    .default('auto')
-    .meta(
-      about(
-        'tokenizer',
-        '--pad-token TOKEN',
-        'The padding token: auto or token:TEXT.',
-        'Set it when `auto` finds none or the wrong one.',
-      ),
-    ),
-  overflow: z
-    .enum(['split', 'truncate', 'whole'])
-    .default('split')
-    .meta(
-      about(
-        'sequences',
-        '--overflow RULE',
-        'A document that crosses the end of a sequence continues in the next one, loses its rest, or moves as a whole.',
-        'Use `whole` when documents must not be cut, unless they are longer than a sequence.',
-      ),
-    ),
-  incomplete: z
-    .enum(['drop', 'pad'])
-    .default('drop')
-    .meta(
-      about(
-        'sequences',
-        '--incomplete RULE',
-        'A last sequence that cannot be filled is dropped or padded.',
-        'Use `pad` for a small corpus of which no token should be lost.',
-      ),
-    ),
-  minTokens: count(0, 2 ** 32 - 1)
-    .default(1)
-    .meta(
-      about(
-        'corpus',
-        '--min-document-tokens N',
-        'Fewest tokens of a document; shorter ones are left out.',
-        'Raise it when very short documents are noise.',
-      ),
-    ),
-  maxTokens: count(1, 2 ** 32 - 1)
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'corpus',
-        '--max-document-tokens N',
-        'Most tokens of a document; longer ones are left out.',
-        'Set it to study short documents alone.',
-      ),
-    ),
-  maxUses: count(1, 2 ** 32 - 1)
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'sequences',
-        '--max-document-uses N',
-        'Most uses of a document over all passes and epochs.',
-        'Set it when `--tokens` asks for many epochs.',
-      ),
-    ),
-  holdout: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .meta(
-      about(
-        'sequences',
-        '--holdout SHARE',
-        'Share of the documents that are set aside and become a second output, OUT/holdout.',
-        'Set it to 0.01, say, when you need validation sequences.',
-        common,
-      ),
-    ),
-  dedup: z
-    .enum(['none', 'exact'])
-    .default('none')
-    .meta(
-      about(
-        'corpus',
-        '--dedup KIND',
-        'Leaves out documents whose text equals that of an earlier one.',
-        'Use `exact` when the corpus was not deduplicated.',
-      ),
-    ),
+  tokens: inSequences(
+    count(1).nullable().default(null),
+    '--tokens N',
+    'Tokens of the whole output, over as many epochs as it takes; without it, one epoch.',
+    'Set it when the training budget is given in tokens.',
+    common,
+  ),
+  seed: inSequences(
+    count(0).default(0),
+    '--seed N',
+    'Seed of every draw. Equal options and seed give equal bytes.',
+    'Change it for another order of the same documents.',
+    common,
+  ),
+  separator: inTokenizer(
+    token('auto, none, token:TEXT or text:TEXT', /^(auto|none|token:.+|text:[\s\S]+)$/).default('auto'),
+    '--separator TOKEN',
+    "Token at the end of a document: none, token:TEXT, text:TEXT, or auto for the tokenizer's end token. In text:TEXT, \\n, \\r, \\t and \\\\ are escapes.",
+    'Set it when `auto` finds no end token or the model was trained with another one.',
+  ),
+  bos: inTokenizer(
+    z.enum(['none', 'sequence', 'document']).default('none'),
+    '--bos PLACE',
+    'Where begin tokens are put: nowhere, before each sequence, or before each document.',
+    'Set what the model was trained with.',
+  ),
+  bosToken: inTokenizer(
+    token('auto or token:TEXT', /^(auto|token:.+)$/).default('auto'),
+    '--bos-token TOKEN',
+    'The begin token: auto or token:TEXT.',
+    'Set it when `auto` finds none or the wrong one.',
+  ),
+  padToken: inTokenizer(
+    token('auto or token:TEXT', /^(auto|token:.+)$/).default('auto'),
+    '--pad-token TOKEN',
+    'The padding token: auto or token:TEXT.',
+    'Set it when `auto` finds none or the wrong one.',
+  ),
+  overflow: inSequences(
+    z.enum(['split', 'truncate', 'whole']).default('split'),
+    '--overflow RULE',
+    'A document that crosses the end of a sequence continues in the next one, loses its rest, or moves as a whole.',
+    'Use `whole` when documents must not be cut, unless they are longer than a sequence.',
+  ),
+  incomplete: inSequences(
+    z.enum(['drop', 'pad']).default('drop'),
+    '--incomplete RULE',
+    'A last sequence that cannot be filled is dropped or padded.',
+    'Use `pad` for a small corpus of which no token should be lost.',
+  ),
+  minTokens: inCorpus(
+    count(0, 2 ** 32 - 1).default(1),
+    '--min-document-tokens N',
+    'Fewest tokens of a document; shorter ones are left out.',
+    'Raise it when very short documents are noise.',
+  ),
+  maxTokens: inCorpus(
+    count(1, 2 ** 32 - 1)
+      .nullable()
+      .default(null),
+    '--max-document-tokens N',
+    'Most tokens of a document; longer ones are left out.',
+    'Set it to study short documents alone.',
+  ),
+  maxUses: inSequences(
+    count(1, 2 ** 32 - 1)
+      .nullable()
+      .default(null),
+    '--max-document-uses N',
+    'Most uses of a document over all passes and epochs.',
+    'Set it when `--tokens` asks for many epochs.',
+  ),
+  holdout: inSequences(
+    z.number().min(0).max(1).default(0),
+    '--holdout SHARE',
+    'Share of the documents that are set aside and become a second output, OUT/holdout.',
+    'Set it to 0.01, say, when you need validation sequences.',
+    common,
+  ),
+  dedup: inCorpus(
+    z.enum(['none', 'exact']).default('none'),
+    '--dedup KIND',
+    'Leaves out documents whose text equals that of an earlier one.',
+    'Use `exact` when the corpus was not deduplicated.',
+  ),
   output: output.prefault({}),
-  work: local
-    .nullable()
-    .default(null)
-    .meta(
-      about(
-        'resources',
-        '--work DIR',
-        'Work directory for results of stages; without it, OUT/.work.',
-        'Share one between runs over one corpus: tokens, queries, keywords and vectors are then computed once.',
-        common,
-      ),
-    ),
+  work: inResources(
+    local.nullable().default(null),
+    '--work DIR',
+    'Work directory for results of stages; without it, OUT/.work.',
+    'Share one between runs over one corpus: tokens, queries, keywords and vectors are then computed once.',
+    common,
+  ),
   threads,
-  memory: size(16 * MiB)
-    .prefault('2GiB')
-    .meta(
-      about(
-        'resources',
-        '--memory SIZE',
-        'Most heap of tokenizing, predicting and packing, like 2GiB or 512MiB. 2G and 2Gi are 2GiB; 2GB is 2·10⁹.',
-        'Raise it for large documents; results do not depend on it.',
-        common,
-      ),
-    ),
-  packing: z
-    .enum(['auto', 'gather', 'scatter'])
-    .default('auto')
-    .meta(
-      about(
-        'resources',
-        '--packing WAY',
-        'How tokens reach the output: read at random places, or first written in the order of the plan. The bytes are the same.',
-        'Use `scatter` on disks that are slow at random reads.',
-      ),
-    ),
-  diskCheck: z
-    .enum(['refuse', 'warn', 'off'])
-    .default('refuse')
-    .meta(
-      about(
-        'resources',
-        '--disk-check ACTION',
-        'Refuses a run that does not fit on the disk, warns of it, or does not check.',
-        'Use `warn` when you free space while the run works.',
-      ),
-    ),
-  clean: z
-    .enum(['none', 'sealed'])
-    .default('none')
-    .meta(
-      about(
-        'resources',
-        '--clean-after-seal',
-        "Deletes this run's intermediate results from the work directory once the output is sealed.",
-        'Use it when the disk is short and no other run needs the tokens and queries.',
-        { on: 'sealed', off: 'none' },
-      ),
-    ),
+  memory: inResources(
+    size(16 * MiB).prefault('2GiB'),
+    '--memory SIZE',
+    'Most heap of tokenizing, predicting and packing, like 2GiB or 512MiB. 2G and 2Gi are 2GiB; 2GB is 2·10⁹.',
+    'Raise it for large documents; results do not depend on it.',
+    common,
+  ),
+  packing: inResources(
+    z.enum(['auto', 'gather', 'scatter']).default('auto'),
+    '--packing WAY',
+    'How tokens reach the output: read at random places, or first written in the order of the plan. The bytes are the same.',
+    'Use `scatter` on disks that are slow at random reads.',
+  ),
+  diskCheck: inResources(
+    z.enum(['refuse', 'warn', 'off']).default('refuse'),
+    '--disk-check ACTION',
+    'Refuses a run that does not fit on the disk, warns of it, or does not check.',
+    'Use `warn` when you free space while the run works.',
+  ),
+  clean: inResources(
+    z.enum(['none', 'sealed']).default('none'),
+    '--clean-after-seal',
+    "Deletes this run's intermediate results from the work directory once the output is sealed.",
+    'Use it when the disk is short and no other run needs the tokens and queries.',
+    { on: 'sealed', off: 'none' },
+  ),
 }
 
 /** The schema of a run's options. */
