@@ -73,77 +73,80 @@ impl StageSpec for DocumentsStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run)
+        let rows = scan::rows(run)?;
+        let ingest = run.directory(INGEST);
+        let total = rows.total() as usize;
+        let mut all = DocumentCounts { rows: total as u64, ..DocumentCounts::default() };
+        let (mut lens, mut keys, mut text_hashes) =
+            (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
+        for (split, counts) in (0..).zip(run.all_counts::<IngestCounts>()?) {
+            ctx.cancel.check()?;
+            let IngestCounts { accepted, empty, rejected, bytes, tokens } = counts;
+            all.accepted += accepted;
+            all.empty += empty;
+            all.rejected += rejected;
+            all.bytes += bytes;
+            all.tokens += tokens;
+            let names = IngestPaths::of(&ingest, split);
+            lens.extend(read_array::<u32>(&names.lens)?);
+            keys.extend(read_array::<u128>(&names.keys)?);
+            text_hashes.extend(read_array::<u128>(&names.text_hashes)?);
+        }
+        if lens.len() != total || keys.len() != total || text_hashes.len() != total {
+            let message = format!(
+                "ingest wrote {} rows, but scan counted {total}; delete the work directory and run again",
+                lens.len()
+            );
+            return Err(Error::new(Code::FileCorrupt, message));
+        }
+        if all.tokens == 0 {
+            let DocumentCounts { rows, empty, rejected, .. } = all;
+            let message = format!(
+                "the corpus holds no document with a token: {rows} rows, {empty} empty, {rejected} rejected; check `textField` and `corpus`"
+            );
+            return Err(Error::new(Code::CorpusEmpty, message));
+        }
+        let duplicates = ctx.pool.install(|| duplicates(&keys, &lens));
+        let splits = Splits { rows: &rows, ingest: &ingest };
+        if let (Some(group), OnDuplicateId::Fail) =
+            (duplicates.first(), run.options().on_duplicate_id)
+        {
+            return Err(duplicate_error(ctx, run, &splits, group)?);
+        }
+        let renamed = rename(&splits, &duplicates, &mut keys)?;
+        all.renamed = renamed.len() as u64;
+
+        let directory = run.directory(DOCUMENTS);
+        let mut files = vec![
+            FileRecord::new("first", write_array(&directory.join("first"), &rows.first)?),
+            FileRecord::new("lens", write_array(&directory.join("lens"), &lens)?),
+            FileRecord::new("keys", write_array(&directory.join("keys"), &keys)?),
+            FileRecord::new(
+                "text_hashes",
+                write_array(&directory.join("text_hashes"), &text_hashes)?,
+            ),
+            FileRecord::new(
+                "ids.arrow",
+                write_ids(ctx, &directory.join("ids.arrow"), &splits, &renamed)?,
+            ),
+        ];
+        if run.options().source_field.is_some() {
+            let (names, column) = sources(ctx, &splits, &lens)?;
+            files.push(FileRecord::new(
+                "sources",
+                write_array(&directory.join("sources"), &column)?,
+            ));
+            files.push(FileRecord::new(
+                "sources.arrow",
+                write_strings(&directory.join("sources.arrow"), "source", &names)?,
+            ));
+        }
+        (all).done(files)
     }
 }
 
 impl Counts for DocumentCounts {
     const STAGE: Stage = DOCUMENTS;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
-    let rows = scan::rows(run)?;
-    let ingest = run.directory(INGEST);
-    let total = rows.total() as usize;
-    let mut all = DocumentCounts { rows: total as u64, ..DocumentCounts::default() };
-    let (mut lens, mut keys, mut text_hashes) =
-        (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
-    for (split, counts) in (0..).zip(run.all_counts::<IngestCounts>()?) {
-        ctx.cancel.check()?;
-        let IngestCounts { accepted, empty, rejected, bytes, tokens } = counts;
-        all.accepted += accepted;
-        all.empty += empty;
-        all.rejected += rejected;
-        all.bytes += bytes;
-        all.tokens += tokens;
-        let names = IngestPaths::of(&ingest, split);
-        lens.extend(read_array::<u32>(&names.lens)?);
-        keys.extend(read_array::<u128>(&names.keys)?);
-        text_hashes.extend(read_array::<u128>(&names.text_hashes)?);
-    }
-    if lens.len() != total || keys.len() != total || text_hashes.len() != total {
-        let message = format!(
-            "ingest wrote {} rows, but scan counted {total}; delete the work directory and run again",
-            lens.len()
-        );
-        return Err(Error::new(Code::FileCorrupt, message));
-    }
-    if all.tokens == 0 {
-        let DocumentCounts { rows, empty, rejected, .. } = all;
-        let message = format!(
-            "the corpus holds no document with a token: {rows} rows, {empty} empty, {rejected} rejected; check `textField` and `corpus`"
-        );
-        return Err(Error::new(Code::CorpusEmpty, message));
-    }
-    let duplicates = ctx.pool.install(|| duplicates(&keys, &lens));
-    let splits = Splits { rows: &rows, ingest: &ingest };
-    if let (Some(group), OnDuplicateId::Fail) = (duplicates.first(), run.options().on_duplicate_id)
-    {
-        return Err(duplicate_error(ctx, run, &splits, group)?);
-    }
-    let renamed = rename(&splits, &duplicates, &mut keys)?;
-    all.renamed = renamed.len() as u64;
-
-    let directory = run.directory(DOCUMENTS);
-    let mut files = vec![
-        FileRecord::new("first", write_array(&directory.join("first"), &rows.first)?),
-        FileRecord::new("lens", write_array(&directory.join("lens"), &lens)?),
-        FileRecord::new("keys", write_array(&directory.join("keys"), &keys)?),
-        FileRecord::new("text_hashes", write_array(&directory.join("text_hashes"), &text_hashes)?),
-        FileRecord::new(
-            "ids.arrow",
-            write_ids(ctx, &directory.join("ids.arrow"), &splits, &renamed)?,
-        ),
-    ];
-    if run.options().source_field.is_some() {
-        let (names, column) = sources(ctx, &splits, &lens)?;
-        files.push(FileRecord::new("sources", write_array(&directory.join("sources"), &column)?));
-        files.push(FileRecord::new(
-            "sources.arrow",
-            write_strings(&directory.join("sources.arrow"), "source", &names)?,
-        ));
-    }
-    (all).done(files)
 }
 
 /// Names of sources in byte order, and the number of each document's; of rows without a token, 0.

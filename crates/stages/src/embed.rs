@@ -158,7 +158,88 @@ impl StageSpec for EmbedStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run, task)
+        let options = run.options();
+        let encoder = run.resources.encoder()?;
+        let ingested = IngestPaths::of(&run.directory(INGEST), task);
+        let lens = read_array::<u32>(&ingested.lens)?;
+        let store = TokenStore::open(vec![(0, ingested.tokens)])?;
+        let names = EmbedNames::of(&run.directory(EMBED), task);
+        let chunk_writer = |characters: u32| -> Result<ChunkWriter> {
+            Ok(ChunkWriter {
+                chunker: Chunker::new(&*encoder, run.file.tokenizer.max_id, characters),
+                counts: ArrayWriter::create(&names.counts)?,
+                lens: ArrayWriter::create(&names.lens)?,
+            })
+        };
+        let mut chunks = options.chunk_chars().map(chunk_writer).transpose()?;
+        let embedder = if options.vectors.source == VectorSource::Onnx {
+            Some(embedder(ctx, run)?)
+        } else {
+            None
+        };
+        let embedder = embedder.as_deref();
+        let mut output = match (options.vectors.source, embedder) {
+            (VectorSource::Tfidf, _) => Output::Terms(Box::new(TermFiles {
+                ends: ArrayWriter::create(&names.ends)?,
+                terms: ArrayWriter::create(&names.terms)?,
+                document_frequency: vec![0; FEATURES],
+            })),
+            (_, Some(embedder)) => Output::Vectors {
+                vectors: Box::new(ArrayWriter::create(&names.vectors)?),
+                dims: embedder.dimensions(),
+            },
+            _ => Output::Nothing,
+        };
+
+        let limit = BATCH_TOKENS.min(ctx.budget.limit() / COST / 8);
+        let mut held = ctx.budget.reserve(COST * limit, &ctx.cancel)?;
+        let (mut row, mut units) = (0, 0u64);
+        while row < lens.len() {
+            ctx.cancel.check()?;
+            let (rows, tokens) = next_rows(&lens[row..], limit);
+            held =
+                held.exchange((COST * tokens.max(limit)).min(ctx.budget.limit()), &ctx.cancel)?;
+            let batch = read_batch(&store, &lens, row..row + rows, chunks.as_mut())?;
+            units += batch.units.len() as u64;
+            match (&mut output, embedder) {
+                (Output::Terms(files), _) => count(ctx, &*encoder, &batch, files)?,
+                (Output::Vectors { vectors, .. }, Some(embedder)) => {
+                    embed(ctx, &*encoder, embedder, &batch, vectors)?
+                }
+                _ => {}
+            }
+            row += batch.rows;
+            ctx.progress.advance(batch.rows as u64);
+        }
+
+        let mut files = Vec::new();
+        let mut keep = |path: &Path, sealed: Sealed| files.push(FileRecord::at(path, sealed));
+        if let Some(ChunkWriter { counts, lens, .. }) = chunks {
+            keep(&names.counts, counts.commit()?);
+            keep(&names.lens, lens.commit()?);
+        }
+        let mut counts = EmbedCounts { units, ..EmbedCounts::default() };
+        match output {
+            Output::Nothing => {}
+            Output::Terms(files) => {
+                let TermFiles { ends, terms, document_frequency } = *files;
+                keep(&names.ends, ends.commit()?);
+                keep(&names.terms, terms.commit()?);
+                keep(
+                    &names.document_frequency,
+                    longweave_storage::write_array(&names.document_frequency, &document_frequency)?,
+                );
+            }
+            Output::Vectors { vectors, dims } => {
+                keep(&names.vectors, vectors.commit()?);
+                counts.dimensions = Some(dims as u64);
+                if let Some(embedder) = embedder {
+                    counts.device = Some(embedder.provider().to_string());
+                    counts.warning = embedder.provider().warning();
+                }
+            }
+        }
+        (counts).done(files)
     }
 
     fn device(&self, record: &DoneRecord) -> Option<String> {
@@ -168,87 +249,6 @@ impl StageSpec for EmbedStage {
 
 impl Counts for EmbedCounts {
     const STAGE: Stage = EMBED;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-    let options = run.options();
-    let encoder = run.resources.encoder()?;
-    let ingested = IngestPaths::of(&run.directory(INGEST), task);
-    let lens = read_array::<u32>(&ingested.lens)?;
-    let store = TokenStore::open(vec![(0, ingested.tokens)])?;
-    let names = EmbedNames::of(&run.directory(EMBED), task);
-    let chunk_writer = |characters: u32| -> Result<ChunkWriter> {
-        Ok(ChunkWriter {
-            chunker: Chunker::new(&*encoder, run.file.tokenizer.max_id, characters),
-            counts: ArrayWriter::create(&names.counts)?,
-            lens: ArrayWriter::create(&names.lens)?,
-        })
-    };
-    let mut chunks = options.chunk_chars().map(chunk_writer).transpose()?;
-    let embedder =
-        if options.vectors.source == VectorSource::Onnx { Some(embedder(ctx, run)?) } else { None };
-    let embedder = embedder.as_deref();
-    let mut output = match (options.vectors.source, embedder) {
-        (VectorSource::Tfidf, _) => Output::Terms(Box::new(TermFiles {
-            ends: ArrayWriter::create(&names.ends)?,
-            terms: ArrayWriter::create(&names.terms)?,
-            document_frequency: vec![0; FEATURES],
-        })),
-        (_, Some(embedder)) => Output::Vectors {
-            vectors: Box::new(ArrayWriter::create(&names.vectors)?),
-            dims: embedder.dimensions(),
-        },
-        _ => Output::Nothing,
-    };
-
-    let limit = BATCH_TOKENS.min(ctx.budget.limit() / COST / 8);
-    let mut held = ctx.budget.reserve(COST * limit, &ctx.cancel)?;
-    let (mut row, mut units) = (0, 0u64);
-    while row < lens.len() {
-        ctx.cancel.check()?;
-        let (rows, tokens) = next_rows(&lens[row..], limit);
-        held = held.exchange((COST * tokens.max(limit)).min(ctx.budget.limit()), &ctx.cancel)?;
-        let batch = read_batch(&store, &lens, row..row + rows, chunks.as_mut())?;
-        units += batch.units.len() as u64;
-        match (&mut output, embedder) {
-            (Output::Terms(files), _) => count(ctx, &*encoder, &batch, files)?,
-            (Output::Vectors { vectors, .. }, Some(embedder)) => {
-                embed(ctx, &*encoder, embedder, &batch, vectors)?
-            }
-            _ => {}
-        }
-        row += batch.rows;
-        ctx.progress.advance(batch.rows as u64);
-    }
-
-    let mut files = Vec::new();
-    let mut keep = |path: &Path, sealed: Sealed| files.push(FileRecord::at(path, sealed));
-    if let Some(ChunkWriter { counts, lens, .. }) = chunks {
-        keep(&names.counts, counts.commit()?);
-        keep(&names.lens, lens.commit()?);
-    }
-    let mut counts = EmbedCounts { units, ..EmbedCounts::default() };
-    match output {
-        Output::Nothing => {}
-        Output::Terms(files) => {
-            let TermFiles { ends, terms, document_frequency } = *files;
-            keep(&names.ends, ends.commit()?);
-            keep(&names.terms, terms.commit()?);
-            keep(
-                &names.document_frequency,
-                longweave_storage::write_array(&names.document_frequency, &document_frequency)?,
-            );
-        }
-        Output::Vectors { vectors, dims } => {
-            keep(&names.vectors, vectors.commit()?);
-            counts.dimensions = Some(dims as u64);
-            if let Some(embedder) = embedder {
-                counts.device = Some(embedder.provider().to_string());
-                counts.warning = embedder.provider().warning();
-            }
-        }
-    }
-    (counts).done(files)
 }
 
 /// The embedding model, loaded when first needed.

@@ -59,48 +59,44 @@ impl StageSpec for ExtractStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run, task)
+        let rake = run.shared.get(|| {
+            let keywords = &run.options().keywords;
+            let list = load_stop_words(&keywords.stop_words, run.resources.base())?;
+            let options = RakeOptions { min_score: keywords.min_score, ..RakeOptions::default() };
+            Ok(Rake::new(list, options))
+        })?;
+        let queries = QueryFiles::open(&run.directory(PREDICT), task)?;
+        let directory = run.directory(EXTRACT);
+        let mut writer = CandidateWriter::create(&directory.join(format!("{task:05}")))?;
+        let (mut documents, mut candidates) = (0u64, 0u64);
+        for first in (0..queries.rows()).step_by(BATCH) {
+            ctx.cancel.check()?;
+            let batch = queries.read(first..(first + BATCH).min(queries.rows()))?;
+            let rows: Vec<usize> = (0..batch.len()).collect();
+            let chunk = rows.len().div_ceil(ctx.pool.current_num_threads() * 4).max(64);
+            let found: Vec<Vec<Vec<String>>> = ctx.pool.install(|| {
+                rows.par_chunks(chunk)
+                    .map(|rows| {
+                        let mut scratch = rake.scratch();
+                        rows.iter()
+                            .map(|&row| {
+                                longweave_keywords::candidates(&rake, &mut scratch, batch.of(row))
+                            })
+                            .collect()
+                    })
+                    .collect()
+            });
+            for phrases in found.iter().flatten() {
+                documents += u64::from(!phrases.is_empty());
+                candidates += phrases.len() as u64;
+                writer.push(phrases.iter().map(String::as_str))?;
+            }
+            ctx.progress.advance(batch.len() as u64);
+        }
+        (ExtractCounts { documents, candidates }).done(writer.commit()?)
     }
 }
 
 impl Counts for ExtractCounts {
     const STAGE: Stage = EXTRACT;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-    let rake = run.shared.get(|| {
-        let keywords = &run.options().keywords;
-        let list = load_stop_words(&keywords.stop_words, run.resources.base())?;
-        let options = RakeOptions { min_score: keywords.min_score, ..RakeOptions::default() };
-        Ok(Rake::new(list, options))
-    })?;
-    let queries = QueryFiles::open(&run.directory(PREDICT), task)?;
-    let directory = run.directory(EXTRACT);
-    let mut writer = CandidateWriter::create(&directory.join(format!("{task:05}")))?;
-    let (mut documents, mut candidates) = (0u64, 0u64);
-    for first in (0..queries.rows()).step_by(BATCH) {
-        ctx.cancel.check()?;
-        let batch = queries.read(first..(first + BATCH).min(queries.rows()))?;
-        let rows: Vec<usize> = (0..batch.len()).collect();
-        let chunk = rows.len().div_ceil(ctx.pool.current_num_threads() * 4).max(64);
-        let found: Vec<Vec<Vec<String>>> = ctx.pool.install(|| {
-            rows.par_chunks(chunk)
-                .map(|rows| {
-                    let mut scratch = rake.scratch();
-                    rows.iter()
-                        .map(|&row| {
-                            longweave_keywords::candidates(&rake, &mut scratch, batch.of(row))
-                        })
-                        .collect()
-                })
-                .collect()
-        });
-        for phrases in found.iter().flatten() {
-            documents += u64::from(!phrases.is_empty());
-            candidates += phrases.len() as u64;
-            writer.push(phrases.iter().map(String::as_str))?;
-        }
-        ctx.progress.advance(batch.len() as u64);
-    }
-    (ExtractCounts { documents, candidates }).done(writer.commit()?)
 }

@@ -59,54 +59,50 @@ impl StageSpec for IndexStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run)
+        let options = run.options();
+        let documents = Documents::read(run, false)?;
+        let directory = run.directory(EXTRACT);
+        let files: Vec<_> = documents.first[..documents.first.len() - 1]
+            .iter()
+            .enumerate()
+            .map(|(split, &first)| (directory.join(format!("{split:05}")), first))
+            .collect();
+        let keywords = &options.keywords;
+        let index_options = IndexOptions {
+            seed: options.seed,
+            representative: keywords.representative,
+            max_keyword_share: keywords.max_keyword_share,
+            min_keyword_cap: keywords.min_keyword_cap,
+            hierarchy: keywords.hierarchy,
+        };
+        let vectors =
+            if keywords.hierarchy == Hierarchy::Vectors { Some(vectors::open(run)?) } else { None };
+        let target = run.directory(INDEX);
+        let words = match keywords.boilerplate {
+            BoilerplateList::Builtin => Boilerplate::built_in(),
+            BoilerplateList::None => Boilerplate::none(),
+        };
+        let words = words.with(keywords.boilerplate_phrases.iter().map(String::as_str));
+        let scratch = target.join(".scratch");
+        let index = longweave_index::build_from_files(
+            ctx,
+            &files,
+            &documents.keys,
+            &words,
+            &index_options,
+            vectors.as_ref(),
+            &scratch,
+        )?;
+        let files = index.write(&target)?;
+        let with_keyword = index.keyword_of().iter().filter(|k| !k.is_none()).count();
+        let counts = IndexCounts { keywords: index.len() as u64, documents: with_keyword as u64 };
+        ctx.progress.advance(1);
+        (counts).done(files)
     }
 }
 
 impl Counts for IndexCounts {
     const STAGE: Stage = INDEX;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
-    let options = run.options();
-    let documents = Documents::read(run, false)?;
-    let directory = run.directory(EXTRACT);
-    let files: Vec<_> = documents.first[..documents.first.len() - 1]
-        .iter()
-        .enumerate()
-        .map(|(split, &first)| (directory.join(format!("{split:05}")), first))
-        .collect();
-    let keywords = &options.keywords;
-    let index_options = IndexOptions {
-        seed: options.seed,
-        representative: keywords.representative,
-        max_keyword_share: keywords.max_keyword_share,
-        min_keyword_cap: keywords.min_keyword_cap,
-        hierarchy: keywords.hierarchy,
-    };
-    let vectors =
-        if keywords.hierarchy == Hierarchy::Vectors { Some(vectors::open(run)?) } else { None };
-    let target = run.directory(INDEX);
-    let words = match keywords.boilerplate {
-        BoilerplateList::Builtin => Boilerplate::built_in(),
-        BoilerplateList::None => Boilerplate::none(),
-    };
-    let words = words.with(keywords.boilerplate_phrases.iter().map(String::as_str));
-    let scratch = target.join(".scratch");
-    let index = longweave_index::build_from_files(
-        ctx,
-        &files,
-        &documents.keys,
-        &words,
-        &index_options,
-        vectors.as_ref(),
-        &scratch,
-    )?;
-    let files = index.write(&target)?;
-    let with_keyword = index.keyword_of().iter().filter(|k| !k.is_none()).count();
-    let counts = IndexCounts { keywords: index.len() as u64, documents: with_keyword as u64 };
-    ctx.progress.advance(1);
-    (counts).done(files)
 }
 
 /// Used by other stages to name keywords.

@@ -99,63 +99,59 @@ impl StageSpec for NeighboursStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run)
+        let options = run.options();
+        let vectors = vectors::open(run)?;
+        let chunks = chunks(run)?;
+        let present = (0..vectors.rows()).filter(|&row| !vectors.is_none(row)).count();
+        let given = &options.neighbours;
+        let exact = given.search == SearchName::Exact
+            || (given.search == SearchName::Auto && present <= longweave_neighbours::MOST_EXACT);
+        let search = if exact {
+            Search::Exact
+        } else {
+            Search::Inverted { lists: given.lists, probes: given.probes }
+        };
+        let k = options.neighbour_depth().unwrap_or(1);
+        let query = Query {
+            vectors: &vectors,
+            owners: chunks.as_ref().map(Chunks::owners),
+            k: k as usize,
+            search,
+            seed: SEED,
+        };
+        let lists = nearest(ctx, &query)?;
+        let mut counts = NeighbourCounts {
+            search: if exact { UsedSearch::Exact } else { UsedSearch::Inverted },
+            vectors: present as u64,
+            k,
+            found: lists.ids.iter().filter(|&&id| id != u32::MAX).count() as u64,
+            sampled: 0,
+            expected: 0,
+            recalled: 0,
+        };
+        if !exact && given.recall_sample > 0 {
+            let recall = recall(ctx, &query, &lists, given.recall_sample as usize)?;
+            (counts.sampled, counts.expected, counts.recalled) =
+                (recall.sampled, recall.expected, recall.found);
+        }
+        ctx.cancel.check()?;
+        let directory = run.directory(NEIGHBOURS);
+        let mut files = vec![
+            FileRecord::new("ids", write_array(&directory.join("ids"), &lists.ids)?),
+            FileRecord::new(
+                "similarities",
+                write_array(&directory.join("similarities"), &lists.similarities)?,
+            ),
+        ];
+        if options.needs_heads() {
+            files.push(FileRecord::new("heads.arrow", write_heads(ctx, run)?));
+        }
+        (counts).done(files)
     }
 }
 
 impl Counts for NeighbourCounts {
     const STAGE: Stage = NEIGHBOURS;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
-    let options = run.options();
-    let vectors = vectors::open(run)?;
-    let chunks = chunks(run)?;
-    let present = (0..vectors.rows()).filter(|&row| !vectors.is_none(row)).count();
-    let given = &options.neighbours;
-    let exact = given.search == SearchName::Exact
-        || (given.search == SearchName::Auto && present <= longweave_neighbours::MOST_EXACT);
-    let search = if exact {
-        Search::Exact
-    } else {
-        Search::Inverted { lists: given.lists, probes: given.probes }
-    };
-    let k = options.neighbour_depth().unwrap_or(1);
-    let query = Query {
-        vectors: &vectors,
-        owners: chunks.as_ref().map(Chunks::owners),
-        k: k as usize,
-        search,
-        seed: SEED,
-    };
-    let lists = nearest(ctx, &query)?;
-    let mut counts = NeighbourCounts {
-        search: if exact { UsedSearch::Exact } else { UsedSearch::Inverted },
-        vectors: present as u64,
-        k,
-        found: lists.ids.iter().filter(|&&id| id != u32::MAX).count() as u64,
-        sampled: 0,
-        expected: 0,
-        recalled: 0,
-    };
-    if !exact && given.recall_sample > 0 {
-        let recall = recall(ctx, &query, &lists, given.recall_sample as usize)?;
-        (counts.sampled, counts.expected, counts.recalled) =
-            (recall.sampled, recall.expected, recall.found);
-    }
-    ctx.cancel.check()?;
-    let directory = run.directory(NEIGHBOURS);
-    let mut files = vec![
-        FileRecord::new("ids", write_array(&directory.join("ids"), &lists.ids)?),
-        FileRecord::new(
-            "similarities",
-            write_array(&directory.join("similarities"), &lists.similarities)?,
-        ),
-    ];
-    if options.needs_heads() {
-        files.push(FileRecord::new("heads.arrow", write_heads(ctx, run)?));
-    }
-    (counts).done(files)
 }
 
 fn write_heads(ctx: &Ctx, run: &RunContext) -> Result<longweave_storage::Sealed> {

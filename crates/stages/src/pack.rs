@@ -238,7 +238,13 @@ impl StageSpec for PackStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run, task)
+        match Uploads::of(&ctx.cancel, run)? {
+            Some(uploads) => send(ctx, run, &uploads, task),
+            None => {
+                let (files, counts) = write(ctx, run, task, run.out())?;
+                counts.done(files)
+            }
+        }
     }
 
     fn check_run(&self, cancel: &Cancel, run: &RunContext) -> Result<()> {
@@ -285,16 +291,6 @@ pub fn part(run: &RunContext, part: Part) -> Result<Arc<PartSource>> {
         Part::Main => run.shared.get(|| open().map(Main))?.0.clone(),
         Part::HeldOut => run.shared.get(|| open().map(HeldOut))?.0.clone(),
     })
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-    match Uploads::of(&ctx.cancel, run)? {
-        Some(uploads) => send(ctx, run, &uploads, task),
-        None => {
-            let (files, counts) = write(ctx, run, task, run.out())?;
-            counts.done(files)
-        }
-    }
 }
 
 /// Writes a shard to its staging directory, unless an earlier attempt did, and sends its files.

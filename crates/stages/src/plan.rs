@@ -57,7 +57,42 @@ impl StageSpec for PlanStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run)
+        let options = run.options();
+        let plan_options = options.plan_options(run.file.tokenizer.separator.len() as u32);
+        let documents = Documents::read(run, options.dedup == Dedup::Exact)?;
+        let index = index::open(run)?;
+        let (neighbours, heads) = (neighbours::open(run)?, neighbours::open_heads(run)?);
+        let chunks = neighbours::chunks(run)?;
+        let input = PlanInput {
+            lens: &documents.lens,
+            keys: &documents.keys,
+            text_hashes: documents.text_hashes.as_deref(),
+            keyword_of: index.as_ref().map(|i| i.keyword_of()),
+            keyword_keys: index.as_ref().map_or(&[], |i| i.keyword_keys()),
+            forest: index.as_ref().map(|i| i.forest()),
+            sources: documents.sources.as_deref(),
+            neighbours: neighbours.as_ref(),
+            chunks: chunks.as_ref(),
+            heads: heads.as_ref().map(|heads| heads as &dyn Heads),
+        };
+        let directory = run.directory(PLAN);
+        let mut files: Vec<FileRecord> = Vec::new();
+        let mut make = |part: Part| -> Result<PlanStats> {
+            let made = plan(ctx, &input, &plan_options, part)?;
+            ctx.cancel.check()?;
+            let folder = folder(part);
+            let written = write_plan(&directory.join(folder), &made, options.shard_sequences())?;
+            files.extend(
+                written
+                    .into_iter()
+                    .map(|f| FileRecord { name: format!("{folder}/{}", f.name), ..f }),
+            );
+            Ok(made.stats)
+        };
+        let main = make(Part::Main)?;
+        let holdout = if options.holdout > 0.0 { Some(make(Part::HeldOut)?) } else { None };
+        ctx.progress.advance(1);
+        (PlanCounts { main, holdout }).done(files)
     }
 }
 
@@ -72,41 +107,4 @@ pub fn open(run: &RunContext, part: Part) -> Result<PlanFile> {
     let folder = folder(part);
     run.check(PLAN, &format!("{folder}/plan.json"))?;
     PlanFile::open(&run.directory(PLAN).join(folder))
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
-    let options = run.options();
-    let plan_options = options.plan_options(run.file.tokenizer.separator.len() as u32);
-    let documents = Documents::read(run, options.dedup == Dedup::Exact)?;
-    let index = index::open(run)?;
-    let (neighbours, heads) = (neighbours::open(run)?, neighbours::open_heads(run)?);
-    let chunks = neighbours::chunks(run)?;
-    let input = PlanInput {
-        lens: &documents.lens,
-        keys: &documents.keys,
-        text_hashes: documents.text_hashes.as_deref(),
-        keyword_of: index.as_ref().map(|i| i.keyword_of()),
-        keyword_keys: index.as_ref().map_or(&[], |i| i.keyword_keys()),
-        forest: index.as_ref().map(|i| i.forest()),
-        sources: documents.sources.as_deref(),
-        neighbours: neighbours.as_ref(),
-        chunks: chunks.as_ref(),
-        heads: heads.as_ref().map(|heads| heads as &dyn Heads),
-    };
-    let directory = run.directory(PLAN);
-    let mut files: Vec<FileRecord> = Vec::new();
-    let mut make = |part: Part| -> Result<PlanStats> {
-        let made = plan(ctx, &input, &plan_options, part)?;
-        ctx.cancel.check()?;
-        let folder = folder(part);
-        let written = write_plan(&directory.join(folder), &made, options.shard_sequences())?;
-        files.extend(
-            written.into_iter().map(|f| FileRecord { name: format!("{folder}/{}", f.name), ..f }),
-        );
-        Ok(made.stats)
-    };
-    let main = make(Part::Main)?;
-    let holdout = if options.holdout > 0.0 { Some(make(Part::HeldOut)?) } else { None };
-    ctx.progress.advance(1);
-    (PlanCounts { main, holdout }).done(files)
 }

@@ -289,59 +289,55 @@ impl StageSpec for ReportStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run)
+        let PlanCounts { main, holdout } = run.counts(0)?;
+        let encoder = run.resources.encoder()?;
+        let documents = Documents::read(run, false)?;
+        let weights = weights(ctx, run, &*encoder, &documents)?;
+        let sources = match run.options().source_field {
+            Some(_) => read_strings(&run.directory(DOCUMENTS).join("sources.arrow"))?
+                .iter()
+                .map(str::to_owned)
+                .collect(),
+            None => Vec::new(),
+        };
+        let world = ReportBuilder {
+            ctx,
+            run,
+            encoder: &*encoder,
+            documents: &documents,
+            weights: &weights,
+            sources,
+        };
+        let mut files = Vec::new();
+        let mut write = |part: Part, stats: &PlanStats| -> Result<RunReport> {
+            let (name, report) = (name(part), world.report(part, stats)?);
+            let mut text = serde_json::to_string(&report)
+                .map_err(|e| Error::new(Code::Internal, format!("report.json: {e}")))?;
+            text.push('\n');
+            files.push(FileRecord::new(
+                name.clone(),
+                write_file(&run.directory(REPORT).join(name), text.as_bytes())?,
+            ));
+            Ok(report)
+        };
+        let report = write(Part::Main, &main)?;
+        if let Some(holdout) = &holdout {
+            write(Part::HeldOut, holdout)?;
+        }
+        ctx.progress.advance(1);
+        let counts = json!(ReportCounts {
+            sequences: report.sample.sequences,
+            similarity: report.sample.similarity.mean,
+            near_duplicates: report.sample.near_duplicates.mean,
+            distinct: report.sample.distinct.map(|mean| mean.unwrap_or(1.0)),
+            divergence: report.sources.as_ref().map(|sources| sources.divergence),
+        });
+        Ok(DoneRecord { files, counts })
     }
 }
 
 impl Counts for ReportCounts {
     const STAGE: Stage = REPORT;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
-    let PlanCounts { main, holdout } = run.counts(0)?;
-    let encoder = run.resources.encoder()?;
-    let documents = Documents::read(run, false)?;
-    let weights = weights(ctx, run, &*encoder, &documents)?;
-    let sources = match run.options().source_field {
-        Some(_) => read_strings(&run.directory(DOCUMENTS).join("sources.arrow"))?
-            .iter()
-            .map(str::to_owned)
-            .collect(),
-        None => Vec::new(),
-    };
-    let world = ReportBuilder {
-        ctx,
-        run,
-        encoder: &*encoder,
-        documents: &documents,
-        weights: &weights,
-        sources,
-    };
-    let mut files = Vec::new();
-    let mut write = |part: Part, stats: &PlanStats| -> Result<RunReport> {
-        let (name, report) = (name(part), world.report(part, stats)?);
-        let mut text = serde_json::to_string(&report)
-            .map_err(|e| Error::new(Code::Internal, format!("report.json: {e}")))?;
-        text.push('\n');
-        files.push(FileRecord::new(
-            name.clone(),
-            write_file(&run.directory(REPORT).join(name), text.as_bytes())?,
-        ));
-        Ok(report)
-    };
-    let report = write(Part::Main, &main)?;
-    if let Some(holdout) = &holdout {
-        write(Part::HeldOut, holdout)?;
-    }
-    ctx.progress.advance(1);
-    let counts = json!(ReportCounts {
-        sequences: report.sample.sequences,
-        similarity: report.sample.similarity.mean,
-        near_duplicates: report.sample.near_duplicates.mean,
-        distinct: report.sample.distinct.map(|mean| mean.unwrap_or(1.0)),
-        divergence: report.sources.as_ref().map(|sources| sources.divergence),
-    });
-    Ok(DoneRecord { files, counts })
 }
 
 /// The weights of words, from a sample of the corpus.

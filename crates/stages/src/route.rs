@@ -84,34 +84,30 @@ impl StageSpec for RouteStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run)
+        let plans: Vec<PlanFile> =
+            parts(run).map(|part| plan::open(run, part)).collect::<Result<_>>()?;
+        let tokens = run.counts::<DocumentCounts>(0)?.tokens;
+        let mut decided = RouteCounts {
+            packing: run.options().packing,
+            store_bytes: tokens * token_bytes(run),
+            cache_bytes: page_cache(ctx.budget.limit()),
+            pieces: plans.iter().map(|plan| plan.stats().pieces.total).sum(),
+        };
+        if decided.packing == Packing::Auto {
+            decided.packing = choose(&decided);
+        }
+        let files = if decided.packing == Packing::Scatter {
+            write(ctx, run, &plans, decided.pieces)?
+        } else {
+            Vec::new()
+        };
+        ctx.progress.advance(1);
+        (decided).done(files)
     }
 }
 
 impl Counts for RouteCounts {
     const STAGE: Stage = ROUTE;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
-    let plans: Vec<PlanFile> =
-        parts(run).map(|part| plan::open(run, part)).collect::<Result<_>>()?;
-    let tokens = run.counts::<DocumentCounts>(0)?.tokens;
-    let mut decided = RouteCounts {
-        packing: run.options().packing,
-        store_bytes: tokens * token_bytes(run),
-        cache_bytes: page_cache(ctx.budget.limit()),
-        pieces: plans.iter().map(|plan| plan.stats().pieces.total).sum(),
-    };
-    if decided.packing == Packing::Auto {
-        decided.packing = choose(&decided);
-    }
-    let files = if decided.packing == Packing::Scatter {
-        write(ctx, run, &plans, decided.pieces)?
-    } else {
-        Vec::new()
-    };
-    ctx.progress.advance(1);
-    (decided).done(files)
 }
 
 /// Whether packing scatters, as the task has decided or would now.

@@ -53,21 +53,17 @@ impl StageSpec for ScanStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run, task)
+        let split = task as usize;
+        let inventory = &run.file.inventory;
+        check_split(run, split)?;
+        let Counted { rows, lines } =
+            longweave_corpus::count_rows(ctx, &corpus(run), inventory, split)?;
+        (ScanCounts { rows, lines }).done(vec![])
     }
 }
 
 impl Counts for ScanCounts {
     const STAGE: Stage = SCAN;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-    let split = task as usize;
-    let inventory = &run.file.inventory;
-    check_split(run, split)?;
-    let Counted { rows, lines } =
-        longweave_corpus::count_rows(ctx, &corpus(run), inventory, split)?;
-    (ScanCounts { rows, lines }).done(vec![])
 }
 
 /// The place of each split's rows, once all are counted.

@@ -63,7 +63,16 @@ impl StageSpec for ScatterStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run, task)
+        let (runs, shards) = runs_of(run, task as usize)?;
+        let _held = ctx
+            .budget
+            .reserve((runs.len() as u64 * RUN_BYTES).min(ctx.budget.limit() / 2), &ctx.cancel)?;
+        let store = IngestPaths::of(&run.directory(INGEST), task).tokens;
+        let prefix = run.directory(SCATTER).join(format!("{task:05}"));
+        let tokens = shards.last().copied().unwrap_or(0);
+        let files = scatter_split(ctx, &store, runs.into_iter(), &shards, &prefix)?;
+        ctx.progress.advance(run.counts::<IngestCounts>(task)?.tokens);
+        ScatterCounts { tokens }.done(files)
     }
 
     fn reopen(&self, run: &RunContext, task: u32) {
@@ -75,19 +84,6 @@ impl StageSpec for ScatterStage {
 
 impl Counts for ScatterCounts {
     const STAGE: Stage = SCATTER;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-    let (runs, shards) = runs_of(run, task as usize)?;
-    let _held = ctx
-        .budget
-        .reserve((runs.len() as u64 * RUN_BYTES).min(ctx.budget.limit() / 2), &ctx.cancel)?;
-    let store = IngestPaths::of(&run.directory(INGEST), task).tokens;
-    let prefix = run.directory(SCATTER).join(format!("{task:05}"));
-    let tokens = shards.last().copied().unwrap_or(0);
-    let files = scatter_split(ctx, &store, runs.into_iter(), &shards, &prefix)?;
-    ctx.progress.advance(run.counts::<IngestCounts>(task)?.tokens);
-    ScatterCounts { tokens }.done(files)
 }
 
 /// Tokens in the order of the plan, opened when first needed; `None` where packing gathers.

@@ -66,7 +66,14 @@ impl StageSpec for SealStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run)
+        let PlanCounts { main, holdout } = run.counts(0)?;
+        let mut files = Vec::new();
+        let uploads = Uploads::of(&ctx.cancel, run)?;
+        if let Some(holdout) = &holdout {
+            files.extend(seal_part(ctx, run, Part::HeldOut, holdout, uploads.as_ref())?);
+        }
+        files.extend(seal_part(ctx, run, Part::Main, &main, uploads.as_ref())?);
+        SealCounts {}.done(files)
     }
 
     fn begin(&self, ctx: &Ctx, run: &RunContext) -> Result<()> {
@@ -79,17 +86,6 @@ impl StageSpec for SealStage {
 
 impl Counts for SealCounts {
     const STAGE: Stage = SEAL;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
-    let PlanCounts { main, holdout } = run.counts(0)?;
-    let mut files = Vec::new();
-    let uploads = Uploads::of(&ctx.cancel, run)?;
-    if let Some(holdout) = &holdout {
-        files.extend(seal_part(ctx, run, Part::HeldOut, holdout, uploads.as_ref())?);
-    }
-    files.extend(seal_part(ctx, run, Part::Main, &main, uploads.as_ref())?);
-    SealCounts {}.done(files)
 }
 
 fn seal_part(

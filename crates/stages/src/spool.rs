@@ -54,22 +54,19 @@ impl StageSpec for SpoolStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run, task)
+        let inventory = &run.file.inventory;
+        let missing =
+            || Error::new(Code::Internal, format!("no packed file has the number {task}"));
+        let (file, parts) = inventory.spooled().nth(task as usize).ok_or_else(missing)?;
+        longweave_corpus::check_file_unchanged(inventory, file)?;
+        let files = longweave_corpus::spool_file(ctx, &corpus(run), inventory, file, parts)?;
+        let bytes: u64 = files.iter().map(|f| f.bytes).sum();
+        SpoolCounts { parts, bytes }.done(files)
     }
 }
 
 impl Counts for SpoolCounts {
     const STAGE: Stage = SPOOL;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-    let inventory = &run.file.inventory;
-    let missing = || Error::new(Code::Internal, format!("no packed file has the number {task}"));
-    let (file, parts) = inventory.spooled().nth(task as usize).ok_or_else(missing)?;
-    longweave_corpus::check_file_unchanged(inventory, file)?;
-    let files = longweave_corpus::spool_file(ctx, &corpus(run), inventory, file, parts)?;
-    let bytes: u64 = files.iter().map(|f| f.bytes).sum();
-    SpoolCounts { parts, bytes }.done(files)
 }
 
 /// Bytes of each file that is spooled.

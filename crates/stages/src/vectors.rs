@@ -86,33 +86,29 @@ impl StageSpec for VectorsStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run)
+        let mut column = Column::create(ctx, run)?;
+        let dims = match run.options().vectors.source {
+            VectorSource::Tfidf => project(ctx, run, &mut column)?,
+            VectorSource::Onnx => gather(run, &mut column)?,
+            VectorSource::File => read(ctx, run, &mut column)?,
+        };
+        let expected = count_units(run)?;
+        let Column { writer, none, .. } = column;
+        let rows = writer.len() / dims.max(1) as u64;
+        if rows != expected {
+            let message = format!(
+                "there are {rows} vectors for {expected} documents or chunks; delete the work directory and run again"
+            );
+            return Err(Error::new(Code::FileCorrupt, message));
+        }
+        let sealed = writer.commit()?;
+        (VectorCounts { vectors: rows - none, zero_vectors: none, dimensions: dims as u64 })
+            .done(vec![FileRecord::new("vectors", sealed)])
     }
 }
 
 impl longweave_run::Counts for VectorCounts {
     const STAGE: Stage = VECTORS;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext) -> Result<DoneRecord> {
-    let mut column = Column::create(ctx, run)?;
-    let dims = match run.options().vectors.source {
-        VectorSource::Tfidf => project(ctx, run, &mut column)?,
-        VectorSource::Onnx => gather(run, &mut column)?,
-        VectorSource::File => read(ctx, run, &mut column)?,
-    };
-    let expected = count_units(run)?;
-    let Column { writer, none, .. } = column;
-    let rows = writer.len() / dims.max(1) as u64;
-    if rows != expected {
-        let message = format!(
-            "there are {rows} vectors for {expected} documents or chunks; delete the work directory and run again"
-        );
-        return Err(Error::new(Code::FileCorrupt, message));
-    }
-    let sealed = writer.commit()?;
-    (VectorCounts { vectors: rows - none, zero_vectors: none, dimensions: dims as u64 })
-        .done(vec![FileRecord::new("vectors", sealed)])
 }
 
 /// Documents, or chunks of documents.

@@ -153,7 +153,27 @@ impl StageSpec for PredictStage {
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-        run_task(ctx, run, task)
+        let predictor = predictor(ctx, run)?;
+        let mut documents = Documents::open(ctx, run, task)?;
+        let directory = run.directory(PREDICT);
+        let mut writer = QueryWriter::create(&directory, task)?;
+        let used = match &*predictor {
+            AnyPredictor::Rows(predictor) => {
+                rows::run(ctx, &**predictor, &mut documents, &mut writer)?;
+                UsedPredictor { name: predictor.name().to_owned(), ..UsedPredictor::default() }
+            }
+            AnyPredictor::Model(model) => {
+                model::run(ctx, run, &directory, task, model, &mut documents, &mut writer)?;
+                UsedPredictor {
+                    name: "onnx".into(),
+                    device: Some(model.provider().to_string()),
+                    layout: Some(model.layout().to_owned()),
+                    warning: model.provider().warning(),
+                }
+            }
+        };
+        let (files, documents, queries) = writer.commit()?;
+        (PredictCounts { documents, queries, predictor: used }).done(files)
     }
 
     fn after(&self, run: &RunContext, task: u32) {
@@ -175,28 +195,4 @@ impl StageSpec for PredictStage {
 
 impl Counts for PredictCounts {
     const STAGE: Stage = PREDICT;
-}
-
-fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
-    let predictor = predictor(ctx, run)?;
-    let mut documents = Documents::open(ctx, run, task)?;
-    let directory = run.directory(PREDICT);
-    let mut writer = QueryWriter::create(&directory, task)?;
-    let used = match &*predictor {
-        AnyPredictor::Rows(predictor) => {
-            rows::run(ctx, &**predictor, &mut documents, &mut writer)?;
-            UsedPredictor { name: predictor.name().to_owned(), ..UsedPredictor::default() }
-        }
-        AnyPredictor::Model(model) => {
-            model::run(ctx, run, &directory, task, model, &mut documents, &mut writer)?;
-            UsedPredictor {
-                name: "onnx".into(),
-                device: Some(model.provider().to_string()),
-                layout: Some(model.layout().to_owned()),
-                warning: model.provider().warning(),
-            }
-        }
-    };
-    let (files, documents, queries) = writer.commit()?;
-    (PredictCounts { documents, queries, predictor: used }).done(files)
 }
