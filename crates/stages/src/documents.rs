@@ -8,20 +8,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use longweave_common::random::Key;
-use longweave_common::{Code, Ctx, DocId, Error, Result};
+use longweave_common::{Code, DocId, Error};
 use longweave_corpus::{RowLocation, RowReader};
-use longweave_run::{
-    Counts, Facts, OnDuplicateId, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-};
+use longweave_run::OnDuplicateId;
 use longweave_storage::{
-    DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
+    FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
     write_strings,
 };
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::ingest::{INGEST, IngestCounts, IngestPaths};
+use crate::prelude::*;
 use crate::scan::{self, Rows, SCAN};
 use crate::spool::corpus;
 

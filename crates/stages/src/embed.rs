@@ -8,24 +8,17 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use longweave_common::{Ctx, DocId, Offsets, Result};
-use longweave_corpus::Inventory;
+use longweave_common::{DocId, Offsets};
 use longweave_inference::{Embedder, Runtime};
 use longweave_neighbours::{FEATURES, TermCounter, Vectors};
-use longweave_run::{
-    Counts, Facts, Needs, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-    VectorSource,
-};
-use longweave_storage::{
-    ArrayFile, ArrayWriter, DoneRecord, FileRecord, Sealed, read_array, read_offsets,
-};
+use longweave_run::VectorSource;
+use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, Sealed, read_array, read_offsets};
 use longweave_tokens::{Encoder, TokenStore};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::chunks::Chunker;
 use crate::ingest::{INGEST, IngestPaths};
+use crate::prelude::*;
 use crate::scan;
 
 /// Tokens of documents that are read at once, at most; a longer document comes alone.

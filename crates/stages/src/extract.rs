@@ -1,18 +1,12 @@
 //! Extract: RAKE phrases of a split's queries, the candidates for each document's keyword.
 
-use longweave_common::{Ctx, Result};
-use longweave_corpus::Inventory;
 use longweave_index::CandidateWriter;
 use longweave_keywords::{Rake, RakeOptions};
-use longweave_run::{
-    Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec, load_stop_words,
-};
-use longweave_storage::DoneRecord;
+use longweave_run::load_stop_words;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::predict::{PREDICT, QueryFiles};
+use crate::prelude::*;
 use crate::scan;
 
 /// Documents whose candidates are found at once.

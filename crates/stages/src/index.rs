@@ -1,19 +1,13 @@
 //! Index: gathers all candidates, drops boilerplate phrases, chooses each document's keyword,
 //! builds lists and hierarchy.
 
-use longweave_common::{Ctx, Result};
-use longweave_corpus::Inventory;
 use longweave_index::{Hierarchy, Index, IndexOptions, Representative};
 use longweave_keywords::Boilerplate;
-use longweave_run::{
-    BoilerplateList, Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-};
-use longweave_storage::DoneRecord;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use longweave_run::BoilerplateList;
 
 use crate::documents::{DOCUMENTS, Documents};
 use crate::extract::EXTRACT;
+use crate::prelude::*;
 use crate::vectors::{self, VECTORS};
 
 /// Counts of the task, in its done record.

@@ -1,23 +1,19 @@
 //! Neighbours: the nearest of each document, or of each chunk, by the similarity of their vectors;
 //! and the beginnings of documents' texts, where the planner compares them.
 
-use longweave_common::{Ctx, DocId, Result};
-use longweave_corpus::Inventory;
+use longweave_common::DocId;
 use longweave_neighbours::{Query, Search, nearest, recall};
 use longweave_plan::{Chunks, Heads, Neighbours};
-use longweave_run::{
-    Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, SearchName, Stage, StageSpec,
-};
+use longweave_run::SearchName;
 use longweave_storage::{
-    DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
+    FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use ts_rs::TS;
 
 use crate::documents::DOCUMENTS;
 use crate::embed::{self, EMBED};
 use crate::ingest::{self, INGEST};
+use crate::prelude::*;
 use crate::scan;
 use crate::vectors::{self, VECTORS};
 

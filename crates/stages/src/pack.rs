@@ -4,28 +4,23 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use longweave_common::{Cancel, Code, Ctx, Error, KeywordId, Result};
-use longweave_corpus::Inventory;
+use longweave_common::{Cancel, Code, Error, KeywordId};
 use longweave_formats::{
     FileContent, Provenance, SequenceRecord, WriterOptions, open_writer, writer_bytes,
 };
 use longweave_index::Index;
 use longweave_pack::{PackSource, assemble, pack_shard};
 use longweave_plan::{Part, PlanFile, PlanStats, Sequences, Shape};
-use longweave_run::{
-    Counts, Facts, Place, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-    result_options,
-};
-use longweave_storage::{DoneRecord, FileRecord};
+use longweave_run::result_options;
+use longweave_storage::FileRecord;
 use longweave_tokens::TokenStore;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::documents::DOCUMENTS;
 use crate::ids::Ids;
 use crate::index::{self, INDEX};
 use crate::ingest::{INGEST, tokens};
 use crate::plan::{self, PLAN, PlanCounts, folder};
+use crate::prelude::*;
 use crate::route::ROUTE;
 use crate::scatter::{SCATTER, Scattered};
 use crate::uploads::{ObjectRecord, Staging, Uploads};

@@ -1,20 +1,15 @@
 //! Plan: decides all sequences from metadata, those of the held-out documents as a second plan.
 
-use longweave_common::{Ctx, Result};
 use longweave_plan::{
     Dedup, Heads, PLAN_FORMAT, Part, PlanFile, PlanInput, PlanStats, plan, write_plan,
 };
-use longweave_run::{
-    Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-};
-use longweave_storage::{DoneRecord, FileRecord};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use longweave_storage::FileRecord;
 
 use crate::documents::{DOCUMENTS, Documents};
 use crate::embed::EMBED;
 use crate::index::{self, INDEX};
 use crate::neighbours::{self, NEIGHBOURS};
+use crate::prelude::*;
 
 /// The counts in the plan task's done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -5,8 +5,7 @@
 use std::ops::Range;
 
 use longweave_common::random::{Key, draw, lowest};
-use longweave_common::{Code, Ctx, DocId, Error, Result};
-use longweave_corpus::Inventory;
+use longweave_common::{Code, DocId, Error};
 use longweave_formats::SequenceRecord;
 use longweave_neighbours::{FEATURES, TermCounter, Weights};
 use longweave_plan::{
@@ -14,14 +13,10 @@ use longweave_plan::{
     RuleCounts, Sequences, TokenCounts,
 };
 use longweave_report::{Measures, Meter, divergence};
-use longweave_run::{
-    Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec, result_options,
-};
-use longweave_storage::{DoneRecord, FileRecord, read_strings, write_file};
+use longweave_run::result_options;
+use longweave_storage::{FileRecord, read_strings, write_file};
 use longweave_tokens::Encoder;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use ts_rs::TS;
 
 use crate::documents::{DOCUMENTS, Documents};
@@ -29,6 +24,7 @@ use crate::index::INDEX;
 use crate::ingest::{self, INGEST};
 use crate::pack::{self, PartSource};
 use crate::plan::{PLAN, PlanCounts, folder};
+use crate::prelude::*;
 use crate::shares::Shares;
 
 /// The version of `report.json`.

@@ -10,20 +10,15 @@
 //! after split), `ends` (u64, one a split, in pieces), `starts` (u64: for each split, the tokens in
 //! front of each output shard, those of the main output first, and once more: all).
 
-use longweave_common::{Ctx, Result};
-use longweave_corpus::Inventory;
 use longweave_plan::{Part, PlanFile};
-use longweave_run::{
-    Counts, Facts, Packing, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-};
-use longweave_storage::{ArrayFile, DoneRecord, FileRecord, read_offsets, write_array};
+use longweave_run::Packing;
+use longweave_storage::{ArrayFile, FileRecord, read_offsets, write_array};
 use longweave_tokens::RowRun;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::documents::{DOCUMENTS, DocumentCounts};
 use crate::ingest::{self, INGEST, token_bytes};
 use crate::plan::{self, PLAN};
+use crate::prelude::*;
 use crate::scan;
 
 /// Seconds of a random read of a few kilobytes, and bytes a second of sequential reading and

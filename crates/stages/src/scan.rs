@@ -2,16 +2,11 @@
 
 use std::sync::Arc;
 
-use longweave_common::{Code, Ctx, DocId, Error, Result};
+use longweave_common::{Code, DocId, Error};
 use longweave_corpus::{Before, Counted};
-use longweave_run::{
-    Counts, Facts, Needs, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-};
-use longweave_storage::DoneRecord;
 use longweave_tokens::split_of;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
+use crate::prelude::*;
 use crate::spool::{SPOOL, check_split, corpus};
 
 /// Counts of a task, in its done record.

@@ -2,18 +2,12 @@
 
 use std::sync::Arc;
 
-use longweave_common::{Ctx, Result};
-use longweave_corpus::Inventory;
 use longweave_pack::Placement;
-use longweave_run::{
-    Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-};
-use longweave_storage::{DoneRecord, read_array};
+use longweave_storage::read_array;
 use longweave_tokens::{ScatteredTokens, scatter_split};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::ingest::{INGEST, IngestCounts, IngestPaths, token_bytes};
+use crate::prelude::*;
 use crate::route::{self, ROUTE, runs_of};
 use crate::scan;
 

@@ -4,25 +4,20 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use longweave_common::{Code, Ctx, Error, Result, ResultExt};
-use longweave_corpus::{InputFile, Inventory};
+use longweave_common::{Code, Error, ResultExt};
+use longweave_corpus::InputFile;
 use longweave_formats::{Format, ManifestFile, OutputManifest, ShardFile, write_sums};
 use longweave_plan::{Part, PlanStats};
-use longweave_run::{
-    Counts, Facts, Mode, Needs, Place, ProgressUnit, RunContext, RunFile, RunOptions, Stage,
-    StageSpec, result_options,
-};
-use longweave_storage::{
-    AtomicFile, DoneRecord, FileRecord, Sealed, checksum_file, checksum_with, write_file,
-};
+use longweave_run::{Mode, result_options};
+use longweave_storage::{AtomicFile, FileRecord, Sealed, checksum_file, checksum_with, write_file};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Map;
 use ts_rs::TS;
 
 use crate::ingest::{INGEST, IngestPaths};
 use crate::pack::{PACK, PackCounts, output, output_identity, writer_options};
 use crate::plan::{PlanCounts, folder};
+use crate::prelude::*;
 use crate::report::{self, REPORT};
 use crate::summary;
 use crate::uploads::Uploads;

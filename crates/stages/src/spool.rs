@@ -1,13 +1,9 @@
 //! Spool: a large packed file is read once and written again as parts that tasks read side by side.
 
-use longweave_common::{Code, Ctx, Error, Result};
-use longweave_corpus::{CorpusOptions, Inventory, Origin, Range, Split};
-use longweave_run::{
-    Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-};
-use longweave_storage::DoneRecord;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use longweave_common::{Code, Error};
+use longweave_corpus::{CorpusOptions, Origin, Range, Split};
+
+use crate::prelude::*;
 
 /// Counts of a task, in its done record.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -8,20 +8,16 @@
 use std::path::PathBuf;
 
 use longweave_common::random::{Key, draw, lowest};
-use longweave_common::{Code, Ctx, Error, ProgressSink, Result};
-use longweave_corpus::{Inventory, VectorRow, VectorRows};
+use longweave_common::{Code, Error, ProgressSink};
+use longweave_corpus::{VectorRow, VectorRows};
 use longweave_neighbours::{Counts, DEFAULT_PROBES, Npy, Projection, Vectors, Weights};
-use longweave_run::{
-    Counts as _, Facts, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
-    VectorSource,
-};
-use longweave_storage::{ArrayWriter, DoneRecord, FileRecord, read_array};
+use longweave_run::{Counts as _, VectorSource};
+use longweave_storage::{ArrayWriter, FileRecord, read_array};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::documents::{DOCUMENTS, Documents};
 use crate::embed::{EMBED, EmbedCounts, Terms, chunks, model_vectors};
+use crate::prelude::*;
 use crate::scan;
 
 /// Rounds of subspace iteration: more made no difference on 20 Newsgroups.

@@ -2,19 +2,12 @@
 
 use std::sync::Arc;
 
-use longweave_common::{Ctx, Result};
-use longweave_corpus::Inventory;
 use longweave_inference::{QueryModel, Runtime};
 use longweave_predict::{Extractive, ExtractiveOptions, Precomputed, Predictor};
-use longweave_run::{
-    Counts, Facts, Needs, PredictorName, ProgressUnit, RunContext, RunFile, RunOptions, Stage,
-    StageSpec,
-};
-use longweave_storage::DoneRecord;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use longweave_run::PredictorName;
 
 use crate::ingest::INGEST;
+use crate::prelude::*;
 use crate::scan;
 
 mod checkpoint;
