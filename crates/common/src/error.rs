@@ -117,7 +117,7 @@ impl Error {
     pub fn corrupt(file: &Path, message: impl Into<String>) -> Error {
         let mut error = Error::new(Code::FileCorrupt, message);
         error.0.corrupt = Some(Corrupt { file: file.to_owned(), made_by: None });
-        error.with("file", file.display().to_string())
+        error.with_file(file)
     }
 
     /// The same error of a corrupt file, with the task that makes it.
@@ -134,6 +134,12 @@ impl Error {
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Error {
         self.0.details.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// The same error with the file that it is about.
+    #[must_use]
+    pub fn with_file(self, path: &Path) -> Error {
+        self.with("file", path.display().to_string())
     }
 
     /// An operating-system error while doing `action` ("write", "open" …) to `path`: the code
@@ -164,7 +170,7 @@ impl Error {
             _ => (Code::Io, ""),
         };
         Error::new(code, format!("cannot {action} {}: {error}{remedy}", path.display()))
-            .with("file", path.display().to_string())
+            .with_file(path)
     }
 
     /// The [`Error`] that a reader wrapped as the system's ([`io::Error::other`]).

@@ -204,9 +204,7 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<CleanReport> {
             "{} is not a work directory: it lacks the file VERSION. A run without `--work` has it in OUT/.work",
             work.display()
         );
-        return Err(
-            Error::new(Code::InputNotFound, message).with("file", work.display().to_string())
-        );
+        return Err(Error::new(Code::InputNotFound, message).with_file(work));
     }
     let mut wanted: BTreeMap<String, String> = BTreeMap::new();
     for kept in &options.keep {

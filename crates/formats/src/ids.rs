@@ -81,7 +81,7 @@ pub(crate) fn read_part(file: &File, path: &Path, offset: u64, n: u64) -> Result
 /// `FILE_CORRUPT` for a file of an output.
 pub(crate) fn corrupt(path: &Path, what: &dyn std::fmt::Display) -> Error {
     Error::new(Code::FileCorrupt, format!("{} cannot be read: {what}", path.display()))
-        .with("file", path.display().to_string())
+        .with_file(path)
 }
 
 #[cfg(test)]

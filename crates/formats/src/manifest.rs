@@ -60,14 +60,12 @@ impl OutputManifest {
                 "{} holds no longweave.json: it is not an output, or its run has not finished",
                 files.title()
             );
-            return Err(
-                Error::new(Code::OutputNotFound, message).with("file", path.display().to_string())
-            );
+            return Err(Error::new(Code::OutputNotFound, message).with_file(&path));
         }
         let text = std::fs::read(&path).at("read", &path)?;
         let bad = |what: &str| {
             Error::new(Code::FileCorrupt, format!("{} is not a manifest: {what}", path.display()))
-                .with("file", path.display().to_string())
+                .with_file(&path)
         };
         let manifest: OutputManifest =
             serde_json::from_slice(&text).map_err(|e| bad(&e.to_string()))?;

@@ -213,9 +213,7 @@ impl Encoder {
                 "{}: the output `{output}` has the shape {shape:?}, where [texts, tokens, dimensions] was expected",
                 path.display()
             );
-            return Err(
-                Error::new(Code::ModelMismatch, message).with("file", path.display().to_string())
-            );
+            return Err(Error::new(Code::ModelMismatch, message).with_file(path));
         }
         let (ids, _) = graph.input_type("input_ids")?;
         let types = if has_types { Some(graph.input_type("token_type_ids")?.0) } else { None };

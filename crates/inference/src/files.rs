@@ -89,7 +89,7 @@ pub(crate) fn exists(directory: &Path) -> Result<()> {
         "there is no model directory {}; names of a hub are not looked up: download the model, export it (tools/export) and give the path of the directory",
         directory.display()
     );
-    Err(Error::new(Code::ModelMissing, message).with("file", directory.display().to_string()))
+    Err(Error::new(Code::ModelMissing, message).with_file(directory))
 }
 
 /// A file that must be there.
@@ -108,14 +108,11 @@ pub(crate) fn required(directory: &Path, name: &str, kind: &str) -> Result<PathB
         directory.display(),
         found.join(", ")
     );
-    Err(Error::new(Code::ModelMissing, message)
-        .with("file", path.display().to_string())
-        .with("found", found))
+    Err(Error::new(Code::ModelMissing, message).with_file(&path).with("found", found))
 }
 
 fn invalid(path: &Path, what: &str) -> Error {
-    Error::new(Code::ModelInvalid, format!("{} {what}", path.display()))
-        .with("file", path.display().to_string())
+    Error::new(Code::ModelInvalid, format!("{} {what}", path.display())).with_file(path)
 }
 
 /// A JSON file of a model.

@@ -73,7 +73,7 @@ impl Graph {
             brief(&expected.iter().map(String::as_str).collect::<Vec<_>>())
         );
         Error::new(Code::ModelMismatch, message)
-            .with("file", self.file.display().to_string())
+            .with_file(&self.file)
             .with("expected", expected.to_vec())
             .with("found", found.iter().map(|&n| n.to_owned()).collect::<Vec<_>>())
     }
@@ -95,8 +95,7 @@ impl Graph {
             Some(ValueType::Tensor { ty, shape, .. }) => Ok((*ty, shape.to_vec())),
             _ => {
                 let message = format!("{} has no tensor `{name}`", self.file.display());
-                Err(Error::new(Code::ModelMismatch, message)
-                    .with("file", self.file.display().to_string()))
+                Err(Error::new(Code::ModelMismatch, message).with_file(&self.file))
             }
         }
     }

@@ -90,8 +90,7 @@ impl Optimum {
                             "{}: the caches do not say their heads: their shape is {shape:?}",
                             path.display()
                         );
-                        return Err(Error::new(Code::ModelMismatch, message)
-                            .with("file", path.display().to_string()));
+                        return Err(Error::new(Code::ModelMismatch, message).with_file(path));
                     }
                 };
                 (Decoder::Merged(Box::new(graph), sizes), own, cross)

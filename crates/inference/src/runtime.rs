@@ -76,8 +76,7 @@ impl Runtime {
                         path.display(),
                         runtime.path.display()
                     );
-                    Err(Error::new(Code::OnnxRuntimeIncompatible, message)
-                        .with("file", path.display().to_string()))
+                    Err(Error::new(Code::OnnxRuntimeIncompatible, message).with_file(&path))
                 }
                 _ => Ok(runtime),
             };
@@ -112,7 +111,7 @@ fn absolute(path: &Path, by: &str) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(|e| {
         let message =
             format!("{by} names {}, which cannot be opened ({e}); name a libonnxruntime that exists, or {INSTALL}", path.display());
-        Error::new(Code::OnnxRuntimeMissing, message).with("file", path.display().to_string())
+        Error::new(Code::OnnxRuntimeMissing, message).with_file(path)
     })
 }
 

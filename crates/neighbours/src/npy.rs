@@ -136,7 +136,7 @@ impl Wrong {
                 path.display()
             ),
         )
-        .with("file", path.display().to_string())
+        .with_file(path)
         .with("found", found)
         .with("expected", expected)
     }

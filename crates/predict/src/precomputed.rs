@@ -116,9 +116,7 @@ impl Precomputed {
                 "{} holds no query in {rows} rows; each row needs `id` and `query` or `queries`",
                 path.display()
             );
-            return Err(
-                Error::new(Code::QueriesInvalid, message).with("file", path.display().to_string())
-            );
+            return Err(Error::new(Code::QueriesInvalid, message).with_file(path));
         }
         Ok(Precomputed { file: Some(table.finish()?) })
     }

@@ -102,9 +102,7 @@ impl RunContext {
                 out.display(),
                 out.display()
             );
-            return Err(
-                Error::new(Code::RunNotPrepared, message).with("file", path.display().to_string())
-            );
+            return Err(Error::new(Code::RunNotPrepared, message).with_file(&path));
         }
         Ok(RunContext::new(list, RunFile::read(&path)?, out))
     }
@@ -156,9 +154,7 @@ fn refuse_other_files(out: &Path, format: OutputFormat) -> Result<()> {
                 out.display(),
                 name.display()
             );
-            return Err(
-                Error::new(Code::OutputExists, message).with("file", out.display().to_string())
-            );
+            return Err(Error::new(Code::OutputExists, message).with_file(out));
         }
     }
     Ok(())
@@ -175,7 +171,7 @@ pub fn check_work_version(work: &Path) -> Result<bool> {
                 path.display(),
                 found.trim()
             );
-            Err(Error::new(Code::VersionMismatch, message).with("file", path.display().to_string()))
+            Err(Error::new(Code::VersionMismatch, message).with_file(&path))
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(Error::io(&e, "read", &path)),

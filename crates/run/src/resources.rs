@@ -199,7 +199,7 @@ pub fn load_stop_words(name: &str, base: &Path) -> Result<StopList> {
                 path.display()
             );
             return Err(Error::new(Code::InputNotFound, message)
-                .with("file", path.display().to_string())
+                .with_file(&path)
                 .with("option", "keywords.stopWords"));
         }
         other => other.at("read", &path)?,

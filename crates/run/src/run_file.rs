@@ -74,7 +74,7 @@ impl RunFile {
                 "{} {what}; choose another output directory, or delete this one",
                 path.display()
             );
-            Error::new(code, message).with("file", path.display().to_string())
+            Error::new(code, message).with_file(path)
         };
         let mut value: Value = serde_json::from_str(&text)
             .map_err(|e| refuse(Code::FileCorrupt, format!("is not JSON ({e})")))?;

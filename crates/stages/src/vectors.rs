@@ -274,7 +274,7 @@ fn read_npy(ctx: &Ctx, run: &RunContext, path: PathBuf, column: &mut Column<'_>)
             file.rows()
         );
         return Err(Error::new(Code::VectorsInvalid, message)
-            .with("file", path.display().to_string())
+            .with_file(&path)
             .with("found", file.rows())
             .with("expected", expected));
     }
@@ -300,8 +300,7 @@ fn read_parquet(
     column: &mut Column<'_>,
 ) -> Result<usize> {
     let invalid = |what: String| {
-        Error::new(Code::VectorsInvalid, format!("{}: {what}", path.display()))
-            .with("file", path.display().to_string())
+        Error::new(Code::VectorsInvalid, format!("{}: {what}", path.display())).with_file(&path)
     };
     if run.options().chunk_chars().is_some() {
         return Err(invalid(

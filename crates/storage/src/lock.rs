@@ -68,7 +68,7 @@ impl Lock {
                 let holder = fs::read_to_string(path).unwrap_or_default();
                 let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
                 let message = format!("{what} is held by {holder}; wait for it to end, or stop it");
-                Err(Error::new(Code::RunLocked, message).with("file", path.display().to_string()))
+                Err(Error::new(Code::RunLocked, message).with_file(path))
             }
             Err(TryLockError::Error(e)) => Err(Error::io(&e, "lock", path)),
         }
