@@ -1,5 +1,5 @@
 // The public API as a user meets it: from documents to sequences and back.
-import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -9,15 +9,13 @@ import {
   optionsJsonSchema,
   plan,
   openOutput,
-  openRun,
-  prepare,
   presets,
   resolveOptions,
   verify,
   weave,
   show,
 } from '../ts/index.ts'
-import type { RunOptions, RunReport, TaskSelection } from '../ts/index.ts'
+import type { RunOptions, RunReport } from '../ts/index.ts'
 import {
   all,
   asData,
@@ -258,39 +256,6 @@ describe('every format tells the same sequences', () => {
   })
 })
 
-test('mdsShardBytes divides a shard into files of at most that size, and the index lists them in order', async () => {
-  const method = { name: 'quest', fill: 'next' } as const
-  await finished({ ...base, method, output: { directory: out('mds-whole'), format: 'mds', shardTokens: 32 * 7 } })
-  const expected = (await readColumns(out('mds-whole'))).map(asData)
-  for (const compression of ['none', 'zstd'] as const) {
-    const to = out(`mds-files-${compression}`)
-    await finished({
-      ...base,
-      method,
-      output: { directory: to, format: 'mds', compression, shardTokens: 32 * 7, mdsShardBytes: '1kB' },
-    })
-    type Info = { basename: string; bytes: number; hashes: Record<string, string> }
-    const { shards } = JSON.parse(readFileSync(join(to, 'index.json'), 'utf8')) as {
-      shards: { raw_data: Info; zip_data: Info | null; samples: number }[]
-    }
-    const ofFirst = shards.filter(({ raw_data }) => raw_data.basename.startsWith('shard.00000.'))
-    expect(ofFirst.length).toBeGreaterThan(1)
-    expect(ofFirst.reduce((sum, { samples }) => sum + samples, 0)).toBe(7)
-    for (const { raw_data, zip_data } of shards) {
-      expect(raw_data.bytes).toBeLessThanOrEqual(1000)
-      const file = zip_data ?? raw_data
-      expect(file.basename).toMatch(
-        compression === 'zstd' ? /^shard\.\d{5}\.\d{5}\.mds\.zstd$/ : /^shard\.\d{5}\.\d{5}\.mds$/,
-      )
-      expect([statSync(join(to, file.basename)).size, Object.keys(file.hashes)]).toEqual([file.bytes, ['xxh3_64']])
-    }
-    expect((await readColumns(to)).map(asData)).toEqual(expected)
-    expect(asData((await readColumns(to, { start: 11 }))[0] as Columns)).toEqual(expected[11])
-    expect(await verify(to)).toMatchObject({ sequences: expected.length })
-    expect((await show(to, 9)).sequenceLength).toBe(32)
-  }
-})
-
 test('batches in memory hold token ids end to end, and their sequences are views of them', async () => {
   const run = weave({ ...base, method: 'standard', output: { format: 'memory' } })
   const batches = await all(run.batches())
@@ -406,21 +371,6 @@ test('tokens: N gives that many, over as many epochs as it takes, unless maxUses
   expect(limited.summary.warnings.join()).toContain('maxUses')
 })
 
-test('the holdout is a second output of documents that the first does not hold', async () => {
-  const { summary } = await finished({
-    ...base,
-    method: 'standard',
-    holdout: 0.3,
-    output: { directory: out('holdout'), format: 'mds', mdsShardBytes: 800 },
-  })
-  const [main, held] = [await idsOf(out('holdout')), await idsOf(out('holdout/holdout'))]
-  expect(held.size).toBeGreaterThan(5)
-  expect([...held].filter((id) => main.has(id))).toEqual([])
-  expect(summary.holdout?.poolDocuments).toBe(60 - (summary.plan?.poolDocuments ?? 0))
-  await verify(out('holdout'))
-  await verify(out('holdout/holdout'))
-})
-
 test.each(formats.flatMap((format) => (['ids', 'none'] as const).map((provenance) => [format, provenance] as const)))(
   'provenance can be left out, in part or whole: %s, %s',
   async (format, provenance) => {
@@ -523,29 +473,6 @@ test('plan says what would come out and copies nothing; weave goes on from there
   expect((await readColumns(out('planned'))).map(asData)).toEqual(expected.map(asData))
   await handle.close()
   expect((await failure(() => handle.get(0))).code).toBe('HANDLE_CLOSED')
-})
-
-test('prepare writes run.json, tasks lists what is to do, stage does it: the same bytes as weave', async () => {
-  const options = (name: string): RunOptions => ({
-    ...base,
-    splitBytes: 1500,
-    output: { directory: out(name), shardTokens: 32 * 5 },
-  })
-  const staged = await prepare(options('staged'))
-  expect(existsSync(out('staged/run.json'))).toBe(true)
-  expect(staged.directory).toBe(out('staged'))
-  for (const { stage, dependsOn } of await staged.tasks()) {
-    const now = await staged.tasks()
-    expect(now.filter((info) => dependsOn.includes(info.stage)).every(({ tasks, done }) => tasks === done)).toBe(true)
-    const n = now.find((info) => info.stage === stage)?.tasks ?? 0
-    const some: TaskSelection[] = [1, [0, 2], { from: 0, to: 2 }, { shard: [1, 2] }]
-    for (const tasks of n > 2 ? [...some, 'all' as const] : (['all'] as const)) {
-      await (await openRun(out('staged'))).runTasks({ stage, tasks })
-    }
-  }
-  expect((await staged.tasks()).every(({ tasks, done }) => tasks === done)).toBe(true)
-  await finished(options('woven'))
-  expect(filesOf(out('staged'))).toEqual(filesOf(out('woven')))
 })
 
 test('show tells who stands in a sequence and why', async () => {

@@ -1,6 +1,6 @@
 // The command line as a person and a script meet it.
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Command } from '../ts/cli/command.ts'
@@ -753,43 +753,18 @@ test('prepare, task list and task run do by hand what run does', async () => {
   expect(filesOf(to)).toEqual(filesOf(out('made')))
 })
 
-test('verify finds a flipped byte, a file that is gone, one that is new, and a manifest that lies', async () => {
+test('verify says what an output holds, or ends with 1 and names the file that differs', async () => {
   const good = await cli(['verify', out('made')])
   expect(good).toMatchObject({ status: 0, err: '' })
   expect(good.out).toMatch(/^\d+ sequences, .* everything is as recorded\n$/)
   expect(lines((await cli(['verify', out('made'), '--json'])).out)[0]).toMatchObject({
     tokens: expect.any(Number) as number,
   })
-  const to = out('broken')
-  expect((await cli(['run', ...config, '--out', to])).status).toBe(0)
-  const file = join(to, readdirSync(to).find((name) => name.endsWith('.parquet')) ?? '')
-  const bytes = readFileSync(file)
-  const flipped = Buffer.from(bytes)
-  flipped[100] = (flipped[100] ?? 0) ^ 4
-  const manifest = readFileSync(join(to, 'longweave.json'))
-  const breaks: [() => void, () => void, RegExp][] = [
-    [() => writeFileSync(file, flipped), () => writeFileSync(file, bytes), /\.parquet: its content differs/],
-    [() => rmSync(file), () => writeFileSync(file, bytes), /\.parquet: the file is missing/],
-    [
-      () => writeFileSync(join(to, 'notes.txt'), ''),
-      () => rmSync(join(to, 'notes.txt')),
-      /notes\.txt: the file belongs to no/,
-    ],
-    [
-      () => appendFileSync(join(to, 'longweave.json'), ' '),
-      () => writeFileSync(join(to, 'longweave.json'), manifest),
-      /longweave\.json: its content differs/,
-    ],
-  ]
-  for (const [spoil, mend, says] of breaks) {
-    spoil()
-    const { status, err } = await cli(['verify', to])
-    expect(status).toBe(1)
-    expect(err).toMatch(says)
-    expect(err).toContain('[VERIFY_FAILED]')
-    mend()
-    expect((await cli(['verify', to])).status).toBe(0)
-  }
+  cpSync(out('made'), out('broken'), { recursive: true })
+  appendFileSync(out('broken/00000.parquet'), ' ')
+  const { status, err } = await cli(['verify', out('broken')])
+  expect(status).toBe(1)
+  expect(err).toMatch(/00000\.parquet: its content differs.*\[VERIFY_FAILED\]\n$/)
 })
 
 test('report writes a page of several outputs and says what is in it', async () => {

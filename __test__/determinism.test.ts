@@ -123,25 +123,6 @@ test.each(Object.entries(methods))(
   },
 )
 
-test('ids by path and row are the same for a file and its packed forms', async () => {
-  for (const [name, content] of [
-    ['a.jsonl', bytes],
-    ['a.jsonl.gz', gzip(bytes, 2)],
-    ['a.jsonl.zst', zstd(bytes, 2)],
-  ] as const) {
-    const path = corpusFile(`nameless-${name}`, name, content)
-    await finished({
-      ...base,
-      idField: null,
-      corpus: path,
-      method: 'standard',
-      output: { directory: out(`nameless-out-${name}`) },
-    })
-  }
-  expect(dataOf(out('nameless-out-a.jsonl.gz'))).toEqual(dataOf(out('nameless-out-a.jsonl')))
-  expect(dataOf(out('nameless-out-a.jsonl.zst'))).toEqual(dataOf(out('nameless-out-a.jsonl')))
-})
-
 test('another seed gives other sequences of the same documents', async () => {
   for (const seed of [0, 1])
     await finished({ ...base, seed, method: 'standard', output: { directory: out(`seed-${seed}`) } })

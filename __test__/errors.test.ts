@@ -1013,21 +1013,6 @@ test('onBadRow: skip leaves bad rows out and lists them with file, line, code an
   expect(filesOf(out)['00000.parquet']).toBe(filesOf(clean)['00000.parquet'])
 })
 
-test('onDuplicateId: suffix renames all but the first', async () => {
-  const twice = writeJsonl(fresh('.jsonl'), [...documents, documents[3] as object, documents[3] as object])
-  const out = fresh()
-  const { summary } = await run({
-    corpus: twice,
-    onDuplicateId: 'suffix',
-    method: 'standard',
-    incomplete: 'pad',
-    output: { directory: out },
-  })
-  expect(summary.corpus?.renamed).toBe(2)
-  const ids = new Set((await readColumns(out)).flatMap(({ docIds }) => docIds))
-  expect([ids.size, ids.has('doc-3'), ids.has('doc-3#2'), ids.has('doc-3#3')]).toEqual([32, true, true, true])
-})
-
 test('after an error that a user can mend, the same command goes on', async () => {
   const out = fresh()
   const args = [...standardRun(out), '--json']

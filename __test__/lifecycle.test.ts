@@ -76,16 +76,6 @@ test('leaving the loop over events cancels the run and waits until it has ended'
   await finished(slow('left'))
 })
 
-test('await using disposes of a run at the end of its block', async () => {
-  let ended: Promise<unknown>
-  {
-    await using run = weave(slow('used'))
-    ended = run.finished
-    await run[Symbol.asyncIterator]().next()
-  }
-  expect((await failure(() => ended)).code).toBe('CANCELLED')
-})
-
 test('a signal that has aborted starts nothing; one that aborts on the way cancels, and its reason is thrown', async () => {
   const reason = new Error('the user went home')
   const never = weave(slow('never'), { signal: AbortSignal.abort(reason) })
@@ -99,39 +89,6 @@ test('a signal that has aborted starts nothing; one that aborts on the way cance
   })()
   await expect(iterated).rejects.toBe(reason)
   await expect(run.finished).rejects.toBe(reason)
-})
-
-test('a signal that aborts after the end changes nothing', async () => {
-  const controller = new AbortController()
-  const run = weave({ ...base, output: { directory: out('late') } }, { signal: controller.signal })
-  const summary = await run.finished
-  controller.abort()
-  run.cancel()
-  expect(await run.finished).toBe(summary)
-})
-
-test('events can be left unread, and read after the end', async () => {
-  const run = weave({ ...base, output: { directory: out('unread') } })
-  await run.finished
-  const events = await all(run)
-  expect(events.at(-1)).toMatchObject({ type: 'stage', stage: 'seal', state: 'done' })
-})
-
-test('an iterable that throws ends the run with that very error', async () => {
-  const mishap = new TypeError('the database is gone')
-  async function* documents() {
-    yield { text: 'w1 w2' }
-    throw mishap
-  }
-  const run = weave({
-    ...base,
-    queryField: null,
-    queries: {},
-    corpus: documents(),
-    output: { directory: out('thrown') },
-  })
-  await expect(run.finished).rejects.toBe(mishap)
-  await expect(all(run)).rejects.toBe(mishap)
 })
 
 test('an error of the run ends the reading of its documents', async () => {
@@ -266,17 +223,6 @@ test.runIf(linux)(`cancelled runs leave no thread, no open file and no memory be
   expect(handles()).toBeLessThanOrEqual(before.handles)
   const grew = rounds.slice(1).filter((after, i) => after > (rounds[i] ?? 0) + 1)
   expect(grew.length, rounds.map((mib) => mib.toFixed(1)).join()).toBeLessThan(4)
-})
-
-test('an error that nobody reads does not end the process', async () => {
-  const program = `import { weave } from ${library}
-    weave({ corpus: 'none.jsonl', tokenizer: 'none.json', length: 8, output: { format: 'memory' } })
-    process.once('beforeExit', () => console.log('the run has ended and so has all else'))`
-  expect(await node(['--input-type=module', '-e', program]).ended).toMatchObject({
-    status: 0,
-    out: 'the run has ended and so has all else\n',
-    err: '',
-  })
 })
 
 test('a process that exits with a run going on ends it, and the run can be resumed', async () => {

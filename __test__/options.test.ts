@@ -1,4 +1,5 @@
-// The schema and the core's types are one: what the schema resolves, the core takes and gives back unchanged, and both refuse the rest.
+// The schema and the core's types are one: what the schema resolves, the core takes and gives back unchanged. That the core takes
+// no option less and none more: crates/api/tests/it/options.rs.
 import { expect, test } from 'vitest'
 import { binding } from '../ts/binding.ts'
 import { call } from '../ts/errors.ts'
@@ -122,34 +123,6 @@ test(`${rounds} random options: resolved by the schema, parsed by the core, prin
   // The draw reaches every option, and each in more than one way.
   expect([...seen].filter(([path, values]) => values.size < 2 && path !== '.corpus').map(([path]) => path)).toEqual([])
 })
-
-test('the core has no defaults: it takes no option away', () => {
-  const resolved = resolveOptions(least) as unknown as Json
-  const paths = (tree: Json, prefix: string[] = []): string[][] =>
-    Object.entries(tree).flatMap(([key, value]) => [
-      [...prefix, key],
-      ...(isTree(value) ? paths(value, [...prefix, key]) : []),
-    ])
-  const all = paths(resolved)
-  expect(all.length).toBeGreaterThan(50)
-  for (const path of all) {
-    const without = structuredClone(resolved)
-    const parent = path.slice(0, -1).reduce((at, key) => at[key] as Json, without)
-    delete parent[path.at(-1) ?? '']
-    expect(() => roundTrip(without), path.join('.')).toThrow(LongweaveError)
-  }
-})
-
-test.each([[], ['queries'], ['keywords'], ['method'], ['output']])(
-  'an unknown key is refused on both sides: %s',
-  (...path) => {
-    const wrong = structuredClone(resolveOptions(least)) as unknown as Json
-    const section = path.reduce((at, key) => at[key] as Json, wrong)
-    section['colour'] = 'red'
-    expect(() => resolveOptions(wrong as Options)).toThrow(/`colour`/)
-    expect(() => roundTrip(wrong)).toThrow(/colour/)
-  },
-)
 
 /** An option, and values that it cannot have. */
 const wrong: [string, unknown[]][] = [

@@ -24,7 +24,7 @@ use longweave_stages::scatter::SCATTER;
 use longweave_stages::seal::SEAL;
 use serde_json::{Value, json};
 
-use crate::{Place, at, before, code, ctx, row, run_tasks};
+use crate::{Place, at, before, code, ctx, files, output, row, run_tasks};
 
 /// A corpus with rows that are rejected, empty, or of two sources.
 fn corpus(documents: usize) -> String {
@@ -91,29 +91,6 @@ fn runs(place: &Place) -> Vec<(&'static str, Changes)> {
         ),
     ];
     vec![("quest", quest), ("iclm", iclm), ("nextlong", nextlong)]
-}
-
-/// The names and bytes of an output's files: all that is not hidden, except `run.json`, which names
-/// the run's directory.
-fn output(out: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    files(out, "", &mut found);
-    found.retain(|name, _| !name.starts_with('.') && name != "run.json");
-    assert!(found.contains_key("longweave.json") && found.len() > 4, "{:?}", found.keys());
-    found
-}
-
-/// All files below a directory; none where it is not there, as that of a stage without tasks.
-fn files(directory: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in fs::read_dir(directory).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
-        if path.is_dir() {
-            files(&path, &format!("{name}/"), found);
-        } else {
-            found.insert(name, fs::read(path).unwrap());
-        }
-    }
 }
 
 /// Attempts that were left half written.

@@ -208,6 +208,29 @@ fn sequences(out: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
+/// The names and bytes of an output's files: all that is not hidden, except `run.json`, which names
+/// the run's directory.
+fn output(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    files(out, "", &mut found);
+    found.retain(|name, _| !name.starts_with('.') && name != "run.json");
+    assert!(found.contains_key("longweave.json") && found.len() > 4, "{:?}", found.keys());
+    found
+}
+
+/// All files below a directory; none where it is not there, as that of a stage without tasks.
+fn files(directory: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            files(&path, &format!("{name}/"), found);
+        } else {
+            found.insert(name, fs::read(path).unwrap());
+        }
+    }
+}
+
 fn code<T>(result: Result<T>) -> &'static str {
     result.err().map_or("NONE", |e| e.code().name())
 }

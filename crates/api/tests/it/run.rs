@@ -265,6 +265,7 @@ fn duplicate_ids_are_renamed_in_order_past_those_that_exist() {
         let table =
             longweave_storage::read_strings(&run.directory(DOCUMENTS).join("ids.arrow")).unwrap();
         assert_eq!(table.iter().collect::<Vec<_>>(), ["x", "y", "x#3", "x#2", "x#4", "y#2"]);
+        assert_eq!(run.done(DOCUMENTS, 0).unwrap().unwrap().counts["renamed"], 3);
     }
     // The message names the first two places, with lines counted from the start of the file.
     let error = place.run_in("fail", &[standard(), ("/splitBytes", json!(10))]).err().unwrap();
@@ -317,6 +318,46 @@ fn what_is_held_out_is_a_second_output_of_other_documents() {
     let (main, held) = (documents(run.out()), documents(&run.out().join("holdout")));
     assert!(main.is_disjoint(&held));
     assert_eq!(main.len() + held.len(), 80);
+    commands::verify(&run.out().join("holdout"), &Cancel::new()).unwrap();
+}
+
+#[test]
+fn every_file_of_a_finished_run_is_verified_and_no_other_is_taken() {
+    let place = Place::with_documents(80);
+    fs::write(place.path("corpus.jsonl"), corpus(80) + "{\"id\":7}\n").unwrap();
+    let changes =
+        [("/holdout", json!(0.4)), ("/incomplete", json!("pad")), ("/onBadRow", json!("skip"))];
+    let out = place.run_in("out", &changes).unwrap().out().to_owned();
+    let verified = || code(commands::verify(&out, &Cancel::new()));
+    let files = crate::output(&out);
+    for name in
+        ["README.md", "SHA256SUMS", "rejects.jsonl", "report.json", "holdout/longweave.json"]
+    {
+        assert!(files.contains_key(name), "{name} of {:?}", files.keys());
+    }
+    for (name, good) in &files {
+        let path = out.join(name);
+        let mut changed = good.clone();
+        changed[good.len() / 2] ^= 1;
+        for bad in [&changed, &good[..good.len() - 1], &[good, &b"\n"[..]].concat(), b""] {
+            fs::write(&path, bad).unwrap();
+            assert!(["VERIFY_FAILED", "FILE_CORRUPT"].contains(&verified()), "{name}");
+        }
+        fs::remove_file(&path).unwrap();
+        let expected = if name == "longweave.json" { "OUTPUT_NOT_FOUND" } else { "VERIFY_FAILED" };
+        assert_eq!(verified(), expected, "{name}");
+        fs::write(&path, good).unwrap();
+    }
+    for stranger in ["empty", "00099.jsonl", "holdout/empty", "sub/folder/file"] {
+        let path = out.join(stranger);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        assert_eq!(verified(), "VERIFY_FAILED", "{stranger}");
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(verified(), "NONE");
+    fs::remove_dir_all(out.join("holdout")).unwrap();
+    assert_eq!(verified(), "VERIFY_FAILED");
 }
 
 #[test]

@@ -240,6 +240,7 @@ fn a_task_whose_files_are_gone_runs_again() {
     for path in &gone {
         fs::remove_file(path).unwrap();
     }
+    fs::remove_dir_all(first.directory(INDEX)).unwrap();
     fs::write(
         first.out().join(".00000.jsonl.1-1.part"),
         "left behind by a process that was killed",
