@@ -15,7 +15,18 @@ import { clean, optionsJsonSchema, presets, readSequences, resolveOptions } from
 import type { CleanReport, ShownPiece, ShownSequence, Summary } from '../ts/index.ts'
 import { resolveSize } from '../ts/schema.ts'
 import { hostile, madeReport, writeReport } from './reports.ts'
-import { cli, failure, filesOf, folder, plain, randomCorpus, wordTokenizer, writeJsonl } from './support.ts'
+import {
+  argv,
+  cli,
+  failure,
+  filesOf,
+  folder,
+  parsed,
+  plain,
+  randomCorpus,
+  wordTokenizer,
+  writeJsonl,
+} from './support.ts'
 
 const directory = folder()
 const out = (name: string) => join(directory, name)
@@ -29,14 +40,9 @@ const names = Object.keys(commands)
 const flat = (text: string) => text.replaceAll(/\s+/g, ' ')
 /** Flags that a help page lists. */
 const count = (page: string) => page.match(/^ {2}--/gm)?.length ?? 0
-const lines = (text: string) =>
-  text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
 
 beforeAll(async () => {
-  const { status, err } = await cli(['run', ...config, '--out', out('made')])
+  const { status, err } = await cli(argv`run ${config} --out ${out('made')}`)
   expect(status, err).toBe(0)
 })
 
@@ -62,7 +68,7 @@ test('--version is the package’s', async () => {
 
 test.each(names)('help %s has usage, flags and an example that begins as one types it', async (command) => {
   const words = command.split(' ')
-  const [help, flag] = await Promise.all([cli(['help', ...words]), cli([...words, '--help'])])
+  const [help, flag] = await Promise.all([cli(argv`help ${words}`), cli(argv`${words} --help`)])
   expect(help).toMatchObject({ status: 0, err: '' })
   expect(flag.out).toBe(help.out)
   expect(help.out).toContain(`Usage: longweave ${command}`)
@@ -153,10 +159,10 @@ test('every option is a flag of its own that sets it, in one topic of help run, 
 
 test('help run shows the flags that matter; --all shows every flag, a topic its own', async () => {
   const [some, all, topic, wrong] = await Promise.all([
-    cli(['help', 'run']),
-    cli(['run', '--help', '--all']),
-    cli(['help', 'run', 'vectors']),
-    cli(['help', 'run', 'vektors']),
+    cli(argv`help run`),
+    cli(argv`run --help --all`),
+    cli(argv`help run vectors`),
+    cli(argv`help run vektors`),
   ])
   const own = Object.keys(commands['run']?.flags ?? {}).length
   expect(count(some.out)).toBe(flags().filter(({ common }) => common).length + own)
@@ -183,7 +189,7 @@ test('docs/cli.md has every command, its flags, and types of JSON that the packa
 })
 
 test('run says in words what came out, and nothing on the way when piped', async () => {
-  const { status, out: said, err } = await cli(['run', ...config, '--out', out('said')])
+  const { status, out: said, err } = await cli(argv`run ${config} --out ${out('said')}`)
   expect(status).toBe(0)
   for (const word of [
     'corpus',
@@ -207,8 +213,8 @@ test('run says in words what came out, and nothing on the way when piped', async
 })
 
 test('--json gives a line for each event and the summary last', async () => {
-  const { status, out: text, err } = await cli(['run', ...config, '--out', out('json'), '--json'])
-  const events = lines(text)
+  const { status, out: text, err } = await cli(argv`run ${config} --out ${out('json')} --json`)
+  const events = parsed(text)
   const summary = events.pop() as unknown as Summary & { type: string }
   expect([status, err]).toEqual([0, ''])
   expect(events.every(({ type }) => ['stage', 'progress', 'warning'].includes(String(type)))).toBe(true)
@@ -229,50 +235,17 @@ test('--json gives a line for each event and the summary last', async () => {
 })
 
 test('flags say what a config file says, and lie on top of it', async () => {
-  const asFlags = [
-    '--corpus',
-    corpus,
-    '--id-field',
-    'id',
-    '--query-field',
-    'query',
-    '--predictor',
-    'precomputed',
-    '--boilerplate',
-    'none',
-    '--keyword-hierarchy',
-    'suffix',
-    '--threads',
-    '2',
-    '--tokenizer',
-    tokenizer,
-    '--length',
-    '64',
-    '--split-bytes',
-    '4kB',
-    '--shard-tokens',
-    '512',
-    '--out',
-    out('flags'),
-  ]
-  expect((await cli(['run', ...asFlags])).status).toBe(0)
+  const asFlags = argv`
+    --corpus ${corpus} --id-field id --query-field query --predictor precomputed --boilerplate none
+    --keyword-hierarchy suffix --threads 2 --tokenizer ${tokenizer} --length 64 --split-bytes 4kB
+    --shard-tokens 512 --out ${out('flags')}
+  `
+  expect((await cli(argv`run ${asFlags}`)).status).toBe(0)
   expect(filesOf(out('flags'))).toEqual(filesOf(out('made')))
-  const over = await cli([
-    'run',
-    ...config,
-    '--length',
-    '32',
-    '--fill',
-    'drop',
-    '--method',
-    'quest',
-    '--format',
-    'jsonl',
-    '--out',
-    out('over'),
-    '--json',
-  ])
-  expect(lines(over.out).at(-1)).toMatchObject({ length: 32, format: 'jsonl' })
+  const over = await cli(
+    argv`run ${config} --length 32 --fill drop --method quest --format jsonl --out ${out('over')} --json`,
+  )
+  expect(parsed(over.out).at(-1)).toMatchObject({ length: 32, format: 'jsonl' })
   const { options: kept } = JSON.parse(readFileSync(out('over/longweave.json'), 'utf8')) as {
     options: { method: object; idField: string }
   }
@@ -284,19 +257,11 @@ test('a list flag can be given several times, a preset changes the defaults', as
     out('second.jsonl'),
     documents.map(({ id, ...rest }) => ({ id: `second-${id}`, ...rest })),
   )
-  const args = [
-    'run',
-    ...config,
-    '--corpus',
-    corpus,
-    '--corpus',
-    second,
-    '--boilerplate-phrases',
-    'chess player',
-    '--boilerplate-phrases',
-    'steam engine',
-  ]
-  expect((await cli([...args, '--preset', 'paper', '--out', out('lists')])).status).toBe(0)
+  const args = argv`
+    run ${config} --corpus ${corpus} --corpus ${second} --boilerplate-phrases ${'chess player'}
+    --boilerplate-phrases ${'steam engine'}
+  `
+  expect((await cli(argv`${args} --preset paper --out ${out('lists')}`)).status).toBe(0)
   const { options: kept, inputs } = JSON.parse(readFileSync(out('lists/longweave.json'), 'utf8')) as {
     options: { keywords: object; method: object }
     inputs: object[]
@@ -319,12 +284,12 @@ test('a config file is JSON with comments and trailing commas; a mistake in it i
 }
 `
   writeFileSync(out('with-comments.jsonc'), text)
-  const dry = await cli(['run', '--config', out('with-comments.jsonc'), '--out', out('jsonc'), '--dry-run', '--json'])
+  const dry = await cli(argv`run --config ${out('with-comments.jsonc')} --out ${out('jsonc')} --dry-run --json`)
   expect(dry.status, dry.err).toBe(0)
   const { options: read } = JSON.parse(dry.out) as { options: { keywords: object; length: number } }
   expect(read).toMatchObject({ length: 64, keywords: { boilerplatePhrases: ['//', '/* no comment */'] } })
   writeFileSync(out('broken.jsonc'), text.replace('"length": 64', '"length" 64'))
-  const broken = await cli(['run', '--config', out('broken.jsonc'), '--out', out('jsonc')])
+  const broken = await cli(argv`run --config ${out('broken.jsonc')} --out ${out('jsonc')}`)
   expect(broken.status).toBe(2)
   expect(broken.err).toContain(`${out('broken.jsonc')}:6:31 is not JSON`)
 })
@@ -332,7 +297,7 @@ test('a config file is JSON with comments and trailing commas; a mistake in it i
 test('a switch is set by its name and unset by --no-, also over a config file', async () => {
   writeFileSync(out('switch.json'), JSON.stringify({ ...options, vectors: { tf32: false }, clean: 'sealed' }))
   const resolved = async (...args: string[]) => {
-    const given = ['run', '--config', out('switch.json'), '--out', out('switch'), '--dry-run', '--json', ...args]
+    const given = argv`run --config ${out('switch.json')} --out ${out('switch')} --dry-run --json ${args}`
     const { status, out: text, err } = await cli(given)
     expect(status, err).toBe(0)
     return (JSON.parse(text) as { options: unknown }).options
@@ -346,13 +311,13 @@ test('a switch is set by its name and unset by --no-, also over a config file', 
 })
 
 test('--quiet prints nothing but errors, --no-progress only takes the bars away', async () => {
-  const quiet = await cli(['run', ...config, '--out', out('quiet'), '--quiet'])
+  const quiet = await cli(argv`run ${config} --out ${out('quiet')} --quiet`)
   expect(quiet).toEqual({ status: 0, signal: null, out: '', err: '' })
-  const result = await cli(['run', ...config, '--out', out('quiet'), '--quiet', '--json'])
-  expect(lines(result.out).map(({ type }) => type)).toEqual(['summary'])
-  const failed = await cli(['run', ...config, '--corpus', out('none.jsonl'), '--out', out('x'), '--quiet'])
+  const result = await cli(argv`run ${config} --out ${out('quiet')} --quiet --json`)
+  expect(parsed(result.out).map(({ type }) => type)).toEqual(['summary'])
+  const failed = await cli(argv`run ${config} --corpus ${out('none.jsonl')} --out ${out('x')} --quiet`)
   expect(failed).toMatchObject({ status: 1, out: '', err: expect.stringContaining('[INPUT_NOT_FOUND]') as string })
-  const plainly = await cli(['run', ...config, '--out', out('quiet'), '--no-progress'])
+  const plainly = await cli(argv`run ${config} --out ${out('quiet')} --no-progress`)
   expect(plainly.out).toContain('written')
 })
 
@@ -469,7 +434,7 @@ test('counts and what they came to go to a terminal alone', () => {
 })
 
 test('help of a family of commands names them', async () => {
-  const [help, flag] = await Promise.all([cli(['help', 'task']), cli(['task', '--help'])])
+  const [help, flag] = await Promise.all([cli(argv`help task`), cli(argv`task --help`)])
   expect(help.status).toBe(0)
   expect(flag.out).toBe(help.out)
   for (const name of ['task list', 'task run']) expect(help.out).toContain(`longweave ${name} `)
@@ -478,103 +443,46 @@ test('help of a family of commands names them', async () => {
 const wrongUsage: [string[], string[]][] = [
   [['rnu'], ['`rnu`', '`run`']],
   [['bake'], ['`bake`', 'run, plan, show']],
-  [['help', 'vrify'], ['`verify`']],
+  [argv`help vrify`, ['`verify`']],
+  [argv`run --lenght 5`, ['--lenght', 'did you mean --length', '`longweave help run`']],
+  [argv`run --overflw=split`, ['--overflw', '--overflow']],
+  [argv`show ${out('made')} 0 --wy`, ['--wy', '--why']],
   [
-    ['run', '--lenght', '5'],
-    ['--lenght', 'did you mean --length', '`longweave help run`'],
-  ],
-  [
-    ['run', '--overflw=split'],
-    ['--overflw', '--overflow'],
-  ],
-  [
-    ['show', out('made'), '0', '--wy'],
-    ['--wy', '--why'],
-  ],
-  [
-    ['run', ...config, '--overflow', 'spilt', '--out', out('x')],
+    argv`run ${config} --overflow spilt --out ${out('x')}`,
     ['--overflow must be split, truncate or whole, but is "spilt"; did you mean split?'],
   ],
-  [['run', ...config, '--length'], ['--length needs a value']],
-  [
-    ['run', ...config, '--tokens', '-5'],
-    ['--tokens needs a value', '--tokens=VALUE'],
-  ],
-  [['run', ...config, '--no-query-tf32=yes'], ['--no-query-tf32 takes no value']],
-  [['run', ...config, '--query-tf32', '--no-query-tf32'], ['--query-tf32 and --no-query-tf32 exclude each other']],
-  [
-    ['run', ...config, '--preset', 'papr', '--out', out('x')],
-    ['--preset', 'did you mean paper?'],
-  ],
-  [
-    ['run', ...config, '--format', 'memory'],
-    ['--format memory', 'API'],
-  ],
-  [
-    ['run', ...config, '--length', 'many', '--out', out('x')],
-    ['--length', 'number', '"many"'],
-  ],
-  [
-    ['run', ...config, '--length', '0', '--out', out('x')],
-    ['--length', 'OPTIONS_INVALID'],
-  ],
-  [
-    ['run', ...config, '--length', '5', '--length', '6', '--out', out('x')],
-    ['--length', 'once'],
-  ],
-  [['run', ...config], ['--out must be given']],
-  [['run', '--tokenizer', tokenizer, '--length', '8', '--out', out('x')], ['corpus']],
-  [['run', ...config, 'stray', '--out', out('x')], ['`stray`']],
-  [
-    ['run', '--config', out('corpus.jsonl')],
-    ['corpus.jsonl', 'JSON'],
-  ],
+  [argv`run ${config} --length`, ['--length needs a value']],
+  [argv`run ${config} --tokens -5`, ['--tokens needs a value', '--tokens=VALUE']],
+  [argv`run ${config} --no-query-tf32=yes`, ['--no-query-tf32 takes no value']],
+  [argv`run ${config} --query-tf32 --no-query-tf32`, ['--query-tf32 and --no-query-tf32 exclude each other']],
+  [argv`run ${config} --preset papr --out ${out('x')}`, ['--preset', 'did you mean paper?']],
+  [argv`run ${config} --format memory`, ['--format memory', 'API']],
+  [argv`run ${config} --length many --out ${out('x')}`, ['--length', 'number', '"many"']],
+  [argv`run ${config} --length 0 --out ${out('x')}`, ['--length', 'OPTIONS_INVALID']],
+  [argv`run ${config} --length 5 --length 6 --out ${out('x')}`, ['--length', 'once']],
+  [argv`run ${config}`, ['--out must be given']],
+  [argv`run --tokenizer ${tokenizer} --length 8 --out ${out('x')}`, ['corpus']],
+  [argv`run ${config} stray --out ${out('x')}`, ['`stray`']],
+  [argv`run --config ${out('corpus.jsonl')}`, ['corpus.jsonl', 'JSON']],
   [['show'], ['RUN is missing', 'output directory']],
-  [['show', out('made'), 'first'], ['"first"']],
+  [argv`show ${out('made')} first`, ['"first"']],
   [['report'], ['RUN is missing']],
-  [
-    ['report', '--output', out('x.html'), out('made')],
-    ['--output', '--out'],
-  ],
+  [argv`report --output ${out('x.html')} ${out('made')}`, ['--output', '--out']],
   [['task'], ['`longweave task list` or `longweave task run`']],
-  [
-    ['task', 'lst', out('made')],
-    ['`lst`', '`longweave task list`'],
-  ],
-  [['task', 'list'], ['RUN is missing']],
-  [
-    ['task', 'run', out('made')],
-    ['STAGE is missing', '`longweave help task run`'],
-  ],
+  [argv`task lst ${out('made')}`, ['`lst`', '`longweave task list`']],
+  [argv`task list`, ['RUN is missing']],
+  [argv`task run ${out('made')}`, ['STAGE is missing', '`longweave help task run`']],
   [['status'], ['RUN is missing']],
-  [
-    ['status', out('made'), '--watch', '--interval', 'often'],
-    ['--interval', '"often"'],
-  ],
-  [
-    ['status', out('made'), '--interval', '0'],
-    ['--interval', 'at least 1'],
-  ],
+  [argv`status ${out('made')} --watch --interval often`, ['--interval', '"often"']],
+  [argv`status ${out('made')} --interval 0`, ['--interval', 'at least 1']],
   [['clean'], ['WORK is missing']],
-  [
-    ['completions', 'bsh'],
-    ['bash, zsh or fish', 'did you mean bash'],
-  ],
-  [
-    ['run', ...config, '--disk-check', 'maybe', '--out', out('x')],
-    ['--disk-check', 'refuse, warn or off'],
-  ],
-  [['task', 'run', out('made'), 'scan'], ['--task, --shard and --all']],
-  [
-    ['task', 'run', out('made'), 'scan', '--all', '--memory', 'lots'],
-    ['--memory', '"lots"'],
-  ],
-  [
-    ['keywords', '--min-score', 'high'],
-    ['--min-score', '"high"'],
-  ],
+  [argv`completions bsh`, ['bash, zsh or fish', 'did you mean bash']],
+  [argv`run ${config} --disk-check maybe --out ${out('x')}`, ['--disk-check', 'refuse, warn or off']],
+  [argv`task run ${out('made')} scan`, ['--task, --shard and --all']],
+  [argv`task run ${out('made')} scan --all --memory lots`, ['--memory', '"lots"']],
+  [argv`keywords --min-score high`, ['--min-score', '"high"']],
   [['predict'], ['--corpus is missing']],
-  [['embed', '--corpus', corpus], ['--model is missing']],
+  [argv`embed --corpus ${corpus}`, ['--model is missing']],
 ]
 
 test.each(wrongUsage)('wrong usage ends with 2 and says what is right: longweave %j', async (args, says) => {
@@ -585,19 +493,19 @@ test.each(wrongUsage)('wrong usage ends with 2 and says what is right: longweave
 })
 
 test.each([
-  [['run', ...config, '--corpus', out('none.jsonl'), '--out', out('x')], 'INPUT_NOT_FOUND'],
-  [['run', '--config', out('none.json')], 'INPUT_NOT_FOUND'],
-  [['show', out('none'), '0'], 'OUTPUT_NOT_FOUND'],
-  [['verify', out('none')], 'OUTPUT_NOT_FOUND'],
-  [['report', out('none')], 'OUTPUT_NOT_FOUND'],
-  [['task', 'list', out('none')], 'RUN_NOT_PREPARED'],
-  [['status', out('none')], 'RUN_NOT_PREPARED'],
-  [['clean', out('none')], 'INPUT_NOT_FOUND'],
-  [['clean', out('none'), '--all'], 'INPUT_NOT_FOUND'],
-  [['run', ...config, '--corpus', out('none.jsonl'), '--out', out('x'), '--dry-run'], 'INPUT_NOT_FOUND'],
-  [['task', 'run', out('none'), 'scan', '--all'], 'RUN_NOT_PREPARED'],
-  [['keywords', out('none')], 'RUN_NOT_PREPARED'],
-  [['predict', '--corpus', out('none')], 'INPUT_NOT_FOUND'],
+  [argv`run ${config} --corpus ${out('none.jsonl')} --out ${out('x')}`, 'INPUT_NOT_FOUND'],
+  [argv`run --config ${out('none.json')}`, 'INPUT_NOT_FOUND'],
+  [argv`show ${out('none')} 0`, 'OUTPUT_NOT_FOUND'],
+  [argv`verify ${out('none')}`, 'OUTPUT_NOT_FOUND'],
+  [argv`report ${out('none')}`, 'OUTPUT_NOT_FOUND'],
+  [argv`task list ${out('none')}`, 'RUN_NOT_PREPARED'],
+  [argv`status ${out('none')}`, 'RUN_NOT_PREPARED'],
+  [argv`clean ${out('none')}`, 'INPUT_NOT_FOUND'],
+  [argv`clean ${out('none')} --all`, 'INPUT_NOT_FOUND'],
+  [argv`run ${config} --corpus ${out('none.jsonl')} --out ${out('x')} --dry-run`, 'INPUT_NOT_FOUND'],
+  [argv`task run ${out('none')} scan --all`, 'RUN_NOT_PREPARED'],
+  [argv`keywords ${out('none')}`, 'RUN_NOT_PREPARED'],
+  [argv`predict --corpus ${out('none')}`, 'INPUT_NOT_FOUND'],
 ])('failure ends with 1 and a message with its code: longweave %j', async (args, code) => {
   const { status, out: text, err } = await cli(args)
   expect([status, text]).toEqual([1, ''])
@@ -606,9 +514,9 @@ test.each([
 
 test('show prints each document with its words; --why adds the rule, pass and draw; --json is for programs', async () => {
   const [said, why, json] = await Promise.all([
-    cli(['show', out('made'), '3']),
-    cli(['show', out('made'), '3', '--why', '--words', '3']),
-    cli(['show', out('made'), '3', '--why', '--json']),
+    cli(argv`show ${out('made')} 3`),
+    cli(argv`show ${out('made')} 3 --why --words 3`),
+    cli(argv`show ${out('made')} 3 --why --json`),
   ])
   expect([said.status, why.status, json.status]).toEqual([0, 0, 0])
   const shown = JSON.parse(json.out) as ShownSequence
@@ -644,23 +552,23 @@ test('a control character in a document, an id, a keyword or a path reaches no t
   const text = rows.map((row) => ({ ...row, text: row.text.replaceAll(/w\d+/g, (word) => `${word}${evil}`) }))
   writeJsonl(path, text)
   const to = out('evil-out')
-  const run = ['run', ...config, '--corpus', path, '--tokenizer', out('evil.json'), '--length', '16', '--out', to]
+  const run = argv`run ${config} --corpus ${path} --tokenizer ${out('evil.json')} --length 16 --out ${to}`
   const said = [
-    await cli([...run, '--json']),
+    await cli(argv`${run} --json`),
     await cli(run),
-    await cli(['show', to, '0', '--why']),
-    await cli(['show', to, '0', '--json']),
-    await cli(['keywords', to]),
-    await cli(['run', ...config, '--corpus', `${path}.none`, '--out', out('x')]),
+    await cli(argv`show ${to} 0 --why`),
+    await cli(argv`show ${to} 0 --json`),
+    await cli(argv`keywords ${to}`),
+    await cli(argv`run ${config} --corpus ${`${path}.none`} --out ${out('x')}`),
     await cli(['keywords'], { input: `big${evil} car\n` }),
     await cli([evil]),
-    await cli(['verify', `${to}${lying}`]),
+    await cli(argv`verify ${`${to}${lying}`}`),
   ]
   expect(said.slice(0, 5).map(({ status, err }) => [status, err.includes('[')])).toEqual(
     Array.from({ length: 5 }, () => [0, false]),
   )
   expect(said[2]?.out).toContain('\\u001b]0;owned\\u0007\\u009b31m\\u202e\\u200f\\u2028\\u000a✓ all is well\\u0009')
-  expect((lines(said[3]?.out ?? '')[0] as { pieces: { docId: string }[] }).pieces[0]?.docId).toContain(lying)
+  expect((parsed(said[3]?.out ?? '')[0] as { pieces: { docId: string }[] }).pieces[0]?.docId).toContain(lying)
   for (const { out: output, err } of said)
     expect(output + err).not.toMatch(/[^\P{Cc}\t\n]|[\u200e\u200f\u2028-\u202e]|^✓ all is well/mu)
   // Nor does it become a name or a sentence: of the output's own files those for people have fixed words.
@@ -676,13 +584,13 @@ test('keywords reads lines, one line out for each, and lists those of a run', as
   expect(status).toBe(0)
   expect(text.split('\n').slice(0, 3)).toEqual(['capital city (4), northern ireland (4)', '', ''])
   expect(text.split('\n').length).toBe(5)
-  const all = await cli(['keywords', '--min-score', '0', '--stop-words', 'fox', '--json'], {
+  const all = await cli(argv`keywords --min-score 0 --stop-words fox --json`, {
     input: 'deep learning model',
   })
-  expect(lines(all.out)).toEqual([[{ phrase: 'deep learning model', score: 9 }]])
-  const top = await cli(['keywords', out('made'), '--top', '3'])
+  expect(parsed(all.out)).toEqual([[{ phrase: 'deep learning model', score: 9 }]])
+  const top = await cli(argv`keywords ${out('made')} --top 3`)
   expect(top.out.split('\n').length).toBe(5)
-  const json = JSON.parse((await cli(['keywords', out('made'), '--top', '3', '--json'])).out) as {
+  const json = JSON.parse((await cli(argv`keywords ${out('made')} --top 3 --json`)).out) as {
     keyword: string
     documents: number
   }[]
@@ -694,12 +602,12 @@ test('keywords reads lines, one line out for each, and lists those of a run', as
 })
 
 test('plan says what would come out; run with the same options continues from there', async () => {
-  const planned = await cli(['plan', ...config, '--out', out('planned'), '--json'])
-  expect(lines(planned.out).at(-1)).toMatchObject({ type: 'summary', files: 0 })
+  const planned = await cli(argv`plan ${config} --out ${out('planned')} --json`)
+  expect(parsed(planned.out).at(-1)).toMatchObject({ type: 'summary', files: 0 })
   expect(filesOf(out('planned'))).toEqual({})
-  const woven = await cli(['run', ...config, '--out', out('planned'), '--json'])
+  const woven = await cli(argv`run ${config} --out ${out('planned')} --json`)
   expect(
-    lines(woven.out)
+    parsed(woven.out)
       .filter(({ state }) => state === 'reused')
       .map(({ stage }) => stage),
   ).toContain('plan')
@@ -708,9 +616,9 @@ test('plan says what would come out; run with the same options continues from th
 
 test('prepare, task list and task run do by hand what run does', async () => {
   const to = out('by-hand')
-  expect((await cli(['prepare', ...config, '--out', to])).out).toContain(`longweave task list ${to}`)
+  expect((await cli(argv`prepare ${config} --out ${to}`)).out).toContain(`longweave task list ${to}`)
   const info = async () =>
-    JSON.parse((await cli(['task', 'list', to, '--json'])).out) as {
+    JSON.parse((await cli(argv`task list ${to} --json`)).out) as {
       stage: string
       tasks: number | null
       done: number
@@ -731,7 +639,7 @@ test('prepare, task list and task run do by hand what run does', async () => {
   const n = before[0]?.tasks ?? 0
   expect(n).toBeGreaterThan(2)
   const stage = async (name: string, ...args: string[]) => {
-    const { status, out: text, err } = await cli(['task', 'run', to, name, ...args])
+    const { status, out: text, err } = await cli(argv`task run ${to} ${name} ${args}`)
     expect(status, err).toBe(0)
     return text
   }
@@ -749,20 +657,20 @@ test('prepare, task list and task run do by hand what run does', async () => {
   for (const name of ['documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal'])
     await stage(name, '--all', '--threads', '1')
   expect((await info()).every(({ tasks, done }) => tasks === done)).toBe(true)
-  expect((await cli(['task', 'list', to])).out).toMatch(/^stage +tasks +done +after\nscan +\d+ +\d+\n/)
+  expect((await cli(argv`task list ${to}`)).out).toMatch(/^stage +tasks +done +after\nscan +\d+ +\d+\n/)
   expect(filesOf(to)).toEqual(filesOf(out('made')))
 })
 
 test('verify says what an output holds, or ends with 1 and names the file that differs', async () => {
-  const good = await cli(['verify', out('made')])
+  const good = await cli(argv`verify ${out('made')}`)
   expect(good).toMatchObject({ status: 0, err: '' })
   expect(good.out).toMatch(/^\d+ sequences, .* everything is as recorded\n$/)
-  expect(lines((await cli(['verify', out('made'), '--json'])).out)[0]).toMatchObject({
+  expect(parsed((await cli(argv`verify ${out('made')} --json`)).out)[0]).toMatchObject({
     tokens: expect.any(Number) as number,
   })
   cpSync(out('made'), out('broken'), { recursive: true })
   appendFileSync(out('broken/00000.parquet'), ' ')
-  const { status, err } = await cli(['verify', out('broken')])
+  const { status, err } = await cli(argv`verify ${out('broken')}`)
   expect(status).toBe(1)
   expect(err).toMatch(/00000\.parquet: its content differs.*\[VERIFY_FAILED\]\n$/)
 })
@@ -775,7 +683,7 @@ test('report writes a page of several outputs and says what is in it', async () 
     }),
   )
   const page = out('page.html')
-  expect(await cli(['report', ...given, '--out', page])).toMatchObject({
+  expect(await cli(argv`report ${given} --out ${page}`)).toMatchObject({
     status: 0,
     err: '',
     out: expect.stringMatching(
@@ -783,13 +691,13 @@ test('report writes a page of several outputs and says what is in it', async () 
     ) as string,
   })
   expect(readFileSync(page, 'utf8').startsWith('<!doctype html>')).toBe(true)
-  const json = await cli(['report', ...given.slice(0, 1), '--json'], { cwd: directory })
-  expect(lines(json.out)[0]).toMatchObject({
+  const json = await cli(argv`report ${given.slice(0, 1)} --json`, { cwd: directory })
+  expect(parsed(json.out)[0]).toMatchObject({
     file: 'report.html',
     runs: [{ label: 'standard', sequences: 3, leftOut: 0 }],
   })
   writeFileSync(page, 'mine')
-  expect(await cli(['report', ...given, '--out', page])).toMatchObject({
+  expect(await cli(argv`report ${given} --out ${page}`)).toMatchObject({
     status: 1,
     err: expect.stringMatching(/\[OUTPUT_EXISTS\]\n$/) as string,
   })
@@ -803,7 +711,7 @@ const share = (pieces: Pick<ShownPiece, 'reason' | 'length'>[]) => {
 }
 
 test('show without a number shows a sequence of one keyword, if there is one', async () => {
-  const best = JSON.parse((await cli(['show', out('made'), '--json'])).out) as ShownSequence
+  const best = JSON.parse((await cli(argv`show ${out('made')} --json`)).out) as ShownSequence
   const shares: number[] = []
   for await (const { pieces } of readSequences(out('made'))) shares.push(share(pieces))
   expect(share(best.pieces)).toBeCloseTo(Math.max(...shares), 9)
@@ -813,9 +721,9 @@ test('show without a number shows a sequence of one keyword, if there is one', a
 
 test('clean refuses to delete everything unless it is asked to, and says how much it is and what it took to make', async () => {
   const work = out('clean-work')
-  expect((await cli(['run', ...config, '--work', work, '--out', out('clean')])).status).toBe(0)
+  expect((await cli(argv`run ${config} --work ${work} --out ${out('clean')}`)).status).toBe(0)
   const before = readdirSync(work).toSorted()
-  const refused = await cli(['clean', work])
+  const refused = await cli(argv`clean ${work}`)
   expect(refused).toMatchObject({ status: 2, out: '' })
   expect(refused.err).toMatch(/clean needs --keep RUN or --all\. .* would delete [\d.]+ [kM]?B from /)
   for (const stage of ['ingest', 'extract', 'plan'])
@@ -825,17 +733,17 @@ test('clean refuses to delete everything unless it is asked to, and says how muc
   expect(error.code).toBe('OPTIONS_INVALID')
   expect(error.message).toMatch(/would delete .*ingest [\d.]+ [kM]?B \(made in \d+ s\).*`keep`.*`all`/s)
   expect(readdirSync(work).toSorted()).toEqual(before)
-  const dry = JSON.parse((await cli(['clean', work, '--dry-run', '--json'])).out) as CleanReport
+  const dry = JSON.parse((await cli(argv`clean ${work} --dry-run --json`)).out) as CleanReport
   expect(dry.directories.map(({ name }) => name)).toEqual(before.filter((name) => /-[0-9a-f]{16}$/.test(name)))
   for (const { name, stage, seconds, devices, removed } of dry.directories) {
     expect([name.startsWith(`${stage}-`), removed, devices]).toEqual([true, true, []])
     expect(seconds).toBeGreaterThan(0)
   }
-  const gone = await cli(['clean', work, '--all'])
+  const gone = await cli(argv`clean ${work} --all`)
   expect(gone.status).toBe(0)
   expect(gone.out).toMatch(/deleted, 0 B kept\n$/)
   expect(readdirSync(work).some((name) => /-[0-9a-f]{16}$/.test(name))).toBe(false)
-  expect((await cli(['verify', out('clean')])).status).toBe(0)
+  expect((await cli(argv`verify ${out('clean')}`)).status).toBe(0)
 })
 
 /** Candidates that a shell offers for a line; null where the shell is not installed. */
@@ -888,7 +796,7 @@ describe.each(Object.keys(shells))('completions in %s', (shell) => {
   const installed = spawnSync(shell, ['-c', 'true']).error === undefined
 
   test.skipIf(!installed)('offer commands, flags of the command, choices and paths', async () => {
-    const { status, out: script } = await cli(['completions', shell])
+    const { status, out: script } = await cli(argv`completions ${shell}`)
     expect(status).toBe(0)
     const offered = (...line: string[]) => shells[shell]?.(script, ['longweave', ...line]) ?? []
     expect(offered('')).toEqual(expect.arrayContaining(['run', 'show', 'task', 'completions', 'help']))
@@ -934,7 +842,7 @@ test('a message names flags where the core names options', async () => {
   ] as const)
     expect(withFlags(message)).toBe(shown)
   const bad = writeJsonl(out('bad.jsonl'), [documents[0] as object, { ...documents[1], text: 7 }])
-  const { status, err } = await cli(['run', ...config, '--corpus', bad, '--out', out('bad'), '--quiet'])
+  const { status, err } = await cli(argv`run ${config} --corpus ${bad} --out ${out('bad')} --quiet`)
   expect(status).toBe(1)
   expect(err).toBe(
     'longweave: bad.jsonl:2: "text" is a number, not a string; fix the row, or set --on-bad-row skip [BAD_ROW]\n',
@@ -942,8 +850,8 @@ test('a message names flags where the core names options', async () => {
 })
 
 test('an argument that an unquoted pattern left over is explained', async () => {
-  const { status, err } = await cli(['run', '--corpus', 'a.jsonl', 'b.jsonl'])
+  const { status, err } = await cli(argv`run --corpus a.jsonl b.jsonl`)
   expect(status).toBe(2)
   expect(err).toContain("unexpected argument `b.jsonl`; quote a pattern (--corpus '*.jsonl') or repeat --corpus")
-  expect((await cli(['verify', 'a', 'b'])).err).not.toContain('--corpus')
+  expect((await cli(argv`verify a b`)).err).not.toContain('--corpus')
 })

@@ -31,6 +31,7 @@ import type { ErrorCode, MemoryRunOptions, RunOptions } from '../ts/index.ts'
 import { changedInside, changedModel, models } from './models.ts'
 import {
   all,
+  argv,
   cli,
   failure,
   filesOf,
@@ -40,13 +41,14 @@ import {
   jsonl,
   node,
   parquet,
+  parsed,
   plain,
   randomCorpus,
   readColumns,
+  root,
   runTasks,
   tasks,
   topKeywords,
-  root,
   wordTokenizer,
   writeJsonl,
   writeNpy,
@@ -89,7 +91,7 @@ async function outputOf(more: Partial<RunOptions> = {}): Promise<string> {
 }
 /** Arguments of a run of the method standard. */
 const standardRun = (out: string) =>
-  `run --corpus ${corpus} --tokenizer ${tokenizer} --method standard --length 16 --out ${out}`.split(' ')
+  argv`run --corpus ${corpus} --tokenizer ${tokenizer} --method standard --length 16 --out ${out}`
 /** A run in a process of its own, in which the next such system call fails; its error. */
 async function failing(failpoint: string): Promise<never> {
   const out = fresh()
@@ -131,7 +133,7 @@ function noNumbers(path: string): void {
 const neighbours = (path: string) => run({ method: 'knn', vectors: { source: 'file', file: path } })
 /** Loads a model in a process of its own, which has loaded no library yet; its error. */
 async function elsewhere(env: NodeJS.ProcessEnv): Promise<never> {
-  const { err } = await cli(['predict', '--corpus', corpus, '--model', t5], { env })
+  const { err } = await cli(argv`predict --corpus ${corpus} --model ${t5}`, { env })
   const [, message, code] = /^longweave: ([\s\S]*) \[([A-Z_]+)\]\n$/.exec(err) ?? []
   throw new LongweaveError(code as ErrorCode, message ?? err, {})
 }
@@ -994,10 +996,7 @@ test('onBadRow: skip leaves bad rows out and lists them with file, line, code an
   const { summary } = await run({ corpus: path, onBadRow: 'skip', maxDocumentBytes: 1000, output: { directory: out } })
   expect(summary.corpus).toMatchObject({ rows: 36, documents: 30, rejected: 6 })
   expect(summary.warnings.join()).toContain('6 of 36 rows were rejected; rejects.jsonl')
-  const rejects = readFileSync(join(out, 'rejects.jsonl'), 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  const rejects = parsed(readFileSync(join(out, 'rejects.jsonl'), 'utf8'))
   expect(rejects.map(({ file: name, line, code }) => [name, line, code])).toEqual([
     ['mixed.jsonl', 2, 'BAD_ROW'],
     ['mixed.jsonl', 4, 'BAD_ROW'],
@@ -1015,7 +1014,7 @@ test('onBadRow: skip leaves bad rows out and lists them with file, line, code an
 
 test('after an error that a user can mend, the same command goes on', async () => {
   const out = fresh()
-  const args = [...standardRun(out), '--json']
+  const args = argv`${standardRun(out)} --json`
   for (const failpoint of ['done=denied@2', 'write=full@6', 'rename=full@4', 'create=denied@3']) {
     const { status } = await cli(args, { env: { LONGWEAVE_FAILPOINT: failpoint } })
     expect(status, failpoint).toBe(1)

@@ -9,10 +9,12 @@ import type { Options, PredictedQueries, RunOptions, TextDocument } from '../ts/
 import { golden, models, splitDecoders } from './models.ts'
 import {
   all,
+  argv,
   cli,
   filesOf,
   finished,
   folder,
+  parsed,
   randomNumbers,
   readColumns,
   root,
@@ -264,18 +266,15 @@ describe('embedding', () => {
       out('embed.jsonl'),
       cases.slice(0, 9).map(({ text }, i) => ({ id: `é${i}`, text })),
     )
-    const args = ['embed', '--corpus', some, '--id-field', 'id', '--model', bert, '--no-normalize']
+    const args = argv`embed --corpus ${some} --id-field id --model ${bert} --no-normalize`
     const printed = await cli(args)
     expect(printed.status, printed.err).toBe(0)
-    const rows = printed.out
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { id: string; embedding: number[] })
+    const rows = parsed<{ id: string; embedding: number[] }>(printed.out)
     expect(rows.map(({ id }) => id)).toEqual(cases.slice(0, 9).map((_, i) => `é${i}`))
     for (const [i, { embedding }] of rows.entries())
       expect(distance(Float32Array.from(embedding), cases[i]?.mean ?? [])).toBeLessThan(1e-4)
     const matrix = out('vectors.npy')
-    expect((await cli([...args, '--out', matrix])).status).toBe(0)
+    expect((await cli(argv`${args} --out ${matrix}`)).status).toBe(0)
     const bytes = readFileSync(matrix)
     const header = bytes.subarray(10, 128).toString('latin1')
     expect(bytes.subarray(0, 8)).toEqual(Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0]))
@@ -283,7 +282,7 @@ describe('embedding', () => {
     const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset + 128, bytes.byteOffset + bytes.length))
     expect([...values]).toEqual(rows.flatMap(({ embedding }) => [...Float32Array.from(embedding)]))
     expect(readFileSync(`${matrix}.ids.jsonl`, 'utf8')).toBe(rows.map(({ id }) => `${JSON.stringify(id)}\n`).join(''))
-    expect((await cli([...args, '--out', out('vectors.csv')])).status).toBe(2)
+    expect((await cli(argv`${args} --out ${out('vectors.csv')}`)).status).toBe(2)
   })
 })
 
@@ -384,16 +383,12 @@ describe('in a run', () => {
       expect(tries).toBeLessThan(10)
     }
     const [path] = parts('marked')
-    const lines = readFileSync(path ?? '', 'utf8')
-      .trimEnd()
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line) as { text: string })
+    const lines = parsed<{ text: string }>(readFileSync(path ?? '', 'utf8')).slice(0, -1)
     const marked = lines.map((line) => `${JSON.stringify({ ...line, text: 'marked golden sentence' })}\n`).join('')
     writeFileSync(path ?? '', `${marked}${JSON.stringify({ xxh3: await xxhash3(marked) })}\n`)
     const { status, err } = await cli(configured('marked'))
     expect(status, err).toBe(0)
-    const { out: top } = await cli(['keywords', out('marked'), '--top', '1000'])
+    const { out: top } = await cli(argv`keywords ${out('marked')} --top 1000`)
     expect(top).toContain('marked golden sentence')
   })
 
@@ -439,43 +434,27 @@ test('neighbours by a model are those of the vectors that the embedder gives for
 describe('longweave predict', () => {
   test('writes the queries that a run takes as precomputed', async () => {
     const target = out('queries.jsonl')
-    const { status, err } = await cli([
-      'predict',
-      '--corpus',
-      corpus(),
-      '--id-field',
-      'id',
-      '--model',
-      own,
-      '--decoding',
-      'greedy',
-      '--max-query-tokens',
-      '24',
-      '--token-ids',
-      '--out',
-      target,
-    ])
+    const { status, err } = await cli(
+      argv`predict --corpus ${corpus()} --id-field id --model ${own} --decoding greedy --max-query-tokens 24 --token-ids --out ${target}`,
+    )
     expect(status, err).toBe(0)
     // Without a terminal there is no progress and no count, only warnings.
     expect(err).not.toContain('documents')
-    const rows = readFileSync(target, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { id: string; queries: string[]; tokenIds: number[][] })
+    const rows = parsed<{ id: string; queries: string[]; tokenIds: number[][] }>(readFileSync(target, 'utf8'))
     const expected = golden('t5-v1_1').map(({ ids }) => (ids.at(-1) === 1 ? ids.slice(0, -1) : ids))
     expect(rows.map(({ tokenIds }) => tokenIds[0])).toEqual(expected)
     expect(rows.map(({ id }) => id)).toEqual(documents.map(({ id }) => id))
   })
 
   test('predicts without a model too, for the first documents alone, and refuses what it cannot use', async () => {
-    const { status, out: printed } = await cli(['predict', '--corpus', corpus(), '--limit', '4'])
+    const { status, out: printed } = await cli(argv`predict --corpus ${corpus()} --limit 4`)
     expect([status, printed.trimEnd().split('\n').length]).toEqual([0, 4])
     expect((await cli(['predict'])).status).toBe(2)
-    expect((await cli(['predict', '--corpus', corpus(), '--topk', '3'])).err).toContain('--top-k')
-    expect((await cli(['predict', '--corpus', corpus(), '--decoding', 'beam', '--model', own])).err).toContain(
+    expect((await cli(argv`predict --corpus ${corpus()} --topk 3`)).err).toContain('--top-k')
+    expect((await cli(argv`predict --corpus ${corpus()} --decoding beam --model ${own}`)).err).toContain(
       '--decoding must be sample or greedy',
     )
-    const missing = await cli(['predict', '--corpus', corpus(), '--model', out('none'), '--out', out('never.jsonl')])
+    const missing = await cli(argv`predict --corpus ${corpus()} --model ${out('none')} --out ${out('never.jsonl')}`)
     expect([missing.status, existsSync(out('never.jsonl'))]).toEqual([1, false])
     expect(missing.err).toContain('[MODEL_MISSING]')
   })

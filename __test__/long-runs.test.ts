@@ -18,6 +18,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { clean, dryRun, plan, prepare, status, verify, show } from '../ts/index.ts'
 import type { CleanReport, DryRun, ProgressEvent, RunStatus, Stage, RunOptions } from '../ts/index.ts'
 import {
+  argv,
   cli,
   failure,
   filesOf,
@@ -25,6 +26,7 @@ import {
   folder,
   heldAt,
   node,
+  parsed,
   plain,
   randomCorpus,
   readColumns,
@@ -78,11 +80,7 @@ const listed: Stage[] = [
 ]
 const stages = listed.filter((stage) => stage !== 'scatter')
 type Line = Record<string, unknown> & { time: string; event: string; process: number }
-const log = (out: string) =>
-  readFileSync(join(out, '.state/log.jsonl'), 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Line)
+const log = (out: string) => parsed<Line>(readFileSync(join(out, '.state/log.jsonl'), 'utf8'))
 /** Everything below a directory, hidden files too: path, time of change, length. */
 const everything = (path: string): string[] =>
   readdirSync(path, { withFileTypes: true })
@@ -118,16 +116,16 @@ describe('status', () => {
     expect((await failure(() => status(out))).code).toBe('RUN_NOT_PREPARED')
     await prepare(made)
     expect(await status(out)).toMatchObject({ state: 'prepared', driver: null, elapsedSeconds: 0, lastError: null })
-    const failed = await cli(['run', ...config(made)], { env: { LONGWEAVE_FAILPOINT: 'done=full@9' } })
+    const failed = await cli(argv`run ${config(made)}`, { env: { LONGWEAVE_FAILPOINT: 'done=full@9' } })
     expect(failed.status).toBe(1)
     const after = await status(out)
     expect(after).toMatchObject({ state: 'failed', driver: null, lastError: { code: 'DISK_FULL' } })
     expect(after.stages.find(({ state }) => state !== 'done')).toMatchObject({ state: 'open', running: 0 })
-    const said = (await cli(['status', out])).out
+    const said = (await cli(argv`status ${out}`)).out
     expect(said).toMatch(/^state {7}failed; .*the same command resumes it$/m)
     expect(said).toMatch(/^last error .*\[DISK_FULL\]$/m)
     await finished(made)
-    const done = JSON.parse((await cli(['status', out, '--json'])).out) as RunStatus
+    const done = JSON.parse((await cli(argv`status ${out} --json`)).out) as RunStatus
     expect(done).toMatchObject({
       directory: out,
       state: 'finished',
@@ -144,7 +142,7 @@ describe('status', () => {
     expect(done.disk.outputBytes).toBeGreaterThan(1000)
     expect(done.disk.workBytes).toBeGreaterThan(1000)
     expect(done.disk.workFreeBytes).toBeGreaterThan(0)
-    expect((await cli(['status', out])).out.split('\n').filter((line) => line.startsWith('✓')).length).toBe(
+    expect((await cli(argv`status ${out}`)).out.split('\n').filter((line) => line.startsWith('✓')).length).toBe(
       listed.length,
     )
   })
@@ -177,7 +175,7 @@ describe('status', () => {
     const look = async (child: ReturnType<typeof node>['child']) => {
       pid = child.pid ?? 0
       while (run === undefined || stageOf(run, 'ingest')?.running !== 1)
-        run = JSON.parse((await cli(['status', out, '--json'])).out) as RunStatus
+        run = JSON.parse((await cli(argv`status ${out} --json`)).out) as RunStatus
       open()
     }
     const { status: code, err } = await during(made, '"stage":"ingest"', look, env)
@@ -221,8 +219,8 @@ describe('status', () => {
     const made = options({ corpus: [large], splitBytes: 300_000 })
     const out = outOf(made)
     await prepare(made)
-    expect((await cli(['task', 'run', out, 'scan', '--all'])).status).toBe(0)
-    expect((await cli(['task', 'run', out, 'ingest', '--task', '0..3'])).status).toBe(0)
+    expect((await cli(argv`task run ${out} scan --all`)).status).toBe(0)
+    expect((await cli(argv`task run ${out} ingest --task 0..3`)).status).toBe(0)
     const stopped = await status(out)
     expect(stopped).toMatchObject({ state: 'stopped', driver: null, etaSeconds: null })
     const ingest = stageOf(stopped, 'ingest')
@@ -231,7 +229,7 @@ describe('status', () => {
     expect(ingest?.etaSeconds).toBeGreaterThan(0)
     expect(ingest?.unitsDone).toBeGreaterThan(0)
     const { env, open } = heldAt('ingest', fresh())
-    const ended = cli(['task', 'run', out, 'ingest', '--all', '--threads', '1'], { env })
+    const ended = cli(argv`task run ${out} ingest --all --threads 1`, { env })
     let running: RunStatus | undefined
     while (running === undefined || stageOf(running, 'ingest')?.running !== 1) running = await status(out)
     open()
@@ -246,25 +244,22 @@ describe('status', () => {
     await prepare(made)
     const { stages: list } = await status(out)
     expect(list[0]).toMatchObject({ stage: 'scan', done: 0, running: 0, elsewhere: 0 })
-    expect((await cli(['task', 'run', out, 'scan', '--task', '0'])).status).toBe(0)
+    expect((await cli(argv`task run ${out} scan --task 0`)).status).toBe(0)
     const work = join(out, '.work')
     const lease = join(work, readdirSync(work).find((name) => name.startsWith('scan-')) ?? '', 'lease')
     writeFileSync(join(lease, '00001'), 'process 7 on a-machine-far-away')
     writeFileSync(join(lease, '00002'), `process ${2 ** 22 + 1} on ${hostname()}`)
     expect((await status(out)).stages[0]).toMatchObject({ done: 1, running: 0, elsewhere: 1 })
-    expect((await cli(['status', out])).out).toMatch(/scan +1 of \d+, 1 held elsewhere/)
+    expect((await cli(argv`status ${out}`)).out).toMatch(/scan +1 of \d+, 1 held elsewhere/)
   })
 
   test('--watch looks again until nobody works on the run', async () => {
     const made = options({ corpus: [large], splitBytes: 300_000 })
     let watched: Promise<Ended> | undefined
     await during(made, '"stage":"scan"', () => {
-      watched = cli(['status', outOf(made), '--watch', '--interval', '1', '--json'])
+      watched = cli(argv`status ${outOf(made)} --watch --interval 1 --json`)
     })
-    const looks = ((await watched)?.out ?? '')
-      .trimEnd()
-      .split('\n')
-      .map((line) => (JSON.parse(line) as RunStatus).state)
+    const looks = parsed<RunStatus>((await watched)?.out ?? '').map(({ state }) => state)
     expect(looks.at(-1)).toBe('finished')
     expect(looks.slice(0, -1).every((state) => state === 'running')).toBe(true)
   })
@@ -504,7 +499,7 @@ describe('a dry run', () => {
 
   test('run --dry-run prints it for a person, and as JSON', async () => {
     const made = options()
-    const args = ['run', ...config(made), '--dry-run']
+    const args = argv`run ${config(made)} --dry-run`
     const { status: code, out: said, err } = await cli(args)
     expect([code, err]).toEqual([0, ''])
     for (const part of [
@@ -519,7 +514,7 @@ describe('a dry run', () => {
       '--length 256',
     ])
       expect(said).toContain(part)
-    const json = JSON.parse((await cli([...args, '--json'])).out) as DryRun
+    const json = JSON.parse((await cli(argv`${args} --json`)).out) as DryRun
     expect(json).toMatchObject({ directory: outOf(made), corpus: { files: 1 } })
     expect(existsSync(outOf(made))).toBe(false)
   })
@@ -635,7 +630,7 @@ describe('cleaning', () => {
     const made = options({ clean: 'sealed' })
     const renaming = async (n: number) => {
       const out = fresh()
-      const args = ['run', ...config({ ...made, output: { ...made.output, directory: out } })]
+      const args = argv`run ${config({ ...made, output: { ...made.output, directory: out } })}`
       return { to: out, args, ...(await cli(args, { env: { LONGWEAVE_FAILPOINT: `rename=abort@${n}` } })) }
     }
     // The last files that a run puts in place are the records that stay of what it cleans.
@@ -702,12 +697,12 @@ describe('cleaning', () => {
     ])
     mkdirSync(join(work, 'my-notes'))
     const before = everything(work).filter((line) => !line.includes('/runs/'))
-    const dry = await cli(['clean', work, '--keep', outOf(one), '--dry-run'])
+    const dry = await cli(argv`clean ${work} --keep ${outOf(one)} --dry-run`)
     expect(dry.out).toMatch(
       /would be deleted, made in [^\n]*\n(.|\n)*kept for [^\n]*\n(.|\n)*would be deleted, .* kept\n$/,
     )
     expect(everything(work).filter((line) => !line.includes('/runs/'))).toEqual(before)
-    const json = JSON.parse((await cli(['clean', work, '--keep', outOf(one), '--json'])).out) as CleanReport
+    const json = JSON.parse((await cli(argv`clean ${work} --keep ${outOf(one)} --json`)).out) as CleanReport
     expect(json.directories.filter(({ removed }) => removed).map(({ name }) => name.replace(/-.*/, ''))).toEqual([
       'plan',
       'report',

@@ -6,6 +6,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { plan, verify } from '../ts/index.ts'
 import type { Stage, RunOptions } from '../ts/index.ts'
 import {
+  argv,
   cli,
   filesOf,
   finished,
@@ -70,7 +71,7 @@ function huge(): Partial<RunOptions> & { corpus: string; tokenizer: string; leng
   }
 }
 const run = (path: string, to: string, env: NodeJS.ProcessEnv = {}) =>
-  cli(['run', '--config', path, '--out', to], { env })
+  cli(argv`run --config ${path} --out ${to}`, { env })
 /** Starts a run that tells its events, and calls `when` at the first that holds `text`. */
 function watched(
   to: string,
@@ -78,7 +79,7 @@ function watched(
   when: (child: ReturnType<typeof node>['child']) => void,
   env: NodeJS.ProcessEnv = {},
 ): Promise<Ended> {
-  const args = ['run', '--config', large.path, '--out', to, '--json', '--threads', '1']
+  const args = argv`run --config ${large.path} --out ${to} --json --threads 1`
   const { child, ended } = node([join(root, 'dist/cli/main.js'), ...args], { env })
   let seen = false
   child.stdout?.on('data', (chunk: string) => {
@@ -200,7 +201,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
     expect(status, err).toBe(130)
     expect(err).toContain('Run the same command again to resume')
     expect(await interrupted(to)).toBe('ingest')
-    const again = await cli(['run', '--config', large.path, '--out', to, '--json'])
+    const again = await cli(argv`run --config ${large.path} --out ${to} --json`)
     expect(again.status).toBe(0)
     expect(again.out).toMatch(/"stage":"scan","state":"reused"/)
     expect(filesOf(to)).toEqual(expectedLarge)
@@ -229,8 +230,8 @@ test('a stage task and a driver at once share the work', async () => {
   const to = out('shared')
   const options: RunOptions = { ...small.options, output: { ...small.options.output, directory: to } }
   await plan(options)
-  expect((await cli(['task', 'run', to, 'route', '--all'])).status).toBe(0)
-  const [driver, helper] = await Promise.all([run(small.path, to), cli(['task', 'run', to, 'pack', '--all'])])
+  expect((await cli(argv`task run ${to} route --all`)).status).toBe(0)
+  const [driver, helper] = await Promise.all([run(small.path, to), cli(argv`task run ${to} pack --all`)])
   expect([driver.status, helper.status], driver.err + helper.err).toEqual([0, 0])
   expect(filesOf(to)).toEqual(expectedSmall)
 })

@@ -174,6 +174,13 @@ export function dataOf(directory: string): Record<string, unknown> {
 /** Rows as lines of JSON. */
 export const jsonl = (rows: object[]) => Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
 
+/** The values of lines of JSON. */
+export const parsed = <T = Record<string, unknown>>(lines: string): T[] =>
+  lines
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T)
+
 /** `bytes` in `parts` gzip members. */
 export function gzip(bytes: Buffer, parts = 1): Buffer {
   return Buffer.concat(cut(bytes, parts).map((part) => gzipSync(part)))
@@ -431,6 +438,10 @@ export function node(
 /** The command line, as it is installed. */
 export const cli = (args: string[], options: NodeOptions = {}) =>
   node([join(root, 'dist/cli/main.js'), ...args], options).ended
+
+/** The arguments of a command line: the words of the text; what is put in is one argument, a list several. */
+export const argv = (texts: TemplateStringsArray, ...values: (string | string[])[]): string[] =>
+  texts.flatMap((text, i) => [...text.split(/\s+/).filter(Boolean), ...[values[i] ?? []].flat()])
 
 /** Environment of a process that waits at the first task of a stage, and the function that releases it. */
 export function heldAt(stage: Stage, gate: string): { env: NodeJS.ProcessEnv; open: () => void } {
