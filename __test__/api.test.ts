@@ -41,6 +41,9 @@ const documents = randomCorpus(1, 60, 40)
 const corpus = writeJsonl(join(directory, 'corpus.jsonl'), documents)
 const out = (name: string) => join(directory, name)
 const base = { ...plain, corpus, tokenizer, length: 32 } as const
+/** A run into a directory of that name. */
+const weaveTo = (name: string, { output, ...more }: Partial<RunOptions> = {}) =>
+  finished({ ...base, ...more, output: { directory: out(name), ...output } })
 const formats = ['parquet', 'mds', 'megatron', 'datatrove', 'jsonl'] as const
 /** Formats whose files can be compressed. */
 const packed = new Set<string>(['parquet', 'mds', 'jsonl'])
@@ -85,11 +88,7 @@ const mean = (values: number[]) => values.reduce((sum, x) => sum + x, 0) / value
 const idsOf = async (path: string) => new Set((await readColumns(path)).flatMap(({ docIds }) => docIds))
 
 test('Quest weaves documents of one keyword together, and says so in events, summary and sequences', async () => {
-  const { events, summary } = await finished({
-    ...base,
-    method: { name: 'quest', fill: 'pad' },
-    output: { directory: out('quest') },
-  })
+  const { events, summary } = await weaveTo('quest', { method: { name: 'quest', fill: 'pad' } })
   expect(states(events)).toEqual(
     Object.fromEntries(
       ['scan', 'ingest', 'documents', 'predict', 'extract', 'index', 'plan', 'report', 'route', 'pack', 'seal'].map(
@@ -175,17 +174,11 @@ test('the diagnostics are those of the sequences that were written', async () =>
 
 test('neighbours that do not fill a sequence are warned of, and documents that are near to an anchor name it', async () => {
   const method = { name: 'knn', k: 2 } as const
-  const { summary } = await finished({
-    ...base,
-    method,
-    length: 512,
-    incomplete: 'pad',
-    output: { directory: out('few') },
-  })
+  const { summary } = await weaveTo('few', { method, length: 512, incomplete: 'pad' })
   expect(summary.warnings.join()).toMatch(/2 neighbours do not fill 512 tokens.*`method.k`/)
   expect(summary.neighbours).toMatchObject({ search: 'exact', k: 2, recall: null })
   expect(summary.vectors).toMatchObject({ source: 'tfidf', devices: [], dimensions: 256 })
-  const enough = await finished({ ...base, method, length: 8, output: { directory: out('enough') } })
+  const enough = await weaveTo('enough', { method, length: 8 })
   expect(enough.summary.warnings.join()).not.toContain('`method.k`')
   for (const { docIds, reasons, groups } of await readColumns(out('few'))) {
     for (const [i, id] of docIds.entries()) {
@@ -200,12 +193,7 @@ test('neighbours that do not fill a sequence are warned of, and documents that a
 })
 
 test('Standard uses every document once, in one random order, and no keywords', async () => {
-  const { events, summary } = await finished({
-    ...base,
-    method: 'standard',
-    incomplete: 'pad',
-    output: { directory: out('standard') },
-  })
+  const { events, summary } = await weaveTo('standard', { method: 'standard', incomplete: 'pad' })
   expect(Object.keys(states(events))).toEqual([
     'scan',
     'ingest',
@@ -321,12 +309,7 @@ test.each(mixes)(
 
 test('a separator can be any token of the vocabulary, the begin and padding tokens too', async () => {
   const tokens = { separator: 'token:<unk>', bos: 'sequence', bosToken: 'token:<s>', padToken: 'token:w99' } as const
-  await finished({
-    ...base,
-    ...tokens,
-    method: { name: 'quest', fill: 'pad' },
-    output: { directory: out('tokens-named') },
-  })
+  await weaveTo('tokens-named', { ...tokens, method: { name: 'quest', fill: 'pad' } })
   for (const { inputIds, tokenCount } of await readColumns(out('tokens-named'))) {
     expect(inputIds[0]).toBe(BEGIN)
     expect(inputIds.subarray(tokenCount).every((id) => id === 101)).toBe(true)
@@ -338,14 +321,7 @@ test('documents too short, too long, or the same as another stay out of the pool
   const twins = [...documents, ...documents.slice(0, 10).map(({ id, ...rest }) => ({ id: `${id}-twin`, ...rest }))]
   const path = writeJsonl(out('twins.jsonl'), twins)
   const limits = { minTokens: 5, maxTokens: 30, dedup: 'exact' } as const
-  const { summary } = await finished({
-    ...base,
-    ...limits,
-    corpus: path,
-    method: 'standard',
-    incomplete: 'pad',
-    output: { directory: out('limits') },
-  })
+  const { summary } = await weaveTo('limits', { ...limits, corpus: path, method: 'standard', incomplete: 'pad' })
   const ids = await idsOf(out('limits'))
   const fitting = documents.filter(({ text }) => text.split(' ').length >= 5 && text.split(' ').length <= 30)
   expect(ids).toEqual(new Set(fitting.map(({ id }) => id)))
@@ -357,15 +333,9 @@ test('documents too short, too long, or the same as another stay out of the pool
 test('tokens: N gives that many, over as many epochs as it takes, unless maxUses stops it', async () => {
   const once = documents.reduce((sum, { text }) => sum + text.split(' ').length + 1, 0)
   const tokens = 32 * Math.ceil((2.5 * once) / 32) - 5
-  const { summary } = await finished({ ...base, method: 'standard', tokens, output: { directory: out('budget') } })
+  const { summary } = await weaveTo('budget', { method: 'standard', tokens })
   expect(summary.plan).toMatchObject({ sequences: Math.ceil(tokens / 32), epochs: 3, sequencesMissing: 0 })
-  const limited = await finished({
-    ...base,
-    method: 'standard',
-    tokens,
-    maxUses: 2,
-    output: { directory: out('budget-2') },
-  })
+  const limited = await weaveTo('budget-2', { method: 'standard', tokens, maxUses: 2 })
   expect(limited.summary.plan?.sequencesMissing).toBeGreaterThan(0)
   expect(limited.summary.plan?.documentsByUses.length).toBe(3)
   expect(limited.summary.warnings.join()).toContain('maxUses')
@@ -412,24 +382,19 @@ test.each([
 })
 
 test('a pool, a stop list from a file and sizes are accepted from end to end', async () => {
-  const { summary } = await finished({
-    ...base,
-    method: { name: 'standard', pool: 'keyworded' },
-    output: { directory: out('keyworded') },
-  })
+  const { summary } = await weaveTo('keyworded', { method: { name: 'standard', pool: 'keyworded' } })
   expect(summary.plan?.poolDocuments).toBe(documents.filter(({ query }) => query.length > 0).length)
   const stop = out('stop.txt')
   writeFileSync(stop, '# words that part phrases\nfootball\n')
-  await finished({ ...base, keywords: { stopWords: stop, minScore: 1 }, output: { directory: out('stop') } })
+  await weaveTo('stop', { keywords: { stopWords: stop, minScore: 1 } })
   expect((await topKeywords(out('stop'))).some(({ keyword }) => keyword.includes('football'))).toBe(false)
-  await finished({
-    ...base,
+  await weaveTo('sizes', {
     maxDocumentBytes: '1MiB',
     splitBytes: '2 kB',
     memory: '64MiB',
-    output: { directory: out('sizes'), format: 'mds', mdsIndices: 'document' },
+    output: { format: 'mds', mdsIndices: 'document' },
   })
-  await finished({ ...base, output: { directory: out('sizes-default') } })
+  await weaveTo('sizes-default')
   expect((await readColumns(out('sizes'))).map(asData)).toEqual((await readColumns(out('sizes-default'))).map(asData))
 })
 
@@ -439,14 +404,8 @@ test('queries can come from a file beside the corpus', async () => {
     documents.filter(({ query }) => query.length > 0).map(({ id, query }) => ({ id, queries: query })),
   )
   const method = { name: 'quest', fill: 'next' } as const
-  await finished({ ...base, method, output: { directory: out('from-field') } })
-  await finished({
-    ...base,
-    queryField: null,
-    queries: { predictor: 'precomputed', file },
-    method,
-    output: { directory: out('from-file') },
-  })
+  await weaveTo('from-field', { method })
+  await weaveTo('from-file', { queryField: null, queries: { predictor: 'precomputed', file }, method })
   expect((await readColumns(out('from-file'))).map(asData)).toEqual((await readColumns(out('from-field'))).map(asData))
 })
 
@@ -476,7 +435,7 @@ test('plan says what would come out and copies nothing; weave goes on from there
 })
 
 test('show tells who stands in a sequence and why', async () => {
-  await finished({ ...base, method: { name: 'quest', fill: 'related' }, output: { directory: out('shown') } })
+  await weaveTo('shown', { method: { name: 'quest', fill: 'related' } })
   const rules = new Set<string>()
   await using output = await openOutput(out('shown'))
   for await (const { index, pieces, inputIds } of output) {
@@ -642,7 +601,7 @@ test('a preset is another set of defaults, and what is given lies on top', () =>
 })
 
 test('an output can be moved and read where it arrived; only why needs the run', async () => {
-  await finished({ ...base, output: { directory: out('moved') } })
+  await weaveTo('moved')
   mkdirSync(out('arrived'))
   for (const name of Object.keys(filesOf(out('moved')))) cpSync(out(`moved/${name}`), out(`arrived/${name}`))
   await verify(out('arrived'))

@@ -28,6 +28,7 @@ import {
   node,
   parsed,
   plain,
+  questStages,
   randomCorpus,
   readColumns,
   root,
@@ -63,22 +64,10 @@ const config = (made: RunOptions) => {
   writeFileSync(path, JSON.stringify(made))
   return ['--config', path]
 }
-/** The stages of a run, and those of them that have tasks where packing gathers. */
-const listed: Stage[] = [
-  'scan',
-  'ingest',
-  'documents',
-  'predict',
-  'extract',
-  'index',
-  'plan',
-  'report',
-  'route',
-  'scatter',
-  'pack',
-  'seal',
-]
-const stages = listed.filter((stage) => stage !== 'scatter')
+/** The stages that have tasks where packing gathers. */
+const stages = questStages.filter((stage) => stage !== 'scatter')
+/** Those that leave something in the work directory, in the order of `left`. */
+const kept = stages.filter((stage) => stage !== 'pack' && stage !== 'seal').toSorted()
 type Line = Record<string, unknown> & { time: string; event: string; process: number }
 const log = (out: string) => parsed<Line>(readFileSync(join(out, '.state/log.jsonl'), 'utf8'))
 /** Everything below a directory, hidden files too: path, time of change, length. */
@@ -135,7 +124,7 @@ describe('status', () => {
       length: 256,
     })
     expect(done.stages.map(({ stage, tasks, done: n, state }) => [stage, tasks === n, state])).toEqual(
-      listed.map((stage) => [stage, true, 'done']),
+      questStages.map((stage) => [stage, true, 'done']),
     )
     for (const { unitsDone, unitsTotal } of done.stages) expect(unitsDone).toBe(unitsTotal)
     expect(stageOf(done, 'ingest')).toMatchObject({ unit: 'documents', unitsTotal: 300 })
@@ -143,7 +132,7 @@ describe('status', () => {
     expect(done.disk.workBytes).toBeGreaterThan(1000)
     expect(done.disk.workFreeBytes).toBeGreaterThan(0)
     expect((await cli(argv`status ${out}`)).out.split('\n').filter((line) => line.startsWith('✓')).length).toBe(
-      listed.length,
+      questStages.length,
     )
   })
 
@@ -425,7 +414,7 @@ describe('a dry run', () => {
       facts: { counted: false },
       options: { length: 256, seed: 0 },
     })
-    expect(dry.stages.map(({ stage, done }) => [stage, done])).toEqual(listed.map((stage) => [stage, 0]))
+    expect(dry.stages.map(({ stage, done }) => [stage, done])).toEqual(questStages.map((stage) => [stage, 0]))
     expect(dry.stages.find(({ stage }) => stage === 'scan')?.tasks).toBeGreaterThan(2)
     expect(dry.stages.find(({ stage }) => stage === 'pack')?.tasks).toBeNull()
     expect(dry.disk?.fits).toBe(true)
@@ -681,20 +670,7 @@ describe('cleaning', () => {
     const [one, two] = [options({ work }), options({ work, length: 128 })]
     await finished(one)
     await finished(two)
-    expect(left(work)).toEqual([
-      'documents',
-      'extract',
-      'index',
-      'ingest',
-      'plan',
-      'plan',
-      'predict',
-      'report',
-      'report',
-      'route',
-      'route',
-      'scan',
-    ])
+    expect(left(work)).toEqual([...kept, 'plan', 'report', 'route'].toSorted())
     mkdirSync(join(work, 'my-notes'))
     const before = everything(work).filter((line) => !line.includes('/runs/'))
     const dry = await cli(argv`clean ${work} --keep ${outOf(one)} --dry-run`)
@@ -712,17 +688,7 @@ describe('cleaning', () => {
       json.directories.filter(({ removed }) => removed).reduce((sum, { bytes }) => sum + bytes, 0),
     )
     expect(json.removedBytes).toBeGreaterThan(0)
-    expect(left(work)).toEqual([
-      'documents',
-      'extract',
-      'index',
-      'ingest',
-      'plan',
-      'predict',
-      'report',
-      'route',
-      'scan',
-    ])
+    expect(left(work)).toEqual(kept)
     const rest = await clean(work, { all: true })
     expect(rest.keptBytes).toBe(0)
     expect(left(work)).toEqual([])

@@ -298,6 +298,11 @@ function struct(fields: Record<number, Thrift>): Thrift {
   return { type: 12, bytes: Buffer.concat([...parts, Buffer.from([0])]) }
 }
 
+/** The stages of a run of Quest that spools nothing, in their order. */
+export const questStages = 'scan ingest documents predict extract index plan report route scatter pack seal'.split(
+  ' ',
+) as Stage[]
+
 /** Options that tests lay theirs on: documents with the fields id, text and query, words as tokens. */
 export const plain = {
   idField: 'id',

@@ -2,7 +2,7 @@
 
 use longweave_common::{Code, Error, Result};
 use longweave_run::{Needs, RunContext, Stage};
-use longweave_stages::index::INDEX;
+use longweave_stages::INDEX;
 use longweave_storage::{DoneRecord, FileRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

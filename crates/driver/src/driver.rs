@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_run::{Clean, Counters, Entry, RunContext, Stage, TaskState};
-use longweave_stages::seal::SEAL;
+use longweave_stages::SEAL;
 use longweave_storage::DoneRecord;
 
 use crate::events::{Event, Events, StageState};

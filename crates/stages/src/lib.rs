@@ -26,6 +26,23 @@ pub mod summary;
 mod uploads;
 pub mod vectors;
 
+pub use documents::DOCUMENTS;
+pub use embed::EMBED;
+pub use extract::EXTRACT;
+pub use index::INDEX;
+pub use ingest::INGEST;
+pub use neighbours::NEIGHBOURS;
+pub use pack::PACK;
+pub use plan::PLAN;
+pub use predict::PREDICT;
+pub use report::REPORT;
+pub use route::ROUTE;
+pub use scan::SCAN;
+pub use scatter::SCATTER;
+pub use seal::SEAL;
+pub use spool::SPOOL;
+pub use vectors::VECTORS;
+
 use longweave_run::Stage;
 
 /// The names with which every stage is specified.
@@ -43,22 +60,8 @@ mod prelude {
 
 /// All stages, in the order in which they run. A run has those that its options need.
 pub const STAGES: &[Stage] = &[
-    spool::SPOOL,
-    scan::SCAN,
-    ingest::INGEST,
-    documents::DOCUMENTS,
-    predict::PREDICT,
-    extract::EXTRACT,
-    embed::EMBED,
-    vectors::VECTORS,
-    index::INDEX,
-    neighbours::NEIGHBOURS,
-    plan::PLAN,
-    report::REPORT,
-    route::ROUTE,
-    scatter::SCATTER,
-    pack::PACK,
-    seal::SEAL,
+    SPOOL, SCAN, INGEST, DOCUMENTS, PREDICT, EXTRACT, EMBED, VECTORS, INDEX, NEIGHBOURS, PLAN,
+    REPORT, ROUTE, SCATTER, PACK, SEAL,
 ];
 
 #[cfg(test)]

@@ -14,14 +14,7 @@ use longweave_api::run::{Mode, Run};
 use longweave_common::{Cancel, Ctx};
 use longweave_driver::{Event, Events};
 use longweave_run::{RunContext, RunOptions, Stage};
-use longweave_stages::STAGES;
-use longweave_stages::documents::DOCUMENTS;
-use longweave_stages::ingest::INGEST;
-use longweave_stages::pack::PACK;
-use longweave_stages::plan::PLAN;
-use longweave_stages::scan::SCAN;
-use longweave_stages::scatter::SCATTER;
-use longweave_stages::seal::SEAL;
+use longweave_stages::{DOCUMENTS, INGEST, PACK, PLAN, SCAN, SCATTER, SEAL, STAGES};
 use serde_json::{Value, json};
 
 use crate::{Place, at, before, code, ctx, files, output, row, run_tasks};

@@ -4,20 +4,10 @@
 use std::collections::BTreeMap;
 
 use longweave_run::{RunContext, Stage};
-use longweave_stages::STAGES;
-use longweave_stages::documents::DOCUMENTS;
-use longweave_stages::embed::EMBED;
-use longweave_stages::extract::EXTRACT;
-use longweave_stages::index::INDEX;
-use longweave_stages::neighbours::NEIGHBOURS;
-use longweave_stages::pack::PACK;
-use longweave_stages::plan::PLAN;
-use longweave_stages::predict::PREDICT;
-use longweave_stages::report::REPORT;
-use longweave_stages::route::ROUTE;
-use longweave_stages::scatter::SCATTER;
-use longweave_stages::seal::SEAL;
-use longweave_stages::vectors::VECTORS;
+use longweave_stages::{
+    DOCUMENTS, EMBED, EXTRACT, INDEX, NEIGHBOURS, PACK, PLAN, PREDICT, REPORT, ROUTE, SCATTER,
+    SEAL, STAGES, VECTORS,
+};
 use serde_json::{Value, json};
 
 use crate::{Place, at, corpus};

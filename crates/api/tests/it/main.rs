@@ -21,8 +21,7 @@ use longweave_api::commands;
 use longweave_common::{Cancel, Ctx, Result};
 use longweave_driver::Events;
 use longweave_run::{RunContext, RunOptions, Stage};
-use longweave_stages::STAGES;
-use longweave_stages::seal::SEAL;
+use longweave_stages::{SEAL, STAGES};
 use serde_json::{Value, json};
 
 /// How long a test waits for an answer. Only a fault takes that long, on any machine.

@@ -3,9 +3,7 @@
 use std::fs;
 
 use longweave_run::RunContext;
-use longweave_stages::STAGES;
-use longweave_stages::scan::SCAN;
-use longweave_stages::seal::SEAL;
+use longweave_stages::{SCAN, SEAL, STAGES};
 use serde_json::{Value, json};
 
 use crate::{Place, code, corpus, ctx, standard};

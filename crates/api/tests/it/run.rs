@@ -9,19 +9,10 @@ use longweave_api::read::OutputReader;
 use longweave_api::run::{Mode, PushedDocument, Run};
 use longweave_common::Cancel;
 use longweave_run::RunContext;
-use longweave_stages::STAGES;
-use longweave_stages::documents::DOCUMENTS;
-use longweave_stages::embed::EMBED;
-use longweave_stages::extract::EXTRACT;
-use longweave_stages::index::INDEX;
-use longweave_stages::ingest::INGEST;
-use longweave_stages::neighbours::NEIGHBOURS;
-use longweave_stages::pack::PACK;
-use longweave_stages::plan::PLAN;
-use longweave_stages::predict::PREDICT;
-use longweave_stages::scatter::SCATTER;
-use longweave_stages::spool::SPOOL;
-use longweave_stages::vectors::VECTORS;
+use longweave_stages::{
+    DOCUMENTS, EMBED, EXTRACT, INDEX, INGEST, NEIGHBOURS, PACK, PLAN, PREDICT, SCATTER, SPOOL,
+    STAGES, VECTORS,
+};
 use longweave_storage::DoneRecord;
 use serde_json::{Value, json};
 

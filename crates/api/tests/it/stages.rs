@@ -8,14 +8,7 @@ use longweave_api::{commands, tasks};
 use longweave_common::{Cancel, Code, Error};
 use longweave_driver::{Events, guarded};
 use longweave_run::RunContext;
-use longweave_stages::STAGES;
-use longweave_stages::documents::DOCUMENTS;
-use longweave_stages::index::INDEX;
-use longweave_stages::ingest::INGEST;
-use longweave_stages::pack::PACK;
-use longweave_stages::predict::PREDICT;
-use longweave_stages::scan::SCAN;
-use longweave_stages::seal::SEAL;
+use longweave_stages::{DOCUMENTS, INDEX, INGEST, PACK, PREDICT, SCAN, SEAL, STAGES};
 use longweave_storage::Lock;
 use serde_json::{Value, json};
 

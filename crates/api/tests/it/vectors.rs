@@ -2,9 +2,7 @@
 //! division into splits; vectors from files.
 
 use longweave_run::RunOptions;
-use longweave_stages::embed::EMBED;
-use longweave_stages::neighbours::NEIGHBOURS;
-use longweave_stages::vectors::VECTORS;
+use longweave_stages::{EMBED, NEIGHBOURS, VECTORS};
 use serde_json::{Value, json};
 
 use crate::{Place, code, sequences};

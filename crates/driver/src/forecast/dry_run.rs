@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Cancel, Ctx, Result};
 use longweave_corpus::Inventory;
 use longweave_run::{Facts, RunContext, RunOptions, Stage};
-use longweave_stages::STAGES;
-use longweave_stages::seal::SEAL;
+use longweave_stages::{SEAL, STAGES};
 use serde::Serialize;
 use ts_rs::TS;
 
