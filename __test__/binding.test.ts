@@ -36,7 +36,6 @@ const pure: Record<string, string> = {
   'NativeRake.extract': 'works on the texts that are given',
   'NativeRun.cancel': 'sets the flag',
   'NativeRun.start': 'starts the thread that does everything else',
-  errorCatalogue: 'constants, in addons that are built for tests',
   offerOnnxRuntime: 'keeps a path',
   optionsRoundTrip: 'works on the options that are given, in addons that are built for tests',
   version: 'a constant',

@@ -13,7 +13,6 @@ import {
 import { join } from 'node:path'
 import { xxhash128 } from 'hash-wasm'
 import { describe, expect, test } from 'vitest'
-import { binding } from '../ts/binding.ts'
 import {
   Embedder,
   LongweaveError,
@@ -954,11 +953,6 @@ function scanRecord(out: string): string {
   const name = readdirSync(join(out, '.work')).find((entry) => entry.startsWith('scan-'))
   return join(out, '.work', name ?? '', 'done/00000.json')
 }
-
-test("the catalogue of errors is the core's, description for description", () => {
-  const core = JSON.parse(binding.errorCatalogue()) as { code: string; description: string }[]
-  expect(Object.entries(errorCodes)).toEqual(core.map(({ code, description }) => [code, description]))
-})
 
 test('every code is raised below, or exempt for a reason', () => {
   expect([...Object.keys(cases), ...Object.keys(exempt)].toSorted()).toEqual(Object.keys(errorCodes).toSorted())

@@ -1,24 +1,13 @@
 //! Functions that only tests and the demo call; left out of a released addon.
 
 use longweave_api::{RunOptions, commands};
-use longweave_common::{CATALOGUE, Code, Error};
+use longweave_common::{Code, Error};
 use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;
-use serde_json::json;
 
 use crate::error::call;
 use crate::promise::{Cancellation, on_thread};
-
-/// Every error code with its description, as a JSON array.
-#[napi(catch_unwind)]
-pub fn error_catalogue() -> String {
-    let codes: Vec<_> = CATALOGUE
-        .iter()
-        .map(|(code, text)| json!({ "code": code.name(), "description": text }))
-        .collect();
-    json!(codes).to_string()
-}
 
 /// Parses resolved options and prints them back: the schema and the core's types agree when nothing
 /// changes.
