@@ -134,7 +134,8 @@ struct TrainOptions {
     out: String,
 }
 
-/// Trains a byte-level BPE tokenizer on a corpus and writes its tokenizer.json; for the demo and tests.
+/// Trains a byte-level BPE tokenizer on a corpus and writes its tokenizer.json; for the demo and
+/// tests.
 pub fn train_tokenizer(options: &str) -> Result<String> {
     let TrainOptions { corpus, text_field, vocab_size, min_frequency, special_tokens, out } =
         from_json("the training options", options)?;

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 /// A cancel flag that is replaced from call to call.
 pub(crate) type SharedCancel = Arc<Mutex<Cancel>>;
 
-/// Files that are kept at once: those of a shard and its provenance, and the small ones of the output.
+/// Files that are kept at once: those of a shard and its provenance, and the small ones of the
+/// output.
 const KEPT: usize = 8;
 /// Bounds what is read ahead.
 const MEMORY: u64 = 256 << 20;
@@ -156,7 +157,8 @@ pub(crate) fn location(out: &Path) -> Option<String> {
     out.to_str().filter(|path| is_remote(path)).map(str::to_owned).or_else(|| uploaded(out))
 }
 
-/// Where the run in `out` sent its output; `None` for one that stayed, and for a directory without a run.
+/// Where the run in `out` sent its output; `None` for one that stayed, and for a directory without
+/// a run.
 fn uploaded(out: &Path) -> Option<String> {
     let text = std::fs::read_to_string(out.join("run.json")).ok()?;
     let run: serde_json::Value = serde_json::from_str(&text).ok()?;

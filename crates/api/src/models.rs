@@ -1,4 +1,5 @@
-//! Query prediction and embedding on texts, and the documents of a corpus, each by itself: JSON in, records out.
+//! Query prediction and embedding on texts, and the documents of a corpus, each by itself: JSON in,
+//! records out.
 
 use std::path::Path;
 
@@ -120,7 +121,8 @@ impl QueryMaker {
         json!(info).to_string()
     }
 
-    /// Where the time of the model's thread went so far, in seconds, as JSON; null for a predictor without a model.
+    /// Where the time of the model's thread went so far, in seconds, as JSON; null for a predictor
+    /// without a model.
     pub fn timing(&self) -> Result<String> {
         let Maker::Model(model) = &self.maker else { return Ok("null".into()) };
         let t = model.timing()?;
@@ -256,7 +258,8 @@ impl Vectors {
     }
 }
 
-/// The documents of a corpus in order, batch by batch. A bad row is an error; an empty one is left out.
+/// The documents of a corpus in order, batch by batch. A bad row is an error; an empty one is left
+/// out.
 pub struct DocumentReader {
     ctx: Ctx,
     options: CorpusOptions,
@@ -270,7 +273,8 @@ impl DocumentReader {
     ///
     /// Errors: `INPUT_NOT_FOUND`, `INPUT_UNSUPPORTED`.
     pub fn new(options: &str, cancel: &Cancel) -> Result<DocumentReader> {
-        // Whole files: a split in the middle of one would have to know the rows before it, and parts would have to be spooled.
+        // Whole files: a split in the middle of one would have to know the rows before it, and
+        // parts would have to be spooled.
         let options = CorpusOptions {
             split_bytes: u64::MAX,
             ..from_json("the options of a corpus", options)?

@@ -1,4 +1,5 @@
-//! A sequence as a person reads it: its pieces with their documents' ids, reasons and first words, and why they are together.
+//! A sequence as a person reads it: its pieces with their documents' ids, reasons and first words,
+//! and why they are together.
 
 use std::path::Path;
 
@@ -182,11 +183,18 @@ fn why(run: &RunContext, part: Part, sequence: u64, shown: &mut ShownSequence) -
     let phrase =
         planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));
     let text = match planned.rule {
-        Rule::Group => format!("one group filled the sequence. {}", run.options().method.name().sentence()),
-        Rule::Next => {
-            "the groups had too little left to fill a sequence; their rests follow each other in random order (fill: next)".to_owned()
+        Rule::Group => {
+            format!("one group filled the sequence. {}", run.options().method.name().sentence())
         }
-        Rule::Related => format!("the rests of keywords met under \"{}\" (fill: related)", phrase.as_deref().unwrap_or("?")),
+        Rule::Next => {
+            "the groups had too little left to fill a sequence; their rests follow each other in \
+             random order (fill: next)"
+                .to_owned()
+        }
+        Rule::Related => format!(
+            "the rests of keywords met under \"{}\" (fill: related)",
+            phrase.as_deref().unwrap_or("?")
+        ),
         Rule::Pad => "one group's rest, padded (fill: pad)".to_owned(),
         Rule::Last => "what was open at the end of the epoch, padded (incomplete: pad)".to_owned(),
     };

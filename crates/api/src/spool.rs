@@ -65,8 +65,9 @@ impl Spool {
         )
     }
 
-    /// Puts the files in place and makes them the corpus of `options`. Their times follow from their
-    /// content, so that the same documents pushed again are the same corpus, and a run can resume.
+    /// Puts the files in place and makes them the corpus of `options`. Their times follow from
+    /// their content, so that the same documents pushed again are the same corpus, and a run can
+    /// resume.
     pub(crate) fn finish(self, options: &mut RunOptions) -> Result<()> {
         for path in self.writer.finish()? {
             let (_, xxh3, _) = checksum_file(&path)?;

@@ -181,8 +181,8 @@ pub fn select(run: &RunContext, stage: Stage, selection: &TaskSelection) -> Resu
     };
     if selected.iter().any(|&task| task >= tasks) {
         let message = format!(
-            "`{}` selects tasks that stage {} does not have: it has {tasks}, numbered from 0. Select \
-             one task, a range without its end, or a shard K/N with K < N",
+            "`{}` selects tasks that stage {} does not have: it has {tasks}, numbered from 0. \
+             Select one task, a range without its end, or a shard K/N with K < N",
             json!(selection),
             stage.name
         );

@@ -45,7 +45,8 @@ impl Budget {
             return Err(Error::new(
                 Code::MemoryBudget,
                 format!(
-                    "a single buffer needs {bytes} bytes, but `memory` allows {} in all; give a larger `memory`",
+                    "a single buffer needs {bytes} bytes, but `memory` allows {} in all; give a \
+                     larger `memory`",
                     self.shared.limit
                 ),
             ));

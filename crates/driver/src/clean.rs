@@ -201,7 +201,8 @@ fn remove(path: &Path) -> Result<()> {
 pub fn clean(work: &Path, options: &CleanOptions) -> Result<CleanReport> {
     if !check_work_version(work)? {
         let message = format!(
-            "{} is not a work directory: it lacks the file VERSION. A run without `--work` has it in OUT/.work",
+            "{} is not a work directory: it lacks the file VERSION. A run without `--work` has it \
+             in OUT/.work",
             work.display()
         );
         return Err(Error::new(Code::InputNotFound, message).with_file(work));
@@ -293,8 +294,8 @@ fn refusal(cleaned: &CleanReport) -> Error {
         format!("nothing can be deleted from {}; name runs in `keep`, or set `all`", cleaned.work)
     } else {
         format!(
-            "this would delete {} of {}, which unfinished runs and runs with other options would have to compute again: {}; \
-             name the runs to `keep`, or set `all` to delete everything",
+            "this would delete {} of {}, which unfinished runs and runs with other options would \
+             have to compute again: {}; name the runs to `keep`, or set `all` to delete everything",
             human(cleaned.removed_bytes),
             cleaned.work,
             parts.join(", ")

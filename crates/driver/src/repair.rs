@@ -73,8 +73,8 @@ pub fn explain(ctx: &Ctx, run: &RunContext, error: Error) -> Error {
         Ok(false) => error,
         Ok(true) => {
             let message = format!(
-                "{} is damaged; task {task} of stage {}, which made it, counts as not done: run `longweave task run {} {} --task {task}`, \
-                 then this again",
+                "{} is damaged; task {task} of stage {}, which made it, counts as not done: run \
+                 `longweave task run {} {} --task {task}`, then this again",
                 file.display(),
                 name,
                 run.out().display(),

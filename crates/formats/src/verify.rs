@@ -237,7 +237,8 @@ fn check(record: &SequenceRecord, manifest: &OutputManifest) -> Result<(), Strin
     ];
     if pieces == 0 || columns.iter().any(|&n| n != pieces) {
         return Err(format!(
-            "it has {pieces} documents' ids, but {columns:?} starts, lengths, offsets, reasons and groups"
+            "it has {pieces} documents' ids, but {columns:?} starts, lengths, offsets, reasons and \
+             groups"
         ));
     }
     // A begin token of the sequence precedes the first piece.

@@ -30,7 +30,8 @@ fn check_order(rows: usize, in_order: bool, keys: &[u128]) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "there are candidates of {rows} documents, but {} documents; delete the work directory and run again",
+        "there are candidates of {rows} documents, but {} documents; delete the work directory and \
+         run again",
         keys.len()
     );
     Err(Error::new(Code::FileCorrupt, message))

@@ -71,7 +71,8 @@ impl CandidateTable {
         let rows = Offsets::from_ends(read_array(&with_suffix(prefix, ".ends"))?);
         let rows = rows.filter(|rows| rows.end() == phrases.len() as u64).ok_or_else(|| {
             let message = format!(
-                "{} has rows that do not fit its {} phrases; delete the work directory and run again",
+                "{} has rows that do not fit its {} phrases; delete the work directory and run \
+                 again",
                 prefix.display(),
                 phrases.len()
             );

@@ -2,9 +2,9 @@
 //!
 //! In: the candidates of all documents ([`CandidateTable`], written split by split by a
 //! [`CandidateWriter`]), the documents' keys, and their vectors for one of the hierarchies. Out: an
-//! [`Index`]: the keyword of each document, the documents of each keyword, the hierarchy of phrases;
-//! the same for any number of threads. May use `common`, `storage`, `keywords`, `neighbours`, and
-//! the `Forest` of `plan`.
+//! [`Index`]: the keyword of each document, the documents of each keyword, the hierarchy of
+//! phrases; the same for any number of threads. May use `common`, `storage`, `keywords`,
+//! `neighbours`, and the `Forest` of `plan`.
 //!
 //! Begin with `build.rs`, which numbers phrases (`numbering/`), chooses and lists; then
 //! `hierarchy.rs`.

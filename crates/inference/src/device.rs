@@ -109,8 +109,9 @@ impl Sessions {
                 let sessions = on(Provider::Cuda(n));
                 sessions.builder().map_err(|e| {
                     let message = format!(
-                        "cuda:{n} cannot be used: {e}. CUDA needs the library of PyPI's onnxruntime-gpu (its `capi` folder, through \
-                         ONNXRUNTIME_LIB), a GPU with its driver, CUDA and cuDNN; `device: cpu` works without"
+                        "cuda:{n} cannot be used: {e}. CUDA needs the library of PyPI's \
+                         onnxruntime-gpu (its `capi` folder, through ONNXRUNTIME_LIB), a GPU with \
+                         its driver, CUDA and cuDNN; `device: cpu` works without"
                     );
                     Error::new(Code::DeviceUnavailable, message)
                         .with("device", format!("cuda:{n}"))

@@ -90,7 +90,8 @@ impl Embedder {
         let around = tokenizer.encode("", true)?.len();
         if max_tokens <= around {
             let message = format!(
-                "`maxTokens` must be above the {around} special tokens of a text, but is {max_tokens}"
+                "`maxTokens` must be above the {around} special tokens of a text, but is \
+                 {max_tokens}"
             );
             return Err(Error::new(Code::OptionsInvalid, message).with("option", "maxTokens"));
         }
@@ -210,7 +211,8 @@ impl Encoder {
         let (_, shape) = graph.output_type(&output)?;
         if shape.len() != 3 {
             let message = format!(
-                "{}: the output `{output}` has the shape {shape:?}, where [texts, tokens, dimensions] was expected",
+                "{}: the output `{output}` has the shape {shape:?}, where [texts, tokens, \
+                 dimensions] was expected",
                 path.display()
             );
             return Err(Error::new(Code::ModelMismatch, message).with_file(path));
@@ -257,7 +259,8 @@ impl Encoder {
             true => Ok(vectors),
             false => Err(Error::new(
                 Code::ModelNotFinite,
-                "the model gave a vector that is not finite; its weights are damaged, or it overflows in half precision",
+                "the model gave a vector that is not finite; its weights are damaged, or it \
+                 overflows in half precision",
             )),
         }
     }

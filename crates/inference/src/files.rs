@@ -86,7 +86,8 @@ pub(crate) fn exists(directory: &Path) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "there is no model directory {}; names of a hub are not looked up: download the model, export it (tools/export) and give the path of the directory",
+        "there is no model directory {}; names of a hub are not looked up: download the model, \
+         export it (tools/export) and give the path of the directory",
         directory.display()
     );
     Err(Error::new(Code::ModelMissing, message).with_file(directory))
@@ -127,7 +128,8 @@ fn read_own(directory: &Path) -> Result<(ModelConfig, Layout)> {
         .map_err(|e| invalid(&path, &format!("lacks a required field: {e}")))?;
     if own.format != "longweave-seq2seq" || own.version != 1 {
         let what = format!(
-            "is of format {} version {}, but longweave-seq2seq version 1 is needed; export the model again",
+            "is of format {} version {}, but longweave-seq2seq version 1 is needed; export the \
+             model again",
             own.format, own.version
         );
         return Err(invalid(&path, &what));
@@ -137,7 +139,8 @@ fn read_own(directory: &Path) -> Result<(ModelConfig, Layout)> {
         let bytes = file.metadata().at("read", &file)?.len();
         if bytes != entry.bytes {
             let what = format!(
-                "has {bytes} bytes, but {OWN} says {}; it was cut short or belongs to another export: copy it again",
+                "has {bytes} bytes, but {OWN} says {}; it was cut short or belongs to another \
+                 export: copy it again",
                 entry.bytes
             );
             return Err(invalid(&file, &what).with("expected", entry.bytes).with("found", bytes));

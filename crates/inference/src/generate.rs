@@ -184,8 +184,9 @@ impl Generator {
 
 fn not_finite(segment: u32, step: usize) -> Error {
     let message = format!(
-        "the model gave logits that are not finite, in step {step} of segment {segment} of a document; its weights are damaged, or it \
-         overflows in half precision: export it again as fp32"
+        "the model gave logits that are not finite, in step {step} of segment {segment} of a \
+         document; its weights are damaged, or it overflows in half precision: export it again as \
+         fp32"
     );
     Error::new(Code::ModelNotFinite, message).with("segment", segment).with("step", step)
 }

@@ -67,7 +67,8 @@ impl Graph {
 
     fn mismatch(&self, what: &str, expected: &[String], found: &[&str]) -> Error {
         let message = format!(
-            "{} has the {what} {}, where {} were expected; export the model again, in one of the layouts that the documentation names",
+            "{} has the {what} {}, where {} were expected; export the model again, in one of the \
+             layouts that the documentation names",
             self.file.display(),
             brief(found),
             brief(&expected.iter().map(String::as_str).collect::<Vec<_>>())

@@ -1,9 +1,10 @@
 //! Inference on ONNX Runtime: queries by sequence-to-sequence models of the T5 family, embeddings
 //! by encoder models of the BERT family.
 //!
-//! In: a folder with an exported model, and texts. Out: the texts of queries, or vectors. The library
-//! is loaded when first needed ([`Runtime`]). A model belongs to one thread, which runs what others
-//! send it. Batches are a pure function of lengths and options ([`batches`]). May use `common` and
+//! In: a folder with an exported model, and texts. Out: the texts of queries, or vectors. The
+//! library is loaded when first needed ([`Runtime`]). A model belongs to one thread, which runs
+//! what others send it. Batches are a pure function of lengths and options ([`batches`]). May use
+//! `common` and
 //! `storage`.
 //!
 //! Begin with `queries.rs` ([`QueryModel`]) or `embed.rs` ([`Embedder`]); then `generate.rs`

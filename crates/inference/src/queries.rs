@@ -53,7 +53,9 @@ impl QueryModelOptions {
         if self.queries_per_segment > 1 && self.decoding == Decoding::Greedy {
             return bad(
                 "queriesPerSegment",
-                "`queriesPerSegment` above 1 needs `decoding: sample`: greedy decoding would give the same query each time".into(),
+                "`queriesPerSegment` above 1 needs `decoding: sample`: greedy decoding would give \
+                 the same query each time"
+                    .into(),
             );
         }
         for (name, value, most) in [
@@ -238,7 +240,8 @@ impl Segments {
         let room = max_input.saturating_sub(suffix.len() + prefix_ids.len());
         if room == 0 {
             let message = format!(
-                "the prefix {prefix:?} leaves no room in the {max_input} tokens that the model reads"
+                "the prefix {prefix:?} leaves no room in the {max_input} tokens that the model \
+                 reads"
             );
             return Err(Error::new(Code::OptionsInvalid, message).with("option", "prefix"));
         }

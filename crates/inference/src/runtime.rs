@@ -54,8 +54,9 @@ const PLACES: &[&str] =
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 const PLACES: &[&str] = &["C:\\Program Files\\onnxruntime\\lib\\onnxruntime.dll"];
 
-const INSTALL: &str = "install it with `npm install onnxruntime-node` (CPU), or `pip install onnxruntime` (CPU) or `onnxruntime-gpu` (CUDA) and set \
-ONNXRUNTIME_LIB to the libonnxruntime in its `capi` folder";
+const INSTALL: &str = "install it with `npm install onnxruntime-node` (CPU), or `pip install \
+                       onnxruntime` (CPU) or `onnxruntime-gpu` (CUDA) and set ONNXRUNTIME_LIB to \
+                       the libonnxruntime in its `capi` folder";
 
 impl Runtime {
     /// The library, loaded when this is first called: the one that the options name, else that of
@@ -72,7 +73,8 @@ impl Runtime {
             return match named {
                 Some((path, by)) if absolute(&path, &by)? != runtime.path => {
                     let message = format!(
-                        "{by} names {}, but this process has loaded {} already, and can hold one only; start another process",
+                        "{by} names {}, but this process has loaded {} already, and can hold one \
+                         only; start another process",
                         path.display(),
                         runtime.path.display()
                     );
@@ -109,8 +111,11 @@ fn named(options: &RuntimeOptions) -> Result<Option<(PathBuf, String)>> {
 
 fn absolute(path: &Path, by: &str) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(|e| {
-        let message =
-            format!("{by} names {}, which cannot be opened ({e}); name a libonnxruntime that exists, or {INSTALL}", path.display());
+        let message = format!(
+            "{by} names {}, which cannot be opened ({e}); name a libonnxruntime that exists, or \
+             {INSTALL}",
+            path.display()
+        );
         Error::new(Code::OnnxRuntimeMissing, message).with_file(path)
     })
 }
@@ -124,7 +129,8 @@ fn search(packaged: Option<&Path>) -> Result<PathBuf> {
     let package =
         if packaged.is_none() { " (no package onnxruntime-node that can be resolved)" } else { "" };
     let message = format!(
-        "ONNX Runtime was not found: the option `onnxRuntime` and the variable {VARIABLE} are not set, and no file exists at: {}{package}; {INSTALL}",
+        "ONNX Runtime was not found: the option `onnxRuntime` and the variable {VARIABLE} are not \
+         set, and no file exists at: {}{package}; {INSTALL}",
         looked.join(", ")
     );
     Err(Error::new(Code::OnnxRuntimeMissing, message).with("looked", looked))
@@ -136,10 +142,17 @@ fn open(path: PathBuf) -> Result<Runtime> {
     let builder = ort::init_from(&path).map_err(|e| {
         let (code, what) = match e {
             Failure::BadVersion { version_str, .. } => {
-                let what = format!("{file} is ONNX Runtime {version_str}, but 1.{LEAST_MINOR} or newer is needed; {INSTALL}");
-                return Error::new(Code::OnnxRuntimeIncompatible, what).with("file", file.as_str()).with("found", version_str);
+                let what = format!(
+                    "{file} is ONNX Runtime {version_str}, but 1.{LEAST_MINOR} or newer is needed; \
+                     {INSTALL}"
+                );
+                return Error::new(Code::OnnxRuntimeIncompatible, what)
+                    .with("file", file.as_str())
+                    .with("found", version_str);
             }
-            Failure::Dlopen { error, .. } => (Code::OnnxRuntimeMissing, format!("{file} does not load ({error})")),
+            Failure::Dlopen { error, .. } => {
+                (Code::OnnxRuntimeMissing, format!("{file} does not load ({error})"))
+            }
             other => (Code::OnnxRuntimeMissing, format!("{file} is not an ONNX Runtime ({other})")),
         };
         Error::new(code, format!("{what}; {INSTALL}")).with("file", file.as_str())

@@ -35,7 +35,8 @@ impl TextTokenizer {
         let largest = tokenizer.get_vocab(true).values().copied().max().unwrap_or(0) as usize;
         if let Some(vocabulary) = vocabulary.filter(|&v| largest >= v) {
             let message = format!(
-                "{file} has tokens up to id {largest}, but the model knows ids below {vocabulary}; the tokenizer belongs to another model"
+                "{file} has tokens up to id {largest}, but the model knows ids below {vocabulary}; \
+                 the tokenizer belongs to another model"
             );
             return Err(Error::new(Code::ModelTokenizer, message)
                 .with("expected", vocabulary)

@@ -1,11 +1,12 @@
-//! Nearest neighbours: which documents or chunks are most similar, with equal bits for any number of
-//! threads, on any machine.
+//! Nearest neighbours: which documents or chunks are most similar, with equal bits for any number
+//! of threads, on any machine.
 //!
 //! In: vectors, row by row, of a `.npy` file ([`Npy`]) or made here by latent semantic analysis of
-//! texts ([`Projection`]). Out: the most similar others of each row, as [`Lists`]. May use `common`.
+//! texts ([`Projection`]). Out: the most similar others of each row, as [`Lists`]. May use
+//! `common`.
 //!
-//! Begin with `vectors.rs` (fixed point) and `search.rs` (comparing all pairs); `inverted.rs` compares
-//! fewer, `lsa.rs` needs no model.
+//! Begin with `vectors.rs` (fixed point) and `search.rs` (comparing all pairs); `inverted.rs`
+//! compares fewer, `lsa.rs` needs no model.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -132,7 +132,8 @@ impl Wrong {
         Error::new(
             Code::VectorsInvalid,
             format!(
-                "{}: found {found}, expected {expected}; save a matrix of floats, a row for each document, with numpy.save",
+                "{}: found {found}, expected {expected}; save a matrix of floats, a row for each \
+                 document, with numpy.save",
                 path.display()
             ),
         )

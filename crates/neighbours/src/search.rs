@@ -19,7 +19,8 @@ pub fn nearest(ctx: &Ctx, query: &Query<'_>) -> Result<Lists> {
     let rows = query.vectors.rows();
     if rows > u32::MAX as usize {
         let message = format!(
-            "{rows} vectors are more than 2³²−1; plan a part of the corpus, or cut documents into larger chunks"
+            "{rows} vectors are more than 2³²−1; plan a part of the corpus, or cut documents into \
+             larger chunks"
         );
         return Err(Error::new(Code::PlanTooLarge, message).with("found", rows));
     }

@@ -120,9 +120,9 @@ fn fits(row: &[i16]) -> bool {
 
 /// Sum of products of two rows of equal length: cosine · 2²⁸.
 ///
-/// It fits: rounding adds at most ½ to a component, so a row of d components has a length of at most
-/// 2¹⁴ + √d / 2. By the inequality of Cauchy and Schwarz no sum over some of the components, in
-/// whatever order, exceeds the square of that: 2²⁸ · 1.13 for d = 2²⁰.
+/// It fits: rounding adds at most ½ to a component, so a row of d components has a length of at
+/// most 2¹⁴ + √d / 2. By the inequality of Cauchy and Schwarz no sum over some of the components,
+/// in whatever order, exceeds the square of that: 2²⁸ · 1.13 for d = 2²⁰.
 pub fn similarity(a: &[i16], b: &[i16]) -> i32 {
     debug_assert_eq!(a.len(), b.len());
     // Wrapping, though nothing wraps: with overflow checks the loop would not become vector

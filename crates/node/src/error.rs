@@ -1,4 +1,5 @@
-//! Errors across the boundary: the reason of a JavaScript error is a JSON object `{code, message, details}`, which the façade unfolds.
+//! Errors across the boundary: the reason of a JavaScript error is a JSON object `{code, message,
+//! details}`, which the façade unfolds.
 
 use longweave_common::Error;
 use serde_json::json;

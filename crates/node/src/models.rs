@@ -87,7 +87,8 @@ impl NativePredictor {
         self.info.clone()
     }
 
-    /// Queries of documents, a JSON array of `{id, text}`; resolves with a JSON array of `{queries, tokenIds}`.
+    /// Queries of documents, a JSON array of `{id, text}`; resolves with a JSON array of `{queries,
+    /// tokenIds}`.
     #[napi(ts_return_type = "Promise<string>", catch_unwind)]
     pub fn predict<'env>(
         &self,

@@ -92,7 +92,8 @@ impl PlanInput<'_> {
         for (name, len) in columns {
             if len.is_some_and(|len| len != n) {
                 let message = format!(
-                    "the corpus has {n} lengths of documents, but {} {name}; delete the work directory and run again",
+                    "the corpus has {n} lengths of documents, but {} {name}; delete the work \
+                     directory and run again",
                     len.unwrap_or(0)
                 );
                 return Err(Error::new(Code::FileCorrupt, message));
@@ -115,14 +116,16 @@ impl PlanInput<'_> {
         let beyond = |k: &KeywordId| !k.is_none() && k.index() >= keywords;
         if let Some(row) = self.keyword_of.and_then(|column| column.iter().position(beyond)) {
             let message = format!(
-                "document {row} has a keyword beyond the {keywords} of the index; delete the index stage's folder and run again"
+                "document {row} has a keyword beyond the {keywords} of the index; delete the index \
+                 stage's folder and run again"
             );
             return Err(Error::new(Code::FileCorrupt, message).with("row", row));
         }
         if let Some(forest) = self.forest.filter(|f| f.node_of_keyword.len() != keywords) {
             let found = forest.node_of_keyword.len();
             let message = format!(
-                "the hierarchy knows {found} keywords, the index {keywords}; delete the index stage's folder and run again"
+                "the hierarchy knows {found} keywords, the index {keywords}; delete the index \
+                 stage's folder and run again"
             );
             return Err(Error::new(Code::FileCorrupt, message));
         }

@@ -97,7 +97,8 @@ impl Chunks {
             let corrupt = || {
                 Error::new(
                     Code::FileCorrupt,
-                    "the counts of chunks do not fit the chunks; delete the work directory and run again",
+                    "the counts of chunks do not fit the chunks; delete the work directory and run \
+                     again",
                 )
             };
             let (own, after) = rest.split_at_checked(count as usize).ok_or_else(corrupt)?;

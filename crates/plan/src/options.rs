@@ -120,20 +120,25 @@ impl MethodName {
     pub const fn sentence(self) -> &'static str {
         match self {
             MethodName::Quest => {
-                "Documents that share a predicted keyword share a sequence (Quest, arXiv 2405.19846)."
+                "Documents that share a predicted keyword share a sequence (Quest, arXiv \
+                 2405.19846)."
             }
             MethodName::Standard => "Documents are in random order.",
             MethodName::Knn => {
-                "Each document is followed by its nearest neighbours, nearest first; documents may repeat across sequences."
+                "Each document is followed by its nearest neighbours, nearest first; documents may \
+                 repeat across sequences."
             }
             MethodName::Iclm => {
-                "Documents follow a path from neighbour to neighbour (In-Context Pretraining, arXiv 2310.10638)."
+                "Documents follow a path from neighbour to neighbour (In-Context Pretraining, \
+                 arXiv 2310.10638)."
             }
             MethodName::Long => {
-                "Long documents are in random order, alone or as a larger share (Fu et al., arXiv 2402.10171)."
+                "Long documents are in random order, alone or as a larger share (Fu et al., arXiv \
+                 2402.10171)."
             }
             MethodName::Nextlong => {
-                "Chunks of a document are in order, each followed by its nearest chunks of others (NExtLong, arXiv 2501.12766)."
+                "Chunks of a document are in order, each followed by its nearest chunks of others \
+                 (NExtLong, arXiv 2501.12766)."
             }
         }
     }

@@ -65,7 +65,8 @@ fn plan_inside(
     let (pool, excluded) = pool::pool(input, options, part)?;
     if part == Part::Main && pool.is_empty() && excluded.without_keyword > 0 {
         let message = format!(
-            "none of {} documents has a keyword, so a keyworded pool is empty; check `minScore`, the stop list and the queries, or set `pool: all`",
+            "none of {} documents has a keyword, so a keyworded pool is empty; check `minScore`, \
+             the stop list and the queries, or set `pool: all`",
             excluded.without_keyword
         );
         return Err(Error::new(Code::NoKeywords, message));
@@ -130,12 +131,14 @@ fn empty(stats: &PlanStats, input: &PlanInput<'_>, options: &PlanOptions, shape:
     let pool = format!("{documents} documents with {tokens} tokens");
     let message = if tokens < u64::from(length) {
         format!(
-            "the pool of {pool} does not fill one sequence of {length} tokens; give more documents, a smaller `length`, or `incomplete: pad`"
+            "the pool of {pool} does not fill one sequence of {length} tokens; give more \
+             documents, a smaller `length`, or `incomplete: pad`"
         )
     } else {
         let alone = match input.neighbours {
             Some(neighbours) if !neighbours.any() => {
-                ": no document has a neighbour, because none has a vector (`vectors: tfidf` needs words)"
+                ": no document has a neighbour, because none has a vector (`vectors: tfidf` needs \
+                 words)"
             }
             _ => "",
         };
@@ -144,7 +147,8 @@ fn empty(stats: &PlanStats, input: &PlanInput<'_>, options: &PlanOptions, shape:
             _ => "",
         };
         format!(
-            "no group of the pool of {pool} fills one sequence of {length} tokens{alone}; set {fill}a smaller `length`, or `incomplete: pad`"
+            "no group of the pool of {pool} fills one sequence of {length} tokens{alone}; set \
+             {fill}a smaller `length`, or `incomplete: pad`"
         )
     };
     Error::new(Code::PlanEmpty, message).with("tokens", tokens).with("length", length)

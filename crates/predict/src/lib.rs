@@ -1,11 +1,11 @@
 //! Query prediction without a neural network: which queries would a document answer?
 //!
 //! In: a batch of documents ([`DocumentRef`]). Out: short texts, one or more for each segment of a
-//! long document, in one flat buffer ([`Queries`]); a segment is numbered from 0 within its document.
-//! May use `common`, `storage`, `keywords` and `corpus`.
+//! long document, in one flat buffer ([`Queries`]); a segment is numbered from 0 within its
+//! document. May use `common`, `storage`, `keywords` and `corpus`.
 //!
-//! Begin with `predictor.rs`, the seam; then `extractive/`, which picks phrases, or `precomputed.rs`,
-//! which reads queries.
+//! Begin with `predictor.rs`, the seam; then `extractive/`, which picks phrases, or
+//! `precomputed.rs`, which reads queries.
 
 mod extractive;
 mod precomputed;

@@ -1,4 +1,5 @@
-//! Queries that were made before: from a field of the corpus, or from a file of `{id, query | queries}`.
+//! Queries that were made before: from a field of the corpus, or from a file of `{id, query |
+//! queries}`.
 
 use std::path::Path;
 
@@ -10,8 +11,8 @@ use longweave_storage::{AtomicFile, UnlinkedFile};
 
 use crate::{DocumentRef, Predictor, Queries};
 
-/// Looks queries up. Those of a file cost about 60 bytes a document in memory, and their own bytes: in
-/// memory up to an eighth of the bound, else on disk.
+/// Looks queries up. Those of a file cost about 60 bytes a document in memory, and their own bytes:
+/// in memory up to an eighth of the bound, else on disk.
 pub struct Precomputed {
     file: Option<Table>,
 }
@@ -53,7 +54,8 @@ impl Precomputed {
     /// Queries that do not fit into memory go to a temporary file near `scratch`, as long as the
     /// predictor lives.
     ///
-    /// Errors: `QUERIES_INVALID` with the row; `INPUT_NOT_FOUND`, `INPUT_TRUNCATED`; those of writing.
+    /// Errors: `QUERIES_INVALID` with the row; `INPUT_NOT_FOUND`, `INPUT_TRUNCATED`; those of
+    /// writing.
     pub fn from_file(ctx: &Ctx, path: &Path, scratch: &Path) -> Result<Precomputed> {
         let named = |field: &str| CorpusOptions {
             paths: vec![path.to_string_lossy().into_owned()],

@@ -33,7 +33,8 @@ impl Remote {
     pub fn open(_: &Cancel) -> Result<Remote> {
         Err(Error::new(
             Code::RemoteNotBuilt,
-            "this build of longweave reads and writes no URLs; build it with `npm run build:native -- --features remote`, or copy the files",
+            "this build of longweave reads and writes no URLs; build it with `npm run build:native \
+             -- --features remote`, or copy the files",
         ))
     }
 

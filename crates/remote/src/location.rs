@@ -72,7 +72,8 @@ impl Location {
             .ok_or_else(|| bad("is not a supported URL: s3://bucket/key, https://host/path"))?;
         if scheme != Scheme::S3 && url.contains(['?', '#']) {
             return Err(bad(
-                "has a query, which run.json and longweave.json would make public; fetch the file, or use s3:// and credentials",
+                "has a query, which run.json and longweave.json would make public; fetch the file, \
+                 or use s3:// and credentials",
             ));
         }
         let (host, key) = rest.split_once('/').unwrap_or((rest, ""));

@@ -446,7 +446,8 @@ fn failure(error: &object_store::Error, action: &str, at: &Location) -> Error {
     .iter()
     .any(|part| text.contains(part))
     {
-        let remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket";
+        let remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true \
+                      for a public bucket";
         return make(Code::RemoteDenied, format!("no credentials were found; {remedy}"));
     }
     let elsewhere = "AWS_REGION or AWS_ENDPOINT_URL names another place than the bucket's";

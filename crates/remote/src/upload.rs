@@ -139,7 +139,10 @@ impl Remote {
         new.write(state)?;
         self.send(ctx, &source, file, new, at, state).map_err(|e| match e.code() {
             Code::InputNotFound => {
-                let message = format!("another process gave up the upload of {at} while it was in progress; run again to restart it");
+                let message = format!(
+                    "another process gave up the upload of {at} while it was in progress; run \
+                     again to restart it"
+                );
                 Error::new(Code::RemoteFailed, message).with("url", at.to_string())
             }
             _ => e,

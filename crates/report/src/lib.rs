@@ -6,9 +6,12 @@
 //!
 //! | measure | definition |
 //! | --- | --- |
-//! | similarity | mean cosine over all pairs of a sequence's documents, of their vectors of weighed words ([`Weights`]); rarity from a sample of the corpus, the same for every method |
-//! | near-duplicates | share of a sequence's documents that have an earlier one with an estimated Jaccard index of at least 0.5 of their sets of five words in a row ([`MinHash`]) |
-//! | distinct-n | distinct runs of n tokens ÷ all runs of n tokens of a sequence, n = 1 … 4 (Li et al. 2016) |
+//! | similarity | mean cosine over all pairs of a sequence's documents, of their vectors of weighed
+//! words ([`Weights`]); rarity from a sample of the corpus, the same for every method |
+//! | near-duplicates | share of a sequence's documents that have an earlier one with an estimated
+//! Jaccard index of at least 0.5 of their sets of five words in a row ([`MinHash`]) |
+//! | distinct-n | distinct runs of n tokens ÷ all runs of n tokens of a sequence, n = 1 … 4 (Li et
+//! al. 2016) |
 //!
 //! A document is all that a sequence holds of it.
 

@@ -303,8 +303,8 @@ impl RunContext {
         }
     }
 
-    /// The same run to ask for records; those of cleaned stages count whether its output is complete
-    /// or not.
+    /// The same run to ask for records; those of cleaned stages count whether its output is
+    /// complete or not.
     pub(crate) fn trusting(&self) -> RunContext {
         let fresh = |entry: &Entry| Entry {
             digest: entry.digest.clone(),

@@ -280,8 +280,12 @@ impl QueryOptions {
         base: &Path,
     ) -> Result<QueryModelOptions> {
         let model = self.model.as_ref().ok_or_else(|| {
-            Error::new(Code::OptionsInvalid, "`queries.predictor: onnx` needs `queries.model`, the directory of an exported model")
-                .with("option", "queries.model")
+            Error::new(
+                Code::OptionsInvalid,
+                "`queries.predictor: onnx` needs `queries.model`, the directory of an exported \
+                 model",
+            )
+            .with("option", "queries.model")
         })?;
         let device = DeviceOptions {
             device: Device::parse(&self.device)?,
@@ -407,8 +411,12 @@ impl VectorOptions {
     /// Errors: `OPTIONS_INVALID` if no model is named or the device is not a device.
     pub fn embedder_options(&self, threads: usize, base: &Path) -> Result<EmbedderOptions> {
         let model = self.model.as_ref().ok_or_else(|| {
-            Error::new(Code::OptionsInvalid, "`vectors.source: onnx` needs `vectors.model`, the directory of an exported encoder")
-                .with("option", "vectors.model")
+            Error::new(
+                Code::OptionsInvalid,
+                "`vectors.source: onnx` needs `vectors.model`, the directory of an exported \
+                 encoder",
+            )
+            .with("option", "vectors.model")
         })?;
         Ok(EmbedderOptions {
             model: base.join(model),
@@ -528,8 +536,8 @@ impl OutputOptions {
             self.compression != CompressionName::Zstd || plain.is_none(),
             "output.compression",
             format!(
-                "`output.compression: zstd` does not go with `output.format: {}`, whose readers take ids straight from the file; leave it out, \
-                 or use `none`",
+                "`output.compression: zstd` does not go with `output.format: {}`, whose readers \
+                 take ids straight from the file; leave it out, or use `none`",
                 plain.map_or("", Format::name)
             ),
         )?;
@@ -544,7 +552,8 @@ impl OutputOptions {
         need(
             self.format.file().is_none_or(|format| format == Format::Mds),
             option,
-            "`output.mdsShardBytes` is for `output.format: mds`; `output.shardTokens` bounds the shards of every format",
+            "`output.mdsShardBytes` is for `output.format: mds`; `output.shardTokens` bounds the \
+             shards of every format",
         )
     }
 }
@@ -608,7 +617,8 @@ impl RunOptions {
         self.output.check()?;
         for (option, path) in [("output.directory", directory), ("work", &self.work)] {
             let message = format!(
-                "`{option}` must be a local directory; `output.upload` sends finished files to a URL"
+                "`{option}` must be a local directory; `output.upload` sends finished files to a \
+                 URL"
             );
             need(!path.as_deref().is_some_and(is_remote), option, message)?;
         }
@@ -666,13 +676,15 @@ impl RunOptions {
                 || self.chunk_chars().is_none()
                 || !self.needs_keywords(),
             "keywords.hierarchy",
-            "`keywords.hierarchy: vectors` needs vectors of documents, but `method: nextlong` has vectors of chunks; use `affinity`",
+            "`keywords.hierarchy: vectors` needs vectors of documents, but `method: nextlong` has \
+             vectors of chunks; use `affinity`",
         )?;
         need(
             max_keyword_share > 0.0 && max_keyword_share <= 1.0,
             "keywords.maxKeywordShare",
             format!(
-                "`keywords.maxKeywordShare` must be above 0 and at most 1, but is {max_keyword_share}"
+                "`keywords.maxKeywordShare` must be above 0 and at most 1, but is \
+                 {max_keyword_share}"
             ),
         )?;
         need(min_score.is_finite(), "keywords.minScore", "`keywords.minScore` must be a number")?;

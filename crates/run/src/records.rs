@@ -138,7 +138,8 @@ impl RunContext {
             return Ok(());
         }
         let message = format!(
-            "`clean` deleted the results of stage {} after the run in {} had finished; run it with `clean: none` into another directory to keep them",
+            "`clean` deleted the results of stage {} after the run in {} had finished; run it with \
+             `clean: none` into another directory to keep them",
             stage.name,
             self.out().display()
         );

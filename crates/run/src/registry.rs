@@ -1,5 +1,5 @@
-//! The runs over a work directory, which they share: `WORK/runs/` lists them, so that the results of
-//! a running one are kept.
+//! The runs over a work directory, which they share: `WORK/runs/` lists them, so that the results
+//! of a running one are kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -78,7 +78,8 @@ impl Resources {
             return error;
         }
         let remedy = if is_hub_name(&self.named_tokenizer) {
-            "names of a hub are not looked up: download the model's tokenizer.json and give its path"
+            "names of a hub are not looked up: download the model's tokenizer.json and give its \
+             path"
         } else {
             "give the path of a tokenizer.json, or of a directory that holds one"
         };
@@ -186,7 +187,8 @@ fn is_hub_name(path: &str) -> bool {
     named(steps.next()) && named(steps.next()) && steps.next().is_none() && !path.ends_with(".json")
 }
 
-/// A stop list by name, or from a file with one word a line; lines that start with `#` are comments.
+/// A stop list by name, or from a file with one word a line; lines that start with `#` are
+/// comments.
 pub fn load_stop_words(name: &str, base: &Path) -> Result<StopList> {
     if let Some(list) = StopList::named(name) {
         return Ok(list);
@@ -195,7 +197,8 @@ pub fn load_stop_words(name: &str, base: &Path) -> Result<StopList> {
     let text = match std::fs::read_to_string(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let message = format!(
-                "`keywords.stopWords`: there is no file {}; give `smart` or `fox` (both English), or the path of a file with one word a line",
+                "`keywords.stopWords`: there is no file {}; give `smart` or `fox` (both English), \
+                 or the path of a file with one word a line",
                 path.display()
             );
             return Err(Error::new(Code::InputNotFound, message)

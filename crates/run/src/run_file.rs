@@ -129,8 +129,9 @@ impl RunFile {
             let mut names = Vec::new();
             differences("", &then, &new, &mut names);
             let message = format!(
-                "{} belongs to a run with other options ({}); choose another output directory, or delete that one. Tokens, queries and keywords are \
-                 reused where both runs name the same `--work` directory",
+                "{} belongs to a run with other options ({}); choose another output directory, or \
+                 delete that one. Tokens, queries and keywords are reused where both runs name the \
+                 same `--work` directory",
                 out.display(),
                 names.join(", ")
             );
@@ -179,7 +180,8 @@ fn absolute_corpus(options: &RunOptions, base: &Path) -> CorpusOptions {
 
 fn changed(path: &str, out: &Path) -> Error {
     let message = format!(
-        "{path} has changed since the run in {} was prepared; choose another output directory, or delete that one to start again",
+        "{path} has changed since the run in {} was prepared; choose another output directory, or \
+         delete that one to start again",
         out.display()
     );
     Error::new(Code::InputChanged, message).with("file", path)

@@ -1,5 +1,5 @@
-//! Values that the tasks of a run share: each is made when it is first needed, and threads that need
-//! it meanwhile wait instead of making another.
+//! Values that the tasks of a run share: each is made when it is first needed, and threads that
+//! need it meanwhile wait instead of making another.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;

@@ -91,7 +91,8 @@ impl StageSpec for DocumentsStage {
         }
         if lens.len() != total || keys.len() != total || text_hashes.len() != total {
             let message = format!(
-                "ingest wrote {} rows, but scan counted {total}; delete the work directory and run again",
+                "ingest wrote {} rows, but scan counted {total}; delete the work directory and run \
+                 again",
                 lens.len()
             );
             return Err(Error::new(Code::FileCorrupt, message));
@@ -99,7 +100,8 @@ impl StageSpec for DocumentsStage {
         if all.tokens == 0 {
             let DocumentCounts { rows, empty, rejected, .. } = all;
             let message = format!(
-                "the corpus holds no document with a token: {rows} rows, {empty} empty, {rejected} rejected; check `textField` and `corpus`"
+                "the corpus holds no document with a token: {rows} rows, {empty} empty, {rejected} \
+                 rejected; check `textField` and `corpus`"
             );
             return Err(Error::new(Code::CorpusEmpty, message));
         }

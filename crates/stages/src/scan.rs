@@ -1,4 +1,5 @@
-//! Scan: counts the rows and lines of a split, so that every split knows the numbers of its first row.
+//! Scan: counts the rows and lines of a split, so that every split knows the numbers of its first
+//! row.
 
 use std::sync::Arc;
 
@@ -104,7 +105,10 @@ impl Rows {
             lines_of_file += lines;
             total += rows;
             let end = u32::try_from(total).map_err(|_| {
-                let message = format!("the corpus has at least {total} rows; the most are 4294967295: divide it into several runs");
+                let message = format!(
+                    "the corpus has at least {total} rows; the most are 4294967295: divide it into \
+                     several runs"
+                );
                 Error::new(Code::TooManyRows, message)
             })?;
             first.push(end);

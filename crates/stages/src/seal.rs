@@ -236,7 +236,8 @@ pub struct ManifestRun {
     pub plan: PlanStats,
     /// The part of the run's summary that is the same for equal runs.
     #[ts(
-        type = "Omit<Summary, 'version' | 'method' | 'directory' | 'format' | 'length' | 'encoder' | 'seconds' | 'warnings'>"
+        type = "Omit<Summary, 'version' | 'method' | 'directory' | 'format' | 'length' | 'encoder' \
+                | 'seconds' | 'warnings'>"
     )]
     pub counts: Value,
 }

@@ -316,8 +316,9 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
     }
     if summary.holdout.as_ref().is_some_and(|holdout| holdout.sequences == 0) {
         warnings.push(format!(
-            "the holdout has no sequence: a share of {} of the pool does not fill one of {} tokens, and readers of {} may refuse an empty output; \
-             raise `holdout`, or set `incomplete: pad`",
+            "the holdout has no sequence: a share of {} of the pool does not fill one of {} \
+             tokens, and readers of {} may refuse an empty output; raise `holdout`, or set \
+             `incomplete: pad`",
             run.options().holdout,
             run.options().length,
             run.options().output.format.file().map_or("memory", Format::name)
@@ -327,8 +328,9 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
         && keywords.with_keyword * 2 < corpus.documents
     {
         warnings.push(format!(
-            "only {} of {} documents have a keyword. RAKE finds phrases between stop words and spaces: check that the stop list fits the \
-                 language and that its script puts spaces between words, or lower `minScore`",
+            "only {} of {} documents have a keyword. RAKE finds phrases between stop words and \
+             spaces: check that the stop list fits the language and that its script puts spaces \
+             between words, or lower `minScore`",
             keywords.with_keyword, corpus.documents
         ));
     }
@@ -338,8 +340,9 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
         && shares.single_keyword < 0.1
     {
         warnings.push(format!(
-            "only {} of the tokens are in sequences of one keyword; {} of the sequences combine leftovers of {:.0} keywords on average, in \
-             random order. At this size and length Quest is close to Standard. To improve it use `fill: related`, `hierarchy: affinity`, \
+            "only {} of the tokens are in sequences of one keyword; {} of the sequences combine \
+             leftovers of {:.0} keywords on average, in random order. At this size and length \
+             Quest is close to Standard. To improve it use `fill: related`, `hierarchy: affinity`, \
              `representative: common`, more documents or a smaller `length`",
             percent(shares.single_keyword),
             percent((plan.rules.next + plan.rules.last) as f64 / plan.sequences as f64),
@@ -350,13 +353,15 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
         summary.neighbours.as_ref().and_then(|n| n.recall).filter(|&recall| recall < 0.8)
     {
         warnings.push(format!(
-            "inverted lists found only {} of the nearest neighbours of a sample; raise `neighbours.probes`, or use `neighbours.search: exact`",
+            "inverted lists found only {} of the nearest neighbours of a sample; raise \
+             `neighbours.probes`, or use `neighbours.search: exact`",
             percent(recall)
         ));
     }
     if let Some(vectors) = summary.vectors.as_ref().filter(|v| v.zero_vectors > v.vectors) {
         warnings.push(format!(
-            "only {} of {} documents or chunks have a vector; a document without one has no neighbours",
+            "only {} of {} documents or chunks have a vector; a document without one has no \
+             neighbours",
             vectors.vectors,
             vectors.vectors + vectors.zero_vectors
         ));
@@ -367,22 +372,25 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
     {
         let k = run.options().neighbour_depth().unwrap_or(0);
         warnings.push(format!(
-            "{} of the sequences combine several neighbourhoods in random order, because {k} neighbours do not fill {} tokens; raise `method.k`, \
-             lower `length`, or use `fill: drop`",
+            "{} of the sequences combine several neighbourhoods in random order, because {k} \
+             neighbours do not fill {} tokens; raise `method.k`, lower `length`, or use `fill: \
+             drop`",
             percent((plan.rules.next + plan.rules.last) as f64 / plan.sequences.max(1) as f64),
             run.options().length
         ));
     }
     if summary.neighbours.is_some() && run.options().overflow == Overflow::Whole {
         warnings.push(
-            "`overflow: whole` orders documents by length where they do not fill a sequence, which separates neighbours; `overflow: split` keeps their order"
+            "`overflow: whole` orders documents by length where they do not fill a sequence, which \
+             separates neighbours; `overflow: split` keeps their order"
                 .into(),
         );
     }
     if let (Some(plan), Some(shares)) = (&summary.plan, &summary.shares) {
         if shares.dropped > 0.2 {
             warnings.push(format!(
-                "{} of the tokens are in no sequence; change `fill`, `incomplete`, `overflow` or `tokens` to drop fewer",
+                "{} of the tokens are in no sequence; change `fill`, `incomplete`, `overflow` or \
+                 `tokens` to drop fewer",
                 percent(shares.dropped)
             ));
         }

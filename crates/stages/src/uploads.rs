@@ -53,7 +53,8 @@ impl Uploads {
         })?;
         let Some(object) = found else { return Ok(()) };
         let message = format!(
-            "{} holds objects that are not this run's ({object}); choose another `output.upload`, or remove them",
+            "{} holds objects that are not this run's ({object}); choose another `output.upload`, \
+             or remove them",
             self.to
         );
         Err(Error::new(Code::OutputExists, message).with("file", object.to_string()))
@@ -229,8 +230,8 @@ impl Staging {
         record.write(&self.record())
     }
 
-    /// Deletes everything once the task's done record exists. Files that cannot be deleted are left,
-    /// and nobody reads them.
+    /// Deletes everything once the task's done record exists. Files that cannot be deleted are
+    /// left, and nobody reads them.
     pub(crate) fn remove(&self) {
         let _ = fs::remove_dir_all(&self.directory);
     }

@@ -93,7 +93,8 @@ impl StageSpec for VectorsStage {
         let rows = writer.len() / dims.max(1) as u64;
         if rows != expected {
             let message = format!(
-                "there are {rows} vectors for {expected} documents or chunks; delete the work directory and run again"
+                "there are {rows} vectors for {expected} documents or chunks; delete the work \
+                 directory and run again"
             );
             return Err(Error::new(Code::FileCorrupt, message));
         }
@@ -237,7 +238,8 @@ fn gather(run: &RunContext, column: &mut Column<'_>) -> Result<usize> {
         let vectors = model_vectors(run, task)?;
         if own == 0 || (dims != 0 && own != dims) || vectors.len() % own != 0 {
             let message = format!(
-                "task {task} of stage embed made vectors of {own} numbers, others of {dims}; delete its folder and run again"
+                "task {task} of stage embed made vectors of {own} numbers, others of {dims}; \
+                 delete its folder and run again"
             );
             return Err(Error::new(Code::FileCorrupt, message));
         }

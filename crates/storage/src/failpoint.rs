@@ -7,7 +7,8 @@
 //! | name | before |
 //! | --- | --- |
 //! | `task` | a task's work; its lease is held |
-//! | `create`, `write`, `sync`, `rename` | an attempt's file is made, bytes go to it, it is fsynced, it gets its name |
+//! | `create`, `write`, `sync`, `rename` | an attempt's file is made, bytes go to it, it is
+//! fsynced, it gets its name |
 //! | `renamed` | the directory of a file that has its name is fsynced |
 //! | `done` | the record of a task whose files are all in place |
 //! | `read` | bytes of a column or a string table are read |

@@ -32,7 +32,8 @@ fn main() {
         [data, "speed"] => speed(Path::new(data)),
         [data, "dump", file] => dump(Path::new(data), Path::new(file)),
         _ => panic!(
-            "DATA questions train|valid [NAME=FILE…], DATA groups news20|reuters [NAME=FILE…], DATA speed, or DATA dump FILE"
+            "DATA questions train|valid [NAME=FILE…], DATA groups news20|reuters [NAME=FILE…], \
+             DATA speed, or DATA dump FILE"
         ),
     }
 }

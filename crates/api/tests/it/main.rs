@@ -1,5 +1,5 @@
-//! Runs as callers use them: options, prepared runs, tasks, runs on threads of their own. Corpora are made here; they hold queries, so that
-//! keywords are known.
+//! Runs as callers use them: options, prepared runs, tasks, runs on threads of their own. Corpora
+//! are made here; they hold queries, so that keywords are known.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod crash;

@@ -112,9 +112,9 @@ pub(crate) fn check(ctx: &Ctx, run: &RunContext, last: Stage) -> Result<Option<S
         return Ok(Some(format!("the disk will fill up: {what}")));
     }
     let message = format!(
-        "the run does not fit: {what}. Put the work directory on another disk (`--work`), make the output smaller (`output.format`, \
-         `output.compression`, `output.provenance`, `tokens`), remove what no run needs (`longweave clean`), or continue anyway with \
-         `diskCheck: warn`"
+        "the run does not fit: {what}. Put the work directory on another disk (`--work`), make the \
+         output smaller (`output.format`, `output.compression`, `output.provenance`, `tokens`), \
+         remove what no run needs (`longweave clean`), or continue anyway with `diskCheck: warn`"
     );
     let error = Error::new(Code::DiskSpace, message)
         .with("option", "diskCheck")

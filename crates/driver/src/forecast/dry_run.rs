@@ -81,7 +81,8 @@ pub struct MemoryPlan {
 
 /// The tasks, bytes and memory of a run with these options.
 ///
-/// Errors: as the run's own, where it would be refused before it begins; lack of disk space is reported, not an error.
+/// Errors: as the run's own, where it would be refused before it begins; lack of disk space is
+/// reported, not an error.
 pub fn dry_run(options: RunOptions, cancel: &Cancel) -> Result<DryRun> {
     let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(options.threads, options.memory)? };
     let out = options.output.directory.as_ref().map(PathBuf::from);
@@ -108,9 +109,17 @@ pub fn dry_run(options: RunOptions, cancel: &Cancel) -> Result<DryRun> {
     let inventory = &run.file.inventory;
     let mut unknown: Vec<String> = Vec::new();
     match &facts {
-        None => unknown.push("how many documents and tokens the corpus has: no document could be read from a sample of it".into()),
+        None => unknown.push(
+            "how many documents and tokens the corpus has: no document could be read from a sample \
+             of it"
+                .into(),
+        ),
         Some(facts) if !facts.counted => {
-            unknown.push("documents, tokens and bytes exactly: they are estimated from a sample of the corpus".into());
+            unknown.push(
+                "documents, tokens and bytes exactly: they are estimated from a sample of the \
+                 corpus"
+                    .into(),
+            );
         }
         Some(_) => {}
     }
@@ -145,12 +154,14 @@ fn pushed(options: &RunOptions, out: Option<&Path>) -> DryRun {
         work: options.work.clone().or_else(|| out.map(|o| o.join(".work").display().to_string())),
         corpus: None,
         facts: None,
-        stages: stages.map(|stage| StagePlan { stage, tasks: None, done: 0, directory: None, bytes: None }).collect(),
+        stages: stages
+            .map(|stage| StagePlan { stage, tasks: None, done: 0, directory: None, bytes: None })
+            .collect(),
         disk: None,
         memory: MemoryPlan { budget_bytes: options.memory, metadata_bytes: None },
         unknown: vec![
-            "everything that follows from the documents (tasks, bytes, which results are reused): they are pushed, and first written to the \
-             work directory"
+            "everything that follows from the documents (tasks, bytes, which results are reused): \
+             they are pushed, and first written to the work directory"
                 .into(),
         ],
     }

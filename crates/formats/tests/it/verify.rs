@@ -206,7 +206,8 @@ fn sequences_are_checked_even_when_every_sum_agrees() {
         (|r| r.doc_lens[1] = 0, "sequence 0: a piece of 0 tokens begins at 3 where 3 is expected"),
         (
             |r| _ = r.groups.pop(),
-            "sequence 0: it has 2 documents' ids, but [2, 2, 2, 2, 1] starts, lengths, offsets, reasons and groups",
+            "sequence 0: it has 2 documents' ids, but [2, 2, 2, 2, 1] starts, lengths, offsets, \
+             reasons and groups",
         ),
     ];
     for (change, expected) in cases {

@@ -1,6 +1,6 @@
 //! Numbering: every distinct phrase among the candidates of all documents gets a number, in memory
-//! or on the disk: partition by partition of the phrases' hashes, in each in the order in which they
-//! first occur.
+//! or on the disk: partition by partition of the phrases' hashes, in each in the order in which
+//! they first occur.
 
 mod in_memory;
 mod on_disk;

@@ -222,8 +222,9 @@ mod tests {
 
     #[test]
     fn what_a_text_is_about_is_asked_for() {
-        let text = "Honey bees dance to tell the hive where flowers are. The waggle dance of honey bees gives direction and distance. \
-                    Other honey bees follow the waggle dance in the dark.";
+        let text = "Honey bees dance to tell the hive where flowers are. The waggle dance of honey \
+                    bees gives direction and distance. Other honey bees follow the waggle dance in \
+                    the dark.";
         let query = queries(text, 384).remove(0);
         assert!(query.starts_with("honey bees"), "{query}");
         assert!(query.contains("waggle dance"), "{query}");

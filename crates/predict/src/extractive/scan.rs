@@ -23,18 +23,24 @@ pub(super) enum Kind {
     Other,
 }
 
-const ARTICLES: &str = "a an the this that these those my your his her its our their some any each every no another such which whose both \
-                        all several many few other first second third one two three four five six seven eight nine";
-const PREPOSITIONS: &str = "of in on at by for with from into about between through during against among within without under over after \
-                            before than like upon via per toward towards across along around behind below beneath beside besides beyond \
-                            despite down near off onto out outside since throughout till until unto up as regarding inside amongst except \
-                            following according containing concerning";
-const PRONOUNS: &str = "i you he she it we they him me us them himself herself itself themselves myself yourself who what there everyone \
-                        anyone someone everybody anybody nobody something anything everything nothing i'm i've i'd i'll you're you've \
-                        you'd you'll he's it's we're we've we'll we'd they're they've they'd they'll that's there's let's";
-const AUXILIARIES: &str = "is are was were be been being am has have had having do does did will would can could may might must shall should \
-                           cannot can't don't doesn't didn't isn't aren't wasn't weren't won't wouldn't couldn't shouldn't hasn't haven't \
-                           hadn't not never";
+const ARTICLES: &str = "a an the this that these those my your his her its our their some any each \
+                        every no another such which whose both all several many few other first \
+                        second third one two three four five six seven eight nine";
+const PREPOSITIONS: &str = "of in on at by for with from into about between through during against \
+                            among within without under over after before than like upon via per \
+                            toward towards across along around behind below beneath beside besides \
+                            beyond despite down near off onto out outside since throughout till \
+                            until unto up as regarding inside amongst except following according \
+                            containing concerning";
+const PRONOUNS: &str = "i you he she it we they him me us them himself herself itself themselves \
+                        myself yourself who what there everyone anyone someone everybody anybody \
+                        nobody something anything everything nothing i'm i've i'd i'll you're \
+                        you've you'd you'll he's it's we're we've we'll we'd they're they've \
+                        they'd they'll that's there's let's";
+const AUXILIARIES: &str = "is are was were be been being am has have had having do does did will \
+                           would can could may might must shall should cannot can't don't doesn't \
+                           didn't isn't aren't wasn't weren't won't wouldn't couldn't shouldn't \
+                           hasn't haven't hadn't not never";
 const CONJUNCTIONS: &str =
     "and or but nor if when while because so where whether though although unless how why whereas";
 

@@ -1,8 +1,9 @@
 //! Checkpoints of a task that predicts with a model: files of finished batches, each written whole.
 //!
 //! `NNNNN.parts/FIRST-END.jsonl` holds the queries of the batches FIRST to END, one object a query:
-//! `{row, segment, query, text}`, and last `{xxh3}` of all lines before. Batches are numbered within
-//! the task. They are the same in every attempt, because they follow from the split and the options.
+//! `{row, segment, query, text}`, and last `{xxh3}` of all lines before. Batches are numbered
+//! within the task. They are the same in every attempt, because they follow from the split and the
+//! options.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -64,8 +65,8 @@ pub(super) fn tasks(stage: &Path) -> Vec<u32> {
 }
 
 impl Checkpoint {
-    /// Resumes an earlier attempt: its queries by batch in order. A file that leaves a gap after those
-    /// before it, or is damaged, is ignored, and its batches are predicted again.
+    /// Resumes an earlier attempt: its queries by batch in order. A file that leaves a gap after
+    /// those before it, or is damaged, is ignored, and its batches are predicted again.
     ///
     /// Errors: `IO`.
     pub(super) fn open(

@@ -1,8 +1,9 @@
-//! Predicting with a model: windows of segments, sorted by length into batches, on the device's thread.
+//! Predicting with a model: windows of segments, sorted by length into batches, on the device's
+//! thread.
 //!
 //! While the device works on one window, the next is read and tokenized. A window ends at a fixed
-//! number of segments or bytes of text, so that batches follow from the split and the options alone.
-//! Finished batches are checkpointed (`checkpoint.rs`).
+//! number of segments or bytes of text, so that batches follow from the split and the options
+//! alone. Finished batches are checkpointed (`checkpoint.rs`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -25,8 +26,8 @@ const STEP_DOCUMENTS: usize = 256;
 const STEP_BYTES: usize = 1 << 20;
 /// Bytes of text of a window, after which it ends; its last documents may be larger.
 const WINDOW_BYTES: usize = 8 << 20;
-/// Bytes that are reserved for a byte of a window's text: tokens of four bytes and their copies for the
-/// device, of two windows.
+/// Bytes that are reserved for a byte of a window's text: tokens of four bytes and their copies for
+/// the device, of two windows.
 const COST: u64 = 8;
 
 /// Documents that an error of a batch names.
