@@ -128,7 +128,8 @@ impl QueryMaker {
         let t = model.timing()?;
         let [encode, decode, rows, choose] =
             [t.encode, t.decode, t.rows, t.choose].map(|d| d.as_secs_f64());
-        let timing = json!({ "encode": encode, "decode": decode, "rows": rows, "choose": choose, "steps": t.steps, "steppedRows": t.stepped_rows });
+        let timing = json!({ "encode": encode, "decode": decode, "rows": rows, "choose": choose,
+            "steps": t.steps, "steppedRows": t.stepped_rows });
         Ok(timing.to_string())
     }
 

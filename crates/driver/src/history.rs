@@ -66,7 +66,8 @@ impl History {
 #[cfg(test)]
 pub(crate) fn line(second: u32, event: &str, more: serde_json::Value) -> LogRecord {
     let mut value = serde_json::json!({
-        "time": format!("2026-01-01T00:00:{second:02}.000Z"), "process": u32::MAX - 1, "event": event,
+        "time": format!("2026-01-01T00:00:{second:02}.000Z"), "process": u32::MAX - 1,
+        "event": event,
     });
     value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(value).unwrap()

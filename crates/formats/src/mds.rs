@@ -44,7 +44,8 @@ fn configuration(options: &WriterOptions) -> Value {
         "column_encodings": ["str", "ndarray:uint32", "ndarray:uint32", "int"],
         "column_names": ["domain", "indices", "input_ids", "length"],
         "column_sizes": [null, null, null, 8],
-        "compression": compression, "format": "mds", "hashes": hashes, "size_limit": options.mds_shard_bytes, "version": 2,
+        "compression": compression, "format": "mds", "hashes": hashes,
+        "size_limit": options.mds_shard_bytes, "version": 2,
     })
 }
 

@@ -29,7 +29,8 @@ impl Vectors {
     pub fn from_data(dims: usize, data: Vec<i16>) -> Result<Vectors> {
         if dims == 0 || !data.len().is_multiple_of(dims) {
             let message = format!(
-                "{} numbers do not divide into vectors of {dims} components; make the vectors again",
+                "{} numbers do not divide into vectors of {dims} components; make the vectors \
+                 again",
                 data.len()
             );
             return Err(Error::new(Code::FileCorrupt, message)

@@ -6,7 +6,9 @@ use serde_json::json;
 
 /// The error as napi's.
 pub(crate) fn to_napi(error: &Error) -> napi::Error {
-    let text = json!({ "code": error.code().name(), "message": error.message(), "details": error.details() }).to_string();
+    let text = json!({ "code": error.code().name(), "message": error.message(),
+        "details": error.details() })
+    .to_string();
     napi::Error::from_reason(text)
 }
 

@@ -281,7 +281,8 @@ impl RunContext {
                 .map(|entry| &entry.digest)
                 .collect();
             let digest = digest_of(&json!({
-                "stage": stage.name, "version": stage.version, "own": stage.identity(&file), "inputs": digests,
+                "stage": stage.name, "version": stage.version, "own": stage.identity(&file),
+                "inputs": digests,
             }));
             let needed = stage.needed(&file.options, &file.inventory);
             let (complete, cleaned) = (OnceCell::new(), OnceCell::new());

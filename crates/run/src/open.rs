@@ -167,7 +167,8 @@ pub fn check_work_version(work: &Path) -> Result<bool> {
         Ok(found) if found == work_version() => Ok(true),
         Ok(found) => {
             let message = format!(
-                "{} says \"{}\", this version needs format {WORK_FORMAT}; choose another `--work` directory, or delete this one",
+                "{} says \"{}\", this version needs format {WORK_FORMAT}; choose another \
+                 `--work` directory, or delete this one",
                 path.display(),
                 found.trim()
             );

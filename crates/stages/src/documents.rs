@@ -48,7 +48,8 @@ impl StageSpec for DocumentsStage {
 
     fn identity(&self, file: &RunFile) -> Value {
         let options = &file.options;
-        json!({ "onDuplicateId": options.on_duplicate_id, "sources": options.source_field.is_some() })
+        json!({ "onDuplicateId": options.on_duplicate_id,
+            "sources": options.source_field.is_some() })
     }
 
     fn units(&self, run: &RunContext, _tasks: &[u32]) -> Result<u64> {
@@ -243,7 +244,8 @@ fn duplicate_error(
     };
     let (first, second) = (location(group[0])?, location(group[1])?);
     let message = format!(
-        "{} documents have the id \"{id}\", the first two at {first} and {second}; make ids unique, or set `onDuplicateId: suffix`",
+        "{} documents have the id \"{id}\", the first two at {first} and {second}; \
+         make ids unique, or set `onDuplicateId: suffix`",
         group.len()
     );
     Ok(Error::new(Code::DuplicateId, message)

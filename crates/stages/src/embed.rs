@@ -113,12 +113,15 @@ impl StageSpec for EmbedStage {
         let (vectors, chunk_chars) = (&file.options.vectors, file.options.chunk_chars());
         match vectors.source {
             VectorSource::Tfidf => {
-                json!({ "source": vectors.source, "chunkChars": chunk_chars, "version": longweave_neighbours::VERSION })
+                json!({ "source": vectors.source, "chunkChars": chunk_chars,
+                    "version": longweave_neighbours::VERSION })
             }
             VectorSource::File => json!({ "chunkChars": chunk_chars }),
             VectorSource::Onnx => json!({
-                "source": vectors.source, "chunkChars": chunk_chars, "model": file.input("encoder"), "pooling": vectors.pooling,
-                "prefix": vectors.prefix, "maxTokens": vectors.max_tokens, "batchTokens": vectors.batch_tokens, "tf32": vectors.tf32,
+                "source": vectors.source, "chunkChars": chunk_chars,
+                "model": file.input("encoder"), "pooling": vectors.pooling,
+                "prefix": vectors.prefix, "maxTokens": vectors.max_tokens,
+                "batchTokens": vectors.batch_tokens, "tf32": vectors.tf32,
                 "version": longweave_inference::VERSION,
             }),
         }

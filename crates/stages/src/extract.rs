@@ -36,7 +36,8 @@ impl StageSpec for ExtractStage {
 
     fn identity(&self, file: &RunFile) -> Value {
         let keywords = &file.options.keywords;
-        json!({ "stopWords": keywords.stop_words, "list": file.input("stopWords"), "minScore": keywords.min_score })
+        json!({ "stopWords": keywords.stop_words, "list": file.input("stopWords"),
+            "minScore": keywords.min_score })
     }
 
     fn tasks(&self, run: &RunContext) -> Result<Option<u32>> {

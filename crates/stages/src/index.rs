@@ -43,7 +43,8 @@ impl StageSpec for IndexStage {
         let random = keywords.representative == Representative::Random;
         json!({
             "boilerplate": keywords.boilerplate, "extra": keywords.boilerplate_phrases,
-            "representative": keywords.representative, "cap": keywords.max_keyword_share, "floor": keywords.min_keyword_cap,
+            "representative": keywords.representative, "cap": keywords.max_keyword_share,
+            "floor": keywords.min_keyword_cap,
             "hierarchy": keywords.hierarchy, "seed": random.then_some(file.options.seed),
         })
     }

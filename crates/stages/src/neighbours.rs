@@ -79,8 +79,10 @@ impl StageSpec for NeighboursStage {
     fn identity(&self, file: &RunFile) -> Value {
         let (options, neighbours) = (&file.options, &file.options.neighbours);
         json!({
-            "k": options.neighbour_depth(), "search": neighbours.search, "lists": neighbours.lists, "probes": neighbours.probes,
-            "recallSample": neighbours.recall_sample, "heads": options.needs_heads(), "version": longweave_neighbours::VERSION,
+            "k": options.neighbour_depth(), "search": neighbours.search, "lists": neighbours.lists,
+            "probes": neighbours.probes,
+            "recallSample": neighbours.recall_sample, "heads": options.needs_heads(),
+            "version": longweave_neighbours::VERSION,
         })
     }
 

@@ -40,7 +40,8 @@ impl StageSpec for PlanStage {
 
     fn identity(&self, file: &RunFile) -> Value {
         let options = file.options.plan_options(file.tokenizer.separator.len() as u32);
-        json!({ "options": options, "shard": file.options.shard_sequences(), "format": PLAN_FORMAT })
+        json!({ "options": options, "shard": file.options.shard_sequences(),
+            "format": PLAN_FORMAT })
     }
 
     fn bytes(&self, _run: &RunContext, facts: &Facts) -> Result<f64> {

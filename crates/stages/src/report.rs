@@ -276,7 +276,8 @@ impl StageSpec for ReportStage {
     }
 
     fn identity(&self, file: &RunFile) -> Value {
-        json!({ "version": longweave_report::VERSION, "format": FORMAT, "method": file.options.method })
+        json!({ "version": longweave_report::VERSION, "format": FORMAT,
+            "method": file.options.method })
     }
 
     fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {

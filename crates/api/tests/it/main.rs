@@ -69,33 +69,45 @@ impl Place {
     fn json(&self, changes: &[(&str, Value)]) -> Value {
         let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
         let mut options = json!({
-            "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text", "idField": "id", "queryField": "q", "sourceField": null,
-            "onBadRow": "fail", "onDuplicateId": "fail", "maxDocumentBytes": 4 << 20, "splitBytes": 4096, "tokenizer": path("tokenizer.json"),
+            "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text",
+            "idField": "id", "queryField": "q", "sourceField": null,
+            "onBadRow": "fail", "onDuplicateId": "fail", "maxDocumentBytes": 4 << 20,
+            "splitBytes": 4096, "tokenizer": path("tokenizer.json"),
             "queries": {
-                "predictor": "precomputed", "file": null, "segmentTokens": 384, "model": null, "device": "auto", "prefix": null, "decoding": "sample",
-                "temperature": 1.0, "topK": 25, "topP": 0.95, "queriesPerSegment": 1, "maxQueryTokens": 64, "batchTokens": 8192, "decodeRows": 64,
+                "predictor": "precomputed", "file": null, "segmentTokens": 384, "model": null,
+                "device": "auto", "prefix": null, "decoding": "sample",
+                "temperature": 1.0, "topK": 25, "topP": 0.95, "queriesPerSegment": 1,
+                "maxQueryTokens": 64, "batchTokens": 8192, "decodeRows": 64,
                 "tf32": true, "deviceMemory": null, "onnxRuntime": null, "checkpointSeconds": 20.0,
             },
             "keywords": {
-                "stopWords": "smart", "minScore": 3.0, "boilerplate": "builtin", "boilerplatePhrases": [], "representative": "common",
+                "stopWords": "smart", "minScore": 3.0, "boilerplate": "builtin",
+                "boilerplatePhrases": [], "representative": "common",
                 "maxKeywordShare": 1.0, "minKeywordCap": 2, "hierarchy": "suffix"
             },
             "vectors": {
-                "source": "tfidf", "file": null, "dimensions": 16, "sample": 64, "model": null, "device": "cpu", "batchTokens": 256, "tf32": true,
-                "deviceMemory": null, "onnxRuntime": null, "pooling": "auto", "prefix": "", "maxTokens": null
+                "source": "tfidf", "file": null, "dimensions": 16, "sample": 64, "model": null,
+                "device": "cpu", "batchTokens": 256, "tf32": true,
+                "deviceMemory": null, "onnxRuntime": null, "pooling": "auto", "prefix": "",
+                "maxTokens": null
             },
             "neighbours": { "search": "auto", "lists": null, "probes": null, "recallSample": 16 },
             "method": {
-                "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords", "oversample": 2.0, "shortShare": null,
+                "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords",
+                "oversample": 2.0, "shortShare": null,
                 "minKeywordDocuments": 2, "fill": "related"
             },
-            "length": 64, "tokens": null, "seed": 0, "separator": "auto", "bos": "none", "bosToken": "auto", "padToken": "auto",
-            "overflow": "split", "incomplete": "drop", "minTokens": 1, "maxTokens": null, "maxUses": null, "holdout": 0.0, "dedup": "none",
+            "length": 64, "tokens": null, "seed": 0, "separator": "auto", "bos": "none",
+            "bosToken": "auto", "padToken": "auto",
+            "overflow": "split", "incomplete": "drop", "minTokens": 1, "maxTokens": null,
+            "maxUses": null, "holdout": 0.0, "dedup": "none",
             "output": {
-                "directory": path("out"), "upload": null, "format": "jsonl", "provenance": "full", "shardTokens": 1024, "compression": "none",
+                "directory": path("out"), "upload": null, "format": "jsonl", "provenance": "full",
+                "shardTokens": 1024, "compression": "none",
                 "mdsIndices": "sequence", "mdsShardBytes": null
             },
-            "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20, "diskCheck": "refuse", "clean": "none"
+            "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20,
+            "diskCheck": "refuse", "clean": "none"
         });
         for (pointer, value) in changes {
             *options.pointer_mut(pointer).unwrap_or_else(|| panic!("no option at {pointer}")) =
@@ -173,7 +185,8 @@ const SUBJECTS: [&str; 7] = [
 fn row(i: usize) -> Value {
     let words: Vec<String> =
         (0..5 + i * 7 % 40).map(|w| format!("w{}", (i * 31 + w * 17) % 97)).collect();
-    json!({ "id": format!("doc-{i}"), "text": words.join(" "), "q": SUBJECTS[i * i % 11 % SUBJECTS.len()] })
+    json!({ "id": format!("doc-{i}"), "text": words.join(" "),
+        "q": SUBJECTS[i * i % 11 % SUBJECTS.len()] })
 }
 
 fn corpus(documents: usize) -> String {

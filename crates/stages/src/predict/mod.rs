@@ -103,7 +103,8 @@ impl StageSpec for PredictStage {
         let (options, queries) = (&file.options, &file.options.queries);
         match queries.predictor {
             PredictorName::Extractive => json!({
-                "predictor": queries.predictor, "segmentTokens": queries.segment_tokens, "version": longweave_predict::VERSION,
+                "predictor": queries.predictor, "segmentTokens": queries.segment_tokens,
+                "version": longweave_predict::VERSION,
             }),
             PredictorName::Precomputed => json!({
                 "predictor": queries.predictor, "queryField": options.query_field.as_ref().filter(|_| options.reads_query_field()),
@@ -111,9 +112,12 @@ impl StageSpec for PredictStage {
             }),
             // Not the device: what a model wrote is a record, whatever it ran on.
             PredictorName::Onnx => json!({
-                "predictor": queries.predictor, "segmentTokens": queries.segment_tokens, "model": file.input("model"), "prefix": queries.prefix,
-                "decoding": queries.decoding(options.seed), "queriesPerSegment": queries.queries_per_segment,
-                "maxQueryTokens": queries.max_query_tokens, "batchTokens": queries.batch_tokens, "decodeRows": queries.decode_rows,
+                "predictor": queries.predictor, "segmentTokens": queries.segment_tokens,
+                "model": file.input("model"), "prefix": queries.prefix,
+                "decoding": queries.decoding(options.seed),
+                "queriesPerSegment": queries.queries_per_segment,
+                "maxQueryTokens": queries.max_query_tokens, "batchTokens": queries.batch_tokens,
+                "decodeRows": queries.decode_rows,
                 "tf32": queries.tf32, "version": longweave_inference::VERSION,
             }),
         }
