@@ -57,8 +57,8 @@ ${parts.join('\n')}`
 const ownFlags = (command) =>
   table(
     ['flag', 'default', 'description'],
-    Object.entries(command.flags).map(([name, { type, value, default: fallback, description, when = '' }]) => [
-      code(`--${name}${type === 'boolean' ? '' : ` ${value ?? 'VALUE'}`}`),
+    Object.entries(command.flags).map(([name, { value, default: fallback, description, when = '' }]) => [
+      code(`--${name}${value === undefined ? '' : ` ${value}`}`),
       fallback === undefined ? '–' : code(fallback),
       cell(`${description} ${when}`.trim()),
     ]),

@@ -58,18 +58,16 @@ To let a run do this by itself once it is finished, give it --clean-after-seal.`
   positionals: [{ name: 'WORK', description: 'the work directory: --work of the runs, else OUT/.work' }],
   flags: {
     keep: {
-      type: 'string',
       value: 'RUN',
       multiple: true,
       description: 'Output directory of a run whose results are kept.',
       when: 'Name each run that is not finished or that you will vary.',
     },
     all: {
-      type: 'boolean',
       description: 'Deletes the results of all runs.',
       when: 'Use it when every output is finished.',
     },
-    'dry-run': { type: 'boolean', description: 'Prints what would be deleted, and deletes nothing.' },
+    'dry-run': { description: 'Prints what would be deleted, and deletes nothing.' },
     json,
   },
   options: null,

@@ -3,8 +3,7 @@ import type { Flag } from './flags.ts'
 
 /** A flag that only the command line has. */
 export interface OwnFlag {
-  type: 'string' | 'boolean'
-  /** The word for its value in help; FILE and DIR complete to paths. */
+  /** The word for its value in help; FILE and DIR complete to paths. A flag without one is a switch. */
   value?: string
   description: string
   /** When to use it, a sentence. */
@@ -53,7 +52,7 @@ export interface Command {
   run(args: string[]): Promise<number | void>
 }
 
-const metavar = (flag: OwnFlag) => (flag.type === 'boolean' ? '' : ` ${flag.value ?? 'VALUE'}`)
+const metavar = (flag: OwnFlag) => (flag.value === undefined ? '' : ` ${flag.value}`)
 
 /** The first line of a command's help: `longweave show RUN [N] [--why]`. */
 export function usage({ name, positionals, options, flags }: Command): string {
@@ -71,7 +70,6 @@ export function usage({ name, positionals, options, flags }: Command): string {
 
 /** The flag of all commands that can print for programs. */
 export const json: OwnFlag = {
-  type: 'boolean',
   description: 'Prints JSON, one value a line.',
   when: 'Use it in programs; docs/cli.md describes the output.',
 }
@@ -79,12 +77,10 @@ export const json: OwnFlag = {
 /** Flags of all commands that work for a while. */
 export const quietFlags: Record<string, OwnFlag> = {
   quiet: {
-    type: 'boolean',
     description: 'Prints nothing but errors; with --json, only the result.',
     when: 'Use it in scripts that only look at the exit status.',
   },
   'no-progress': {
-    type: 'boolean',
     description: 'Shows no bars, and where the output is not a terminal no line every 30 seconds.',
     when: 'Use it when a log should hold warnings and the result only.',
   },

@@ -12,8 +12,8 @@ interface Completed {
 
 const isPath = (word: string | null | undefined) => ['FILE', 'DIR', 'PATH', 'RUN'].includes(word ?? '')
 
-function ownFlag([name, { type, value, choices = [], description }]: [string, OwnFlag]): Completed {
-  return { name, description, value: type === 'boolean' ? null : { paths: isPath(value), words: choices } }
+function ownFlag([name, { value, choices = [], description }]: [string, OwnFlag]): Completed {
+  return { name, description, value: value === undefined ? null : { paths: isPath(value), words: choices } }
 }
 
 /** The flags of a command. */

@@ -87,7 +87,7 @@ function schemaFlag(flag: Flag): string {
 }
 
 function ownFlag([name, flag]: [string, OwnFlag]): string {
-  const head = flag.type === 'boolean' ? `--${name}` : `--${name} ${flag.value ?? 'VALUE'}${flag.multiple ? '…' : ''}`
+  const head = flag.value === undefined ? `--${name}` : `--${name} ${flag.value}${flag.multiple ? '…' : ''}`
   const notes: string[] = []
   if (flag.choices !== undefined) notes.push(flag.choices.join(', '))
   if (flag.default !== undefined) notes.push(`default: ${flag.default}`)

@@ -70,19 +70,16 @@ export const showCommand: Command = {
   ],
   flags: {
     why: {
-      type: 'boolean',
       description: 'Adds the rule, pass and draw that put each piece there.',
       when: 'Use it to understand a method; it needs the work directory.',
     },
     words: {
-      type: 'string',
       value: 'N',
       description: 'Tokens of each piece to decode.',
       when: 'Raise it to read more of each document.',
       default: '24',
     },
     tokenizer: {
-      type: 'string',
       value: 'FILE',
       description: 'The tokenizer.json.',
       when: 'Give it for an output that was moved away from its run.',

@@ -26,14 +26,13 @@ export const keywordsCommand: Command = {
 Without RUN: reads queries from stdin, one a line, and prints a line of keywords with their scores for each.`,
   positionals: [{ ...runDirectory, optional: true }],
   flags: {
-    top: { type: 'string', value: 'N', description: 'With RUN: how many keywords to print.', default: '50' },
+    top: { value: 'N', description: 'With RUN: how many keywords to print.', default: '50' },
     'stop-words': {
-      type: 'string',
       value: 'LIST',
       description: 'Without RUN: words that end a phrase: smart, fox, or a file with one word a line.',
       default: 'smart',
     },
-    'min-score': { type: 'string', value: 'N', description: 'Without RUN: least score of a keyword.', default: '3' },
+    'min-score': { value: 'N', description: 'Without RUN: least score of a keyword.', default: '3' },
     json: jsonFlag,
   },
   options: null,

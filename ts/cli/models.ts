@@ -20,14 +20,13 @@ import { jsonLine, printable } from './text.ts'
 const flagsFrom = (schema: z.ZodType) => ({ byTopic: false, flags: () => flagsOf(schema) })
 
 const input: Record<string, OwnFlag> = {
-  corpus: { type: 'string', value: 'PATH', description: 'File, directory or glob (quote it) of documents.' },
-  'text-field': { type: 'string', value: 'NAME', description: 'Field or column of the text.', default: 'text' },
+  corpus: { value: 'PATH', description: 'File, directory or glob (quote it) of documents.' },
+  'text-field': { value: 'NAME', description: 'Field or column of the text.', default: 'text' },
   'id-field': {
-    type: 'string',
     value: 'NAME',
     description: 'Field or column of the id; without it, the id is path:row.',
   },
-  limit: { type: 'string', value: 'N', description: 'Most documents to read.', when: 'Use it to try a model.' },
+  limit: { value: 'N', description: 'Most documents to read.', when: 'Use it to try a model.' },
 }
 
 /** To stdout, waiting where its reader is slower. */
@@ -87,12 +86,11 @@ For a large corpus use \`longweave run --predictor onnx --query-model DIR\` inst
   flags: {
     ...input,
     model: {
-      type: 'string',
       value: 'DIR',
       description: 'Directory of the exported model, or doc2query-mini, which comes with longweave.',
     },
-    out: { type: 'string', value: 'FILE', description: 'File for the queries; without it, they are printed.' },
-    'token-ids': { type: 'boolean', description: "Adds the model's tokens of each query." },
+    out: { value: 'FILE', description: 'File for the queries; without it, they are printed.' },
+    'token-ids': { description: "Adds the model's tokens of each query." },
     ...quietFlags,
   },
   options: flagsFrom(modelSchema),
@@ -143,9 +141,8 @@ export const embedCommand: Command = {
   positionals: [],
   flags: {
     ...input,
-    model: { type: 'string', value: 'DIR', description: 'Directory of the exported model.' },
+    model: { value: 'DIR', description: 'Directory of the exported model.' },
     out: {
-      type: 'string',
       value: 'FILE',
       description: 'File for the vectors, .jsonl or .npy; without it, they are printed.',
     },

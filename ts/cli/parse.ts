@@ -78,7 +78,8 @@ function checkPositionals({ name, positionals, options }: Command, given: string
 export function parse(args: string[], command: Command): Parsed {
   const list: Flag[] = command.options?.flags() ?? []
   const known: NonNullable<ParseArgsConfig['options']> = {}
-  for (const [name, { type, multiple = false }] of Object.entries(command.flags)) known[name] = { type, multiple }
+  for (const [name, { value, multiple = false }] of Object.entries(command.flags))
+    known[name] = { type: value === undefined ? 'boolean' : 'string', multiple }
   for (const { name, kind } of list) {
     if (kind !== 'switch') known[name] = { type: 'string', multiple: true }
     else for (const form of [name, `no-${name}`]) known[form] = { type: 'boolean' }

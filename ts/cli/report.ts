@@ -25,7 +25,6 @@ export const reportCommand: Command = {
   positionals: [{ ...runDirectory, multiple: true, description: 'output directories to compare' }],
   flags: {
     out: {
-      type: 'string',
       value: 'FILE',
       description: 'File to write; an earlier report is replaced, another file is not.',
       default: 'report.html',

@@ -19,13 +19,11 @@ import { jsonLine, printable } from './text.ts'
 
 const common: Record<string, OwnFlag> = {
   config: {
-    type: 'string',
     value: 'FILE',
     description: 'JSON file of options; comments and trailing commas are allowed. Flags override it.',
     when: 'Use it to keep the options of a run under version control.',
   },
   preset: {
-    type: 'string',
     value: 'NAME',
     choices: Object.keys(presets),
     description: 'Other defaults: `paper` follows the Quest paper.',
@@ -35,7 +33,6 @@ const common: Record<string, OwnFlag> = {
   ...quietFlags,
 }
 const dry: OwnFlag = {
-  type: 'boolean',
   description: 'Prints what the run would do, write and take, and writes nothing.',
   when: 'Use it before a large run.',
 }

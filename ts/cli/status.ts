@@ -84,9 +84,8 @@ export const statusCommand: Command = {
   details: `Works from another terminal while a run is going, and after it finished, failed or was killed, whichever processes work on it. It only reads and takes no lock. The time left is printed once a rate is known.`,
   positionals: [runDirectory],
   flags: {
-    watch: { type: 'boolean', description: 'Prints the state again and again until nobody works on the run.' },
+    watch: { description: 'Prints the state again and again until nobody works on the run.' },
     interval: {
-      type: 'string',
       value: 'SECONDS',
       description: 'With --watch: seconds between two looks, at least 1.',
       default: '2',
