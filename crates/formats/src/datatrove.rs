@@ -15,10 +15,6 @@ use crate::ids::{Width, corrupt};
 use crate::provenance::ProvenanceWriter;
 use crate::{SequenceRow, SequenceWriter, ShardFile, WriterOptions};
 
-pub(crate) fn width(max_id: u32) -> Width {
-    if max_id <= u32::from(u16::MAX) { Width::Two } else { Width::Four }
-}
-
 /// Writes one `.ds` file and its companions.
 pub(crate) struct DatatroveWriter {
     ids: AtomicFile,
@@ -46,7 +42,7 @@ impl DatatroveWriter {
             ends: AtomicFile::create(&directory.join(format!("{name}.index")))?,
             metadata: directory.join(format!("{name}.metadata")),
             name,
-            width: width(options.max_id),
+            width: Width::of_datatrove(options.max_id),
             tokenizer: options.tokenizer.clone(),
             sequences: 0,
             tokens: 0,

@@ -15,6 +15,17 @@ pub(crate) enum Width {
 }
 
 impl Width {
+    /// The width of ids up to `max_id` in datatrove's files.
+    pub(crate) fn of_datatrove(max_id: u32) -> Width {
+        if max_id <= u32::from(u16::MAX) { Width::Two } else { Width::Four }
+    }
+
+    /// The width of ids up to `max_id` in Megatron's files: its preprocessing takes u16 for
+    /// vocabularies below 65,500.
+    pub(crate) fn of_megatron(max_id: u32) -> Width {
+        if max_id < 65_500 { Width::Two } else { Width::Four }
+    }
+
     pub(crate) fn bytes(self) -> u64 {
         match self {
             Width::Two => 2,

@@ -19,12 +19,6 @@ const MAGIC: [u8; 9] = *b"MMIDIDX\0\0";
 const VERSION: u64 = 1;
 /// Bytes before the tokens of entries.
 const HEAD: u64 = 34;
-/// Megatron's preprocessing takes u16 for vocabularies below this.
-const NARROW_BELOW: u32 = 65_500;
-
-pub(crate) fn width(max_id: u32) -> Width {
-    if max_id < NARROW_BELOW { Width::Two } else { Width::Four }
-}
 
 /// Writes one pair of files.
 pub(crate) struct MegatronWriter {
@@ -49,7 +43,7 @@ impl MegatronWriter {
             ids: AtomicFile::create(&directory.join(&names[0]))?,
             index: directory.join(&names[1]),
             names,
-            width: width(options.max_id),
+            width: Width::of_megatron(options.max_id),
             length: options.length,
             entries: 0,
             bytes: Vec::new(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{datatrove, megatron};
+use crate::ids::Width;
 
 /// The format of an output's files, as in the option `output.format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -55,8 +55,8 @@ impl Format {
             }
             (Format::Jsonl, Compression::None) => (2.0 + bits * 0.3, 60.0 + id),
             (Format::Parquet | Format::Mds, Compression::None) => (4.0, 16.0),
-            (Format::Megatron, _) => (megatron::width(max_id).bytes() as f64, 16.0),
-            (Format::Datatrove, _) => (datatrove::width(max_id).bytes() as f64, 16.0),
+            (Format::Megatron, _) => (Width::of_megatron(max_id).bytes() as f64, 16.0),
+            (Format::Datatrove, _) => (Width::of_datatrove(max_id).bytes() as f64, 16.0),
         }
     }
 }

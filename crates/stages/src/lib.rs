@@ -15,6 +15,7 @@ pub mod neighbours;
 pub mod pack;
 pub mod plan;
 pub mod predict;
+mod prelude;
 pub mod report;
 pub mod route;
 pub mod scan;
@@ -44,19 +45,6 @@ pub use spool::SPOOL;
 pub use vectors::VECTORS;
 
 use longweave_run::Stage;
-
-/// The names with which every stage is specified.
-mod prelude {
-    pub(crate) use longweave_common::{Ctx, Result};
-    pub(crate) use longweave_corpus::Inventory;
-    pub(crate) use longweave_run::{
-        Counts, Facts, Needs, Place, ProgressUnit, RunContext, RunFile, RunOptions, Stage,
-        StageSpec,
-    };
-    pub(crate) use longweave_storage::DoneRecord;
-    pub(crate) use serde::{Deserialize, Serialize};
-    pub(crate) use serde_json::{Value, json};
-}
 
 /// All stages, in the order in which they run. A run has those that its options need.
 pub const STAGES: &[Stage] = &[
