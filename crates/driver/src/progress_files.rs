@@ -15,7 +15,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use longweave_common::ProgressSink;
 use longweave_run::{ProgressUnit, Stage, parse_time, resident, time_of};
-use longweave_stages::INGEST;
 use longweave_storage::host;
 use serde::{Deserialize, Serialize};
 
@@ -291,6 +290,7 @@ pub(crate) fn sweep(out: &Path, living: &HashSet<u32>) {
 
 #[cfg(test)]
 mod tests {
+    use longweave_stages::INGEST;
 
     use super::*;
 
