@@ -12,9 +12,11 @@ interface RowDetails {
   line?: number
   /** Row group of a Parquet file, from 0. */
   rowGroup?: number
-  /** Row of its row group, from 0. */
+  /** Record batch of an Arrow file, from 0. */
+  recordBatch?: number
+  /** Row of its row group or record batch, from 0. */
   row?: number
-  /** Row of its Parquet file, from 0. */
+  /** Row of its Parquet or Arrow file, from 0. */
   fileRow?: number
   /** Document of a stream, from 0. */
   document?: number

@@ -574,7 +574,7 @@ const shape = {
       ])
       .nullable(),
     '--corpus PATH',
-    'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .parquet, .txt and .md files, plain, .gz or .zst.',
+    'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .parquet, .arrow, .txt and .md files, plain, .gz or .zst.',
     'Give it several times for files in several places.',
     common,
   ),

@@ -79,7 +79,7 @@ export const runCommand: Command = {
   name: 'run',
   group: 'make',
   summary: 'make sequences from a corpus; again: resume',
-  details: `Reads .jsonl, .ndjson, .json, .parquet, .txt and .md files, plain, .gz or .zst. Results of stages are kept in the work directory, so that another length, method or seed reuses tokens, queries, keywords and vectors.`,
+  details: `Reads .jsonl, .ndjson, .json, .parquet, .arrow, .txt and .md files, plain, .gz or .zst. Results of stages are kept in the work directory, so that another length, method or seed reuses tokens, queries, keywords and vectors.`,
   positionals: [],
   flags: { 'dry-run': dry, ...common },
   options,

@@ -245,10 +245,10 @@ export interface InputFile {
 }
 
 /**
- * How a file of a corpus is read: as JSON lines with their compression, as Parquet, or as one
- * document.
+ * How a file of a corpus is read: as JSON lines with their compression, as Parquet, as Arrow, or as
+ * one document.
  */
-export type InputKind = { jsonl: InputCompression } | 'parquet' | 'text'
+export type InputKind = { jsonl: InputCompression } | 'parquet' | 'arrow' | 'text'
 
 /** A keyword and the documents that it represents. */
 export interface KeywordCount {

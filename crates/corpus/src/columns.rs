@@ -417,7 +417,7 @@ enum Values {
     Long(LargeBinaryArray),
     Views(BinaryViewArray),
     Fixed(FixedSizeBinaryArray),
-    /// Bytes that are no string.
+    /// Bytes that are not a string.
     Encoded(Bytes, Box<Values>),
     Dictionary {
         keys: Vec<usize>,
@@ -698,9 +698,30 @@ fn time(
     out: &mut String,
 ) -> Result<(), Fault> {
     let Some(time) = time else {
-        return Err(Fault::Value(format!("{value}, which is no date of a calendar")));
+        return Err(Fault::Value(format!("{value}, beyond the dates of the calendar")));
     };
     // A `String` takes whatever is written to it.
     let _ = write!(out, "{time:?}{zone}");
     Ok(())
+}
+/// A field whose strings are read as bytes of the same layout.
+pub(crate) fn as_bytes(field: &Field) -> Field {
+    fn bytes(data_type: &DataType) -> DataType {
+        let inner = |item: &Field| std::sync::Arc::new(as_bytes(item));
+        match data_type {
+            DataType::Utf8 => DataType::Binary,
+            DataType::LargeUtf8 => DataType::LargeBinary,
+            DataType::Utf8View => DataType::BinaryView,
+            DataType::Dictionary(key, value) => {
+                DataType::Dictionary(key.clone(), Box::new(bytes(value)))
+            }
+            DataType::List(item) => DataType::List(inner(item)),
+            DataType::LargeList(item) => DataType::LargeList(inner(item)),
+            DataType::FixedSizeList(item, size) => DataType::FixedSizeList(inner(item), *size),
+            DataType::ListView(item) => DataType::ListView(inner(item)),
+            DataType::LargeListView(item) => DataType::LargeListView(inner(item)),
+            _ => data_type.clone(),
+        }
+    }
+    field.clone().with_data_type(bytes(field.data_type()))
 }

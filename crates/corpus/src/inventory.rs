@@ -43,8 +43,8 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-/// How a file of a corpus is read: as JSON lines with their compression, as Parquet, or as one
-/// document.
+/// How a file of a corpus is read: as JSON lines with their compression, as Parquet, as Arrow, or as
+/// one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 #[ts(rename = "InputKind")]
@@ -53,6 +53,8 @@ pub enum Kind {
     Jsonl(Packing),
     /// `.parquet`: divided by row groups.
     Parquet,
+    /// `.arrow`, `.feather`, `.ipc`: an Arrow stream or file, divided by record batches.
+    Arrow,
     /// The whole file is one document.
     Text,
 }
@@ -96,7 +98,7 @@ pub enum Range {
         /// One after the last.
         end: u64,
     },
-    /// Row groups `start..end` of a Parquet file.
+    /// Row groups `start..end` of a Parquet file, or record batches of an Arrow file.
     RowGroups {
         /// First row group.
         start: u32,
@@ -125,6 +127,8 @@ impl Kind {
             Some(Kind::Jsonl(Packing::Plain))
         } else if name.ends_with(".parquet") {
             Some(Kind::Parquet)
+        } else if [".arrow", ".feather", ".ipc"].iter().any(|e| name.ends_with(e)) {
+            Some(Kind::Arrow)
         } else {
             [".txt", ".md"].iter().any(|e| name.ends_with(e)).then_some(Kind::Text)
         }

@@ -1,6 +1,7 @@
 //! The corpus: which files and rows it has, and which part of it one task reads.
 //!
-//! In: [`CorpusOptions`] with paths or URLs of JSONL (plain, .gz, .zst), Parquet, .txt and .md files.
+//! In: [`CorpusOptions`] with paths or URLs of JSONL (plain, .gz, .zst), Parquet, Arrow, .txt and .md
+//! files.
 //! Out: an [`Inventory`] of files in byte order of their relative paths and of splits; the rows of
 //! one split, lent by a [`RowReader`]. A bad row is a value, because a run may skip it; a file that
 //! cannot be read is an error. Packed files that are too large for one split are spooled into parts
@@ -9,6 +10,7 @@
 //! Begin with `inventory.rs` (types), then `listing/` (paths → files), `split.rs` (files → splits)
 //! and `row.rs` (a split → rows).
 
+mod arrow_rows;
 mod columns;
 mod fields;
 mod inventory;

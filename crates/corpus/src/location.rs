@@ -1,7 +1,8 @@
 //! Where a row is, as messages, `rejects.jsonl` and the details of errors name it.
 //!
 //! Lines of text files count from 1 over the whole unpacked file, blank lines included, as editors
-//! count them. Row groups and rows of Parquet files count from 0, as pyarrow counts them. Pushed
+//! count them. Row groups, record batches and rows
+//! of Parquet and Arrow files count from 0, as pyarrow counts them. Pushed
 //! documents count from 0, as their default ids do. Default ids (`path:N`) are not locations: they number
 //! the rows of a file from 0 and pass over blank lines.
 
@@ -19,9 +20,11 @@ use crate::fields::Bad;
 /// The place of a row.
 ///
 /// Displays as `a.jsonl:2`,
-/// `a.parquet: row group 3, row 17 (row 1200017 of the file; all from 0)` or
+/// `a.parquet: row group 3, row 17 (row 1200017 of the file; all from 0)`,
+/// `a.arrow: record batch 3, row 17 (row 1200017 of the file; all from 0)` or
 /// `document 5 of the pushed corpus (counted from 0)`; serializes as the details of an error:
-/// `{file, line}`, `{file, rowGroup, row, fileRow}`, `{document}`.
+/// `{file, line}`, `{file, rowGroup, row, fileRow}`, `{file, recordBatch, row, fileRow}`,
+/// `{document}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowLocation<'a> {
     file: Cow<'a, str>,
@@ -39,6 +42,13 @@ pub(crate) enum Position {
     Parquet {
         row_group: u64,
         /// Of the row group.
+        row: u64,
+        file_row: u64,
+    },
+    /// A row of an Arrow file, from 0.
+    Arrow {
+        batch: u64,
+        /// Of the record batch.
         row: u64,
         file_row: u64,
     },
@@ -90,6 +100,12 @@ impl<'a> RowLocation<'a> {
                 ("row", row.into()),
                 ("fileRow", file_row.into()),
             ],
+            Position::Arrow { batch, row, file_row } => vec![
+                file,
+                ("recordBatch", batch.into()),
+                ("row", row.into()),
+                ("fileRow", file_row.into()),
+            ],
             Position::Pushed(document) => vec![("document", document.into())],
         }
     }
@@ -104,6 +120,10 @@ impl fmt::Display for RowLocation<'_> {
             Position::Parquet { row_group, row, file_row } => write!(
                 f,
                 "{file}: row group {row_group}, row {row} (row {file_row} of the file; all from 0)"
+            ),
+            Position::Arrow { batch, row, file_row } => write!(
+                f,
+                "{file}: record batch {batch}, row {row} (row {file_row} of the file; all from 0)"
             ),
             Position::Pushed(document) => {
                 write!(f, "document {document} of the pushed corpus (counted from 0)")
@@ -189,6 +209,11 @@ mod tests {
                 RowLocation::new("a.parquet", parquet(100)),
                 "a.parquet: row group 4, row 0 (row 1100 of the file; all from 0)",
                 r#"{"file":"a.parquet","rowGroup":4,"row":0,"fileRow":1100}"#,
+            ),
+            (
+                RowLocation::new("a.arrow", Position::Arrow { batch: 2, row: 1, file_row: 21 }),
+                "a.arrow: record batch 2, row 1 (row 21 of the file; all from 0)",
+                r#"{"file":"a.arrow","recordBatch":2,"row":1,"fileRow":21}"#,
             ),
             (
                 RowLocation::new("spool/00000.jsonl.zst", Position::Pushed(5)),

@@ -14,7 +14,7 @@ pub struct CorpusOptions {
     pub root: Option<String>,
     /// Field or column of the text, as a path like `doc.text`.
     pub text_field: String,
-    /// What joins the strings of a text that is a list.
+    /// Joins the strings of a text that is a list.
     pub text_join: String,
     /// Field or column of the id; `path:row` when not given.
     pub id_field: Option<String>,

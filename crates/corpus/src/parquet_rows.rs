@@ -180,7 +180,7 @@ impl Selection {
         Ok(ParquetMetaData::new(file, metadata.row_groups().to_vec()))
     }
 
-    /// What the reader takes: the wanted columns' bytes in the pages that they came in.
+    /// The metadata that the reader takes: wanted bytes stay in the pages that they came in.
     fn metadata(&self, whole: &ParquetMetaData) -> Result<ArrowReaderMetadata, ParquetError> {
         let bytes = Arc::new(self.as_bytes(whole)?);
         let plain = ArrowReaderMetadata::try_new(Arc::clone(&bytes), skipping())?;

@@ -3,6 +3,7 @@
 use longweave_common::{Code, Ctx, Error, Result};
 use memchr::memchr_iter;
 
+use crate::arrow_rows::ArrowRows;
 use crate::fields::{Bad, Fields, KEPT};
 use crate::inventory::{InputFile, Inventory, Kind, Packing, Range, Split, split_bytes};
 use crate::json;
@@ -74,6 +75,7 @@ pub struct Counted {
 enum Source {
     Lines(Lines),
     Parquet(Box<ParquetRows>),
+    Arrow(Box<ArrowRows>),
     /// A text file: its one row.
     Text(CorpusFile),
     /// A text file whose row was read.
@@ -101,6 +103,9 @@ impl Source {
             }
             (Kind::Parquet, _) => {
                 Source::Parquet(Box::new(ParquetRows::open(ctx, &listed()?, options, range)?))
+            }
+            (Kind::Arrow, _) => {
+                Source::Arrow(Box::new(ArrowRows::open(ctx, &listed()?, options, range)?))
             }
             (Kind::Text, _) => Source::Text(listed()?),
         })
@@ -181,6 +186,7 @@ impl RowReader {
             let (larger, over) = match &mut self.source {
                 Source::Lines(lines) => lines.is_longer(&mut self.line, self.limits, bytes)?,
                 Source::Parquet(rows) => rows.is_longer(bytes)?,
+                Source::Arrow(rows) => rows.is_longer(bytes)?,
                 Source::Text(_) => (self.files[self.at].bytes > bytes, false),
                 Source::Read => (false, true),
             };
@@ -254,6 +260,7 @@ impl RowReader {
             }
             Source::Lines(file) => Position::Line(lines + file.begun_lines()),
             Source::Parquet(parquet) => parquet.position(self.read - 1),
+            Source::Arrow(arrow) => arrow.position(),
             Source::Text(_) | Source::Read => Position::File,
         };
         RowLocation::new(&self.files[self.at].path, position)
@@ -283,6 +290,7 @@ impl RowReader {
                 }),
             }),
             Source::Parquet(rows) => rows.next(&mut self.fields),
+            Source::Arrow(rows) => rows.next(&mut self.fields),
             Source::Text(file) => {
                 let bad = read_text(file, max, &mut self.fields)?;
                 self.source = Source::Read;
@@ -348,7 +356,7 @@ impl RowReader {
     /// A row without the field that an option names.
     fn missing(&self, option: &str, field: &str) -> Bad {
         let field = self.options.field(option, field);
-        if matches!(self.source, Source::Parquet(_)) {
+        if matches!(self.source, Source::Parquet(_) | Source::Arrow(_)) {
             return Bad::new(Code::BadRow, format!("the column {field} is null"));
         }
         let names = json::names(&self.line);
@@ -436,6 +444,7 @@ pub fn count_rows(
         )? {
             Source::Lines(lines) => count_lines(options, lines)?,
             Source::Parquet(rows) => Counted { rows: rows.count(), lines: 0 },
+            Source::Arrow(rows) => Counted { rows: rows.count()?, lines: 0 },
             Source::Text(_) | Source::Read => Counted { rows: 1, lines: 0 },
         };
         all.rows += rows;

@@ -1,5 +1,5 @@
 //! The bytes of a corpus file, local or remote: as a stream from a position, whole, or by position for
-//! Parquet.
+//! Parquet and Arrow.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -98,7 +98,7 @@ impl CorpusFile {
     }
 }
 
-/// A file that Parquet's readers read by position. Cloning shares it.
+/// A file that readers of columns read by position. Cloning shares it.
 #[derive(Clone)]
 pub(crate) struct Positions {
     by: By,

@@ -1,7 +1,9 @@
 //! The division of files into splits.
 
 use longweave_common::{Code, Ctx, Error, Result};
+use longweave_remote::is_remote;
 
+use crate::arrow_rows::batch_bytes;
 use crate::inventory::{Inventory, Kind, Packing, Range, Split};
 use crate::parquet_rows::group_bytes;
 use crate::source::CorpusFile;
@@ -48,9 +50,17 @@ pub(crate) fn divide(ctx: &Ctx, inventory: &Inventory, split_bytes: u64) -> Resu
                     .min(MOST_PARTS);
                 splits.extend((0..of).map(|part| split(Range::Part { part, of })));
             }
-            Kind::Parquet => {
+            // Where its batches are is known once it is read.
+            Kind::Arrow if is_remote(&inventory.root) => {
+                splits.push(split(Range::Files { end: number + 1 }));
+            }
+            Kind::Parquet | Kind::Arrow => {
                 let (mut start, mut bytes) = (0, 0);
-                let groups = group_bytes(&CorpusFile::open(ctx, &inventory.root, file)?)?;
+                let opened = CorpusFile::open(ctx, &inventory.root, file)?;
+                let groups = match file.kind {
+                    Kind::Arrow => batch_bytes(&opened)?,
+                    _ => group_bytes(&opened)?,
+                };
                 for (i, group) in groups.iter().enumerate() {
                     bytes += group;
                     if bytes >= size || i + 1 == groups.len() {

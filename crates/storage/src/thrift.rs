@@ -183,7 +183,7 @@ pub fn check_parquet_footer(file: &impl ChunkReader) -> io::Result<()> {
 /// The encryption of a Parquet file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParquetEncryption {
-    /// None.
+    /// Nothing is encrypted.
     None,
     /// The footer, so that nothing can be read.
     Footer,

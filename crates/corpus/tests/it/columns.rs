@@ -20,6 +20,7 @@ use arrow_array::{
     TimestampNanosecondArray, UInt16Array, UInt64Array,
 };
 use arrow_buffer::{NullBuffer, i256};
+use arrow_ipc::CompressionType;
 use arrow_schema::{DataType, Field, Fields, Schema};
 use longweave_common::Error;
 use longweave_corpus::CorpusOptions;
@@ -40,6 +41,16 @@ fn write(directory: &Path, fields: Vec<(Field, ArrayRef)>) -> Vec<PathBuf> {
         let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
+        paths.push(path);
+    }
+    for (name, as_file, codec) in [
+        ("table.arrow", true, None),
+        ("stream.arrow", false, None),
+        ("table.feather", true, Some(CompressionType::LZ4_FRAME)),
+        ("stream.ipc", false, Some(CompressionType::ZSTD)),
+    ] {
+        let path = directory.join(name);
+        crate::arrow::write(&path, as_file, codec, std::slice::from_ref(&batch));
         paths.push(path);
     }
     paths
@@ -73,7 +84,7 @@ fn read(name: &str, column: &ArrayRef) -> Vec<Result<Vec<Seen>, Error>> {
     write(directory.path(), fields).iter().map(read).collect()
 }
 
-/// What a table of types says of a value: the string, `null`, or `bad:` and the code.
+/// A value as a table of types shows it: the string, `null`, or `bad:` and the code.
 fn shown(value: Option<String>) -> String {
     value.unwrap_or_else(|| "null".into())
 }
@@ -303,8 +314,21 @@ fn a_uuid_is_written_in_its_groups() {
     assert_eq!(
         plain[0].as_ref().unwrap()[0].document().0,
         uuid.replace('-', ""),
-        "16 bytes that are no UUID"
+        "16 bytes without the type's name"
     );
+    let named = [("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())];
+    let field = Field::new("id", DataType::FixedSizeBinary(16), true);
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["t"]));
+    let fields = vec![(field.with_metadata(named), column), nullable("text", &texts)];
+    for path in write(directory.path(), fields) {
+        let found = rows(&with_fields(&path, true, false, false)).unwrap();
+        let expected = if path.extension().unwrap() == "parquet" {
+            uuid.replace('-', "")
+        } else {
+            uuid.to_owned()
+        };
+        assert_eq!(found[0].document().0, expected, "{}", path.display());
+    }
 }
 
 #[test]

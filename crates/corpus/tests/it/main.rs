@@ -1,6 +1,7 @@
 //! The corpus as a run reads it: files → splits → rows, for every kind of file and every way in which one can be bad.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod arrow;
 mod columns;
 mod files;
 mod hostile;

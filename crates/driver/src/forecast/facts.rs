@@ -145,8 +145,8 @@ fn look(ctx: &Ctx, run: &RunContext, split: usize, places: u64, sums: &mut Sums)
             reader.unpacked_bytes() as f64
                 / ratio(&inventory.path(inventory.splits[split].file), packing, file.bytes, &raw)
         }
-        Kind::Parquet => {
-            // Of its row groups a split does not know the bytes, only those of the file.
+        Kind::Parquet | Kind::Arrow => {
+            // Of its row groups or batches a split does not know the bytes, only those of the file.
             let of_file =
                 inventory.splits.iter().filter(|s| s.file == inventory.splits[split].file).count();
             let rows = count_rows(ctx, &corpus, inventory, split)?.rows.max(1);
