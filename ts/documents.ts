@@ -66,7 +66,8 @@ export async function* readDocuments({
 }: ReadOptions): AsyncGenerator<TextDocument, void, undefined> {
   signal?.throwIfAborted()
   const { corpus, corpusRoot, ...rest } = fill(readSchema, options)
-  const core = { paths: corpus, root: corpusRoot, ...rest, queryField: null, sourceField: null, splitBytes: 1 }
+  const fields = { textJoin: '\n', queryField: null, sourceField: null }
+  const core = { paths: corpus, root: corpusRoot, ...rest, ...fields, splitBytes: 1 }
   const cancellation = new binding.Cancellation()
   const open = (c: Cancellation) => binding.NativeDocuments.open(JSON.stringify(core), c)
   const reader = await cancellable(signal, open, cancellation)

@@ -1,10 +1,10 @@
 //! Rows of an Arrow file: the IPC format as a stream or a file (`.arrow`, `.ipc`, `.feather`), one
 //! record batch at a time.
 //!
-//! Both forms are the same messages in sequence, so the messages are read in order and the footer of
-//! a file only says where they end. Of a record batch only the buffers of wanted columns are read,
-//! after their declared lengths were compared with the room that there is. The library decodes them
-//! from a message that describes nothing else.
+//! A stream is messages in sequence: schema, dictionaries, record batches. The footer of a file holds
+//! the schema and the places of the messages, which need not be in sequence. Of a record batch only
+//! the buffers of wanted columns are read, after their declared lengths were compared with the room
+//! that there is. The library decodes them from a message that describes nothing else.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -17,9 +17,9 @@ use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
 use arrow_ipc::{
-    BodyCompression, BodyCompressionArgs, CompressionType, DictionaryBatch, DictionaryBatchArgs,
-    Endianness, FieldNode, Message, MessageHeader, MetadataVersion, RecordBatchArgs,
-    root_as_message,
+    Block, BodyCompression, BodyCompressionArgs, CompressionType, DictionaryBatch,
+    DictionaryBatchArgs, Endianness, FieldNode, Message, MessageHeader, MetadataVersion,
+    RecordBatchArgs, root_as_footer, root_as_message,
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields as ArrowFields, Schema, SchemaRef};
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
@@ -32,19 +32,15 @@ use crate::location::{Position, RowLocation};
 use crate::source::{CorpusFile, Positions};
 use crate::{CorpusOptions, Range};
 
-/// The first bytes of a file, before the bytes that align what follows.
+/// The first and last bytes of a file.
 const MAGIC: &[u8] = b"ARROW1";
-/// Bytes of a file before its messages.
-const FILE_HEAD: u64 = 8;
-/// Most bytes of zeros before its first message.
-const MOST_PADDING: u64 = 256;
 /// Bytes after a file's footer: its length and the magic.
 const FILE_END: u64 = 10;
 /// The first bytes of a message, and of a stream.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 /// The first bytes of a Feather file of version 1.
 const FEATHER_1: &[u8] = b"FEA1";
-/// Most bytes of a message without its buffers.
+/// Most bytes of a footer, and of a message without its buffers.
 const MOST_METADATA: u64 = 64 << 20;
 /// Buffers begin at multiples of it.
 const ALIGNMENT: u64 = 64;
@@ -69,7 +65,7 @@ pub(crate) struct ArrowRows {
     held: HashMap<i64, u64>,
     /// Bytes that a batch and the dictionaries may take.
     room: u64,
-    /// Where the next message is.
+    /// The place of the next message.
     at: u64,
     /// Numbers of the batches that are read.
     run: Span<u64>,
@@ -79,16 +75,15 @@ pub(crate) struct ArrowRows {
     before: u64,
     batch: Option<Batch>,
     row: usize,
-    /// Rows of the file before the run.
-    first_row: u64,
 }
 
-/// The messages of a file.
+/// The messages of a stream or a file. A place is the position of a message in a stream, its number in
+/// a file.
 struct Messages {
     file: Positions,
     path: PathBuf,
-    /// Whether dictionaries may come after the batches that use them.
-    is_file: bool,
+    /// Where the messages of a file begin: dictionaries, then record batches.
+    blocks: Option<Vec<u64>>,
     /// One after the last byte of a message.
     end: u64,
 }
@@ -96,8 +91,9 @@ struct Messages {
 /// A message without its buffers.
 struct Head {
     bytes: Vec<u8>,
-    /// Where its buffers begin, and where the next message does.
-    body: u64,
+    /// Where its buffers are.
+    body: Span<u64>,
+    /// The place of the next message.
     next: u64,
 }
 
@@ -122,33 +118,63 @@ fn unsupported(path: &Path, what: &str) -> Error {
 }
 
 impl Messages {
-    /// Opens a file at its first message.
-    fn open(path: &Path, file: Positions) -> Result<(Messages, u64)> {
+    /// Opens a stream or a file. Returns its schema and the place of the first message after it.
+    fn open(path: &Path, file: Positions) -> Result<(Messages, Schema, u64)> {
         let length = file.len();
-        let mut messages = Messages { file, path: path.to_owned(), is_file: false, end: length };
-        let head = messages.read(0, length.min(FILE_HEAD))?;
+        let mut messages = Messages { file, path: path.to_owned(), blocks: None, end: length };
+        let head = messages.read(0, length.min(8))?;
         if head.starts_with(FEATHER_1) {
             let what = "is a Feather file of version 1; write it again, for example with \
                         pyarrow.feather.write_feather(table, path, version=2)";
             return Err(unsupported(path, what));
         }
-        if !head.starts_with(MAGIC) {
-            return Ok((messages, 0));
+        if head.starts_with(MAGIC) {
+            let schema = messages.read_footer()?;
+            return Ok((messages, schema, 0));
         }
-        messages.is_file = true;
-        let no_footer = || damaged(path, &"it has no footer");
-        let end = length.checked_sub(FILE_END).filter(|&end| end >= FILE_HEAD);
-        let end = end.ok_or_else(no_footer)?;
-        let tail = messages.read(end, FILE_END)?;
-        let footer = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]);
-        messages.end = end
-            .checked_sub(footer.into())
-            .filter(|&end| &tail[4..] == MAGIC && end >= FILE_HEAD)
-            .ok_or_else(no_footer)?;
-        // Zeros align the first message, by arrow-rs to 64 bytes.
-        let start = messages.read(FILE_HEAD, (messages.end - FILE_HEAD).min(MOST_PADDING))?;
-        let zeros = start.iter().take_while(|&&byte| byte == 0).count() as u64;
-        Ok((messages, FILE_HEAD + zeros / 8 * 8))
+        let head = messages.head(0)?.ok_or_else(|| damaged(path, &"it is empty"))?;
+        let schema = messages.unless_damaged(|| {
+            let schema = head.message()?.header_as_schema();
+            let not_one = || ArrowError::ParseError("its first message is not a schema".into());
+            let schema = schema.ok_or_else(not_one)?;
+            Ok((try_fb_to_schema(schema)?, schema.endianness()))
+        })?;
+        let schema = messages.little_endian(schema)?;
+        Ok((messages, schema, head.next))
+    }
+
+    /// Reads the footer of a file: the places of messages. Returns the schema.
+    fn read_footer(&mut self) -> Result<Schema> {
+        let no_footer = || self.damaged(&"it has no footer");
+        let end = self.end.checked_sub(FILE_END).ok_or_else(no_footer)?;
+        let tail = self.read(end, FILE_END)?;
+        let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+        let start = end.checked_sub(length).filter(|_| &tail[4..] == MAGIC);
+        let start = start.filter(|_| length <= MOST_METADATA).ok_or_else(no_footer)?;
+        let bytes = self.read(start, length)?;
+        let (schema, blocks) = self.unless_damaged(|| {
+            let error = |e: &dyn std::fmt::Display| ArrowError::ParseError(e.to_string());
+            let footer = root_as_footer(&bytes).map_err(|e| error(&e))?;
+            let schema = footer.schema().ok_or_else(|| error(&"its footer has no schema"))?;
+            let blocks = [footer.dictionaries(), footer.recordBatches()];
+            let place = |block: &Block| {
+                u64::try_from(block.offset()).map_err(|_| error(&"a block before the file"))
+            };
+            let blocks = blocks.iter().flatten().flat_map(|blocks| blocks.iter()).map(place);
+            let blocks = blocks.collect::<std::result::Result<Vec<_>, _>>()?;
+            Ok(((try_fb_to_schema(schema)?, schema.endianness()), blocks))
+        })?;
+        (self.blocks, self.end) = (Some(blocks), start);
+        self.little_endian(schema)
+    }
+
+    fn little_endian(&self, (schema, endianness): (Schema, Endianness)) -> Result<Schema> {
+        if endianness == Endianness::Little {
+            return Ok(schema);
+        }
+        let what = "has numbers in big-endian order, which are not read; write it again on a \
+                    little-endian machine";
+        Err(unsupported(&self.path, what))
     }
 
     /// Bytes of the file, of which there are as many.
@@ -181,8 +207,19 @@ impl Messages {
         catch_panic(|| work().map_err(|e| self.damaged(&e)), |what| self.damaged(&what))
     }
 
-    /// The message at `at`; `None` after the last.
-    fn head(&self, at: u64) -> Result<Option<Head>> {
+    /// The message at a place; `None` after the last.
+    fn head(&self, place: u64) -> Result<Option<Head>> {
+        let at = match &self.blocks {
+            None => place,
+            Some(blocks) => {
+                let at = usize::try_from(place).ok().and_then(|place| blocks.get(place).copied());
+                let Some(at) = at else { return Ok(None) };
+                if at >= self.end {
+                    return Err(self.damaged(&"a block beyond the file"));
+                }
+                at
+            }
+        };
         let left = self.end.saturating_sub(at);
         if left == 0 {
             return Ok(None);
@@ -202,43 +239,25 @@ impl Messages {
         }
         let bytes = self.read(at + prefix, length)?;
         let body = at + prefix + length;
-        let next = self.unless_damaged(|| {
+        let end = self.unless_damaged(|| {
             let message = root_as_message(&bytes);
             let message = message.map_err(|e| ArrowError::ParseError(e.to_string()))?;
             let end = u64::try_from(message.bodyLength()).ok().and_then(|n| n.checked_add(body));
             end.filter(|&end| end <= self.end)
                 .ok_or_else(|| ArrowError::ParseError(format!("buffers end beyond it at {at}")))
         })?;
-        Ok(Some(Head { bytes, body, next }))
-    }
-
-    /// The schema, which the first message is, and where the next one begins.
-    fn schema(&self, at: u64) -> Result<(Schema, u64)> {
-        let head = self.head(at)?.ok_or_else(|| self.damaged(&"it is empty"))?;
-        let (schema, endianness) = self.unless_damaged(|| {
-            let message = head.message()?;
-            let schema = message.header_as_schema().ok_or_else(|| {
-                ArrowError::ParseError("its first message is not a schema".into())
-            })?;
-            Ok((try_fb_to_schema(schema)?, schema.endianness()))
-        })?;
-        if endianness != Endianness::Little {
-            let what = "has numbers in big-endian order, which are not read; write it again on a \
-                        little-endian machine";
-            return Err(unsupported(&self.path, what));
-        }
-        Ok((schema, head.next))
+        let next = if self.blocks.is_some() { place + 1 } else { end };
+        Ok(Some(Head { bytes, body: body..end, next }))
     }
 }
 
 /// Bytes of each record batch.
 pub(crate) fn batch_bytes(source: &CorpusFile) -> Result<Vec<u64>> {
-    let (messages, at) = Messages::open(source.path(), source.positions()?)?;
-    let (_, mut at) = messages.schema(at)?;
+    let (messages, _, mut at) = Messages::open(source.path(), source.positions()?)?;
     let mut bytes = Vec::new();
     while let Some(head) = messages.head(at)? {
         if messages.unless_damaged(|| head.message())?.header_type() == MessageHeader::RecordBatch {
-            bytes.push(head.next - at);
+            bytes.push(head.body.end - head.body.start);
         }
         at = head.next;
     }
@@ -265,9 +284,8 @@ impl ArrowRows {
         options: &CorpusOptions,
         range: Range,
     ) -> Result<ArrowRows> {
-        let (messages, at) = Messages::open(source.path(), source.positions()?)?;
-        let (whole, at) = messages.schema(at)?;
-        let whole = whole.fields;
+        let (messages, schema, at) = Messages::open(source.path(), source.positions()?)?;
+        let whole = schema.fields;
         let selection = Columns::find(source.path(), &whole, options, bytes)?;
         let fields = change(&whole, &selection.paths(), true, &as_bytes);
         let schema = Arc::new(Schema::new(fields));
@@ -291,22 +309,13 @@ impl ArrowRows {
             before: 0,
             batch: None,
             row: 0,
-            first_row: 0,
         };
-        if rows.messages.is_file && rows.has_dictionaries() {
-            while let Some(head) = rows.messages.head(rows.at)? {
-                rows.at = head.next;
-                rows.dictionary(&head)?;
-            }
-            rows.at = at;
-        }
         while rows.next < rows.run.start {
             let Some((head, length)) = rows.record_batch()? else { return Err(rows.fewer()) };
             rows.at = head.next;
             rows.next += 1;
             rows.before = rows.before.saturating_add(length);
         }
-        rows.first_row = rows.before;
         Ok(rows)
     }
 
@@ -339,22 +348,6 @@ impl ArrowRows {
         Position::Arrow { batch, row, file_row: self.before.saturating_add(row) }
     }
 
-    fn has_dictionaries(&self) -> bool {
-        fn within(field: &Field) -> bool {
-            match field.data_type() {
-                DataType::Dictionary(..) => true,
-                DataType::Struct(fields) => fields.iter().any(|field| within(field)),
-                DataType::List(item)
-                | DataType::LargeList(item)
-                | DataType::FixedSizeList(item, _)
-                | DataType::ListView(item)
-                | DataType::LargeListView(item) => within(item),
-                _ => false,
-            }
-        }
-        self.schema.fields().iter().any(|field| within(field))
-    }
-
     /// The rows of a message that is a record batch.
     fn length(&self, head: &Head) -> Result<Option<u64>> {
         let length = self.messages.unless_damaged(|| {
@@ -373,9 +366,7 @@ impl ArrowRows {
                 return Ok(Some((head, length)));
             }
             self.at = head.next;
-            if !self.messages.is_file {
-                self.dictionary(&head)?;
-            }
+            self.dictionary(&head)?;
         }
         Ok(None)
     }
@@ -459,8 +450,8 @@ impl ArrowRows {
         for buffer in &picked.buffers {
             let number = |n: i64| u64::try_from(n).map_err(|_| beyond());
             let (offset, length) = (number(buffer.offset())?, number(buffer.length())?);
-            let start = head.body.checked_add(offset).ok_or_else(beyond)?;
-            if length > 0 && start.checked_add(length).is_none_or(|end| end > head.next) {
+            let start = head.body.start.checked_add(offset).ok_or_else(beyond)?;
+            if length > 0 && start.checked_add(length).is_none_or(|end| end > head.body.end) {
                 return Err(beyond());
             }
             places.push((start, end, length));
@@ -529,7 +520,7 @@ impl ArrowRows {
             .ok_or_else(|| self.messages.damaged(&"a message is not a record batch"))?;
         let picked = self.pick(&self.whole, &self.selection.paths(), record, message.version())?;
         let body = self.load(head, &picked, 0)?;
-        let bits = body.taken.max(head.next - head.body).saturating_mul(8);
+        let bits = body.taken.max(head.body.end - head.body.start).saturating_mul(8);
         if length > bits.max(MOST_NULLS) {
             let what = format!("a record batch that claims {length} rows in {} bytes", bits / 8);
             return Err(self.messages.damaged(&what));

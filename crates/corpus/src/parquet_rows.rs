@@ -247,7 +247,7 @@ impl Selection {
             })
         };
         let integers = [Physical::INT32, Physical::INT64];
-        if says("Invalid delta bit width")
+        if (says("Invalid delta bit width") || says("'min_delta' too large"))
             && let Some(leaf) = with(Encoding::DELTA_BINARY_PACKED, &integers)
         {
             let column = self.shown(metadata, leaf);

@@ -258,3 +258,17 @@ proptest! {
         prop_assert!(codes.contains(&code(found)));
     }
 }
+
+#[test]
+fn the_footer_of_a_file_counts_not_the_message_of_its_schema() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.arrow");
+    write(&path, true, None, &batches(3, 5));
+    let mut bytes = fs::read(&path).unwrap();
+    // Polars writes that message without its length.
+    let at = bytes.windows(4).position(|w| w == [0xff; 4]).unwrap();
+    bytes[at..at + 8].copy_from_slice(&[4, 0, 0, 0, 0xf2, 0xff, 0xff, 0xff]);
+    fs::write(&path, bytes).unwrap();
+    let found = rows(&with_id(&path)).unwrap();
+    assert_eq!((found.len(), found[14].document()), (15, ("14", "text 14")));
+}
