@@ -7,7 +7,6 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
-  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -31,6 +30,7 @@ import { changedInside, changedModel, models } from './models.ts'
 import {
   all,
   argv,
+  claiming,
   cli,
   failure,
   filesOf,
@@ -115,15 +115,6 @@ const addon = () =>
 function cutShort(path: string): void {
   writeFileSync(path, half(readFileSync(path)))
 }
-/** A folder of texts, the last of which claims to hold `bytes` without taking that room. */
-function claiming(bytes: number): string {
-  const path = fresh()
-  mkdirSync(path)
-  for (const { id, text } of documents) writeFileSync(join(path, `${id}.txt`), text)
-  writeFileSync(join(path, 'huge.txt'), '')
-  truncateSync(join(path, 'huge.txt'), bytes)
-  return path
-}
 /** Bits of NaN in a file of floats. */
 function noNumbers(path: string): void {
   writeFileSync(path, readFileSync(path).fill(0xff))
@@ -137,7 +128,7 @@ async function elsewhere(env: NodeJS.ProcessEnv): Promise<never> {
   throw new LongweaveError(code as ErrorCode, message ?? err, {})
 }
 
-/** What raises an error, what its message holds, and details that programs get. */
+/** A call that raises an error, parts of its message, and details that programs get. */
 type Case = [raise: () => unknown, says: (string | RegExp)[], details?: object]
 
 /** By code, then by what is wrong. */
@@ -759,7 +750,7 @@ const cases: Partial<Record<ErrorCode, Record<string, Case>>> = {
   },
   DISK_SPACE: {
     'what is to be written cannot fit': [
-      () => run({ corpus: claiming(8e12), method: 'standard' }),
+      () => run({ corpus: claiming(fresh(), documents, 8e12), method: 'standard' }),
       ['TB in', '--work', 'diskCheck'],
       { option: 'diskCheck' },
     ],

@@ -8,7 +8,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { hostname } from 'node:os'
@@ -19,6 +18,7 @@ import { clean, dryRun, plan, prepare, status, verify, show } from '../ts/index.
 import type { CleanReport, DryRun, ProgressEvent, RunStatus, Stage, RunOptions } from '../ts/index.ts'
 import {
   argv,
+  claiming,
   cli,
   failure,
   filesOf,
@@ -349,13 +349,8 @@ describe('the log', () => {
 
 /** A run over a folder of texts, the last of which claims to hold eight terabytes without taking that room; it is too large a document. */
 function huge(): RunOptions {
-  const path = fresh()
-  mkdirSync(path)
-  for (const { id, text } of randomCorpus(9, 30, 60)) writeFileSync(join(path, `${id}.txt`), text)
-  writeFileSync(join(path, 'huge.txt'), '')
-  truncateSync(join(path, 'huge.txt'), 8e12)
   return options({
-    corpus: [path],
+    corpus: [claiming(fresh(), randomCorpus(9, 30, 60), 8e12)],
     idField: null,
     queryField: null,
     queries: {},

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -116,6 +116,15 @@ export function randomCorpus(seed: number, documents: number, most: number): Tes
 /** Writes documents as JSONL. */
 export function writeJsonl(path: string, rows: object[]): string {
   writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  return path
+}
+
+/** Writes documents as a folder of texts, and one more that claims to hold `bytes` without taking that room. */
+export function claiming(path: string, documents: TestDocument[], bytes: number): string {
+  mkdirSync(path)
+  for (const { id, text } of documents) writeFileSync(join(path, `${id}.txt`), text)
+  writeFileSync(join(path, 'huge.txt'), '')
+  truncateSync(join(path, 'huge.txt'), bytes)
   return path
 }
 

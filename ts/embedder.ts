@@ -81,7 +81,9 @@ export class Embedder implements AsyncDisposable {
    * `MODEL_MISMATCH`, `MODEL_TOKENIZER`
    */
   static async open(given: EmbedderOptions, { signal }: CallOptions = {}): Promise<Embedder> {
-    const core = JSON.stringify(fill(openSchema, given))
+    const { normalize, threads: n, ...vectors } = fill(openSchema, given)
+    const unused = { source: 'onnx', file: null, dimensions: 1, sample: 1 }
+    const core = JSON.stringify({ vectors: { ...unused, ...vectors }, normalize, threads: n })
     return new Embedder(
       await abandonable(
         signal,

@@ -6,12 +6,9 @@ use std::path::Path;
 use longweave_common::random::Key;
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
 use longweave_corpus::{Before, Content, CorpusOptions, Inventory, RowReader};
-use longweave_inference::{
-    Device, DeviceOptions, Embedder, EmbedderOptions, Pooling, QueryModel, Runtime, RuntimeOptions,
-    Segment,
-};
+use longweave_inference::{Embedder, EmbedderOptions, QueryModel, Runtime, Segment};
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
-use longweave_run::{PredictorName, QueryOptions};
+use longweave_run::{PredictorName, QueryOptions, VectorOptions};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -187,19 +184,9 @@ impl QueryMaker {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct EmbedOptions {
-    model: String,
-    device: String,
-    batch_tokens: u32,
-    tf32: bool,
-    #[serde(deserialize_with = "Option::deserialize")]
-    device_memory: Option<u64>,
-    #[serde(deserialize_with = "Option::deserialize")]
-    onnx_runtime: Option<String>,
-    pooling: Pooling,
+    vectors: VectorOptions,
     normalize: bool,
-    #[serde(deserialize_with = "Option::deserialize")]
-    max_tokens: Option<u32>,
-    prefix: String,
+    /// 0 for one per core.
     threads: usize,
 }
 
@@ -213,32 +200,16 @@ impl Vectors {
     ///
     /// Errors: as `Embedder::load` and `Runtime::load`.
     pub fn new(options: &str) -> Result<Vectors> {
-        let o: EmbedOptions = from_json("the options of Embedder", options)?;
-        let threads = if o.threads == 0 {
-            std::thread::available_parallelism().map_or(1, |n| n.get())
-        } else {
-            o.threads
+        let EmbedOptions { vectors, normalize, threads } =
+            from_json("the options of Embedder", options)?;
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            threads => threads,
         };
-        let device = DeviceOptions {
-            device: Device::parse(&o.device)?,
-            threads,
-            memory: o.device_memory,
-            tf32: o.tf32,
-        };
-        let runtime = Runtime::load(&RuntimeOptions { library: o.onnx_runtime.map(Into::into) })?;
-        let embedder = Embedder::load(
-            runtime,
-            &EmbedderOptions {
-                model: o.model.into(),
-                device,
-                pooling: o.pooling,
-                normalize: o.normalize,
-                max_tokens: o.max_tokens,
-                prefix: o.prefix,
-                batch_tokens: o.batch_tokens,
-            },
-        )?;
-        Ok(Vectors { embedder })
+        let base = Path::new("");
+        let options = EmbedderOptions { normalize, ..vectors.embedder_options(threads, base)? };
+        let runtime = Runtime::load(&vectors.runtime_options(base))?;
+        Ok(Vectors { embedder: Embedder::load(runtime, &options)? })
     }
 
     /// Numbers of a vector.
