@@ -562,7 +562,7 @@ const cases: Partial<Record<ErrorCode, Record<string, Case>>> = {
     ],
     'a Parquet column holds no numbers': [
       () => neighbours(file('texts.parquet', parquet({ id: ['doc-0'], vector: ['x'] }))),
-      ['texts.parquet', 'lists of floats'],
+      ['texts.parquet', 'lists of numbers'],
     ],
   },
   ONNXRUNTIME_MISSING: {
