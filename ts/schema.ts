@@ -637,7 +637,7 @@ const shape = {
   tokenizer: inTokenizer(
     text,
     '--tokenizer FILE',
-    'tokenizer.json of the model to train, or the directory that holds it.',
+    'tokenizer.json, tekken.json or SentencePiece model of the model to train, or its directory.',
     'Its ids are those in the output.',
     common,
   ),
@@ -697,6 +697,12 @@ const shape = {
     '--pad-token TOKEN',
     'The padding token: auto or token:TEXT.',
     'Set it when `auto` finds none or the wrong one.',
+  ),
+  specialText: inTokenizer(
+    z.enum(['text', 'token', 'fail']).default('text'),
+    '--special-text MODE',
+    'A special token that is written in a document, like <|endoftext|>, is encoded as text or as the token, or makes a bad row. The summary counts them.',
+    'Use `token` for the ids that datatrove, dolma and Megatron-LM give.',
   ),
   overflow: inSequences(
     z.enum(['split', 'truncate', 'whole']).default('split'),

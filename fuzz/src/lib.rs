@@ -569,11 +569,11 @@ pub fn tokenizer(data: &[u8]) {
     write(&path, data);
     let Some(loaded) = told(longweave_tokens::load(&path)) else { return };
     let mut ids = Vec::new();
-    if told(
-        loaded
-            .encoder
-            .encode("The quick  brown fox,\t1234567 ﷺ é\u{301}<|endoftext|>\n\n\0 x", &mut ids),
-    )
+    if told(loaded.encoder.encode(
+        "The quick  brown fox,\t1234567 ﷺ é\u{301}<|endoftext|>\n\n\0 x",
+        None,
+        &mut ids,
+    ))
     .is_some()
     {
         told(loaded.encoder.decode(&ids[..ids.len().min(100)]));

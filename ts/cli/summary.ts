@@ -1,9 +1,13 @@
 // The summary of a run, for people.
 import type { Summary } from '../events.ts'
 import { fold } from './layout.ts'
+import { inline } from './text.ts'
 import { bytes, number, time } from './units.ts'
 
 const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
+
+/** The uses of special tokens, as a line begins. */
+const named = { separator: 'separator', bosToken: 'begin', padToken: 'padding' }
 
 /** The summary of a run as text. */
 export function describeSummary(summary: Summary): string {
@@ -22,6 +26,8 @@ export function describeSummary(summary: Summary): string {
       `corpus      ${corpus.documents.toLocaleString('en')} documents, ${number(corpus.tokens)} tokens in ${corpus.files} file${corpus.files === 1 ? '' : 's'}${others}`,
     )
   }
+  for (const { option, token, id, by } of summary.specialTokens)
+    lines.push(`${named[option].padEnd(12)}${inline(token)} (${id}), by ${by}`)
   if (summary.predictor?.name === 'onnx')
     lines.push(`predictor   ${summary.predictor.model ?? 'model'} on ${summary.predictor.devices.join(', ')}`)
   if (keywords !== null)

@@ -100,6 +100,8 @@ pub struct RunOptions {
     pub bos_token: String,
     /// `auto` or `token:TEXT`.
     pub pad_token: String,
+    /// The treatment of special tokens in the text of documents.
+    pub special_text: SpecialText,
     /// The treatment of a piece that crosses the end of a sequence.
     pub overflow: Overflow,
     /// The treatment of a sequence that cannot be filled.
@@ -198,6 +200,18 @@ pub enum Bos {
     Sequence,
     /// Before each document.
     Document,
+}
+
+/// The treatment of special tokens in the text of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SpecialText {
+    /// Text like any other.
+    Text,
+    /// The special token.
+    Token,
+    /// The row is a bad one.
+    Fail,
 }
 
 /// Where queries come from.

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_keywords::StopList;
 use longweave_storage::checksum_file;
-use longweave_tokens::{Encoder, Loaded, SpecialOptions, SpecialTokens};
+use longweave_tokens::{
+    Choice, Encoder, Loaded, ModelFiles, Origin, SpecialOptions, SpecialTokens,
+};
 use once_cell::sync::OnceCell;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::options::{Bos, PredictorName, RunOptions, VectorSource};
 
@@ -31,6 +34,27 @@ pub struct TokenizerInfo {
     pub bos: Option<u32>,
     /// Id of the padding token, where one is known or needed.
     pub pad: Option<u32>,
+    /// How these were found.
+    pub special: Vec<SpecialToken>,
+    /// The files that name them.
+    files: Vec<InputDigest>,
+    /// Ids besides those of tokens marked special that the text of no document gets.
+    pub reserved: Vec<u32>,
+}
+
+/// A special token that a run uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpecialToken {
+    /// Its use: `separator`, `bosToken` or `padToken`.
+    #[ts(type = "'separator' | 'bosToken' | 'padToken'")]
+    pub option: String,
+    /// The token as the vocabulary writes it.
+    pub token: String,
+    /// Its id.
+    pub id: u32,
+    /// The reason why it was taken: the option, a file of the model, or its name.
+    pub by: String,
 }
 
 /// A file that decides results.
@@ -56,7 +80,7 @@ impl Resources {
     pub fn new(options: &RunOptions, base: &Path) -> Resources {
         let mut tokenizer = base.join(&options.tokenizer);
         if tokenizer.is_dir() {
-            tokenizer.push("tokenizer.json"); // a model's directory
+            tokenizer = longweave_tokens::file_of(&tokenizer);
         }
         Resources {
             tokenizer,
@@ -106,7 +130,8 @@ impl Resources {
             pad: options.pad_token.clone(),
             bos: options.bos_token.clone(),
         };
-        let found = SpecialTokens::resolve(encoder, &special)?;
+        let found =
+            SpecialTokens::resolve(encoder, &special, &ModelFiles::beside(&self.tokenizer)?)?;
         if options.bos != Bos::None {
             found.require_bos(encoder)?;
         }
@@ -116,11 +141,21 @@ impl Resources {
         let bos = found.bos.filter(|_| options.bos != Bos::None);
         let largest =
             found.separator.iter().copied().chain(bos).chain(found.pad).max().unwrap_or(0);
+        let is_used = |choice: &&Choice| choice.option != "bosToken" || bos.is_some();
+        let choices: Vec<&Choice> = found.choices.iter().filter(is_used).collect();
+        let is_special = |id| encoder.special_tokens().iter().any(|&(_, special)| special == id);
+        let mut reserved: Vec<u32> =
+            choices.iter().map(|choice| choice.id).filter(|&id| !is_special(id)).collect();
+        reserved.sort_unstable();
+        reserved.dedup();
         Ok(TokenizerInfo {
             digest: self.tokenizer_digest()?,
             encoder: encoder.name().to_owned(),
             fallback: loaded.exact_fallback.clone(),
             max_id: encoder.max_id().max(largest),
+            files: deciding_files(&choices)?,
+            special: choices.into_iter().map(special_token).collect(),
+            reserved,
             separator: found.separator,
             bos,
             pad: found.pad,
@@ -177,6 +212,43 @@ impl Resources {
     /// The path of a file that the options name.
     pub fn path(&self, path: &str) -> PathBuf {
         self.base.join(path)
+    }
+}
+
+/// The files that name the tokens.
+fn deciding_files(choices: &[&Choice]) -> Result<Vec<InputDigest>> {
+    let mut files: Vec<InputDigest> = Vec::new();
+    for choice in choices {
+        let Origin::File { path, .. } = &choice.by else { continue };
+        let shown = path.display().to_string();
+        if files.iter().all(|file| file.path != shown) {
+            let (_, _, digest) = checksum_file(path)?;
+            files.push(InputDigest { name: "specialTokens".into(), path: shown, digest });
+        }
+    }
+    Ok(files)
+}
+
+fn special_token(choice: &Choice) -> SpecialToken {
+    let Choice { option, token, id, by } = choice;
+    let by = match by {
+        Origin::Option => format!("`{option}`"),
+        Origin::Name => "its name and its mark as special".into(),
+        Origin::File { path, field } => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            format!("`{field}` of {name}")
+        }
+    };
+    SpecialToken { option: (*option).into(), token: token.clone(), id: *id, by }
+}
+
+impl TokenizerInfo {
+    /// The path of a file that names special tokens and is not what it was.
+    pub(crate) fn changed_file(&self) -> Option<&str> {
+        let is_changed = |file: &&InputDigest| {
+            !checksum_file(Path::new(&file.path)).is_ok_and(|(_, _, digest)| digest == file.digest)
+        };
+        self.files.iter().find(is_changed).map(|file| file.path.as_str())
     }
 }
 

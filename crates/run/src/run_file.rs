@@ -117,6 +117,9 @@ impl RunFile {
         if resources.tokenizer_digest()? != self.tokenizer.digest {
             return Err(changed(&self.options.tokenizer, out));
         }
+        if let Some(path) = self.tokenizer.changed_file() {
+            return Err(changed(path, out));
+        }
         same_inputs(&resources.inputs(&self.options)?, &self.inputs, out)
     }
 

@@ -53,6 +53,7 @@ impl Chunker {
 #[cfg(test)]
 mod tests {
     use longweave_common::Result;
+    use longweave_tokens::Reserved;
 
     use super::*;
 
@@ -60,7 +61,12 @@ mod tests {
     struct Ascii;
 
     impl Encoder for Ascii {
-        fn encode(&self, text: &str, out: &mut Vec<u32>) -> Result<()> {
+        fn encode(
+            &self,
+            text: &str,
+            _reserved: Option<&Reserved>,
+            out: &mut Vec<u32>,
+        ) -> Result<()> {
             out.extend(text.bytes().map(u32::from));
             Ok(())
         }
@@ -72,6 +78,15 @@ mod tests {
         }
         fn token_to_id(&self, _token: &str) -> Option<u32> {
             None
+        }
+        fn id_to_token(&self, _id: u32) -> Option<String> {
+            None
+        }
+        fn special_tokens(&self) -> Vec<(String, u32)> {
+            Vec::new()
+        }
+        fn reserve(&self, _more: &[u32]) -> Result<Reserved> {
+            unreachable!("chunks are cut from ids")
         }
         fn max_id(&self) -> u32 {
             127
@@ -93,7 +108,7 @@ mod tests {
             ("ab\ncdefghijk\n", &[3, 8, 2]),
         ] {
             let (mut ids, mut lens) = (vec![], vec![]);
-            Ascii.encode(text, &mut ids).unwrap();
+            Ascii.encode(text, None, &mut ids).unwrap();
             assert_eq!(
                 (chunker.cut(&ids, &mut lens) as usize, lens.as_slice()),
                 (expected.len(), expected),

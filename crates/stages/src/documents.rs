@@ -17,7 +17,7 @@ use longweave_storage::{
 };
 use rayon::prelude::*;
 
-use crate::ingest::{INGEST, IngestCounts, IngestPaths};
+use crate::ingest::{INGEST, IngestCounts, IngestPaths, SpecialCounts};
 use crate::prelude::*;
 use crate::scan::{self, Rows, SCAN};
 use crate::spool::corpus;
@@ -34,10 +34,12 @@ pub struct DocumentCounts {
     pub tokens: u64,
     /// Documents whose id was changed because another has it.
     pub renamed: u64,
+    /// Special tokens in text.
+    pub special: SpecialCounts,
 }
 
 pub const DOCUMENTS: Stage =
-    Stage::new("documents", "Numbering documents", ProgressUnit::Documents, 1, &DocumentsStage);
+    Stage::new("documents", "Numbering documents", ProgressUnit::Documents, 2, &DocumentsStage);
 
 struct DocumentsStage;
 
@@ -79,12 +81,13 @@ impl StageSpec for DocumentsStage {
             (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
         for (split, counts) in (0..).zip(run.all_counts::<IngestCounts>()?) {
             ctx.cancel.check()?;
-            let IngestCounts { accepted, empty, rejected, bytes, tokens } = counts;
+            let IngestCounts { accepted, empty, rejected, bytes, tokens, special } = counts;
             all.accepted += accepted;
             all.empty += empty;
             all.rejected += rejected;
             all.bytes += bytes;
             all.tokens += tokens;
+            all.special.extend(special);
             let names = IngestPaths::of(&ingest, split);
             lens.extend(read_array::<u32>(&names.lens)?);
             keys.extend(read_array::<u128>(&names.keys)?);

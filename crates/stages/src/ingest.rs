@@ -10,15 +10,17 @@ use std::sync::Arc;
 
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, Error, Offsets, Result};
-use longweave_corpus::{Bad, Content, RowLocation, RowReader};
+use longweave_corpus::{Content, RowLocation, RowReader};
 use longweave_run::{
-    Counts, Facts, OnBadRow, ProgressUnit, RunContext, RunFile, RunOptions, Stage, StageSpec,
+    Counts, Facts, OnBadRow, ProgressUnit, RunContext, RunFile, RunOptions, SpecialText, Stage,
+    StageSpec,
 };
 use longweave_storage::{ArrayWriter, AtomicFile, DoneRecord, FileRecord, StringTableWriter};
-use longweave_tokens::{Encoder, TokenStore, TokenWriter, width_for};
+use longweave_tokens::{Encoder, Reserved, TokenStore, TokenWriter, width_for};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use ts_rs::TS;
 
 use crate::scan::{self, SCAN, rows};
 use crate::spool::{check_split, corpus};
@@ -51,6 +53,42 @@ pub struct IngestCounts {
     pub bytes: u64,
     /// Tokens of accepted text.
     pub tokens: u64,
+    /// Special tokens in text, that of rejected rows included.
+    pub special: SpecialCounts,
+}
+
+/// Special tokens that are written in the text of documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(rename = "SpecialTextCounts")]
+pub struct SpecialCounts {
+    /// Documents whose text contains one.
+    pub documents: u64,
+    /// Places where one is written.
+    pub occurrences: u64,
+    /// Ids of the first ten of these documents, cut after 200 characters.
+    pub first: Vec<String>,
+}
+
+/// Most documents that are named.
+const NAMED: usize = 10;
+
+impl SpecialCounts {
+    fn add(&mut self, id: &str, occurrences: u64) {
+        self.documents += 1;
+        self.occurrences += occurrences;
+        if self.first.len() < NAMED {
+            self.first.push(id.chars().take(200).collect());
+        }
+    }
+
+    /// Adds the counts of later documents.
+    pub(crate) fn extend(&mut self, later: SpecialCounts) {
+        self.documents += later.documents;
+        self.occurrences += later.occurrences;
+        self.first.extend(later.first);
+        self.first.truncate(NAMED);
+    }
 }
 
 /// The files of a task.
@@ -145,7 +183,7 @@ struct Tables {
 }
 
 pub const INGEST: Stage =
-    Stage::new("ingest", "Tokenizing", ProgressUnit::Documents, 1, &IngestStage);
+    Stage::new("ingest", "Tokenizing", ProgressUnit::Documents, 2, &IngestStage);
 
 struct IngestStage;
 
@@ -158,6 +196,7 @@ impl StageSpec for IngestStage {
         let (options, tokenizer) = (&file.options, &file.tokenizer);
         json!({
             "tokenizer": tokenizer.digest, "encoder": tokenizer.encoder, "maxId": tokenizer.max_id,
+            "specialText": options.special_text, "reserved": tokenizer.reserved,
             "textField": options.text_field, "idField": options.id_field, "sourceField": options.source_field,
             "onBadRow": options.on_bad_row, "maxDocumentBytes": options.max_document_bytes,
         })
@@ -191,6 +230,10 @@ fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
     let inventory = &run.file.inventory;
     check_split(run, split)?;
     let encoder = run.resources.encoder()?;
+    let special = Special {
+        reserved: encoder.reserve(&run.file.tokenizer.reserved)?,
+        mode: run.options().special_text,
+    };
     let directory = run.directory(INGEST);
     let paths = IngestPaths::of(&directory, task);
     let mut reader = RowReader::open(ctx, &corpus(run), inventory, split, rows.before(split))?;
@@ -220,7 +263,7 @@ fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
 
     let mut read = |reader: &mut RowReader, patient: bool| {
         let limits = Limits { bytes: limit, cost: most, patient };
-        read_batch(ctx, run, &*encoder, reader, limits, &mut tables, &mut totals)
+        read_batch(ctx, run, (&*encoder, &special), reader, limits, &mut tables, &mut totals)
     };
     let mut now = read(&mut reader, true)?;
     loop {
@@ -229,11 +272,11 @@ fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
         let rows = batch.rows.len() + usize::from(oversized.is_some());
         if oversized.is_some() || rows == 0 {
             // Nothing is read while an oversized document is tokenized.
-            tokens.push(ctx.pool.install(|| encode(&*encoder, &batch, threads))?)?;
+            tokens.push(ctx.pool.install(|| encode((&*encoder, &special), &batch, threads))?)?;
             drop(batch);
             if let Some(document) = oversized {
                 held = held.exchange(document.cost.max(COST * limit), &ctx.cancel)?;
-                tokens.push_one(&encode_oversized(ctx, &*encoder, document)?)?;
+                tokens.push_one(&encode_oversized(ctx, (&*encoder, &special), document)?)?;
             } else if !reader.next_is_larger(limit)? {
                 break;
             } else {
@@ -247,7 +290,7 @@ fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
         } else {
             held = held.exchange(COST * limit, &ctx.cancel)?;
             // The pool tokenizes this batch while this thread reads the next.
-            let work = || ctx.pool.install(|| encode(&*encoder, &batch, threads));
+            let work = || ctx.pool.install(|| encode((&*encoder, &special), &batch, threads));
             let (encoded, next) = std::thread::scope(|scope| {
                 let encoding = scope.spawn(work);
                 let next = read(&mut reader, true);
@@ -331,7 +374,7 @@ struct Limits {
 fn read_batch(
     ctx: &Ctx,
     run: &RunContext,
-    encoder: &dyn Encoder,
+    (encoder, special): (&dyn Encoder, &Special),
     reader: &mut RowReader,
     limits: Limits,
     tables: &mut Tables,
@@ -349,8 +392,16 @@ fn read_batch(
         }
         let Some(row) = reader.next()? else { break };
         let mut oversized = None;
+        let mut refused = None;
+        if let Content::Document(document) = &row.content {
+            let occurrences = special.reserved.count(document.text);
+            if occurrences > 0 {
+                totals.special.add(document.id, occurrences);
+                refused = special.refusal(document.text);
+            }
+        }
         let (status, key, text_hash) = match &row.content {
-            Content::Document(document) => {
+            Content::Document(document) if refused.is_none() => {
                 let id = document.id;
                 let bytes = document.text.len() as u64;
                 let cost =
@@ -373,18 +424,31 @@ fn read_batch(
                 (ACCEPTED, Key::of(id).0, Key::of(document.text).0)
             }
             other => {
+                let mut status = REJECTED;
                 tables.ids.push("")?;
                 if let Some(sources) = &mut tables.sources {
                     sources.push("")?;
                 }
-                if let Content::Bad(bad) = other {
-                    reject(run, tables, &row.location, bad)?;
-                    totals.rejected += 1;
-                    (REJECTED, 0, 0)
-                } else {
-                    totals.empty += 1;
-                    (EMPTY, 0, 0)
+                let on_bad_row = run.options().on_bad_row;
+                match (other, refused) {
+                    (_, Some(reason)) if on_bad_row == OnBadRow::Fail => {
+                        let remedy = "set `specialText: text`, or `onBadRow: skip`";
+                        return Err(row.location.error(Code::BadRow, &reason, remedy));
+                    }
+                    (_, Some(reason)) => reject(tables, &row.location, Code::BadRow, &reason)?,
+                    (Content::Bad(bad), None) if on_bad_row == OnBadRow::Fail => {
+                        return Err(row.location.bad(bad, Some("`onBadRow: skip`")));
+                    }
+                    (Content::Bad(bad), None) => {
+                        reject(tables, &row.location, bad.code, &bad.reason)?;
+                    }
+                    _ => {
+                        totals.empty += 1;
+                        status = EMPTY;
+                    }
                 }
+                totals.rejected += u64::from(status == REJECTED);
+                (status, 0, 0)
             }
         };
         tables.status.push(&[status])?;
@@ -405,7 +469,7 @@ fn read_batch(
 /// The ids of an oversized document, whose cost is reserved.
 fn encode_oversized(
     ctx: &Ctx,
-    encoder: &dyn Encoder,
+    (encoder, special): (&dyn Encoder, &Special),
     document: OversizedDocument,
 ) -> Result<Vec<u32>> {
     let OversizedDocument { text, cost, location } = document;
@@ -423,25 +487,36 @@ fn encode_oversized(
     }
     ctx.pool.install(|| {
         let mut ids = Vec::new();
-        encoder.encode(&text, &mut ids)?;
+        encoder.encode(&text, special.reserved(), &mut ids)?;
         Ok(ids)
     })
 }
 
-fn reject(
-    run: &RunContext,
-    tables: &mut Tables,
-    location: &RowLocation<'_>,
-    bad: &Bad,
-) -> Result<()> {
-    if run.options().on_bad_row == OnBadRow::Fail {
-        return Err(location.bad(bad, Some("`onBadRow: skip`")));
-    }
-    let reject = Reject { location, code: bad.code.name(), reason: &bad.reason };
+fn reject(tables: &mut Tables, location: &RowLocation<'_>, code: Code, reason: &str) -> Result<()> {
+    let reject = Reject { location, code: code.name(), reason };
     let line = serde_json::to_string(&reject)
         .map_err(|e| Error::new(Code::Internal, format!("a reject as JSON: {e}")))?;
     tables.rejects.put(line.as_bytes())?;
     tables.rejects.put(b"\n")
+}
+
+/// The treatment of special tokens that are written in a text.
+struct Special {
+    reserved: Reserved,
+    mode: SpecialText,
+}
+
+impl Special {
+    /// Tokens that no text gets.
+    fn reserved(&self) -> Option<&Reserved> {
+        (self.mode != SpecialText::Token).then_some(&self.reserved)
+    }
+
+    /// Why a text that contains one makes a bad row.
+    fn refusal(&self, text: &str) -> Option<String> {
+        let found = self.reserved.find(text).filter(|_| self.mode == SpecialText::Fail)?;
+        Some(format!("its text contains the special token \"{found}\""))
+    }
 }
 
 /// Tokens of a run of rows.
@@ -450,7 +525,11 @@ struct Encoded {
     lens: Vec<u32>,
 }
 
-fn encode(encoder: &dyn Encoder, batch: &Batch, threads: usize) -> Result<Vec<Encoded>> {
+fn encode(
+    (encoder, special): (&dyn Encoder, &Special),
+    batch: &Batch,
+    threads: usize,
+) -> Result<Vec<Encoded>> {
     let share = (batch.text.len() / (threads * 4)).max(16 << 10) as u64;
     let mut bounds = vec![0];
     let mut start = 0;
@@ -470,7 +549,7 @@ fn encode(encoder: &dyn Encoder, batch: &Batch, threads: usize) -> Result<Vec<En
                 let before = out.ids.len();
                 let text = batch.text_of(row);
                 if !text.is_empty() {
-                    encoder.encode(text, &mut out.ids)?;
+                    encoder.encode(text, special.reserved(), &mut out.ids)?;
                 }
                 out.lens.push(length(out.ids.len() - before)?);
             }

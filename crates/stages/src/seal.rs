@@ -8,7 +8,7 @@ use longweave_common::{Code, Error, ResultExt};
 use longweave_corpus::InputFile;
 use longweave_formats::{Format, ManifestFile, OutputManifest, ShardFile, write_sums};
 use longweave_plan::{Part, PlanStats};
-use longweave_run::{Mode, result_options};
+use longweave_run::{Mode, SpecialToken, result_options};
 use longweave_storage::{AtomicFile, FileRecord, Sealed, checksum_file, checksum_with, write_file};
 use rayon::prelude::*;
 use serde_json::Map;
@@ -237,7 +237,7 @@ pub struct ManifestRun {
     /// The part of the run's summary that is the same for equal runs.
     #[ts(
         type = "Omit<Summary, 'version' | 'method' | 'directory' | 'format' | 'length' | 'encoder' \
-                | 'seconds' | 'warnings'>"
+                | 'specialTokens' | 'seconds' | 'warnings'>"
     )]
     pub counts: Value,
 }
@@ -254,6 +254,8 @@ pub struct ManifestTokenizer {
     pub bos: Option<u32>,
     /// Id of the padding token. Null where none is known or needed.
     pub pad: Option<u32>,
+    /// How these were found.
+    pub special_tokens: Vec<SpecialToken>,
 }
 
 /// The manifest without what readers need.
@@ -269,6 +271,7 @@ fn rest(run: &RunContext, part: Part, stats: &PlanStats) -> Result<Map<String, V
             separator: tokenizer.separator.clone(),
             bos: tokenizer.bos,
             pad: tokenizer.pad,
+            special_tokens: tokenizer.special.clone(),
         },
         plan: stats.clone(),
         counts: summary::lasting_counts(&summary::summary(run, Mode::Plan, 0.0)?),

@@ -3,7 +3,9 @@
 use longweave_common::Result;
 use longweave_formats::Format;
 use longweave_plan::{Method, MethodName, Overflow, PlanStats};
-use longweave_run::{Mode, OutputFormat, PredictorName, RunContext, VectorSource};
+use longweave_run::{
+    Mode, OutputFormat, PredictorName, RunContext, SpecialText, SpecialToken, VectorSource,
+};
 use serde::Serialize;
 use serde_json::Value;
 use ts_rs::TS;
@@ -12,6 +14,7 @@ use crate::documents::DocumentCounts;
 use crate::embed::{EMBED, EmbedCounts};
 use crate::extract::ExtractCounts;
 use crate::index::IndexCounts;
+use crate::ingest::SpecialCounts;
 use crate::neighbours::{NeighbourCounts, UsedSearch};
 use crate::pack::PACK;
 use crate::plan::PlanCounts;
@@ -37,6 +40,8 @@ pub struct Summary {
     pub length: u32,
     /// The encoder that reads the tokenizer.json.
     pub encoder: String,
+    /// The special tokens that are used, and how each was found.
+    pub special_tokens: Vec<SpecialToken>,
     /// Counts of the corpus. Null until every row was read.
     pub corpus: Option<CorpusCounts>,
     /// The predictor of queries. Null for methods without keywords.
@@ -87,6 +92,8 @@ pub struct CorpusCounts {
     pub bytes: u64,
     /// Tokens of the documents' text.
     pub tokens: u64,
+    /// Special tokens that are written in text.
+    pub special_text: SpecialCounts,
 }
 
 /// The predictor that made the queries.
@@ -179,6 +186,7 @@ pub fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summary> {
         format: options.output.format,
         length: options.length,
         encoder: run.file.tokenizer.encoder.clone(),
+        special_tokens: run.file.tokenizer.special.clone(),
         corpus: None,
         predictor: None,
         keywords: None,
@@ -198,7 +206,8 @@ pub fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summary> {
         return Ok(summary);
     }
     if let Some(counts) = run.counts_if_done(0)? {
-        let DocumentCounts { rows, accepted, empty, rejected, bytes, tokens, renamed } = counts;
+        let DocumentCounts { rows, accepted, empty, rejected, bytes, tokens, renamed, special } =
+            counts;
         let files = run.file.inventory.files.len() as u64;
         summary.corpus = Some(CorpusCounts {
             files,
@@ -209,6 +218,7 @@ pub fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summary> {
             renamed,
             bytes,
             tokens,
+            special_text: special,
         });
     }
     if options.needs_keywords() {
@@ -303,6 +313,24 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
+/// The special tokens that documents contain, and what became of them.
+fn special_text(run: &RunContext, counts: &SpecialCounts) -> Option<String> {
+    let outcome = match run.options().special_text {
+        _ if counts.documents == 0 => return None,
+        SpecialText::Text => "encoded as text; `specialText: token` keeps them as tokens",
+        SpecialText::Token => {
+            "kept as tokens, so trainers that cut at the end token cut inside documents; `specialText: text` encodes them as text"
+        }
+        SpecialText::Fail => "rejected with their rows",
+    };
+    let SpecialCounts { documents, occurrences, first } = counts;
+    let and_more = if *documents > first.len() as u64 { ", …" } else { "" };
+    Some(format!(
+        "special tokens are written in the text of {documents} documents, {occurrences} times ({}{and_more}): {outcome}",
+        first.join(", ")
+    ))
+}
+
 fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
     let of_predictor = summary.predictor.iter().filter_map(|p| p.warning.clone());
     let of_vectors = summary.vectors.iter().filter_map(|v| v.warning.clone());
@@ -314,6 +342,7 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
             corpus.rejected, corpus.rows
         ));
     }
+    warnings.extend(special_text(run, &corpus.special_text));
     if summary.holdout.as_ref().is_some_and(|holdout| holdout.sequences == 0) {
         warnings.push(format!(
             "the holdout has no sequence: a share of {} of the pool does not fill one of {} \
@@ -408,9 +437,17 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
 pub fn lasting_counts(summary: &Summary) -> Value {
     let mut value = serde_json::to_value(summary).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
-        for name in
-            ["seconds", "directory", "warnings", "version", "format", "length", "method", "encoder"]
-        {
+        for name in [
+            "seconds",
+            "directory",
+            "warnings",
+            "version",
+            "format",
+            "length",
+            "method",
+            "encoder",
+            "specialTokens",
+        ] {
             map.remove(name);
         }
     }

@@ -68,15 +68,23 @@ fn runs(text: &str, same: impl Fn(char) -> u8) -> (u64, u64) {
     (longest.max(text.len() - start) as u64, count)
 }
 
-/// Of the fast encoder.
-pub(crate) fn fast_cost(text: &str, cut: Runs) -> u64 {
-    let bytes = text.len() as u64;
-    let longest = match cut {
+/// Bytes of the longest piece that is merged as one.
+fn longest(text: &str, cut: Runs) -> u64 {
+    match cut {
         Runs::Kinds => runs(text, kind).0,
         Runs::Words => runs(text, |c| u8::from(c.is_whitespace())).0,
-        Runs::Whole => bytes,
-    };
-    FAST * bytes + FAST_RUN * longest
+        Runs::Whole => text.len() as u64,
+    }
+}
+
+/// Of the fast encoder.
+pub(crate) fn fast_cost(text: &str, cut: Runs) -> u64 {
+    FAST * text.len() as u64 + FAST_RUN * longest(text, cut)
+}
+
+/// Of the fast encoder with the exact one's model.
+pub(crate) fn kept_cost(text: &str, cut: Runs) -> u64 {
+    FAST * text.len() as u64 + (EXACT + EXACT_PIECE) * longest(text, cut)
 }
 
 /// Of the exact encoder.

@@ -1,39 +1,63 @@
-//! The tokens between, before and after documents.
+//! The tokens between, before and after documents: found in the files of their model, never
+//! guessed from an ordinary vocabulary.
 
-use longweave_common::{Code, Error, Result};
+use std::path::{Path, PathBuf};
+
+use longweave_common::{Code, Error, Result, ResultExt};
+use serde_json::Value;
 
 use crate::Encoder;
 
-/// End-of-text tokens by name, the likelier first.
+/// End-of-text tokens by name, the likelier first. None ends a turn of a chat.
 const SEPARATORS: &[&str] = &[
     "<|endoftext|>",
     "<|end_of_text|>",
-    "</s>",
     "<eos>",
-    "<|im_end|>",
-    "<|eot_id|>",
-    "<end_of_turn>",
-    "[SEP]",
-    "<sep>",
+    "<eod>",
+    "</s>",
+    "<｜end▁of▁sentence｜>",
+    "<EOS_TOKEN>",
+    "<|eos|>",
+    "<|EOS|>",
+    "<EOT>",
+    "[e~[",
     "[EOS]",
     "<EOS>",
+    "[SEP]",
+    "<sep>",
 ];
 /// Padding tokens by name.
-const PADDINGS: &[&str] =
-    &["<pad>", "[PAD]", "<|pad|>", "<|padding|>", "<|finetune_right_pad_id|>", "<PAD>"];
-/// Begin tokens by name.
+const PADDINGS: &[&str] = &[
+    "<pad>",
+    "[PAD]",
+    "<|pad|>",
+    "<|padding|>",
+    "<｜▁pad▁｜>",
+    "<|finetune_right_pad_id|>",
+    "<|finetune_right_pad|>",
+    "<PAD>",
+    "<PAD_TOKEN>",
+    "<|PAD|>",
+];
+/// Begin tokens by name. None begins a turn of a chat.
 const BEGINS: &[&str] = &[
     "<|begin_of_text|>",
-    "<s>",
     "<bos>",
+    "<s>",
+    "<｜begin▁of▁sentence｜>",
+    "<BOS_TOKEN>",
+    "<|bos|>",
+    "<|BOS|>",
     "[CLS]",
     "<|startoftext|>",
-    "<|im_start|>",
     "[BOS]",
     "<BOS>",
 ];
 
-/// The requested special tokens. `auto` looks for the tokenizer's own by its usual names.
+/// Most special tokens that a message lists.
+const LISTED: usize = 30;
+
+/// The requested special tokens. `auto` looks for the tokenizer's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecialOptions {
     /// `auto`, `none`, `token:TEXT` (one token of the vocabulary) or `text:TEXT` (the ids of a string, in
@@ -54,23 +78,106 @@ pub struct SpecialTokens {
     pub pad: Option<u32>,
     /// The begin token, where one is known.
     pub bos: Option<u32>,
+    /// How each was found, those of `text:` excepted.
+    pub choices: Vec<Choice>,
+}
+
+/// A token that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The option: `separator`, `padToken` or `bosToken`.
+    pub option: &'static str,
+    /// The token as the vocabulary writes it.
+    pub token: String,
+    pub id: u32,
+    /// The file that names it, with the field.
+    pub by: Origin,
+}
+
+/// The reason for a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The option names it.
+    Option,
+    /// A file of the model names it.
+    File { path: PathBuf, field: String },
+    /// It is marked special and has one of the usual names.
+    Name,
+}
+
+/// The files next to a tokenizer that name its special tokens, the first to count first.
+#[derive(Debug, Default)]
+pub struct ModelFiles {
+    files: Vec<(PathBuf, Value)>,
+}
+
+impl ModelFiles {
+    /// Reads those that are next to a tokenizer.
+    ///
+    /// Errors: `TOKENIZER_INVALID` for one that is not JSON; `IO`.
+    pub fn beside(tokenizer: &Path) -> Result<ModelFiles> {
+        let mut files = Vec::new();
+        for name in ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"] {
+            let path = tokenizer.with_file_name(name);
+            if !path.is_file() {
+                continue;
+            }
+            let bytes = std::fs::read(&path).at("read", &path)?;
+            let value = serde_json::from_slice(&bytes).map_err(|e| {
+                let message = format!(
+                    "{} is not JSON ({e}); it names the special tokens of the tokenizer next to it: fetch it again or remove it",
+                    path.display()
+                );
+                Error::new(Code::TokenizerInvalid, message).with("file", path.display().to_string())
+            })?;
+            files.push((path, value));
+        }
+        Ok(ModelFiles { files })
+    }
+
+    /// The token that the files name for a role (`eos`, `bos`, `pad`), where the tokenizer has it.
+    fn find(&self, encoder: &dyn Encoder, role: &str) -> Option<(String, u32, Origin)> {
+        self.files.iter().find_map(|(path, value)| {
+            let origin = |field: String| Origin::File { path: path.clone(), field };
+            let field = format!("{role}_token");
+            let named = &value[&field];
+            if let Some(token) = named.as_str().or_else(|| named["content"].as_str())
+                && let Some(id) = encoder.token_to_id(token)
+            {
+                return Some((token.to_owned(), id, origin(field)));
+            }
+            let field = format!("{role}_token_id");
+            let given = &value[&field];
+            let id = given.as_array().and_then(|list| list.first()).unwrap_or(given).as_u64()?;
+            let id = u32::try_from(id).ok()?;
+            Some((encoder.id_to_token(id)?, id, origin(field)))
+        })
+    }
 }
 
 impl SpecialTokens {
     /// Finds the tokens.
     ///
-    /// Errors: `TOKEN_NOT_FOUND`, naming candidates, when no separator is known or a named token
-    /// does not exist; `OPTIONS_INVALID` for another form.
-    pub fn resolve(encoder: &dyn Encoder, options: &SpecialOptions) -> Result<SpecialTokens> {
+    /// Errors: `TOKEN_NOT_FOUND`, with the file's special tokens, when no separator is known or a
+    /// named token does not exist; `OPTIONS_INVALID` for another form.
+    pub fn resolve(
+        encoder: &dyn Encoder,
+        options: &SpecialOptions,
+        files: &ModelFiles,
+    ) -> Result<SpecialTokens> {
+        let mut choices = Vec::new();
         let separator = match options.separator.as_str() {
             "none" => Vec::new(),
             "auto" => {
-                vec![first(encoder, SEPARATORS).ok_or_else(|| unknown(encoder, "separator"))?]
+                let found = own(encoder, files, "eos", SEPARATORS);
+                let (token, id, by) = found.ok_or_else(|| unknown(encoder, "separator"))?;
+                choices.push(Choice { option: "separator", token, id, by });
+                vec![id]
             }
             other => match other.strip_prefix("text:") {
                 Some(text) => {
                     let mut ids = Vec::new();
-                    encoder.encode(&unescaped(text)?, &mut ids)?;
+                    encoder.encode(&unescaped(text)?, None, &mut ids)?;
                     if ids.is_empty() {
                         return Err(invalid(
                             "separator",
@@ -80,23 +187,32 @@ impl SpecialTokens {
                     }
                     ids
                 }
-                None => vec![named(
-                    encoder,
-                    "separator",
-                    other,
-                    "`auto`, `none`, `token:TEXT` or `text:TEXT`",
-                )?],
+                None => {
+                    let expected = "`auto`, `none`, `token:TEXT` or `text:TEXT`";
+                    let choice = named(encoder, "separator", other, expected)?;
+                    let id = choice.id;
+                    choices.push(choice);
+                    vec![id]
+                }
             },
         };
-        let single = |option, value: &str, names| match value {
-            "auto" => Ok(first(encoder, names)),
-            other => named(encoder, option, other, "`auto` or `token:TEXT`").map(Some),
+        let mut single = |option, value: &str, role, names| -> Result<Option<u32>> {
+            let choice = match value {
+                "auto" => own(encoder, files, role, names).map(|(token, id, by)| Choice {
+                    option,
+                    token,
+                    id,
+                    by,
+                }),
+                other => Some(named(encoder, option, other, "`auto` or `token:TEXT`")?),
+            };
+            let id = choice.as_ref().map(|choice| choice.id);
+            choices.extend(choice);
+            Ok(id)
         };
-        Ok(SpecialTokens {
-            separator,
-            pad: single("padToken", &options.pad, PADDINGS)?,
-            bos: single("bosToken", &options.bos, BEGINS)?,
-        })
+        let pad = single("padToken", &options.pad, "pad", PADDINGS)?;
+        let bos = single("bosToken", &options.bos, "bos", BEGINS)?;
+        Ok(SpecialTokens { separator, pad, bos, choices })
     }
 
     /// The padding token.
@@ -139,17 +255,36 @@ fn unescaped(text: &str) -> Result<String> {
     Ok(out)
 }
 
-fn first(encoder: &dyn Encoder, names: &[&str]) -> Option<u32> {
-    names.iter().find_map(|name| encoder.token_to_id(name))
+/// The tokenizer's own token for a role: what the files of its model name, else the first of
+/// `names` that is marked special.
+fn own(
+    encoder: &dyn Encoder,
+    files: &ModelFiles,
+    role: &str,
+    names: &[&str],
+) -> Option<(String, u32, Origin)> {
+    files.find(encoder, role).or_else(|| {
+        let special = encoder.special_tokens();
+        names.iter().find_map(|name| {
+            let (token, id) = special.iter().find(|(token, _)| token == name)?;
+            Some((token.clone(), *id, Origin::Name))
+        })
+    })
 }
 
-fn named(encoder: &dyn Encoder, option: &str, value: &str, expected: &str) -> Result<u32> {
+fn named(
+    encoder: &dyn Encoder,
+    option: &'static str,
+    value: &str,
+    expected: &str,
+) -> Result<Choice> {
     let token = value.strip_prefix("token:").ok_or_else(|| invalid(option, expected, value))?;
-    encoder.token_to_id(token).ok_or_else(|| {
+    let id = encoder.token_to_id(token).ok_or_else(|| {
         let message =
             format!("`{option}`: the tokenizer has no token \"{token}\"{}", candidates(encoder));
         Error::new(Code::TokenNotFound, message).with("option", option).with("token", token)
-    })
+    })?;
+    Ok(Choice { option, token: token.to_owned(), id, by: Origin::Option })
 }
 
 fn invalid(option: &str, expected: &str, found: &str) -> Error {
@@ -168,15 +303,18 @@ fn unknown(encoder: &dyn Encoder, option: &str) -> Error {
     Error::new(Code::TokenNotFound, message).with("option", option)
 }
 
-/// Special tokens that the tokenizer does have.
+/// The special tokens of the file, those with a number last.
 fn candidates(encoder: &dyn Encoder) -> String {
-    let known = SEPARATORS
-        .iter()
-        .chain(PADDINGS)
-        .chain(BEGINS)
-        .copied()
-        .chain(["<unk>", "[UNK]", "[MASK]"]);
-    let found: Vec<String> =
-        known.filter(|t| encoder.token_to_id(t).is_some()).map(|t| format!("token:{t}")).collect();
-    if found.is_empty() { String::new() } else { format!("; it has {}", found.join(", ")) }
+    let mut special = encoder.special_tokens();
+    if special.is_empty() {
+        return "; its file marks no token special".into();
+    }
+    special.sort_by_key(|(token, id)| (token.contains(|c: char| c.is_ascii_digit()), *id));
+    let listed: Vec<String> =
+        special.iter().take(LISTED).map(|(token, _)| format!("token:{token}")).collect();
+    let more = match special.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("; its special tokens are {}{more}", listed.join(", "))
 }

@@ -77,7 +77,7 @@ pub fn train_bpe<'a>(
 }
 
 /// GPT-2's letter for each byte: itself where it prints, else one from U+0100 on.
-fn byte_letters() -> [char; 256] {
+pub(crate) fn byte_letters() -> [char; 256] {
     let mut letters = ['\0'; 256];
     let mut next = 256u32;
     for byte in 0..=255u8 {
@@ -190,8 +190,8 @@ mod tests {
         );
         for text in texts.into_iter().chain(["something <|endoftext|> else\t\u{1f600}"]) {
             let (mut a, mut b) = (vec![], vec![]);
-            fast.encoder.encode(text, &mut a).unwrap();
-            exact.encode(text, &mut b).unwrap();
+            fast.encoder.encode(text, None, &mut a).unwrap();
+            exact.encode(text, None, &mut b).unwrap();
             assert_eq!(a, b, "{text:?}");
             assert_eq!(fast.encoder.decode(&a).unwrap(), text);
         }

@@ -86,6 +86,7 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/separator", json!("none"), FROM_PLAN),
         ("/separator", json!("token:<pad>"), OUTPUT),
         ("/padToken", json!("token:<s>"), OUTPUT),
+        ("/specialText", json!("token"), from_ingest),
         ("/overflow", json!("whole"), FROM_PLAN),
         ("/incomplete", json!("pad"), FROM_PLAN),
         ("/minTokens", json!(2), FROM_PLAN),

@@ -98,7 +98,7 @@ impl Place {
                 "minKeywordDocuments": 2, "fill": "related"
             },
             "length": 64, "tokens": null, "seed": 0, "separator": "auto", "bos": "none",
-            "bosToken": "auto", "padToken": "auto",
+            "bosToken": "auto", "padToken": "auto", "specialText": "text",
             "overflow": "split", "incomplete": "drop", "minTokens": 1, "maxTokens": null,
             "maxUses": null, "holdout": 0.0, "dedup": "none",
             "output": {

@@ -126,7 +126,7 @@ fn look(ctx: &Ctx, run: &RunContext, split: usize, places: u64, sums: &mut Sums)
             bytes += document.text.len() as u64;
             raw.extend_from_slice(head(document.text, TOKENIZED_BYTES as usize).as_bytes());
             if of_split.tokenized < (TOKENIZED_BYTES / places) as f64 {
-                encoder.encode(head(document.text, TOKENIZED_BYTES as usize), &mut ids)?;
+                encoder.encode(head(document.text, TOKENIZED_BYTES as usize), None, &mut ids)?;
                 of_split.tokenized += head(document.text, TOKENIZED_BYTES as usize).len() as f64;
             }
         }

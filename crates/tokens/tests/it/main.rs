@@ -1,13 +1,15 @@
 //! Golden ids of real tokenizers, from the shared data where it is present.
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
 
+mod golden;
 mod models;
+mod special;
 mod store;
 
 use std::fs::File;
 use std::path::PathBuf;
 
-use longweave_tokens::{SpecialOptions, SpecialTokens, load, load_exact};
+use longweave_tokens::{ModelFiles, SpecialOptions, SpecialTokens, load, load_exact};
 use serde_json::Value;
 
 /// A file of the shared data; `None`, said on stderr, where it is missing and not required.
@@ -48,17 +50,12 @@ fn ids_are_those_of_tokenizers_0_23_for_every_kind_of_model() {
                 .collect();
             for encoder in [&loaded.encoder, &exact] {
                 let mut ids = vec![];
-                encoder.encode(text, &mut ids).unwrap();
+                encoder.encode(text, None, &mut ids).unwrap();
                 assert_eq!(ids, wanted, "{file} by {}: {text:?}", encoder.name());
                 assert!(ids.iter().all(|&id| id <= encoder.max_id()));
             }
         }
-        assert_eq!(
-            loaded.exact_fallback.is_some(),
-            file.starts_with("t5"),
-            "{file}: {:?}",
-            loaded.exact_fallback
-        );
+        assert_eq!(loaded.exact_fallback, None, "{file}");
     }
 }
 
@@ -71,20 +68,32 @@ fn special_tokens_are_found_by_their_usual_names_and_others_can_be_named() {
         pad: pad.into(),
         bos: "auto".into(),
     };
-    let found = SpecialTokens::resolve(&*encoder, &options("auto", "auto")).unwrap();
+    let found = SpecialTokens::resolve(&*encoder, &options("auto", "auto"), &ModelFiles::default())
+        .unwrap();
     assert_eq!((found.separator, found.pad), (vec![50256], None));
-    let text =
-        SpecialTokens::resolve(&*encoder, &options("text:\n\n", "token:<|endoftext|>")).unwrap();
+    let text = SpecialTokens::resolve(
+        &*encoder,
+        &options("text:\n\n", "token:<|endoftext|>"),
+        &ModelFiles::default(),
+    )
+    .unwrap();
     assert_eq!((text.separator, text.pad), (vec![628], Some(50256)));
     for (separator, code) in [
         ("token:<|nope|>", "TOKEN_NOT_FOUND"),
         ("nonsense", "OPTIONS_INVALID"),
         ("text:", "OPTIONS_INVALID"),
     ] {
-        let error = SpecialTokens::resolve(&*encoder, &options(separator, "auto")).unwrap_err();
+        let error =
+            SpecialTokens::resolve(&*encoder, &options(separator, "auto"), &ModelFiles::default())
+                .unwrap_err();
         assert_eq!(error.code().name(), code, "{separator}");
     }
-    let error = SpecialTokens::resolve(&*encoder, &options("token:<|nope|>", "auto")).unwrap_err();
+    let error = SpecialTokens::resolve(
+        &*encoder,
+        &options("token:<|nope|>", "auto"),
+        &ModelFiles::default(),
+    )
+    .unwrap_err();
     assert!(error.message().contains("token:<|endoftext|>"), "{error}");
 }
 
