@@ -45,7 +45,8 @@ const guide = [
   item('docs/models.md', 'Models'),
   item('docs/remote.md'),
   item('docs/errors.md'),
-  item('docs/limits.md', 'Limits'),
+  item('docs/tokenizers.md'),
+          item('docs/limits.md', 'Limits'),
   item('docs/glossary.md'),
 ]
 const specifications = [item('docs/planning.md'), item('FORMATS.md')]

@@ -60,6 +60,8 @@ export interface CorpusCounts {
   bytes: number
   /** Tokens of the documents' text. */
   tokens: number
+  /** Special tokens that are written in text. */
+  specialText: SpecialTextCounts
 }
 
 /**
@@ -361,7 +363,10 @@ export interface Manifest {
   /** Counts of the output's plan. */
   plan: PlanStats
   /** The part of the run's summary that is the same for equal runs. */
-  counts: Omit<Summary, 'version' | 'method' | 'directory' | 'format' | 'length' | 'encoder' | 'seconds' | 'warnings'>
+  counts: Omit<
+    Summary,
+    'version' | 'method' | 'directory' | 'format' | 'length' | 'encoder' | 'specialTokens' | 'seconds' | 'warnings'
+  >
 }
 
 /** A file of an output, as `longweave.json` lists it. */
@@ -386,6 +391,8 @@ export interface ManifestTokenizer {
   bos: number | null
   /** Id of the padding token. Null where none is known or needed. */
   pad: number | null
+  /** How these were found. */
+  specialTokens: SpecialToken[]
 }
 
 /** Means over the sequences of a plan. */
@@ -881,6 +888,28 @@ export interface SourceTokens {
   inSequences: number
 }
 
+/** Special tokens that are written in the text of documents. */
+export interface SpecialTextCounts {
+  /** Documents whose text contains one. */
+  documents: number
+  /** Places where one is written. */
+  occurrences: number
+  /** Ids of the first ten of these documents, cut after 200 characters. */
+  first: string[]
+}
+
+/** A special token that a run uses. */
+export interface SpecialToken {
+  /** Its use: `separator`, `bosToken` or `padToken`. */
+  option: 'separator' | 'bosToken' | 'padToken'
+  /** The token as the vocabulary writes it. */
+  token: string
+  /** Its id in sequences. */
+  id: number
+  /** The reason why it was taken: the option, a file of the model, or its name. */
+  by: string
+}
+
 /** A stage of a prepared run, for a scheduler that hands out its tasks. */
 export interface StageInfo {
   /** The stage's name. */
@@ -962,6 +991,8 @@ export interface Summary {
   length: number
   /** The encoder that reads the tokenizer.json. */
   encoder: string
+  /** The special tokens that are used, and how each was found. */
+  specialTokens: SpecialToken[]
   /** Counts of the corpus. Null until every row was read. */
   corpus: CorpusCounts | null
   /** The predictor of queries. Null for methods without keywords. */

@@ -267,7 +267,12 @@ pub struct RunContext {
 }
 
 impl RunContext {
-    pub(crate) fn new(list: &'static [Stage], file: RunFile, out: &Path) -> RunContext {
+    pub(crate) fn new(
+        list: &'static [Stage],
+        file: RunFile,
+        resources: Resources,
+        out: &Path,
+    ) -> RunContext {
         let work = match &file.options.work {
             Some(work) => file.base.join(work),
             None => out.join(".work"),
@@ -290,7 +295,7 @@ impl RunContext {
         }
         let remote = is_remote(&file.inventory.root) || file.options.output.upload.is_some();
         RunContext {
-            resources: Resources::new(&file.options, &file.base),
+            resources,
             log: Log::of(out),
             shared: Shared::default(),
             list,
@@ -315,7 +320,7 @@ impl RunContext {
         };
         RunContext {
             file: self.file.clone(),
-            resources: Resources::new(&self.file.options, &self.file.base),
+            resources: self.resources.clone(),
             log: Log::of(&self.out),
             shared: Shared::default(),
             list: self.list,

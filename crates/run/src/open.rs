@@ -31,10 +31,10 @@ impl RunContext {
         options: RunOptions,
         out: &Path,
     ) -> Result<(RunContext, Lock)> {
-        let file = RunFile::resolve(ctx, options)?;
+        let (file, resources) = RunFile::resolve(ctx, options)?;
         refuse_other_files(out, file.options.output.format)?;
         let lock = Self::lock(out)?;
-        let run = Self::checked(list, ctx, file, out)?;
+        let run = Self::checked(list, ctx, (file, resources), out)?;
         run.file.write(&out.join("run.json"))?;
         write_work_version(run.work())?;
         register(run.work(), out)?;
@@ -50,13 +50,18 @@ impl RunContext {
         options: RunOptions,
         out: &Path,
     ) -> Result<RunContext> {
-        let file = RunFile::resolve(ctx, options)?;
+        let (file, resources) = RunFile::resolve(ctx, options)?;
         refuse_other_files(out, file.options.output.format)?;
-        let run = Self::checked(list, ctx, file, out)?;
+        let run = Self::checked(list, ctx, (file, resources), out)?;
         check_work_version(run.work()).map(|_| run)
     }
 
-    fn checked(list: &'static [Stage], ctx: &Ctx, file: RunFile, out: &Path) -> Result<RunContext> {
+    fn checked(
+        list: &'static [Stage],
+        ctx: &Ctx,
+        (file, resources): (RunFile, Resources),
+        out: &Path,
+    ) -> Result<RunContext> {
         let path = out.join("run.json");
         if path.exists() {
             let stored = RunFile::read(&path)?;
@@ -65,7 +70,7 @@ impl RunContext {
                 stored.compare_inputs(&file, out)?;
             }
         }
-        let run = RunContext::new(list, file, out);
+        let run = RunContext::new(list, file, resources, out);
         run.stages().try_for_each(|stage| stage.check_run(&ctx.cancel, &run))?;
         Ok(run)
     }
@@ -104,7 +109,9 @@ impl RunContext {
             );
             return Err(Error::new(Code::RunNotPrepared, message).with_file(&path));
         }
-        Ok(RunContext::new(list, RunFile::read(&path)?, out))
+        let file = RunFile::read(&path)?;
+        let resources = Resources::new(&file.options, &file.base);
+        Ok(RunContext::new(list, file, resources, out))
     }
 
     /// Checks that the tokenizer and other files that decide results are still those the run was

@@ -38,7 +38,7 @@ pub struct TokenizerInfo {
     pub special: Vec<SpecialToken>,
     /// The files that name them.
     files: Vec<InputDigest>,
-    /// Ids besides those of tokens marked special that the text of no document gets.
+    /// More ids that the text of no document gets, in addition to those of tokens marked special.
     pub reserved: Vec<u32>,
 }
 
@@ -51,7 +51,7 @@ pub struct SpecialToken {
     pub option: String,
     /// The token as the vocabulary writes it.
     pub token: String,
-    /// Its id.
+    /// Its id in sequences.
     pub id: u32,
     /// The reason why it was taken: the option, a file of the model, or its name.
     pub by: String,
@@ -66,13 +66,14 @@ pub struct InputDigest {
     pub digest: String,
 }
 
-/// Input files other than the corpus, loaded once.
+/// Input files other than the corpus, loaded once for all clones.
+#[derive(Clone)]
 pub struct Resources {
     tokenizer: PathBuf,
     /// The tokenizer as the options name it.
     named_tokenizer: String,
     base: PathBuf,
-    loaded: OnceCell<Loaded>,
+    loaded: Arc<OnceCell<Loaded>>,
 }
 
 impl Resources {
@@ -86,7 +87,7 @@ impl Resources {
             tokenizer,
             named_tokenizer: options.tokenizer.clone(),
             base: base.to_owned(),
-            loaded: OnceCell::new(),
+            loaded: Arc::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::options::{RunOptions, result_options};
 use crate::resources::{InputDigest, Resources, TokenizerInfo};
 
 /// Changes when `run.json` does.
-pub const RUN_FORMAT: u32 = 3;
+pub const RUN_FORMAT: u32 = 4;
 
 /// The content of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,14 +41,14 @@ struct Stored<'a> {
 
 impl RunFile {
     /// Finds the input and loads the tokenizer.
-    pub(crate) fn resolve(ctx: &Ctx, options: RunOptions) -> Result<RunFile> {
+    pub(crate) fn resolve(ctx: &Ctx, options: RunOptions) -> Result<(RunFile, Resources)> {
         let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
         let inventory = longweave_corpus::inventory(ctx, &absolute_corpus(&options, &base))?;
         let resources = Resources::new(&options, &base);
         let tokenizer = resources.tokenizer_info(&options)?;
         let inputs = resources.inputs(&options)?;
         ctx.cancel.check()?;
-        Ok(RunFile {
+        let file = RunFile {
             format: RUN_FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
             base,
@@ -56,7 +56,8 @@ impl RunFile {
             inventory,
             tokenizer,
             inputs,
-        })
+        };
+        Ok((file, resources))
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<()> {

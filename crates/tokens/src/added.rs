@@ -113,7 +113,7 @@ pub(crate) fn longest(patterns: &[String]) -> Result<AhoCorasick> {
     })
 }
 
-/// Whether no word goes on on either side.
+/// Whether words end on both sides.
 fn is_word(before: &str, after: &str) -> bool {
     static WORD: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^\w$").expect("the pattern is constant"));

@@ -128,7 +128,7 @@ fn unigram(bytes: &[u8], model: &Unigram) -> Result<Unigram, String> {
     };
     let pieces = pieces
         .iter()
-        .map(|pair| piece(pair).ok_or("a piece is no pair"))
+        .map(|pair| piece(pair).ok_or("a piece is not a pair"))
         .collect::<Result<_, _>>()?;
     let unknown = model_of_file.field("unk_id").and_then(Json::as_usize);
     Unigram::from(pieces, unknown, model.byte_fallback()).map_err(|e| e.to_string())

@@ -144,7 +144,9 @@ impl<'de> Deserialize<'de> for Merges {
                             Some((a, b)) if !b.contains(' ') => {
                                 Ok(Merge(Some((a.to_owned(), b.to_owned()))))
                             }
-                            _ => Err(E::custom(format!("the merge {line:?} is no two tokens"))),
+                            _ => Err(E::custom(format!(
+                                "the merge {line:?} does not have two tokens"
+                            ))),
                         }
                     }
 
@@ -312,7 +314,7 @@ impl TokenizerFile {
     }
 }
 
-/// A file that is no tokenizer.
+/// The error of a file that is not a tokenizer.
 pub(crate) fn invalid(path: &Path, what: &str) -> Error {
     let message = format!("the tokenizer {} does not load: {what}", path.display());
     Error::new(Code::TokenizerInvalid, message).with("file", path.display().to_string())

@@ -214,7 +214,7 @@ enum Field<'b> {
     Float(f32),
 }
 
-/// The fields of a message; ends with `None` where it is none.
+/// The fields of a message; ends with `None` where the bytes are not a message.
 struct Fields<'b>(&'b [u8]);
 
 impl<'b> Fields<'b> {
@@ -324,7 +324,7 @@ impl Piece {
     }
 }
 
-/// A model that merges pairs and leaves text as it is but for spaces, as those of Llama 2, Mistral
+/// A model that merges pairs and leaves text as it is, except spaces, like those of Llama 2, Mistral
 /// and Gemma.
 fn piece_model(model: &PieceModel) -> Result<Value, String> {
     let refuse = |what: &str| Err(format!("it is a SentencePiece model {what}"));
@@ -351,10 +351,11 @@ fn piece_model(model: &PieceModel) -> Result<Value, String> {
         return refuse("without a piece for what is unknown");
     };
     let mut normal: Vec<&Piece> = model.pieces.iter().filter(|p| p.kind == NORMAL).collect();
-    normal.sort_by(|a, b| b.score.total_cmp(&a.score));
+    // Runs of spaces have one score: the library makes the longest from the left, as here.
+    normal.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.text.len().cmp(&a.text.len())));
     let texts: HashSet<&str> = normal.iter().map(|piece| piece.text.as_str()).collect();
     let mut merges = Vec::new();
-    let mut last = f32::INFINITY;
+    let mut last: Option<&Piece> = None;
     for piece in normal {
         let ends = piece.text.char_indices().map(|(at, _)| at).skip(1);
         let halves = ends.map(|at| piece.text.split_at(at));
@@ -363,10 +364,11 @@ fn piece_model(model: &PieceModel) -> Result<Value, String> {
         if halves.is_empty() {
             continue;
         }
-        if piece.score == last {
+        let is_run = |piece: &Piece| piece.text.chars().all(|c| c == '▁');
+        if last.is_some_and(|last| last.score == piece.score && !(is_run(last) && is_run(piece))) {
             return refuse("with two merges of one score");
         }
-        last = piece.score;
+        last = Some(piece);
         halves.sort_unstable_by_key(|(a, b)| (ids[a], ids[b]));
         merges.extend(halves);
     }

@@ -31,6 +31,7 @@ use crate::encoder::failed;
 use crate::exact::{Exact, pre_tokenize};
 use crate::file::{Kind, Model, TokenizerFile, Vocabulary};
 use crate::reserved::Reserved;
+use crate::train::byte_letters;
 
 /// GPT-2's words, into which `ByteLevel` cuts.
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
@@ -91,9 +92,70 @@ struct FastWords {
 /// kept by word.
 struct KeptWords {
     exact: Arc<Exact>,
-    pre_tokenizer: Option<PreTokenizerWrapper>,
+    rest: Rest,
     /// Tells the words of one tokenizer from those of another.
     number: u64,
+}
+
+/// The part of a pre-tokenizer that is left for a word.
+enum Rest {
+    Nothing,
+    /// `ByteLevel`, which writes each byte as a letter.
+    Bytes(Box<[char; 256]>),
+    /// `Metaspace`: spaces become its replacement, which begins each word.
+    Metaspace {
+        replacement: String,
+        prepends: bool,
+        cuts: bool,
+    },
+    /// Others, by the code of 0.23.
+    Exact(Box<PreTokenizerWrapper>),
+}
+
+impl Rest {
+    fn new(members: Vec<Value>) -> Result<Rest, Uncovered> {
+        match members.as_slice() {
+            [] => Ok(Rest::Nothing),
+            [only] if *only == bytes() => Ok(Rest::Bytes(Box::new(byte_letters()))),
+            [only] if name(only) == "Metaspace" => Ok(Rest::Metaspace {
+                replacement: only["replacement"].as_str().unwrap_or("▁").to_owned(),
+                prepends: scheme(only)? == "always",
+                cuts: only["split"].as_bool().unwrap_or(true),
+            }),
+            _ => {
+                let all = json!({ "type": "Sequence", "pretokenizers": members });
+                serde_json::from_value(all).map(Rest::Exact).map_err(|e| e.to_string())
+            }
+        }
+    }
+
+    /// Calls `each` with the words that the model reads.
+    fn cut(&self, word: &str, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        match self {
+            Rest::Nothing => each(word),
+            Rest::Bytes(letters) => {
+                each(&word.bytes().map(|b| letters[usize::from(b)]).collect::<String>())
+            }
+            Rest::Metaspace { replacement, prepends, cuts } => {
+                let mut word = word.replace(' ', replacement);
+                if *prepends && !word.starts_with(replacement.as_str()) {
+                    word.insert_str(0, replacement);
+                }
+                if !*cuts {
+                    return each(&word);
+                }
+                let mut from = 0;
+                for (at, _) in word.match_indices(replacement.as_str()).filter(|&(at, _)| at > 0) {
+                    each(&word[from..at])?;
+                    from = at;
+                }
+                each(&word[from..])
+            }
+            Rest::Exact(rest) => pre_tokenize(Some(rest), PreTokenizedString::from(word))?
+                .iter()
+                .try_for_each(|word| each(word)),
+        }
+    }
 }
 
 /// Scratch of a thread.
@@ -156,16 +218,11 @@ impl Pipeline {
             )?))
         } else {
             rest.extend(byte_level.then(bytes));
-            let pre_tokenizer = (!rest.is_empty())
-                .then(|| {
-                    serde_json::from_value(json!({ "type": "Sequence", "pretokenizers": rest }))
-                })
-                .transpose()
-                .map_err(|e| e.to_string())?;
+            let rest = Rest::new(rest)?;
             static NUMBER: AtomicU64 = AtomicU64::new(1);
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let exact = exact().map_err(|e| e.message().to_owned())?;
-            Words::Kept(KeptWords { exact, pre_tokenizer, number })
+            Words::Kept(KeptWords { exact, rest, number })
         };
         Ok(Pipeline { added, normalizers, opening, cuts, words })
     }
@@ -504,17 +561,12 @@ impl KeptWords {
     }
 
     fn tokenize(&self, word: &str, reserved: Option<&Reserved>, out: &mut Vec<u32>) -> Result<()> {
-        let mut tokenize = |word: &str| match reserved {
+        self.rest.cut(word, |word| match reserved {
             None => self.exact.tokenize(word, out),
             Some(reserved) => {
                 reserved.encode_apart(word, out, |part, out| self.exact.tokenize(part, out))
             }
-        };
-        if self.pre_tokenizer.is_none() {
-            return tokenize(word);
-        }
-        let words = pre_tokenize(self.pre_tokenizer.as_ref(), PreTokenizedString::from(word))?;
-        words.iter().try_for_each(|word| tokenize(word))
+        })
     }
 }
 
@@ -552,7 +604,7 @@ fn pattern(pattern: &str) -> Result<onig::Regex, Uncovered> {
     onig::Regex::new(pattern).map_err(|e| format!("the pattern {pattern:?} is invalid: {e}"))
 }
 
-/// What a component is named.
+/// The type of a component.
 fn name(component: &Value) -> &str {
     component["type"].as_str().unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use crate::file::Vocabulary;
 pub struct Reserved {
     /// By id, whether the token is one of them.
     ids: Vec<bool>,
-    /// What the model gives to unknown text is not what was written like it.
+    /// The token for unknown text: the model also gives it to text that was not written like it.
     unknown: Option<u32>,
     texts: Option<AhoCorasick>,
 }

@@ -31,7 +31,7 @@ fn resolve(directory: &Path, separator: &str) -> Result<SpecialTokens> {
     SpecialTokens::resolve(&*encoder, &options, &ModelFiles::beside(&path)?)
 }
 
-/// What was taken, by option.
+/// The tokens that were taken, by option.
 fn taken(found: &SpecialTokens) -> Vec<(&str, &str, &Origin)> {
     found.choices.iter().map(|c| (c.option, c.token.as_str(), &c.by)).collect()
 }
