@@ -634,7 +634,7 @@ fn normalizer(component: &Value) -> Result<Normalizer, Uncovered> {
 struct Plan {
     opening: Option<Opening>,
     cuts: Vec<Cut>,
-    /// What is left for the words of the cuts.
+    /// Members that are left for the words of the cuts.
     rest: Vec<Value>,
     /// Whether the model reads bytes written as `ByteLevel` writes them, after `rest`.
     byte_level: bool,
