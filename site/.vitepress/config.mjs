@@ -46,7 +46,7 @@ const guide = [
   item('docs/remote.md'),
   item('docs/errors.md'),
   item('docs/tokenizers.md'),
-          item('docs/limits.md', 'Limits'),
+  item('docs/limits.md', 'Limits'),
   item('docs/glossary.md'),
 ]
 const specifications = [item('docs/planning.md'), item('FORMATS.md')]
