@@ -34,6 +34,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("jsonl", jsonl),
     ("parquet_rows", parquet_rows),
+    ("arrow_rows", arrow_rows),
     ("vector_rows", vector_rows),
     ("npy", npy),
     ("output_jsonl", output_jsonl),
@@ -109,17 +110,18 @@ pub fn joined(parts: &[&[u8]]) -> Vec<u8> {
     parts.iter().flat_map(|part| [&(part.len() as u16).to_le_bytes(), *part].concat()).collect()
 }
 
-/// Options for one file; the lowest bits of `fields` say which fields are wanted.
+/// Options for one file; the lowest bits of `fields` say which fields are wanted, and whether text and
+/// source are within structs.
 fn corpus_options(path: &Path, fields: u8) -> CorpusOptions {
     let wanted = |bit: u8, name: &str| (fields >> bit & 1 == 1).then(|| name.to_owned());
     CorpusOptions {
         paths: vec![path.to_string_lossy().into_owned()],
         root: None,
-        text_field: "text".into(),
+        text_field: if fields & 8 > 0 { "doc.text".into() } else { "text".into() },
         text_join: "\n".into(),
         id_field: wanted(0, "id"),
         query_field: wanted(1, "q"),
-        source_field: wanted(2, "source"),
+        source_field: wanted(2, if fields & 16 > 0 { "meta.source" } else { "source" }),
         max_document_bytes: 256,
         split_bytes: u64::MAX,
         spool: None,
@@ -206,14 +208,24 @@ pub fn jsonl(data: &[u8]) {
 /// A Parquet file as a corpus (a byte that says which columns are wanted, then the file): row
 /// groups alone give the rows of all together.
 pub fn parquet_rows(data: &[u8]) {
+    columnar("a.parquet", data);
+}
+
+/// An Arrow stream or file as a corpus, as [`parquet_rows`] takes it: record batches alone give the
+/// rows of all together.
+pub fn arrow_rows(data: &[u8]) {
+    columnar("a.arrow", data);
+}
+
+fn columnar(name: &str, data: &[u8]) {
     let Some((&fields, content)) = data.split_first() else { return };
-    let path = folder("parquet").join("a.parquet");
+    let path = folder("columnar").join(name);
     write(&path, content);
     let mut options = corpus_options(&path, fields);
     let whole = told(rows(&options));
     options.split_bytes = 1;
     if let (Some(whole), Some(parts)) = (whole, told(rows(&options))) {
-        assert_eq!(parts, whole, "in row groups");
+        assert_eq!(parts, whole, "in row groups or record batches");
     }
 }
 

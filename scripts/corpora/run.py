@@ -62,10 +62,11 @@ def main():
         if not good:
             bad.append(f"{corpus.library}, {corpus.shape}, {corpus.variant}: {note}\n  {corpus.options}\n  {found.get('message', '')}")
         rows.setdefault((corpus.library, corpus.shape), {}).setdefault(note if good else "no", []).append(corpus.variant)
-    print("| written by | shape | read | variants |\n| --- | --- | --- | --- |")
+    print("| written by | shape | files | read | of these kinds |\n| --- | --- | --- | --- | --- |")
     for (library, shape), notes in rows.items():
         for note, variants in notes.items():
-            print(f"| {library} | {shape} | {note} | {', '.join(dict.fromkeys(variants))} |")
+            kinds = dict.fromkeys(variant.split(", ")[0].split(" (")[0] for variant in variants)
+            print(f"| {library} | {shape} | {len(variants)} | {note} | {', '.join(kinds)} |")
     print(f"\n{len(corpora)} corpora, {len(corpora) - len(bad)} as expected.")
     print("\n".join(bad), file=sys.stderr)
     return 1 if bad else 0

@@ -73,7 +73,7 @@ def with_pyarrow(folder):
         "binary": (pa.array([u.bytes for u in uuids], pa.binary()), [u.hex for u in uuids]),
         "fixed binary": (pa.array([u.bytes for u in uuids], pa.binary(16)), [u.hex for u in uuids]),
         "timestamp[ms]": (pa.array(moments, pa.timestamp("ms")), iso),
-        "timestamp[us, UTC]": (pa.array(moments, pa.timestamp("us", "UTC")), [moment + "Z" for moment in iso]),
+        "timestamp[us] with a zone": (pa.array(moments, pa.timestamp("us", "UTC")), [moment + "Z" for moment in iso]),
         "date32": (pa.array([datetime.date(1969, 1, 1) + datetime.timedelta(i) for i in range(ROWS)]), [datetime.date(1969, 1, 1) + datetime.timedelta(i) for i in range(ROWS)]),
         "dictionary": (pa.array([f"k{i % 7}" for i in range(ROWS)]).dictionary_encode(), [f"k{i % 7}" for i in range(ROWS)]),
         "large string": (pa.array([f"k{i}" for i in range(ROWS)], pa.large_string()), [f"k{i}" for i in range(ROWS)]),
@@ -112,10 +112,10 @@ def with_pyarrow(folder):
         all_ways("texts by type", name, pa.table({"id": NUMBERS, "text": column}), texts=shown)
     meta = pa.StructArray.from_arrays([pa.array(NUMBERS), pa.array([["x"]] * ROWS)], ["id", "tags"])
     doc = pa.StructArray.from_arrays([pa.array(TEXTS), pa.array([None] * ROWS, pa.string())], ["text", "title"])
-    all_ways("fields within structs", "meta.id, doc.text", pa.table({"meta": meta, "doc": doc}), text="doc.text", id="meta.id")
+    all_ways("fields within structs", "id and text", pa.table({"meta": meta, "doc": doc}), text="doc.text", id="meta.id")
     path = out.path(".parquet")
     pq.write_table(pa.table({"id": pa.array(moments, pa.timestamp("ns")), "text": [t.encode() for t in TEXTS]}), path, use_deprecated_int96_timestamps=True, store_schema=False)
-    out.add("Parquet as Spark and Hive write it", "INT96, text without annotation", path, ids=iso)
+    out.add("Parquet as Spark and Hive write it", "INT96 and text without annotation", path, ids=iso)
     path = out.path(".parquet")
     pq.write_table(pa.table({"id": [f"k{i}".encode() for i in range(ROWS)], "text": TEXTS}), path, store_schema=False)
     out.add("Parquet as Spark and Hive write it", "id without annotation", path, ids=[f"k{i}" for i in range(ROWS)])
@@ -141,7 +141,7 @@ def with_duckdb(folder):
             out.add("Parquet, codecs", f"{codec}, {pages}", copy("SELECT id::BIGINT AS id, text FROM frame", codec, pages))
     for pages in ["V1", "V2"]:
         for kind, shown in [("INTEGER", NUMBERS), ("HUGEINT", NUMBERS), ("DECIMAL(20, 0)", NUMBERS), ("DOUBLE", NUMBERS), ("VARCHAR", NUMBERS), ("UBIGINT", NUMBERS)]:
-            out.add("Parquet, ids by type", f"{kind}, {pages}", copy(f"SELECT id::{kind} AS id, text FROM frame", pages=pages), ids=shown)
+            out.add("Parquet, ids by type", f"{kind.replace(', 0', '')}, {pages}", copy(f"SELECT id::{kind} AS id, text FROM frame", pages=pages), ids=shown)
         made = "('00000000-0000-4000-8000-' || lpad(id::VARCHAR, 12, '0'))::UUID"
         out.add("Parquet, ids by type", f"UUID, {pages}", copy(f"SELECT {made} AS id, text FROM frame", pages=pages), ids=[f"00000000-0000-4000-8000-{n:012}" for n in NUMBERS])
         out.add("Parquet, texts by type", f"struct, {pages}", copy("SELECT id, {'text': text, 'n': 1} AS doc FROM frame", pages=pages), text="doc.text")

@@ -12,7 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{Float32Builder, ListBuilder, StringBuilder};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_array::types::Int8Type;
+use arrow_array::{
+    Array, ArrayRef, Decimal128Array, DictionaryArray, Int64Array, ListArray, RecordBatch,
+    StringArray, StringViewArray, StructArray,
+};
+use arrow_buffer::NullBuffer;
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+use arrow_schema::Field;
 use longweave_formats::{
     Compression, Format, MdsIndices, Provenance, SequenceRecord, WriterOptions, open_writer,
 };
@@ -121,12 +129,50 @@ fn corpora(seeds: &mut Vec<Seed>) {
         ("text", Arc::new(StringArray::from(vec!["one", "one", "two"]))),
         ("id", Arc::new(Int64Array::from(vec![1, 2, 3]))),
     ];
-    use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+    use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
     let (gzip, zstd) =
         (Compression::GZIP(GzipLevel::default()), Compression::ZSTD(ZstdLevel::default()));
+    let within = |name: &str, array: ArrayRef| -> ArrayRef {
+        let field = Arc::new(Field::new(name, array.data_type().clone(), true));
+        let nulls = NullBuffer::from((0..array.len()).map(|i| i != 1).collect::<Vec<bool>>());
+        Arc::new(StructArray::new(vec![field].into(), vec![array], Some(nulls)))
+    };
+    let texts: ListArray = {
+        let mut texts = ListBuilder::new(StringBuilder::new());
+        texts.append_value([Some("one"), None, Some("two")]);
+        texts.append_value([Some("lost")]);
+        texts.append_null();
+        texts.finish()
+    };
+    let sources = Decimal128Array::from(vec![Some(1), None, Some(250)]);
+    let sources = sources.with_precision_and_scale(9, 2).unwrap();
+    let words: DictionaryArray<Int8Type> = ["x", "y", "x"].into_iter().collect();
+    let nested: Vec<(&str, ArrayRef)> = vec![
+        ("doc", within("text", Arc::new(texts))),
+        ("meta", within("source", Arc::new(sources))),
+        ("id", Arc::new(words)),
+        ("q", Arc::new(StringViewArray::from(vec![Some("who"), None, Some("what is it now")]))),
+    ];
+    for (i, (columns, fields, as_file, codec)) in [
+        (columns.clone(), 7, true, None),
+        (columns.clone(), 7, false, Some(CompressionType::ZSTD)),
+        (plain.clone(), 1, false, None),
+        (nested.clone(), 31, true, Some(CompressionType::LZ4_FRAME)),
+        (nested.clone(), 31, false, None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let bytes = [vec![fields], arrow(columns, as_file, codec)].concat();
+        seeds.push(("arrow_rows", format!("valid-{i}"), bytes));
+    }
     for (i, (columns, fields, packing)) in [
         (columns.clone(), 7, Compression::UNCOMPRESSED),
         (columns, 7, zstd),
+        (nested.clone(), 31, Compression::UNCOMPRESSED),
+        (nested, 31, Compression::LZ4_RAW),
+        (plain.clone(), 1, Compression::BROTLI(BrotliLevel::default())),
+        (plain.clone(), 1, Compression::LZ4),
         (plain.clone(), 1, gzip),
         (plain, 1, Compression::SNAPPY),
     ]
@@ -155,6 +201,24 @@ fn corpora(seeds: &mut Vec<Seed>) {
         "valid".into(),
         [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes(), &numbers].concat(),
     ));
+}
+
+/// An Arrow file or stream of two batches.
+fn arrow(columns: Vec<(&str, ArrayRef)>, as_file: bool, codec: Option<CompressionType>) -> Vec<u8> {
+    let columns = columns.into_iter().map(|(n, c)| (n, c, true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let options = IpcWriteOptions::default().try_with_compression(codec).unwrap();
+    let (mut bytes, schema) = (Vec::new(), batch.schema());
+    if as_file {
+        let mut writer = FileWriter::try_new_with_options(&mut bytes, &schema, options).unwrap();
+        (0..2).for_each(|_| writer.write(&batch).unwrap());
+        writer.finish().unwrap();
+    } else {
+        let mut writer = StreamWriter::try_new_with_options(&mut bytes, &schema, options).unwrap();
+        (0..2).for_each(|_| writer.write(&batch).unwrap());
+        writer.finish().unwrap();
+    }
+    bytes
 }
 
 fn table(columns: Vec<(&str, ArrayRef)>, packing: parquet::basic::Compression) -> Vec<u8> {
