@@ -464,7 +464,15 @@ impl ParquetRows {
                     return Err(damaged(&self.path, &what));
                 }
                 Ok(None) => return Ok(false),
-                Ok(Some(batch)) => self.batch = Some(self.columns.batch(&batch)),
+                Ok(Some(batch)) => {
+                    let read = self.before + batch.num_rows() as u64;
+                    if read > self.groups.rows() {
+                        let claimed = self.groups.rows();
+                        let what = format!("its footer claims {claimed} rows, but there are more");
+                        return Err(damaged(&self.path, &what));
+                    }
+                    self.batch = Some(self.columns.batch(&batch));
+                }
             }
         }
         Ok(true)
