@@ -389,13 +389,13 @@ const cases: Partial<Record<ErrorCode, Record<string, Case>>> = {
     ],
     'a pushed document has no text': [
       () => run({ corpus: [{ text: 'w1' }, { id: 'b' } as never] }),
-      ['document 1 of the pushed corpus (counted from 0): there is no field "text"; fix the document'],
+      ['document 1 of the pushed corpus (counted from 0): there is no field "text", only "id"; fix the row'],
       { document: 1 },
     ],
-    'the id of a pushed document is a number': [
-      () => run({ corpus: [{ id: 7, text: 'w1' } as never] }),
-      ['document 0 of the pushed corpus (counted from 0): "id" is a number, not a string; fix the document'],
-      { document: 0, reason: '"id" is a number, not a string' },
+    'the id of a pushed document has a fraction': [
+      () => run({ corpus: [{ id: 7.5, text: 'w1' }] }),
+      ['document 0 of the pushed corpus (counted from 0): "id" is a number with a fraction'],
+      { document: 0, reason: '"id" is a number with a fraction, not a string or an integer' },
     ],
     'the id of a pushed document is empty': [
       () => run({ corpus: [{ text: 'w1' }, { id: '', text: 'w2' }] }),

@@ -128,7 +128,12 @@ test(`${rounds} random options: resolved by the schema, parsed by the core, prin
 const wrong: [string, unknown[]][] = [
   ['corpus', [[], 7, [''], '']],
   ['corpusRoot', ['', 3]],
+  ['corpusPreset', ['heap', 3]],
+  ['corpusSkip', ['x', [''], null]],
   ['textField', ['', null]],
+  ['textJoin', [3, null]],
+  ['loneSurrogates', ['drop']],
+  ['maxBadRows', [-1, 1.5, '100%', 'some']],
   ['idField', ['', 1]],
   ['queryField', ['']],
   ['sourceField', ['']],

@@ -3,16 +3,16 @@ import type { NativeRun } from '#binding'
 import { LongweaveError, settled } from './errors.ts'
 import { Interruption } from './signal.ts'
 
-/** A document that is handed over. */
+/** A document that is handed over. The rules of its fields are those of a row of a JSONL file. */
 export interface CorpusDocument {
   /** Its id; its number in the stream where it has none. */
-  id?: string
-  /** Its text. */
-  text: string
+  id?: string | number | bigint | null
+  /** Its text; strings of a list are joined by `textJoin`. A document without text is empty, and counted as such. */
+  text: string | readonly string[] | null
   /** Its source. */
-  source?: string
+  source?: string | number | bigint | boolean | null
   /** Its queries, for `queries.predictor: "precomputed"`. */
-  queries?: string[]
+  queries?: string | readonly string[] | null
 }
 
 /** Documents one by one. */
@@ -21,7 +21,7 @@ export type DocumentStream = AsyncIterable<CorpusDocument> | Iterable<CorpusDocu
 /** A corpus: paths, directories, globs and URLs, or documents one by one. */
 export type Corpus = string | string[] | DocumentStream
 
-/** Documents are handed over in batches of about this many UTF-16 code units. */
+/** Rows are handed over in batches of about this many UTF-16 code units. */
 const PUSH_UNITS = 1 << 20
 
 /** Whether a corpus is documents rather than paths. */
@@ -30,54 +30,27 @@ export const isStream = (corpus: Corpus): corpus is DocumentStream =>
   corpus !== null &&
   !(Array.isArray(corpus) && corpus.every((path) => typeof path === 'string'))
 
-/** The type of a value in words. */
-function named(value: unknown): string {
-  if (value === null || value === undefined || typeof value === 'boolean') return String(value)
-  if (Array.isArray(value)) return 'an array'
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
-}
+const exact = (value: unknown) => (typeof value === 'bigint' ? String(value) : value)
 
-/** Why a value is not a document; undefined where it is. */
-function wrong(document: unknown): string | undefined {
+/** A document as a row of JSON. Whether it can be used is decided where rows are read, as for files. */
+function row(document: unknown, number: number): string {
   if (typeof document !== 'object' || document === null || Array.isArray(document))
-    return `it is ${named(document)}, not an object with a string \`text\``
+    return JSON.stringify(document ?? null) ?? 'null'
   const { id, text, source, queries } = document as Record<string, unknown>
-  if (text === undefined) return 'there is no field "text"'
-  if (typeof text !== 'string') return `"text" is ${named(text)}, not a string`
-  for (const [name, value] of Object.entries({ id, source }))
-    if (value !== undefined && typeof value !== 'string') return `"${name}" is ${named(value)}, not a string`
-  if (queries === undefined) return undefined
-  if (!Array.isArray(queries)) return `"queries" is ${named(queries)}, not a list of strings`
-  const other = queries.findIndex((query) => typeof query !== 'string')
-  return other === -1 ? undefined : `"queries" holds ${named(queries[other])}, not strings`
+  return JSON.stringify({ id: exact(id) ?? String(number), text, source: exact(source), queries })
 }
 
-/** A document without other fields. Its place is named as the core names it. */
-function checked(document: CorpusDocument, number: number): CorpusDocument {
-  const reason = wrong(document)
-  if (reason !== undefined) {
-    const location = `document ${number} of the pushed corpus (counted from 0)`
-    throw new LongweaveError('BAD_ROW', `${location}: ${reason}; fix the document`, { document: number, reason })
-  }
-  const { id, text, source, queries } = document
-  return {
-    ...(id !== undefined && { id }),
-    text,
-    ...(source !== undefined && { source }),
-    ...(queries !== undefined && { queries }),
-  }
-}
-
-/** The next documents, about `PUSH_UNITS` of text; shorter than that only at the end. */
+/** The next documents as rows, about `PUSH_UNITS`; shorter than that only at the end. */
 async function take(iterator: AsyncIterator<CorpusDocument> | Iterator<CorpusDocument>, first: number) {
-  const batch: CorpusDocument[] = []
+  const rows: string[] = []
   for (let units = 0; units < PUSH_UNITS;) {
     const next = await iterator.next()
-    if (next.done === true) return { batch, done: true }
-    batch.push(checked(next.value, first + batch.length))
-    units += next.value.text.length
+    if (next.done === true) return { rows, done: true }
+    const json = row(next.value, first + rows.length)
+    rows.push(json)
+    units += json.length
   }
-  return { batch, done: false }
+  return { rows, done: false }
 }
 
 /**
@@ -99,12 +72,12 @@ export async function feed(
       // A stream that waits for its next document must not outlive the run.
       const taken = await over.until(take(iterator, number))
       if (taken === null) break
-      if (taken.batch.length > 0) await settled(native.push(JSON.stringify(taken.batch)))
+      if (taken.rows.length > 0) await settled(native.push(`${taken.rows.join('\n')}\n`))
       if (taken.done) {
         await settled(native.endInput())
         return undefined
       }
-      number += taken.batch.length
+      number += taken.rows.length
     }
   } catch (error) {
     native.cancel()

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { binding } from './binding.ts'
 import { LongweaveError } from './errors.ts'
 import { fill } from './options.ts'
+import { skipped } from './schema.ts'
 import { Interruption, cancellable } from './signal.ts'
 import type { CallOptions } from './signal.ts'
 
@@ -23,6 +24,7 @@ const readSchema = z.strictObject({
   ]),
   corpusRoot: z.string().min(1).nullable().default(null),
   textField: z.string().min(1).default('text'),
+  textJoin: z.string().default('\n'),
   idField: z.string().min(1).nullable().default(null),
   maxDocumentBytes: z
     .int()
@@ -36,8 +38,10 @@ export interface ReadOptions extends CallOptions {
   corpus: string | string[]
   /** The directory or URL that paths of files are relative to. */
   corpusRoot?: string | null
-  /** Field or column of the text. */
+  /** Field or column of the text; a nested one as a path, like `doc.text`. */
   textField?: string
+  /** Joins the strings of a text that is a list. */
+  textJoin?: string
   /** Field or column of the id; else path:row. */
   idField?: string | null
   /** A larger document is an error. */
@@ -66,8 +70,16 @@ export async function* readDocuments({
 }: ReadOptions): AsyncGenerator<TextDocument, void, undefined> {
   signal?.throwIfAborted()
   const { corpus, corpusRoot, ...rest } = fill(readSchema, options)
-  const fields = { textJoin: '\n', queryField: null, sourceField: null }
-  const core = { paths: corpus, root: corpusRoot, ...rest, ...fields, splitBytes: 1 }
+  const core = {
+    paths: corpus,
+    root: corpusRoot,
+    ...rest,
+    skip: skipped,
+    loneSurrogates: 'replace',
+    queryField: null,
+    sourceField: null,
+    splitBytes: 1,
+  }
   const cancellation = new binding.Cancellation()
   const open = (c: Cancellation) => binding.NativeDocuments.open(JSON.stringify(core), c)
   const reader = await cancellable(signal, open, cancellation)

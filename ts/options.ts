@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { LongweaveError } from './errors.ts'
 import { nearest } from './nearest.ts'
-import { optionsJsonSchema, optionsSchema, presets } from './schema.ts'
+import { corpusPresets, optionsJsonSchema, optionsSchema, presets } from './schema.ts'
 import type { Options, Preset, ResolvedOptions } from './schema.ts'
 
 type Tree = Record<string, unknown>
@@ -112,7 +112,13 @@ export function resolveOptions(options: Options & { preset?: Preset | undefined 
   const base: Tree = preset === undefined ? {} : structuredClone(presets[preset])
   const method = clean['method']
   if (isTree(method) && isTree(base['method']) && method['name'] !== base['method']['name']) delete base['method']
-  const resolved = parsed(optionsSchema, merge(base, clean), optionsJsonSchema)
+  const corpusPreset = clean['corpusPreset']
+  // An unknown name is refused with the other options.
+  const fields: Tree =
+    typeof corpusPreset === 'string' && corpusPreset in corpusPresets
+      ? corpusPresets[corpusPreset as keyof typeof corpusPresets]
+      : {}
+  const resolved = parsed(optionsSchema, merge(merge(fields, base), clean), optionsJsonSchema)
   if (resolved.output.directory === null && resolved.output.format !== 'memory') {
     throw new LongweaveError('OPTIONS_INVALID', '`output.directory` must be given unless `output.format` is "memory"', {
       option: 'output.directory',

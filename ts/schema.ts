@@ -30,6 +30,67 @@ const size = (least: number, most = Number.MAX_SAFE_INTEGER) =>
     )
 const count = (least: number, most = Number.MAX_SAFE_INTEGER) => z.int().min(least).max(most)
 const text = z.string().min(1)
+const notBadRows = 'must be a share of all rows below 100%, like "0.1%", or a number of rows'
+/** A share of all rows below 1, or a number of rows. */
+const badRows = z
+  .union([
+    z.number(),
+    z.string({ error: notBadRows }).transform((given, context) => {
+      const [, number, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(given.trim()) ?? []
+      if (number === undefined) context.issues.push({ code: 'custom', message: notBadRows, input: given })
+      const most = Number(number) / (percent === '%' ? 100 : 1)
+      if (percent === '%' && most >= 1) context.issues.push({ code: 'custom', message: notBadRows, input: given })
+      return most
+    }),
+  ])
+  .pipe(
+    z
+      .number({ error: notBadRows })
+      .min(0, { error: notBadRows })
+      .refine((most) => most < 1 || Number.isInteger(most), { error: notBadRows }),
+  )
+/** The fields of published corpora as they are distributed. One without an id that is unique has ids of path and row. */
+export const corpusPresets = {
+  c4: { textField: 'text' },
+  'common-corpus': { textField: 'text', idField: 'identifier', sourceField: 'collection' },
+  cosmopedia: { textField: 'text', sourceField: 'seed_data' },
+  culturax: { textField: 'text', sourceField: 'source' },
+  dclm: { textField: 'text', idField: 'metadata.WARC-Record-ID' },
+  dolma: { textField: 'text', idField: 'id', sourceField: 'source' },
+  fineweb: { textField: 'text', idField: 'id', sourceField: 'dump' },
+  fineweb2: { textField: 'text', idField: 'id', sourceField: 'language' },
+  oscar: {
+    textField: 'content',
+    idField: 'warc_headers.warc-record-id',
+    sourceField: 'metadata.identification.label',
+  },
+  peS2o: { textField: 'text', idField: 'id', sourceField: 'source' },
+  pile: { textField: 'text', sourceField: 'meta.pile_set_name' },
+  redpajama: { textField: 'text', sourceField: 'red_pajama_subset' },
+  redpajama2: { textField: 'raw_content', sourceField: 'language' },
+  slimpajama: { textField: 'text', sourceField: 'meta.redpajama_set_name' },
+  'the-stack': { textField: 'content', idField: 'hexsha', sourceField: 'lang' },
+  wikipedia: { textField: 'text', idField: 'id' },
+} as const satisfies Record<string, { textField: string; idField?: string; sourceField?: string }>
+
+/** Names in a corpus' directories that are not documents: those of Spark, Delta, Hugging Face, tokenizers and systems. */
+export const skipped = [
+  '.*',
+  '_*',
+  '*.crc',
+  'dataset_info.json',
+  'dataset_infos.json',
+  'dataset_dict.json',
+  'state.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'generation_config.json',
+  'config.json',
+  'package.json',
+  'requirements.txt',
+  'longweave.json',
+]
 const local = text.refine((path) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(path), {
   error: 'must be a local directory; `output.upload` sends finished files to a URL',
 })
@@ -574,7 +635,7 @@ const shape = {
       ])
       .nullable(),
     '--corpus PATH',
-    'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .parquet, .arrow, .txt and .md files, plain, .gz or .zst.',
+    'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .json, .parquet, .arrow, .tar, .txt and .md files; JSON and archives also as .gz, .zst, .bz2, .xz and .lz4.',
     'Give it several times for files in several places.',
     common,
   ),
@@ -584,31 +645,64 @@ const shape = {
     'Directory or URL that the paths of files are relative to, in ids and digests; without it, the deepest one that holds all files.',
     'Set it when a corpus grows or moves and its paths must stay the same.',
   ),
+  corpusPreset: inCorpus(
+    z
+      .enum(Object.keys(corpusPresets) as (keyof typeof corpusPresets)[])
+      .nullable()
+      .default(null),
+    '--corpus-preset NAME',
+    'Names the fields of text, id and source as a published corpus does; other options still change them.',
+    'Set it for files of one of these corpora as they are distributed (docs/corpora.md has the fields).',
+  ),
+  corpusSkip: inCorpus(
+    z.array(text).default(skipped),
+    '--corpus-skip PATTERN',
+    'Names of files and directories that are not read where a directory or a pattern holds them; a pattern may have * and ?.',
+    'Set it when a name of your corpus is on the list; give it several times. `none` alone reads everything.',
+  ),
   textField: inCorpus(
     text.default('text'),
     '--text-field NAME',
-    'Field or column of the text.',
+    'Field or column of the text; a field of an object is named by its path, like doc.text.',
     'Set it when the text of a row is not called "text".',
     common,
+  ),
+  textJoin: inCorpus(
+    z.string().default('\n'),
+    '--text-join TEXT',
+    'Joins the strings of a text that is a list of strings.',
+    'Set it when the strings are not lines or paragraphs.',
   ),
   idField: inCorpus(
     text.nullable().default(null),
     '--id-field NAME',
-    'Field or column of the id; without it, the id is path:row.',
+    'Field or column of the id, or its path, like meta.id; without it, the id is path:row.',
     'Set it when rows have ids: the order of rows and files then changes no draw.',
     common,
   ),
   queryField: inCorpus(
     text.nullable().default(null),
     '--query-field NAME',
-    'Field or column of precomputed queries: a string or a list of strings.',
+    'Field or column of precomputed queries, or its path: a string or a list of strings.',
     'Set it with `--predictor precomputed`.',
   ),
   sourceField: inCorpus(
     text.nullable().default(null),
     '--source-field NAME',
-    'Field or column that names the source of a document.',
+    'Field or column that names the source of a document, or its path, like meta.source; else a directory named NAME=VALUE.',
     'Set it to see each source in the report, and for `--method long --long-mode upsample`.',
+  ),
+  loneSurrogates: inCorpus(
+    z.enum(['replace', 'reject']).default('replace'),
+    '--lone-surrogates ACTION',
+    'Half a surrogate pair in a JSON string (like \\ud83d) becomes U+FFFD and is counted, or makes the row a bad row.',
+    'Use `reject` when such texts should not be trained on.',
+  ),
+  maxBadRows: inCorpus(
+    badRows.nullable().default(null),
+    '--max-bad-rows SHARE',
+    'Most bad rows, like 0.1% or 100: these are skipped and listed in rejects.jsonl, more end the run.',
+    'Set it for a large corpus, in which a few broken rows are normal and many are a mistake.',
   ),
   onBadRow: inCorpus(
     z.enum(['fail', 'skip']).default('fail'),

@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 use longweave_api::tasks;
 use longweave_common::{Budget, Code, Ctx, DocId, Result};
 use longweave_corpus::{
-    Before, Content, CorpusOptions, Inventory, Origin, RowReader, VectorRows, count_rows, inventory,
+    Before, Content, CorpusOptions, Inventory, Kind, Packing, RowReader, VectorRows, count_rows,
+    inventory, spool_file,
 };
 use longweave_formats::{SequenceReader, verify_output};
 use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative};
@@ -33,6 +34,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("jsonl", jsonl),
+    ("layouts", layouts),
     ("parquet_rows", parquet_rows),
     ("arrow_rows", arrow_rows),
     ("vector_rows", vector_rows),
@@ -115,17 +117,12 @@ pub fn joined(parts: &[&[u8]]) -> Vec<u8> {
 fn corpus_options(path: &Path, fields: u8) -> CorpusOptions {
     let wanted = |bit: u8, name: &str| (fields >> bit & 1 == 1).then(|| name.to_owned());
     CorpusOptions {
-        paths: vec![path.to_string_lossy().into_owned()],
-        root: None,
         text_field: if fields & 8 > 0 { "doc.text".into() } else { "text".into() },
-        text_join: "\n".into(),
         id_field: wanted(0, "id"),
         query_field: wanted(1, "q"),
         source_field: wanted(2, if fields & 16 > 0 { "meta.source" } else { "source" }),
         max_document_bytes: 256,
-        split_bytes: u64::MAX,
-        spool: None,
-        origin: Origin::Corpus,
+        ..CorpusOptions::of_files(vec![path.to_string_lossy().into_owned()], "text")
     }
 }
 
@@ -168,22 +165,16 @@ pub fn jsonl(data: &[u8]) {
     write(&path, content);
     let mut options = corpus_options(&path, fields);
     let whole = told(rows(&options));
-    if packing % 3 != 0 {
+    let kind = told(inventory(ctx(), &options)).map(|list| list.files[0].kind);
+    if kind != Some(Kind::Jsonl(Packing::Plain)) {
         return;
     }
     if whole.is_none() {
-        let other = matches!(
-            content,
-            [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [b'P', b'A', b'R', b'1', ..]
-        );
         let utf16 = matches!(
             content,
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[', 0, ..] | [0, b'{' | b'[', ..]
         );
-        assert!(
-            other || utf16,
-            "a plain file can be read to its end, unless it is of another kind"
-        );
+        assert!(utf16, "a plain file can be read to its end, unless it is of another kind");
         return;
     }
     options.split_bytes = (content.len() as u64 / (1 + u64::from(parts % 16))).max(1);
@@ -203,6 +194,38 @@ pub fn jsonl(data: &[u8]) {
         packed.join("a.jsonl.zst")
     };
     assert_eq!(told(rows(&corpus_options(&path, fields))), whole, "packed");
+}
+
+/// An array of JSON, a tar archive or a packed file (bytes that say which, how many parts it is spooled
+/// into, which fields are wanted; then the file): its parts have the rows of the whole.
+pub fn layouts(data: &[u8]) {
+    const NAMES: [&str; 8] = [
+        "a.json",
+        "a.tar",
+        "a.jsonl.bz2",
+        "a.jsonl.xz",
+        "a.jsonl.lz4",
+        "a.json.gz",
+        "a.tar.zst",
+        "a.tgz",
+    ];
+    let Some((&[name, parts, fields], content)) = data.split_first_chunk() else { return };
+    let folder = folder("layouts");
+    let path = folder.join(NAMES[usize::from(name) % NAMES.len()]);
+    write(&path, content);
+    let mut options = corpus_options(&path, fields);
+    let Some(whole) = told(rows(&options)) else { return };
+    options.split_bytes = (content.len() as u64 / (1 + u64::from(parts % 16))).max(1);
+    options.spool = Some(folder.join("spool"));
+    let Some(list) = told(inventory(ctx(), &options)) else { return };
+    for (file, of) in list.spooled() {
+        if told(spool_file(ctx(), &options, &list, file, of)).is_none() {
+            return;
+        }
+    }
+    if list.spooled().next().is_some() {
+        assert_eq!(told(rows(&options)), Some(whole), "in {} parts", list.splits.len());
+    }
 }
 
 /// A Parquet file as a corpus (a byte that says which columns are wanted, then the file): row

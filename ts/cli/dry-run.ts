@@ -4,6 +4,7 @@ import { resolveOptions } from '../options.ts'
 import type { ResolvedOptions } from '../schema.ts'
 import { flags } from './flags.ts'
 import { columns, fold } from './layout.ts'
+import { unreadLine } from './summary.ts'
 import { bytes, number, several } from './units.ts'
 
 function corpusLines({ corpus, facts }: DryRun): string[] {
@@ -11,6 +12,7 @@ function corpusLines({ corpus, facts }: DryRun): string[] {
   if (corpus !== null)
     lines.push(
       `corpus      ${several(corpus.files, 'file')}, ${bytes(corpus.bytes)}, in ${several(corpus.splits, 'split')}; encoder ${corpus.encoder}`,
+      ...unreadLine(corpus.unread),
     )
   if (facts !== null) {
     const [about, how] = facts.counted ? ['', 'counted'] : ['about ', 'estimated from a sample']

@@ -1,5 +1,6 @@
 // The summary of a run, for people.
 import type { Summary } from '../events.ts'
+import type { Unread } from '../generated/results.ts'
 import { fold } from './layout.ts'
 import { inline } from './text.ts'
 import { bytes, number, time } from './units.ts'
@@ -8,6 +9,21 @@ const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share <
 
 /** The uses of special tokens, as a line begins. */
 const named = { separator: 'separator', bosToken: 'begin', padToken: 'padding' }
+/** Files and directories that were not read, as one line; none where there are none. */
+export function unreadLine(unread: Unread[]): string[] {
+  const names: Record<Unread['reason'], string> = {
+    ownFile: 'of this run',
+    output: 'output of another run',
+    skipped: '',
+    card: 'card or licence',
+    kind: '',
+  }
+  const parts = unread.map(({ reason, name, count, examples }) => {
+    const label = names[reason] || name || 'without ending'
+    return `${count.toLocaleString('en')} ${label} (${examples.join(', ')}${count > examples.length ? ', …' : ''})`
+  })
+  return parts.length === 0 ? [] : [`not read    ${parts.join(', ')}`]
+}
 
 /** The summary of a run as text. */
 export function describeSummary(summary: Summary): string {
@@ -28,6 +44,7 @@ export function describeSummary(summary: Summary): string {
   }
   for (const { option, token, id, by } of summary.specialTokens)
     lines.push(`${named[option].padEnd(12)}${inline(token)} (${id}), by ${by}`)
+  if (corpus !== null) lines.push(...unreadLine(corpus.unread))
   if (summary.predictor?.name === 'onnx')
     lines.push(`predictor   ${summary.predictor.model ?? 'model'} on ${summary.predictor.devices.join(', ')}`)
   if (keywords !== null)

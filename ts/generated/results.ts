@@ -62,6 +62,12 @@ export interface CorpusCounts {
   tokens: number
   /** Special tokens that are written in text. */
   specialText: SpecialTextCounts
+  /** Documents with a source. 0 without `sourceField`. */
+  withSource: number
+  /** Files and directories below the corpus that were not read, by reason and name. */
+  unread: Unread[]
+  /** Documents in which half a surrogate pair became U+FFFD. */
+  replacedSurrogates: number
 }
 
 /**
@@ -89,6 +95,8 @@ export interface CorpusPlan {
   bytes: number
   /** Parts of the corpus, each read by one task. */
   splits: number
+  /** Files and directories below the corpus that will not be read, by reason and name. */
+  unread: Unread[]
   /** The encoder that reads the tokenizer.json. */
   encoder: string
 }
@@ -229,8 +237,8 @@ export interface GroupPass {
   documents: number | null
 }
 
-/** How a JSONL file is compressed. */
-export type InputCompression = 'plain' | 'gzip' | 'zstd'
+/** How a file of JSON or an archive is compressed. */
+export type InputCompression = 'plain' | 'gzip' | 'zstd' | 'bzip2' | 'xz' | 'lz4'
 
 /** A file of a corpus. */
 export interface InputFile {
@@ -247,10 +255,16 @@ export interface InputFile {
 }
 
 /**
- * How a file of a corpus is read: as JSON lines with their compression, as Parquet, as Arrow, or as
- * one document.
+ * How a file of a corpus is read: as JSON or an archive with its compression, as Parquet or Arrow,
+ * or as one document.
  */
-export type InputKind = { jsonl: InputCompression } | 'parquet' | 'arrow' | 'text'
+export type InputKind =
+  | { jsonl: InputCompression }
+  | { jsonArray: InputCompression }
+  | { tar: InputCompression }
+  | 'parquet'
+  | 'arrow'
+  | 'text'
 
 /** A keyword and the documents that it represents. */
 export interface KeywordCount {
@@ -1069,6 +1083,21 @@ export interface TokenCounts {
   /** Tokens of the short set's documents in the plan's sequences. */
   ofShortSet: number
 }
+
+/** Files and directories below the corpus that are not read for the same reason. */
+export interface Unread {
+  /** Why they are not read. */
+  reason: UnreadReason
+  /** The pattern that they match, the ending of their names (empty for none), or nothing. */
+  name: string
+  /** How many there are; a directory counts once. */
+  count: number
+  /** The first of their paths below the root. */
+  examples: string[]
+}
+
+/** Why a file is not read. */
+export type UnreadReason = 'ownFile' | 'output' | 'skipped' | 'card' | 'kind'
 
 /** Where vectors of documents or chunks come from. */
 export type VectorSource = 'tfidf' | 'onnx' | 'file'

@@ -140,20 +140,8 @@ pub fn train_tokenizer(options: &str) -> Result<String> {
     let TrainOptions { corpus, text_field, vocab_size, min_frequency, special_tokens, out } =
         from_json("the training options", options)?;
     let ctx = Ctx::new(0, 2 << 30)?;
-    let options = longweave_corpus::CorpusOptions {
-        paths: corpus,
-        root: None,
-        text_field,
-        text_join: "\n".into(),
-        id_field: None,
-        query_field: None,
-        source_field: None,
-        max_document_bytes: 64 << 20,
-        // Whole files: nothing is spooled here.
-        split_bytes: u64::MAX,
-        spool: None,
-        origin: longweave_corpus::Origin::Corpus,
-    };
+    // Whole files: nothing is spooled here.
+    let options = longweave_corpus::CorpusOptions::of_files(corpus, &text_field);
     let inventory = longweave_corpus::inventory(&ctx, &options)?;
     let mut texts = Vec::new();
     for split in 0..inventory.splits.len() {

@@ -21,7 +21,6 @@ use crate::fetched::temporary;
 use crate::json::to_json;
 use crate::spool::Spool;
 
-pub use crate::spool::PushedDocument;
 pub use longweave_run::Mode;
 
 /// Tokens that [`Run::read`] returns at once where the caller names no number of sequences.
@@ -48,7 +47,8 @@ impl Drop for Answer {
 }
 
 enum Input {
-    Documents(Vec<PushedDocument>, Answer),
+    /// Rows of JSON, one a line.
+    Rows(String, Answer),
     End(Answer),
 }
 
@@ -173,16 +173,12 @@ impl Run {
         self.events.next(callback);
     }
 
-    /// Hands over documents; calls back once they are spooled.
+    /// Hands over documents, rows of JSON with one a line; calls back once they are spooled.
     ///
     /// Errors: `OPTIONS_INVALID` for a run with a corpus of its own, `CANCELLED` for one that has
     /// ended, and those of spooling.
-    pub fn push(
-        &self,
-        documents: Vec<PushedDocument>,
-        callback: impl FnOnce(Result<()>) + Send + 'static,
-    ) {
-        self.send(Answer(Some(Box::new(callback))), |answer| Input::Documents(documents, answer));
+    pub fn push(&self, rows: String, callback: impl FnOnce(Result<()>) + Send + 'static) {
+        self.send(Answer(Some(Box::new(callback))), |answer| Input::Rows(rows, answer));
     }
 
     /// Ends the corpus; calls back once all documents are spooled.
@@ -362,8 +358,8 @@ fn spool(
     let mut spool = Spool::create(options, out)?;
     loop {
         match wait(ctx, inputs)?.ok_or_else(ended)? {
-            Input::Documents(documents, answer) => {
-                let written = documents.iter().try_for_each(|d| spool.push(d));
+            Input::Rows(rows, answer) => {
+                let written = spool.push(&rows);
                 answer.give(written.clone());
                 written?;
             }

@@ -8,24 +8,6 @@ use longweave_common::{Result, ResultExt};
 use longweave_corpus::SpoolWriter;
 use longweave_run::RunOptions;
 use longweave_storage::{Lock, checksum_file};
-use serde::Deserialize;
-
-/// A document that is pushed.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PushedDocument {
-    /// Its id; `None` for its number in the stream.
-    #[serde(default)]
-    pub id: Option<String>,
-    /// Text, as pushed.
-    pub text: String,
-    /// Name of its source, where it has one.
-    #[serde(default)]
-    pub source: Option<String>,
-    /// Precomputed queries.
-    #[serde(default)]
-    pub queries: Vec<String>,
-}
 
 /// The spool of a run.
 pub(crate) struct Spool {
@@ -55,14 +37,9 @@ impl Spool {
         Ok(Spool { writer: SpoolWriter::create(&directory)?, directory })
     }
 
-    pub(crate) fn push(&mut self, document: &PushedDocument) -> Result<()> {
-        let queries: Vec<&str> = document.queries.iter().map(String::as_str).collect();
-        self.writer.push(
-            document.id.as_deref(),
-            &document.text,
-            document.source.as_deref(),
-            &queries,
-        )
+    /// Appends rows: JSON, one a line.
+    pub(crate) fn push(&mut self, rows: &str) -> Result<()> {
+        self.writer.push(rows)
     }
 
     /// Puts the files in place and makes them the corpus of `options`. Their times follow from

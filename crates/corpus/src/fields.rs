@@ -15,6 +15,8 @@ pub(crate) struct Fields {
     pub(crate) source: String,
     pub(crate) has_source: bool,
     pub(crate) queries: Vec<String>,
+    /// A lone surrogate was replaced.
+    pub(crate) replaced: bool,
 }
 
 impl Fields {
@@ -26,6 +28,7 @@ impl Fields {
         self.queries.clear();
         self.queries.shrink_to(1024);
         (self.has_text, self.has_id, self.has_source) = (false, false, false);
+        self.replaced = false;
     }
 }
 

@@ -6,8 +6,11 @@ use longweave_remote::is_remote;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use crate::layout::Layout;
+use crate::listing::Unread;
+
 /// The files and splits of a corpus.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Inventory {
     /// The directory, or URL, that files' paths start from.
@@ -16,6 +19,8 @@ pub struct Inventory {
     pub files: Vec<InputFile>,
     /// Splits in order of file and place in it.
     pub splits: Vec<Split>,
+    /// Files below the corpus' directories that are not read.
+    pub unread: Vec<Unread>,
 }
 
 /// A file of a corpus.
@@ -43,14 +48,18 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-/// How a file of a corpus is read: as JSON lines with their compression, as Parquet, as Arrow, or as
-/// one document.
+/// How a file of a corpus is read: as JSON or an archive with its compression, as Parquet or Arrow,
+/// or as one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 #[ts(rename = "InputKind")]
 pub enum Kind {
     /// One JSON object a line.
     Jsonl(Packing),
+    /// One array of JSON objects.
+    JsonArray(Packing),
+    /// A tar archive of text and JSON files.
+    Tar(Packing),
     /// `.parquet`: divided by row groups.
     Parquet,
     /// `.arrow`, `.feather`, `.ipc`: an Arrow stream or file, divided by record batches.
@@ -59,7 +68,7 @@ pub enum Kind {
     Text,
 }
 
-/// How a JSONL file is compressed.
+/// How a file of JSON or an archive is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 #[ts(rename = "InputCompression")]
@@ -70,7 +79,22 @@ pub enum Packing {
     Gzip,
     /// Zstandard, one or several frames.
     Zstd,
+    /// bzip2, one or several streams.
+    Bzip2,
+    /// xz, one or several streams.
+    Xz,
+    /// LZ4, one or several frames.
+    Lz4,
 }
+
+/// Endings of names of compressed files.
+const PACKINGS: [(&str, Packing); 5] = [
+    (".gz", Packing::Gzip),
+    (".zst", Packing::Zstd),
+    (".bz2", Packing::Bzip2),
+    (".xz", Packing::Xz),
+    (".lz4", Packing::Lz4),
+];
 
 /// A part of the corpus that one task reads alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,27 +142,63 @@ impl Kind {
     /// The kind of a file by its name.
     pub fn of(path: &str) -> Option<Kind> {
         let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-        let jsonl = |name: &str| [".jsonl", ".ndjson", ".json"].iter().any(|e| name.ends_with(e));
-        if let Some(inner) = name.strip_suffix(".gz") {
-            jsonl(inner).then_some(Kind::Jsonl(Packing::Gzip))
-        } else if let Some(inner) = name.strip_suffix(".zst") {
-            jsonl(inner).then_some(Kind::Jsonl(Packing::Zstd))
-        } else if jsonl(&name) {
-            Some(Kind::Jsonl(Packing::Plain))
-        } else if name.ends_with(".parquet") {
+        if let Some(stem) = name.strip_suffix(".tgz") {
+            return (!stem.is_empty()).then_some(Kind::Tar(Packing::Gzip));
+        }
+        let (inner, packing) = PACKINGS
+            .into_iter()
+            .find_map(|(ending, packing)| Some((name.strip_suffix(ending)?, packing)))
+            .unwrap_or((&name, Packing::Plain));
+        let ends = |endings: &[&str]| endings.iter().any(|ending| inner.ends_with(ending));
+        if ends(&[".jsonl", ".ndjson", ".json"]) {
+            Some(Kind::Jsonl(packing))
+        } else if ends(&[".tar"]) {
+            Some(Kind::Tar(packing))
+        } else if packing != Packing::Plain {
+            None
+        } else if ends(&[".parquet"]) {
             Some(Kind::Parquet)
         } else if [".arrow", ".feather", ".ipc"].iter().any(|e| name.ends_with(e)) {
             Some(Kind::Arrow)
         } else {
-            [".txt", ".md"].iter().any(|e| name.ends_with(e)).then_some(Kind::Text)
+            ends(&[".txt", ".md"]).then_some(Kind::Text)
         }
     }
+
+    /// How the file is compressed as a whole; `None` where it is not read as lines.
+    pub fn packing(self) -> Option<Packing> {
+        self.lines("").map(|(_, packing)| packing)
+    }
+
+    /// How rows follow each other in the file's unpacked bytes, and how it is packed; `None` where it
+    /// is not read as lines.
+    pub(crate) fn lines(self, text_field: &str) -> Option<(Layout<'_>, Packing)> {
+        match self {
+            Kind::Jsonl(packing) => Some((Layout::Lines, packing)),
+            Kind::JsonArray(packing) => Some((Layout::Array, packing)),
+            Kind::Tar(packing) => Some((Layout::Tar { text_field }, packing)),
+            Kind::Parquet | Kind::Arrow | Kind::Text => None,
+        }
+    }
+}
+
+/// A path without the ending of a compressed file.
+pub(crate) fn without_packing(path: &str) -> &str {
+    let lower = path.to_ascii_lowercase();
+    let ending = PACKINGS.into_iter().find(|(ending, _)| lower.ends_with(ending));
+    ending.map_or(path, |(ending, _)| &path[..path.len() - ending.len()])
 }
 
 impl Inventory {
     /// Where a file is: a path, or a URL.
     pub fn path(&self, file: u32) -> PathBuf {
         place(&self.root, &self.files[file as usize].path)
+    }
+
+    /// Whether the files and their splits are the same, whatever other files are near them.
+    pub fn is_same(&self, other: &Inventory) -> bool {
+        let Inventory { root, files, splits, unread: _ } = self;
+        (root, files, splits) == (&other.root, &other.files, &other.splits)
     }
 
     /// The files that are spooled into parts, in order.

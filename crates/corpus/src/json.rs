@@ -1,29 +1,62 @@
 //! The wanted fields of a JSON object, read into buffers that are reused from row to row. Other fields
 //! are skipped unparsed.
+//!
+//! A wanted name is a path: `meta.source` is the key `meta.source`, else the key `source` of the
+//! object at `meta`. Keys may have dots at each level; the longest key at the top counts. Of a key
+//! that occurs twice, the last value counts.
 
 use std::fmt;
 
 use longweave_common::Code;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
-use crate::CorpusOptions;
 use crate::fields::{Bad, Fields};
+use crate::{CorpusOptions, LoneSurrogates, repair};
 
 /// Most bytes of a reason: the parser repeats strings that it did not expect.
 const LONGEST_REASON: usize = 400;
 /// Most names of fields in a reason.
 const MOST_NAMES: usize = 16;
+/// Whole numbers below this are exact as floats.
+const MOST_WHOLE: f64 = 9_007_199_254_740_992.0;
 /// The files of a command that converts a corpus.
 const IN_AND_OUT: &str = "FILE > NEW_FILE.jsonl";
 
-/// Parses one line.
+/// Parses one line. NaN, infinities and lone surrogates, which JSON lacks, are replaced first where
+/// the line has them.
 pub(crate) fn parse(line: &str, options: &CorpusOptions, fields: &mut Fields) -> Result<(), Bad> {
+    let Err(error) = parse_strictly(line, options, fields) else { return Ok(()) };
+    let Some(repaired) = repair::repaired(line) else { return Err(bad(line, &error)) };
+    if let Some((escape, column)) = &repaired.surrogate
+        && options.lone_surrogates == LoneSurrogates::Reject
+    {
+        let reason = format!("lone surrogate {escape} at column {column}");
+        return Err(Bad::new(Code::BadRow, reason)
+            .fixed_by("fix the row, or set `loneSurrogates: replace`"));
+    }
+    parse_strictly(&repaired.line, options, fields).map_err(|_| bad(line, &error))?;
+    fields.replaced = repaired.surrogate.is_some();
+    Ok(())
+}
+
+fn parse_strictly(
+    line: &str,
+    options: &CorpusOptions,
+    fields: &mut Fields,
+) -> Result<(), serde_json::Error> {
     fields.clear();
+    let rest = [
+        Some(options.text_field.as_str()),
+        options.id_field.as_deref(),
+        options.source_field.as_deref(),
+        options.query_field.as_deref(),
+    ];
+    let mut found = Found { options, fields, keys: [0; 4] };
     let mut deserializer = serde_json::Deserializer::from_str(line);
-    let row = Row { options, fields };
-    row.deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|error| bad(line, &error))
+    deserializer.deserialize_any(Row { found: &mut found, rest })?;
+    deserializer.end()
 }
 
 /// The reason that a line cannot be used.
@@ -93,298 +126,361 @@ impl<'de> Visitor<'de> for NamesVisitor {
     }
 }
 
-/// Visits of all kinds of JSON but those that a visitor takes, as errors that say what was found.
-macro_rules! refuse {
-    ($($kind:ident)*) => {
-        $(refuse!(@ $kind);)*
-    };
-    (@ bool) => {
-        fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Self::Value, E> {
-            Err(self.found(if value { "true" } else { "false" }))
-        }
-    };
-    (@ number) => {
-        fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Self::Value, E> {
-            Err(self.found("a number"))
-        }
-        fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Self::Value, E> {
-            Err(self.found("a number"))
-        }
-        fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Self::Value, E> {
-            Err(self.found("a number"))
-        }
-    };
-    (@ string) => {
-        fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Self::Value, E> {
-            Err(self.found("a string"))
-        }
-    };
-    (@ null) => {
-        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-            Err(self.found("null"))
-        }
-    };
-    (@ array) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            Err(self.found("an array"))
-        }
-    };
-    (@ object) => {
-        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            Err(self.found("an object"))
-        }
-    };
-}
+/// The uses of a field: index of the arrays below.
+const TEXT: usize = 0;
+const ID: usize = 1;
+const SOURCE: usize = 2;
+const QUERIES: usize = 3;
+/// The values that each may have.
+const EXPECTED: [&str; 4] = [
+    "a string, null or a list of strings",
+    "a string or an integer",
+    "a string, a number, true, false or null",
+    "a string, null or a list of strings",
+];
 
-struct Row<'a> {
+/// By use: the path below the current object, where one is wanted.
+type Rest<'a> = [Option<&'a str>; 4];
+
+/// The fields so far.
+struct Found<'a> {
     options: &'a CorpusOptions,
     fields: &'a mut Fields,
+    /// By use: bytes of the key of the row that led to the value.
+    keys: [usize; 4],
 }
 
-impl<'de> DeserializeSeed<'de> for Row<'_> {
-    type Value = ();
+impl Found<'_> {
+    fn name(&self, of: usize) -> &str {
+        let options = self.options;
+        let optional = [&options.id_field, &options.source_field, &options.query_field];
+        if of == TEXT {
+            &options.text_field
+        } else {
+            optional[of - 1].as_deref().unwrap_or_default()
+        }
+    }
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+    fn error<E: serde::de::Error>(&self, of: usize, found: &str) -> E {
+        E::custom(format!("\"{}\" is {found}, not {}", self.name(of), EXPECTED[of]))
     }
 }
 
-impl Row<'_> {
-    fn found<E: serde::de::Error>(&self, found: &str) -> E {
+/// The wanted fields that a key names.
+#[derive(Clone, Copy)]
+struct Match<'a> {
+    /// By use: the value is the field.
+    is: [bool; 4],
+    /// By use: the field is below the value.
+    below: Rest<'a>,
+    /// Bytes of the key.
+    length: usize,
+}
+
+impl Match<'_> {
+    fn is_leaf(&self) -> bool {
+        self.is.contains(&true)
+    }
+}
+
+/// Compares a key with the wanted paths.
+struct Key<'a>(Rest<'a>);
+
+impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
+    type Value = Match<'a>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Match<'a>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Key<'a> {
+    type Value = Match<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Match<'a>, E> {
+        let rest = self.0.map(|wanted| wanted.and_then(|wanted| wanted.strip_prefix(key)));
+        Ok(Match {
+            is: rest.map(|rest| rest == Some("")),
+            below: rest.map(|rest| rest.and_then(|rest| rest.strip_prefix('.'))),
+            length: key.len(),
+        })
+    }
+}
+
+/// Visits the object of a line.
+struct Row<'a, 'f> {
+    found: &'a mut Found<'f>,
+    rest: Rest<'a>,
+}
+
+impl Row<'_, '_> {
+    fn refuse<E: serde::de::Error>(found: &str) -> E {
         E::custom(format!("the row is {found}, not an object"))
     }
 }
 
-impl<'de> Visitor<'de> for Row<'_> {
+impl<'de> Visitor<'de> for Row<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    refuse!(bool number string null array);
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Row { options, fields } = self;
-        let is = |key: &str, field: &Option<String>| field.as_deref() == Some(key);
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            let (is_text, is_id) = (key == options.text_field, is(&key, &options.id_field));
-            let (is_source, is_query) =
-                (is(&key, &options.source_field), is(&key, &options.query_field));
-            // A field may serve more than once (text and id, say): its first role reads it, the others copy.
-            if is_text {
-                fields.text.clear();
-                let field = Field::new(&key, "a string");
-                map.next_value_seed(Text { out: &mut fields.text, numbers: false, field })?;
-                fields.has_text = true;
-                if is_id {
-                    fields.id.clone_from(&fields.text);
-                    fields.has_id = true;
-                }
-            } else if is_id {
-                fields.id.clear();
-                let field = Field::new(&key, "a string or an integer");
-                map.next_value_seed(Text { out: &mut fields.id, numbers: true, field })?;
-                fields.has_id = true;
-            } else if is_source {
-                fields.source.clear();
-                let field = Field::new(&key, "a string or null");
-                fields.has_source =
-                    map.next_value_seed(Optional { out: &mut fields.source, field })?;
-            } else if is_query {
-                fields.queries.clear();
-                let field = Field::new(&key, "a string or a list of strings");
-                map.next_value_seed(Queries { out: &mut fields.queries, field })?;
-                continue;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            if is_source && (is_text || is_id) {
-                fields.source = if is_text { fields.text.clone() } else { fields.id.clone() };
-                fields.has_source = true;
-            }
-            if is_query {
-                let query = [&fields.text, &fields.id, &fields.source][if is_text {
-                    0
-                } else if is_id {
-                    1
-                } else {
-                    2
-                }];
-                fields.queries = vec![query.clone()];
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A field in messages.
-#[derive(Clone, Copy)]
-struct Field<'a> {
-    name: &'a str,
-    /// "is", or "holds" for the elements of a list.
-    verb: &'static str,
-    /// The values that it may have.
-    expected: &'static str,
-}
-
-impl<'a> Field<'a> {
-    fn new(name: &'a str, expected: &'static str) -> Field<'a> {
-        Field { name, verb: "is", expected }
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        Err(Self::refuse(if value { "true" } else { "false" }))
     }
 
-    fn found<E: serde::de::Error>(self, found: &str) -> E {
-        let Field { name, verb, expected } = self;
-        E::custom(format!("\"{name}\" {verb} {found}, not {expected}"))
-    }
-}
-
-/// A string into `out`; where `numbers` are allowed, an integer too.
-struct Text<'a> {
-    out: &'a mut String,
-    numbers: bool,
-    field: Field<'a>,
-}
-
-impl Text<'_> {
-    fn found<E: serde::de::Error>(&self, found: &str) -> E {
-        self.field.found(found)
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<(), E> {
+        Err(Self::refuse("a number"))
     }
 
-    fn integer<E: serde::de::Error>(self, number: impl fmt::Display) -> Result<(), E> {
-        if !self.numbers {
-            return Err(self.found("a number"));
-        }
-        self.out.push_str(&number.to_string());
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Text<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.field.expected)
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<(), E> {
+        Err(Self::refuse("a number"))
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.out.push_str(text);
-        Ok(())
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<(), E> {
+        Err(Self::refuse("a number"))
     }
 
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<(), E> {
-        self.integer(number)
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<(), E> {
-        self.integer(number)
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
-        Err(self.found(match self.numbers {
-            false => "a number",
-            true if number.abs() >= 9e18 => "a number of more than 64 bits",
-            true => "a number with a fraction or an exponent",
-        }))
-    }
-
-    refuse!(bool null array object);
-}
-
-/// A string or null into `out`. Its value is whether it was a string.
-struct Optional<'a> {
-    out: &'a mut String,
-    field: Field<'a>,
-}
-
-impl Optional<'_> {
-    fn found<E: serde::de::Error>(&self, found: &str) -> E {
-        self.field.found(found)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Optional<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Optional<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.field.expected)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<bool, E> {
-        self.out.push_str(text);
-        Ok(true)
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    refuse!(bool number array object);
-}
-
-/// A string, a list of strings, or null into `out`.
-struct Queries<'a> {
-    out: &'a mut Vec<String>,
-    field: Field<'a>,
-}
-
-impl Queries<'_> {
-    fn found<E: serde::de::Error>(&self, found: &str) -> E {
-        self.field.found(found)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Queries<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Queries<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.field.expected)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.out.push(text.to_owned());
-        Ok(())
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<(), E> {
+        Err(Self::refuse("a string"))
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        Err(Self::refuse("null"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(Self::refuse("an array"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        read_object(map, self.found, self.rest, None)
+    }
+}
+
+/// Reads the wanted fields of an object. `top` has the bytes of the row's key that leads to it; `None`
+/// for the row.
+fn read_object<'de, A: MapAccess<'de>>(
+    mut map: A,
+    found: &mut Found<'_>,
+    rest: Rest<'_>,
+    top: Option<usize>,
+) -> Result<(), A::Error> {
+    while let Some(mut key) = map.next_key_seed(Key(rest))? {
+        let top = top.unwrap_or(key.length);
+        for of in TEXT..=QUERIES {
+            if found.keys[of] > top {
+                (key.is[of], key.below[of]) = (false, None);
+            }
+        }
+        if key.is_leaf() || key.below.iter().any(Option::is_some) {
+            map.next_value_seed(Value { found: &mut *found, key, top })?;
+        } else {
+            map.next_value::<IgnoredAny>()?;
+        }
+    }
+    Ok(())
+}
+
+/// The value of a wanted key.
+struct Value<'a, 'f> {
+    found: &'a mut Found<'f>,
+    key: Match<'a>,
+    top: usize,
+}
+
+/// A scalar of JSON.
+enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Integer(&'a dyn fmt::Display),
+    Float(f64),
+    Text(&'a str),
+}
+
+impl Value<'_, '_> {
+    fn take<E: serde::de::Error>(self, value: &Scalar<'_>) -> Result<(), E> {
+        for of in (TEXT..=QUERIES).filter(|&of| self.key.is[of]) {
+            self.found.keys[of] = self.top;
+            if of == QUERIES && self.key.is[ID] {
+                // An id that serves as a query may be a number.
+                self.found.fields.queries = vec![self.found.fields.id.clone()];
+            } else {
+                self.found.take(of, value)?;
+            }
+        }
         Ok(())
+    }
+}
+
+impl Found<'_> {
+    /// Makes a scalar the value of a field.
+    fn take<E: serde::de::Error>(&mut self, of: usize, value: &Scalar<'_>) -> Result<(), E> {
+        if of == QUERIES {
+            self.fields.queries.clear();
+        }
+        let fields = &mut *self.fields;
+        let (out, has) = match of {
+            TEXT => (&mut fields.text, &mut fields.has_text),
+            ID => (&mut fields.id, &mut fields.has_id),
+            _ => (&mut fields.source, &mut fields.has_source),
+        };
+        let wrong = match (value, of) {
+            (Scalar::Text(text), QUERIES) => {
+                self.fields.queries.push((*text).to_owned());
+                return Ok(());
+            }
+            (Scalar::Null, QUERIES) => return Ok(()),
+            (Scalar::Null, TEXT) => {
+                out.clear();
+                *has = true;
+                return Ok(());
+            }
+            (Scalar::Null, SOURCE) => {
+                *has = false;
+                return Ok(());
+            }
+            (Scalar::Text(text), _) => {
+                out.clear();
+                out.push_str(text);
+                *has = true;
+                return Ok(());
+            }
+            (Scalar::Integer(number), ID | SOURCE) => {
+                *out = number.to_string();
+                *has = true;
+                return Ok(());
+            }
+            (Scalar::Float(number), ID | SOURCE)
+                if of == SOURCE || number.fract() == 0.0 && number.abs() < MOST_WHOLE =>
+            {
+                *out = number.to_string();
+                *has = true;
+                return Ok(());
+            }
+            (Scalar::Bool(value), SOURCE) => {
+                *out = value.to_string();
+                *has = true;
+                return Ok(());
+            }
+            (Scalar::Float(number), ID) if number.abs() >= MOST_WHOLE => {
+                "a number of more than 64 bits"
+            }
+            (Scalar::Float(_), ID) => "a number with a fraction",
+            (Scalar::Integer(_) | Scalar::Float(_), _) => "a number",
+            (Scalar::Bool(true), _) => "true",
+            (Scalar::Bool(false), _) => "false",
+            (Scalar::Null, _) => "null",
+        };
+        Err(self.error(of, wrong))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        self.take(&Scalar::Bool(value))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<(), E> {
+        self.take(&Scalar::Integer(&number))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<(), E> {
+        self.take(&Scalar::Integer(&number))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
+        self.take(&Scalar::Float(number))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        self.take(&Scalar::Text(text))
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        self.take(&Scalar::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Queries { out, field } = self;
-        loop {
-            let mut query = String::new();
-            let field = Field { verb: "holds", expected: "strings", ..field };
-            let item = Text { out: &mut query, numbers: false, field };
-            let Some(()) = list.next_element_seed(item)? else { return Ok(()) };
-            out.push(query);
+        let Value { found, key, top } = self;
+        if !key.is_leaf() {
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
         }
+        for of in [ID, SOURCE].into_iter().filter(|&of| key.is[of]) {
+            return Err(found.error(of, "an array"));
+        }
+        let of = if key.is[TEXT] { TEXT } else { QUERIES };
+        let mut strings: Vec<String> = Vec::new();
+        while let Some(item) = list.next_element_seed(Item { found, of })? {
+            strings.extend(item);
+        }
+        for of in [TEXT, QUERIES].into_iter().filter(|&of| key.is[of]) {
+            found.keys[of] = top;
+        }
+        if key.is[TEXT] {
+            found.fields.text = strings.join(&found.options.text_join);
+            found.fields.has_text = true;
+        }
+        if key.is[QUERIES] {
+            found.fields.queries = strings;
+        }
+        Ok(())
     }
 
-    refuse!(bool number object);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Value { found, key, top } = self;
+        if let Some(of) = (TEXT..=QUERIES).find(|&of| key.is[of]) {
+            return Err(found.error(of, "an object"));
+        }
+        if key.below.iter().all(Option::is_none) {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        read_object(map, found, key.below, Some(top))
+    }
+}
+
+/// An element of a list of strings; `None` for null.
+struct Item<'a, 'f> {
+    found: &'a Found<'f>,
+    of: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Item<'_, '_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        use serde_json::Value;
+        let other = match serde::Deserialize::deserialize(deserializer)? {
+            Value::String(text) => return Ok(Some(text)),
+            Value::Null => return Ok(None),
+            Value::Bool(true) => "true",
+            Value::Bool(false) => "false",
+            Value::Number(_) => "a number",
+            Value::Array(_) => "an array",
+            Value::Object(_) => "an object",
+        };
+        let name = self.found.name(self.of);
+        Err(D::Error::custom(format!("\"{name}\" holds {other}, not strings")))
+    }
 }

@@ -1,29 +1,26 @@
-//! Lines of a JSONL file, plain or packed, whole or a byte range. A line ends at "\n" alone. A line
+//! Lines of a file of JSON, plain or packed, whole or a byte range. A line ends at "\n" alone. A line
 //! of white space is not a row, but counts as a line.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 
-use flate2::bufread::GzDecoder;
-use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
+use longweave_common::{Cancel, Ctx, Result, ResultExt};
 use memchr::memchr;
 
 use crate::inventory::{Packing, Range};
+use crate::layout::Layout;
+use crate::packing::{BUFFER, Unpacking};
 use crate::source::CorpusFile;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// Bytes read from a file at once.
-pub(crate) const BUFFER: usize = 1 << 20;
 /// White space at the beginning of a line is kept up to this many bytes.
 const MOST_BLANK: usize = 1 << 20;
-/// The windows of zstd that every reader must allow have up to 2²³ bytes; beyond 2³¹ there are none.
-const WINDOW_LOGS: std::ops::RangeInclusive<u32> = 23..=31;
 
 /// Reads the lines of one split.
 pub(crate) struct Lines {
     input: Box<dyn BufRead + Send>,
     path: PathBuf,
-    packing: Packing,
+    unpacking: Unpacking,
     /// Bytes of the unpacked file before the next line.
     at: u64,
     /// Of these, those that were read for rows.
@@ -37,8 +34,6 @@ pub(crate) struct Lines {
     /// The line that is being read.
     begun: Option<Begun>,
     cancel: Cancel,
-    /// The largest window of zstd that is allowed, as a power of two.
-    window_log: u32,
 }
 
 /// How much of a line is kept.
@@ -81,6 +76,7 @@ impl Lines {
         ctx: &Ctx,
         source: &CorpusFile,
         packing: Packing,
+        layout: Layout<'_>,
         range: Range,
     ) -> Result<Lines> {
         let path = source.path();
@@ -101,16 +97,18 @@ impl Lines {
             file.read_exact(&mut before).at("read", path)?;
             inside_line = before[0] != b'\n';
         }
-        let mut input =
-            unpacked(ctx, BufReader::with_capacity(BUFFER, file), packing).at("read", path)?;
+        let unpacking = Unpacking::new(ctx, packing);
+        let input = BufReader::with_capacity(BUFFER, file);
+        let mut input = unpacking.unpacked(input).at("read", path)?;
         if first && !matches!(range, Range::Part { .. }) {
-            refuse_other_formats(&mut *input, path, packing, window_log(ctx))?;
+            unpacking.refuse_other_formats(&mut *input, path)?;
         }
-        let (path, cancel, window_log) = (path.to_owned(), ctx.cancel.clone(), window_log(ctx));
+        let input = layout.lines(input, path);
+        let (path, cancel) = (path.to_owned(), ctx.cancel.clone());
         let mut lines = Lines {
             input,
             path,
-            packing,
+            unpacking,
             at,
             end,
             taken: 0,
@@ -118,7 +116,6 @@ impl Lines {
             begun_lines: 0,
             begun: None,
             cancel,
-            window_log,
         };
         if inside_line {
             lines.skip_line()?;
@@ -227,7 +224,7 @@ impl Lines {
     fn fill(&mut self) -> Result<&[u8]> {
         match self.input.fill_buf() {
             Ok(available) => Ok(available),
-            Err(e) => Err(unreadable(&e, &self.path, self.packing, self.window_log)),
+            Err(e) => Err(self.unpacking.unreadable(&e, &self.path)),
         }
     }
 
@@ -236,109 +233,6 @@ impl Lines {
         self.at += n as u64;
         self.taken += n as u64;
     }
-}
-
-/// The unpacked bytes of a file.
-pub(crate) fn unpacked(
-    ctx: &Ctx,
-    packed: impl BufRead + Send + 'static,
-    packing: Packing,
-) -> io::Result<Box<dyn BufRead + Send>> {
-    Ok(match packing {
-        Packing::Plain => Box::new(packed),
-        Packing::Gzip => Box::new(BufReader::with_capacity(BUFFER, Gzip::new(packed))),
-        Packing::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
-            decoder.window_log_max(window_log(ctx))?;
-            Box::new(BufReader::with_capacity(BUFFER, decoder))
-        }
-    })
-}
-
-/// The members of a gzip file, one after the other. Zero bytes after a member are padding, as they
-/// are to gzip(1) and Python.
-struct Gzip<R: BufRead> {
-    /// `None` after the last member.
-    member: Option<GzDecoder<R>>,
-}
-
-impl<R: BufRead> Gzip<R> {
-    fn new(packed: R) -> Gzip<R> {
-        Gzip { member: Some(GzDecoder::new(packed)) }
-    }
-}
-
-impl<R: BufRead> Read for Gzip<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(member) = &mut self.member {
-            let n = member.read(buffer)?;
-            if n > 0 || buffer.is_empty() {
-                return Ok(n);
-            }
-            if let Some(mut rest) = self.member.take().map(GzDecoder::into_inner)
-                && skip_zeros(&mut rest)?
-            {
-                self.member = Some(GzDecoder::new(rest));
-            }
-        }
-        Ok(0)
-    }
-}
-
-/// Skips zero bytes; whether others follow.
-fn skip_zeros(input: &mut impl BufRead) -> io::Result<bool> {
-    loop {
-        let available = input.fill_buf()?;
-        let zeros = available.iter().take_while(|&&b| b == 0).count();
-        if zeros < available.len() {
-            input.consume(zeros);
-            return Ok(true);
-        }
-        if zeros == 0 {
-            return Ok(false);
-        }
-        input.consume(zeros);
-    }
-}
-
-/// Refuses a file whose first bytes show that it is not UTF-8 JSONL as a whole: every row of it
-/// would be a bad row.
-///
-/// Errors: `INPUT_UNSUPPORTED`; those of reading.
-pub(crate) fn refuse_other_formats(
-    input: &mut dyn BufRead,
-    path: &Path,
-    packing: Packing,
-    window_log: u32,
-) -> Result<()> {
-    let start = input.fill_buf().map_err(|e| unreadable(&e, path, packing, window_log))?;
-    let name = path.display();
-    let packed = |kind: &str, suffix: &str| match packing {
-        Packing::Plain => format!(
-            "{name} is compressed with {kind}, but its name does not end in {suffix}; rename it to {name}{suffix}"
-        ),
-        _ => format!("{name} unpacks to another {kind} file; unpack it once"),
-    };
-    let message = match start {
-        [0x1f, 0x8b, ..] => packed("gzip", ".gz"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => packed("zstd", ".zst"),
-        [b'P', b'A', b'R', b'1', ..] => {
-            format!("{name} is a Parquet file, but its name does not end in .parquet; rename it")
-        }
-        _ if is_utf16(start) => format!(
-            "{name} is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW_FILE"
-        ),
-        _ => return Ok(()),
-    };
-    Err(Error::new(Code::InputUnsupported, message).with("file", path.display().to_string()))
-}
-
-/// Whether bytes begin with UTF-16's byte order mark, or with an ASCII character of two bytes.
-pub(crate) fn is_utf16(start: &[u8]) -> bool {
-    matches!(
-        start,
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[', 0, ..] | [0, b'{' | b'[', ..]
-    )
 }
 
 impl Begun {
@@ -371,42 +265,4 @@ impl Begun {
 
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
-}
-
-/// The largest window that a zstd file may ask for, as a power of two: a sixteenth of the memory bound.
-pub(crate) fn window_log(ctx: &Ctx) -> u32 {
-    (ctx.budget.limit() / 16).max(1).ilog2().clamp(*WINDOW_LOGS.start(), *WINDOW_LOGS.end())
-}
-
-/// The error of reading: of a packed file damage or too large a window, unless a remote store failed;
-/// of a plain file the system's.
-pub(crate) fn unreadable(
-    error: &io::Error,
-    path: &Path,
-    packing: Packing,
-    window_log: u32,
-) -> Error {
-    if let Some(own) = Error::within(error) {
-        return own;
-    }
-    let name = match packing {
-        Packing::Plain => return Error::io(error, "read", path),
-        Packing::Gzip => "gzip",
-        Packing::Zstd => "zstd",
-    };
-    // zstd's own words: the library does not give the number of the error.
-    if error.to_string().contains("too much memory") {
-        let message = format!(
-            "{} was compressed with a window of more than {} MiB, a sixteenth of `memory`; raise `memory`, or compress the file again without --long \
-             and --ultra",
-            path.display(),
-            1u64 << window_log >> 20
-        );
-        return Error::new(Code::MemoryBudget, message).with("file", path.display().to_string());
-    }
-    let message = format!(
-        "{} is truncated or damaged: its {name} stream cannot be read to the end ({error}); fetch or compress it again",
-        path.display()
-    );
-    Error::new(Code::InputTruncated, message).with("file", path.display().to_string())
 }

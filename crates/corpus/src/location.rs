@@ -38,6 +38,10 @@ pub(crate) enum Position {
     File,
     /// A line of a text file, from 1.
     Line(u64),
+    /// An element of an array in a file, from 1.
+    Element(u64),
+    /// A sample of a tar archive, from 1.
+    Sample(u64),
     /// A row of a Parquet file, from 0.
     Parquet {
         row_group: u64,
@@ -94,6 +98,8 @@ impl<'a> RowLocation<'a> {
         match self.position {
             Position::File => vec![file],
             Position::Line(line) => vec![file, ("line", line.into())],
+            Position::Element(element) => vec![file, ("element", element.into())],
+            Position::Sample(sample) => vec![file, ("sample", sample.into())],
             Position::Parquet { row_group, row, file_row } => vec![
                 file,
                 ("rowGroup", row_group.into()),
@@ -117,6 +123,8 @@ impl fmt::Display for RowLocation<'_> {
         match self.position {
             Position::File => f.write_str(file),
             Position::Line(line) => write!(f, "{file}:{line}"),
+            Position::Element(element) => write!(f, "{file}: element {element} (from 1)"),
+            Position::Sample(sample) => write!(f, "{file}: sample {sample} (from 1)"),
             Position::Parquet { row_group, row, file_row } => write!(
                 f,
                 "{file}: row group {row_group}, row {row} (row {file_row} of the file; all from 0)"

@@ -12,6 +12,11 @@ pub struct CorpusOptions {
     pub paths: Vec<String>,
     /// The directory that relative paths start from; the longest common one when not given.
     pub root: Option<String>,
+    /// Patterns of names of files and directories below a directory that are not read.
+    pub skip: Vec<String>,
+    /// Files and directories of the run itself, which are not read where a directory holds them.
+    #[serde(skip)]
+    pub own: Vec<PathBuf>,
     /// Field or column of the text, as a path like `doc.text`.
     pub text_field: String,
     /// Joins the strings of a text that is a list.
@@ -22,6 +27,8 @@ pub struct CorpusOptions {
     pub query_field: Option<String>,
     /// Field or column of the source.
     pub source_field: Option<String>,
+    /// The treatment of half a surrogate pair in a string of JSON.
+    pub lone_surrogates: LoneSurrogates,
     /// A document with more bytes is a bad row.
     pub max_document_bytes: u64,
     /// Files are divided, and small ones taken together, into splits of about this many bytes.
@@ -32,6 +39,16 @@ pub struct CorpusOptions {
     /// The origin of the files.
     #[serde(skip)]
     pub origin: Origin,
+}
+
+/// The treatment of half a surrogate pair (`\\ud83d`), which no UTF-8 can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LoneSurrogates {
+    /// It becomes U+FFFD, and the row is counted.
+    Replace,
+    /// The row is bad.
+    Reject,
 }
 
 /// The origin of the files, which decides how messages name rows and fields.
@@ -47,6 +64,26 @@ pub enum Origin {
 }
 
 impl CorpusOptions {
+    /// Whole files with documents of up to 64 MiB, and no other field than the text.
+    pub fn of_files(paths: Vec<String>, text_field: &str) -> CorpusOptions {
+        CorpusOptions {
+            paths,
+            root: None,
+            skip: Vec::new(),
+            own: Vec::new(),
+            text_field: text_field.into(),
+            text_join: "\n".into(),
+            id_field: None,
+            query_field: None,
+            source_field: None,
+            lone_surrogates: LoneSurrogates::Replace,
+            max_document_bytes: 64 << 20,
+            split_bytes: u64::MAX,
+            spool: None,
+            origin: Origin::Corpus,
+        }
+    }
+
     /// Most bytes of a line: text with escapes has up to six times its bytes, and there are other
     /// fields.
     pub(crate) fn most_line_bytes(&self) -> u64 {

@@ -15,8 +15,8 @@ use memchr::memchr;
 use rayon::prelude::*;
 
 use crate::CorpusOptions;
-use crate::inventory::{Inventory, Kind, Packing};
-use crate::lines::{BUFFER, refuse_other_formats, unpacked, unreadable, window_log};
+use crate::inventory::Inventory;
+use crate::packing::{BUFFER, Unpacking};
 use crate::source::CorpusFile;
 
 /// Bytes of text that are packed as one frame: threads share the packing of a part.
@@ -65,10 +65,9 @@ pub fn spool_file(
     parts: u32,
 ) -> Result<Vec<FileRecord>> {
     let source = inventory.path(file);
-    let Kind::Jsonl(packing @ (Packing::Gzip | Packing::Zstd)) =
-        inventory.files[file as usize].kind
+    let Some((layout, packing)) = inventory.files[file as usize].kind.lines(&options.text_field)
     else {
-        return Err(Error::new(Code::Internal, format!("{} is not compressed", source.display())));
+        return Err(Error::new(Code::Internal, format!("{} has no lines", source.display())));
     };
     let frames =
         ctx.pool.current_num_threads().min((ctx.budget.limit() / 8) as usize / FRAME_BYTES).max(1);
@@ -79,15 +78,16 @@ pub fn spool_file(
             .read_from(0, u64::MAX)?,
         bytes: Arc::clone(&consumed),
     };
-    let mut input =
-        unpacked(ctx, BufReader::with_capacity(BUFFER, counting), packing).at("read", &source)?;
-    refuse_other_formats(&mut *input, &source, packing, window_log(ctx))?;
+    let unpacking = Unpacking::new(ctx, packing);
+    let packed = BufReader::with_capacity(BUFFER, counting);
+    let mut input = unpacking.unpacked(packed).at("read", &source)?;
+    unpacking.refuse_other_formats(&mut *input, &source)?;
+    let input = layout.lines(input, &source);
     let mut input = Cutter {
         cancel: &ctx.cancel,
         input,
         path: &source,
-        packing,
-        window_log: window_log(ctx),
+        unpacking,
         most: options.most_line_bytes(),
         line: 0,
     };
@@ -137,9 +137,7 @@ struct Cutter<'a> {
     cancel: &'a Cancel,
     input: Box<dyn BufRead + Send>,
     path: &'a Path,
-    packing: Packing,
-    /// The largest window that is allowed, as a power of two.
-    window_log: u32,
+    unpacking: Unpacking,
     /// Most bytes of a line that are kept: a longer one is a bad row, however long it is.
     most: u64,
     /// Bytes of the line that is being read, so far.
@@ -152,10 +150,8 @@ impl Cutter<'_> {
     fn fill(&mut self, text: &mut Vec<u8>, more: impl Fn() -> bool) -> Result<bool> {
         while text.len() < FRAME_BYTES {
             self.cancel.check()?;
-            let available = self
-                .input
-                .fill_buf()
-                .map_err(|e| unreadable(&e, self.path, self.packing, self.window_log))?;
+            let available =
+                self.input.fill_buf().map_err(|e| self.unpacking.unreadable(&e, self.path))?;
             if available.is_empty() {
                 return Ok(false);
             }

@@ -5,16 +5,23 @@ use memchr::memchr_iter;
 
 use crate::arrow_rows::ArrowRows;
 use crate::fields::{Bad, Fields, KEPT};
-use crate::inventory::{InputFile, Inventory, Kind, Packing, Range, Split, split_bytes};
+use crate::inventory::{
+    InputFile, Inventory, Kind, Packing, Range, Split, split_bytes, without_packing,
+};
 use crate::json;
-use crate::lines::{Limits, Line, Lines, is_utf16};
+use crate::layout::Layout;
+use crate::lines::{Limits, Line, Lines};
+use crate::listing::partition;
 use crate::location::{Position, RowLocation};
+use crate::packing::is_utf16;
 use crate::parquet_rows::ParquetRows;
 use crate::source::CorpusFile;
 use crate::{CorpusOptions, Origin, parts};
 
 /// Most bytes of an id or a source: thousands of them are held at once.
 const LONGEST_ID: usize = 8 << 10;
+/// The name of a partition whose value is null.
+const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Most bytes of a line that are kept to count it.
 const COUNTED: u64 = 1 << 20;
 
@@ -50,6 +57,8 @@ pub struct Document<'a> {
     pub source: Option<&'a str>,
     /// Its queries, where they are asked for.
     pub queries: &'a [String],
+    /// Whether lone surrogates of the row were replaced.
+    pub replaced_surrogates: bool,
 }
 
 /// The numbers of a split's first row, as counts of what comes before it.
@@ -93,21 +102,22 @@ impl Source {
         range: Range,
     ) -> Result<Source> {
         let listed = || CorpusFile::open(ctx, root, file);
+        if let Some((layout, packing)) = file.kind.lines(&options.text_field) {
+            let Range::Part { part, .. } = range else {
+                return Ok(Source::Lines(Lines::open(ctx, &listed()?, packing, layout, range)?));
+            };
+            let spooled = CorpusFile::local(parts::path(options, number, part)?);
+            let lines = Lines::open(ctx, &spooled, Packing::Zstd, Layout::Lines, range)?;
+            return Ok(Source::Lines(lines));
+        }
         Ok(match (file.kind, range) {
-            (Kind::Jsonl(_), Range::Part { part, .. }) => {
-                let spooled = CorpusFile::local(parts::path(options, number, part)?);
-                Source::Lines(Lines::open(ctx, &spooled, Packing::Zstd, range)?)
-            }
-            (Kind::Jsonl(packing), _) => {
-                Source::Lines(Lines::open(ctx, &listed()?, packing, range)?)
-            }
             (Kind::Parquet, _) => {
                 Source::Parquet(Box::new(ParquetRows::open(ctx, &listed()?, options, range)?))
             }
             (Kind::Arrow, _) => {
                 Source::Arrow(Box::new(ArrowRows::open(ctx, &listed()?, options, range)?))
             }
-            (Kind::Text, _) => Source::Text(listed()?),
+            _ => Source::Text(listed()?),
         })
     }
 }
@@ -129,6 +139,8 @@ pub struct RowReader {
     /// Rows read of the open file, or the part of it.
     read: u64,
     limits: Limits,
+    /// The source that a directory of the open file's path gives.
+    partition: Option<String>,
     /// Bytes of the unpacked JSONL files before the open one.
     unpacked: u64,
     line: Vec<u8>,
@@ -171,6 +183,7 @@ impl RowReader {
                 room: ctx.budget.limit() / 4,
                 wanted: u64::MAX,
             },
+            partition: partition_of(options, &inventory.files[file as usize]),
             unpacked: 0,
             line: Vec::new(),
             fields: Fields::default(),
@@ -211,6 +224,7 @@ impl RowReader {
         self.read = 0;
         let number = self.first_file + self.at as u32;
         self.source = Source::open(&self.ctx, &self.options, &self.root, number, next, self.range)?;
+        self.partition = partition_of(&self.options, next);
         Ok(true)
     }
 
@@ -239,12 +253,16 @@ impl RowReader {
                 if self.options.id_field.is_none() || file.kind == Kind::Text {
                     self.fields.id = default_id(file, self.before.rows + self.read - 1);
                 }
-                let Fields { text, id, source, has_source, queries, .. } = &self.fields;
+                let Fields { text, id, source, has_source, queries, replaced, .. } = &self.fields;
                 Content::Document(Document {
                     id,
                     text,
-                    source: has_source.then_some(source.as_str()),
+                    source: has_source
+                        .then_some(source)
+                        .or(self.partition.as_ref())
+                        .map(String::as_str),
                     queries,
+                    replaced_surrogates: *replaced,
                 })
             }
         };
@@ -258,7 +276,14 @@ impl RowReader {
             _ if self.options.origin == Origin::Pushed => {
                 Position::Pushed(corpus_rows + self.read - 1)
             }
-            Source::Lines(file) => Position::Line(lines + file.begun_lines()),
+            Source::Lines(file) => {
+                let number = lines + file.begun_lines();
+                match self.files[self.at].kind {
+                    Kind::JsonArray(_) => Position::Element(number),
+                    Kind::Tar(_) => Position::Sample(number),
+                    _ => Position::Line(number),
+                }
+            }
             Source::Parquet(parquet) => parquet.position(self.read - 1),
             Source::Arrow(arrow) => arrow.position(),
             Source::Text(_) | Source::Read => Position::File,
@@ -395,6 +420,29 @@ fn read_text(file: &CorpusFile, max: u64, fields: &mut Fields) -> Result<Option<
     }
 }
 
+/// The source that a directory `SOURCE_FIELD=VALUE` in the path of a file gives, as Hive writes
+/// partitions: the last one, its value with `%XX` decoded.
+fn partition_of(options: &CorpusOptions, file: &InputFile) -> Option<String> {
+    let field = options.source_field.as_ref()?;
+    let (directories, _) = file.path.rsplit_once('/')?;
+    let (_, value) =
+        directories.rsplit('/').filter_map(partition).find(|(column, _)| column == field)?;
+    (value != NULL_PARTITION).then(|| unescaped(value))
+}
+
+/// A value of a partition with `%XX` decoded; as it is where that is not UTF-8.
+fn unescaped(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex.filter(|_| first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| value.to_owned())
+}
+
 fn no_room(location: &RowLocation<'_>, room: u64) -> Error {
     location.error(
         Code::MemoryBudget,
@@ -406,20 +454,7 @@ fn no_room(location: &RowLocation<'_>, room: u64) -> Error {
 /// The id of a document without one: `path:row`, the path without a suffix of compression, the row
 /// counted from 0 without blank lines.
 pub(crate) fn default_id(file: &InputFile, row: u64) -> String {
-    let path = match file.kind {
-        Kind::Jsonl(Packing::Gzip) => without(&file.path, ".gz"),
-        Kind::Jsonl(Packing::Zstd) => without(&file.path, ".zst"),
-        _ => &file.path,
-    };
-    format!("{path}:{row}")
-}
-
-/// `path` without a suffix, in any case.
-fn without<'a>(path: &'a str, suffix: &str) -> &'a str {
-    match path.len().checked_sub(suffix.len()).and_then(|at| path.split_at_checked(at)) {
-        Some((stem, end)) if end.eq_ignore_ascii_case(suffix) => stem,
-        _ => path,
-    }
+    format!("{}:{row}", without_packing(&file.path))
 }
 
 /// Counts the rows and lines of a split.

@@ -44,7 +44,7 @@ pub(crate) fn divide(ctx: &Ctx, inventory: &Inventory, split_bytes: u64) -> Resu
                     (0..parts).map(|i| split(Range::Bytes { start: at(i), end: at(i + 1) })),
                 );
             }
-            Kind::Jsonl(_) => {
+            Kind::Jsonl(_) | Kind::JsonArray(_) | Kind::Tar(_) => {
                 let of = u32::try_from(file.bytes.div_ceil((size / PACKED_RATIO).max(1)))
                     .unwrap_or(u32::MAX)
                     .min(MOST_PARTS);

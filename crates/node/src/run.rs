@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longweave_api::run::{Mode, PushedDocument, Run};
+use longweave_api::run::{Mode, Run};
 use longweave_common::{Cancel, Code, Error};
 use napi::Env;
 use napi::bindgen_prelude::Object;
@@ -58,20 +58,11 @@ impl NativeRun {
         Ok(promise)
     }
 
-    /// Hands over documents, a JSON array; resolves once they are spooled.
+    /// Hands over documents, JSON with one a line; resolves once they are spooled.
     #[napi(ts_return_type = "Promise<void>", catch_unwind)]
     pub fn push<'env>(&self, env: &'env Env, documents: String) -> napi::Result<Object<'env>> {
         let (settle, promise) = promise::<()>(env)?;
-        match serde_json::from_str::<Vec<PushedDocument>>(&documents) {
-            Ok(documents) => self.run.push(documents, move |result| settle.settle(result)),
-            Err(e) => {
-                let message = format!(
-                    "pushed documents must be objects with a string `text` and optional `id`, \
-                     `source` and `queries`: {e}"
-                );
-                settle.settle(Err(Error::new(Code::BadRow, message)));
-            }
-        }
+        self.run.push(documents, move |result| settle.settle(result));
         Ok(promise)
     }
 

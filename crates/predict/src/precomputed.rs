@@ -57,19 +57,13 @@ impl Precomputed {
     /// Errors: `QUERIES_INVALID` with the row; `INPUT_NOT_FOUND`, `INPUT_TRUNCATED`; those of
     /// writing.
     pub fn from_file(ctx: &Ctx, path: &Path, scratch: &Path) -> Result<Precomputed> {
+        let path_text = path.to_string_lossy().into_owned();
         let named = |field: &str| CorpusOptions {
-            paths: vec![path.to_string_lossy().into_owned()],
-            root: None,
-            // The id is the text too: a row needs nothing else.
-            text_field: "id".into(),
-            text_join: "\n".into(),
             id_field: Some("id".into()),
             query_field: Some(field.into()),
-            source_field: None,
-            max_document_bytes: 64 << 20,
-            split_bytes: u64::MAX,
-            spool: None,
             origin: Origin::SideFile,
+            // The id is the text too: a row needs nothing else.
+            ..CorpusOptions::of_files(vec![path_text.clone()], "id")
         };
         let name = path.display().to_string();
         let mut table = QueryTableBuilder {
@@ -121,6 +115,24 @@ impl Precomputed {
             return Err(Error::new(Code::QueriesInvalid, message).with_file(path));
         }
         Ok(Precomputed { file: Some(table.finish()?) })
+    }
+
+    /// The id of the first row of a file of queries that can be used, for messages.
+    ///
+    /// Errors: those of opening it.
+    pub fn first_id(ctx: &Ctx, path: &Path) -> Result<Option<String>> {
+        let options = CorpusOptions {
+            id_field: Some("id".into()),
+            ..CorpusOptions::of_files(vec![path.to_string_lossy().into_owned()], "id")
+        };
+        let inventory = inventory(ctx, &options)?;
+        let mut reader = RowReader::open(ctx, &options, &inventory, 0, Before::default())?;
+        while let Some(row) = reader.next()? {
+            if let Content::Document(document) = row.content {
+                return Ok(Some(document.id.to_owned()));
+            }
+        }
+        Ok(None)
     }
 }
 

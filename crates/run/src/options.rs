@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use longweave_common::{Code, Error, Result};
-use longweave_corpus::{CorpusOptions, Origin};
+use longweave_corpus::{CorpusOptions, LoneSurrogates, Origin};
 use longweave_formats::{Compression, Format, MdsIndices, Provenance};
 use longweave_index::Hierarchy;
 use longweave_inference::{
@@ -54,8 +54,15 @@ pub struct RunOptions {
     /// The directory that relative paths of files are taken from.
     #[serde(deserialize_with = "Option::deserialize")]
     pub corpus_root: Option<String>,
+    /// The published corpus whose fields the options took; kept for the record.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub corpus_preset: Option<String>,
+    /// Patterns of names of files and directories that are not read.
+    pub corpus_skip: Vec<String>,
     /// Field or column of the text.
     pub text_field: String,
+    /// Between the strings of a text that is a list.
+    pub text_join: String,
     /// Field or column of the id; `None` for `path:row`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub id_field: Option<String>,
@@ -65,8 +72,13 @@ pub struct RunOptions {
     /// Field or column that names a document's source.
     #[serde(deserialize_with = "Option::deserialize")]
     pub source_field: Option<String>,
+    /// The treatment of half a surrogate pair in JSON.
+    pub lone_surrogates: LoneSurrogates,
     /// The treatment of a row that cannot be used.
     pub on_bad_row: OnBadRow,
+    /// Most bad rows, which are skipped: a share of all rows below 1, else a number of rows.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub max_bad_rows: Option<f64>,
     /// The treatment of a second document with the same id.
     pub on_duplicate_id: OnDuplicateId,
     /// Most bytes of a document.
@@ -660,6 +672,11 @@ impl RunOptions {
         ] {
             need(value != Some(0), option, format!("`{option}` must be at least 1"))?;
         }
+        need(
+            self.max_bad_rows.is_none_or(|most| most >= 0.0 && (most < 1.0 || most.fract() == 0.0)),
+            "maxBadRows",
+            "`maxBadRows` must be a share below 1, like 0.001, or a whole number of rows",
+        )?;
         let queries = &self.queries;
         need(
             queries.predictor != PredictorName::Precomputed
@@ -705,6 +722,17 @@ impl RunOptions {
         self.plan_options(0).check()
     }
 
+    /// Whether a bad row is skipped, or ends the run.
+    pub fn skips_bad_rows(&self) -> bool {
+        self.on_bad_row == OnBadRow::Skip || self.max_bad_rows.is_some()
+    }
+
+    /// Most bad rows of a corpus of `rows` rows; `None` for any number.
+    pub fn most_bad_rows(&self, rows: u64) -> Option<u64> {
+        self.max_bad_rows
+            .map(|most| if most < 1.0 { (most * rows as f64) as u64 } else { most as u64 })
+    }
+
     /// Whether documents need a keyword: the method groups by it, or its pool asks for it.
     pub fn needs_keywords(&self) -> bool {
         matches!(self.method.own, Method::Quest(_)) || self.method.own.pool() == Pool::Keyworded
@@ -737,11 +765,14 @@ impl RunOptions {
         CorpusOptions {
             paths: self.corpus.clone().unwrap_or_default(),
             root: self.corpus_root.clone(),
+            skip: self.corpus_skip.clone(),
+            own: Vec::new(),
             text_field: self.text_field.clone(),
-            text_join: "\n".into(),
+            text_join: self.text_join.clone(),
             id_field: self.id_field.clone(),
             query_field: self.query_field.clone().filter(|_| self.reads_query_field()),
             source_field: self.source_field.clone(),
+            lone_surrogates: self.lone_surrogates,
             max_document_bytes: self.max_document_bytes,
             split_bytes: self.split_bytes,
             spool: None,
@@ -814,7 +845,16 @@ impl RunOptions {
 pub fn result_options(options: &RunOptions) -> Value {
     let mut value = serde_json::to_value(options).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
-        for volatile in ["threads", "memory", "packing", "work", "diskCheck", "clean"] {
+        for volatile in [
+            "threads",
+            "memory",
+            "packing",
+            "work",
+            "diskCheck",
+            "clean",
+            "maxBadRows",
+            "corpusPreset",
+        ] {
             map.remove(volatile);
         }
     }

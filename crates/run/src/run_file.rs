@@ -43,8 +43,12 @@ impl RunFile {
     /// Finds the input and loads the tokenizer.
     pub(crate) fn resolve(ctx: &Ctx, options: RunOptions) -> Result<(RunFile, Resources)> {
         let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
-        let inventory = longweave_corpus::inventory(ctx, &absolute_corpus(&options, &base))?;
         let resources = Resources::new(&options, &base);
+        let corpus = CorpusOptions {
+            own: own_paths(&options, &resources),
+            ..absolute_corpus(&options, &base)
+        };
+        let inventory = longweave_corpus::inventory(ctx, &corpus)?;
         let tokenizer = resources.tokenizer_info(&options)?;
         let inputs = resources.inputs(&options)?;
         ctx.cancel.check()?;
@@ -148,7 +152,7 @@ impl RunFile {
     ///
     /// Errors: `INPUT_CHANGED`.
     pub(crate) fn compare_inputs(&self, now: &RunFile, out: &Path) -> Result<()> {
-        if self.inventory != now.inventory {
+        if !self.inventory.is_same(&now.inventory) {
             let (then, now) = (&self.inventory.files, &now.inventory.files);
             let differs = now.iter().find(|f| !then.contains(f));
             let gone = then.iter().find(|f| !now.contains(f));
@@ -166,6 +170,21 @@ fn same_inputs(now: &[InputDigest], then: &[InputDigest], out: &Path) -> Result<
         Some((input, _)) => Err(changed(&input.path, out)),
         None => Ok(()),
     }
+}
+
+/// The files and directories of a run, which are not documents.
+fn own_paths(options: &RunOptions, resources: &Resources) -> Vec<PathBuf> {
+    let of_options = [
+        options.output.directory.as_ref(),
+        options.work.as_ref(),
+        Some(&options.tokenizer),
+        options.queries.file.as_ref(),
+        options.queries.model.as_ref(),
+        options.vectors.file.as_ref(),
+        options.vectors.model.as_ref(),
+        Some(&options.keywords.stop_words),
+    ];
+    of_options.into_iter().flatten().map(|path| resources.path(path)).collect()
 }
 
 fn absolute_corpus(options: &RunOptions, base: &Path) -> CorpusOptions {

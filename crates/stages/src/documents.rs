@@ -5,10 +5,12 @@
 //! documents have sources.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use longweave_common::random::Key;
-use longweave_common::{Code, DocId, Error};
+use longweave_common::{Code, DocId, Error, ResultExt};
 use longweave_corpus::{RowLocation, RowReader};
 use longweave_run::OnDuplicateId;
 use longweave_storage::{
@@ -16,8 +18,9 @@ use longweave_storage::{
     write_strings,
 };
 use rayon::prelude::*;
+use serde_json::Map;
 
-use crate::ingest::{INGEST, IngestCounts, IngestPaths, SpecialCounts};
+use crate::ingest::{INGEST, IngestCounts, IngestPaths, RAISE, SpecialCounts, too_many_bad_rows};
 use crate::prelude::*;
 use crate::scan::{self, Rows, SCAN};
 use crate::spool::corpus;
@@ -36,6 +39,10 @@ pub struct DocumentCounts {
     pub renamed: u64,
     /// Special tokens in text.
     pub special: SpecialCounts,
+    /// Documents with a source.
+    pub sources: u64,
+    /// Documents in which lone surrogates were replaced.
+    pub surrogates: u64,
 }
 
 pub const DOCUMENTS: Stage =
@@ -50,8 +57,7 @@ impl StageSpec for DocumentsStage {
 
     fn identity(&self, file: &RunFile) -> Value {
         let options = &file.options;
-        json!({ "onDuplicateId": options.on_duplicate_id,
-            "sources": options.source_field.is_some() })
+        json!({ "onDuplicateId": options.on_duplicate_id, "sources": options.source_field.is_some() })
     }
 
     fn units(&self, run: &RunContext, _tasks: &[u32]) -> Result<u64> {
@@ -81,13 +87,24 @@ impl StageSpec for DocumentsStage {
             (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
         for (split, counts) in (0..).zip(run.all_counts::<IngestCounts>()?) {
             ctx.cancel.check()?;
-            let IngestCounts { accepted, empty, rejected, bytes, tokens, special } = counts;
+            let IngestCounts {
+                accepted,
+                empty,
+                rejected,
+                bytes,
+                tokens,
+                special,
+                sources,
+                surrogates,
+            } = counts;
             all.accepted += accepted;
             all.empty += empty;
             all.rejected += rejected;
             all.bytes += bytes;
             all.tokens += tokens;
             all.special.extend(special);
+            all.sources += sources;
+            all.surrogates += surrogates;
             let names = IngestPaths::of(&ingest, split);
             lens.extend(read_array::<u32>(&names.lens)?);
             keys.extend(read_array::<u128>(&names.keys)?);
@@ -101,6 +118,7 @@ impl StageSpec for DocumentsStage {
             );
             return Err(Error::new(Code::FileCorrupt, message));
         }
+        check_bad_rows(run, &all)?;
         if all.tokens == 0 {
             let DocumentCounts { rows, empty, rejected, .. } = all;
             let message = format!(
@@ -150,6 +168,50 @@ impl StageSpec for DocumentsStage {
 
 impl Counts for DocumentCounts {
     const STAGE: Stage = DOCUMENTS;
+}
+
+/// The id of the first document, for messages.
+pub(crate) fn first_id(run: &RunContext) -> Result<String> {
+    let rows = scan::rows(run)?;
+    let ingest = run.directory(INGEST);
+    for split in 0..rows.first.len() - 1 {
+        let table = read_strings(&IngestPaths::of(&ingest, split as u32).ids)?;
+        if let Some((id, _)) = table.iter().zip(0..).find(|(id, _)| !id.is_empty()) {
+            return Ok(id.to_owned());
+        }
+    }
+    Ok(String::new())
+}
+
+/// Refuses a corpus with more bad rows than `maxBadRows` allows. Asked of results that are reused, too:
+/// the limit decides no result.
+///
+/// Errors: `BAD_ROW` with the first of them.
+pub(crate) fn check_bad_rows(run: &RunContext, all: &DocumentCounts) -> Result<()> {
+    let Some(most) = run.options().most_bad_rows(all.rows).filter(|&most| all.rejected > most)
+    else {
+        return Ok(());
+    };
+    let mut message = too_many_bad_rows(all.rejected, all.rows, most);
+    let mut details = Map::new();
+    for split in 0..run.file.inventory.splits.len() as u32 {
+        let path = IngestPaths::of(&run.directory(INGEST), split).rejects;
+        let mut line = String::new();
+        BufReader::new(File::open(&path).at("open", &path)?)
+            .read_line(&mut line)
+            .at("read", &path)?;
+        if let Ok(Value::Object(row)) = serde_json::from_str(&line) {
+            details = row;
+            let text = |key: &str| details.get(key).and_then(Value::as_str).unwrap_or_default();
+            let line = details.get("line").map_or_else(String::new, |line| format!(":{line}"));
+            let first = format!("; the first is {}{line}: {}", text("file"), text("reason"));
+            message.push_str(&first);
+            break;
+        }
+    }
+    let error = Error::new(Code::BadRow, format!("{message}; {RAISE}"));
+    let error = details.into_iter().fold(error, |error, (key, value)| error.with(&key, value));
+    Err(error.with("rejected", all.rejected).with("rows", all.rows))
 }
 
 /// Names of sources in byte order, and the number of each document's; of rows without a token, 0.

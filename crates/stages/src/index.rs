@@ -1,12 +1,15 @@
 //! Index: gathers all candidates, drops boilerplate phrases, chooses each document's keyword,
 //! builds lists and hierarchy.
 
+use longweave_common::{Code, Error};
 use longweave_index::{Hierarchy, Index, IndexOptions, Representative};
 use longweave_keywords::Boilerplate;
-use longweave_run::BoilerplateList;
+use longweave_predict::Precomputed;
+use longweave_run::{BoilerplateList, PredictorName};
 
-use crate::documents::{DOCUMENTS, Documents};
+use crate::documents::{self, DOCUMENTS, DocumentCounts, Documents};
 use crate::extract::EXTRACT;
+use crate::predict::PredictCounts;
 use crate::prelude::*;
 use crate::vectors::{self, VECTORS};
 
@@ -55,6 +58,7 @@ impl StageSpec for IndexStage {
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let options = run.options();
+        check_queries(ctx, run)?;
         let documents = Documents::read(run, false)?;
         let directory = run.directory(EXTRACT);
         let files: Vec<_> = documents.first[..documents.first.len() - 1]
@@ -98,6 +102,35 @@ impl StageSpec for IndexStage {
 
 impl Counts for IndexCounts {
     const STAGE: Stage = INDEX;
+}
+
+/// Refuses precomputed queries of which none belongs to a document.
+///
+/// Errors: `QUERIES_INVALID`.
+fn check_queries(ctx: &Ctx, run: &RunContext) -> Result<()> {
+    let options = run.options();
+    if options.queries.predictor != PredictorName::Precomputed
+        || run.all_counts::<PredictCounts>()?.iter().any(|counts| counts.documents > 0)
+    {
+        return Ok(());
+    }
+    let documents = run.counts::<DocumentCounts>(0)?.accepted;
+    let message = if let Some(file) = &options.queries.file {
+        let path = run.resources.path(file);
+        let theirs = Precomputed::first_id(ctx, &path)?.unwrap_or_default();
+        let ours = documents::first_id(run)?;
+        format!(
+            "none of {documents} documents has a query: no id of {} is that of a document (its first is \"{theirs}\", the first document's is \
+             \"{ours}\"); set `idField` to the field that holds these ids",
+            path.display()
+        )
+    } else {
+        let field = options.query_field.as_deref().unwrap_or_default();
+        format!(
+            "none of {documents} documents has a query: no row has one in the field \"{field}\"; check `queryField`"
+        )
+    };
+    Err(Error::new(Code::QueriesInvalid, message))
 }
 
 /// Used by other stages to name keywords.

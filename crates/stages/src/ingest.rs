@@ -12,8 +12,7 @@ use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, Error, Offsets, Result};
 use longweave_corpus::{Content, RowLocation, RowReader};
 use longweave_run::{
-    Counts, Facts, OnBadRow, ProgressUnit, RunContext, RunFile, RunOptions, SpecialText, Stage,
-    StageSpec,
+    Counts, Facts, ProgressUnit, RunContext, RunFile, RunOptions, SpecialText, Stage, StageSpec,
 };
 use longweave_storage::{ArrayWriter, AtomicFile, DoneRecord, FileRecord, StringTableWriter};
 use longweave_tokens::{Encoder, Reserved, TokenStore, TokenWriter, width_for};
@@ -55,6 +54,10 @@ pub struct IngestCounts {
     pub tokens: u64,
     /// Special tokens in text, that of rejected rows included.
     pub special: SpecialCounts,
+    /// Documents with a source.
+    pub sources: u64,
+    /// Documents in which lone surrogates were replaced.
+    pub surrogates: u64,
 }
 
 /// Special tokens that are written in the text of documents.
@@ -198,7 +201,8 @@ impl StageSpec for IngestStage {
             "tokenizer": tokenizer.digest, "encoder": tokenizer.encoder, "maxId": tokenizer.max_id,
             "specialText": options.special_text, "reserved": tokenizer.reserved,
             "textField": options.text_field, "idField": options.id_field, "sourceField": options.source_field,
-            "onBadRow": options.on_bad_row, "maxDocumentBytes": options.max_document_bytes,
+            "textJoin": options.text_join, "loneSurrogates": options.lone_surrogates,
+            "skipBadRows": options.skips_bad_rows(), "maxDocumentBytes": options.max_document_bytes,
         })
     }
 
@@ -421,6 +425,8 @@ fn read_batch(
                 }
                 totals.accepted += 1;
                 totals.bytes += document.text.len() as u64;
+                totals.sources += u64::from(document.source.is_some());
+                totals.surrogates += u64::from(document.replaced_surrogates);
                 (ACCEPTED, Key::of(id).0, Key::of(document.text).0)
             }
             other => {
@@ -429,18 +435,21 @@ fn read_batch(
                 if let Some(sources) = &mut tables.sources {
                     sources.push("")?;
                 }
-                let on_bad_row = run.options().on_bad_row;
+                let skips = run.options().skips_bad_rows();
+                let reject = |tables: &mut Tables, code, reason: &str| {
+                    reject(run, tables, &row.location, (code, reason), totals.rejected + 1)
+                };
                 match (other, refused) {
-                    (_, Some(reason)) if on_bad_row == OnBadRow::Fail => {
+                    (_, Some(reason)) if !skips => {
                         let remedy = "set `specialText: text`, or `onBadRow: skip`";
                         return Err(row.location.error(Code::BadRow, &reason, remedy));
                     }
-                    (_, Some(reason)) => reject(tables, &row.location, Code::BadRow, &reason)?,
-                    (Content::Bad(bad), None) if on_bad_row == OnBadRow::Fail => {
+                    (_, Some(reason)) => reject(tables, Code::BadRow, &reason)?,
+                    (Content::Bad(bad), None) if !skips => {
                         return Err(row.location.bad(bad, Some("`onBadRow: skip`")));
                     }
                     (Content::Bad(bad), None) => {
-                        reject(tables, &row.location, bad.code, &bad.reason)?;
+                        reject(tables, bad.code, &bad.reason)?;
                     }
                     _ => {
                         totals.empty += 1;
@@ -492,7 +501,27 @@ fn encode_oversized(
     })
 }
 
-fn reject(tables: &mut Tables, location: &RowLocation<'_>, code: Code, reason: &str) -> Result<()> {
+/// The remedy for more bad rows than are allowed.
+pub(crate) const RAISE: &str = "fix the rows, or raise `maxBadRows`";
+
+/// More bad rows than are allowed, in words.
+pub(crate) fn too_many_bad_rows(rejected: u64, rows: u64, most: u64) -> String {
+    format!("{rejected} of {rows} rows are bad, and `maxBadRows` allows {most}")
+}
+
+/// Lists a bad row, of which this is number `rejected` of the task.
+fn reject(
+    run: &RunContext,
+    tables: &mut Tables,
+    location: &RowLocation<'_>,
+    (code, reason): (Code, &str),
+    rejected: u64,
+) -> Result<()> {
+    let rows = u64::from(rows(run)?.total());
+    if let Some(most) = run.options().most_bad_rows(rows).filter(|&most| rejected > most) {
+        let many = too_many_bad_rows(rejected, rows, most);
+        return Err(location.error(code, &format!("{reason}; {many}"), RAISE));
+    }
     let reject = Reject { location, code: code.name(), reason };
     let line = serde_json::to_string(&reject)
         .map_err(|e| Error::new(Code::Internal, format!("a reject as JSON: {e}")))?;

@@ -309,10 +309,15 @@ fn write_rejects(run: &RunContext, path: &Path) -> Result<bool> {
 /// The dataset card: what Hugging Face shows, to be completed before publishing.
 fn card(run: &RunContext, part: Part, stats: &PlanStats) -> String {
     let options = run.options();
-    let files = if options.output.format.file() == Some(Format::Parquet) {
-        "configs:\n- config_name: default\n  data_files: \"*.parquet\"\n"
-    } else {
-        ""
+    // Without the pattern `datasets` takes longweave.json and report.json for data, too.
+    let pattern = match options.output.format.file() {
+        Some(Format::Parquet) => "*.parquet",
+        Some(Format::Jsonl) => "[0-9]*.jsonl*",
+        _ => "",
+    };
+    let files = match pattern {
+        "" => String::new(),
+        _ => format!("configs:\n- config_name: default\n  data_files: \"{pattern}\"\n"),
     };
     format!(
         "---\ntask_categories:\n- text-generation\ntags:\n- long-context\n- longweave\n{files}---\n\n\

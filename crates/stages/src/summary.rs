@@ -1,6 +1,7 @@
 //! The summary of a run: counts, shares, warnings, as one record for people and programs.
 
 use longweave_common::Result;
+use longweave_corpus::Unread;
 use longweave_formats::Format;
 use longweave_plan::{Method, MethodName, Overflow, PlanStats};
 use longweave_run::{
@@ -10,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use ts_rs::TS;
 
-use crate::documents::DocumentCounts;
+use crate::documents::{self, DocumentCounts};
 use crate::embed::{EMBED, EmbedCounts};
 use crate::extract::ExtractCounts;
 use crate::index::IndexCounts;
@@ -94,6 +95,12 @@ pub struct CorpusCounts {
     pub tokens: u64,
     /// Special tokens that are written in text.
     pub special_text: SpecialCounts,
+    /// Documents with a source. 0 without `sourceField`.
+    pub with_source: u64,
+    /// Files and directories below the corpus that were not read, by reason and name.
+    pub unread: Vec<Unread>,
+    /// Documents in which half a surrogate pair became U+FFFD.
+    pub replaced_surrogates: u64,
 }
 
 /// The predictor that made the queries.
@@ -206,8 +213,8 @@ pub fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summary> {
         return Ok(summary);
     }
     if let Some(counts) = run.counts_if_done(0)? {
-        let DocumentCounts { rows, accepted, empty, rejected, bytes, tokens, renamed, special } =
-            counts;
+        documents::check_bad_rows(run, &counts)?;
+        let DocumentCounts { rows, accepted, empty, rejected, bytes, tokens, renamed, .. } = counts;
         let files = run.file.inventory.files.len() as u64;
         summary.corpus = Some(CorpusCounts {
             files,
@@ -218,7 +225,10 @@ pub fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summary> {
             renamed,
             bytes,
             tokens,
-            special_text: special,
+            special_text: counts.special,
+            with_source: counts.sources,
+            unread: run.file.inventory.unread.clone(),
+            replaced_surrogates: counts.surrogates,
         });
     }
     if options.needs_keywords() {
@@ -343,6 +353,20 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
         ));
     }
     warnings.extend(special_text(run, &corpus.special_text));
+    if let Some(field) = &run.options().source_field
+        && corpus.with_source == 0
+        && !run.is_spooled()
+    {
+        warnings.push(format!(
+            "no document has a source: no row has a value in the field \"{field}\" (`sourceField`), and no directory is named {field}=NAME"
+        ));
+    }
+    if corpus.replaced_surrogates > 0 {
+        warnings.push(format!(
+            "{} documents hold half a surrogate pair (like \\ud83d), which became U+FFFD; set `loneSurrogates: reject` to make them bad rows",
+            corpus.replaced_surrogates
+        ));
+    }
     if summary.holdout.as_ref().is_some_and(|holdout| holdout.sequences == 0) {
         warnings.push(format!(
             "the holdout has no sequence: a share of {} of the pool does not fill one of {} \
@@ -353,7 +377,16 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
             run.options().output.format.file().map_or("memory", Format::name)
         ));
     }
+    let precomputed = run.options().queries.predictor == PredictorName::Precomputed;
     if let Some(keywords) = &summary.keywords
+        && precomputed
+        && keywords.with_query * 2 < corpus.documents
+    {
+        warnings.push(format!(
+            "only {} of {} documents have a query; check that the ids of the queries are those of the documents (`idField`)",
+            keywords.with_query, corpus.documents
+        ));
+    } else if let Some(keywords) = &summary.keywords
         && keywords.with_keyword * 2 < corpus.documents
     {
         warnings.push(format!(

@@ -56,6 +56,8 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/idField", Value::Null, from_ingest),
         ("/sourceField", json!("q"), from_ingest),
         ("/onBadRow", json!("skip"), from_ingest),
+        ("/textJoin", json!(" "), from_ingest),
+        ("/loneSurrogates", json!("reject"), from_ingest),
         ("/maxDocumentBytes", json!(1000), from_ingest),
         ("/tokenizer", path("other.json"), from_ingest),
         ("/onDuplicateId", json!("suffix"), FROM_DOCUMENTS),

@@ -93,6 +93,45 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// Arrays, archives and packed files, in the order of the target's names.
+fn layouts(seeds: &mut Vec<Seed>, lines: &str) {
+    let array = br#" [{"text":"one","id":1},{"q":["[",{}]}, [2],null]"#;
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in [
+        ("1.json", r#"{"id": 1, "source": "s"} "#),
+        ("1.txt", "one \"two\"\n"),
+        ("a/lines.jsonl", lines),
+        ("other.bin", "0"),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, content.as_bytes()).unwrap();
+    }
+    let archive = archive.into_inner().unwrap();
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(lines.as_bytes()).unwrap();
+    let preset = lzma_rust2::XzOptions::with_preset(0);
+    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), preset).unwrap();
+    xz.write_all(lines.as_bytes()).unwrap();
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    lz4.write_all(lines.as_bytes()).unwrap();
+    let files = [
+        array.to_vec(),
+        archive.clone(),
+        bzip2.finish().unwrap(),
+        xz.finish().unwrap(),
+        lz4.finish().unwrap(),
+        gzip(array),
+        zstd::stream::encode_all(&archive[..], 3).unwrap(),
+        gzip(&archive),
+    ];
+    for (number, bytes) in files.iter().enumerate() {
+        let input = [&[number as u8, 3, 7], &bytes[..]].concat();
+        seeds.push(("layouts", format!("valid-{number}"), input));
+    }
+}
+
 fn corpora(seeds: &mut Vec<Seed>) {
     let lines = concat!(
         "\u{feff}{\"text\":\"one tw\\u00f6\\n\",\"id\":\"a\",\"q\":[\"who\",\"what\"],\"source\":\"s\"}\n\n",
@@ -114,6 +153,7 @@ fn corpora(seeds: &mut Vec<Seed>) {
             [&[packing as u8, 3, 7], &bytes[..]].concat(),
         ));
     }
+    layouts(seeds, lines);
     let mut queries = ListBuilder::new(StringBuilder::new());
     queries.append_value([Some("who"), None]);
     queries.append_null();

@@ -109,6 +109,11 @@ impl Place {
             "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20,
             "diskCheck": "refuse", "clean": "none"
         });
+        let of_rows = json!({
+            "corpusPreset": null, "corpusSkip": [], "textJoin": "\n",
+            "loneSurrogates": "replace", "maxBadRows": null,
+        });
+        options.as_object_mut().unwrap().extend(of_rows.as_object().unwrap().clone());
         for (pointer, value) in changes {
             *options.pointer_mut(pointer).unwrap_or_else(|| panic!("no option at {pointer}")) =
                 value.clone();

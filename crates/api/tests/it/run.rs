@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use longweave_api::commands;
 use longweave_api::read::OutputReader;
-use longweave_api::run::{Mode, PushedDocument, Run};
+use longweave_api::run::{Mode, Run};
 use longweave_common::Cancel;
 use longweave_run::RunContext;
 use longweave_stages::{
@@ -99,15 +99,9 @@ fn finish(options: &Value, documents: usize) -> Result<Value, String> {
         let (pushed, answers) = mpsc::channel();
         for i in 0..documents {
             let row = row(i);
-            let field = |name: &str| row[name].as_str().unwrap().to_owned();
-            let document = PushedDocument {
-                id: Some(field("id")),
-                text: field("text"),
-                source: None,
-                queries: vec![field("q")],
-            };
+            let fields = json!({ "id": row["id"], "text": row["text"], "queries": row["q"] });
             let pushed = pushed.clone();
-            run.push(vec![document], move |result| pushed.send(result.is_ok()).unwrap());
+            run.push(format!("{fields}\n"), move |result| pushed.send(result.is_ok()).unwrap());
         }
         run.end_input(move |result| pushed.send(result.is_ok()).unwrap());
         let answers: Vec<bool> = answers.iter().take(documents + 1).collect();
@@ -146,8 +140,7 @@ fn the_spool_of_a_running_run_is_not_replaced() {
     };
     let first = Run::start(&options("a").to_string(), Mode::Run).unwrap();
     let (send, receive) = mpsc::channel();
-    let document = PushedDocument { id: None, text: "t".into(), source: None, queries: vec![] };
-    first.push(vec![document], move |result| send.send(result.is_ok()).unwrap());
+    first.push("{\"text\":\"t\"}\n".into(), move |result| send.send(result.is_ok()).unwrap());
     assert!(receive.recv().unwrap());
     let second = Run::start(&options("b").to_string(), Mode::Run).unwrap();
     let (send, receive) = mpsc::channel();
@@ -408,15 +401,11 @@ fn everything_that_was_asked_is_answered_when_a_run_ends_whatever_ends_it() {
     ]);
     let run = Run::start(&options.to_string(), Mode::Run).unwrap();
     let (send, receive) = mpsc::channel();
-    let document = |i: usize| PushedDocument {
-        id: None,
-        text: format!("text {i}"),
-        source: None,
-        queries: vec![],
-    };
     for i in 0..50 {
         let send = send.clone();
-        run.push(vec![document(i)], move |result| send.send(code(result)).unwrap());
+        run.push(format!("{{\"text\":\"text {i}\"}}\n"), move |result| {
+            send.send(code(result)).unwrap()
+        });
     }
     run.end_input(move |result| send.send(code(result)).unwrap());
     let answers: Vec<&str> = receive.iter().collect();

@@ -11,15 +11,23 @@ use longweave_remote::is_remote;
 use walkdir::WalkDir;
 
 use super::patterns::{glob, is_wild, nothing, unsupported};
+use super::rules::{Rules, UnreadFiles, UnreadReason, partition, without_cards};
 use crate::CorpusOptions;
 use crate::inventory::{InputFile, Inventory, Kind};
 
 /// The root and the files.
-pub(super) fn files(options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
+pub(super) fn files(
+    options: &CorpusOptions,
+    unread: &mut UnreadFiles,
+) -> Result<(String, Vec<InputFile>)> {
+    let rules = Rules::new(options)?;
     let mut found: BTreeMap<PathBuf, Kind> = BTreeMap::new();
     let mut bases: Vec<PathBuf> = Vec::new();
     for path in &options.paths {
-        bases.push(find(path, &mut found)?);
+        let mut base = find(path, &rules, &mut found, unread)?;
+        // A partition belongs to the path of its files: its name is a column.
+        while base.file_name().and_then(|name| partition(name.to_str()?)).is_some() && base.pop() {}
+        bases.push(base);
     }
     let root = match &options.root {
         Some(root) => fs::canonicalize(root).at("open", Path::new(root))?,
@@ -58,18 +66,25 @@ pub(super) fn files(options: &CorpusOptions) -> Result<(String, Vec<InputFile>)>
 }
 
 /// Adds the files that `path` names to `found`; the directory that they start from.
-fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
+fn find(
+    path: &str,
+    rules: &Rules,
+    found: &mut BTreeMap<PathBuf, Kind>,
+    unread: &mut UnreadFiles,
+) -> Result<PathBuf> {
     let nothing = || nothing(path);
     if let Ok(metadata) = fs::metadata(path) {
         if metadata.is_dir() {
             let real = fs::canonicalize(path).at("open", Path::new(path))?;
-            let before = found.len();
-            walk(&real, None, found)?;
-            return if found.len() > before || found.keys().any(|f| f.starts_with(&real)) {
-                Ok(real)
-            } else {
-                Err(nothing())
-            };
+            let mut below = BTreeMap::new();
+            walk(&real, None, rules, &mut below, unread)?;
+            if below.is_empty() {
+                return Err(nothing());
+            }
+            let name = |file: &PathBuf| relative(file, &real);
+            without_cards(&mut below, |kind| *kind, name, unread);
+            found.extend(below);
+            return Ok(real);
         }
         let kind = Kind::of(path).ok_or_else(|| unsupported(path))?;
         // A link keeps its own name: what it points to may be called anything.
@@ -92,7 +107,7 @@ fn find(path: &str, found: &mut BTreeMap<PathBuf, Kind>) -> Result<PathBuf> {
     let rest: PathBuf = Path::new(path).components().skip_while(|c| !has_wildcard(c)).collect();
     let glob = glob(&rest.to_string_lossy(), path)?;
     let mut matched = BTreeMap::new();
-    walk(&base, Some(&glob), &mut matched)?;
+    walk(&base, Some(&glob), rules, &mut matched, unread)?;
     if matched.is_empty() {
         return Err(nothing());
     }
@@ -104,15 +119,20 @@ fn has_wildcard(component: &Component<'_>) -> bool {
     is_wild(&component.as_os_str().to_string_lossy())
 }
 
+/// A path below a directory, with `/`, for people.
+fn relative(path: &Path, base: &Path) -> String {
+    path.strip_prefix(base).unwrap_or(path).to_string_lossy().replace('\\', "/")
+}
+
 fn walk(
     base: &Path,
     glob: Option<&GlobMatcher>,
+    rules: &Rules,
     found: &mut BTreeMap<PathBuf, Kind>,
+    unread: &mut UnreadFiles,
 ) -> Result<()> {
-    let hidden = |entry: &walkdir::DirEntry| {
-        entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.')
-    };
-    for entry in WalkDir::new(base).follow_links(true).into_iter().filter_entry(|e| !hidden(e)) {
+    let mut entries = WalkDir::new(base).follow_links(true).sort_by_file_name().into_iter();
+    while let Some(entry) = entries.next() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(e) if e.loop_ancestor().is_some() => continue,
@@ -122,15 +142,49 @@ fn walk(
                     .with("file", path.display().to_string()));
             }
         };
-        let relative = entry.path().strip_prefix(base).unwrap_or(entry.path());
-        if !entry.file_type().is_file() || glob.is_some_and(|g| !g.is_match(relative)) {
+        if entry.depth() == 0 {
             continue;
         }
-        if let Some(kind) = Kind::of(&entry.path().to_string_lossy()) {
-            found.insert(entry.path().to_owned(), kind);
+        let (path, is_directory) = (entry.path(), entry.file_type().is_dir());
+        let name = entry.file_name().to_string_lossy();
+        let left_out = if rules.is_own(path, base) {
+            Some((UnreadReason::OwnFile, ""))
+        } else if let Some(pattern) = rules.skipped(&name) {
+            Some((UnreadReason::Skipped, pattern))
+        } else if is_directory && is_output(path) {
+            Some((UnreadReason::Output, ""))
+        } else {
+            None
+        };
+        let shown = relative(path, base);
+        if let Some((reason, pattern)) = left_out {
+            if is_directory {
+                entries.skip_current_dir();
+            }
+            // A pattern says which files are meant: others are not counted.
+            if glob.is_none() {
+                let slash = if is_directory { "/" } else { "" };
+                unread.add(reason, pattern, &format!("{shown}{slash}"));
+            }
+            continue;
+        }
+        let below = path.strip_prefix(base).unwrap_or(path);
+        if !entry.file_type().is_file() || glob.is_some_and(|g| !g.is_match(below)) {
+            continue;
+        }
+        match Kind::of(&path.to_string_lossy()) {
+            Some(kind) => {
+                found.insert(path.to_owned(), kind);
+            }
+            None => unread.add_kind(&shown),
         }
     }
     Ok(())
+}
+
+/// Whether a directory is the output of a run.
+fn is_output(path: &Path) -> bool {
+    path.join("run.json").is_file() && path.join(".state").is_dir()
 }
 
 /// The longest directory that contains all of `bases`.

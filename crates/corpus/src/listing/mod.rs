@@ -2,31 +2,46 @@
 
 mod local;
 mod patterns;
+mod probe;
 mod remote;
+mod rules;
 
 pub use local::{check_file_unchanged, check_unchanged};
 
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_remote::is_remote;
+use rayon::prelude::*;
 
 use crate::CorpusOptions;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Kind};
 use crate::split::divide;
+use probe::probe;
+use rules::UnreadFiles;
+
+pub(crate) use rules::partition;
+pub use rules::{Unread, UnreadReason};
 
 /// Finds the files and divides them.
 ///
-/// Skips hidden files and files of unknown kinds in directories.
+/// Directories and patterns skip the files of `rules.rs`, and list them. A file is of the kind that
+/// its bytes show where its name says another packing, or `.json` for an array.
 ///
 /// Errors: `INPUT_NOT_FOUND` for a path or glob that matches nothing, `INPUT_UNSUPPORTED` for a named
 /// file of an unknown kind, `INPUT_TRUNCATED` for a damaged Parquet file.
 pub fn inventory(ctx: &Ctx, options: &CorpusOptions) -> Result<Inventory> {
     options.paths.iter().try_for_each(|path| refuse_other_places(path))?;
+    let mut unread = UnreadFiles::default();
     let (root, mut files) = match options.paths.iter().find(|path| is_remote(path)) {
-        Some(_) => remote::files(&ctx.cancel, options)?,
-        None => local::files(options)?,
+        Some(_) => remote::files(&ctx.cancel, options, &mut unread)?,
+        None => local::files(options, &mut unread)?,
     };
     files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-    let mut inventory = Inventory { root, files, splits: Vec::new() };
+    let probed: Vec<Kind> = ctx
+        .pool
+        .install(|| files.par_iter().map(|file| probe(ctx, &root, file)).collect::<Result<_>>())?;
+    files.iter_mut().zip(probed).for_each(|(file, kind)| file.kind = kind);
+    let unread = unread.finish();
+    let mut inventory = Inventory { root, files, splits: Vec::new(), unread };
     inventory.splits = divide(ctx, &inventory, options.split_bytes)?;
     Ok(inventory)
 }

@@ -6,13 +6,19 @@ use longweave_common::{Cancel, Code, Error, Result};
 use longweave_remote::{Location, Remote, Scheme, Stat, is_remote};
 
 use super::patterns::{glob, is_wild, nothing, unsupported};
+use super::rules::{Rules, UnreadFiles, UnreadReason, partition, without_cards};
 use crate::CorpusOptions;
 use crate::inventory::{InputFile, Kind, url};
 
 /// The root and the files, in any order.
 ///
 /// Errors: as `inventory`; `OPTIONS_INVALID` where local and remote paths, or two kinds of remote ones, are mixed.
-pub(super) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String, Vec<InputFile>)> {
+pub(super) fn files(
+    cancel: &Cancel,
+    options: &CorpusOptions,
+    unread: &mut UnreadFiles,
+) -> Result<(String, Vec<InputFile>)> {
+    let rules = Rules::new(options)?;
     let refuse = |option: &str, message: String| {
         Err(Error::new(Code::OptionsInvalid, message).with("option", option))
     };
@@ -28,7 +34,11 @@ pub(super) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String,
     let mut found: BTreeMap<Location, (Kind, Stat)> = BTreeMap::new();
     let mut bases = Vec::new();
     for path in &options.paths {
-        bases.push(find(&remote, path, &mut found)?);
+        let mut base = find(&remote, path, &rules, &mut found, unread)?;
+        while base.key().rsplit('/').next().and_then(partition).is_some() {
+            base = base.parent();
+        }
+        bases.push(base);
     }
     if let Some(other) = bases.iter().find(|base| base.scheme() != bases[0].scheme()) {
         return refuse(
@@ -68,7 +78,9 @@ pub(super) fn files(cancel: &Cancel, options: &CorpusOptions) -> Result<(String,
 fn find(
     remote: &Remote,
     path: &str,
+    rules: &Rules,
     found: &mut BTreeMap<Location, (Kind, Stat)>,
+    unread: &mut UnreadFiles,
 ) -> Result<Location> {
     let at = Location::parse(path)?;
     let steps: Vec<&str> = at.key().split('/').collect();
@@ -93,19 +105,28 @@ fn find(
     let base = if patterns { at.with_key(&steps[..fixed].join("/")) } else { at.clone() };
     let glob = if patterns { Some(glob(&steps[fixed..].join("/"), path)?) } else { None };
     let listed = remote.list(&base)?;
-    let mut matched = false;
+    let mut matched = BTreeMap::new();
     for (file, stat) in listed {
         let below = file.below(&base).unwrap_or_default();
-        let hidden = below.split('/').any(|step| step.starts_with('.'));
-        if hidden || below.is_empty() || glob.as_ref().is_some_and(|g| !g.is_match(below)) {
+        if below.is_empty() || glob.as_ref().is_some_and(|g| !g.is_match(below)) {
             continue;
         }
-        if let Some(kind) = Kind::of(below) {
-            matched = true;
-            found.insert(file, (kind, stat));
+        if let Some(pattern) = below.split('/').find_map(|step| rules.skipped(step)) {
+            if glob.is_none() {
+                unread.add(UnreadReason::Skipped, pattern, below);
+            }
+        } else if let Some(kind) = Kind::of(below) {
+            matched.insert(file, (kind, stat));
+        } else if !below.ends_with('/') {
+            unread.add_kind(below);
         }
     }
-    if matched {
+    if !matched.is_empty() {
+        if glob.is_none() {
+            let name = |file: &Location| file.below(&base).unwrap_or_default().to_owned();
+            without_cards(&mut matched, |(kind, _)| *kind, name, unread);
+        }
+        found.extend(matched);
         return Ok(base);
     }
     if !patterns && Kind::of(path).is_none() && remote.stat(&at).is_ok() {

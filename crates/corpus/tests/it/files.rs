@@ -32,8 +32,13 @@ fn kinds_follow_from_names() {
         ("a.ipc", Some(Kind::Arrow)),
         ("a.txt", Some(Kind::Text)),
         ("a.md", Some(Kind::Text)),
+        ("a.jsonl.bz2", Some(Kind::Jsonl(Packing::Bzip2))),
+        ("a.json.xz", Some(Kind::Jsonl(Packing::Xz))),
+        ("a.ndjson.LZ4", Some(Kind::Jsonl(Packing::Lz4))),
+        ("a.tar", Some(Kind::Tar(Packing::Plain))),
+        ("a.tar.zst", Some(Kind::Tar(Packing::Zstd))),
+        ("a.tgz", Some(Kind::Tar(Packing::Gzip))),
         ("a.txt.gz", None),
-        ("a.jsonl.bz2", None),
         ("jsonl", None),
         ("x.md/readme", None),
     ] {
@@ -57,7 +62,129 @@ fn a_tree_is_read_in_byte_order_without_hidden_files_and_other_kinds() {
     ];
     put(directory.path(), &files.map(|f| (f, "{\"text\":\"t\"}")));
     let expected = ["B.txt", "a-b/c.txt", "a/deep/er/x.jsonl", "a/z.md", "b.txt", "é.txt"];
-    assert_eq!(paths(&options(&[directory.path()])), expected);
+    let mut options = options(&[directory.path()]);
+    options.skip = vec![".*".into()];
+    assert_eq!(paths(&options), expected);
+}
+
+/// The files below a directory that are not read: reason, name, count, first example.
+fn unread(options: &longweave_corpus::CorpusOptions) -> Vec<String> {
+    let list = inventory(crate::ctx(), options).unwrap().unread;
+    let line = |u: &longweave_corpus::Unread| {
+        format!("{:?} {} {} {}", u.reason, u.name, u.count, u.examples[0])
+    };
+    list.iter().map(line).collect()
+}
+
+#[test]
+fn directories_of_other_tools_are_read_without_what_is_no_data() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let row = "{\"text\":\"t\"}\n";
+    put(
+        root,
+        &[
+            ("spark/part-0.jsonl", row),
+            ("spark/_temporary/0/part-1.jsonl", row),
+            ("spark/_delta_log/0.json", row),
+            ("spark/_SUCCESS", ""),
+            ("spark/.part-0.jsonl.crc", ""),
+            ("hub/data/train.jsonl", row),
+            ("hub/README.md", "---\n---\n"),
+            ("hub/dataset_infos.json", "{}"),
+            ("hub/data/licence.txt", "all rights"),
+            ("hub/script.py", ""),
+            ("hub/data/x.py", ""),
+            ("hub/noending", ""),
+            ("texts/README.md", "a text"),
+            ("texts/b.txt", "b"),
+            ("parts/_lang=de/a.jsonl", row),
+        ],
+    );
+    let of = |name: &str| {
+        let mut options = options(&[&root.join(name)]);
+        options.skip = ["_*", ".*", "dataset_infos.json"].map(str::to_owned).to_vec();
+        options
+    };
+    assert_eq!(paths(&of("spark")), ["part-0.jsonl"]);
+    assert_eq!(unread(&of("spark")), ["Skipped .* 1 .part-0.jsonl.crc", "Skipped _* 3 _SUCCESS"]);
+    assert_eq!(paths(&of("hub")), ["data/train.jsonl"]);
+    assert_eq!(
+        unread(&of("hub")),
+        [
+            "Skipped dataset_infos.json 1 dataset_infos.json",
+            "Card  2 README.md",
+            "Kind  1 noending",
+            "Kind .py 2 data/x.py"
+        ]
+    );
+    assert_eq!(paths(&of("texts")), ["README.md", "b.txt"]);
+    assert_eq!(paths(&of("parts")), ["_lang=de/a.jsonl"]);
+    // Without patterns everything is read, hidden files too.
+    assert_eq!(paths(&options(&[&root.join("spark")])).len(), 3);
+    let mut bad = of("spark");
+    bad.skip = vec!["[".into()];
+    assert_eq!(code(inventory(crate::ctx(), &bad)), "OPTIONS_INVALID");
+}
+
+#[test]
+fn the_run_itself_and_other_outputs_are_no_corpus() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    put(
+        root,
+        &[
+            ("a.jsonl", "{\"text\":\"t\"}\n"),
+            ("out/00000.jsonl", "{}"),
+            ("tokenizer.json", "{}"),
+            ("other/run.json", "{}"),
+            ("other/.state/log.jsonl", "{}"),
+            ("other/00000.jsonl", "{}"),
+        ],
+    );
+    let mut options = options(&[root]);
+    options.own = vec![root.join("out"), root.join("tokenizer.json"), root.join("absent")];
+    assert_eq!(paths(&options), ["a.jsonl"]);
+    assert_eq!(unread(&options), ["OwnFile  2 out/", "Output  1 other/"]);
+    // A corpus that lies within the run's directories, as pushed documents do, is read.
+    options.paths = vec![root.join("out").to_str().unwrap().to_owned()];
+    assert_eq!(paths(&options), ["00000.jsonl"]);
+}
+
+#[test]
+fn a_directory_of_a_partition_names_the_source() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let row = "{\"text\":\"t\"}\n";
+    put(
+        root,
+        &[
+            ("lang=a/lang=b%20c/x.jsonl", row),
+            ("lang=d/y.txt", "t"),
+            ("lang=__HIVE_DEFAULT_PARTITION__/z.jsonl", row),
+            ("lang=e/own.jsonl", "{\"text\":\"t\",\"lang\":\"own\"}\n"),
+            ("other/w.jsonl", row),
+        ],
+    );
+    let sources = |path: &Path| {
+        let mut options = options(&[path]);
+        options.source_field = Some("lang".into());
+        let rows = rows(&options).unwrap();
+        let source = |row: crate::Seen| (row.document().0.to_owned(), row.source);
+        rows.into_iter().map(source).collect::<Vec<_>>()
+    };
+    let expected = [
+        ("lang=__HIVE_DEFAULT_PARTITION__/z.jsonl:0", None),
+        ("lang=a/lang=b%20c/x.jsonl:0", Some("b c")),
+        ("lang=d/y.txt:0", Some("d")),
+        ("lang=e/own.jsonl:0", Some("own")),
+        ("other/w.jsonl:0", None),
+    ];
+    assert_eq!(sources(root), expected.map(|(id, s)| (id.to_owned(), s.map(str::to_owned))));
+    // Also where the partition's directory, or its file, is the corpus itself.
+    for path in [root.join("lang=d"), root.join("lang=d/y.txt")] {
+        assert_eq!(sources(&path), [("lang=d/y.txt:0".to_owned(), Some("d".to_owned()))]);
+    }
 }
 
 #[test]
@@ -94,7 +221,9 @@ fn globs_match_below_the_part_without_wildcards() {
         ("d/?2.*", vec!["a2.md"]),
         ("d/*/a3.txt", vec!["e/a3.txt"]),
     ] {
-        assert_eq!(paths(&options(&[&root.join(glob)])), expected, "{glob}");
+        let mut options = options(&[&root.join(glob)]);
+        options.skip = vec![".*".into()];
+        assert_eq!(paths(&options), expected, "{glob}");
     }
     for (pattern, expected) in [
         ("d/*.parquet", "INPUT_NOT_FOUND"),

@@ -14,6 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 
+use crate::packings::PACKINGS;
 use crate::{code, options, rows};
 
 /// `memory` of the processes that are measured.
@@ -49,7 +50,7 @@ fn read(ctx: &Ctx, options: &CorpusOptions) -> Result<[u64; 4], Error> {
 fn child() {
     let Some(path) = std::env::var_os("LONGWEAVE_HOSTILE") else { return };
     let mut options = options(&[Path::new(&path)]);
-    options.max_document_bytes = 64 << 20;
+    (options.max_document_bytes, options.split_bytes) = (64 << 20, u64::MAX);
     let seen = read(&Ctx::new(1, MEMORY).unwrap(), &options)
         .map_err(|e| (e.code().name(), e.message().to_owned()));
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -117,6 +118,64 @@ fn bombs(blocks: usize) {
 #[test]
 fn what_unpacks_to_a_gigabyte_takes_no_memory() {
     bombs(8 << 10);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_unpacks_to_a_gigabyte_takes_no_memory_in_any_packing_and_layout() {
+    let directory = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    for (ending, _, pack) in &PACKINGS[1..] {
+        // Streams of 16 MiB of one letter, 64 times, between the ends of a row.
+        let bomb = pack(&vec![b'a'; 16 << 20]).repeat(64);
+        let packed = [pack(b"{\"text\":\""), bomb, pack(b"\"}\n{\"text\":\"t\"}\n")].concat();
+        assert_eq!(measured(&put(&format!("a.jsonl{ending}"), &packed)), Ok([1, 1, 0, 1]));
+    }
+    let pack = |bytes: &[u8]| zstd::stream::encode_all(bytes, 1).unwrap();
+    let bomb = bomb(b'a', 8 << 10, 17);
+    let array = [pack(b"[{\"text\":\""), bomb.clone(), pack(b"\"},{\"text\":\"t\"}]")].concat();
+    assert_eq!(measured(&put("a.json.zst", &array)), Ok([1, 1, 0, 1]));
+    let header = |name: &str, size: u64| {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).unwrap();
+        header.set_size(size);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
+    let last = [&header("b.txt", 1)[..], b"t"].concat();
+    for name in ["a.txt", "a.jsonl", "a.json", "a.bin"] {
+        let archive = [pack(&header(name, 1 << 30)), bomb.clone(), pack(&last)].concat();
+        let bad = u64::from(name != "a.bin");
+        assert_eq!(measured(&put("a.tar.zst", &archive)), Ok([1, bad, 0, 1]), "{name}");
+    }
+    // A name of a gigabyte, and a member that claims more than there is.
+    let mut long = tar::Header::new_gnu();
+    long.set_entry_type(tar::EntryType::GNULongName);
+    long.set_size(1 << 30);
+    long.set_cksum();
+    let archive = [pack(long.as_bytes()), bomb, pack(&last)].concat();
+    assert_eq!(measured(&put("a.tar.zst", &archive)), Ok([0, 0, 0, 0]));
+    let endless = [header("a.txt", 1 << 60), b"text".to_vec()].concat();
+    let (code, _) = measured(&put("a.tar", &endless)).unwrap_err();
+    assert_eq!(code, "INPUT_TRUNCATED");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_xz_file_with_a_window_beyond_the_bound_is_an_error_that_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl.xz");
+    let mut options = lzma_rust2::XzOptions::with_preset(0);
+    options.lzma_options.dict_size = 64 << 20;
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    encoder.write_all(b"{\"text\":\"t\"}\n").unwrap();
+    fs::write(&path, encoder.finish().unwrap()).unwrap();
+    let (code, message) = measured(&path).unwrap_err();
+    assert_eq!(code, "MEMORY_BUDGET", "{message}");
 }
 
 #[cfg(target_os = "linux")]
@@ -313,8 +372,8 @@ fn rows_of_every_hostile_shape_are_documents_or_bad_rows() {
         (row(&format!("\"{}\"", "\\n\\\"".repeat(100_000))), "\n"),
         (row("\"\\u0000\\u001b[2J\\u009b\""), "\0"),
         (row("\"\\ud83e\\uddf5\""), "🧵"),
-        (row("\"\\ud800\""), "BAD_ROW"),
-        (row("\"\\udc00x\""), "BAD_ROW"),
+        (row("\"\\ud800\""), "\u{fffd}"),
+        (row("\"\\udc00x\""), "\u{fffd}x"),
         (row("\"a\u{0}b\""), "BAD_ROW"),
         (format!("{{{}\"text\":\"last\"}}", "\"text\":\"first\",".repeat(50_000)), "last"),
         (format!("{{\"x\":{}{},\"text\":\"t\"}}", "[".repeat(100_000), "]".repeat(100_000)), "t"),

@@ -6,6 +6,7 @@ mod columns;
 mod files;
 mod hostile;
 mod jsonl;
+mod packings;
 mod parquet;
 mod spool;
 
@@ -14,7 +15,7 @@ use std::sync::OnceLock;
 
 use longweave_common::{Ctx, Result};
 use longweave_corpus::{
-    Before, Content, CorpusOptions, Counted, Inventory, Origin, RowReader, count_rows, inventory,
+    Before, Content, CorpusOptions, Counted, Inventory, RowReader, count_rows, inventory,
 };
 
 fn ctx() -> &'static Ctx {
@@ -23,18 +24,11 @@ fn ctx() -> &'static Ctx {
 }
 
 fn options(paths: &[&Path]) -> CorpusOptions {
+    let paths = paths.iter().map(|p| p.to_str().unwrap().to_owned()).collect();
     CorpusOptions {
-        paths: paths.iter().map(|p| p.to_str().unwrap().to_owned()).collect(),
-        root: None,
-        text_field: "text".into(),
-        text_join: "\n".into(),
-        id_field: None,
-        query_field: None,
-        source_field: None,
         max_document_bytes: 1 << 20,
         split_bytes: 1 << 20,
-        spool: None,
-        origin: Origin::Corpus,
+        ..CorpusOptions::of_files(paths, "text")
     }
 }
 
@@ -45,6 +39,8 @@ struct Seen {
     content: Result<(String, String), String>,
     queries: Vec<String>,
     source: Option<String>,
+    /// Whether lone surrogates were replaced.
+    replaced: bool,
 }
 
 impl Seen {
@@ -64,16 +60,17 @@ fn rows_of(
     let mut reader = RowReader::open(ctx(), options, inventory, split, before)?;
     let mut rows = Vec::new();
     while let Some(row) = reader.next()? {
-        let (mut queries, mut source) = (Vec::new(), None);
+        let (mut queries, mut source, mut replaced) = (Vec::new(), None, false);
         let content = match row.content {
             Content::Document(d) => {
                 (queries, source) = (d.queries.to_vec(), d.source.map(str::to_owned));
+                replaced = d.replaced_surrogates;
                 Ok((d.id.to_owned(), d.text.to_owned()))
             }
             Content::Empty => Err("EMPTY".to_owned()),
             Content::Bad(bad) => Err(format!("{} {}", bad.code.name(), bad.reason)),
         };
-        rows.push(Seen { location: row.location.to_string(), content, queries, source });
+        rows.push(Seen { location: row.location.to_string(), content, queries, source, replaced });
     }
     let counted = count_rows(ctx(), options, inventory, split)?;
     assert_eq!(counted.rows, rows.len() as u64, "scan and reading count the same rows");

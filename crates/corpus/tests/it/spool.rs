@@ -9,9 +9,11 @@ use crate::{options, rows};
 fn what_is_pushed_is_read_back() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = SpoolWriter::create(directory.path()).unwrap();
-    writer.push(Some("x"), "one\u{2028}\n\"", Some("s"), &["q1", "q2"]).unwrap();
-    writer.push(None, "two", None, &[]).unwrap();
-    writer.push(Some("y"), "", None, &[]).unwrap();
+    writer
+        .push("{\"id\":\"x\",\"text\":\"one\u{2028}\\n\\\"\",\"source\":\"s\",\"queries\":[\"q1\",\"q2\"]}\n")
+        .unwrap();
+    writer.push("{\"id\":1,\"text\":\"two\"}\n{\"id\":\"y\",\"text\":\"\"}\n").unwrap();
+    writer.push("").unwrap();
     let files = writer.finish().unwrap();
     assert_eq!(files, [directory.path().join("00000.jsonl.zst")]);
     let named = |name: &str| Some(name.to_owned());
@@ -44,7 +46,7 @@ fn a_spool_of_nothing_is_refused_and_one_that_is_dropped_leaves_nothing() {
         Code::CorpusEmpty
     );
     let mut writer = SpoolWriter::create(directory.path()).unwrap();
-    writer.push(None, "t", None, &[]).unwrap();
+    writer.push("{\"text\":\"t\"}\n").unwrap();
     drop(writer);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Cancel, Ctx, Result};
-use longweave_corpus::Inventory;
+use longweave_corpus::{Inventory, Unread};
 use longweave_run::{Facts, RunContext, RunOptions, Stage};
 use longweave_stages::{SEAL, STAGES};
 use serde::Serialize;
@@ -48,6 +48,8 @@ pub struct CorpusPlan {
     pub bytes: u64,
     /// Parts of the corpus, each read by one task.
     pub splits: u64,
+    /// Files and directories below the corpus that will not be read, by reason and name.
+    pub unread: Vec<Unread>,
     /// The encoder that reads the tokenizer.json.
     pub encoder: String,
 }
@@ -131,6 +133,7 @@ pub fn dry_run(options: RunOptions, cancel: &Cancel) -> Result<DryRun> {
             files: inventory.files.len() as u64,
             bytes: inventory.files.iter().map(|f| f.bytes).sum(),
             splits: inventory.splits.len() as u64,
+            unread: inventory.unread.clone(),
             encoder: run.file.tokenizer.encoder.clone(),
         }),
         disk: out.as_ref().map(|_| disk::need(&ctx, &run, SEAL)).transpose()?,
@@ -147,7 +150,7 @@ pub fn dry_run(options: RunOptions, cancel: &Cancel) -> Result<DryRun> {
 
 /// Of documents that are pushed nothing can be known before they come.
 fn pushed(options: &RunOptions, out: Option<&Path>) -> DryRun {
-    let none = Inventory { root: String::new(), files: Vec::new(), splits: Vec::new() };
+    let none = Inventory::default();
     let stages = STAGES.iter().copied().filter(|stage| stage.needed(options, &none));
     DryRun {
         directory: out.map(|o| o.display().to_string()),

@@ -108,6 +108,7 @@ fn look(ctx: &Ctx, run: &RunContext, split: usize, places: u64, sums: &mut Sums)
             root: inventory.root.clone(),
             files: vec![inventory.files[file as usize].clone()],
             splits: vec![whole],
+            unread: Vec::new(),
         };
         (inventory, split) = (&alone, 0);
     }
@@ -138,21 +139,21 @@ fn look(ctx: &Ctx, run: &RunContext, split: usize, places: u64, sums: &mut Sums)
         }
     }
     of_split.tokens = ids.len() as f64;
-    of_split.stored = match kind {
-        Kind::Jsonl(Packing::Plain) => reader.unpacked_bytes() as f64,
-        Kind::Jsonl(packing) => {
+    of_split.stored = match (kind, kind.packing()) {
+        (_, Some(Packing::Plain)) => reader.unpacked_bytes() as f64,
+        (_, Some(packing)) => {
             let file = &inventory.files[inventory.splits[split].file as usize];
             reader.unpacked_bytes() as f64
                 / ratio(&inventory.path(inventory.splits[split].file), packing, file.bytes, &raw)
         }
-        Kind::Parquet | Kind::Arrow => {
+        (Kind::Text, _) => of_split.text,
+        _ => {
             // Of its row groups or batches a split does not know the bytes, only those of the file.
             let of_file =
                 inventory.splits.iter().filter(|s| s.file == inventory.splits[split].file).count();
             let rows = count_rows(ctx, &corpus, inventory, split)?.rows.max(1);
             split_bytes(inventory, split) as f64 / of_file as f64 * of_split.rows / rows as f64
         }
-        Kind::Text => of_split.text,
     };
     for (sum, more) in [
         (&mut sums.rows, of_split.rows),
@@ -177,7 +178,12 @@ fn ratio(path: &Path, packing: Packing, bytes: u64, raw: &[u8]) -> f64 {
     told.unwrap_or_else(|| {
         // zlib at its usual level packs texts about as well as Zstandard's first; higher levels and
         // longer windows do better than a short sample by a fifth or two.
-        let (level, better) = if packing == Packing::Gzip { (1, 1.0) } else { (3, 1.2) };
+        let (level, better) = match packing {
+            Packing::Gzip => (1, 1.0),
+            Packing::Lz4 => (-5, 1.0),
+            Packing::Bzip2 | Packing::Xz => (3, 1.4),
+            Packing::Plain | Packing::Zstd => (3, 1.2),
+        };
         zstd::bulk::compress(raw, level)
             .map_or(1.0, |packed| better * raw.len() as f64 / packed.len().max(1) as f64)
     })
@@ -189,7 +195,7 @@ fn ratio(path: &Path, packing: Packing, bytes: u64, raw: &[u8]) -> f64 {
 fn declared_size(path: &Path, packing: Packing) -> Option<u64> {
     let mut file = File::open(path).ok()?;
     match packing {
-        Packing::Plain => None,
+        Packing::Plain | Packing::Bzip2 | Packing::Xz | Packing::Lz4 => None,
         Packing::Zstd => {
             let mut header = [0; 18];
             let n = file.read(&mut header).ok()?;

@@ -2,7 +2,7 @@
 
 use longweave_common::{Code, Ctx, Result};
 use longweave_corpus::{Content, RowReader};
-use longweave_run::{OnBadRow, RunContext};
+use longweave_run::RunContext;
 use longweave_storage::read_array;
 
 use crate::ingest::{ACCEPTED, INGEST, IngestPaths};
@@ -21,8 +21,9 @@ pub(super) struct Document {
 /// The documents of a split that ingest accepted.
 pub(super) struct Documents {
     reader: RowReader,
-    /// The policy for a document whose own queries are bad; `None` where they are not read.
-    bad_queries: Option<OnBadRow>,
+    /// Whether a document whose own queries are bad has none, instead of ending the run; `None` where
+    /// they are not read.
+    skip_bad_queries: Option<bool>,
     status: Vec<u8>,
     /// The next row.
     pub(super) row: u32,
@@ -42,8 +43,8 @@ impl Documents {
             rows(run)?.before(split),
         )?;
         let options = run.options();
-        let bad_queries = options.reads_query_field().then_some(options.on_bad_row);
-        Ok(Documents { reader, bad_queries, status, row: 0 })
+        let skip_bad_queries = options.reads_query_field().then(|| options.skips_bad_rows());
+        Ok(Documents { reader, skip_bad_queries, status, row: 0 })
     }
 
     /// The next row: its number, and the document if it was accepted; `None` after the last.
@@ -55,8 +56,8 @@ impl Documents {
             return Ok(Some((row, None)));
         }
         let Content::Document(document) = &next.content else {
-            if let (Content::Bad(bad), Some(policy)) = (&next.content, self.bad_queries) {
-                if policy == OnBadRow::Skip {
+            if let (Content::Bad(bad), Some(skip)) = (&next.content, self.skip_bad_queries) {
+                if skip {
                     return Ok(Some((row, Some(Document { row, ..Document::default() }))));
                 }
                 return Err(next.location.error(
