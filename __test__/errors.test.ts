@@ -244,10 +244,10 @@ const cases: Partial<Record<ErrorCode, Record<string, Case>>> = {
   },
   INPUT_UNSUPPORTED: {
     'a file is of another kind': [() => run({ corpus: file('table.csv', 'a,b\n') }), ['table.csv', '.jsonl']],
-    'a gzip file is named .jsonl': [
-      () => run({ corpus: file('packed.jsonl', gzip(jsonl(documents))), onBadRow: 'skip' }),
-      ['packed.jsonl is compressed with gzip', 'rename it to', 'packed.jsonl.gz'],
-      { file: join(directory, 'packed.jsonl') },
+    'a packed file is packed once more': [
+      () => run({ corpus: file('twice.jsonl', gzip(gzip(jsonl(documents)))), onBadRow: 'skip' }),
+      ['twice.jsonl unpacks to another gzip file', 'unpack it once'],
+      { file: join(directory, 'twice.jsonl') },
     ],
     'a file is UTF-16': [
       () => run({ corpus: file('wide.jsonl', Buffer.from(`\ufeff${jsonl(documents)}`, 'utf16le')) }),
@@ -346,9 +346,10 @@ const cases: Partial<Record<ErrorCode, Record<string, Case>>> = {
       () => run({ corpus: file('huge.jsonl', '{"id":18446744073709551616,"text":"w1"}\n') }),
       ['huge.jsonl:1: "id" is a number of more than 64 bits, not a string or an integer'],
     ],
-    'a .json file is one array over many lines': [
-      () => run({ corpus: file('array.json', `[\n${documents.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`) }),
-      ['array.json:1: the file is a JSON array, not JSONL', "jq -c '.[]' FILE > NEW_FILE.jsonl"],
+    'a row of an array in a .json file has no text': [
+      () => run({ corpus: file('array.json', `[\n${JSON.stringify(documents[0])},\n{"id":"b"}\n]\n`) }),
+      ['array.json: element 2 (from 1): there is no field "text" (`textField`), only "id"'],
+      { file: 'array.json', element: 2 },
     ],
     'a .json file is one object over many lines': [
       () => run({ corpus: file('pretty.json', JSON.stringify(documents[0], null, 2)) }),

@@ -67,11 +67,12 @@ function randomOptions(seed: number): Options {
   const random = randomNumbers(seed)
   const schema = optionsJsonSchema()
   const { properties } = schema as { properties: Record<string, Json> }
-  const sizes = new Set(['maxDocumentBytes', 'splitBytes', 'memory'])
+  const sizes = new Set(['maxBadRows', 'maxDocumentBytes', 'splitBytes', 'memory'])
   const drawn = Object.entries(properties)
     .filter(([name]) => !sizes.has(name))
     .map(([name, below]) => [name, draw(below, random)])
   const options = Object.fromEntries(drawn) as Json
+  options['maxBadRows'] = [null, '0.1%', 5][seed % 3]
   options['memory'] = seed % 2 === 0 ? '64 MiB' : 2 ** 25 + seed
   options['splitBytes'] = `${1 + seed}kB`
   options['maxDocumentBytes'] = 1 + seed
@@ -133,6 +134,7 @@ const wrong: [string, unknown[]][] = [
   ['textField', ['', null]],
   ['textJoin', [3, null]],
   ['loneSurrogates', ['drop']],
+  ['specialText', ['drop', true]],
   ['maxBadRows', [-1, 1.5, '100%', 'some']],
   ['idField', ['', 1]],
   ['queryField', ['']],

@@ -655,10 +655,13 @@ const shape = {
     'Set it for files of one of these corpora as they are distributed (docs/corpora.md has the fields).',
   ),
   corpusSkip: inCorpus(
-    z.array(text).default(skipped),
+    z
+      .array(text)
+      .prefault(['standard'])
+      .transform((patterns) => patterns.flatMap((name) => (name === 'standard' ? skipped : [name]))),
     '--corpus-skip PATTERN',
-    'Names of files and directories that are not read where a directory or a pattern holds them; a pattern may have * and ?.',
-    'Set it when a name of your corpus is on the list; give it several times. `none` alone reads everything.',
+    'Names of files and directories below a directory that are not read, with * and ?; `standard` is the list of docs/corpora.md.',
+    'Give `none` to read everything, or several names, `standard` among them to add to the list.',
   ),
   textField: inCorpus(
     text.default('text'),
@@ -668,9 +671,12 @@ const shape = {
     common,
   ),
   textJoin: inCorpus(
-    z.string().default('\n'),
+    z
+      .string()
+      .prefault(String.raw`\n`)
+      .transform((join) => join.replaceAll(String.raw`\n`, '\n').replaceAll(String.raw`\t`, '\t')),
     '--text-join TEXT',
-    'Joins the strings of a text that is a list of strings.',
+    String.raw`Joins the strings of a text that is a list of strings; \n is a line feed.`,
     'Set it when the strings are not lines or paragraphs.',
   ),
   idField: inCorpus(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::layout::Layout;
-use crate::listing::Unread;
+use crate::packing::{PACKINGS, Packing};
 
 /// The files and splits of a corpus.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,33 +68,35 @@ pub enum Kind {
     Text,
 }
 
-/// How a file of JSON or an archive is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "camelCase")]
-#[ts(rename = "InputCompression")]
-pub enum Packing {
-    /// Not at all.
-    Plain,
-    /// gzip, one or several members.
-    Gzip,
-    /// Zstandard, one or several frames.
-    Zstd,
-    /// bzip2, one or several streams.
-    Bzip2,
-    /// xz, one or several streams.
-    Xz,
-    /// LZ4, one or several frames.
-    Lz4,
+/// Files and directories below the corpus that are not read for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Unread {
+    /// Why they are not read.
+    pub reason: UnreadReason,
+    /// The pattern that they match, the ending of their names (empty for none), or nothing.
+    pub name: String,
+    /// How many there are; a directory counts once.
+    pub count: u64,
+    /// The first of their paths below the root.
+    pub examples: Vec<String>,
 }
 
-/// Endings of names of compressed files.
-const PACKINGS: [(&str, Packing); 5] = [
-    (".gz", Packing::Gzip),
-    (".zst", Packing::Zstd),
-    (".bz2", Packing::Bzip2),
-    (".xz", Packing::Xz),
-    (".lz4", Packing::Lz4),
-];
+/// Why a file is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum UnreadReason {
+    /// It belongs to this run: its output, work directory, tokenizer or side files.
+    OwnFile,
+    /// It is the output directory of another run.
+    Output,
+    /// Its name matches a pattern of `corpusSkip`.
+    Skipped,
+    /// It is the card or licence of a directory with data.
+    Card,
+    /// Files of its kind are not read.
+    Kind,
+}
 
 /// A part of the corpus that one task reads alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,13 +182,6 @@ impl Kind {
             Kind::Parquet | Kind::Arrow | Kind::Text => None,
         }
     }
-}
-
-/// A path without the ending of a compressed file.
-pub(crate) fn without_packing(path: &str) -> &str {
-    let lower = path.to_ascii_lowercase();
-    let ending = PACKINGS.into_iter().find(|(ending, _)| lower.ends_with(ending));
-    ending.map_or(path, |(ending, _)| &path[..path.len() - ending.len()])
 }
 
 impl Inventory {

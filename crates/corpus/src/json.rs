@@ -133,10 +133,10 @@ const SOURCE: usize = 2;
 const QUERIES: usize = 3;
 /// The values that each may have.
 const EXPECTED: [&str; 4] = [
-    "a string, null or a list of strings",
+    "a string",
     "a string or an integer",
     "a string, a number, true, false or null",
-    "a string, null or a list of strings",
+    "a string or a list of strings",
 ];
 
 /// By use: the path below the current object, where one is wanted.

@@ -31,12 +31,11 @@ mod spool;
 mod vectors;
 
 pub use fields::Bad;
-pub use inventory::{InputFile, Inventory, Kind, Packing, Range, Split, split_bytes};
-pub use listing::{
-    Unread, UnreadReason, check_file_unchanged, check_unchanged, inventory, is_local,
-};
+pub use inventory::{InputFile, Inventory, Kind, Range, Split, Unread, UnreadReason, split_bytes};
+pub use listing::{check_file_unchanged, check_unchanged, inventory, is_local};
 pub use location::RowLocation;
 pub use options::{CorpusOptions, LoneSurrogates, Origin};
+pub use packing::Packing;
 pub use parts::spool_file;
 pub use row::{Before, Content, Counted, Document, Row, RowReader, count_rows};
 pub use spool::SpoolWriter;

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use longweave_common::{Cancel, Ctx, Result, ResultExt};
 use memchr::memchr;
 
-use crate::inventory::{Packing, Range};
+use crate::inventory::Range;
 use crate::layout::Layout;
-use crate::packing::{BUFFER, Unpacking};
+use crate::packing::{BUFFER, Packing, Unpacking};
 use crate::source::CorpusFile;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

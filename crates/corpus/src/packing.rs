@@ -8,8 +8,9 @@ use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::GzDecoder;
 use longweave_common::{Code, Ctx, Error, Result};
 use lzma_rust2::XzReader;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-use crate::inventory::Packing;
 use crate::lz4::Lz4;
 
 /// Bytes read from a file at once.
@@ -19,6 +20,41 @@ pub(crate) const BUFFER: usize = 1 << 20;
 const WINDOW_LOGS: std::ops::RangeInclusive<u32> = 23..=31;
 /// Most bytes of an xz decoder in addition to its window.
 const XZ_TABLES: u64 = 2 << 20;
+
+/// How a file of JSON or an archive is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(rename = "InputCompression")]
+pub enum Packing {
+    /// Not at all.
+    Plain,
+    /// gzip, one or several members.
+    Gzip,
+    /// Zstandard, one or several frames.
+    Zstd,
+    /// bzip2, one or several streams.
+    Bzip2,
+    /// xz, one or several streams.
+    Xz,
+    /// LZ4, one or several frames.
+    Lz4,
+}
+
+/// Endings of names of compressed files.
+pub(crate) const PACKINGS: [(&str, Packing); 5] = [
+    (".gz", Packing::Gzip),
+    (".zst", Packing::Zstd),
+    (".bz2", Packing::Bzip2),
+    (".xz", Packing::Xz),
+    (".lz4", Packing::Lz4),
+];
+
+/// A path without the ending of a compressed file.
+pub(crate) fn without_packing(path: &str) -> &str {
+    let lower = path.to_ascii_lowercase();
+    let ending = PACKINGS.into_iter().find(|(ending, _)| lower.ends_with(ending));
+    ending.map_or(path, |(ending, _)| &path[..path.len() - ending.len()])
+}
 
 /// How the bytes of a file are unpacked.
 #[derive(Clone, Copy)]

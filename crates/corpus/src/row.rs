@@ -5,15 +5,13 @@ use memchr::memchr_iter;
 
 use crate::arrow_rows::ArrowRows;
 use crate::fields::{Bad, Fields, KEPT};
-use crate::inventory::{
-    InputFile, Inventory, Kind, Packing, Range, Split, split_bytes, without_packing,
-};
+use crate::inventory::{InputFile, Inventory, Kind, Range, Split, split_bytes};
 use crate::json;
 use crate::layout::Layout;
 use crate::lines::{Limits, Line, Lines};
 use crate::listing::partition;
 use crate::location::{Position, RowLocation};
-use crate::packing::is_utf16;
+use crate::packing::{Packing, is_utf16, without_packing};
 use crate::parquet_rows::ParquetRows;
 use crate::source::CorpusFile;
 use crate::{CorpusOptions, Origin, parts};

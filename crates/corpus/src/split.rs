@@ -4,7 +4,8 @@ use longweave_common::{Code, Ctx, Error, Result};
 use longweave_remote::is_remote;
 
 use crate::arrow_rows::batch_bytes;
-use crate::inventory::{Inventory, Kind, Packing, Range, Split};
+use crate::inventory::{Inventory, Kind, Range, Split};
+use crate::packing::Packing;
 use crate::parquet_rows::group_bytes;
 use crate::source::CorpusFile;
 

@@ -11,9 +11,9 @@ use longweave_remote::is_remote;
 use walkdir::WalkDir;
 
 use super::patterns::{glob, is_wild, nothing, unsupported};
-use super::rules::{Rules, UnreadFiles, UnreadReason, partition, without_cards};
+use super::rules::{Rules, UnreadFiles, partition, without_cards};
 use crate::CorpusOptions;
-use crate::inventory::{InputFile, Inventory, Kind};
+use crate::inventory::{InputFile, Inventory, Kind, UnreadReason};
 
 /// The root and the files.
 pub(super) fn files(

@@ -19,7 +19,6 @@ use probe::probe;
 use rules::UnreadFiles;
 
 pub(crate) use rules::partition;
-pub use rules::{Unread, UnreadReason};
 
 /// Finds the files and divides them.
 ///

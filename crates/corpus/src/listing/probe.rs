@@ -6,8 +6,8 @@ use std::io::{BufReader, Read};
 use longweave_common::{Ctx, Result, ResultExt};
 use longweave_remote::is_remote;
 
-use crate::inventory::{InputFile, Kind, Packing};
-use crate::packing::Unpacking;
+use crate::inventory::{InputFile, Kind};
+use crate::packing::{Packing, Unpacking};
 use crate::source::CorpusFile;
 
 /// Bytes of a file that are looked at.

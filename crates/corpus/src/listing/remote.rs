@@ -6,9 +6,9 @@ use longweave_common::{Cancel, Code, Error, Result};
 use longweave_remote::{Location, Remote, Scheme, Stat, is_remote};
 
 use super::patterns::{glob, is_wild, nothing, unsupported};
-use super::rules::{Rules, UnreadFiles, UnreadReason, partition, without_cards};
+use super::rules::{Rules, UnreadFiles, partition, without_cards};
 use crate::CorpusOptions;
-use crate::inventory::{InputFile, Kind, url};
+use crate::inventory::{InputFile, Kind, UnreadReason, url};
 
 /// The root and the files, in any order.
 ///

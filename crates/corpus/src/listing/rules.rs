@@ -8,46 +8,14 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use longweave_common::{Code, Error, Result};
-use serde::{Deserialize, Serialize};
-use ts_rs::TS;
 
 use crate::CorpusOptions;
-use crate::inventory::Kind;
+use crate::inventory::{Kind, Unread, UnreadReason};
 
 /// Most paths that are kept as examples.
 const EXAMPLES: usize = 3;
 /// Names, in lower case and without ending, that are not documents in a directory of data.
 const CARDS: [&str; 6] = ["readme", "license", "licence", "notice", "changelog", "citation"];
-
-/// Files and directories below the corpus that are not read for the same reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Unread {
-    /// Why they are not read.
-    pub reason: UnreadReason,
-    /// The pattern that they match, the ending of their names (empty for none), or nothing.
-    pub name: String,
-    /// How many there are; a directory counts once.
-    pub count: u64,
-    /// The first of their paths below the root.
-    pub examples: Vec<String>,
-}
-
-/// Why a file is not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
-#[serde(rename_all = "camelCase")]
-pub enum UnreadReason {
-    /// It belongs to this run: its output, work directory, tokenizer or side files.
-    OwnFile,
-    /// It is the output directory of another run.
-    Output,
-    /// Its name matches a pattern of `corpusSkip`.
-    Skipped,
-    /// It is the card or licence of a directory with data.
-    Card,
-    /// Files of its kind are not read.
-    Kind,
-}
 
 /// The rules, for names below a directory or pattern.
 pub(super) struct Rules {

@@ -295,7 +295,7 @@ fn what_is_wrong_with_a_row_is_said_in_words() {
         (b"{\"id\":\"x\",\"text\":\"t\",\"q\":[1]}", "BAD_ROW \"q\" holds a number, not strings"),
         (
             b"{\"id\":\"x\",\"text\":\"t\",\"q\":1}",
-            "BAD_ROW \"q\" is a number, not a string, null or a list of strings",
+            "BAD_ROW \"q\" is a number, not a string or a list of strings",
         ),
         (
             b"{\"id\":\"x\",\"text\":\"t\"} {}",
