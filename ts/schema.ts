@@ -78,6 +78,7 @@ export const skipped = [
   '.*',
   '_*',
   '*.crc',
+  'cache-*.arrow',
   'dataset_info.json',
   'dataset_infos.json',
   'dataset_dict.json',
