@@ -416,8 +416,15 @@ impl FastWords {
         byte_level: bool,
         decoder: &PipelineTokenizer,
     ) -> Result<FastWords, Uncovered> {
-        let tokens: Vocab = model.vocab.map(|v| v.ids).unwrap_or_default().into_iter().collect();
+        let mut tokens: Vocab =
+            model.vocab.map(|v| v.ids).unwrap_or_default().into_iter().collect();
         let tokens_of_model = tokens.len();
+        if kind == Kind::Bpe
+            && model.byte_fallback == Some(true)
+            && model.ignore_merges != Some(true)
+        {
+            add_unused_bytes(&mut tokens, vocabulary.max_id);
+        }
         let model = match kind {
             Kind::Bpe => PipelineBPE::from_config(BpeConfig {
                 vocab: tokens,
@@ -567,6 +574,20 @@ impl KeptWords {
                 reserved.encode_apart(word, out, |part, out| self.exact.tokenize(part, out))
             }
         })
+    }
+}
+
+/// Gives ids beyond the last to the byte tokens that a vocabulary lacks and never uses: those of
+/// ASCII characters that are tokens themselves, which occur in no other character. tokenizers 1.0
+/// asks for all 256.
+fn add_unused_bytes(tokens: &mut Vocab, max_id: u32) {
+    let mut next = max_id;
+    for byte in 0..128u8 {
+        let name = format!("<{byte:#04X}>");
+        if !tokens.contains_key(&name) && tokens.contains_key(&char::from(byte).to_string()) {
+            next += 1;
+            tokens.insert(name, next);
+        }
     }
 }
 

@@ -61,11 +61,11 @@ fn numbers(list: &Value) -> Vec<u32> {
     serde_json::from_value(list.clone()).unwrap()
 }
 
-/// The texts, and by file the ids of each.
-fn golden() -> (Vec<String>, Value) {
+/// The texts, and by file the ids of each, of the files that `list` names.
+fn golden(list: &str) -> (Vec<String>, Value) {
     let mut golden: Value =
         serde_json::from_slice(&std::fs::read(fixture("golden.json")).unwrap()).unwrap();
-    (serde_json::from_value(golden["texts"].take()).unwrap(), golden["files"].take())
+    (serde_json::from_value(golden["texts"].take()).unwrap(), golden[list].take())
 }
 
 /// Texts that differ, with what was found and expected.
@@ -83,7 +83,7 @@ fn differences(encoder: &dyn Encoder, texts: &[String], expected: &[Vec<u32>]) -
 
 #[test]
 fn ids_are_those_of_the_python_package_for_every_pipeline() {
-    let (texts, files) = golden();
+    let (texts, files) = golden("files");
     assert_eq!(files.as_object().unwrap().len(), FILES.len());
     let mut wrong = Vec::new();
     for (name, encoder) in FILES {
@@ -105,7 +105,7 @@ fn ids_are_those_of_the_python_package_for_every_pipeline() {
 
 #[test]
 fn reserved_tokens_are_text_and_other_text_keeps_its_ids() {
-    let (texts, files) = golden();
+    let (texts, files) = golden("files");
     let mut cut = 0;
     for (name, _) in FILES {
         let path = fixture(&format!("{name}.json"));
@@ -133,4 +133,54 @@ fn reserved_tokens_are_text_and_other_text_keeps_its_ids() {
         }
     }
     assert!(cut > 0, "no text of the fixtures needs its words cut");
+}
+
+#[test]
+fn files_in_other_forms_have_the_ids_of_their_own_libraries() {
+    let (texts, files) = golden("forms");
+    for name in ["llama.model", "gemma.model", "tekken-ranks.json"] {
+        for encoder in [load(&fixture(name)).unwrap().encoder, load_exact(&fixture(name)).unwrap()]
+        {
+            let reserved = encoder.reserve(&[]).unwrap();
+            for (text, expected) in texts.iter().zip(files[name].as_array().unwrap()) {
+                let mut ids = Vec::new();
+                encoder.encode(text, Some(&reserved), &mut ids).unwrap();
+                assert_eq!(ids, numbers(expected), "{name} by {}: {text:?}", encoder.name());
+            }
+            assert!(encoder.special_tokens().iter().any(|(token, id)| token == "</s>" && *id == 2));
+        }
+    }
+}
+
+#[test]
+fn a_file_that_lacks_what_decides_ids_is_refused_with_the_way_to_convert_it() {
+    // One piece of a Unigram model, in SentencePiece's own form.
+    let unigram = [&[0x0a, 8, 0x0a, 1, b'a', 0x15, 0, 0, 0, 0][..], &[0x12, 2, 0x18, 1]].concat();
+    let cases: [(&str, &[u8], &str); 3] = [
+        ("tokenizer.model", &unigram, "it is a SentencePiece model that does not merge pairs"),
+        ("ranks.tiktoken", b"IQ== 0\nIg== 1\n", "it holds tiktoken ranks, without the pattern"),
+        ("cut.model", &unigram[..7], "it is not "),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    for (name, content, part) in cases {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let error = load(&path).err().unwrap();
+        assert_eq!(error.code().name(), "TOKENIZER_INVALID");
+        assert!(error.message().contains(part), "{name}: {error}");
+        assert_eq!(error.message().contains("save_pretrained"), name != "cut.model", "{error}");
+    }
+}
+
+#[test]
+fn a_directory_is_read_by_its_tokenizer_json_first() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy(fixture("tekken-ranks.json"), directory.path().join("tekken.json")).unwrap();
+    let max_id = || load(directory.path()).unwrap().encoder.max_id();
+    let tekken = max_id();
+    std::fs::copy(fixture("word-level.json"), directory.path().join("tokenizer.json")).unwrap();
+    assert_ne!(max_id(), tekken);
+    let path = directory.path().join("empty");
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(load(&path).err().unwrap().code().name(), "INPUT_NOT_FOUND");
 }
