@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use longweave_common::{Code, Error, Result, catch_panic};
+use longweave_common::{Result, catch_panic};
 use once_cell::sync::OnceCell;
 
 use crate::cost::{Runs, exact_cost, fast_cost, kept_cost};
 use crate::exact::Exact;
-use crate::file::{Source, TokenizerFile, Vocabulary, invalid};
+use crate::file::{Source, TokenizerFile, Vocabulary, failed, invalid};
 use crate::pipeline::Pipeline;
 use crate::reserved::Reserved;
 use crate::unicode::is_disputed;
@@ -65,10 +65,6 @@ pub fn load_exact(path: &Path) -> Result<Arc<dyn Encoder>> {
     let (tokenizer, _) = Tokenizer::open(path)?;
     tokenizer.exact()?;
     Ok(Arc::new(tokenizer))
-}
-
-pub(crate) fn failed(what: &str, error: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::TokenizerInvalid, format!("the tokenizer cannot {what}: {error}"))
 }
 
 /// A text with letters, digits, punctuation and white space of several kinds, which a file must

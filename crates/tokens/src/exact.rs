@@ -11,8 +11,7 @@ use tokenizers_exact::{
 };
 
 use crate::added::{AddedTokens, Part};
-use crate::encoder::failed;
-use crate::file::{Source, Vocabulary, invalid};
+use crate::file::{Source, Vocabulary, failed, invalid};
 use crate::reserved::Reserved;
 
 pub(crate) struct Exact {

@@ -319,3 +319,8 @@ pub(crate) fn invalid(path: &Path, what: &str) -> Error {
     let message = format!("the tokenizer {} does not load: {what}", path.display());
     Error::new(Code::TokenizerInvalid, message).with("file", path.display().to_string())
 }
+
+/// The error of a text that a tokenizer does not encode or decode.
+pub(crate) fn failed(what: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(Code::TokenizerInvalid, format!("the tokenizer cannot {what}: {error}"))
+}

@@ -27,9 +27,8 @@ use tokenizers::vocab::bucket_added_vocabulary::{AddedToken, AddedVocabulary};
 use tokenizers_exact::{PreTokenizedString, PreTokenizerWrapper};
 
 use crate::added::{AddedTokens, Part};
-use crate::encoder::failed;
 use crate::exact::{Exact, pre_tokenize};
-use crate::file::{Kind, Model, TokenizerFile, Vocabulary};
+use crate::file::{Kind, Model, TokenizerFile, Vocabulary, failed};
 use crate::reserved::Reserved;
 use crate::train::byte_letters;
 

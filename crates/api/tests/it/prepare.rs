@@ -138,11 +138,10 @@ fn what_is_missing_or_of_another_version_is_told() {
     place.prepare(&[]).unwrap();
     let run = place.path("out/run.json");
     let text = fs::read_to_string(&run).unwrap();
+    let format = serde_json::from_str::<Value>(&text).unwrap()["format"].as_u64().unwrap();
+    let format_line = |format: u64| format!("\"format\": {format},\n  \"version\"");
     for (content, expected) in [
-        (
-            text.replace("\"format\": 3,\n  \"version\"", "\"format\": 9,\n  \"version\""),
-            "VERSION_MISMATCH",
-        ),
+        (text.replace(&format_line(format), &format_line(format + 1)), "VERSION_MISMATCH"),
         (text.replace("\"version\"", "\"vision\""), "FILE_CORRUPT"),
         (text.replace("\"seed\": 0", "\"seed\": 1"), "FILE_CORRUPT"),
         (text[..text.len() / 2].to_owned(), "FILE_CORRUPT"),

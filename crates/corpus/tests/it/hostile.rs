@@ -146,7 +146,7 @@ fn what_unpacks_to_a_gigabyte_takes_no_memory_in_any_packing_and_layout() {
         header.set_cksum();
         header.as_bytes().to_vec()
     };
-    let last = [&header("b.txt", 1)[..], b"t"].concat();
+    let last = [&header("b.txt", 1)[..], b"t", &[0; 511]].concat();
     for name in ["a.txt", "a.jsonl", "a.json", "a.bin"] {
         let archive = [pack(&header(name, 1 << 30)), bomb.clone(), pack(&last)].concat();
         let bad = u64::from(name != "a.bin");
