@@ -132,6 +132,7 @@ const wrong: [string, unknown[]][] = [
   ['corpusPreset', ['heap', 3]],
   ['corpusSkip', ['x', [''], null]],
   ['textField', ['', null]],
+  ['tokensField', ['', 3]],
   ['textJoin', [3, null]],
   ['loneSurrogates', ['drop']],
   ['specialText', ['drop', true]],

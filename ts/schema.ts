@@ -671,6 +671,12 @@ const shape = {
     'Set it when the text of a row is not called "text".',
     common,
   ),
+  tokensField: inCorpus(
+    text.nullable().default(null),
+    '--tokens-field NAME',
+    'Field or column of token ids, or its path: a list of whole numbers, which is taken in place of a text.',
+    'Set it for a corpus that is tokenized already, with the tokenizer that made its ids.',
+  ),
   textJoin: inCorpus(
     z
       .string()

@@ -60,6 +60,7 @@ impl Spool {
         options.corpus = Some(vec![self.directory.to_string_lossy().into_owned()]);
         options.corpus_root = None;
         options.text_field = "text".into();
+        options.tokens_field = None;
         options.id_field = Some("id".into());
         options.source_field = Some("source".into());
         options.query_field = Some("queries".into());

@@ -15,6 +15,12 @@ impl Key {
     pub fn of(text: &str) -> Key {
         Key(xxh3_128(text.as_bytes()))
     }
+
+    /// The key of a document that has token ids in place of a text.
+    pub fn of_ids(ids: &[u32]) -> Key {
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        Key(xxh3_128(&bytes))
+    }
 }
 
 /// 64 random bits for (seed, purpose, key, counter). `purpose` is at most 40 bytes of UTF-8.

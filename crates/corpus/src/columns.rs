@@ -1,5 +1,5 @@
 //! Columns of Parquet and Arrow files as the fields of rows. In: a schema and the names that options
-//! give; then record batches. Out: text, id, source and queries of one row at a time.
+//! give; then record batches. Out: text or tokens, id, source and queries of one row at a time.
 //!
 //! Types are checked once, when a file is opened. Strings are read as bytes and checked row by row,
 //! so that invalid UTF-8 costs its row and not the file; they are copied once, out of their batch.
@@ -25,7 +25,7 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Fields as ArrowFields, SchemaRef, TimeUnit};
 use longweave_common::{Code, Error, Result};
 
-use crate::fields::{Bad, Fields};
+use crate::fields::{Bad, Fields, TOKEN_BYTES, no_token};
 use crate::{CorpusOptions, Origin};
 
 /// Most names of columns in an error.
@@ -38,6 +38,7 @@ pub(crate) enum Role {
     Id,
     Source,
     Queries,
+    Tokens,
 }
 
 /// How bytes are written as a string.
@@ -72,7 +73,7 @@ pub(crate) struct Columns {
 }
 
 impl Role {
-    const ALL: [Role; 4] = [Role::Text, Role::Id, Role::Source, Role::Queries];
+    const ALL: [Role; 5] = [Role::Text, Role::Id, Role::Source, Role::Queries, Role::Tokens];
 
     fn option(self) -> &'static str {
         match self {
@@ -80,15 +81,17 @@ impl Role {
             Role::Id => "idField",
             Role::Source => "sourceField",
             Role::Queries => "queryField",
+            Role::Tokens => "tokensField",
         }
     }
 
     fn field(self, options: &CorpusOptions) -> Option<&String> {
         match self {
-            Role::Text => Some(&options.text_field),
+            Role::Text => Some(&options.text_field).filter(|_| options.tokens_field.is_none()),
             Role::Id => options.id_field.as_ref(),
             Role::Source => options.source_field.as_ref(),
             Role::Queries => options.query_field.as_ref(),
+            Role::Tokens => options.tokens_field.as_ref(),
         }
     }
 
@@ -104,12 +107,16 @@ impl Role {
                 "strings, integers, whole numbers, decimals, UUIDs, bytes, dates or timestamps"
             }
             Role::Source => "strings, numbers, booleans, UUIDs, bytes, dates or timestamps",
+            Role::Tokens => "lists of integers",
         }
     }
 
     pub(crate) fn fits(self, data_type: &DataType) -> bool {
         match data_type {
             DataType::Null => true,
+            _ if self == Role::Tokens => {
+                item(data_type).is_some_and(|item| item.is_integer() || *item == DataType::Null)
+            }
             DataType::Dictionary(_, value) => self.fits(value),
             _ if is_bytes(data_type) => true,
             _ if matches!(self, Role::Text | Role::Queries) => {
@@ -267,7 +274,7 @@ impl Columns {
                     .with("found", shortened(field.data_type())));
             }
             let bytes = match role {
-                Role::Text | Role::Queries => Bytes::Text,
+                Role::Text | Role::Queries | Role::Tokens => Bytes::Text,
                 Role::Id | Role::Source => bytes(&place, field),
             };
             wanted.push(Wanted { role, name: name.clone(), shown, path: place, bytes });
@@ -316,6 +323,7 @@ impl Columns {
             id: column(Role::Id),
             source: column(Role::Source),
             queries: column(Role::Queries),
+            tokens: column(Role::Tokens),
         }
     }
 
@@ -356,13 +364,16 @@ pub(crate) struct Batch {
     id: Option<Column>,
     source: Option<Column>,
     queries: Option<Column>,
+    tokens: Option<Column>,
 }
 
 impl Batch {
-    /// Whether the strings of a row have more than `bytes` bytes.
+    /// Whether the strings and tokens of a row have more than `bytes` bytes.
     pub(crate) fn is_longer(&self, row: usize, bytes: u64) -> bool {
         let columns = [&self.text, &self.id, &self.source];
-        columns.into_iter().flatten().map(|column| column.length(row)).sum::<u64>() > bytes
+        let strings = columns.into_iter().flatten().map(|column| column.length(row)).sum::<u64>();
+        let tokens = self.tokens.as_ref().map_or(0, |column| column.items(row).len() as u64);
+        strings + TOKEN_BYTES * tokens > bytes
     }
 
     /// Reads a row into `fields`. Returns why it is bad, if it is.
@@ -373,6 +384,12 @@ impl Batch {
             && let Err(fault) = text.text(row, &columns.join, &mut fields.text)
         {
             return Some(columns.bad(Role::Text, &fault));
+        }
+        if let Some(tokens) = &self.tokens {
+            fields.has_tokens = true;
+            if let Err(fault) = tokens.tokens(row, &mut fields.tokens) {
+                return Some(columns.bad(Role::Tokens, &fault));
+            }
         }
         if let Some(id) = self.id.as_ref().filter(|id| !id.is_null(row)) {
             fields.has_id = true;
@@ -518,6 +535,27 @@ impl Column {
         }
     }
 
+    /// Elements of a list, by their places among all elements; none for null.
+    fn items(&self, row: usize) -> Range<usize> {
+        match &self.values {
+            Values::List(lists, _) if !self.is_null(row) => lists.range(row),
+            _ => 0..0,
+        }
+    }
+
+    /// Appends the token ids of a list; none for null.
+    fn tokens(&self, row: usize, out: &mut Vec<u32>) -> Result<(), Fault> {
+        let range = self.items(row);
+        let Values::List(_, items) = &self.values else { return Ok(()) };
+        if range.clone().any(|item| items.is_null(item)) {
+            return Err(Fault::Value(no_token("null")));
+        }
+        match &items.values {
+            Values::Other(array) if !range.is_empty() => integers(array, range, out),
+            _ => Ok(()),
+        }
+    }
+
     /// Appends a string, or the strings of a list with `join` between them.
     fn text(&self, row: usize, join: &str, out: &mut String) -> Result<(), Fault> {
         let mut first = true;
@@ -589,6 +627,31 @@ fn dictionary(array: &dyn AnyDictionaryArray, bytes: Bytes) -> Values {
     // Without values every key is null.
     let keys = if values.is_empty() { vec![0; array.len()] } else { array.normalized_keys() };
     Values::Dictionary { keys, values: Box::new(Column::new(values, bytes)) }
+}
+
+/// Appends integers as token ids.
+fn integers(array: &ArrayRef, range: Range<usize>, out: &mut Vec<u32>) -> Result<(), Fault> {
+    macro_rules! copy {
+        ($kind:ident) => {{
+            out.reserve(range.len());
+            for &value in &array.as_primitive::<$kind>().values()[range] {
+                let id = u32::try_from(value).map_err(|_| Fault::Value(no_token(value)))?;
+                out.push(id);
+            }
+        }};
+    }
+    match array.data_type() {
+        DataType::Int8 => copy!(Int8Type),
+        DataType::Int16 => copy!(Int16Type),
+        DataType::Int32 => copy!(Int32Type),
+        DataType::Int64 => copy!(Int64Type),
+        DataType::UInt8 => copy!(UInt8Type),
+        DataType::UInt16 => copy!(UInt16Type),
+        DataType::UInt32 => copy!(UInt32Type),
+        DataType::UInt64 => copy!(UInt64Type),
+        _ => {}
+    }
+    Ok(())
 }
 
 fn hexadecimal(bytes: &[u8], form: Bytes, out: &mut String) {

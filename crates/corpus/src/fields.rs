@@ -5,11 +5,17 @@ use longweave_common::Code;
 /// Bytes of a buffer that is kept for the next row.
 pub(crate) const KEPT: usize = 4 << 20;
 
+/// Bytes that a token counts for among the bytes of a document.
+pub(crate) const TOKEN_BYTES: u64 = 4;
+
 /// The wanted fields of a row.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     pub(crate) text: String,
     pub(crate) has_text: bool,
+    /// Token ids in place of a text.
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) has_tokens: bool,
     pub(crate) id: String,
     pub(crate) has_id: bool,
     pub(crate) source: String,
@@ -25,11 +31,24 @@ impl Fields {
             field.clear();
             field.shrink_to(KEPT);
         }
+        self.tokens.clear();
+        self.tokens.shrink_to(KEPT / 4);
         self.queries.clear();
         self.queries.shrink_to(1024);
-        (self.has_text, self.has_id, self.has_source) = (false, false, false);
+        (self.has_text, self.has_tokens) = (false, false);
+        (self.has_id, self.has_source) = (false, false);
         self.replaced = false;
     }
+
+    /// Whether the row has nothing to train on.
+    pub(crate) fn is_empty(&self) -> bool {
+        if self.has_tokens { self.tokens.is_empty() } else { self.text.trim().is_empty() }
+    }
+}
+
+/// A value among token ids that is not one, in words.
+pub(crate) fn no_token(value: impl std::fmt::Display) -> String {
+    format!("{value}, which is not a token id (a whole number from 0 to {})", u32::MAX)
 }
 
 /// Why a row cannot be used.

@@ -12,7 +12,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use crate::fields::{Bad, Fields};
+use crate::fields::{Bad, Fields, TOKEN_BYTES, no_token};
 use crate::{CorpusOptions, LoneSurrogates, repair};
 
 /// Most bytes of a reason: the parser repeats strings that it did not expect.
@@ -47,13 +47,15 @@ fn parse_strictly(
     fields: &mut Fields,
 ) -> Result<(), serde_json::Error> {
     fields.clear();
+    let tokens = options.tokens_field.as_deref();
     let rest = [
-        Some(options.text_field.as_str()),
+        Some(options.text_field.as_str()).filter(|_| tokens.is_none()),
         options.id_field.as_deref(),
         options.source_field.as_deref(),
         options.query_field.as_deref(),
+        tokens,
     ];
-    let mut found = Found { options, fields, keys: [0; 4] };
+    let mut found = Found { options, fields, keys: [0; USES] };
     let mut deserializer = serde_json::Deserializer::from_str(line);
     deserializer.deserialize_any(Row { found: &mut found, rest })?;
     deserializer.end()
@@ -131,29 +133,33 @@ const TEXT: usize = 0;
 const ID: usize = 1;
 const SOURCE: usize = 2;
 const QUERIES: usize = 3;
+const TOKENS: usize = 4;
+const USES: usize = 5;
 /// The values that each may have.
-const EXPECTED: [&str; 4] = [
+const EXPECTED: [&str; USES] = [
     "a string",
     "a string or an integer",
     "a string, a number, true, false or null",
     "a string or a list of strings",
+    "a list of token ids",
 ];
 
 /// By use: the path below the current object, where one is wanted.
-type Rest<'a> = [Option<&'a str>; 4];
+type Rest<'a> = [Option<&'a str>; USES];
 
 /// The fields so far.
 struct Found<'a> {
     options: &'a CorpusOptions,
     fields: &'a mut Fields,
     /// By use: bytes of the key of the row that led to the value.
-    keys: [usize; 4],
+    keys: [usize; USES],
 }
 
 impl Found<'_> {
     fn name(&self, of: usize) -> &str {
         let options = self.options;
-        let optional = [&options.id_field, &options.source_field, &options.query_field];
+        let optional =
+            [&options.id_field, &options.source_field, &options.query_field, &options.tokens_field];
         if of == TEXT {
             &options.text_field
         } else {
@@ -170,7 +176,7 @@ impl Found<'_> {
 #[derive(Clone, Copy)]
 struct Match<'a> {
     /// By use: the value is the field.
-    is: [bool; 4],
+    is: [bool; USES],
     /// By use: the field is below the value.
     below: Rest<'a>,
     /// Bytes of the key.
@@ -273,7 +279,7 @@ fn read_object<'de, A: MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     while let Some(mut key) = map.next_key_seed(Key(rest))? {
         let top = top.unwrap_or(key.length);
-        for of in TEXT..=QUERIES {
+        for of in 0..USES {
             if found.keys[of] > top {
                 (key.is[of], key.below[of]) = (false, None);
             }
@@ -305,7 +311,7 @@ enum Scalar<'a> {
 
 impl Value<'_, '_> {
     fn take<E: serde::de::Error>(self, value: &Scalar<'_>) -> Result<(), E> {
-        for of in (TEXT..=QUERIES).filter(|&of| self.key.is[of]) {
+        for of in (0..USES).filter(|&of| self.key.is[of]) {
             self.found.keys[of] = self.top;
             if of == QUERIES && self.key.is[ID] {
                 // An id that serves as a query may be a number.
@@ -321,8 +327,10 @@ impl Value<'_, '_> {
 impl Found<'_> {
     /// Makes a scalar the value of a field.
     fn take<E: serde::de::Error>(&mut self, of: usize, value: &Scalar<'_>) -> Result<(), E> {
-        if of == QUERIES {
-            self.fields.queries.clear();
+        match of {
+            QUERIES => self.fields.queries.clear(),
+            TOKENS => self.fields.tokens.clear(),
+            _ => {}
         }
         let fields = &mut *self.fields;
         let (out, has) = match of {
@@ -336,6 +344,11 @@ impl Found<'_> {
                 return Ok(());
             }
             (Scalar::Null, QUERIES) => return Ok(()),
+            (Scalar::Null, TOKENS) => {
+                self.fields.has_tokens = true;
+                return Ok(());
+            }
+            (Scalar::Text(_), TOKENS) => "a string",
             (Scalar::Null, TEXT) => {
                 out.clear();
                 *has = true;
@@ -429,6 +442,13 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
         for of in [ID, SOURCE].into_iter().filter(|&of| key.is[of]) {
             return Err(found.error(of, "an array"));
         }
+        if key.is[TOKENS] {
+            found.keys[TOKENS] = top;
+            found.fields.tokens.clear();
+            found.fields.has_tokens = true;
+            while list.next_element_seed(Token { found })?.is_some() {}
+            return Ok(());
+        }
         let of = if key.is[TEXT] { TEXT } else { QUERIES };
         let mut strings: Vec<String> = Vec::new();
         while let Some(item) = list.next_element_seed(Item { found, of })? {
@@ -449,7 +469,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Value { found, key, top } = self;
-        if let Some(of) = (TEXT..=QUERIES).find(|&of| key.is[of]) {
+        if let Some(of) = (0..USES).find(|&of| key.is[of]) {
             return Err(found.error(of, "an object"));
         }
         if key.below.iter().all(Option::is_none) {
@@ -457,6 +477,72 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
             return Ok(());
         }
         read_object(map, found, key.below, Some(top))
+    }
+}
+
+/// An element of a list of token ids, which is appended. Of a list that is too large for a document,
+/// only the beginning is kept.
+struct Token<'a, 'f> {
+    found: &'a mut Found<'f>,
+}
+
+impl Token<'_, '_> {
+    fn refuse<E: serde::de::Error>(&self, value: impl fmt::Display) -> E {
+        E::custom(format!("\"{}\" holds {}", self.found.name(TOKENS), no_token(value)))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Token<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Token<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a token id")
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        Err(self.refuse(value))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<(), E> {
+        let id = u32::try_from(number).map_err(|_| self.refuse(number))?;
+        let most = self.found.options.max_document_bytes / TOKEN_BYTES;
+        let tokens = &mut self.found.fields.tokens;
+        if tokens.len() as u64 <= most {
+            tokens.push(id);
+        }
+        Ok(())
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<(), E> {
+        Err(self.refuse(number))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
+        Err(self.refuse(format_args!("{number:?}")))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<(), E> {
+        Err(self.refuse("a string"))
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        Err(self.refuse("null"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(self.refuse("an array"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(self.refuse("an object"))
     }
 }
 

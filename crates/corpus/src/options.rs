@@ -19,6 +19,9 @@ pub struct CorpusOptions {
     pub own: Vec<PathBuf>,
     /// Field or column of the text, as a path like `doc.text`.
     pub text_field: String,
+    /// Field or column of token ids, which rows have in place of a text. The text field is not read
+    /// then.
+    pub tokens_field: Option<String>,
     /// Joins the strings of a text that is a list.
     pub text_join: String,
     /// Field or column of the id; `path:row` when not given.
@@ -72,6 +75,7 @@ impl CorpusOptions {
             skip: Vec::new(),
             own: Vec::new(),
             text_field: text_field.into(),
+            tokens_field: None,
             text_join: "\n".into(),
             id_field: None,
             query_field: None,

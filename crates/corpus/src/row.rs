@@ -4,7 +4,7 @@ use longweave_common::{Code, Ctx, Error, Result};
 use memchr::memchr_iter;
 
 use crate::arrow_rows::ArrowRows;
-use crate::fields::{Bad, Fields, KEPT};
+use crate::fields::{Bad, Fields, KEPT, TOKEN_BYTES};
 use crate::inventory::{InputFile, Inventory, Kind, Range, Split, split_bytes};
 use crate::json;
 use crate::layout::Layout;
@@ -37,7 +37,7 @@ pub struct Row<'a> {
 pub enum Content<'a> {
     /// A usable row.
     Document(Document<'a>),
-    /// A text of white space, or a null.
+    /// A text of white space, no token, or a null.
     Empty,
     /// A row that cannot be used.
     Bad(Bad),
@@ -49,8 +49,10 @@ pub struct Document<'a> {
     /// Its id: the id field's, else `path:N`: the path without a suffix of compression, the row
     /// counted from 0 without blank lines.
     pub id: &'a str,
-    /// Text, not empty.
+    /// Text, not empty where there are no tokens; empty where there are.
     pub text: &'a str,
+    /// Token ids in place of a text, not empty.
+    pub tokens: Option<&'a [u32]>,
     /// Its source, where one is asked for and given.
     pub source: Option<&'a str>,
     /// Its queries, where they are asked for.
@@ -212,6 +214,11 @@ impl RowReader {
         std::mem::take(&mut self.fields.text)
     }
 
+    /// Takes the tokens of the document that was lent last.
+    pub fn take_tokens(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.fields.tokens)
+    }
+
     /// Opens the split's next file. Returns whether there is one.
     fn open_next(&mut self) -> Result<bool> {
         let Some(next) = self.files.get(self.at + 1) else { return Ok(false) };
@@ -246,15 +253,17 @@ impl RowReader {
         let file = &self.files[self.at];
         let content = match bad.or_else(|| self.check(file.kind)) {
             Some(bad) => Content::Bad(bad),
-            None if self.fields.text.trim().is_empty() => Content::Empty,
+            None if self.fields.is_empty() => Content::Empty,
             None => {
                 if self.options.id_field.is_none() || file.kind == Kind::Text {
                     self.fields.id = default_id(file, self.before.rows + self.read - 1);
                 }
-                let Fields { text, id, source, has_source, queries, replaced, .. } = &self.fields;
+                let Fields { text, tokens, has_tokens, id, source, has_source, .. } = &self.fields;
+                let Fields { queries, replaced, .. } = &self.fields;
                 Content::Document(Document {
                     id,
                     text,
+                    tokens: has_tokens.then_some(tokens),
                     source: has_source
                         .then_some(source)
                         .or(self.partition.as_ref())
@@ -341,8 +350,19 @@ impl RowReader {
         if kind == Kind::Text {
             return None;
         }
-        if !self.fields.has_text {
-            return Some(self.missing("textField", &self.options.text_field));
+        match &self.options.tokens_field {
+            _ if self.fields.has_tokens => {}
+            Some(field) => return Some(self.missing("tokensField", field)),
+            None if self.fields.has_text => {}
+            None => return Some(self.missing("textField", &self.options.text_field)),
+        }
+        if self.fields.tokens.len() as u64 > max / TOKEN_BYTES {
+            let reason = format!(
+                "the row has more than {} tokens, of which each counts four bytes of \
+                 `maxDocumentBytes` ({max})",
+                max / TOKEN_BYTES
+            );
+            return Some(Bad::new(Code::DocumentTooLarge, reason));
         }
         if self.fields.text.len() as u64 > max {
             let reason = format!(

@@ -61,6 +61,9 @@ pub struct RunOptions {
     pub corpus_skip: Vec<String>,
     /// Field or column of the text.
     pub text_field: String,
+    /// Field or column of token ids, in place of a text.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub tokens_field: Option<String>,
     /// Between the strings of a text that is a list.
     pub text_join: String,
     /// Field or column of the id; `None` for `path:row`.
@@ -768,6 +771,7 @@ impl RunOptions {
             skip: self.corpus_skip.clone(),
             own: Vec::new(),
             text_field: self.text_field.clone(),
+            tokens_field: self.tokens_field.clone(),
             text_join: self.text_join.clone(),
             id_field: self.id_field.clone(),
             query_field: self.query_field.clone().filter(|_| self.reads_query_field()),

@@ -148,6 +148,11 @@ impl RunFile {
         Ok(())
     }
 
+    /// Whether rows may have token ids in place of a text.
+    pub fn has_tokens(&self) -> bool {
+        self.options.tokens_field.is_some()
+    }
+
     /// That corpus, tokenizer and other files are those of the stored run.
     ///
     /// Errors: `INPUT_CHANGED`.

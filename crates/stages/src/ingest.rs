@@ -1,5 +1,5 @@
 //! Ingest: the one pass that decides which rows are accepted. Per split: the tokens, and by row its
-//! status, id, keys, source.
+//! status, id, keys, source. Rows that have token ids in place of a text keep them.
 //!
 //! The task's own thread reads a batch of rows while the pool tokenizes the one before. A document
 //! that costs much memory (it is long, or one endless word) is read and tokenized alone, with all the
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use ts_rs::TS;
 
+use crate::pretokenized::{refusal, without_separators};
 use crate::scan::{self, SCAN, rows};
 use crate::spool::{check_split, corpus};
 
@@ -48,7 +49,7 @@ pub struct IngestCounts {
     pub accepted: u64,
     pub empty: u64,
     pub rejected: u64,
-    /// Bytes of accepted text.
+    /// Bytes of accepted text; four for each id of rows that have token ids.
     pub bytes: u64,
     /// Tokens of accepted text.
     pub tokens: u64,
@@ -72,6 +73,11 @@ pub struct SpecialCounts {
     /// Ids of the first ten of these documents, cut after 200 characters.
     pub first: Vec<String>,
 }
+
+/// The remedy for ids beyond the vocabulary.
+const OTHER_TOKENIZER: &str = "give the tokenizer that made the ids, or set `onBadRow: skip`";
+/// The remedy for special tokens in a text.
+const SPECIAL_IS_TEXT: &str = "set `specialText: text`, or `onBadRow: skip`";
 
 /// Most documents that are named.
 const NAMED: usize = 10;
@@ -147,22 +153,39 @@ struct Reject<'a> {
     reason: &'a str,
 }
 
-/// Rows read and not yet tokenized: texts end to end, and where each row's ends (empty for rows without a document).
+/// Rows read and not yet tokenized: texts end to end, and where each row's ends (empty for rows
+/// without one). So for token ids of rows that have them in place of a text.
 #[derive(Default)]
 struct Batch {
     text: String,
     rows: Offsets,
+    ids: Vec<u32>,
+    id_rows: Offsets,
 }
 
 impl Batch {
     fn text_of(&self, row: usize) -> &str {
         &self.text[self.rows.range(row)]
     }
+
+    fn ids_of(&self, row: usize) -> &[u32] {
+        &self.ids[self.id_rows.range(row)]
+    }
+
+    fn bytes(&self) -> u64 {
+        self.text.len() as u64 + id_bytes(&self.ids)
+    }
 }
 
-/// A document that is tokenized alone.
+/// Bytes of token ids.
+fn id_bytes(ids: &[u32]) -> u64 {
+    size_of_val(ids) as u64
+}
+
+/// A document that is tokenized alone, or whose token ids are taken alone.
 struct OversizedDocument {
     text: String,
+    ids: Option<Vec<u32>>,
     /// Bytes of heap for the text and to encode it.
     cost: u64,
     location: RowLocation<'static>,
@@ -197,7 +220,10 @@ impl StageSpec for IngestStage {
 
     fn identity(&self, file: &RunFile) -> Value {
         let (options, tokenizer) = (&file.options, &file.tokenizer);
+        // Separators at the end of rows of token ids are left out.
+        let separator = file.has_tokens().then_some(&tokenizer.separator);
         json!({
+            "tokensField": options.tokens_field, "separator": separator,
             "tokenizer": tokenizer.digest, "encoder": tokenizer.encoder, "maxId": tokenizer.max_id,
             "specialText": options.special_text, "reserved": tokenizer.reserved,
             "textField": options.text_field, "idField": options.id_field, "sourceField": options.source_field,
@@ -386,7 +412,7 @@ fn read_batch(
 ) -> Result<ReadBatch> {
     let mut read = ReadBatch::default();
     let batch = &mut read.batch;
-    while (batch.text.len() as u64) < limits.bytes && batch.rows.len() < 1 << 16 {
+    while batch.bytes() < limits.bytes && batch.rows.len() < 1 << 16 {
         if batch.rows.len() % 1024 == 0 {
             ctx.cancel.check()?;
         }
@@ -396,38 +422,54 @@ fn read_batch(
         }
         let Some(row) = reader.next()? else { break };
         let mut oversized = None;
-        let mut refused = None;
-        if let Content::Document(document) = &row.content {
+        let mut refused: Option<(String, &str)> = None;
+        let mut own_ids: Option<&[u32]> = None;
+        if let Content::Document(document) = &row.content
+            && let Some(ids) = document.tokens
+        {
+            let ids = without_separators(&run.file.tokenizer.separator, ids);
+            refused = refusal(run, ids).map(|reason| (reason, OTHER_TOKENIZER));
+            own_ids = Some(ids);
+        } else if let Content::Document(document) = &row.content {
             let occurrences = special.reserved.count(document.text);
             if occurrences > 0 {
                 totals.special.add(document.id, occurrences);
-                refused = special.refusal(document.text);
+                refused = special.refusal(document.text).map(|reason| (reason, SPECIAL_IS_TEXT));
             }
         }
+        let own_length = own_ids.map(<[u32]>::len);
         let (status, key, text_hash) = match &row.content {
-            Content::Document(document) if refused.is_none() => {
+            Content::Document(document) if refused.is_none() && own_length != Some(0) => {
                 let id = document.id;
-                let bytes = document.text.len() as u64;
-                let cost =
-                    if bytes * MOST_COST > limits.cost { encoder.cost(document.text) } else { 0 };
+                let bytes = own_ids.map_or(document.text.len() as u64, id_bytes);
+                let cost = if own_ids.is_some() {
+                    if bytes > limits.bytes { u64::MAX } else { 0 }
+                } else if bytes * MOST_COST > limits.cost {
+                    encoder.cost(document.text)
+                } else {
+                    0
+                };
                 if cost > limits.cost {
                     oversized = Some(OversizedDocument {
                         text: String::new(),
-                        cost: cost + document.text.len() as u64,
+                        ids: None,
+                        cost: if own_ids.is_some() { 2 * bytes } else { cost + bytes },
                         location: row.location.clone().into_owned(),
                     });
                 } else {
                     batch.text.push_str(document.text);
+                    batch.ids.extend_from_slice(own_ids.unwrap_or_default());
                 }
                 tables.ids.push(id)?;
                 if let Some(sources) = &mut tables.sources {
                     sources.push(document.source.unwrap_or(""))?;
                 }
                 totals.accepted += 1;
-                totals.bytes += document.text.len() as u64;
+                totals.bytes += bytes;
                 totals.sources += u64::from(document.source.is_some());
                 totals.surrogates += u64::from(document.replaced_surrogates);
-                (ACCEPTED, Key::of(id).0, Key::of(document.text).0)
+                let content = own_ids.map_or_else(|| Key::of(document.text), Key::of_ids);
+                (ACCEPTED, Key::of(id).0, content.0)
             }
             other => {
                 let mut status = REJECTED;
@@ -440,11 +482,10 @@ fn read_batch(
                     reject(run, tables, &row.location, (code, reason), totals.rejected + 1)
                 };
                 match (other, refused) {
-                    (_, Some(reason)) if !skips => {
-                        let remedy = "set `specialText: text`, or `onBadRow: skip`";
+                    (_, Some((reason, remedy))) if !skips => {
                         return Err(row.location.error(Code::BadRow, &reason, remedy));
                     }
-                    (_, Some(reason)) => reject(tables, Code::BadRow, &reason)?,
+                    (_, Some((reason, _))) => reject(tables, Code::BadRow, &reason)?,
                     (Content::Bad(bad), None) if !skips => {
                         return Err(row.location.bad(bad, Some("`onBadRow: skip`")));
                     }
@@ -464,10 +505,16 @@ fn read_batch(
         tables.keys.push(&[key])?;
         tables.text_hashes.push(&[text_hash])?;
         if let Some(document) = oversized {
-            read.oversized = Some(OversizedDocument { text: reader.take_text(), ..document });
+            let ids = own_length.map(|length| {
+                let mut ids = reader.take_tokens();
+                ids.truncate(length);
+                ids
+            });
+            read.oversized = Some(OversizedDocument { text: reader.take_text(), ids, ..document });
             break;
         }
         batch.rows.push(batch.text.len());
+        batch.id_rows.push(batch.ids.len());
         if is_large {
             break; // the row was long, but its text is not oversized
         }
@@ -481,7 +528,10 @@ fn encode_oversized(
     (encoder, special): (&dyn Encoder, &Special),
     document: OversizedDocument,
 ) -> Result<Vec<u32>> {
-    let OversizedDocument { text, cost, location } = document;
+    let OversizedDocument { text, ids, cost, location } = document;
+    if let Some(ids) = ids {
+        return Ok(ids);
+    }
     let limit = ctx.budget.limit();
     if cost > limit {
         let reason = format!(
@@ -577,6 +627,7 @@ fn encode(
             for row in range[0]..range[1] {
                 let before = out.ids.len();
                 let text = batch.text_of(row);
+                out.ids.extend_from_slice(batch.ids_of(row));
                 if !text.is_empty() {
                     encoder.encode(text, special.reserved(), &mut out.ids)?;
                 }

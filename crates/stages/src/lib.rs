@@ -16,6 +16,7 @@ pub mod pack;
 pub mod plan;
 pub mod predict;
 mod prelude;
+mod pretokenized;
 pub mod report;
 pub mod route;
 pub mod scan;

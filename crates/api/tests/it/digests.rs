@@ -53,6 +53,7 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/work", path("work"), &[]),
         ("/splitBytes", json!(1000), all),
         ("/textField", json!("q"), from_ingest),
+        ("/tokensField", json!("ids"), from_ingest),
         ("/idField", Value::Null, from_ingest),
         ("/sourceField", json!("q"), from_ingest),
         ("/onBadRow", json!("skip"), from_ingest),
@@ -116,6 +117,12 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         let run = place.prepare_in(&format!("out{i}"), &[(pointer, value.clone())]).unwrap();
         assert_eq!(changed(&digests(&run), &base), expected, "{pointer}: {value}");
     }
+    // Separators at the end of a row of token ids are left out, so that they decide the tokens.
+    let ids = ("/tokensField", json!("ids"));
+    let tokens = digests(&place.prepare_in("ids", std::slice::from_ref(&ids)).unwrap());
+    let other = [ids, ("/separator", json!("token:<pad>"))];
+    let other = digests(&place.prepare_in("ids-other", &other).unwrap());
+    assert_eq!(changed(&tokens, &other), from_ingest);
     let mds = ("/output/format", json!("mds"));
     let plain = digests(&place.prepare_in("mds", std::slice::from_ref(&mds)).unwrap());
     let files = digests(

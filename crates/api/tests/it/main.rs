@@ -9,6 +9,7 @@ mod options;
 mod prepare;
 mod run;
 mod stages;
+mod tokens;
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -69,7 +70,7 @@ impl Place {
     fn json(&self, changes: &[(&str, Value)]) -> Value {
         let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
         let mut options = json!({
-            "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text",
+            "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text", "tokensField": null,
             "idField": "id", "queryField": "q", "sourceField": null,
             "onBadRow": "fail", "onDuplicateId": "fail", "maxDocumentBytes": 4 << 20,
             "splitBytes": 4096, "tokenizer": path("tokenizer.json"),

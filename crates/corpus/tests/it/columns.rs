@@ -28,7 +28,7 @@ use longweave_corpus::CorpusOptions;
 use crate::{Seen, options, rows};
 
 /// Writes a table as `table` with the suffix of each kind of file. Returns the paths.
-fn write(directory: &Path, fields: Vec<(Field, ArrayRef)>) -> Vec<PathBuf> {
+pub(crate) fn write(directory: &Path, fields: Vec<(Field, ArrayRef)>) -> Vec<PathBuf> {
     let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = fields.into_iter().unzip();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
     let mut paths = Vec::new();
@@ -56,7 +56,7 @@ fn write(directory: &Path, fields: Vec<(Field, ArrayRef)>) -> Vec<PathBuf> {
     paths
 }
 
-fn nullable(name: &str, array: &ArrayRef) -> (Field, ArrayRef) {
+pub(crate) fn nullable(name: &str, array: &ArrayRef) -> (Field, ArrayRef) {
     (Field::new(name, array.data_type().clone(), true), array.clone())
 }
 

@@ -9,6 +9,7 @@ mod jsonl;
 mod packings;
 mod parquet;
 mod spool;
+mod tokens;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -65,7 +66,10 @@ fn rows_of(
             Content::Document(d) => {
                 (queries, source) = (d.queries.to_vec(), d.source.map(str::to_owned));
                 replaced = d.replaced_surrogates;
-                Ok((d.id.to_owned(), d.text.to_owned()))
+                // Tokens are shown as a list.
+                let text = d.tokens.map_or_else(|| d.text.to_owned(), |ids| format!("{ids:?}"));
+                assert!(d.tokens.is_none() || d.text.is_empty());
+                Ok((d.id.to_owned(), text))
             }
             Content::Empty => Err("EMPTY".to_owned()),
             Content::Bad(bad) => Err(format!("{} {}", bad.code.name(), bad.reason)),

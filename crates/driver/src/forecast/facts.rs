@@ -121,10 +121,14 @@ fn look(ctx: &Ctx, run: &RunContext, split: usize, places: u64, sums: &mut Sums)
         let Some(row) = reader.next()? else { break };
         of_split.rows += 1.0;
         if let Content::Document(document) = &row.content {
-            of_split.text += document.text.len() as f64;
+            let own = document.tokens.unwrap_or_default();
+            ids.extend_from_slice(own);
+            raw.extend(own.iter().flat_map(|id| id.to_le_bytes()));
+            of_split.tokenized += size_of_val(own) as f64;
+            of_split.text += (document.text.len() + size_of_val(own)) as f64;
             of_split.id += document.id.len() as f64;
             of_split.queries += document.queries.iter().map(|q| q.len() as f64 + 12.0).sum::<f64>();
-            bytes += document.text.len() as u64;
+            bytes += (document.text.len() + size_of_val(own)) as u64;
             raw.extend_from_slice(head(document.text, TOKENIZED_BYTES as usize).as_bytes());
             if of_split.tokenized < (TOKENIZED_BYTES / places) as f64 {
                 encoder.encode(head(document.text, TOKENIZED_BYTES as usize), None, &mut ids)?;

@@ -1,11 +1,16 @@
-//! The documents of a split that ingest accepted, as they are read again.
+//! The documents of a split that ingest accepted, as they are read again. The text of one that has
+//! token ids in place of it is decoded from them.
+
+use std::sync::Arc;
 
 use longweave_common::{Code, Ctx, Result};
 use longweave_corpus::{Content, RowReader};
 use longweave_run::RunContext;
 use longweave_storage::read_array;
+use longweave_tokens::Encoder;
 
 use crate::ingest::{ACCEPTED, INGEST, IngestPaths};
+use crate::pretokenized::without_separators;
 use crate::scan::rows;
 use crate::spool::{check_split, corpus_with_queries};
 
@@ -25,6 +30,8 @@ pub(super) struct Documents {
     /// they are not read.
     skip_bad_queries: Option<bool>,
     status: Vec<u8>,
+    /// The tokenizer and the separator, where rows may have token ids.
+    decoder: Option<(Arc<dyn Encoder>, Vec<u32>)>,
     /// The next row.
     pub(super) row: u32,
 }
@@ -44,7 +51,12 @@ impl Documents {
         )?;
         let options = run.options();
         let skip_bad_queries = options.reads_query_field().then(|| options.skips_bad_rows());
-        Ok(Documents { reader, skip_bad_queries, status, row: 0 })
+        let decoder = if run.file.has_tokens() {
+            Some((run.resources.encoder()?, run.file.tokenizer.separator.clone()))
+        } else {
+            None
+        };
+        Ok(Documents { reader, skip_bad_queries, status, decoder, row: 0 })
     }
 
     /// The next row: its number, and the document if it was accepted; `None` after the last.
@@ -72,15 +84,13 @@ impl Documents {
                 "the file changed during the run: run again",
             ));
         };
+        let text = match (document.tokens, &self.decoder) {
+            (Some(ids), Some((encoder, separator))) => {
+                encoder.decode(without_separators(separator, ids))?
+            }
+            _ => document.text.to_owned(),
+        };
         let queries = document.queries.iter().map(|q| q.to_string()).collect();
-        Ok(Some((
-            row,
-            Some(Document {
-                row,
-                id: document.id.to_owned(),
-                text: document.text.to_owned(),
-                queries,
-            }),
-        )))
+        Ok(Some((row, Some(Document { row, id: document.id.to_owned(), text, queries }))))
     }
 }
