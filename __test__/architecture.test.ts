@@ -35,7 +35,7 @@ const allowed: Record<string, string[]> = {
   remote: ['common', 'storage'],
   corpus: ['common', 'storage', 'remote'],
   tokens: ['common', 'storage'],
-  inference: ['common', 'storage'],
+  inference: ['common', 'storage', 'tokens'],
   plan: ['common', 'storage'],
   formats: ['common', 'storage'],
   neighbours: ['common'],

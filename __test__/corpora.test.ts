@@ -283,3 +283,43 @@ test('the card of an output of JSON lines names its files, so that datasets read
     else expect(card).toContain(`data_files: "${pattern}"`)
   }
 })
+
+describe('special tokens that are written in documents', () => {
+  const written = [3, 5, ...Array.from({ length: 12 }, (_, i) => 20 + i)]
+  const rows = Array.from({ length: 40 }, (_, i) => ({
+    id: `d${i}`,
+    text: written.includes(i) ? `${words(i)} <|endoftext|> ${words(i + 1)}` : words(i),
+  }))
+
+  test.each([
+    ['text', 40, 0, /encoded as text/],
+    ['token', 40, 14, /kept as tokens/],
+  ] as const)('are encoded as %s', async (specialText, documents, inside, warning) => {
+    const given = options(writeJsonl(join(folder(), 'a.jsonl'), rows), {
+      idField: 'id',
+      specialText,
+      incomplete: 'pad',
+    })
+    const { summary } = await finished(given)
+    expect(summary.corpus).toMatchObject({
+      documents,
+      rejected: 0,
+      specialText: { documents: 14, occurrences: 14, first: written.slice(0, 10).map((i) => `d${i}`) },
+    })
+    expect(summary.warnings.join()).toMatch(warning)
+    const separator = 0
+    const read = await readColumns(given.output?.directory ?? '')
+    const separators = read.flatMap(({ inputIds }) => [...inputIds]).filter((id) => id === separator).length
+    // One ends each document; the others are those that are written.
+    expect(separators).toBe((summary.plan?.tokens.separators ?? 0) + inside)
+  })
+
+  test('make bad rows where that is asked for', async () => {
+    const corpus = writeJsonl(join(folder(), 'a.jsonl'), rows)
+    const { code, message } = await failure(() => finished(options(corpus, { specialText: 'fail' })))
+    expect(code).toBe('BAD_ROW')
+    expect(message).toMatch(/^a\.jsonl:4: .*<\|endoftext\|>.*; set `specialText: text`, or `onBadRow: skip`$/)
+    const { summary } = await finished(options(corpus, { specialText: 'fail', onBadRow: 'skip' }))
+    expect(summary.corpus).toMatchObject({ documents: 26, rejected: 14, specialText: { documents: 14 } })
+  })
+})

@@ -36,7 +36,7 @@ const ofCalls: [situation: string, more: string, call: string, settles: string, 
   ['unknown option', '{ lenght: 8 }', '{}', 'OPTIONS_INVALID'],
   ['wrong value of an option', '{ length: -1 }', '{}', 'OPTIONS_INVALID'],
   ['corpus that throws', '{ corpus: failing() }', '{}', 'mishap', { 'dryRun()': 'ok' }],
-  ['document without a text', `{ corpus: [{ id: 'x' }] }`, '{}', 'BAD_ROW', { 'dryRun()': 'ok' }],
+  ['document without a text', `{ corpus: [{ id: 'x' }] }`, '{}', 'BAD_ROW', { 'prepare()': 'ok', 'dryRun()': 'ok' }],
   ['signal aborted before', '{}', 'aborted()', 'reason'],
   ['signal aborts at once', '{}', 'soon()', 'reason'],
 ]

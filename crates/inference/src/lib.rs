@@ -4,8 +4,7 @@
 //! In: a folder with an exported model, and texts. Out: the texts of queries, or vectors. The
 //! library is loaded when first needed ([`Runtime`]). A model belongs to one thread, which runs
 //! what others send it. Batches are a pure function of lengths and options ([`batches`]). May use
-//! `common` and
-//! `storage`.
+//! `common`, `storage` and `tokens`.
 //!
 //! Begin with `queries.rs` ([`QueryModel`]) or `embed.rs` ([`Embedder`]); then `generate.rs`
 //! (decoding), `seq2seq.rs` (the seam to layouts of models) and `graph.rs` (one session).
@@ -38,4 +37,4 @@ pub use sampling::Decoding;
 
 /// Changes when equal models, options and texts give other queries: it enters the digest of the
 /// predict stage.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use longweave_common::{Code, Error, Result};
+use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_tokens::package_tokenizer;
 use tokenizers_exact::Tokenizer;
 
 /// Longest text that is tokenized at once, bytes; a longer one is cut where words end, so that its
@@ -29,9 +30,8 @@ impl TextTokenizer {
             Error::new(Code::ModelInvalid, format!("{file} is not a supported tokenizer: {e}"))
                 .with("file", file.as_str())
         };
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| invalid(&e))?;
-        tokenizer.with_truncation(None).map_err(|e| invalid(&e))?;
-        tokenizer.with_padding(None);
+        let bytes = std::fs::read(&path).at("read", &path)?;
+        let tokenizer = package_tokenizer(&bytes).map_err(|e| invalid(&e))?;
         let largest = tokenizer.get_vocab(true).values().copied().max().unwrap_or(0) as usize;
         if let Some(vocabulary) = vocabulary.filter(|&v| largest >= v) {
             let message = format!(

@@ -25,23 +25,7 @@ impl Exact {
         let path = source.path();
         let bytes = source.read()?;
         let load = || {
-            let mut tokenizer =
-                Tokenizer::from_bytes(&bytes).map_err(|e| invalid(path, &e.to_string()))?;
-            tokenizer.with_truncation(None).map_err(|e| invalid(path, &e.to_string()))?;
-            tokenizer.with_padding(None);
-            // Dropout makes the same text come out differently each time; it is for training with
-            // the tokenizer, not for data.
-            if let ModelWrapper::BPE(model) = tokenizer.get_model()
-                && model.dropout.is_some()
-            {
-                let mut model = model.clone();
-                model.dropout = None;
-                tokenizer.with_model(model);
-            }
-            if let ModelWrapper::Unigram(model) = tokenizer.get_model() {
-                let model = unigram(&bytes, model).map_err(|what| invalid(path, &what))?;
-                tokenizer.with_model(model);
-            }
+            let tokenizer = package_tokenizer(&bytes).map_err(|e| invalid(path, &e))?;
             let normalizer = tokenizer.get_normalizer();
             let added = AddedTokens::new(&vocabulary.added, |text| {
                 let mut text = NormalizedString::from(text);
@@ -110,6 +94,28 @@ impl Exact {
     pub(crate) fn decode(&self, ids: &[u32]) -> Result<String> {
         self.tokenizer.decode(ids, false).map_err(|e| failed("decode ids", &e))
     }
+}
+
+/// A tokenizer.json as the Python package reads it, without truncation, padding and dropout. The error
+/// says why it is not one.
+pub fn package_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
+    let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| e.to_string())?;
+    tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
+    tokenizer.with_padding(None);
+    // Dropout makes the same text come out differently each time; it is for training with the
+    // tokenizer, not for data.
+    if let ModelWrapper::BPE(model) = tokenizer.get_model()
+        && model.dropout.is_some()
+    {
+        let mut model = model.clone();
+        model.dropout = None;
+        tokenizer.with_model(model);
+    }
+    if let ModelWrapper::Unigram(model) = tokenizer.get_model() {
+        let model = unigram(bytes, model)?;
+        tokenizer.with_model(model);
+    }
+    Ok(tokenizer)
 }
 
 /// A Unigram model with the scores that the Python package reads. There, `serde_json` reads numbers

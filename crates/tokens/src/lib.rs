@@ -22,6 +22,7 @@ mod unicode;
 
 pub use columns::Ids;
 pub use encoder::{Encoder, Loaded, load, load_exact};
+pub use exact::package_tokenizer;
 pub use forms::file_of;
 pub use reserved::Reserved;
 pub use scattered::{RowRun, ScatteredTokens, scatter_split};
