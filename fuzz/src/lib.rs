@@ -37,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("layouts", layouts),
     ("parquet_rows", parquet_rows),
     ("arrow_rows", arrow_rows),
+    ("token_files", token_files),
     ("vector_rows", vector_rows),
     ("npy", npy),
     ("output_jsonl", output_jsonl),
@@ -137,8 +138,10 @@ fn rows(options: &CorpusOptions) -> Result<Vec<String>> {
             let location = row.location.to_string();
             let content = match row.content {
                 Content::Document(d) => {
-                    assert!(d.text.len() <= 256 && !d.text.trim().is_empty() && !d.id.is_empty());
-                    format!("{:?}", (d.id, d.text, d.source, d.queries))
+                    let tokens = d.tokens.unwrap_or_default();
+                    assert!(d.text.len() + 4 * tokens.len() <= 256 && !d.id.is_empty());
+                    assert_eq!(d.text.trim().is_empty(), d.tokens.is_some_and(|t| !t.is_empty()));
+                    format!("{:?}", (d.id, d.text, tokens, d.source, d.queries))
                 }
                 Content::Empty => "empty".to_owned(),
                 Content::Bad(bad) => format!("{} {}", bad.code.name(), bad.reason),
@@ -249,6 +252,22 @@ fn columnar(name: &str, data: &[u8]) {
     options.split_bytes = 1;
     if let (Some(whole), Some(parts)) = (whole, told(rows(&options))) {
         assert_eq!(parts, whole, "in row groups or record batches");
+    }
+}
+
+/// A token file as a corpus (bytes that say of which kind and where it is divided, then its index,
+/// then its ids): its documents are those of all its splits together.
+pub fn token_files(data: &[u8]) {
+    let Some((&[kind, parts], mut content)) = data.split_first_chunk() else { return };
+    let (folder, index) = (folder("token_files"), part(&mut content));
+    let names = if kind % 2 == 0 { ["a.idx", "a.bin"] } else { ["a.ds.index", "a.ds"] };
+    write(&folder.join(names[0]), index);
+    write(&folder.join(names[1]), content);
+    let mut options = corpus_options(&folder.join(names[usize::from(kind % 2)]), 0);
+    let whole = told(rows(&options));
+    options.split_bytes = (content.len() as u64 / (1 + u64::from(parts % 16))).max(1);
+    if let (Some(whole), Some(parts)) = (whole, told(rows(&options))) {
+        assert_eq!(parts, whole, "in ranges of documents");
     }
 }
 

@@ -264,6 +264,8 @@ export type InputKind =
   | { tar: InputCompression }
   | 'parquet'
   | 'arrow'
+  | 'megatron'
+  | 'datatrove'
   | 'text'
 
 /** A keyword and the documents that it represents. */

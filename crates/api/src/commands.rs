@@ -149,7 +149,9 @@ pub fn train_tokenizer(options: &str) -> Result<String> {
         let mut reader =
             longweave_corpus::RowReader::open(&ctx, &options, &inventory, split, before)?;
         while let Some(row) = reader.next()? {
-            if let longweave_corpus::Content::Document(document) = &row.content {
+            if let longweave_corpus::Content::Document(document) = &row.content
+                && document.tokens.is_none()
+            {
                 texts.push(document.text.to_owned());
             }
         }

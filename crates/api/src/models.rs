@@ -279,6 +279,13 @@ impl DocumentReader {
                     self.split += 1;
                 }
                 Some(row) => match row.content {
+                    Content::Document(document) if document.tokens.is_some() => {
+                        return Err(row.location.error(
+                            Code::InputUnsupported,
+                            "the document has token ids, and no text",
+                            "give a corpus of texts",
+                        ));
+                    }
                     Content::Document(document) => {
                         documents.push(json!({ "id": document.id, "text": document.text }))
                     }

@@ -46,6 +46,16 @@ impl Fields {
     }
 }
 
+/// A row with more tokens than `most` bytes hold.
+pub(crate) fn too_many_tokens(most: u64) -> Bad {
+    let reason = format!(
+        "the row has more than {} tokens, of which each counts four bytes of \
+         `maxDocumentBytes` ({most})",
+        most / TOKEN_BYTES
+    );
+    Bad::new(Code::DocumentTooLarge, reason)
+}
+
 /// A value among token ids that is not one, in words.
 pub(crate) fn no_token(value: impl std::fmt::Display) -> String {
     format!("{value}, which is not a token id (a whole number from 0 to {})", u32::MAX)

@@ -64,6 +64,10 @@ pub enum Kind {
     Parquet,
     /// `.arrow`, `.feather`, `.ipc`: an Arrow stream or file, divided by record batches.
     Arrow,
+    /// `.idx`, an index of Megatron-LM, with its `.bin`: divided by documents.
+    Megatron,
+    /// `.ds`, token ids of datatrove, with its `.ds.index`: divided by documents.
+    Datatrove,
     /// The whole file is one document.
     Text,
 }
@@ -131,6 +135,13 @@ pub enum Range {
         /// One after the last.
         end: u32,
     },
+    /// Documents `start..end` of a token file.
+    Rows {
+        /// First document.
+        start: u64,
+        /// One after the last.
+        end: u64,
+    },
     /// One of the parts that a large packed file is spooled into, see [`crate::spool_file`].
     Part {
         /// Which, from 0.
@@ -162,8 +173,26 @@ impl Kind {
             Some(Kind::Parquet)
         } else if [".arrow", ".feather", ".ipc"].iter().any(|e| name.ends_with(e)) {
             Some(Kind::Arrow)
+        } else if ends(&[".idx"]) {
+            Some(Kind::Megatron)
+        } else if ends(&[".ds"]) {
+            Some(Kind::Datatrove)
         } else {
             ends(&[".txt", ".md"]).then_some(Kind::Text)
+        }
+    }
+
+    /// Whether rows have token ids in place of a text.
+    pub fn has_tokens(self) -> bool {
+        matches!(self, Kind::Megatron | Kind::Datatrove)
+    }
+
+    /// The other file of a token file of this kind.
+    pub(crate) fn companion(self, path: &Path) -> Option<PathBuf> {
+        match self {
+            Kind::Megatron => Some(path.with_extension("bin")),
+            Kind::Datatrove => Some(path.with_added_extension("index")),
+            _ => None,
         }
     }
 
@@ -179,7 +208,7 @@ impl Kind {
             Kind::Jsonl(packing) => Some((Layout::Lines, packing)),
             Kind::JsonArray(packing) => Some((Layout::Array, packing)),
             Kind::Tar(packing) => Some((Layout::Tar { text_field }, packing)),
-            Kind::Parquet | Kind::Arrow | Kind::Text => None,
+            Kind::Parquet | Kind::Arrow | Kind::Megatron | Kind::Datatrove | Kind::Text => None,
         }
     }
 }
@@ -214,6 +243,7 @@ impl Inventory {
         let rises = |range: Range| match range {
             Range::Bytes { start, end } => start <= end,
             Range::RowGroups { start, end } => start <= end,
+            Range::Rows { start, end } => start <= end,
             _ => true,
         };
         let exist =

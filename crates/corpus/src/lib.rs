@@ -28,6 +28,7 @@ mod row;
 mod source;
 mod split;
 mod spool;
+mod token_files;
 mod vectors;
 
 pub use fields::Bad;

@@ -24,7 +24,7 @@ use crate::fields::Bad;
 /// `a.arrow: record batch 3, row 17 (row 1200017 of the file; all from 0)` or
 /// `document 5 of the pushed corpus (counted from 0)`; serializes as the details of an error:
 /// `{file, line}`, `{file, rowGroup, row, fileRow}`, `{file, recordBatch, row, fileRow}`,
-/// `{document}`.
+/// `{file, document}`, `{document}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowLocation<'a> {
     file: Cow<'a, str>,
@@ -56,6 +56,8 @@ pub(crate) enum Position {
         row: u64,
         file_row: u64,
     },
+    /// A document of a token file, from 0.
+    Document(u64),
     /// A pushed document, from 0. Its file is internal.
     Pushed(u64),
 }
@@ -112,6 +114,7 @@ impl<'a> RowLocation<'a> {
                 ("row", row.into()),
                 ("fileRow", file_row.into()),
             ],
+            Position::Document(document) => vec![file, ("document", document.into())],
             Position::Pushed(document) => vec![("document", document.into())],
         }
     }
@@ -133,6 +136,7 @@ impl fmt::Display for RowLocation<'_> {
                 f,
                 "{file}: record batch {batch}, row {row} (row {file_row} of the file; all from 0)"
             ),
+            Position::Document(document) => write!(f, "{file}: document {document} (from 0)"),
             Position::Pushed(document) => {
                 write!(f, "document {document} of the pushed corpus (counted from 0)")
             }
@@ -222,6 +226,11 @@ mod tests {
                 RowLocation::new("a.arrow", Position::Arrow { batch: 2, row: 1, file_row: 21 }),
                 "a.arrow: record batch 2, row 1 (row 21 of the file; all from 0)",
                 r#"{"file":"a.arrow","recordBatch":2,"row":1,"fileRow":21}"#,
+            ),
+            (
+                RowLocation::new("a.idx", Position::Document(5)),
+                "a.idx: document 5 (from 0)",
+                r#"{"file":"a.idx","document":5}"#,
             ),
             (
                 RowLocation::new("spool/00000.jsonl.zst", Position::Pushed(5)),

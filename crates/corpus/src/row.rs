@@ -4,8 +4,8 @@ use longweave_common::{Code, Ctx, Error, Result};
 use memchr::memchr_iter;
 
 use crate::arrow_rows::ArrowRows;
-use crate::fields::{Bad, Fields, KEPT, TOKEN_BYTES};
-use crate::inventory::{InputFile, Inventory, Kind, Range, Split, split_bytes};
+use crate::fields::{Bad, Fields, KEPT, TOKEN_BYTES, too_many_tokens};
+use crate::inventory::{InputFile, Inventory, Kind, Range, Split, place, split_bytes};
 use crate::json;
 use crate::layout::Layout;
 use crate::lines::{Limits, Line, Lines};
@@ -14,6 +14,7 @@ use crate::location::{Position, RowLocation};
 use crate::packing::{Packing, is_utf16, without_packing};
 use crate::parquet_rows::ParquetRows;
 use crate::source::CorpusFile;
+use crate::token_files::TokenRows;
 use crate::{CorpusOptions, Origin, parts};
 
 /// Most bytes of an id or a source: thousands of them are held at once.
@@ -85,6 +86,7 @@ enum Source {
     Lines(Lines),
     Parquet(Box<ParquetRows>),
     Arrow(Box<ArrowRows>),
+    Tokens(Box<TokenRows>),
     /// A text file: its one row.
     Text(CorpusFile),
     /// A text file whose row was read.
@@ -116,6 +118,11 @@ impl Source {
             }
             (Kind::Arrow, _) => {
                 Source::Arrow(Box::new(ArrowRows::open(ctx, &listed()?, options, range)?))
+            }
+            (Kind::Megatron | Kind::Datatrove, _) => {
+                let path = place(root, &file.path);
+                let rows = TokenRows::open(ctx, &path, file.kind, options, range)?;
+                Source::Tokens(Box::new(rows))
             }
             _ => Source::Text(listed()?),
         })
@@ -200,6 +207,7 @@ impl RowReader {
                 Source::Lines(lines) => lines.is_longer(&mut self.line, self.limits, bytes)?,
                 Source::Parquet(rows) => rows.is_longer(bytes)?,
                 Source::Arrow(rows) => rows.is_longer(bytes)?,
+                Source::Tokens(rows) => rows.is_longer(bytes)?,
                 Source::Text(_) => (self.files[self.at].bytes > bytes, false),
                 Source::Read => (false, true),
             };
@@ -293,6 +301,7 @@ impl RowReader {
             }
             Source::Parquet(parquet) => parquet.position(self.read - 1),
             Source::Arrow(arrow) => arrow.position(),
+            Source::Tokens(tokens) => tokens.position(),
             Source::Text(_) | Source::Read => Position::File,
         };
         RowLocation::new(&self.files[self.at].path, position)
@@ -323,6 +332,7 @@ impl RowReader {
             }),
             Source::Parquet(rows) => rows.next(&mut self.fields),
             Source::Arrow(rows) => rows.next(&mut self.fields),
+            Source::Tokens(rows) => rows.next(&mut self.fields),
             Source::Text(file) => {
                 let bad = read_text(file, max, &mut self.fields)?;
                 self.source = Source::Read;
@@ -357,12 +367,7 @@ impl RowReader {
             None => return Some(self.missing("textField", &self.options.text_field)),
         }
         if self.fields.tokens.len() as u64 > max / TOKEN_BYTES {
-            let reason = format!(
-                "the row has more than {} tokens, of which each counts four bytes of \
-                 `maxDocumentBytes` ({max})",
-                max / TOKEN_BYTES
-            );
-            return Some(Bad::new(Code::DocumentTooLarge, reason));
+            return Some(too_many_tokens(max));
         }
         if self.fields.text.len() as u64 > max {
             let reason = format!(
@@ -498,6 +503,7 @@ pub fn count_rows(
             Source::Lines(lines) => count_lines(options, lines)?,
             Source::Parquet(rows) => Counted { rows: rows.count(), lines: 0 },
             Source::Arrow(rows) => Counted { rows: rows.count()?, lines: 0 },
+            Source::Tokens(rows) => Counted { rows: rows.count(), lines: 0 },
             Source::Text(_) | Source::Read => Counted { rows: 1, lines: 0 },
         };
         all.rows += rows;

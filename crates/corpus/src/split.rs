@@ -4,10 +4,11 @@ use longweave_common::{Code, Ctx, Error, Result};
 use longweave_remote::is_remote;
 
 use crate::arrow_rows::batch_bytes;
-use crate::inventory::{Inventory, Kind, Range, Split};
+use crate::inventory::{Inventory, Kind, Range, Split, place};
 use crate::packing::Packing;
 use crate::parquet_rows::group_bytes;
 use crate::source::CorpusFile;
+use crate::token_files::ranges;
 
 /// Bytes of text in a byte of a packed file, about: how many parts a large one is spooled into.
 const PACKED_RATIO: u64 = 4;
@@ -50,6 +51,10 @@ pub(crate) fn divide(ctx: &Ctx, inventory: &Inventory, split_bytes: u64) -> Resu
                     .unwrap_or(u32::MAX)
                     .min(MOST_PARTS);
                 splits.extend((0..of).map(|part| split(Range::Part { part, of })));
+            }
+            Kind::Megatron | Kind::Datatrove => {
+                let ranges = ranges(&place(&inventory.root, &file.path), file.kind, size)?;
+                splits.extend(ranges.into_iter().map(split));
             }
             // Where its batches are is known once it is read.
             Kind::Arrow if is_remote(&inventory.root) => {

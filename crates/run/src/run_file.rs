@@ -151,6 +151,7 @@ impl RunFile {
     /// Whether rows may have token ids in place of a text.
     pub fn has_tokens(&self) -> bool {
         self.options.tokens_field.is_some()
+            || self.inventory.files.iter().any(|file| file.kind.has_tokens())
     }
 
     /// That corpus, tokenizer and other files are those of the stored run.

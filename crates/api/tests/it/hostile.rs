@@ -84,6 +84,7 @@ fn seeds() -> Vec<Seed> {
     outputs(&mut seeds);
     runs(&mut seeds);
     stores(&mut seeds);
+    token_files(&mut seeds);
     seeds
 }
 
@@ -374,6 +375,26 @@ fn runs(seeds: &mut Vec<Seed>) {
         "model": { "type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["▁", -1.0], ["fox", -2.0], ["o", -3.0]], "byte_fallback": false },
     });
     seeds.push(("tokenizer", "unigram".into(), pieces.to_string().into_bytes()));
+}
+
+/// Two documents of three and two tokens, as Megatron and datatrove write them.
+fn token_files(seeds: &mut Vec<Seed>) {
+    let ids: Vec<u8> = [1u16, 2, 3, 4, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let mut index = b"MMIDIDX\0\0\x01\0\0\0\0\0\0\0\x08".to_vec();
+    for n in [2u64, 3] {
+        index.extend(n.to_le_bytes());
+    }
+    for n in [3u32, 2] {
+        index.extend(n.to_le_bytes());
+    }
+    for n in [0u64, 6, 0, 1, 2] {
+        index.extend(n.to_le_bytes());
+    }
+    let ends: Vec<u8> = [3u64, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
+    for (kind, index) in [(0, index), (1, ends)] {
+        let input = [vec![kind, 3], targets::joined(&[&index]), ids.clone()].concat();
+        seeds.push(("token_files", format!("valid-{kind}"), input));
+    }
 }
 
 fn stores(seeds: &mut Vec<Seed>) {

@@ -140,3 +140,42 @@ fn a_document_of_ids_that_is_larger_than_a_batch_is_taken_whole() {
     store.read_into(longweave_common::DocId::new(1), 0, 700_000, &mut found).unwrap();
     assert!(found == long);
 }
+
+#[test]
+fn token_files_give_the_sequences_of_the_same_documents_as_text() {
+    let place = Place::new();
+    let ids = ids(&*encoder(&place));
+    let file = |name: &str, bytes: Vec<u8>| fs::write(place.path(name), bytes).unwrap();
+    let numbers = |numbers: Vec<usize>| -> Vec<u8> {
+        numbers.into_iter().flat_map(|n| (n as u64).to_le_bytes()).collect()
+    };
+    let lens: Vec<usize> = ids.iter().map(Vec::len).collect();
+    let ends: Vec<usize> = (1..=DOCUMENTS).map(|n| lens[..n].iter().sum()).collect();
+    let starts: Vec<usize> = (0..DOCUMENTS).map(|n| 2 * lens[..n].iter().sum::<usize>()).collect();
+    let bytes: Vec<u8> = ids.iter().flatten().flat_map(|&id| (id as u16).to_le_bytes()).collect();
+    let lens: Vec<u8> = lens.iter().flat_map(|&n| (n as u32).to_le_bytes()).collect();
+    let head =
+        [b"MMIDIDX\0\0\x01\0\0\0\0\0\0\0\x08".to_vec(), numbers(vec![DOCUMENTS, DOCUMENTS + 1])];
+    file(
+        "ids.idx",
+        [head.concat(), lens, numbers(starts), numbers((0..=DOCUMENTS).collect())].concat(),
+    );
+    file("ids.bin", bytes.clone());
+    file("ids.ds.index", numbers(ends));
+    file("ids.ds", bytes);
+    for name in ["ids.idx", "ids.ds"] {
+        let rows: Vec<String> = (0..DOCUMENTS)
+            .map(|i| json!({ "id": format!("{name}:{i}"), "text": row(i)["text"] }).to_string())
+            .collect();
+        file("corpus.jsonl", rows.join("\n").into_bytes());
+        for (method, changes) in &methods()[1..] {
+            let (text, tokens) = (format!("text-{name}-{method}"), format!("{name}-{method}"));
+            place.run_in(&text, changes).unwrap();
+            let corpus = ("/corpus", json!([place.path(name).to_str().unwrap()]));
+            let own = [corpus, ("/idField", Value::Null), ("/splitBytes", json!(1000))];
+            place.run_in(&tokens, &[&changes[..], &own].concat()).unwrap();
+            let same = sequences(&place.path(&tokens)) == sequences(&place.path(&text));
+            assert!(same, "{name} {method}");
+        }
+    }
+}

@@ -51,7 +51,7 @@ pub(super) fn files(
                 format!("the name of {} is not UTF-8; rename it", path.display()),
             )
         })?;
-        let (bytes, modified_ns) = stamp(&path)?;
+        let (bytes, modified_ns) = stamps(&path, kind)?;
         files.push(InputFile { path: relative.join("/"), kind, bytes, modified_ns, etag: None });
     }
     let named = root.to_str().map(str::to_owned);
@@ -173,10 +173,11 @@ fn walk(
             continue;
         }
         match Kind::of(&path.to_string_lossy()) {
-            Some(kind) => {
+            Some(kind) if kind.companion(path).is_none_or(|other| other.is_file()) => {
                 found.insert(path.to_owned(), kind);
             }
-            None => unread.add_kind(&shown),
+            None if is_companion(path) => {}
+            _ => unread.add_kind(&shown),
         }
     }
     Ok(())
@@ -196,6 +197,27 @@ fn common(bases: &[PathBuf]) -> PathBuf {
         }
     }
     root
+}
+
+/// Whether a file belongs to a token file next to it.
+fn is_companion(path: &Path) -> bool {
+    let ends = |ending: &str| path.to_string_lossy().ends_with(ending);
+    let of = if ends(".bin") {
+        path.with_extension("idx")
+    } else if ends(".ds.index") || ends(".ds.metadata") {
+        path.with_extension("")
+    } else {
+        return false;
+    };
+    of.is_file()
+}
+
+/// As [`stamp`], of both files of a token file: their bytes together and the later time.
+fn stamps(path: &Path, kind: Kind) -> Result<(u64, u64)> {
+    let (bytes, modified_ns) = stamp(path)?;
+    let Some(other) = kind.companion(path) else { return Ok((bytes, modified_ns)) };
+    let (more, later) = stamp(&other)?;
+    Ok((bytes + more, modified_ns.max(later)))
 }
 
 /// (bytes, modification time in nanoseconds).
@@ -232,7 +254,7 @@ pub fn check_file_unchanged(inventory: &Inventory, file: u32) -> Result<()> {
     }
     let path = inventory.path(file);
     let then = &inventory.files[file as usize];
-    if stamp(&path)? != (then.bytes, then.modified_ns) {
+    if stamps(&path, then.kind)? != (then.bytes, then.modified_ns) {
         let message = format!(
             "{} has changed since the run was prepared; start again in another output directory",
             path.display()

@@ -4,7 +4,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use longweave_common::{Code, Error, Result};
 
 /// The kinds of files by name.
-const KINDS: &str = ".jsonl, .ndjson, .json, .tar (each also with .gz, .zst, .bz2, .xz or .lz4), .parquet, .arrow, .feather, .ipc, .txt and .md";
+const KINDS: &str = ".jsonl, .ndjson, .json, .tar (each also with .gz, .zst, .bz2, .xz or .lz4), .parquet, .arrow, .feather, .ipc, .idx (with its .bin), .ds (with its .ds.index), .txt and .md";
 
 /// A path or glob that matches nothing.
 pub(super) fn nothing(path: &str) -> Error {

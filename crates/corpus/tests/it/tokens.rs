@@ -12,7 +12,9 @@ use arrow_array::types::{
     UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
-use longweave_corpus::CorpusOptions;
+use longweave_common::{Code, Error};
+use longweave_corpus::{CorpusOptions, Kind, UnreadReason, inventory};
+use proptest::prelude::*;
 
 use crate::columns::{nullable, write};
 use crate::{code, options, rows};
@@ -146,4 +148,151 @@ fn a_column_with_other_numbers_or_of_another_type_is_refused() {
             assert_eq!(code(rows(&with_tokens(&path))), expected, "{name} {path:?}");
         }
     }
+}
+
+fn numbers(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
+    numbers.into_iter().flat_map(u64::to_le_bytes).collect()
+}
+
+/// Megatron's index of documents of one sequence each, which lie end to end.
+fn megatron_index(code: u8, width: u64, documents: &[Vec<u32>]) -> Vec<u8> {
+    let n = documents.len() as u64;
+    let mut index = b"MMIDIDX\0\0\x01\0\0\0\0\0\0\0".to_vec();
+    index.push(code);
+    index.extend(numbers([n, n + 1]));
+    index.extend(documents.iter().flat_map(|d| (d.len() as u32).to_le_bytes()));
+    let lens = documents.iter().map(|d| d.len() as u64 * width);
+    index.extend(numbers(lens.scan(0, |at, bytes| Some(std::mem::replace(at, *at + bytes)))));
+    index.extend(numbers(0..=n));
+    index
+}
+
+/// Writes documents as `a.idx` and `a.bin`, and as `a.ds` and `a.ds.index`. Returns the paths that
+/// are given.
+fn token_files(directory: &Path, width: usize, documents: &[Vec<u32>]) -> [std::path::PathBuf; 2] {
+    let ids = documents.iter().flatten().flat_map(|id| id.to_le_bytes()[..width].to_vec());
+    let ids: Vec<u8> = ids.collect();
+    let path = |name: &str| directory.join(name);
+    let code = if width == 2 { 8 } else { 4 };
+    fs::write(path("a.bin"), &ids).unwrap();
+    fs::write(path("a.idx"), megatron_index(code, width as u64, documents)).unwrap();
+    fs::write(path("a.ds"), &ids).unwrap();
+    let ends = documents.iter().scan(0, |end, d| {
+        *end += d.len() as u64;
+        Some(*end)
+    });
+    fs::write(path("a.ds.index"), numbers(ends)).unwrap();
+    [path("a.idx"), path("a.ds")]
+}
+
+proptest! {
+    #[test]
+    fn documents_of_token_files_are_those_of_all_splits_together(
+        documents in prop::collection::vec(prop::collection::vec(0u32..65_536, 0..9), 0..40),
+        width in prop::sample::select(vec![2usize, 4]),
+        split_bytes in 1u64..200,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        for path in token_files(directory.path(), width, &documents) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let found = rows(&CorpusOptions { split_bytes, ..options(&[&path]) }).unwrap();
+            prop_assert_eq!(found.len(), documents.len());
+            for (i, (row, document)) in found.iter().zip(&documents).enumerate() {
+                prop_assert_eq!(&row.location, &format!("{name}: document {i} (from 0)"));
+                let expected = (format!("{name}:{i}"), format!("{document:?}"));
+                let is_empty = document.is_empty();
+                let expected = if is_empty { Err("EMPTY".into()) } else { Ok(expected) };
+                prop_assert_eq!(&row.content, &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_directory_has_token_files_with_the_files_next_to_them_and_lists_others() {
+    let directory = tempfile::tempdir().unwrap();
+    token_files(directory.path(), 2, &[vec![1, 2], vec![3]]);
+    for other in ["b.bin", "c.idx", "d.ds", "a.ds.metadata"] {
+        fs::write(directory.path().join(other), "").unwrap();
+    }
+    let list = inventory(crate::ctx(), &options(&[directory.path()])).unwrap();
+    let files: Vec<_> = list.files.iter().map(|f| (f.path.as_str(), f.kind, f.bytes)).collect();
+    assert_eq!(
+        files,
+        [("a.ds", Kind::Datatrove, 22), ("a.idx", Kind::Megatron, 34 + 8 + 16 + 24 + 6)]
+    );
+    let unread: Vec<_> = list.unread.iter().map(|u| (u.reason, u.examples[0].as_str())).collect();
+    let kind = UnreadReason::Kind;
+    assert_eq!(unread, [(kind, "b.bin"), (kind, "d.ds"), (kind, "c.idx")]);
+}
+
+fn error(path: &Path) -> Error {
+    rows(&options(&[path])).unwrap_err()
+}
+
+#[test]
+fn token_files_that_are_damaged_or_claim_too_much_say_where_and_hold_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let [idx, ds] = token_files(directory.path(), 2, &[vec![1, 2], vec![3]]);
+    let other = |name: &str| directory.path().join(name);
+    let whole = fs::read(&idx).unwrap();
+    let with = |at: usize, number: u64| {
+        let mut changed = whole.clone();
+        changed[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        changed
+    };
+    for (content, says) in [
+        (whole[..20].to_vec(), "shorter than the head"),
+        (whole[..whole.len() - 1].to_vec(), "too few for 2 sequences and 2 documents"),
+        (with(18, 1 << 60), "too few for 1152921504606846976 sequences"),
+        (with(26, 1 << 60), "too few for 2 sequences"),
+        (with(26, u64::MAX), "too few for 2 sequences"),
+        (with(26, 0), "too few for 2 sequences"),
+        (with(9, 2), "not an index of Megatron-LM, version 1"),
+        (with(34, u64::MAX), "it holds -1"),
+        (with(42, 1 << 62), "document 0 (from 0) ends beyond its 6 bytes"),
+        (with(58, 2), "document 0 has the sequences 2 to 1 of 2"),
+        (with(66, 7), "document 0 has the sequences 0 to 7 of 2"),
+    ] {
+        fs::write(&idx, content).unwrap();
+        let error = error(&idx);
+        assert_eq!(error.code(), Code::InputTruncated, "{error}");
+        assert!(error.message().contains(says), "{error}");
+    }
+    fs::write(&idx, &whole).unwrap();
+    fs::write(other("a.bin"), [0; 5]).unwrap();
+    assert!(error(&idx).message().contains("document 1 (from 0) ends beyond its 5 bytes"));
+    fs::remove_file(other("a.bin")).unwrap();
+    assert_eq!(error(&idx).code(), Code::InputNotFound);
+    for (ends, says) in [
+        (numbers([2, 1 << 60]), "are not the 1152921504606846976 tokens"),
+        (numbers([2, 4]), "are not the 4 tokens"),
+        (numbers([3, 2, 3]), "document 1 ends at 2, before it begins"),
+        (numbers([2, 3])[..15].to_vec(), "its 15 bytes are not ends of 8 bytes"),
+    ] {
+        fs::write(other("a.ds.index"), ends).unwrap();
+        let error = error(&ds);
+        assert_eq!(error.code(), Code::InputTruncated, "{error}");
+        assert!(error.message().contains(says), "{error}");
+    }
+}
+
+#[test]
+fn sequences_of_a_document_of_megatron_are_one_row_and_a_negative_id_is_a_bad_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.idx");
+    let mut index = megatron_index(4, 4, &[vec![1, 2], vec![3], vec![4]]);
+    // Of three sequences the first two are a document.
+    index[26..34].copy_from_slice(&3u64.to_le_bytes());
+    index.truncate(34 + 12 + 24);
+    index.extend(numbers([0, 2, 3]));
+    fs::write(&path, index).unwrap();
+    let ids: Vec<u8> = [1, 2, 3, -4i32].iter().flat_map(|id| id.to_le_bytes()).collect();
+    fs::write(directory.path().join("a.bin"), ids).unwrap();
+    let bad = "BAD_ROW it holds -4, which is not a token id (a whole number from 0 to 4294967295)";
+    assert_eq!(contents(&options(&[&path])), ["[1, 2, 3]", bad]);
+    let small = CorpusOptions { max_document_bytes: 8, ..options(&[&path]) };
+    assert!(contents(&small)[0].starts_with("DOCUMENT_TOO_LARGE the row has more than 2 tokens"));
+    let with_ids = CorpusOptions { id_field: Some("id".into()), ..options(&[&path]) };
+    assert_eq!(code(rows(&with_ids)), "MISSING_COLUMN");
 }
