@@ -41,6 +41,8 @@ const guide = [
   item('docs/operations.md'),
   item('docs/cli.md'),
   item('docs/options.md'),
+  item('docs/corpora.md'),
+  item('docs/columns.md'),
   item('docs/report.md'),
   item('docs/models.md', 'Models'),
   item('docs/remote.md'),

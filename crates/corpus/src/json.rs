@@ -439,7 +439,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
             while list.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(());
         }
-        for of in [ID, SOURCE].into_iter().filter(|&of| key.is[of]) {
+        if let Some(of) = [ID, SOURCE].into_iter().find(|&of| key.is[of]) {
             return Err(found.error(of, "an array"));
         }
         if key.is[TOKENS] {

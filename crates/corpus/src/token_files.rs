@@ -360,7 +360,7 @@ fn megatron(index: &Arc<Bytes>) -> Result<(Index, IdType, u64)> {
 
 fn datatrove(index: &Arc<Bytes>, ids: &Bytes) -> Result<(Index, IdType, u64)> {
     let count = index.length / 8;
-    if index.length % 8 != 0 {
+    if !index.length.is_multiple_of(8) {
         return Err(index.damaged(&format!("its {} bytes are not ends of 8 bytes", index.length)));
     }
     let mut ends = Numbers::new(index, 0, 8, count);

@@ -9,6 +9,9 @@ use longweave_storage::{DoneRecord, write_file};
 
 use crate::context::{Counts, Place, RunContext, Stage};
 
+/// Tasks that are done, by number, with their records.
+type DoneTasks = Vec<(u32, DoneRecord)>;
+
 impl RunContext {
     /// A stage's tasks; `None` while its inputs are not complete.
     pub fn tasks(&self, stage: Stage) -> Result<Option<u32>> {
@@ -16,7 +19,7 @@ impl RunContext {
     }
 
     /// The number of a stage's tasks, if known, and the records of those that are done, in order.
-    pub fn progress(&self, stage: Stage) -> Result<(Option<u32>, Vec<(u32, DoneRecord)>)> {
+    pub fn progress(&self, stage: Stage) -> Result<(Option<u32>, DoneTasks)> {
         let tasks = self.tasks(stage)?;
         let done = |task| Ok(self.done(stage, task)?.map(|record| (task, record)));
         let records = (0..tasks.unwrap_or(0)).filter_map(|task| done(task).transpose());

@@ -60,7 +60,10 @@ impl Exact {
         let whole = NormalizedString::from(text);
         self.added.split(text, false, skip, |part| {
             let (text, start) = match part {
-                Part::Token(id) => return Ok(out.push(id)),
+                Part::Token(id) => {
+                    out.push(id);
+                    return Ok(());
+                }
                 Part::Text(text, start) => (text, start),
             };
             let mut part =
@@ -70,7 +73,10 @@ impl Exact {
             }
             self.added.split(part.get(), true, skip, |inner| {
                 let (text, start) = match inner {
-                    Part::Token(id) => return Ok(out.push(id)),
+                    Part::Token(id) => {
+                        out.push(id);
+                        return Ok(());
+                    }
                     Part::Text(text, start) => (text, start),
                 };
                 let range = Range::Normalized(start..start + text.len());

@@ -244,12 +244,18 @@ impl Pipeline {
             scratch.tokens.clear();
             self.added.split(text, false, skip, |part| {
                 let (text, start) = match part {
-                    Part::Token(id) => return Ok(scratch.tokens.push(id.into())),
+                    Part::Token(id) => {
+                        scratch.tokens.push(id.into());
+                        return Ok(());
+                    }
                     Part::Text(text, start) => (text, start),
                 };
                 let text = chain.normalize(text)?;
                 self.added.split(&text, true, skip, |part| match part {
-                    Part::Token(id) => Ok(scratch.tokens.push(id.into())),
+                    Part::Token(id) => {
+                        scratch.tokens.push(id.into());
+                        Ok(())
+                    }
                     Part::Text(text, inner) => {
                         self.encode_part(text, start + inner, reserved, scratch)
                     }

@@ -26,7 +26,7 @@ fn ids(encoder: &dyn Encoder) -> Vec<Vec<u32>> {
     let of = |i: usize| {
         let (row, mut ids) = (row(i), Vec::new());
         encoder.encode(row["text"].as_str().unwrap(), None, &mut ids).unwrap();
-        ids.extend(vec![separator; if i % 3 == 0 { 2 } else { 0 }]);
+        ids.extend(vec![separator; if i.is_multiple_of(3) { 2 } else { 0 }]);
         ids
     };
     (0..DOCUMENTS).map(of).collect()

@@ -12,8 +12,11 @@ use proptest::prelude::*;
 
 use crate::{Seen, code, ctx, options, rows};
 
-/// A stream of each packing, and the endings of names.
-pub(crate) const PACKINGS: [(&str, Packing, fn(&[u8]) -> Vec<u8>); 6] = [
+/// Packs bytes as one stream.
+type Pack = fn(&[u8]) -> Vec<u8>;
+
+/// Each packing with the ending of its files' names.
+pub(crate) const PACKINGS: [(&str, Packing, Pack); 6] = [
     ("", Packing::Plain, |bytes| bytes.to_vec()),
     (".gz", Packing::Gzip, |bytes| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
