@@ -38,7 +38,7 @@ const allowed: Record<string, string[]> = {
   inference: ['common', 'storage', 'tokens'],
   plan: ['common', 'storage'],
   formats: ['common', 'storage'],
-  neighbours: ['common'],
+  neighbours: ['common', 'storage'],
   report: ['neighbours'],
   predict: ['common', 'storage', 'keywords', 'corpus'],
   index: ['common', 'storage', 'keywords', 'plan', 'neighbours'],

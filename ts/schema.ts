@@ -636,7 +636,7 @@ const shape = {
       ])
       .nullable(),
     '--corpus PATH',
-    'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .json, .parquet, .arrow, .tar, .txt, .md, .idx (Megatron-LM) and .ds (datatrove) files; JSON and archives also as .gz, .zst, .bz2, .xz and .lz4.',
+    'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .json, .parquet, .arrow, .tar, .txt, .md, .idx (Megatron-LM), .ds (datatrove) and .npy (OLMo) files; JSON and archives also as .gz, .zst, .bz2, .xz and .lz4.',
     'Give it several times for files in several places.',
     common,
   ),

@@ -260,10 +260,17 @@ fn columnar(name: &str, data: &[u8]) {
 pub fn token_files(data: &[u8]) {
     let Some((&[kind, parts], mut content)) = data.split_first_chunk() else { return };
     let (folder, index) = (folder("token_files"), part(&mut content));
-    let names = if kind % 2 == 0 { ["a.idx", "a.bin"] } else { ["a.ds.index", "a.ds"] };
+    let (names, given) = match kind % 3 {
+        0 => (["a.idx", "a.bin"], "a.idx"),
+        1 => (["a.ds.index", "a.ds"], "a.ds"),
+        _ => (["a.csv.gz", "a.npy"], "a.npy"),
+    };
     write(&folder.join(names[0]), index);
     write(&folder.join(names[1]), content);
-    let mut options = corpus_options(&folder.join(names[usize::from(kind % 2)]), 0);
+    let mut options = corpus_options(&folder.join(given), 0);
+    if given == "a.npy" {
+        (options.id_field, options.source_field) = (Some("id".into()), Some("src".into()));
+    }
     let whole = told(rows(&options));
     options.split_bytes = (content.len() as u64 / (1 + u64::from(parts % 16))).max(1);
     if let (Some(whole), Some(parts)) = (whole, told(rows(&options))) {

@@ -252,6 +252,8 @@ export interface InputFile {
   modifiedNs?: number
   /** The entity tag of a remote file. Absent for a local one. */
   etag?: string
+  /** The other file of a token file, next to it. */
+  companion?: InputFile
 }
 
 /**
@@ -266,6 +268,7 @@ export type InputKind =
   | 'arrow'
   | 'megatron'
   | 'datatrove'
+  | 'numpy'
   | 'text'
 
 /** A keyword and the documents that it represents. */

@@ -7,7 +7,7 @@
 //! that there is. The library decodes them from a message that describes nothing else.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,10 +24,9 @@ use arrow_ipc::{
 use arrow_schema::{ArrowError, DataType, Field, Fields as ArrowFields, Schema, SchemaRef};
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 use longweave_common::{Code, Ctx, Error, Result, catch_panic};
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::reader::Length;
 
-use crate::columns::{Batch, Bytes, Columns, as_bytes, below, change};
-use crate::fields::{Bad, Fields};
+use crate::columns::{Batches, Bytes, Columns, Cursor, as_bytes, below, change};
 use crate::location::{Position, RowLocation};
 use crate::source::{CorpusFile, Positions};
 use crate::{CorpusOptions, Range};
@@ -49,8 +48,8 @@ const MOST_NULLS: u64 = 64 << 10;
 /// Arrow's name of the type of UUIDs.
 const UUID: &str = "arrow.uuid";
 
-/// Reads the rows of a run of record batches.
-pub(crate) struct ArrowRows {
+/// A run of record batches.
+pub(crate) struct ArrowBatches {
     messages: Messages,
     /// The fields of the whole file.
     whole: ArrowFields,
@@ -58,8 +57,6 @@ pub(crate) struct ArrowRows {
     selection: Columns,
     /// The schema of the wanted columns, their strings as bytes.
     schema: SchemaRef,
-    /// The wanted columns in that schema.
-    columns: Columns,
     dictionaries: HashMap<i64, ArrayRef>,
     /// Bytes of the dictionaries by number.
     held: HashMap<i64, u64>,
@@ -71,10 +68,8 @@ pub(crate) struct ArrowRows {
     run: Span<u64>,
     /// The number of the next batch.
     next: u64,
-    /// Rows of the file before the open batch.
+    /// Rows of the file before that batch.
     before: u64,
-    batch: Option<Batch>,
-    row: usize,
 }
 
 /// The messages of a stream or a file. A place is the position of a message in a stream, its number in
@@ -185,14 +180,10 @@ impl Messages {
     }
 
     fn read_into(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
-        let mut read = || -> io::Result<()> {
-            self.file.get_read(start).map_err(io::Error::other)?.read_exact(bytes)
-        };
-        let failed = |e: io::Error| match e.kind() {
+        self.file.read_into(start, bytes).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => self.damaged(&"it ends early"),
             _ => Error::io(&e, "read", &self.path),
-        };
-        read().map_err(|e| self.file.failure().unwrap_or_else(|| failed(e)))
+        })
     }
 
     fn damaged(&self, error: &dyn std::fmt::Display) -> Error {
@@ -277,13 +268,14 @@ fn bytes(_: &[usize], field: &Field) -> Bytes {
     }
 }
 
-impl ArrowRows {
+impl ArrowBatches {
+    /// The rows of a file, or of a run of its record batches.
     pub(crate) fn open(
         ctx: &Ctx,
         source: &CorpusFile,
         options: &CorpusOptions,
         range: Range,
-    ) -> Result<ArrowRows> {
+    ) -> Result<Cursor> {
         let (messages, schema, at) = Messages::open(source.path(), source.positions()?)?;
         let whole = schema.fields;
         let selection = Columns::find(source.path(), &whole, options, bytes)?;
@@ -294,12 +286,11 @@ impl ArrowRows {
             _ => 0..u64::MAX,
         };
         let columns = selection.clone().projected(&schema);
-        let mut rows = ArrowRows {
+        let mut batches = ArrowBatches {
             messages,
             whole,
             selection,
             schema,
-            columns,
             dictionaries: HashMap::new(),
             held: HashMap::new(),
             room: ctx.budget.limit() / 4,
@@ -307,45 +298,19 @@ impl ArrowRows {
             run,
             next: 0,
             before: 0,
-            batch: None,
-            row: 0,
         };
-        while rows.next < rows.run.start {
-            let Some((head, length)) = rows.record_batch()? else { return Err(rows.fewer()) };
-            rows.at = head.next;
-            rows.next += 1;
-            rows.before = rows.before.saturating_add(length);
+        while batches.next < batches.run.start {
+            let Some((head, length)) = batches.record_batch()? else { return Err(batches.fewer()) };
+            batches.at = head.next;
+            batches.next += 1;
+            batches.before = batches.before.saturating_add(length);
         }
-        Ok(rows)
+        let before = batches.before;
+        Ok(Cursor::new(batches, columns, before))
     }
 
     fn fewer(&self) -> Error {
         self.messages.damaged(&"it has fewer record batches than when it was listed")
-    }
-
-    /// Rows in all, as the messages say.
-    pub(crate) fn count(&self) -> Result<u64> {
-        let (mut at, mut number, mut rows) = (self.at, self.next, 0u64);
-        while number < self.run.end {
-            let Some(head) = self.messages.head(at)? else { break };
-            at = head.next;
-            if let Some(length) = self.length(&head)? {
-                number += 1;
-                rows = rows.saturating_add(length);
-            }
-        }
-        Ok(rows)
-    }
-
-    /// The position of the row that was read last.
-    pub(crate) fn position(&self) -> Position {
-        let row = (self.row as u64).saturating_sub(1);
-        self.position_of(row)
-    }
-
-    fn position_of(&self, row: u64) -> Position {
-        let batch = self.next.saturating_sub(1);
-        Position::Arrow { batch, row, file_row: self.before.saturating_add(row) }
     }
 
     /// The rows of a message that is a record batch.
@@ -492,27 +457,6 @@ impl ArrowRows {
         )
     }
 
-    /// Reads the next batch where this one is at its end. Returns whether there is a row.
-    fn fill(&mut self) -> Result<bool> {
-        while self.batch.as_ref().is_none_or(|batch| self.row >= batch.rows) {
-            if let Some(batch) = self.batch.take() {
-                self.before = self.before.saturating_add(batch.rows as u64);
-                self.row = 0;
-            }
-            if self.next >= self.run.end {
-                return Ok(false);
-            }
-            let Some((head, length)) = self.record_batch()? else {
-                return if self.run.end == u64::MAX { Ok(false) } else { Err(self.fewer()) };
-            };
-            let batch = self.decode(&head, length)?;
-            self.batch = Some(self.columns.batch(&batch));
-            self.at = head.next;
-            self.next += 1;
-        }
-        Ok(true)
-    }
-
     fn decode(&self, head: &Head, length: u64) -> Result<RecordBatch> {
         let message = self.messages.unless_damaged(|| head.message())?;
         let record = message
@@ -537,25 +481,38 @@ impl ArrowRows {
                 .read_record_batch()
         })
     }
+}
 
-    /// Whether the next row's strings have more than `bytes` bytes, and whether the rows are at
-    /// their end.
-    pub(crate) fn is_longer(&mut self, bytes: u64) -> Result<(bool, bool)> {
-        if !self.fill()? {
-            return Ok((false, true));
-        }
-        Ok((self.batch.as_ref().is_some_and(|batch| batch.is_longer(self.row, bytes)), false))
-    }
-
-    /// Reads the next row into `fields`. `None` after the last, `Some(Some(bad))` for a bad one.
-    #[allow(clippy::option_option)] // end of rows, and whether the row is bad, are two questions
-    pub(crate) fn next(&mut self, fields: &mut Fields) -> Result<Option<Option<Bad>>> {
-        if !self.fill()? {
+impl Batches for ArrowBatches {
+    fn next(&mut self, before: u64) -> Result<Option<RecordBatch>> {
+        self.before = before;
+        if self.next >= self.run.end {
             return Ok(None);
         }
-        let row = self.row;
-        self.row += 1;
-        Ok(self.batch.as_ref().map(|batch| batch.read(row, &self.columns, fields)))
+        let Some((head, length)) = self.record_batch()? else {
+            return if self.run.end == u64::MAX { Ok(None) } else { Err(self.fewer()) };
+        };
+        let batch = self.decode(&head, length)?;
+        (self.at, self.next) = (head.next, self.next + 1);
+        Ok(Some(batch))
+    }
+
+    fn position(&self, before: u64, row: u64) -> Position {
+        let batch = self.next.saturating_sub(1);
+        Position::Arrow { batch, row, file_row: before.saturating_add(row) }
+    }
+
+    fn count(&self) -> Result<u64> {
+        let (mut at, mut number, mut rows) = (self.at, self.next, 0u64);
+        while number < self.run.end {
+            let Some(head) = self.messages.head(at)? else { break };
+            at = head.next;
+            if let Some(length) = self.length(&head)? {
+                number += 1;
+                rows = rows.saturating_add(length);
+            }
+        }
+        Ok(rows)
     }
 }
 

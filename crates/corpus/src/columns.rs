@@ -26,6 +26,7 @@ use arrow_schema::{DataType, Field, Fields as ArrowFields, SchemaRef, TimeUnit};
 use longweave_common::{Code, Error, Result};
 
 use crate::fields::{Bad, Fields, TOKEN_BYTES, no_token};
+use crate::location::Position;
 use crate::{CorpusOptions, Origin};
 
 /// Most names of columns in an error.
@@ -303,7 +304,7 @@ impl Columns {
     }
 
     /// Resolves the columns in a batch.
-    pub(crate) fn batch(&self, batch: &RecordBatch) -> Batch {
+    fn batch(&self, batch: &RecordBatch) -> Batch {
         let column = |role: Role| {
             let wanted = self.wanted.iter().find(|wanted| wanted.role == role)?;
             let mut array = batch.columns().get(wanted.path[0])?;
@@ -358,8 +359,8 @@ fn shortened(data_type: &DataType) -> String {
 }
 
 /// The columns of a batch.
-pub(crate) struct Batch {
-    pub(crate) rows: usize,
+struct Batch {
+    rows: usize,
     text: Option<Column>,
     id: Option<Column>,
     source: Option<Column>,
@@ -367,9 +368,74 @@ pub(crate) struct Batch {
     tokens: Option<Column>,
 }
 
+/// The record batches of a file, one after another.
+pub(crate) trait Batches: Send {
+    /// The next batch, which comes after `before` rows; `None` after the last.
+    fn next(&mut self, before: u64) -> Result<Option<RecordBatch>>;
+    /// The position of a row of the last batch, which came after `before` rows.
+    fn position(&self, before: u64, row: u64) -> Position;
+    /// Rows in all, as the file says.
+    fn count(&self) -> Result<u64>;
+}
+
+/// Lends the rows of batches.
+pub(crate) struct Cursor {
+    batches: Box<dyn Batches>,
+    columns: Columns,
+    batch: Option<Batch>,
+    /// The next row of the batch.
+    row: usize,
+    /// Rows of earlier batches.
+    before: u64,
+}
+
+impl Cursor {
+    /// The rows of batches with these columns, of which the first comes after `before` rows.
+    pub(crate) fn new(batches: impl Batches + 'static, columns: Columns, before: u64) -> Cursor {
+        Cursor { batches: Box::new(batches), columns, batch: None, row: 0, before }
+    }
+
+    /// Reads batches up to one with another row. Returns whether there is one.
+    fn fill(&mut self) -> Result<bool> {
+        while self.batch.as_ref().is_none_or(|batch| self.row >= batch.rows) {
+            let read = self.batch.take().map_or(0, |batch| batch.rows as u64);
+            (self.row, self.before) = (0, self.before.saturating_add(read));
+            let Some(batch) = self.batches.next(self.before)? else { return Ok(false) };
+            self.batch = Some(self.columns.batch(&batch));
+        }
+        Ok(true)
+    }
+
+    /// Whether the next row's strings have more than `bytes` bytes, and whether the rows are at
+    /// their end.
+    pub(crate) fn is_longer(&mut self, bytes: u64) -> Result<(bool, bool)> {
+        let over = !self.fill()?;
+        Ok((self.batch.as_ref().is_some_and(|batch| batch.is_longer(self.row, bytes)), over))
+    }
+
+    /// Reads the next row into `fields`. `None` after the last, `Some(Some(bad))` for a bad one.
+    #[allow(clippy::option_option)] // end of rows, and whether the row is bad, are two questions
+    pub(crate) fn next(&mut self, fields: &mut Fields) -> Result<Option<Option<Bad>>> {
+        self.fill()?;
+        let row = self.row;
+        self.row += 1;
+        Ok(self.batch.as_ref().map(|batch| batch.read(row, &self.columns, fields)))
+    }
+
+    /// The position of the row that was read last.
+    pub(crate) fn position(&self) -> Position {
+        self.batches.position(self.before, (self.row as u64).saturating_sub(1))
+    }
+
+    /// Rows in all, as the file says.
+    pub(crate) fn count(&self) -> Result<u64> {
+        self.batches.count()
+    }
+}
+
 impl Batch {
     /// Whether the strings and tokens of a row have more than `bytes` bytes.
-    pub(crate) fn is_longer(&self, row: usize, bytes: u64) -> bool {
+    fn is_longer(&self, row: usize, bytes: u64) -> bool {
         let columns = [&self.text, &self.id, &self.source];
         let strings = columns.into_iter().flatten().map(|column| column.length(row)).sum::<u64>();
         let tokens = self.tokens.as_ref().map_or(0, |column| column.items(row).len() as u64);
@@ -377,7 +443,7 @@ impl Batch {
     }
 
     /// Reads a row into `fields`. Returns why it is bad, if it is.
-    pub(crate) fn read(&self, row: usize, columns: &Columns, fields: &mut Fields) -> Option<Bad> {
+    fn read(&self, row: usize, columns: &Columns, fields: &mut Fields) -> Option<Bad> {
         fields.clear();
         fields.has_text = true;
         if let Some(text) = self.text.as_ref().filter(|text| !text.is_null(row))

@@ -41,6 +41,17 @@ pub struct InputFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub etag: Option<String>,
+    /// The other file of a token file, next to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub companion: Option<Box<InputFile>>,
+}
+
+impl InputFile {
+    /// Bytes with those of its companion.
+    pub fn all_bytes(&self) -> u64 {
+        self.bytes + self.companion.as_ref().map_or(0, |other| other.bytes)
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
@@ -68,6 +79,8 @@ pub enum Kind {
     Megatron,
     /// `.ds`, token ids of datatrove, with its `.ds.index`: divided by documents.
     Datatrove,
+    /// `.npy`, token ids of NumPy, with its `.csv.gz`: divided by documents.
+    Numpy,
     /// The whole file is one document.
     Text,
 }
@@ -141,6 +154,9 @@ pub enum Range {
         start: u64,
         /// One after the last.
         end: u64,
+        /// Bytes of an id, where neither file says it alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        width: Option<u8>,
     },
     /// One of the parts that a large packed file is spooled into, see [`crate::spool_file`].
     Part {
@@ -171,12 +187,14 @@ impl Kind {
             None
         } else if ends(&[".parquet"]) {
             Some(Kind::Parquet)
-        } else if [".arrow", ".feather", ".ipc"].iter().any(|e| name.ends_with(e)) {
+        } else if ends(&[".arrow", ".feather", ".ipc"]) {
             Some(Kind::Arrow)
         } else if ends(&[".idx"]) {
             Some(Kind::Megatron)
         } else if ends(&[".ds"]) {
             Some(Kind::Datatrove)
+        } else if ends(&[".npy"]) {
+            Some(Kind::Numpy)
         } else {
             ends(&[".txt", ".md"]).then_some(Kind::Text)
         }
@@ -184,16 +202,25 @@ impl Kind {
 
     /// Whether rows have token ids in place of a text.
     pub fn has_tokens(self) -> bool {
-        matches!(self, Kind::Megatron | Kind::Datatrove)
+        matches!(self, Kind::Megatron | Kind::Datatrove | Kind::Numpy)
     }
 
     /// The other file of a token file of this kind.
-    pub(crate) fn companion(self, path: &Path) -> Option<PathBuf> {
+    pub(crate) fn companion(self, path: &str) -> Option<String> {
+        let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
         match self {
-            Kind::Megatron => Some(path.with_extension("bin")),
-            Kind::Datatrove => Some(path.with_added_extension("index")),
+            Kind::Megatron => Some(format!("{stem}.bin")),
+            Kind::Datatrove => Some(format!("{path}.index")),
+            Kind::Numpy => Some(format!("{stem}.csv.gz")),
             _ => None,
         }
+    }
+
+    /// The token file that a file of this name belongs to, if there is one.
+    pub(crate) fn owner(path: &str) -> Option<String> {
+        let endings =
+            [(".bin", ".idx"), (".ds.index", ".ds"), (".ds.metadata", ".ds"), (".csv.gz", ".npy")];
+        endings.iter().find_map(|(ending, of)| Some(format!("{}{of}", path.strip_suffix(ending)?)))
     }
 
     /// How the file is compressed as a whole; `None` where it is not read as lines.
@@ -208,7 +235,7 @@ impl Kind {
             Kind::Jsonl(packing) => Some((Layout::Lines, packing)),
             Kind::JsonArray(packing) => Some((Layout::Array, packing)),
             Kind::Tar(packing) => Some((Layout::Tar { text_field }, packing)),
-            Kind::Parquet | Kind::Arrow | Kind::Megatron | Kind::Datatrove | Kind::Text => None,
+            _ => None,
         }
     }
 }
@@ -243,7 +270,7 @@ impl Inventory {
         let rises = |range: Range| match range {
             Range::Bytes { start, end } => start <= end,
             Range::RowGroups { start, end } => start <= end,
-            Range::Rows { start, end } => start <= end,
+            Range::Rows { start, end, .. } => start <= end,
             _ => true,
         };
         let exist =
@@ -251,7 +278,12 @@ impl Inventory {
         let within = |files: std::ops::Range<u32>| {
             !files.is_empty() && u64::from(files.end) <= self.files.len() as u64
         };
-        self.files.iter().all(|file| below(&file.path))
+        let named = |file: &InputFile| {
+            below(&file.path)
+                && file.kind.has_tokens() == file.companion.is_some()
+                && file.companion.iter().all(|other| below(&other.path))
+        };
+        self.files.iter().all(named)
             && self
                 .splits
                 .iter()
@@ -276,7 +308,7 @@ pub fn split_bytes(inventory: &Inventory, split: usize) -> u64 {
         Range::Part { of, .. } => {
             inventory.files[inventory.splits[split].file as usize].bytes / u64::from(of.max(1))
         }
-        _ => inventory.files_of(split).map(|f| inventory.files[f as usize].bytes).sum(),
+        _ => inventory.files_of(split).map(|f| inventory.files[f as usize].all_bytes()).sum(),
     }
 }
 

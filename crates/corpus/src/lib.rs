@@ -19,6 +19,7 @@ mod lines;
 mod listing;
 mod location;
 mod lz4;
+mod numpy;
 mod options;
 mod packing;
 mod parquet_rows;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatchReader;
+use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{DataType, Field, Schema};
 use longweave_common::{Code, Ctx, Error, Result, catch_panic};
 use longweave_storage::{
@@ -21,8 +21,7 @@ use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
-use crate::columns::{Batch, Bytes, Columns, at, below, change};
-use crate::fields::{Bad, Fields};
+use crate::columns::{Batches, Bytes, Columns, Cursor, at, below, change};
 use crate::location::{Position, RowGroups, RowLocation};
 use crate::source::{CorpusFile, Positions};
 use crate::{CorpusOptions, Range};
@@ -30,20 +29,14 @@ use crate::{CorpusOptions, Range};
 /// Bytes of rows read at once, about.
 const BATCH_BYTES: i64 = 4 << 20;
 
-/// Reads the rows of a run of row groups.
-pub(crate) struct ParquetRows {
+/// The batches of a run of row groups.
+pub(crate) struct ParquetBatches {
     reader: ParquetRecordBatchReader,
     source: BatchSource,
     path: PathBuf,
-    batch: Option<Batch>,
-    row: usize,
-    /// Rows of earlier batches.
-    before: u64,
     /// The row groups, with the rows that they claim to have.
     groups: RowGroups,
     selection: Selection,
-    /// The columns in batches.
-    columns: Columns,
 }
 
 /// The source of batches, read again where the first reader takes too many rows at once.
@@ -379,13 +372,14 @@ fn viewed(field: &Field) -> Field {
     field.clone().with_data_type(data_type)
 }
 
-impl ParquetRows {
+impl ParquetBatches {
+    /// The rows of a file, or of a run of its row groups.
     pub(crate) fn open(
         ctx: &Ctx,
         source: &CorpusFile,
         options: &CorpusOptions,
         range: Range,
-    ) -> Result<ParquetRows> {
+    ) -> Result<Cursor> {
         let (path, file) = (source.path(), source.positions()?);
         let builder = open(path, &file)?;
         let selection = Selection::new(path, &builder, options)?;
@@ -410,99 +404,59 @@ impl ParquetRows {
         let source = BatchSource { pages, file, room, metadata, mask, groups, batch_rows };
         let reader = source.reader(path, 0)?;
         let columns = selection.columns.clone().projected(&reader.schema());
-        Ok(ParquetRows {
-            reader,
-            source,
-            path: path.to_owned(),
-            batch: None,
-            row: 0,
-            before: 0,
-            groups: claimed,
-            selection,
-            columns,
-        })
+        let path = path.to_owned();
+        let batches = ParquetBatches { reader, source, path, groups: claimed, selection };
+        Ok(Cursor::new(batches, columns, 0))
     }
 
-    /// Rows in all, as the file says.
-    pub(crate) fn count(&self) -> u64 {
-        self.groups.rows()
+    fn no_room(&self, before: u64) -> Error {
+        RowLocation::new(&self.path.to_string_lossy(), self.groups.position(before)).error(
+            Code::MemoryBudget,
+            "the row's pages unpack to more than a quarter of `memory`",
+            "raise `memory`, or write the file again with smaller pages",
+        )
     }
+}
 
-    /// The position of row `row` of these row groups.
-    pub(crate) fn position(&self, row: u64) -> Position {
-        self.groups.position(row)
-    }
-
-    /// Reads the next batch where this one is at its end. Returns whether there is a row.
-    fn fill(&mut self) -> Result<bool> {
-        while self.batch.as_ref().is_none_or(|b| self.row >= b.rows) {
-            self.before += self.batch.take().map_or(0, |b| b.rows as u64);
-            self.row = 0;
+impl Batches for ParquetBatches {
+    fn next(&mut self, before: u64) -> Result<Option<RecordBatch>> {
+        let claimed = self.groups.rows();
+        loop {
             self.source.room.free();
             let read =
                 unless_failed(&self.path, &self.source.file, || self.reader.next().transpose());
-            match read {
+            let found = match read {
                 Err(_) if self.source.room.was_exceeded() => {
                     if self.source.batch_rows == 1 {
-                        return Err(self.no_room());
+                        return Err(self.no_room(before));
                     }
                     self.source.batch_rows = 1;
                     self.source.room.free();
-                    self.reader = self.source.reader(&self.path, self.before)?;
+                    self.reader = self.source.reader(&self.path, before)?;
+                    continue;
                 }
                 Err(damage) => {
                     let BatchSource { file, metadata, .. } = &self.source;
                     let metadata = metadata.metadata();
                     return Err(self.selection.explain(&self.path, file, metadata, damage));
                 }
-                Ok(None) if self.before < self.groups.rows() => {
-                    let what = format!(
-                        "its footer claims {} rows, but there are {}",
-                        self.groups.rows(),
-                        self.before
-                    );
-                    return Err(damaged(&self.path, &what));
+                Ok(None) if before == claimed => return Ok(None),
+                Ok(None) => before.to_string(),
+                Ok(Some(batch)) if before + batch.num_rows() as u64 <= claimed => {
+                    return Ok(Some(batch));
                 }
-                Ok(None) => return Ok(false),
-                Ok(Some(batch)) => {
-                    let read = self.before + batch.num_rows() as u64;
-                    if read > self.groups.rows() {
-                        let claimed = self.groups.rows();
-                        let what = format!("its footer claims {claimed} rows, but there are more");
-                        return Err(damaged(&self.path, &what));
-                    }
-                    self.batch = Some(self.columns.batch(&batch));
-                }
-            }
+                Ok(Some(_)) => "more".to_owned(),
+            };
+            let what = format!("its footer claims {claimed} rows, but there are {found}");
+            return Err(damaged(&self.path, &what));
         }
-        Ok(true)
     }
 
-    fn no_room(&self) -> Error {
-        RowLocation::new(&self.path.to_string_lossy(), self.position(self.before)).error(
-            Code::MemoryBudget,
-            "the row's pages unpack to more than a quarter of `memory`",
-            "raise `memory`, or write the file again with smaller pages",
-        )
+    fn position(&self, before: u64, row: u64) -> Position {
+        self.groups.position(before + row)
     }
 
-    /// Whether the next row's strings have more than `bytes` bytes, and whether the rows are at
-    /// their end.
-    pub(crate) fn is_longer(&mut self, bytes: u64) -> Result<(bool, bool)> {
-        if !self.fill()? {
-            return Ok((false, true));
-        }
-        Ok((self.batch.as_ref().is_some_and(|batch| batch.is_longer(self.row, bytes)), false))
-    }
-
-    /// Reads the next row into `fields`. `None` after the last, `Some(Some(bad))` for a bad one.
-    #[allow(clippy::option_option)] // end of rows, and whether the row is bad, are two questions
-    pub(crate) fn next(&mut self, fields: &mut Fields) -> Result<Option<Option<Bad>>> {
-        if !self.fill()? {
-            return Ok(None);
-        }
-        let row = self.row;
-        self.row += 1;
-        Ok(self.batch.as_ref().map(|batch| batch.read(row, &self.columns, fields)))
+    fn count(&self) -> Result<u64> {
+        Ok(self.groups.rows())
     }
 }

@@ -3,16 +3,17 @@
 use longweave_common::{Code, Ctx, Error, Result};
 use memchr::memchr_iter;
 
-use crate::arrow_rows::ArrowRows;
+use crate::arrow_rows::ArrowBatches;
+use crate::columns::Cursor;
 use crate::fields::{Bad, Fields, KEPT, TOKEN_BYTES, too_many_tokens};
-use crate::inventory::{InputFile, Inventory, Kind, Range, Split, place, split_bytes};
+use crate::inventory::{InputFile, Inventory, Kind, Range, Split, split_bytes};
 use crate::json;
 use crate::layout::Layout;
 use crate::lines::{Limits, Line, Lines};
 use crate::listing::partition;
 use crate::location::{Position, RowLocation};
 use crate::packing::{Packing, is_utf16, without_packing};
-use crate::parquet_rows::ParquetRows;
+use crate::parquet_rows::ParquetBatches;
 use crate::source::CorpusFile;
 use crate::token_files::TokenRows;
 use crate::{CorpusOptions, Origin, parts};
@@ -84,8 +85,7 @@ pub struct Counted {
 
 enum Source {
     Lines(Lines),
-    Parquet(Box<ParquetRows>),
-    Arrow(Box<ArrowRows>),
+    Columns(Box<Cursor>),
     Tokens(Box<TokenRows>),
     /// A text file: its one row.
     Text(CorpusFile),
@@ -112,17 +112,15 @@ impl Source {
             let lines = Lines::open(ctx, &spooled, Packing::Zstd, Layout::Lines, range)?;
             return Ok(Source::Lines(lines));
         }
-        Ok(match (file.kind, range) {
-            (Kind::Parquet, _) => {
-                Source::Parquet(Box::new(ParquetRows::open(ctx, &listed()?, options, range)?))
+        Ok(match file.kind {
+            Kind::Parquet => {
+                Source::Columns(Box::new(ParquetBatches::open(ctx, &listed()?, options, range)?))
             }
-            (Kind::Arrow, _) => {
-                Source::Arrow(Box::new(ArrowRows::open(ctx, &listed()?, options, range)?))
+            Kind::Arrow => {
+                Source::Columns(Box::new(ArrowBatches::open(ctx, &listed()?, options, range)?))
             }
-            (Kind::Megatron | Kind::Datatrove, _) => {
-                let path = place(root, &file.path);
-                let rows = TokenRows::open(ctx, &path, file.kind, options, range)?;
-                Source::Tokens(Box::new(rows))
+            kind if kind.has_tokens() => {
+                Source::Tokens(Box::new(TokenRows::open(ctx, root, file, options, range)?))
             }
             _ => Source::Text(listed()?),
         })
@@ -205,8 +203,7 @@ impl RowReader {
         loop {
             let (larger, over) = match &mut self.source {
                 Source::Lines(lines) => lines.is_longer(&mut self.line, self.limits, bytes)?,
-                Source::Parquet(rows) => rows.is_longer(bytes)?,
-                Source::Arrow(rows) => rows.is_longer(bytes)?,
+                Source::Columns(rows) => rows.is_longer(bytes)?,
                 Source::Tokens(rows) => rows.is_longer(bytes)?,
                 Source::Text(_) => (self.files[self.at].bytes > bytes, false),
                 Source::Read => (false, true),
@@ -299,8 +296,7 @@ impl RowReader {
                     _ => Position::Line(number),
                 }
             }
-            Source::Parquet(parquet) => parquet.position(self.read - 1),
-            Source::Arrow(arrow) => arrow.position(),
+            Source::Columns(rows) => rows.position(),
             Source::Tokens(tokens) => tokens.position(),
             Source::Text(_) | Source::Read => Position::File,
         };
@@ -330,8 +326,7 @@ impl RowReader {
                     Ok(line) => json::parse(line, &self.options, &mut self.fields).err(),
                 }),
             }),
-            Source::Parquet(rows) => rows.next(&mut self.fields),
-            Source::Arrow(rows) => rows.next(&mut self.fields),
+            Source::Columns(rows) => rows.next(&mut self.fields),
             Source::Tokens(rows) => rows.next(&mut self.fields),
             Source::Text(file) => {
                 let bad = read_text(file, max, &mut self.fields)?;
@@ -404,7 +399,7 @@ impl RowReader {
     /// A row without the field that an option names.
     fn missing(&self, option: &str, field: &str) -> Bad {
         let field = self.options.field(option, field);
-        if matches!(self.source, Source::Parquet(_) | Source::Arrow(_)) {
+        if matches!(self.source, Source::Columns(_)) {
             return Bad::new(Code::BadRow, format!("the column {field} is null"));
         }
         let names = json::names(&self.line);
@@ -501,8 +496,7 @@ pub fn count_rows(
             range,
         )? {
             Source::Lines(lines) => count_lines(options, lines)?,
-            Source::Parquet(rows) => Counted { rows: rows.count(), lines: 0 },
-            Source::Arrow(rows) => Counted { rows: rows.count()?, lines: 0 },
+            Source::Columns(rows) => Counted { rows: rows.count()?, lines: 0 },
             Source::Tokens(rows) => Counted { rows: rows.count(), lines: 0 },
             Source::Text(_) | Source::Read => Counted { rows: 1, lines: 0 },
         };

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use longweave_common::{Ctx, Error, Result, ResultExt};
+use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_remote::{BlockReader, Location, ObjectReader, Remote, Stat, is_remote};
+use longweave_storage::read_exact_at;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
@@ -38,6 +39,17 @@ impl CorpusFile {
             Place::Local
         };
         Ok(CorpusFile { path, bytes: listed.bytes, place })
+    }
+
+    /// The other file of a token file.
+    ///
+    /// Errors: `INTERNAL` where the list of files has none.
+    pub(crate) fn companion(ctx: &Ctx, root: &str, listed: &InputFile) -> Result<CorpusFile> {
+        let other = listed.companion.as_ref().ok_or_else(|| {
+            let message = format!("{} was listed without the file next to it", listed.path);
+            Error::new(Code::Internal, message)
+        })?;
+        CorpusFile::open(ctx, root, other)
     }
 
     /// A local file outside the corpus.
@@ -124,6 +136,28 @@ impl Positions {
     /// The error of reading, if one failed: not of the contents.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Fills `out` with the bytes from `start` on.
+    ///
+    /// Errors: `UnexpectedEof` where there are fewer.
+    pub(crate) fn read_into(&self, start: u64, mut out: &mut [u8]) -> io::Result<()> {
+        let blocks = match &self.by {
+            By::File(file) => return read_exact_at(file, out, start),
+            By::Blocks(blocks) => blocks,
+        };
+        let mut at = start;
+        while !out.is_empty() {
+            let bytes = blocks.read_on(at).map_err(io::Error::other)?;
+            if bytes.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let n = bytes.len().min(out.len());
+            let (filled, rest) = std::mem::take(&mut out).split_at_mut(n);
+            filled.copy_from_slice(&bytes[..n]);
+            (out, at) = (rest, at + n as u64);
+        }
+        Ok(())
     }
 
     fn remember(&self, error: Error) -> ParquetError {

@@ -2,13 +2,14 @@
 
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_remote::is_remote;
+use rayon::prelude::*;
 
 use crate::arrow_rows::batch_bytes;
-use crate::inventory::{Inventory, Kind, Range, Split, place};
+use crate::inventory::{InputFile, Inventory, Kind, Range, Split};
 use crate::packing::Packing;
 use crate::parquet_rows::group_bytes;
 use crate::source::CorpusFile;
-use crate::token_files::ranges;
+use crate::token_files;
 
 /// Bytes of text in a byte of a packed file, about: how many parts a large one is spooled into.
 const PACKED_RATIO: u64 = 4;
@@ -17,66 +18,76 @@ const MOST_PARTS: u32 = 1 << 16;
 
 /// Splits of about `split_bytes`: large files are divided, small files in sequence share one.
 pub(crate) fn divide(ctx: &Ctx, inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
-    let size = split_bytes.max(1);
+    if u32::try_from(inventory.files.len()).is_err() {
+        return Err(Error::new(Code::TooManyRows, "the corpus has more than 2³²−1 files"));
+    }
+    let (size, files) = (split_bytes.max(1), &inventory.files);
+    let parts = |file: &InputFile| {
+        if file.all_bytes() <= size { Ok(None) } else { ranges(ctx, &inventory.root, file, size) }
+    };
+    let parts: Vec<_> = ctx.pool.install(|| files.par_iter().map(parts).collect::<Result<_>>())?;
     let mut splits: Vec<Split> = Vec::new();
     let mut shared = 0;
-    for (number, file) in inventory.files.iter().enumerate() {
-        let number = u32::try_from(number)
-            .map_err(|_| Error::new(Code::TooManyRows, "the corpus has more than 2³²−1 files"))?;
-        let split = |range: Range| Split { file: number, range };
-        match file.kind {
-            _ if file.bytes <= size => match splits.last_mut() {
-                Some(Split { range: Range::Files { end }, .. })
-                    if *end == number && shared + file.bytes <= size =>
-                {
-                    *end = number + 1;
-                    shared += file.bytes;
-                }
-                _ => {
-                    splits.push(split(Range::Files { end: number + 1 }));
-                    shared = file.bytes;
-                }
-            },
-            Kind::Text => splits.push(split(Range::Files { end: number + 1 })),
-            Kind::Jsonl(Packing::Plain) => {
-                let parts = file.bytes.div_ceil(size);
-                let at =
-                    |i: u64| (u128::from(file.bytes) * u128::from(i) / u128::from(parts)) as u64;
-                splits.extend(
-                    (0..parts).map(|i| split(Range::Bytes { start: at(i), end: at(i + 1) })),
-                );
+    for ((number, file), parts) in (0..).zip(files).zip(parts) {
+        let bytes = file.all_bytes();
+        let whole = Range::Files { end: number + 1 };
+        match splits.last_mut() {
+            _ if bytes > size => {
+                let parts = parts.unwrap_or_else(|| vec![whole]);
+                splits.extend(parts.into_iter().map(|range| Split { file: number, range }));
+                shared = bytes;
             }
-            Kind::Jsonl(_) | Kind::JsonArray(_) | Kind::Tar(_) => {
-                let of = u32::try_from(file.bytes.div_ceil((size / PACKED_RATIO).max(1)))
-                    .unwrap_or(u32::MAX)
-                    .min(MOST_PARTS);
-                splits.extend((0..of).map(|part| split(Range::Part { part, of })));
+            Some(Split { range: Range::Files { end }, .. })
+                if *end == number && shared + bytes <= size =>
+            {
+                *end = number + 1;
+                shared += bytes;
             }
-            Kind::Megatron | Kind::Datatrove => {
-                let ranges = ranges(&place(&inventory.root, &file.path), file.kind, size)?;
-                splits.extend(ranges.into_iter().map(split));
-            }
-            // Where its batches are is known once it is read.
-            Kind::Arrow if is_remote(&inventory.root) => {
-                splits.push(split(Range::Files { end: number + 1 }));
-            }
-            Kind::Parquet | Kind::Arrow => {
-                let (mut start, mut bytes) = (0, 0);
-                let opened = CorpusFile::open(ctx, &inventory.root, file)?;
-                let groups = match file.kind {
-                    Kind::Arrow => batch_bytes(&opened)?,
-                    _ => group_bytes(&opened)?,
-                };
-                for (i, group) in groups.iter().enumerate() {
-                    bytes += group;
-                    if bytes >= size || i + 1 == groups.len() {
-                        let end = i as u32 + 1;
-                        splits.push(split(Range::RowGroups { start, end }));
-                        (start, bytes) = (end, 0);
-                    }
-                }
+            _ => {
+                splits.push(Split { file: number, range: whole });
+                shared = bytes;
             }
         }
     }
     Ok(splits)
+}
+
+/// The parts of a file that is larger than `size` bytes; `None` where it is not divided.
+fn ranges(ctx: &Ctx, root: &str, file: &InputFile, size: u64) -> Result<Option<Vec<Range>>> {
+    ctx.cancel.check()?;
+    Ok(Some(match file.kind {
+        Kind::Text => return Ok(None),
+        // Where its batches are is known once it is read.
+        Kind::Arrow if is_remote(root) => return Ok(None),
+        Kind::Jsonl(Packing::Plain) => {
+            let parts = file.bytes.div_ceil(size);
+            let at = |i: u64| (u128::from(file.bytes) * u128::from(i) / u128::from(parts)) as u64;
+            (0..parts).map(|i| Range::Bytes { start: at(i), end: at(i + 1) }).collect()
+        }
+        Kind::Jsonl(_) | Kind::JsonArray(_) | Kind::Tar(_) => {
+            let of = u32::try_from(file.bytes.div_ceil((size / PACKED_RATIO).max(1)))
+                .unwrap_or(u32::MAX)
+                .min(MOST_PARTS);
+            (0..of).map(|part| Range::Part { part, of }).collect()
+        }
+        Kind::Megatron | Kind::Datatrove | Kind::Numpy => {
+            token_files::ranges(ctx, root, file, size)?
+        }
+        Kind::Parquet | Kind::Arrow => {
+            let opened = CorpusFile::open(ctx, root, file)?;
+            let groups = match file.kind {
+                Kind::Arrow => batch_bytes(&opened)?,
+                _ => group_bytes(&opened)?,
+            };
+            let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0);
+            for (end, group) in (1..).zip(&groups) {
+                bytes += group;
+                if bytes >= size || end as usize == groups.len() {
+                    ranges.push(Range::RowGroups { start, end });
+                    (start, bytes) = (end, 0);
+                }
+            }
+            ranges
+        }
+    }))
 }

@@ -6,30 +6,35 @@
 //!   each; i64 first sequence of each document, and their number.
 //! - datatrove: `NAME.ds` and `NAME.ds.index`, the u64 ends of documents, counted in tokens. The bytes
 //!   of an id follow from the sizes.
+//! - NumPy: `NAME.npy` and `NAME.csv.gz`, see `numpy.rs`. The bytes of an id follow from the sizes, or
+//!   from NumPy's header.
 //!
 //! Numbers of an index are checked against the sizes of the files before they are used.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
-use longweave_storage::read_exact_at;
+use parquet::file::reader::Length;
 
 use crate::fields::{Bad, Fields, TOKEN_BYTES, no_token, too_many_tokens};
-use crate::inventory::Kind;
+use crate::inventory::{InputFile, Kind};
 use crate::location::{Position, RowLocation};
+use crate::numpy::{Columns, Documents, Ids};
+use crate::source::{CorpusFile, Positions};
 use crate::{CorpusOptions, Range};
 
 const MAGIC: [u8; 9] = *b"MMIDIDX\0\0";
 /// Bytes of Megatron's index before the tokens of sequences.
 const HEAD: u64 = 34;
+/// Types of ids of a `.npy` file without a header.
+const NUMPY: [IdType; 4] = [IdType::U16, IdType::U32, IdType::U8, IdType::I64];
 /// Bytes that are read at once.
 const WINDOW: u64 = 64 << 10;
 
 /// How an id is stored.
 #[derive(Clone, Copy, Debug)]
-enum IdType {
+pub(crate) enum IdType {
     U8,
     I8,
     I16,
@@ -82,16 +87,16 @@ impl IdType {
 
 /// A file that is read by position.
 struct Bytes {
-    file: File,
+    positions: Positions,
     path: PathBuf,
     length: u64,
 }
 
 impl Bytes {
-    fn open(path: PathBuf) -> Result<Bytes> {
-        let file = File::open(&path).at("open", &path)?;
-        let length = file.metadata().at("read", &path)?.len();
-        Ok(Bytes { file, path, length })
+    fn open(file: &CorpusFile) -> Result<Bytes> {
+        let positions = file.positions()?;
+        let length = positions.len();
+        Ok(Bytes { positions, path: file.path().to_owned(), length })
     }
 
     fn damaged(&self, what: &str) -> Error {
@@ -102,7 +107,7 @@ impl Bytes {
 
     /// Reads bytes that the file has.
     fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
-        read_exact_at(&self.file, out, at).at("read", &self.path)
+        self.positions.read_into(at, out).at("read", &self.path)
     }
 }
 
@@ -144,6 +149,7 @@ impl Numbers {
 enum Index {
     Megatron { lens: Numbers, offsets: Numbers, documents: Numbers },
     Datatrove { ends: Numbers },
+    Numpy { documents: Box<Documents>, columns: Columns },
 }
 
 /// Reads a run of documents.
@@ -151,6 +157,8 @@ pub(crate) struct TokenRows {
     index: Index,
     ids: Bytes,
     id_type: IdType,
+    /// The position of the first id.
+    start: u64,
     /// The next document, and the one after the last.
     next: u64,
     end: u64,
@@ -167,46 +175,50 @@ impl TokenRows {
     /// Errors: `INPUT_NOT_FOUND`, `INPUT_TRUNCATED`; `MISSING_COLUMN` where rows should have ids.
     pub(crate) fn open(
         ctx: &Ctx,
-        path: &Path,
-        kind: Kind,
+        root: &str,
+        file: &InputFile,
         options: &CorpusOptions,
         range: Range,
     ) -> Result<TokenRows> {
-        if let Some(field) = &options.id_field {
+        let own = CorpusFile::open(ctx, root, file)?;
+        if let (Some(field), Kind::Megatron | Kind::Datatrove) = (&options.id_field, file.kind) {
             let message = format!(
                 "{} has no ids of documents; leave out {}, and ids are path:row",
-                path.display(),
+                own.path().display(),
                 options.field("idField", field)
             );
             return Err(Error::new(Code::MissingColumn, message)
-                .with("file", path.display().to_string())
+                .with("file", own.path().display().to_string())
                 .with("column", field.as_str()));
         }
-        let mut rows = TokenRows::whole(path, kind)?;
+        let mut rows = TokenRows::new(ctx, root, file, range)?;
+        if let Index::Numpy { columns, .. } = &mut rows.index {
+            *columns = Columns::find(own.path(), options)?;
+        }
         rows.most = options.max_document_bytes;
         rows.room = ctx.budget.limit() / 4;
-        if let Range::Rows { start, end } = range {
-            if end > rows.end || start > end {
-                return Err(rows.ids.damaged("it has fewer documents than when it was listed"));
-            }
-            (rows.next, rows.end) = (start, end);
-        }
         Ok(rows)
     }
 
-    /// Opens all documents.
-    fn whole(path: &Path, kind: Kind) -> Result<TokenRows> {
-        let other = kind.companion(path).unwrap_or_default();
-        let (index, id_type, end, ids) = if kind == Kind::Megatron {
-            let (index, id_type, documents) = megatron(&Arc::new(Bytes::open(path.to_owned())?))?;
-            (index, id_type, documents, Bytes::open(other)?)
-        } else {
-            let ids = Bytes::open(path.to_owned())?;
-            let (index, id_type, documents) = datatrove(&Arc::new(Bytes::open(other)?), &ids)?;
-            (index, id_type, documents, ids)
+    /// Opens documents of any length.
+    fn new(ctx: &Ctx, root: &str, file: &InputFile, range: Range) -> Result<TokenRows> {
+        let own = CorpusFile::open(ctx, root, file)?;
+        let other = CorpusFile::companion(ctx, root, file)?;
+        let ids = Bytes::open(if file.kind == Kind::Megatron { &other } else { &own })?;
+        let (index, id_type, start, count) = match file.kind {
+            Kind::Megatron => megatron(&Arc::new(Bytes::open(&own)?))?,
+            Kind::Datatrove => datatrove(&Arc::new(Bytes::open(&other)?), &ids)?,
+            _ => numpy(ctx, [&own, &other], &ids, range)?,
         };
+        let (next, end) = match range {
+            Range::Rows { start, end, .. } => (start, end),
+            _ => (0, count),
+        };
+        if end > count || next > end {
+            return Err(ids.damaged("it has fewer documents than when it was listed"));
+        }
         let (most, room) = (u64::MAX, u64::MAX);
-        Ok(TokenRows { index, ids, id_type, next: 0, end, most, room, buffer: Vec::new() })
+        Ok(TokenRows { index, ids, id_type, start, next, end, most, room, buffer: Vec::new() })
     }
 
     /// Documents.
@@ -237,6 +249,15 @@ impl TokenRows {
                     let what = format!("document {document} ends at {end}, before it begins");
                     ends.bytes.damaged(&what)
                 })
+            }
+            Index::Numpy { documents, .. } => {
+                while documents.count <= document {
+                    if !documents.next()? {
+                        let what = "it has fewer documents than when it was listed";
+                        return Err(documents.damaged(what));
+                    }
+                }
+                Ok(documents.tokens.end - documents.tokens.start)
             }
         }
     }
@@ -271,7 +292,7 @@ impl TokenRows {
                 "raise `memory`, or lower `maxDocumentBytes`, which makes it a bad row",
             ));
         }
-        let TokenRows { index, ids, id_type, buffer, .. } = self;
+        let TokenRows { index, ids, id_type, start, buffer, .. } = self;
         let mut append = |at, tokens| append(ids, *id_type, (at, tokens), document, buffer, fields);
         match index {
             Index::Megatron { lens, offsets, documents } => {
@@ -286,6 +307,11 @@ impl TokenRows {
             Index::Datatrove { ends } => {
                 let start = ends.get(document)?.saturating_sub(length);
                 append(start.saturating_mul(id_type.bytes()), length).map(Some)
+            }
+            Index::Numpy { documents, columns } => {
+                let at = documents.tokens.start.saturating_mul(id_type.bytes());
+                let bad = append(at.saturating_add(*start), length)?;
+                Ok(Some(bad.or_else(|| documents.read(*columns, fields))))
             }
         }
     }
@@ -328,7 +354,10 @@ fn sequences(documents: &mut Numbers, count: u64, at: u64) -> Result<std::ops::R
     Ok(start..end)
 }
 
-fn megatron(index: &Arc<Bytes>) -> Result<(Index, IdType, u64)> {
+/// An index, the type of ids, the position of the first, and the number of documents.
+type Opened = (Index, IdType, u64, u64);
+
+fn megatron(index: &Arc<Bytes>) -> Result<Opened> {
     let mut head = [0; HEAD as usize];
     if index.length < HEAD {
         return Err(index.damaged("it is shorter than the head of an index of Megatron-LM"));
@@ -355,36 +384,72 @@ fn megatron(index: &Arc<Bytes>) -> Result<(Index, IdType, u64)> {
     let documents = Numbers::new(index, offsets + 8 * sequences, 8, ends);
     let lens = Numbers::new(index, HEAD, 4, sequences);
     let offsets = Numbers::new(index, offsets, 8, sequences);
-    Ok((Index::Megatron { lens, offsets, documents }, id_type, ends - 1))
+    Ok((Index::Megatron { lens, offsets, documents }, id_type, 0, ends - 1))
 }
 
-fn datatrove(index: &Arc<Bytes>, ids: &Bytes) -> Result<(Index, IdType, u64)> {
+fn datatrove(index: &Arc<Bytes>, ids: &Bytes) -> Result<Opened> {
     let count = index.length / 8;
     if !index.length.is_multiple_of(8) {
         return Err(index.damaged(&format!("its {} bytes are not ends of 8 bytes", index.length)));
     }
     let mut ends = Numbers::new(index, 0, 8, count);
     let tokens = if count == 0 { 0 } else { ends.get(count - 1)? };
-    let types = [IdType::U16, IdType::U32];
-    let fits = |id_type: &IdType| tokens.checked_mul(id_type.bytes()) == Some(ids.length);
-    let id_type = types.into_iter().find(fits).ok_or_else(|| {
+    let id_type = fitting(&[IdType::U16, IdType::U32], ids, 0, tokens)?;
+    Ok((Index::Datatrove { ends }, id_type, 0, count))
+}
+
+/// The documents of an array of ids and its csv: of all of them, or of a range, which is read from the
+/// first document on.
+fn numpy(ctx: &Ctx, [own, csv]: [&CorpusFile; 2], ids: &Bytes, range: Range) -> Result<Opened> {
+    let Ids { start, header } = Ids::of(own, ids.length)?;
+    let documents = || Documents::open(ctx, csv).map(Box::new);
+    let (id_type, count) = if let Range::Rows { end, width, .. } = range {
+        let of_range = || {
+            let is = |id_type: &IdType| Some(id_type.bytes()) == width.map(u64::from);
+            NUMPY
+                .into_iter()
+                .find(is)
+                .ok_or_else(|| ids.damaged("the bytes of an id are not known"))
+        };
+        (header.map_or_else(of_range, |(id_type, _)| Ok(id_type))?, end)
+    } else {
+        let mut all = documents()?;
+        while all.next()? {}
+        let tokens = all.tokens.end;
+        if let Some((_, n)) = header.filter(|(_, n)| *n != tokens) {
+            return Err(ids.damaged(&format!("its header has {n} ids, its csv {tokens}")));
+        }
+        let types = header.map_or(NUMPY.to_vec(), |(id_type, _)| vec![id_type]);
+        (fitting(&types, ids, start, tokens)?, all.count)
+    };
+    let index = Index::Numpy { documents: documents()?, columns: Columns::default() };
+    Ok((index, id_type, start, count))
+}
+
+/// The type that makes `tokens` ids from byte `start` on end where the file does.
+fn fitting(types: &[IdType], ids: &Bytes, start: u64, tokens: u64) -> Result<IdType> {
+    let end = |id_type: IdType| tokens.checked_mul(id_type.bytes())?.checked_add(start);
+    let fits = types.iter().copied().find(|&id_type| end(id_type) == Some(ids.length));
+    fits.ok_or_else(|| {
+        let widths: Vec<String> = types.iter().map(|one| one.bytes().to_string()).collect();
         ids.damaged(&format!(
-            "its {} bytes are not the {tokens} tokens of its index, of 2 or 4 bytes",
-            ids.length
+            "its {} bytes are not the {tokens} tokens of its index, of {} bytes",
+            ids.length,
+            widths.join(" or ")
         ))
-    })?;
-    Ok((Index::Datatrove { ends }, id_type, count))
+    })
 }
 
 /// Ranges of documents of about `size` bytes.
-pub(crate) fn ranges(path: &Path, kind: Kind, size: u64) -> Result<Vec<Range>> {
-    let mut rows = TokenRows::whole(path, kind)?;
+pub(crate) fn ranges(ctx: &Ctx, root: &str, file: &InputFile, size: u64) -> Result<Vec<Range>> {
+    let mut rows = TokenRows::new(ctx, root, file, Range::Files { end: 0 })?;
+    let id_bytes = rows.id_type.bytes();
+    let width = (file.kind == Kind::Numpy).then_some(id_bytes as u8);
     let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0u64);
     for document in 0..rows.end {
-        let tokens = rows.length(document)?;
-        bytes = bytes.saturating_add(tokens.saturating_mul(rows.id_type.bytes()));
+        bytes = bytes.saturating_add(rows.length(document)?.saturating_mul(id_bytes));
         if bytes >= size || document + 1 == rows.end {
-            ranges.push(Range::Rows { start, end: document + 1 });
+            ranges.push(Range::Rows { start, end: document + 1, width });
             (start, bytes) = (document + 1, 0);
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! In: vectors, row by row, of a `.npy` file ([`Npy`]) or made here by latent semantic analysis of
 //! texts ([`Projection`]). Out: the most similar others of each row, as [`Lists`]. May use
-//! `common`.
+//! `common` and `storage`.
 //!
 //! Begin with `vectors.rs` (fixed point) and `search.rs` (comparing all pairs); `inverted.rs`
 //! compares fewer, `lsa.rs` needs no model.

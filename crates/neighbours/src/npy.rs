@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 use longweave_common::{Code, Error, Result, ResultExt};
-
-const MAGIC: &[u8] = b"\x93NUMPY";
-/// Bytes of a header that there is no reason to exceed.
-const LONGEST_HEADER: u64 = 1 << 16;
+use longweave_storage::{NpyDefect, NpyHeader};
 
 /// How numbers are stored.
 #[derive(Clone, Copy)]
@@ -51,20 +48,17 @@ impl Npy {
         let file = File::open(path).at("open", path)?;
         let size = file.metadata().at("open", path)?.len();
         let mut file = BufReader::with_capacity(1 << 18, file);
-        let (header, start) = header(&mut file, size, path)?;
-        let Header { kind, rows, dims } = parse(&header).map_err(|wrong| wrong.at(path))?;
+        let header = NpyHeader::read(&mut file, size).at("read", path)?;
+        let read = header.and_then(|header| Ok((matrix(&header)?, header.start)));
+        let ((kind, rows, dims), start) = read.map_err(|defect| error(defect, path))?;
         let expected = rows
             .checked_mul(dims)
             .and_then(|n| n.checked_mul(kind.bytes() as u64))
             .and_then(|n| n.checked_add(start));
         if expected != Some(size) {
             let expected = expected.map_or_else(|| "more than 2⁶⁴".to_owned(), |n| n.to_string());
-            let found = format!("{size} bytes");
-            return Err(Wrong {
-                found,
-                expected: format!("{expected} bytes for {rows} rows of {dims} numbers"),
-            }
-            .at(path));
+            let expected = format!("{expected} bytes for {rows} rows of {dims} numbers");
+            return Err(error(NpyDefect::new(format!("{size} bytes"), expected), path));
         }
         Ok(Npy {
             path: path.to_owned(),
@@ -97,11 +91,10 @@ impl Npy {
         let width = self.kind.bytes();
         self.bytes.resize(rows * self.dims * width, 0);
         self.file.read_exact(&mut self.bytes).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => Wrong {
-                found: "an earlier end".to_owned(),
-                expected: format!("{} rows as when it was opened", self.rows),
+            std::io::ErrorKind::UnexpectedEof => {
+                let expected = format!("{} rows as when it was opened", self.rows);
+                self::error(NpyDefect::new("an earlier end", expected), &self.path)
             }
-            .at(&self.path),
             _ => Error::io(&error, "read", &self.path),
         })?;
         self.left -= rows as u64;
@@ -120,126 +113,39 @@ impl Npy {
     }
 }
 
-/// The first defect of a file.
-struct Wrong {
-    found: String,
-    expected: String,
+fn error(defect: NpyDefect, path: &Path) -> Error {
+    let NpyDefect { found, expected } = defect;
+    Error::new(
+        Code::VectorsInvalid,
+        format!(
+            "{}: found {found}, expected {expected}; save a matrix of floats, a row for each \
+             document, with numpy.save",
+            path.display()
+        ),
+    )
+    .with_file(path)
+    .with("found", found)
+    .with("expected", expected)
 }
 
-impl Wrong {
-    fn at(self, path: &Path) -> Error {
-        let Wrong { found, expected } = self;
-        Error::new(
-            Code::VectorsInvalid,
-            format!(
-                "{}: found {found}, expected {expected}; save a matrix of floats, a row for each \
-                 document, with numpy.save",
-                path.display()
-            ),
-        )
-        .with_file(path)
-        .with("found", found)
-        .with("expected", expected)
-    }
-}
-
-/// The header's text, and where the numbers begin.
-fn header(file: &mut impl Read, size: u64, path: &Path) -> Result<(String, u64)> {
-    let wrong = |found: &str, expected: &str| {
-        Wrong { found: found.to_owned(), expected: expected.to_owned() }.at(path)
-    };
-    let mut read = |bytes: &mut [u8], what: &str| {
-        file.read_exact(bytes).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => {
-                wrong(&format!("a file of {size} bytes that ends in its {what}"), "a .npy file")
-            }
-            _ => Error::io(&error, "read", path),
-        })
-    };
-    let mut start = [0; 8];
-    read(&mut start, "first eight bytes")?;
-    if !start.starts_with(MAGIC) {
-        return Err(wrong("other first bytes", "those of a .npy file"));
-    }
-    let (length, header_start) = match start[6] {
-        1 => {
-            let mut length = [0; 2];
-            read(&mut length, "header")?;
-            (u64::from(u16::from_le_bytes(length)), 10)
-        }
-        2 | 3 => {
-            let mut length = [0; 4];
-            read(&mut length, "header")?;
-            (u64::from(u32::from_le_bytes(length)), 12)
-        }
-        version => {
-            return Err(wrong(&format!("version {version} of the format"), "version 1, 2 or 3"));
+/// The type, rows and numbers of a row of a matrix.
+fn matrix(header: &NpyHeader) -> Result<(Kind, u64, u64), NpyDefect> {
+    let kind = match header.descr.trim_matches(['\'', '"']) {
+        "<f2" => Kind::Half,
+        "<f4" => Kind::Single,
+        "<f8" => Kind::Double,
+        _ => {
+            let found = format!("numbers of type {}", header.descr);
+            return Err(NpyDefect::new(found, "'<f2', '<f4' or '<f8'"));
         }
     };
-    if length > LONGEST_HEADER {
-        return Err(wrong(
-            &format!("a header of {length} bytes"),
-            &format!("at most {LONGEST_HEADER}"),
-        ));
-    }
-    let mut text = vec![0; length as usize];
-    read(&mut text, "header")?;
-    // Versions 1 and 2 are Latin-1: names of fields, which are refused anyway, might not be UTF-8.
-    Ok((String::from_utf8_lossy(&text).into_owned(), header_start + length))
-}
-
-struct Header {
-    kind: Kind,
-    rows: u64,
-    dims: u64,
-}
-
-/// A header: a Python dictionary of `descr`, `fortran_order` and `shape`.
-fn parse(header: &str) -> Result<Header, Wrong> {
-    let value = |key: &str| {
-        let quoted = |quote: char| header.split_once(&format!("{quote}{key}{quote}"));
-        let after = quoted('\'')
-            .or_else(|| quoted('"'))
-            .and_then(|(_, after)| after.trim_start().strip_prefix(':'));
-        after.map(str::trim_start).ok_or_else(|| Wrong {
-            found: format!("a header without `{key}`"),
-            expected: "that of a .npy file".to_owned(),
-        })
+    let Some(&[rows, dims @ (1..)]) = header.axes().as_deref() else {
+        let found = format!("shape ({})", header.shape);
+        return Err(NpyDefect::new(found, "(rows, numbers of a row)"));
     };
-    let kind = match value("descr")?.split([',', '}']).next().unwrap_or_default().trim() {
-        "'<f2'" | "\"<f2\"" => Kind::Half,
-        "'<f4'" | "\"<f4\"" => Kind::Single,
-        "'<f8'" | "\"<f8\"" => Kind::Double,
-        other => {
-            return Err(Wrong {
-                found: format!("numbers of type {other}"),
-                expected: "'<f2', '<f4' or '<f8'".to_owned(),
-            });
-        }
-    };
-    let shape = value("shape")?;
-    let shape = shape
-        .strip_prefix('(')
-        .and_then(|shape| shape.split_once(')'))
-        .map_or(shape, |(shape, _)| shape);
-    let mut axes = shape.split(',').map(str::trim).collect::<Vec<_>>();
-    axes.pop_if(|last| last.is_empty());
-    let (rows, dims) =
-        match axes.iter().map(|axis| axis.parse::<u64>()).collect::<Result<Vec<_>, _>>().as_deref()
-        {
-            Ok(&[rows, dims]) if dims > 0 => (rows, dims),
-            _ => {
-                return Err(Wrong {
-                    found: format!("shape ({shape})"),
-                    expected: "(rows, numbers of a row)".to_owned(),
-                });
-            }
-        };
-    if !value("fortran_order")?.starts_with("False") {
-        return Err(Wrong {
-            found: "the numbers column by column".to_owned(),
-            expected: "row by row (numpy.ascontiguousarray)".to_owned(),
-        });
+    if header.fortran_order {
+        let expected = "row by row (numpy.ascontiguousarray)";
+        return Err(NpyDefect::new("the numbers column by column", expected));
     }
-    Ok(Header { kind, rows, dims })
+    Ok((kind, rows, dims))
 }

@@ -11,6 +11,7 @@ mod digest;
 mod done;
 pub mod failpoint;
 mod lock;
+mod npy;
 mod pages;
 mod space;
 mod strings;
@@ -26,6 +27,7 @@ pub use atomic::{
 pub use digest::{Digest, checksum_file, checksum_with, digest_of};
 pub use done::{DoneRecord, FileRecord};
 pub use lock::{Holder, Lock, host};
+pub use npy::{NPY_MAGIC, NpyDefect, NpyHeader};
 pub use pages::{PageBudget, Pages};
 pub use space::{Space, directory_bytes, space};
 pub use strings::{STRING_BATCH_ROWS, StringTable, StringTableWriter, read_strings, write_strings};

@@ -377,7 +377,8 @@ fn runs(seeds: &mut Vec<Seed>) {
     seeds.push(("tokenizer", "unigram".into(), pieces.to_string().into_bytes()));
 }
 
-/// Two documents of three and two tokens, as Megatron and datatrove write them.
+/// Two documents of three and two tokens, as Megatron, datatrove and dolma write them, the last also
+/// with NumPy's header.
 fn token_files(seeds: &mut Vec<Seed>) {
     let ids: Vec<u8> = [1u16, 2, 3, 4, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
     let mut index = b"MMIDIDX\0\0\x01\0\0\0\0\0\0\0\x08".to_vec();
@@ -391,7 +392,11 @@ fn token_files(seeds: &mut Vec<Seed>) {
         index.extend(n.to_le_bytes());
     }
     let ends: Vec<u8> = [3u64, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
-    for (kind, index) in [(0, index), (1, ends)] {
+    let header = b"{'descr': '<u2', 'fortran_order': False, 'shape': (5,), }\n";
+    let array = [b"\x93NUMPY\x01\0", &[header.len() as u8, 0][..], header, &ids].concat();
+    let csv = b"0,3,one,\"a,b\",1\r\n3,5,two,,2\r\n".to_vec();
+    let inputs = [(0, index, &ids), (1, ends, &ids), (2, csv.clone(), &ids), (5, csv, &array)];
+    for (kind, index, ids) in inputs {
         let input = [vec![kind, 3], targets::joined(&[&index]), ids.clone()].concat();
         seeds.push(("token_files", format!("valid-{kind}"), input));
     }

@@ -2,11 +2,14 @@
 //! sequences.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, ListBuilder};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use longweave_tokens::Encoder;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
@@ -161,9 +164,15 @@ fn token_files_give_the_sequences_of_the_same_documents_as_text() {
         [head.concat(), lens, numbers(starts), numbers((0..=DOCUMENTS).collect())].concat(),
     );
     file("ids.bin", bytes.clone());
-    file("ids.ds.index", numbers(ends));
-    file("ids.ds", bytes);
-    for name in ["ids.idx", "ids.ds"] {
+    file("ids.ds.index", numbers(ends.clone()));
+    file("ids.ds", bytes.clone());
+    file("ids.npy", bytes);
+    let line = |i: usize| format!("{},{},{i},x.jsonl.gz,{i}\r\n", ends[i] - ids[i].len(), ends[i]);
+    let csv: String = (0..DOCUMENTS).map(line).collect();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(csv.as_bytes()).unwrap();
+    file("ids.csv.gz", packed.finish().unwrap());
+    for name in ["ids.idx", "ids.ds", "ids.npy"] {
         let rows: Vec<String> = (0..DOCUMENTS)
             .map(|i| json!({ "id": format!("{name}:{i}"), "text": row(i)["text"] }).to_string())
             .collect();

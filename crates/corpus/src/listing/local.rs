@@ -10,10 +10,10 @@ use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_remote::is_remote;
 use walkdir::WalkDir;
 
-use super::patterns::{glob, is_wild, nothing, unsupported};
+use super::patterns::{glob, is_wild, nothing, unsupported, without_companion};
 use super::rules::{Rules, UnreadFiles, partition, without_cards};
 use crate::CorpusOptions;
-use crate::inventory::{InputFile, Inventory, Kind, UnreadReason};
+use crate::inventory::{InputFile, Inventory, Kind, UnreadReason, place};
 
 /// The root and the files.
 pub(super) fn files(
@@ -51,8 +51,18 @@ pub(super) fn files(
                 format!("the name of {} is not UTF-8; rename it", path.display()),
             )
         })?;
-        let (bytes, modified_ns) = stamps(&path, kind)?;
-        files.push(InputFile { path: relative.join("/"), kind, bytes, modified_ns, etag: None });
+        let listed = |path: String, companion| -> Result<InputFile> {
+            let (bytes, modified_ns) = stamp(&root.join(&path))?;
+            Ok(InputFile { path, kind, bytes, modified_ns, etag: None, companion })
+        };
+        let path = relative.join("/");
+        let other = kind.companion(&path).map(|other| {
+            if !root.join(&other).exists() {
+                return Err(without_companion(&root.join(&path).display().to_string(), kind));
+            }
+            Ok(Box::new(listed(other, None)?))
+        });
+        files.push(listed(path, other.transpose()?)?);
     }
     let named = root.to_str().map(str::to_owned);
     let root = named.ok_or_else(|| {
@@ -172,11 +182,13 @@ fn walk(
         if !entry.file_type().is_file() || glob.is_some_and(|g| !g.is_match(below)) {
             continue;
         }
-        match Kind::of(&path.to_string_lossy()) {
-            Some(kind) if kind.companion(path).is_none_or(|other| other.is_file()) => {
+        let name = path.to_string_lossy();
+        let is_file = |path: String| Path::new(&path).is_file();
+        match Kind::of(&name) {
+            Some(kind) if kind.companion(&name).is_none_or(is_file) => {
                 found.insert(path.to_owned(), kind);
             }
-            None if is_companion(path) => {}
+            None if Kind::owner(&name).is_some_and(is_file) => {}
             _ => unread.add_kind(&shown),
         }
     }
@@ -197,27 +209,6 @@ fn common(bases: &[PathBuf]) -> PathBuf {
         }
     }
     root
-}
-
-/// Whether a file belongs to a token file next to it.
-fn is_companion(path: &Path) -> bool {
-    let ends = |ending: &str| path.to_string_lossy().ends_with(ending);
-    let of = if ends(".bin") {
-        path.with_extension("idx")
-    } else if ends(".ds.index") || ends(".ds.metadata") {
-        path.with_extension("")
-    } else {
-        return false;
-    };
-    of.is_file()
-}
-
-/// As [`stamp`], of both files of a token file: their bytes together and the later time.
-fn stamps(path: &Path, kind: Kind) -> Result<(u64, u64)> {
-    let (bytes, modified_ns) = stamp(path)?;
-    let Some(other) = kind.companion(path) else { return Ok((bytes, modified_ns)) };
-    let (more, later) = stamp(&other)?;
-    Ok((bytes + more, modified_ns.max(later)))
 }
 
 /// (bytes, modification time in nanoseconds).
@@ -252,14 +243,16 @@ pub fn check_file_unchanged(inventory: &Inventory, file: u32) -> Result<()> {
     if is_remote(&inventory.root) {
         return Ok(());
     }
-    let path = inventory.path(file);
-    let then = &inventory.files[file as usize];
-    if stamps(&path, then.kind)? != (then.bytes, then.modified_ns) {
-        let message = format!(
-            "{} has changed since the run was prepared; start again in another output directory",
-            path.display()
-        );
-        return Err(Error::new(Code::InputChanged, message).with("file", then.path.as_str()));
+    let file = &inventory.files[file as usize];
+    for then in [Some(file), file.companion.as_deref()].into_iter().flatten() {
+        let path = place(&inventory.root, &then.path);
+        if stamp(&path)? != (then.bytes, then.modified_ns) {
+            let message = format!(
+                "{} has changed since the run was prepared; start again in another output directory",
+                path.display()
+            );
+            return Err(Error::new(Code::InputChanged, message).with("file", then.path.as_str()));
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use longweave_remote::is_remote;
 use rayon::prelude::*;
 
 use crate::CorpusOptions;
-use crate::inventory::{Inventory, Kind, url};
+use crate::inventory::{Inventory, Kind};
 use crate::split::divide;
 use probe::probe;
 use rules::UnreadFiles;
@@ -34,13 +34,6 @@ pub fn inventory(ctx: &Ctx, options: &CorpusOptions) -> Result<Inventory> {
         Some(_) => remote::files(&ctx.cancel, options, &mut unread)?,
         None => local::files(options, &mut unread)?,
     };
-    if let Some(file) = files.iter().find(|file| is_remote(&root) && file.kind.has_tokens()) {
-        let message = format!(
-            "{}: token files are read from local paths alone; copy it and the file next to it",
-            url(&root, &file.path)
-        );
-        return Err(Error::new(Code::InputUnsupported, message).with("path", file.path.as_str()));
-    }
     files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
     let probed: Vec<Kind> = ctx
         .pool

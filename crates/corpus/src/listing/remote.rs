@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use longweave_common::{Cancel, Code, Error, Result};
 use longweave_remote::{Location, Remote, Scheme, Stat, is_remote};
 
-use super::patterns::{glob, is_wild, nothing, unsupported};
+use super::patterns::{glob, is_wild, nothing, unsupported, without_companion};
 use super::rules::{Rules, UnreadFiles, partition, without_cards};
 use crate::CorpusOptions;
 use crate::inventory::{InputFile, Kind, UnreadReason, url};
@@ -31,7 +31,7 @@ pub(super) fn files(
         );
     }
     let remote = Remote::open(cancel)?;
-    let mut found: BTreeMap<Location, (Kind, Stat)> = BTreeMap::new();
+    let mut found = BTreeMap::new();
     let mut bases = Vec::new();
     for path in &options.paths {
         let mut base = find(&remote, path, &rules, &mut found, unread)?;
@@ -51,7 +51,7 @@ pub(super) fn files(
         None => common(&bases),
     };
     let mut files = Vec::with_capacity(found.len());
-    for (at, (kind, stat)) in found {
+    for (at, Found { kind, stat, companion }) in found {
         let whole = at.to_string();
         let Some(path) = whole
             .strip_prefix(&root)
@@ -63,15 +63,26 @@ pub(super) fn files(
                 format!("{whole} is not below the corpus root {root}; give another `corpusRoot`"),
             );
         };
-        files.push(InputFile {
+        let listed = |path: &str, Stat { bytes, etag }: Stat, companion| InputFile {
             path: path.to_owned(),
             kind,
-            bytes: stat.bytes,
+            bytes,
             modified_ns: 0,
-            etag: Some(stat.etag),
-        });
+            etag: Some(etag),
+            companion,
+        };
+        let other = kind.companion(path).zip(companion);
+        let other = other.map(|(path, stat)| Box::new(listed(&path, stat, None)));
+        files.push(listed(path, stat, other));
     }
     Ok((root, files))
+}
+
+/// A file, and the other file of a token file.
+struct Found {
+    kind: Kind,
+    stat: Stat,
+    companion: Option<Stat>,
 }
 
 /// Adds the files that `path` names to `found`. Returns the place that they start from.
@@ -79,7 +90,7 @@ fn find(
     remote: &Remote,
     path: &str,
     rules: &Rules,
-    found: &mut BTreeMap<Location, (Kind, Stat)>,
+    found: &mut BTreeMap<Location, Found>,
     unread: &mut UnreadFiles,
 ) -> Result<Location> {
     let at = Location::parse(path)?;
@@ -92,7 +103,12 @@ fn find(
             // A key that looks like a file is one, unless there is no such object.
             (Some(kind), _) => match remote.stat(&at) {
                 Ok(stat) => {
-                    found.insert(at.clone(), (kind, stat));
+                    let other = kind.companion(at.key()).map(|key| remote.stat(&at.with_key(&key)));
+                    let companion = other.transpose().map_err(|e| match e.code() {
+                        Code::InputNotFound => without_companion(path, kind),
+                        _ => e,
+                    })?;
+                    found.insert(at.clone(), Found { kind, stat, companion });
                     return Ok(at.parent());
                 }
                 Err(e) if e.code() == Code::InputNotFound && at.scheme() == Scheme::S3 => {}
@@ -104,9 +120,10 @@ fn find(
     }
     let base = if patterns { at.with_key(&steps[..fixed].join("/")) } else { at.clone() };
     let glob = if patterns { Some(glob(&steps[fixed..].join("/"), path)?) } else { None };
-    let listed = remote.list(&base)?;
+    let listed: BTreeMap<Location, Stat> = remote.list(&base)?.into_iter().collect();
     let mut matched = BTreeMap::new();
-    for (file, stat) in listed {
+    for (file, stat) in &listed {
+        let next_to = |key: String| listed.get(&file.with_key(&key));
         let below = file.below(&base).unwrap_or_default();
         if below.is_empty() || glob.as_ref().is_some_and(|g| !g.is_match(below)) {
             continue;
@@ -115,16 +132,25 @@ fn find(
             if glob.is_none() {
                 unread.add(UnreadReason::Skipped, pattern, below);
             }
-        } else if let Some(kind) = Kind::of(below) {
-            matched.insert(file, (kind, stat));
-        } else if !below.ends_with('/') {
-            unread.add_kind(below);
+            continue;
+        }
+        let kind = Kind::of(below);
+        let companion = kind.and_then(|kind| kind.companion(file.key()));
+        let is_alone = companion.is_some();
+        let companion = companion.and_then(next_to).cloned();
+        match kind {
+            Some(kind) if companion.is_some() || !is_alone => {
+                matched.insert(file.clone(), Found { kind, stat: stat.clone(), companion });
+            }
+            None if below.ends_with('/') || Kind::owner(file.key()).and_then(next_to).is_some() => {
+            }
+            _ => unread.add_kind(below),
         }
     }
     if !matched.is_empty() {
         if glob.is_none() {
             let name = |file: &Location| file.below(&base).unwrap_or_default().to_owned();
-            without_cards(&mut matched, |(kind, _)| *kind, name, unread);
+            without_cards(&mut matched, |found| found.kind, name, unread);
         }
         found.extend(matched);
         return Ok(base);

@@ -152,6 +152,14 @@ fn what_unpacks_to_a_gigabyte_takes_no_memory_in_any_packing_and_layout() {
         let bad = u64::from(name != "a.bin");
         assert_eq!(measured(&put("a.tar.zst", &archive)), Ok([1, bad, 0, 1]), "{name}");
     }
+    // A row of a gigabyte, and four million rows of empty documents.
+    let gzip = PACKINGS[1].2;
+    let ids = put("a.npy", b"");
+    put("a.csv.gz", &[gzip(b"0,0,"), gzip(&vec![b'a'; 16 << 20]).repeat(64)].concat());
+    let (code, message) = measured(&ids).unwrap_err();
+    assert!(code == "INPUT_TRUNCATED" && message.contains("a.csv.gz:1 "), "{message}");
+    put("a.csv.gz", &gzip(&b"0,0\n".repeat(1 << 20)).repeat(4));
+    assert_eq!(measured(&ids), Ok([0, 0, 4 << 20, 0]));
     // A name of a gigabyte, and a member that claims more than there is.
     let mut long = tar::Header::new_gnu();
     long.set_entry_type(tar::EntryType::GNULongName);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::builder::{
     FixedSizeListBuilder, Int32Builder, LargeListBuilder, ListBuilder, PrimitiveBuilder,
@@ -13,10 +14,11 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use longweave_common::{Code, Error};
-use longweave_corpus::{CorpusOptions, Kind, UnreadReason, inventory};
+use longweave_corpus::{CorpusOptions, InputFile, Kind, UnreadReason, check_unchanged, inventory};
 use proptest::prelude::*;
 
 use crate::columns::{nullable, write};
+use crate::packings::PACKINGS;
 use crate::{code, options, rows};
 
 fn with_tokens(path: &Path) -> CorpusOptions {
@@ -167,9 +169,31 @@ fn megatron_index(code: u8, width: u64, documents: &[Vec<u32>]) -> Vec<u8> {
     index
 }
 
-/// Writes documents as `a.idx` and `a.bin`, and as `a.ds` and `a.ds.index`. Returns the paths that
-/// are given.
-fn token_files(directory: &Path, width: usize, documents: &[Vec<u32>]) -> [std::path::PathBuf; 2] {
+/// The csv of NumPy's documents: of each a number `i`, the id `i,"\u{a}` and the source `i.json`.
+fn csv(documents: &[Vec<u32>]) -> Vec<u8> {
+    let mut end = 0;
+    let row = |(i, document): (usize, &Vec<u32>)| {
+        let start = end;
+        end += document.len();
+        format!("{start},{end},\"{i},\"\"\n\",{i}.json,{i}\r\n")
+    };
+    documents.iter().enumerate().map(row).collect::<String>().into_bytes()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    PACKINGS[1].2(bytes)
+}
+
+/// NumPy's header of a file of numbers.
+fn npy(descr: &str, shape: &str) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat()
+}
+
+/// Writes documents as `a.idx` and `a.bin`, as `a.ds` and `a.ds.index`, and as `a.npy` and
+/// `a.csv.gz` without NumPy's header, and `b.npy` and `b.csv.gz` with it. Returns the paths that are
+/// given.
+fn token_files(directory: &Path, width: usize, documents: &[Vec<u32>]) -> [std::path::PathBuf; 4] {
     let ids = documents.iter().flatten().flat_map(|id| id.to_le_bytes()[..width].to_vec());
     let ids: Vec<u8> = ids.collect();
     let path = |name: &str| directory.join(name);
@@ -182,7 +206,13 @@ fn token_files(directory: &Path, width: usize, documents: &[Vec<u32>]) -> [std::
         Some(*end)
     });
     fs::write(path("a.ds.index"), numbers(ends)).unwrap();
-    [path("a.idx"), path("a.ds")]
+    let number = documents.iter().map(Vec::len).sum::<usize>();
+    let header = npy(&format!("<u{width}"), &format!("{number},"));
+    fs::write(path("a.npy"), &ids).unwrap();
+    fs::write(path("a.csv.gz"), gzip(&csv(documents))).unwrap();
+    fs::write(path("b.npy"), [header, ids].concat()).unwrap();
+    fs::write(path("b.csv.gz"), csv(documents)).unwrap();
+    ["a.idx", "a.ds", "a.npy", "b.npy"].map(path)
 }
 
 proptest! {
@@ -212,18 +242,180 @@ proptest! {
 fn a_directory_has_token_files_with_the_files_next_to_them_and_lists_others() {
     let directory = tempfile::tempdir().unwrap();
     token_files(directory.path(), 2, &[vec![1, 2], vec![3]]);
-    for other in ["b.bin", "c.idx", "d.ds", "a.ds.metadata"] {
+    for other in ["b.bin", "c.idx", "d.ds", "a.ds.metadata", "e.npy", "f.csv.gz"] {
         fs::write(directory.path().join(other), "").unwrap();
     }
     let list = inventory(crate::ctx(), &options(&[directory.path()])).unwrap();
-    let files: Vec<_> = list.files.iter().map(|f| (f.path.as_str(), f.kind, f.bytes)).collect();
-    assert_eq!(
-        files,
-        [("a.ds", Kind::Datatrove, 22), ("a.idx", Kind::Megatron, 34 + 8 + 16 + 24 + 6)]
-    );
+    let shown = |f: &InputFile| (f.path.clone(), f.kind, f.bytes);
+    let both = |f: &InputFile| (shown(f), shown(f.companion.as_ref().unwrap()));
+    let files: Vec<_> = list.files.iter().map(both).collect();
+    let bytes = |name: &str| fs::metadata(directory.path().join(name)).unwrap().len();
+    let pair = |kind: Kind, names: [&str; 2]| {
+        let [own, other] = names.map(|name| (name.to_owned(), kind, bytes(name)));
+        (own, other)
+    };
+    let expected = [
+        pair(Kind::Datatrove, ["a.ds", "a.ds.index"]),
+        pair(Kind::Megatron, ["a.idx", "a.bin"]),
+        pair(Kind::Numpy, ["a.npy", "a.csv.gz"]),
+        pair(Kind::Numpy, ["b.npy", "b.csv.gz"]),
+    ];
+    assert_eq!(files, expected);
     let unread: Vec<_> = list.unread.iter().map(|u| (u.reason, u.examples[0].as_str())).collect();
     let kind = UnreadReason::Kind;
-    assert_eq!(unread, [(kind, "b.bin"), (kind, "d.ds"), (kind, "c.idx")]);
+    let names = ["b.bin", "d.ds", "f.csv.gz", "c.idx", "e.npy"];
+    assert_eq!(unread, names.map(|name| (kind, name)));
+}
+
+#[test]
+fn a_change_of_either_file_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    for path in token_files(directory.path(), 2, &[vec![1, 2], vec![3]]) {
+        let list = inventory(crate::ctx(), &options(&[&path])).unwrap();
+        let other = directory.path().join(&list.files[0].companion.as_ref().unwrap().path);
+        for file in [&path, &other] {
+            check_unchanged(&list, 0).unwrap();
+            // Earlier than the other file: the later time of both stays.
+            let handle = fs::File::options().write(true).open(file).unwrap();
+            let time = handle.metadata().unwrap().modified().unwrap();
+            handle.set_modified(time - Duration::from_secs(9)).unwrap();
+            let error = check_unchanged(&list, 0).unwrap_err();
+            assert_eq!(error.code(), Code::InputChanged);
+            assert!(error.message().contains(&*file.to_string_lossy()), "{error}");
+            handle.set_modified(time).unwrap();
+        }
+    }
+}
+
+#[test]
+fn documents_of_numpy_have_the_ids_and_sources_of_their_csv() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.npy");
+    let ids = |ids: &[u32]| ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>();
+    fs::write(&path, ids(&[7, 8, 9, 10])).unwrap();
+    let rows_of = |csv: &[u8], id: &str, source: &str| {
+        fs::write(directory.path().join("a.csv.gz"), gzip(csv)).unwrap();
+        let (id_field, source_field) = (Some(id.to_owned()), Some(source.to_owned()));
+        rows(&CorpusOptions { id_field, source_field, ..options(&[&path]) })
+    };
+    let csv = b"0,1,one,x.json,1\n\n1,2,\"t,w\"\"o\",,2\r\n2,3,,y\n3,4,\xff,z,5\n";
+    let seen = rows_of(csv, "id", "src").unwrap();
+    let documents: Vec<_> =
+        seen.iter().map(|row| (row.content.clone(), row.source.as_deref())).collect();
+    let row = |id: &str, tokens: &str| Ok((id.to_owned(), tokens.to_owned()));
+    assert_eq!(
+        documents[..2],
+        [(row("one", "[7]"), Some("x.json")), (row("t,w\"o", "[8]"), None),]
+    );
+    let bad = |i: usize| documents[i].0.clone().unwrap_err();
+    assert_eq!(bad(2), "BAD_ROW there is no field \"id\" (`idField`)");
+    assert_eq!(bad(3), "BAD_UTF8 the column id of its csv is not UTF-8");
+    assert_eq!(seen[3].location, "a.npy: document 3 (from 0)");
+    let seen = rows_of(csv, "loc", "none").unwrap();
+    assert_eq!((seen[1].document(), seen[1].source.as_deref()), (("2", "[8]"), None));
+    let error = rows_of(csv, "text", "src").unwrap_err();
+    assert_eq!(error.code(), Code::MissingColumn);
+    assert!(
+        error.message().contains("no column \"text\" (`idField`), only start, end, id, src, loc"),
+        "{error}"
+    );
+}
+
+#[test]
+fn numpy_files_of_any_integers_are_read_and_others_say_why_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.npy");
+    let write = |header: &[u8], numbers: &[u8], csv: &str| {
+        fs::write(&path, [header, numbers].concat()).unwrap();
+        fs::write(directory.path().join("a.csv.gz"), gzip(csv.as_bytes())).unwrap();
+    };
+    for (descr, width) in
+        [("|u1", 1), ("|i1", 1), ("<u2", 2), ("<i2", 2), ("<u4", 4), ("<i4", 4), ("<i8", 8)]
+    {
+        let numbers: Vec<u8> =
+            [5u64, 6, 7].iter().flat_map(|n| n.to_le_bytes()[..width].to_vec()).collect();
+        for header in [npy(descr, "3,"), Vec::new()] {
+            write(&header, &numbers, "0,2\n2,3\n");
+            assert_eq!(contents(&options(&[&path])), ["[5, 6]", "[7]"], "{descr}");
+        }
+    }
+    write(&npy("<i2", "1,"), &(-3i16).to_le_bytes(), "0,1\n");
+    assert!(contents(&options(&[&path]))[0].starts_with("BAD_ROW it holds -3, which is not"));
+    let (two, truncated) = ([0; 4], Code::InputTruncated);
+    for (header, numbers, csv, code, says) in [
+        (npy(">u2", "2,"), &two[..], "0,2\n", Code::InputUnsupported, "type '>u2'; save token ids"),
+        (npy("<f4", "1,"), &two, "0,1\n", Code::InputUnsupported, "numbers of type '<f4'"),
+        (npy("<u2", "1, 2"), &two, "0,2\n", Code::InputUnsupported, "shape (1, 2); save the ids"),
+        (npy("<u2", "3,"), &two, "0,2\n", truncated, "its header has 3 ids, its csv 2"),
+        (npy("<u2", "2,")[..30].to_vec(), &[], "", truncated, "ends in its header"),
+        (vec![], &two[..3], "0,2\n", truncated, "its 3 bytes are not the 2 tokens of its index"),
+        (vec![], &two, "0,3\n", truncated, "not the 3 tokens of its index, of 2 or 4 or 1 or 8"),
+        (vec![], &two, "", truncated, "its 4 bytes are not the 0 tokens"),
+        (
+            vec![],
+            &two,
+            "start,end\n",
+            truncated,
+            "a.csv.gz:1 is truncated or damaged: its start is \"start\"",
+        ),
+        (
+            vec![],
+            &two,
+            "0,1\n1\n",
+            truncated,
+            "a.csv.gz:2 is truncated or damaged: its end is \"\"",
+        ),
+        (vec![], &two, "0,1\n1,-2\n", truncated, ":2 is truncated or damaged: its end is \"-2\""),
+        (
+            vec![],
+            &two,
+            "0,1,\"\n\"\n2,3\n",
+            truncated,
+            ":3 is truncated or damaged: its document has the tokens 2 to 3, but the one before ends at 1",
+        ),
+        (
+            vec![],
+            &two,
+            "0,2\r\n1,2\r\n",
+            truncated,
+            ":2 is truncated or damaged: its document has the tokens 1 to 2",
+        ),
+        (
+            vec![],
+            &two,
+            "0,2\n2,1\n",
+            truncated,
+            ":2 is truncated or damaged: its document has the tokens 2 to 1",
+        ),
+        (
+            vec![],
+            &two,
+            &format!("0,2,{}\n", "x".repeat(65 << 10)),
+            truncated,
+            ":1 is truncated or damaged: it has more than 65536 bytes or 64 columns",
+        ),
+        (
+            vec![],
+            &two,
+            &format!("0,2{}\n", ",".repeat(65)),
+            truncated,
+            ":1 is truncated or damaged: it has more than 65536 bytes or 64 columns",
+        ),
+    ] {
+        write(&header, numbers, csv);
+        let error = error(&path);
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.message().contains(says), "{error}");
+    }
+    let whole = gzip(b"0,1\n1,2\n");
+    fs::write(&path, two).unwrap();
+    fs::write(directory.path().join("a.csv.gz"), &whole[..whole.len() - 9]).unwrap();
+    assert!(error(&path).message().contains("a.csv.gz is truncated or damaged: its gzip stream"));
+    fs::remove_file(directory.path().join("a.csv.gz")).unwrap();
+    let error = error(&path);
+    assert_eq!(error.code(), Code::InputNotFound);
+    let says = "a.csv.gz, which holds a row `start,end,id,src,loc` for each of its documents; copy";
+    assert!(error.message().contains(says), "{error}");
 }
 
 fn error(path: &Path) -> Error {
@@ -233,7 +425,7 @@ fn error(path: &Path) -> Error {
 #[test]
 fn token_files_that_are_damaged_or_claim_too_much_say_where_and_hold_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let [idx, ds] = token_files(directory.path(), 2, &[vec![1, 2], vec![3]]);
+    let [idx, ds, ..] = token_files(directory.path(), 2, &[vec![1, 2], vec![3]]);
     let other = |name: &str| directory.path().join(name);
     let whole = fs::read(&idx).unwrap();
     let with = |at: usize, number: u64| {

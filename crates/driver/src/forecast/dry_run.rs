@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Cancel, Ctx, Result};
-use longweave_corpus::{Inventory, Unread};
+use longweave_corpus::{InputFile, Inventory, Unread};
 use longweave_run::{Facts, RunContext, RunOptions, Stage};
 use longweave_stages::{SEAL, STAGES};
 use serde::Serialize;
@@ -131,7 +131,7 @@ pub fn dry_run(options: RunOptions, cancel: &Cancel) -> Result<DryRun> {
         corpus: Some(CorpusPlan {
             root: inventory.root.clone(),
             files: inventory.files.len() as u64,
-            bytes: inventory.files.iter().map(|f| f.bytes).sum(),
+            bytes: inventory.files.iter().map(InputFile::all_bytes).sum(),
             splits: inventory.splits.len() as u64,
             unread: inventory.unread.clone(),
             encoder: run.file.tokenizer.encoder.clone(),

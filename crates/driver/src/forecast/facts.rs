@@ -10,7 +10,8 @@ use std::path::Path;
 
 use longweave_common::{Ctx, Result};
 use longweave_corpus::{
-    Before, Content, Inventory, Kind, Packing, Range, RowReader, Split, count_rows, split_bytes,
+    Before, Content, InputFile, Inventory, Kind, Packing, Range, RowReader, Split, count_rows,
+    split_bytes,
 };
 use longweave_plan::Method;
 use longweave_run::{Bos, Facts, RunContext};
@@ -84,7 +85,7 @@ fn sample(ctx: &Ctx, run: &RunContext) -> Option<Facts> {
     if sums.text == 0.0 || sums.tokenized == 0.0 {
         return None;
     }
-    let stored = inventory.files.iter().map(|f| f.bytes).sum::<u64>() as f64;
+    let stored = inventory.files.iter().map(InputFile::all_bytes).sum::<u64>() as f64;
     let text_bytes = sums.text / sums.stored * stored;
     Some(Facts {
         rows: rows(run).map_or(sums.rows * stored / sums.stored, |rows| f64::from(rows.total())),
