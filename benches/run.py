@@ -29,6 +29,8 @@ if Path(sys.executable) != PYTHON:
 
 import zstandard
 
+import cores as watched
+from baseline import COMMIT, baseline, cli
 from measure import mb, median, peer, run, table
 
 DATA = Path(os.environ.get("LONGWEAVE_DATA", ROOT.parent / "shared" / "data"))
@@ -87,12 +89,14 @@ def rake(programs):
         rate = median([node["queries"] / median(node[key]) for _, (node, _, _) in pairs])
         slower = median([median(node[key]) / median(rust["seconds"]) for (rust, _, _), (node, _, _) in pairs])
         lines.append([f"longweave from Node, `extractBatch`, {name}", f"{rate / 1e3:,.0f} k", f"{slower:.1f}", mb(pairs[0][1][2])])
+    ratios = {}
     for library in ("rake-nltk", "multi_rake"):
         theirs, _, peak = peer("rake", OUT / "questions.txt", 2, library, SMART)
         rate = theirs["queries"] / median(theirs["seconds"])
         lines.append([library, f"{rate / 1e3:,.1f} k", f"{best / rate:.0f}", mb(peak)])
+        ratios[library] = best / rate
     head = f"RAKE with the SMART list over {ours['queries']:,} questions of people (qa-pairs); seconds of processor time."
-    return head, table(["", "queries/s", "times slower", "peak memory"], lines)
+    return head, table(["", "queries/s", "times slower", "peak memory"], lines), {"peers": ratios}
 
 
 def tokenize(programs):
@@ -125,15 +129,17 @@ def index(programs):
     lines.append(["longweave, 1 thread", f"{median(one['seconds']):.2f} s", f"{median(one['seconds']) / best:.1f}", mb(peak)])
     affinity, _, peak = run([programs / "index", candidates, CORES, 3, "affinity", folder])
     lines.append(["longweave, `hierarchy: affinity`, which the peers do not do", f"{median(affinity['seconds']):.2f} s", f"{median(affinity['seconds']) / best:.1f}", mb(peak)])
+    ratios = {}
     for library in ("duckdb", "polars"):
         theirs, _, peak = peer("index", candidates, 3, library)
         seconds = median(theirs["seconds"])
         lines.append([f"{library}, {CORES} threads", f"{seconds:.2f} s", f"{seconds / best:.1f}", mb(peak)])
+        ratios[library] = seconds / best
     head = (
         f"Input: candidates of {suffix['documents']:,} documents. Output: the commonest of each document, and the documents of each keyword ({suffix['keywords']:,} keywords). "
         "Tables start in memory. The peers count, choose and group; longweave also builds the hierarchy of phrases."
     )
-    return head, table(["", "time", "times slower", "peak memory"], lines)
+    return head, table(["", "time", "times slower", "peak memory"], lines), {"peers": ratios}
 
 
 def pack(programs):
@@ -167,7 +173,7 @@ def neighbours(programs):
     common = ["--corpus", OUT / "wiki.jsonl", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--method", "knn", "--neighbours-k", 10]
     run(["node", ROOT / "dist" / "cli" / "main.js", "plan", *common, "--out", folder / "out", "--work", folder / "work", "--json"])
     write_npy(next((folder / "work").glob("vectors-*")) / "vectors", 256, vectors)
-    lines = []
+    lines, ratios = [], {}
     for what, more in (("inverted lists", []), ("all pairs", ["exact"])):
         for threads in sorted({1, CORES}) if not more else [CORES]:
             passes = 1 if more else 3
@@ -175,12 +181,13 @@ def neighbours(programs):
             theirs, _, their_peak = peer("neighbours", vectors, 10, threads, passes, *more)
             a, b = (r["rows"] / median(r["seconds"]) for r in (ours, theirs))
             name = f"{what}, {threads} thread{'s' if threads > 1 else ''}"
+            ratios[f"faiss, {name}"] = a / b
             lines.append([name, f"{a:,.0f}/s", f"{ours['recall']:.3f}", f"{b:,.0f}/s", f"{theirs['recall']:.3f}", f"{a / b:.1f}", mb(peak), mb(their_peak)])
     head = (
         f"The ten nearest neighbours of each of {ours['rows']:,} documents of simplewiki, by the default vectors (256 numbers); training and building included. "
         "faiss-cpu: IndexIVFFlat with as many lists and probes, and IndexFlatIP. Documents a second; recall on a sample of 500."
     )
-    return head, table(["", "longweave", "recall", "faiss", "recall", "ratio", "peak memory", "peer's"], lines)
+    return head, table(["", "longweave", "recall", "faiss", "recall", "ratio", "peak memory", "peer's"], lines), {"peers": ratios}
 
 
 def write_npy(column, dims, path):
@@ -206,22 +213,32 @@ def plan(programs):
 
 
 def whole(_programs):
-    """The whole run against a Python pipeline."""
+    """The whole run against an earlier build and a Python pipeline."""
     size = (OUT / "wiki.jsonl").stat().st_size
-    lines = []
-    seconds = {}
-    for name in ("longweave", "Python pipeline"):
-        folder = OUT / "whole"
-        subprocess.run(["rm", "-rf", folder], check=True)
-        start = time.perf_counter()
-        if name == "longweave":
-            _, cpu, peak = run(["node", ROOT / "dist" / "cli" / "main.js", "run", "--corpus", OUT / "wiki.jsonl", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--out", folder, "--json"])
-        else:
-            _, cpu, peak = peer("whole", OUT / "wiki.jsonl", PYTHIA, 8192, folder, SMART)
-        seconds[name] = time.perf_counter() - start
-        lines.append([name, f"{seconds[name]:.1f} s", f"{cpu:.1f} s", f"{seconds[name] / seconds['longweave']:.1f}", mb(peak)])
-    head = f"Quest from {size / 1e6:.0f} MB of JSONL (simplewiki) to Parquet sequences of 8,192, against benches/peers/whole_peer.py: rake-nltk on first sentences, tokenizers, numpy, pyarrow."
-    return head, table(["", "time", "processor time", "times slower", "peak memory"], lines)
+    folder = OUT / "whole"
+    common = ["--corpus", OUT / "wiki.jsonl", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--out", folder, "--json"]
+    ways = {
+        "longweave": lambda: run([*cli(), "run", *common]),
+        f"longweave at {COMMIT}": lambda: run([*cli(baseline()), "run", *common]),
+        "Python pipeline": lambda: peer("whole", OUT / "wiki.jsonl", PYTHIA, 8192, folder, SMART),
+    }
+    baseline()
+    found = {name: [] for name in ways}
+    # Alternately, since the machine's speed changes from minute to minute.
+    for turn in range(5):
+        for name, way in ways.items():
+            if name == "Python pipeline" and turn > 0:
+                continue
+            subprocess.run(["rm", "-rf", folder], check=True)
+            start = time.perf_counter()
+            _, cpu, peak = way()
+            found[name].append((time.perf_counter() - start, cpu, peak))
+    of = {name: [median(column) for column in zip(*runs)] for name, runs in found.items()}
+    ours = of["longweave"]
+    lines = [[name, f"{wall:.1f} s", f"{wall / ours[0]:.1f}", f"{cpu:.1f} s", f"{cpu / ours[1]:.1f}", mb(peak)] for name, (wall, cpu, peak) in of.items()]
+    head = f"Quest from {size / 1e6:.0f} MB of JSONL (simplewiki) to Parquet sequences of 8,192, against an earlier build and benches/peers/whole_peer.py: rake-nltk on first sentences, tokenizers, numpy, pyarrow. Medians of five runs; the Python pipeline ran once."
+    slower = {name: wall / ours[0] for name, (wall, _, _) in of.items() if name != "longweave"}
+    return head, table(["", "time", "times slower", "processor time", "times more", "peak memory"], lines), {"peers": slower}
 
 
 def limits():
@@ -262,53 +279,88 @@ def stages_of(out):
 
 
 def scaled(tokens, programs):
-    """Whole runs of quest and knn over a made corpus of about so many tokens, knn with the tokens of quest; what is known of them."""
+    """Whole runs of quest and knn over a made corpus of about so many tokens, knn with the tokens of quest, this build's and the earlier one's; what is known of them."""
     folder = OUT / "scale"
     subprocess.run(["rm", "-rf", folder], check=True)
     corpus, out = folder / "corpus", folder / "out"
     made, _, _ = run([programs / "corpus", OUT / "texts.nul", int(tokens * 4.4), corpus])
     common = ["--corpus", corpus, "--id-field", "id", "--tokenizer", PYTHIA, "--length", 32768, "--memory", f"{SCALE_MEMORY}B", "--packing", "scatter", "--work", folder / "work"]
     found = {}
-    for method in ("quest", "knn"):
-        start = time.perf_counter()
-        run(["node", ROOT / "dist" / "cli" / "main.js", "run", *common, "--method", method, "--out", out, "--json"])
-        found[method] = {"seconds": time.perf_counter() - start, "stages": stages_of(out)}
-        tokens = json.loads((out / "longweave.json").read_text())["counts"]["corpus"]["tokens"]
-        subprocess.run(["rm", "-rf", out], check=True)
+    for build, at in (("now", ROOT), ("then", baseline())):
+        for method in ("quest", "knn"):
+            start = time.perf_counter()
+            run([*cli(at), "run", *common, "--method", method, "--out", out, "--json"])
+            found[method, build] = {"seconds": time.perf_counter() - start, "stages": stages_of(out)}
+            tokens = json.loads((out / "longweave.json").read_text())["counts"]["corpus"]["tokens"]
+            subprocess.run(["rm", "-rf", out], check=True)
+        subprocess.run(["rm", "-rf", folder / "work"], check=True)
     subprocess.run(["rm", "-rf", folder], check=True)
-    return {**made, "tokens": tokens, **found}
+    return {**made, "tokens": tokens, "runs": found}
 
 
 def scale(programs):
     """Whole runs over ten million, a hundred million and a billion tokens."""
     write, read, copy = limits()
-    whole, similar, totals = [], [], []
+    whole, similar, totals, sizes = [], [], [], []
+    gb = lambda size: "" if size is None else f"{size / 1e9:.2f} GB"
     for tokens in (10**7, 10**8, 10**9):
         of = scaled(tokens, programs)
         name = f"{of['tokens'] / 1e6:,.0f} M tokens"
-        gb = lambda bytes: "" if bytes is None else f"{bytes / 1e9:.2f} GB"
-        row = lambda name, seconds, peak, read, written: [name, f"{seconds:.1f} s", f"{of['tokens'] / max(seconds, 1e-9) / 1e6:,.1f} M", mb(peak), gb(read), gb(written)]
-        single = lambda stage: row(stage["stage"], stage["seconds"], stage["stagePeakBytes"], stage["readBytes"], stage["writtenBytes"])
-        stages = of["quest"]["stages"]
-        total = lambda key: sum(stage.get(key) or 0 for stage in stages)
-        whole.append(row(f"**{name}**", of["quest"]["seconds"], max(stage["stagePeakBytes"] for stage in stages), total("readBytes"), total("writtenBytes")))
-        whole += map(single, stages)
-        similar.append([f"**{name}**", "", "", "", "", ""])
-        similar += [single(stage) for stage in of["knn"]["stages"] if stage["stage"] in ("embed", "vectors", "neighbours", "plan")]
+        row = lambda name, seconds, then, peak, read, written: [
+            name, f"{seconds:.1f} s", "" if then is None else f"{then:.1f} s", f"{of['tokens'] / max(seconds, 1e-9) / 1e6:,.1f} M", mb(peak), gb(read), gb(written),
+        ]  # fmt: skip
+        for method, rows, shown in (("quest", whole, None), ("knn", similar, ("embed", "vectors", "neighbours", "plan"))):
+            now, then = (of["runs"][method, build] for build in ("now", "then"))
+            before = {stage["stage"]: stage["seconds"] for stage in then["stages"]}
+            total = lambda key: sum(stage.get(key) or 0 for stage in now["stages"])
+            rows.append(row(f"**{name}**", now["seconds"], then["seconds"], max(stage["stagePeakBytes"] for stage in now["stages"]), total("readBytes"), total("writtenBytes")))
+            rows += [
+                row(stage["stage"], stage["seconds"], before.get(stage["stage"]), stage["stagePeakBytes"], stage["readBytes"], stage["writtenBytes"])
+                for stage in now["stages"]
+                if shown is None or stage["stage"] in shown
+            ]
+        seconds = lambda run: {"seconds": run["seconds"], "stages": {stage["stage"]: stage["seconds"] for stage in run["stages"]}}
+        sizes.append({"tokens": of["tokens"], **{method: {build: seconds(of["runs"][method, build]) for build in ("now", "then")} for method in ("quest", "knn")}})
         totals.append(f"{name} of {of['documents']:,} documents ({of['bytes'] / 1e9:.2f} GB)")
     head = (
         f"Quest over {', '.join(totals)} made by `benches/rust/src/bin/corpus.rs`, into Parquet sequences of 32,768; Pythia's vocabulary, `--memory {SCALE_MEMORY >> 20}MiB --packing scatter`, {CORES} threads. "
-        "Tokens are those of the corpus, per second of the stage; memory is resident, Node's included; bytes are those of read and write calls, from the page cache or the disk. "
+        f"The third column is the build of {COMMIT}, in the same minutes. Tokens are those of the corpus, per second of the stage; memory is resident, Node's included; bytes are those of read and write calls, from the page cache or the disk. "
         f"In the same run the disk wrote {write / 1e9:.2f} GB/s, fsync included, and read {read / 1e9:.2f} GB/s; memcpy copied {copy / 1e9:.1f} GB/s."
     )
-    columns = ["stage", "time", "tokens/s", "peak memory", "read", "written"]
-    between = "KNN over the same documents, reusing the tokens of Quest's run: its stages in place of predict, extract and index. All vectors (512 bytes a document) and lists of 20 neighbours are held in addition to `memory`."
-    return head, "\n\n".join((table(columns, whole), between, table(columns, similar)))
+    columns = ["stage", "time", COMMIT, "tokens/s", "peak memory", "read", "written"]
+    between = "KNN over the same documents, reusing the tokens of Quest's run: the whole of it, and its stages in place of predict, extract and index."
+    return head, "\n\n".join((table(columns, whole), between, table(columns, similar))), {"commit": COMMIT, "threads": CORES, "sizes": sizes}
+
+
+def cores(programs):
+    """What bounds a run on many cores: the processor time during which one thread alone has work."""
+    folder = OUT / "cores"
+    subprocess.run(["rm", "-rf", folder], check=True)
+    made, _, _ = run([programs / "corpus", OUT / "texts.nul", 440_000_000, folder / "corpus"])
+    parts, bounds = [], {}
+    for method in ("quest", "knn"):
+        out = folder / method
+        rows = watched.measure([*cli(), "run", "--corpus", folder / "corpus", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--method", method, "--out", out, "--json"], out / ".state" / "log.jsonl")
+        tokens = json.loads((out / "longweave.json").read_text())["counts"]["corpus"]["tokens"]
+        everything, each = watched.total(rows), 1e9 / tokens
+        line = lambda name, by: [name, f"{sum(by.values()) * each:,.1f} s", f"{watched.serial(by) * each:,.2f} s", f"{100 * watched.serial(by) / everything:.2f} %"]
+        alone = sum(watched.serial(by) for _, by in rows)
+        lines = [line(f"**{method}**", {1: alone, 2: everything - alone}), *(line(*row) for row in rows)]
+        bounds[method] = {n: round(watched.speedup(rows, n), 1) for n in (2, 4, 16, 64, 128)}
+        told = ", ".join(f"{times} on {n}" for n, times in bounds[method].items() if n >= 16)
+        parts.append(f"{table(['stage', 'processor time', 'serial', 'share of the run'], lines)}\n\nSo {method} can be at most this many times as fast as on one core: {told}.")
+        subprocess.run(["rm", "-rf", out], check=True)
+    subprocess.run(["rm", "-rf", folder], check=True)
+    head = (
+        f"Processor time per billion tokens, and the part of it spent while exactly one of {watched.THREADS} threads has work, seen from outside ({watched.PERIOD * 1e3:.0f} ms apart; `benches/cores.py` says how). "
+        f"{made['documents']:,} documents of {tokens / 1e6:,.0f} M tokens into Parquet sequences of 8,192. Work that never had more than a few threads counts as bounded by that many."
+    )
+    return head, "\n\n".join(parts), {"bounds": bounds}
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--only", default="rake,tokenize,index,neighbours,plan,pack,whole,scale")
+    arguments.add_argument("--only", default="rake,tokenize,index,neighbours,plan,pack,whole,scale,cores")
     arguments.add_argument("--mb", type=float, default=1000)
     arguments.add_argument("--dry", action="store_true")
     given = arguments.parse_args()
@@ -321,17 +373,25 @@ def main():
     maker.join()
     if maker.exitcode != 0:
         raise SystemExit("the inputs could not be made")
-    page = ROOT / "benches" / "README.md"
+    page, numbers = ROOT / "benches" / "README.md", ROOT / "benches" / "results.json"
     text = page.read_text()
     for name in given.only.split(","):
-        head, made = globals()[name](programs)
+        head, made, *figures = globals()[name](programs)
         print(f"\n## {name}\n{head}\n\n{made}", flush=True)
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, rest = text.split(begin)
         stamp = f"{date.today()}, {CORES} cores ({platform.machine()}), `python3 benches/run.py --only {name}`"
         text = f"{before}{begin}{head}\n\n{made}\n\n{stamp}\n{end}{rest.split(end, 1)[1]}"
-        if not given.dry:
-            page.write_text(text)
+        if given.dry:
+            continue
+        page.write_text(text)
+        results = json.loads(numbers.read_text()) if numbers.exists() else {}
+        results[name] = {"date": str(date.today()), **(figures[0] if figures else {})}
+        numbers.write_text(json.dumps(results, indent=1) + "\n")
+    if not given.dry:
+        # Hyphens and widths as the format check wants them.
+        subprocess.run(["npx", "prettier", "--write", "--log-level", "warn", page, numbers], cwd=ROOT, check=True)
+        subprocess.run([PYTHON, ROOT / "benches" / "plots.py"], check=True)
 
 
 if __name__ == "__main__":
