@@ -3,12 +3,14 @@
 Builds the addon with the feature `remote` into out/remote/binding, beside the default one; starts moto, a proxy before it that drops, truncates, delays and refuses, and web
 servers. What runs read and write through them is compared, byte for byte, with what local runs do."""
 import gzip
+import itertools
 import json
 import os
 import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -86,9 +88,10 @@ class World:
         tokenizer |= {"pre_tokenizer": {"type": "WhitespaceSplit"}, "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"}}
         self.tokenizer = self.place / "tokenizer.json"
         self.tokenizer.write_text(json.dumps(tokenizer))
+        self.vocabulary = vocabulary
         self.corpus = self.place / "corpus"
         self.corpus.mkdir()
-        rows = [{"id": f"d{i}", "text": " ".join(draw.choices(words, k=draw.randint(20, 400)))} for i in range(9000)]
+        rows = self.rows = [{"id": f"d{i}", "text": " ".join(draw.choices(words, k=draw.randint(20, 400)))} for i in range(9000)]
         lines = [json.dumps(row) + "\n" for row in rows]
         plain, packed = "".join(lines[:4000]).encode(), "".join(lines[4000:6000]).encode()
         (self.corpus / "a.jsonl").write_bytes(plain)
@@ -104,9 +107,13 @@ class World:
         for i in range(60):
             (self.texts / ("deep" if i % 2 else ".") / f"{i}.txt").write_text(rows[i]["text"])
         for folder, prefix in ((self.corpus, "data/"), (self.texts, "texts/")):
-            for path in sorted(folder.rglob("*")):
-                if path.is_file():
-                    self.s3.put_object(Bucket="corpus", Key=prefix + str(path.relative_to(folder)), Body=path.read_bytes())
+            self.put(folder, prefix)
+
+    def put(self, folder, prefix):
+        """Uploads the files of a directory into the bucket of corpora."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.s3.put_object(Bucket="corpus", Key=prefix + str(path.relative_to(folder)), Body=path.read_bytes())
 
     def fresh(self):
         self.number += 1
@@ -234,6 +241,73 @@ def files_of_web_servers_are_read(world):
     check((code, "none.jsonl" in message) == ("INPUT_NOT_FOUND", True), message)
     code, message = world.fails(*world.flags(f"http://127.0.0.1:{web.port}/", world.fresh()))
     check(code == "OPTIONS_INVALID" and "name each one" in message, message)
+
+
+@test
+def json_is_lines_or_an_array_by_its_bytes(world):
+    folder = world.place / "json"
+    folder.mkdir()
+    rows = world.rows[:2000]
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    array = json.dumps(rows, indent=1).encode()
+    # The last two are packed, or not, against their names; names without json are believed.
+    written = {"a.json": lines, "b.json": array, "c.json.gz": gzip.compress(array, mtime=0), "d.json": zstandard.compress(lines), "e.json.zst": gzip.compress(array, mtime=0)}
+    for name, content in written.items():
+        (folder / name).write_bytes(content)
+    world.put(folder, "json/")
+    web = Web(folder)
+    expected = sequences(world.weave(folder))
+    equal(sequences(world.weave("s3://corpus/json")), expected, "a prefix")
+    equal(sequences(world.weave([f"http://127.0.0.1:{web.port}/{name}" for name in written])), expected, "a web server")
+    array = sequences(world.weave(folder / "b.json", "--id-field", "id"))
+    equal(array, sequences(world.weave(folder / "a.json", "--id-field", "id")), "lines and an array")
+
+
+def write_token_files(folder, documents):
+    """Documents of ids as Megatron-LM, datatrove and dolma hold them."""
+    ids = b"".join(struct.pack(f"<{len(document)}H", *document) for document in documents)
+    ends = [0, *itertools.accumulate(map(len, documents))]
+    count = len(documents)
+    head = b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, count, count + 1)
+    lens = struct.pack(f"<{count}I", *map(len, documents))
+    starts = struct.pack(f"<{count}Q", *(2 * end for end in ends[:-1]))
+    (folder / "a.idx").write_bytes(head + lens + starts + struct.pack(f"<{count + 1}Q", *range(count + 1)))
+    (folder / "b.ds.index").write_bytes(struct.pack(f"<{count}Q", *ends[1:]))
+    rows = "".join(f"{start},{end},id{i},x.json.gz,{i}\r\n" for i, (start, end) in enumerate(itertools.pairwise(ends)))
+    (folder / "c.csv.gz").write_bytes(gzip.compress(rows.encode(), mtime=0))
+    for name in ("a.bin", "b.ds", "c.npy"):
+        (folder / name).write_bytes(ids)
+
+
+@test
+def token_files_are_read_with_the_files_next_to_them(world):
+    folder = world.place / "tokens"
+    folder.mkdir()
+    write_token_files(folder, [[world.vocabulary[word] for word in row["text"].split()] for row in world.rows[:3000]])
+    world.put(folder, "tokens/")
+    pairs = {"a.idx": "a.bin", "b.ds": "b.ds.index", "c.npy": "c.csv.gz"}
+    expected = sequences(world.weave(folder))
+    equal(sequences(world.weave("s3://corpus/tokens")), expected, "a prefix")
+    equal(sequences(world.weave("s3://corpus/tokens/?.*")), expected, "a pattern")
+    equal(sequences(world.weave("s3://corpus/tokens", "--memory", "16MiB")), expected, "with little memory")
+    web = Web(folder)
+    for name, other in pairs.items():
+        named = ["--id-field", "id"] if name == "c.npy" else []
+        expected = sequences(world.weave(folder / name, *named))
+        for place in ("s3://corpus/tokens", f"http://127.0.0.1:{web.port}"):
+            equal(sequences(world.weave(f"{place}/{name}", *named)), expected, f"{place}/{name}")
+        for changed in (name, other):
+            out, key = world.fresh(), f"tokens/{changed}"
+            check(world.command("prepare", *world.flags(f"s3://corpus/tokens/{name}", out)[1:]).returncode == 0, "prepare failed")
+            check(world.command("task", "run", out, "scan", "--all").returncode == 0, "scan failed")
+            world.s3.put_object(Bucket="corpus", Key=key, Body=(folder / changed).read_bytes() + b" ")
+            code, message = world.fails("task", "run", out, "ingest", "--shard", "0/1")
+            check(code == "INPUT_CHANGED" and f"s3://corpus/{key}" in message, f"{code}: {message}")
+            world.put(folder, "tokens/")
+        world.s3.delete_object(Bucket="corpus", Key=f"tokens/{other}")
+        code, message = world.fails(*world.flags(f"s3://corpus/tokens/{name}", world.fresh()))
+        check(code == "INPUT_NOT_FOUND" and f"{name} needs s3://corpus/tokens/{other}" in message, f"{code}: {message}")
+        world.put(folder, "tokens/")
 
 
 @test
