@@ -21,7 +21,13 @@ async function tokens(options) {
       pieces.get(docId).push([docOffset, [...inputIds.subarray(start, start + length)]])
     }
   const ids = [...pieces.keys()].toSorted()
-  return ids.map((id) => [id, pieces.get(id).toSorted(([a], [b]) => a - b).flatMap(([, piece]) => piece)])
+  return ids.map((id) => [
+    id,
+    pieces
+      .get(id)
+      .toSorted(([a], [b]) => a - b)
+      .flatMap(([, piece]) => piece),
+  ])
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
