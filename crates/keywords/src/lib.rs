@@ -8,11 +8,14 @@
 mod columns;
 mod hash;
 mod lists;
+mod masks;
 mod normalise;
 mod rake;
+mod words;
 
 pub use columns::{ColumnScratch, Columns};
 pub use hash::{hash_bytes, hash_words};
 pub use lists::{Boilerplate, StopList};
 pub use normalise::{normalise, normalise_into};
-pub use rake::{Rake, RakeOptions, Scratch, candidates, strip_possessive, words};
+pub use rake::{Rake, RakeOptions, Scratch, candidates, strip_possessive};
+pub use words::{Words, words};

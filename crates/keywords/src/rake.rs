@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use hashbrown::HashTable;
 use longweave_common::Offsets;
-use unicode_normalization::char::is_combining_mark;
 
 use crate::hash::{hash_bytes, hash_words};
+use crate::words::words;
 use crate::{StopList, normalise_into};
 
 /// Options of the extraction.
@@ -74,14 +74,6 @@ impl Scratch {
     }
 }
 
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '+' | '#') || (!c.is_ascii() && is_combining_mark(c))
-}
-
-fn is_apostrophe(c: char) -> bool {
-    matches!(c, '\'' | '’')
-}
-
 impl Rake {
     /// An extractor.
     pub fn new(stop: StopList, options: RakeOptions) -> Rake {
@@ -132,7 +124,7 @@ impl Rake {
         let text = std::mem::take(&mut scratch.text);
         let mut phrase_start = 0;
         let mut last_end = 0;
-        while let Some(Range { start, end }) = next_word(&text, last_end) {
+        for Range { start, end } in words(&text) {
             let gap = &text[last_end..start];
             let joined = gap.chars().all(char::is_whitespace) && gap.matches('\n').count() < 2;
             if !joined {
@@ -155,81 +147,12 @@ impl Rake {
     }
 }
 
-/// The words of a text as [`Rake`] takes them, possessive endings kept: byte ranges in order. The
-/// text between two words is never empty.
-pub fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let word = next_word(text, at)?;
-        at = word.end;
-        Some(word)
-    })
-}
-
 /// A normalised word without its possessive `'s`, once.
 pub fn strip_possessive(word: &str) -> &str {
     let bare =
         word.strip_suffix('s').and_then(|w| w.strip_suffix('\'').or_else(|| w.strip_suffix('’')));
     bare.filter(|b| !b.is_empty()).unwrap_or(word)
 }
-
-/// The next word from `at` on. A table classifies ASCII, which is nearly all of most texts.
-fn next_word(text: &str, at: usize) -> Option<Range<usize>> {
-    let bytes = text.as_bytes();
-    let char_at = |at: usize| text[at..].chars().next();
-    let mut start = at;
-    loop {
-        let &byte = bytes.get(start)?;
-        if byte.is_ascii() {
-            if WORD[usize::from(byte)] {
-                break;
-            }
-            start += 1;
-        } else {
-            let c = char_at(start)?;
-            if is_word(c) {
-                break;
-            }
-            start += c.len_utf8();
-        }
-    }
-    let mut end = start;
-    loop {
-        end += bytes[end..]
-            .iter()
-            .take_while(|&&byte| byte.is_ascii() && WORD[usize::from(byte)])
-            .count();
-        let Some(c) = char_at(end) else { break };
-        let after = end + c.len_utf8();
-        if is_word(c) {
-            end = after;
-            continue;
-        }
-        let Some(next) = char_at(after) else { break };
-        let previous = text[start..end].chars().next_back();
-        let joins = match c {
-            '-' | '‐' => is_word(next),
-            '.' | ',' => previous.is_some_and(char::is_numeric) && next.is_numeric(),
-            c => is_apostrophe(c) && is_word(next),
-        };
-        if !joins {
-            break;
-        }
-        end = after + next.len_utf8();
-    }
-    Some(start..end)
-}
-
-/// Which ASCII characters are words'.
-const WORD: [bool; 128] = {
-    let mut word = [false; 128];
-    let mut byte = 0u8;
-    while byte < 128 {
-        word[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'#');
-        byte += 1;
-    }
-    word
-};
 
 fn intern(scratch: &mut Scratch, text: &str, start: usize, end: usize) -> u32 {
     let word = &text[start..end];
@@ -362,33 +285,7 @@ mod tests {
         assert_eq!(found, ["apple pie", "zebra crossing"]);
     }
 
-    /// Character by character.
-    fn slowly(text: &str) -> Vec<Range<usize>> {
-        let chars: Vec<(usize, char)> = text.char_indices().collect();
-        let (mut found, mut open) = (Vec::<Range<usize>>::new(), false);
-        for (i, &(at, c)) in chars.iter().enumerate() {
-            let next = chars.get(i + 1).map_or(' ', |c| c.1);
-            let joins = match c {
-                '-' | '‐' | '\'' | '’' => is_word(next),
-                '.' | ',' => i > 0 && chars[i - 1].1.is_numeric() && next.is_numeric(),
-                _ => false,
-            };
-            match (is_word(c), open) {
-                (true, false) => found.push(at..at + c.len_utf8()),
-                (true, true) => found.last_mut().unwrap().end = at + c.len_utf8(),
-                (false, _) => {}
-            }
-            open = is_word(c) || (open && joins);
-        }
-        found
-    }
-
     proptest! {
-        #[test]
-        fn words_are_those_that_reading_character_by_character_gives(text in "\\PC{0,60}|([a-c]|[0-9]|½|é|e\u{301}|’|‐|[-'.,_+# \n]){0,60}") {
-            prop_assert_eq!(words(&text).collect::<Vec<_>>(), slowly(&text));
-        }
-
         #[test]
         fn no_phrase_holds_a_stop_word_and_every_phrase_is_normalised(text in "[a-zA-ZéÀß .,'’\\-0-9\n]{0,80}|\\PC{0,40}") {
             let stop = StopList::smart();

@@ -15,11 +15,16 @@ mod scorer;
 mod tree;
 mod weights;
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Mutex, PoisonError};
+
 use longweave_common::{Ctx, Result};
 
 use crate::{DocumentRef, Predictor, Queries};
 use phrases::{Phrase, Phrases};
 use scan::{Lists, Scanner, Token};
+use scorer::Scorer;
 use tree::FEATURES;
 
 /// Tokens of a word, about; a segment of n tokens has n / this many words.
@@ -37,8 +42,11 @@ pub struct ExtractiveOptions {
 /// Picks phrases.
 pub struct Extractive {
     lists: Lists,
+    scorer: Scorer,
     segment_words: usize,
     phrases: usize,
+    /// Buffers that no call uses now: they know the words of earlier ones.
+    idle: Mutex<Vec<Buffers>>,
 }
 
 /// A phrase that was weighed, for studies.
@@ -55,19 +63,23 @@ pub struct Weighed {
     pub chosen: bool,
 }
 
-struct Buffers<'a> {
-    scanner: Scanner<'a>,
+struct Buffers {
+    scanner: Scanner,
     phrases: Phrases,
-    ranked: Vec<(i32, u32)>,
+    /// Phrases by score; of equals, the one that occurs first.
+    ranked: BinaryHeap<(i32, Reverse<u32>)>,
     chosen: Vec<u32>,
 }
 
-impl<'a> Buffers<'a> {
-    fn new(lists: &'a Lists) -> Buffers<'a> {
+/// Tokens of a document above which buffers are not kept.
+const MOST_TOKENS: usize = 1 << 18;
+
+impl Buffers {
+    fn new() -> Buffers {
         Buffers {
-            scanner: Scanner::new(lists),
+            scanner: Scanner::new(),
             phrases: Phrases::default(),
-            ranked: Vec::new(),
+            ranked: BinaryHeap::new(),
             chosen: Vec::new(),
         }
     }
@@ -78,8 +90,10 @@ impl Extractive {
     pub fn new(options: ExtractiveOptions) -> Extractive {
         Extractive {
             lists: Lists::new(),
+            scorer: Scorer::new(),
             segment_words: ((f64::from(options.segment_tokens) / TOKENS_PER_WORD) as usize).max(8),
             phrases: PHRASES,
+            idle: Mutex::default(),
         }
     }
 
@@ -91,7 +105,7 @@ impl Extractive {
 
     /// All phrases of a text, with what the scorer saw of each and gave: for studies.
     pub fn weigh(&self, text: &str) -> Vec<Weighed> {
-        let mut buffers = Buffers::new(&self.lists);
+        let mut buffers = Buffers::new();
         let mut all = Vec::new();
         self.segments(text, &mut buffers, |segment, buffers| {
             for (at, phrase) in buffers.phrases.all.iter().enumerate() {
@@ -103,7 +117,7 @@ impl Extractive {
                     segment,
                     text,
                     features,
-                    score: buffers.phrases.score(&buffers.scanner, phrase),
+                    score: buffers.phrases.score(&self.scorer, &buffers.scanner, phrase),
                     chosen,
                 });
             }
@@ -112,13 +126,8 @@ impl Extractive {
     }
 
     /// Chooses the phrases of each segment, and calls `take` with the segment's number.
-    fn segments(
-        &self,
-        text: &str,
-        buffers: &mut Buffers<'_>,
-        mut take: impl FnMut(u32, &Buffers<'_>),
-    ) {
-        buffers.scanner.scan(text);
+    fn segments(&self, text: &str, buffers: &mut Buffers, mut take: impl FnMut(u32, &Buffers)) {
+        buffers.scanner.scan(&self.lists, text);
         let tokens = std::mem::take(&mut buffers.scanner.tokens);
         for (number, segment) in segments(&tokens, self.segment_words).enumerate() {
             buffers.phrases.collect(&buffers.scanner, segment, number as u32);
@@ -129,22 +138,17 @@ impl Extractive {
     }
 
     /// The best phrases, best first; none that is part of a better one or has one as a part.
-    fn choose(&self, buffers: &mut Buffers<'_>) {
-        let Buffers { scanner, phrases, ranked, chosen, .. } = buffers;
-        ranked.clear();
+    fn choose(&self, buffers: &mut Buffers) {
+        let Buffers { scanner, phrases, ranked, chosen } = buffers;
+        let score = |(phrase, at)| (phrases.score(&self.scorer, scanner, phrase), Reverse(at));
+        let mut scores = std::mem::take(ranked).into_vec();
+        scores.clear();
+        scores.extend(phrases.all.iter().zip(0..).map(score));
+        *ranked = scores.into();
         chosen.clear();
-        ranked.extend(
-            phrases
-                .all
-                .iter()
-                .enumerate()
-                .map(|(at, phrase)| (phrases.score(scanner, phrase), at as u32)),
-        );
-        ranked.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        for &(_, at) in ranked.iter() {
-            if chosen.len() == self.phrases {
-                break;
-            }
+        while chosen.len() < self.phrases
+            && let Some((_, Reverse(at))) = ranked.pop()
+        {
             let phrase = &phrases.all[at as usize];
             if !chosen.iter().any(|&c| overlap(phrase, &phrases.all[c as usize])) {
                 chosen.push(at);
@@ -155,11 +159,11 @@ impl Extractive {
 
 /// Whether all words of one are in the other.
 fn overlap(a: &Phrase, b: &Phrase) -> bool {
-    let (short, long) = if a.len < b.len { (a, b) } else { (b, a) };
+    let (short, long) = if a.words().len() < b.words().len() { (a, b) } else { (b, a) };
     short.words().iter().all(|w| long.words().contains(w))
 }
 
-fn write(scanner: &Scanner<'_>, phrase: &Phrase, out: &mut String) {
+fn write(scanner: &Scanner, phrase: &Phrase, out: &mut String) {
     for (at, &word) in phrase.words().iter().enumerate() {
         if at > 0 {
             out.push(' ');
@@ -182,7 +186,9 @@ impl Predictor for Extractive {
     }
 
     fn predict(&self, ctx: &Ctx, batch: &[DocumentRef<'_>], out: &mut Queries) -> Result<()> {
-        let mut buffers = Buffers::new(&self.lists);
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop();
+        let mut buffers = kept.unwrap_or_else(Buffers::new);
         let mut query = String::new();
         for document in batch {
             ctx.cancel.check()?;
@@ -199,6 +205,9 @@ impl Predictor for Extractive {
                 }
             });
             out.end_document();
+        }
+        if buffers.scanner.tokens.capacity() <= MOST_TOKENS {
+            idle().push(buffers);
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! The phrases of a segment, each with what the scorer looks at: small whole numbers.
 
 use hashbrown::HashTable;
-use longweave_keywords::hash_words;
+use hashbrown::hash_table::Entry;
 
 use super::scan::{Ending, Kind, Scanner, Token, Word};
-use super::scorer;
+use super::scorer::Scorer;
 use super::tree::FEATURES;
 
 /// Most words of a phrase.
@@ -12,11 +12,18 @@ pub(super) const MOST_WORDS: usize = 4;
 /// The learned score that 1 of the hand-set weight is worth, where 100,000 is 1 of log-odds.
 const BY_HAND: f64 = 10_000.0;
 
+/// No phrase.
+const NONE: u32 = u32::MAX;
+
 /// A run of words that occurs somewhere in the segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Phrase {
-    pub(super) words: [u32; MOST_WORDS],
-    pub(super) len: u8,
+    words: [u32; MOST_WORDS],
+    len: u8,
+    /// See [`key`].
+    key: u64,
+    /// The phrases without its last word, without its first; [`NONE`] where they are none.
+    parts: [u32; 2],
     /// Times in the segment.
     count: u32,
     /// Occurrences that no longer phrase extends to the left, to the right, to either side.
@@ -64,144 +71,173 @@ fn small(value: u32) -> u8 {
     value.min(255) as u8
 }
 
-fn pack(words: impl Iterator<Item = u32>) -> [u32; MOST_WORDS] {
-    let mut packed = [u32::MAX; MOST_WORDS];
-    packed.iter_mut().zip(words).for_each(|(p, w)| *p = w);
-    packed
+/// The key of a phrase among those of a segment: its last word, and before it a word or the number of
+/// the phrase without the last word. `long` tells these apart.
+fn key(before: u32, long: bool, word: u32) -> u64 {
+    u64::from(long) << 63 | u64::from(before) << 32 | u64::from(word)
+}
+
+fn hash(key: u64) -> u64 {
+    let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 32)
 }
 
 impl Phrases {
     /// Collects the phrases of two and more words of segment `number`; where there is none, the
     /// single words.
-    pub(super) fn collect(&mut self, scanner: &Scanner<'_>, tokens: &[Token], number: u32) {
+    pub(super) fn collect(&mut self, scanner: &Scanner, tokens: &[Token], number: u32) {
         self.all.clear();
         self.known.clear();
-        let content = tokens.iter().filter(|t| t.kind == Kind::Content);
-        let (all, capitals) =
-            content.fold((0, 0), |(all, capitals), t| (all + 1, capitals + u32::from(t.capital)));
-        self.capitals = (capitals * 8).checked_div(all).unwrap_or(0) as u8;
-        (self.content, self.tokens, self.number) = (all, tokens.len() as u32, number);
+        let (mut content, mut capitals) = (0, 0);
+        for token in tokens {
+            let counts = u32::from(token.kind == Kind::Content);
+            content += counts;
+            capitals += counts & u32::from(token.capital);
+        }
+        self.capitals = (capitals * 8).checked_div(content).unwrap_or(0) as u8;
+        (self.content, self.tokens, self.number) = (content, tokens.len() as u32, number);
         self.runs(scanner, tokens, 2);
         if self.all.is_empty() {
             self.runs(scanner, tokens, 1);
         }
         for at in 0..self.all.len() {
-            let Phrase { words, len, count, .. } = self.all[at];
-            let len = usize::from(len);
-            if len > 2 {
-                for part in [&words[..len - 1], &words[1..len]] {
-                    if let Some(part) = self.find(&pack(part.iter().copied())) {
-                        let part = &mut self.all[part as usize];
-                        part.wider = part.wider.max(count);
-                    }
-                }
+            let Phrase { parts, count, .. } = self.all[at];
+            for part in parts.into_iter().filter(|&part| part != NONE) {
+                let wider = &mut self.all[part as usize].wider;
+                *wider = (*wider).max(count);
             }
         }
     }
 
-    fn find(&self, words: &[u32; MOST_WORDS]) -> Option<u32> {
-        self.known.find(hash_words(words), |&n| self.all[n as usize].words == *words).copied()
-    }
-
-    fn runs(&mut self, scanner: &Scanner<'_>, tokens: &[Token], least: usize) {
+    fn runs(&mut self, scanner: &Scanner, tokens: &[Token], least: usize) {
         let mut start = 0;
         while start < tokens.len() {
             if tokens[start].kind != Kind::Content {
                 start += 1;
                 continue;
             }
-            let length = 1 + tokens[start + 1..]
-                .iter()
-                .take_while(|t| t.kind == Kind::Content && !t.breaks)
-                .count();
+            let more = tokens[start + 1..].iter();
+            let length = 1 + more.take_while(|t| t.kind == Kind::Content && !t.breaks).count();
             let end = start + length;
-            for from in start..end {
-                // "13 years ago": a phrase does not begin with a number.
-                if scanner.word(tokens[from].word).letter {
-                    for to in from + least..=end.min(from + MOST_WORDS) {
-                        self.add(tokens, (start, end), (from, to));
-                    }
-                }
+            if length >= least {
+                self.run(scanner, tokens, (start, end), least);
             }
             start = end;
         }
     }
 
-    fn add(&mut self, tokens: &[Token], (start, end): (usize, usize), (from, to): (usize, usize)) {
-        let span = &tokens[from..to];
-        let words = pack(span.iter().map(|t| t.word));
-        let number = match self.find(&words) {
-            Some(number) => number as usize,
-            None => {
-                let number = self.all.len();
-                let before = match (from > start, tokens[from].breaks || from == 0) {
-                    (true, _) => Kind::Content,
-                    (false, true) => Kind::Edge,
-                    (false, false) => tokens[from - 1].kind,
-                };
-                let after = match tokens.get(to) {
-                    Some(next) if !next.breaks => next.kind,
-                    _ => Kind::Edge,
-                };
-                let opens = from == 0 || tokens[from - 1].sentence != tokens[from].sentence;
-                self.all.push(Phrase {
-                    words,
-                    len: span.len() as u8,
-                    count: 0,
-                    starts: 0,
-                    ends: 0,
-                    alone: 0,
-                    wider: 0,
-                    capitals: 0,
-                    first_capital: 0,
-                    last_capital: 0,
-                    place: from as u32,
-                    sentence: tokens[from].sentence - tokens[0].sentence,
-                    before,
-                    after,
-                    run: (end - start) as u32,
-                    opens,
-                    heading: tokens[from].heading,
-                });
-                let Phrases { all, known, .. } = self;
-                known.insert_unique(hash_words(&words), number as u32, |&n| {
-                    hash_words(&all[n as usize].words)
-                });
-                number
+    /// Counts the phrases of a run of words.
+    fn run(
+        &mut self,
+        scanner: &Scanner,
+        tokens: &[Token],
+        (start, end): (usize, usize),
+        least: usize,
+    ) {
+        // By number of words, the phrases that begin one word earlier.
+        let mut earlier = [NONE; MOST_WORDS + 1];
+        for from in start..end {
+            let first = &tokens[from];
+            // "13 years ago": a phrase does not begin with a number.
+            if !scanner.word(first.word).letter {
+                earlier = [NONE; MOST_WORDS + 1];
+                continue;
             }
-        };
-        let opens = from == 0 || tokens[from - 1].sentence != tokens[from].sentence;
-        let phrase = &mut self.all[number];
-        phrase.count += 1;
-        phrase.starts += u32::from(from == start);
-        phrase.ends += u32::from(to == end);
-        phrase.alone += u32::from(from == start && to == end);
-        phrase.first_capital += u32::from(span[0].capital && !opens);
-        phrase.last_capital += u32::from(span[span.len() - 1].capital);
-        phrase.capitals += u32::from(span.iter().all(|t| t.capital));
+            let opens = from == 0 || tokens[from - 1].sentence != first.sentence;
+            let mut own = [NONE; MOST_WORDS + 1];
+            let mut all_capital = true;
+            for to in from + 1..=end.min(from + MOST_WORDS) {
+                let (len, last) = (to - from, &tokens[to - 1]);
+                all_capital &= last.capital;
+                if len < least {
+                    continue;
+                }
+                let key = match len {
+                    1 | 2 => key(first.word, len == 1, last.word),
+                    _ => key(own[len - 1], true, last.word),
+                };
+                let Phrases { all, known, .. } = self;
+                let known = known.entry(
+                    hash(key),
+                    |&n| all[n as usize].key == key,
+                    |&n| hash(all[n as usize].key),
+                );
+                let number = match known {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(vacant) => {
+                        vacant.insert(all.len() as u32);
+                        let mut words = [NONE; MOST_WORDS];
+                        words.iter_mut().zip(&tokens[from..to]).for_each(|(w, t)| *w = t.word);
+                        all.push(Phrase {
+                            words,
+                            len: len as u8,
+                            key,
+                            parts: [own[len - 1], NONE],
+                            count: 0,
+                            starts: 0,
+                            ends: 0,
+                            alone: 0,
+                            wider: 0,
+                            capitals: 0,
+                            first_capital: 0,
+                            last_capital: 0,
+                            place: from as u32,
+                            sentence: first.sentence - tokens[0].sentence,
+                            before: match (from > start, first.breaks || from == 0) {
+                                (true, _) => Kind::Content,
+                                (false, true) => Kind::Edge,
+                                (false, false) => tokens[from - 1].kind,
+                            },
+                            after: match tokens.get(to) {
+                                Some(next) if !next.breaks => next.kind,
+                                _ => Kind::Edge,
+                            },
+                            run: (end - start) as u32,
+                            opens,
+                            heading: first.heading,
+                        });
+                        all.len() as u32 - 1
+                    }
+                };
+                let phrase = &mut all[number as usize];
+                phrase.count += 1;
+                phrase.starts += u32::from(from == start);
+                phrase.ends += u32::from(to == end);
+                phrase.alone += u32::from(from == start && to == end);
+                phrase.first_capital += u32::from(first.capital && !opens);
+                phrase.last_capital += u32::from(last.capital);
+                phrase.capitals += u32::from(all_capital);
+                own[len] = number;
+                if let Some(&longer) = earlier.get(len + 1).filter(|&&longer| longer != NONE) {
+                    all[longer as usize].parts[1] = number;
+                }
+            }
+            earlier = own;
+        }
     }
 
     /// How likely a query has the phrase: larger is likelier.
-    pub(super) fn score(&self, scanner: &Scanner<'_>, phrase: &Phrase) -> i32 {
-        scorer::score(&self.features(scanner, phrase)) + (BY_HAND * by_hand(scanner, phrase)) as i32
+    pub(super) fn score(&self, scorer: &Scorer, scanner: &Scanner, phrase: &Phrase) -> i32 {
+        let by_hand = (BY_HAND * by_hand(scanner, phrase)) as i32;
+        scorer.score(&self.features(scanner, phrase)).saturating_add(by_hand)
     }
 
     /// The features of the scorer.
-    pub(super) fn features(&self, scanner: &Scanner<'_>, phrase: &Phrase) -> [u8; FEATURES] {
-        let word = |n: &u32| scanner.word(*n);
+    pub(super) fn features(&self, scanner: &Scanner, phrase: &Phrase) -> [u8; FEATURES] {
         let words = phrase.words();
-        let (first, last) = (word(&words[0]), word(&words[words.len() - 1]));
-        let inner = || words.iter().map(word);
-        let share = |n: u32| (n * 8 / phrase.count) as u8;
-        let of = |f: fn(&Word) -> u32| {
-            (
-                inner().map(f).min().unwrap_or(0),
-                inner().map(f).max().unwrap_or(0),
-                inner().map(f).sum::<u32>(),
-            )
-        };
-        let (least, _, sum) = of(|w| w.count);
-        let (common, commonest, _) = of(|w| u32::from(w.common));
+        let word = |at: usize| scanner.word(words[at]);
+        let (first, last) = (word(0), word(words.len() - 1));
+        let share = |n: u32| (if phrase.count == 1 { n * 8 } else { n * 8 / phrase.count }) as u8;
+        let (mut least, mut sum, mut common, mut commonest) = (u32::MAX, 0, u8::MAX, 0);
+        let (mut digit, mut verb) = (false, false);
+        for at in 0..words.len() {
+            let &Word { count, common: own, ending, digit: has_digit, .. } = word(at);
+            least = least.min(count);
+            sum += count;
+            (common, commonest) = (common.min(own), commonest.max(own));
+            digit |= has_digit;
+            verb |= matches!(ending, Ending::Past | Ending::Ing | Ending::Adverb);
+        }
         [
             phrase.len,
             small(phrase.count),
@@ -227,25 +263,23 @@ impl Phrases {
             last.length,
             first.length,
             u8::from(last.digit),
-            u8::from(inner().any(|w| w.digit)),
+            u8::from(digit),
             last.common,
             first.common,
-            common as u8,
-            commonest as u8,
+            common,
+            commonest,
             u8::from(phrase.heading),
             small(phrase.run),
             u8::from(phrase.opens),
             u8::from(self.number == 0 && phrase.sentence == 0),
-            u8::from(
-                inner().any(|w| matches!(w.ending, Ending::Past | Ending::Ing | Ending::Adverb)),
-            ),
+            u8::from(verb),
         ]
     }
 }
 
 /// The hand-set weight: how often the phrase's words occur in the document, their number, how early
 /// and how often it comes, and the share of its occurrences that no longer phrase contains.
-fn by_hand(scanner: &Scanner<'_>, phrase: &Phrase) -> f64 {
+fn by_hand(scanner: &Scanner, phrase: &Phrase) -> f64 {
     let words = phrase.words();
     let frequency = words.iter().map(|&w| f64::from(scanner.word(w).count).sqrt()).sum::<f64>()
         / words.len() as f64;

@@ -2,8 +2,13 @@
 //! numbered once for many documents, so that what depends on the word alone (normal form, stop
 //! word, ending) is found once.
 
-use hashbrown::{HashMap, HashTable};
+use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+
+use hashbrown::HashMap;
 use longweave_keywords::{StopList, hash_bytes, normalise_into, strip_possessive, words};
+use memchr::memmem;
 
 /// The role of a word next to a phrase. The kinds of stop words separate a noun's surroundings from
 /// a verb's.
@@ -88,6 +93,7 @@ fn ending(word: &str) -> Ending {
 /// The properties of a word by itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word {
+    key: Key,
     start: u32,
     end: u32,
     pub(super) kind: Kind,
@@ -151,24 +157,96 @@ impl Lists {
     }
 }
 
-pub(super) struct Scanner<'a> {
-    lists: &'a Lists,
+/// The key of a word: its bytes padded with zeros, which no word contains; for a long one its hash,
+/// with what is no UTF-8.
+type Key = [u64; 2];
+const KEY_BYTES: usize = 16;
+
+/// A word of the text that is to be looked up: its key, zeros where [`plain_key`] has none.
+struct Met {
+    key: Key,
+    hash: u64,
+    place: Range<usize>,
+}
+
+impl Met {
+    const NONE: Met = Met { key: [0; 2], hash: 0, place: 0..0 };
+}
+
+/// Words that are looked up together.
+const RUN: usize = 64;
+
+/// The key of the normal form of a word of a text, where it is short, ASCII and not possessive.
+#[inline]
+fn plain_key(text: &[u8], word: &Range<usize>) -> Option<Key> {
+    let length = word.len();
+    if length > KEY_BYTES || text[..word.end].ends_with(b"'s") || text[..word.end].ends_with(b"'S")
+    {
+        return None;
+    }
+    let all = match text[word.start..].first_chunk() {
+        Some(bytes) => u128::from_le_bytes(*bytes) & KEPT[length],
+        None => padded(&text[word.clone()]),
+    };
+    let [low, high] = halves(all);
+    ((low | high) & each(0x80) == 0).then(|| [lower(low), lower(high)])
+}
+
+/// The lowest bytes of a number, as many as the index says.
+const KEPT: [u128; KEY_BYTES + 1] = {
+    let mut kept = [0; KEY_BYTES + 1];
+    let mut bytes = 1;
+    while bytes <= KEY_BYTES {
+        kept[bytes] = u128::MAX >> (8 * (KEY_BYTES - bytes));
+        bytes += 1;
+    }
+    kept
+};
+
+fn padded(word: &[u8]) -> u128 {
+    let mut bytes = [0; KEY_BYTES];
+    bytes[..word.len()].copy_from_slice(word);
+    u128::from_le_bytes(bytes)
+}
+
+fn halves(all: u128) -> Key {
+    [all as u64, (all >> 64) as u64]
+}
+
+/// The byte in each of eight.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// Eight bytes of ASCII in lower case.
+fn lower(bytes: u64) -> u64 {
+    // Sums of seven bits each: no byte carries into the next.
+    let from = |least: u8| bytes + each(0x80 - least);
+    bytes | (from(b'A') & !from(b'Z' + 1) & each(0x80)) >> 2
+}
+
+/// Numbers words, and reads documents into tokens. Some megabytes, so keep it.
+pub(super) struct Scanner {
     text: String,
     words: Vec<Word>,
-    known: HashTable<u32>,
+    /// Words by key: the number and 1, or 0 in an empty slot. At most half are in use, so that a search
+    /// ends soon.
+    slots: Vec<u32>,
+    /// Of the hash, so that nobody can choose words that meet in one slot.
+    seeds: Key,
     folded: String,
     pub(super) tokens: Vec<Token>,
 }
 
-impl<'a> Scanner<'a> {
-    pub(super) fn new(lists: &'a Lists) -> Scanner<'a> {
-        let (text, folded) = (String::new(), String::new());
+impl Scanner {
+    pub(super) fn new() -> Scanner {
+        let seed = RandomState::new();
         Scanner {
-            lists,
-            text,
+            text: String::new(),
             words: Vec::new(),
-            known: HashTable::new(),
-            folded,
+            slots: vec![0; 1 << 10],
+            seeds: [seed.hash_one(0), seed.hash_one(1)],
+            folded: String::new(),
             tokens: Vec::new(),
         }
     }
@@ -183,7 +261,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a document into `tokens`. Fenced code is left out.
-    pub(super) fn scan(&mut self, text: &str) {
+    pub(super) fn scan(&mut self, lists: &Lists, text: &str) {
         for token in &self.tokens {
             self.words[token.word as usize].count = 0;
         }
@@ -191,23 +269,25 @@ impl<'a> Scanner<'a> {
         if self.text.len() > MOST_BYTES {
             self.text.clear();
             self.words.clear();
-            self.known.clear();
+            self.slots.fill(0);
         }
-        let fences = text.matches(FENCE).count();
+        let bytes = text.as_bytes();
+        let fences = memmem::find_iter(bytes, FENCE).count();
         let fences = fences > 0 && fences.is_multiple_of(2);
         let (mut last, mut line, mut sentence) = (0, 0, 0);
         let (mut fenced, mut heading, mut breaks) = (false, false, true);
+        let (mut run, mut in_run) = ([const { Met::NONE }; RUN], 0);
         for range in words(text) {
-            let gap = &text[last..range.start];
-            if gap.len() != 1 || gap != " " {
-                let end = Gap::of(gap, last - line);
-                if let Some(at) = gap.rfind('\n') {
+            if range.start != last + 1 || bytes[last] != b' ' {
+                let gap = &text[last..range.start];
+                let (end, newline) = Gap::of(gap, last - line);
+                if let Some(at) = newline {
                     line = last + at + 1;
-                    heading = text[line..range.start].starts_with('#');
+                    heading = bytes[line..range.start].starts_with(b"#");
                 } else if last == 0 {
                     heading = gap.starts_with('#');
                 }
-                if fences && gap.matches(FENCE).count() % 2 == 1 {
+                if fences && memmem::find_iter(gap.as_bytes(), FENCE).count() % 2 == 1 {
                     fenced = !fenced;
                 }
                 breaks |= end != Gap::Joins;
@@ -218,51 +298,123 @@ impl<'a> Scanner<'a> {
                 breaks = true;
                 continue;
             }
-            let original = &text[range];
-            let word = self.number(original);
-            let known = &mut self.words[word as usize];
-            known.count += 1;
-            let capital = original.as_bytes()[0].is_ascii_uppercase()
-                || (!original.is_ascii() && original.starts_with(char::is_uppercase));
-            self.tokens.push(Token { word, kind: known.kind, breaks, capital, heading, sentence });
+            let first = bytes[range.start];
+            let capital = if first.is_ascii() {
+                first.is_ascii_uppercase()
+            } else {
+                text[range.clone()].starts_with(char::is_uppercase)
+            };
+            self.tokens.push(Token {
+                word: 0,
+                kind: Kind::Edge,
+                breaks,
+                capital,
+                heading,
+                sentence,
+            });
             breaks = false;
+            let key = plain_key(bytes, &range).unwrap_or_default();
+            run[in_run] = Met { key, hash: self.hash(key), place: range };
+            in_run += 1;
+            if in_run == RUN {
+                self.look_up(lists, text, &run);
+                in_run = 0;
+            }
+        }
+        self.look_up(lists, text, &run[..in_run]);
+    }
+
+    /// Finds the words of the last tokens. Most are far away in memory: the loops over a run wait for
+    /// many of them at once.
+    fn look_up(&mut self, lists: &Lists, text: &str, run: &[Met]) {
+        let (last, mut found) = (self.slots.len() - 1, [0u32; RUN]);
+        for (found, met) in found.iter_mut().zip(run) {
+            *found = self.slots[met.hash as usize & last];
+        }
+        for (found, met) in found.iter_mut().zip(run) {
+            let word = self.words.get((*found).wrapping_sub(1) as usize);
+            if word.is_none_or(|word| word.key != met.key) {
+                *found = 0;
+            }
+        }
+        let first = self.tokens.len() - run.len();
+        for (at, (found, met)) in found.into_iter().zip(run).enumerate() {
+            let number = match found {
+                0 if met.key == Key::default() => self.number(lists, &text[met.place.clone()]),
+                0 => match self.find(met.key, None) {
+                    Ok(number) => number,
+                    Err(_) => self.number(lists, &text[met.place.clone()]),
+                },
+                found => found - 1,
+            };
+            let word = &mut self.words[number as usize];
+            word.count += 1;
+            let token = &mut self.tokens[first + at];
+            (token.word, token.kind) = (number, word.kind);
+        }
+    }
+
+    #[inline]
+    fn hash(&self, [low, high]: Key) -> u64 {
+        let [a, b] = halves(u128::from(low ^ self.seeds[0]) * u128::from(high ^ self.seeds[1]));
+        a ^ b
+    }
+
+    /// The number of the word with a key, `long` if it is; else the slot for it.
+    fn find(&self, key: Key, long: Option<&str>) -> Result<u32, usize> {
+        let last = self.slots.len() - 1;
+        let mut at = self.hash(key) as usize & last;
+        loop {
+            let Some(number) = self.slots[at].checked_sub(1) else { return Err(at) };
+            if self.words[number as usize].key == key
+                && long.is_none_or(|long| self.text(number) == long)
+            {
+                return Ok(number);
+            }
+            at = (at + 1) & last;
         }
     }
 
     /// The number of a word, by its normal form without possessive endings.
-    fn number(&mut self, original: &str) -> u32 {
-        let Scanner {
-            lists: Lists { stop, kinds, common },
-            text,
-            words: numbered,
-            known,
-            folded,
-            ..
-        } = self;
+    fn number(&mut self, lists: &Lists, original: &str) -> u32 {
+        let mut folded = std::mem::take(&mut self.folded);
         folded.clear();
-        normalise_into(original, folded);
+        normalise_into(original, &mut folded);
         let mut bare = folded.as_str();
         while strip_possessive(bare).len() < bare.len() {
             bare = strip_possessive(bare);
         }
-        let hash = hash_bytes(bare.as_bytes());
-        let of = |w: &Word| w.start as usize..w.end as usize;
-        if let Some(&number) = known.find(hash, |&n| text[of(&numbered[n as usize])] == *bare) {
-            return number;
-        }
-        let straight = bare.replace('’', "'");
+        let (key, long) = if bare.len() <= KEY_BYTES {
+            (halves(padded(bare.as_bytes())), None)
+        } else {
+            ([hash_bytes(bare.as_bytes()), u64::MAX], Some(bare))
+        };
+        let number = self.find(key, long).unwrap_or_else(|slot| self.add(lists, bare, key, slot));
+        self.folded = folded;
+        number
+    }
+
+    /// Numbers a word.
+    fn add(&mut self, lists: &Lists, bare: &str, key: Key, slot: usize) -> u32 {
+        let Lists { stop, kinds, common } = lists;
+        let straight = if bare.is_ascii() {
+            Cow::Borrowed(bare)
+        } else {
+            Cow::Owned(bare.replace('’', "'"))
+        };
         // A character can fold to several with punctuation between ("½"): such a word does not
         // count.
         let whole = bare.is_ascii() || words(bare).next().is_some_and(|r| r == (0..bare.len()));
         let kind = match (whole, stop.contains(bare) || stop.contains(&straight)) {
             (false, _) => Kind::Edge,
-            (true, true) => kinds.get(straight.as_str()).copied().unwrap_or(Kind::Other),
+            (true, true) => kinds.get(&*straight).copied().unwrap_or(Kind::Other),
             (true, false) => Kind::Content,
         };
-        let number = numbered.len() as u32;
-        numbered.push(Word {
-            start: text.len() as u32,
-            end: (text.len() + bare.len()) as u32,
+        let number = self.words.len() as u32;
+        self.words.push(Word {
+            key,
+            start: self.text.len() as u32,
+            end: (self.text.len() + bare.len()) as u32,
             kind,
             ending: ending(bare),
             letter: bare.chars().any(char::is_alphabetic),
@@ -271,15 +423,24 @@ impl<'a> Scanner<'a> {
             common: common.get(bare).copied().unwrap_or(0),
             count: 0,
         });
-        text.push_str(bare);
-        known.insert_unique(hash, number, |&n| {
-            hash_bytes(&text.as_bytes()[of(&numbered[n as usize])])
-        });
+        self.text.push_str(bare);
+        self.slots[slot] = number + 1;
+        if self.words.len() > self.slots.len() / 2 {
+            self.slots = vec![0; 2 * self.slots.len()];
+            let last = self.slots.len() - 1;
+            for (word, number) in self.words.iter().zip(1..) {
+                let mut at = self.hash(word.key) as usize & last;
+                while self.slots[at] != 0 {
+                    at = (at + 1) & last;
+                }
+                self.slots[at] = number;
+            }
+        }
         number
     }
 }
 
-const FENCE: &str = "```";
+const FENCE: &[u8] = b"```";
 /// Bytes of a line above which a line break is taken for a wrapped one.
 const WRAPPED: usize = 40;
 
@@ -292,23 +453,34 @@ enum Gap {
 }
 
 impl Gap {
-    /// Of white space or punctuation, `line` bytes into a line.
-    fn of(gap: &str, line: usize) -> Gap {
+    /// Of white space or punctuation, `line` bytes into a line; and the last line break.
+    fn of(gap: &str, line: usize) -> (Gap, Option<usize>) {
         let bytes = gap.as_bytes();
-        let stops = |i: usize| {
-            matches!(bytes[i], b'.' | b'!' | b'?')
-                && bytes.get(i + 1).is_none_or(u8::is_ascii_whitespace)
-        };
-        let breaks = bytes.iter().filter(|&&b| b == b'\n').count();
-        if breaks > 1
-            || (breaks == 1 && (line < WRAPPED || gap.ends_with("  ")))
-            || (0..bytes.len()).any(stops)
+        let (mut breaks, mut last_break, mut stops) = (0, None, false);
+        let (mut space, mut ascii) = (true, true);
+        for (at, &byte) in bytes.iter().enumerate() {
+            match byte {
+                b' ' | b'\t' | 0x0b | 0x0c | b'\r' => {}
+                b'\n' => {
+                    breaks += 1;
+                    last_break = Some(at);
+                }
+                b'.' | b'!' | b'?' => {
+                    space = false;
+                    stops |= bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace);
+                }
+                128.. => ascii = false,
+                _ => space = false,
+            }
+        }
+        let end = if breaks > 1 || (breaks == 1 && (line < WRAPPED || gap.ends_with("  "))) || stops
         {
             Gap::Sentence
-        } else if gap.chars().all(char::is_whitespace) {
+        } else if space && (ascii || gap.chars().all(char::is_whitespace)) {
             Gap::Joins
         } else {
             Gap::Phrase
-        }
+        };
+        (end, last_break)
     }
 }

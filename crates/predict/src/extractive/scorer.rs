@@ -6,35 +6,33 @@
 //! ready for each such range; the leaf that is reached is the lowest that no feature rules out
 //! (QuickScorer, Lucchese et al. 2015).
 
-use std::sync::LazyLock;
-
 use super::tree::{FEATURES, Node};
 use super::weights::TREES;
 
-/// How likely a question that a person asks has the phrase, or its last word: larger is likelier.
-pub(super) fn score(features: &[u8; FEATURES]) -> i32 {
-    SCORER.score(features)
-}
-
 /// Leaves of a tree at most.
 const LEAVES: usize = 8;
-/// A byte for each tree, with a bit for each leaf; a round number of them.
-type Mask = [u8; TREES.len().next_multiple_of(16)];
+/// A byte for each tree, with a bit for each leaf, eight trees in a number; some trees are of nothing.
+type Mask = [u64; TREES.len().div_ceil(8)];
 
-struct Scorer {
-    /// For each feature and value, which of `masks`.
-    of: [[u16; 256]; FEATURES],
+/// The trees, ready to score.
+pub(super) struct Scorer {
+    /// The features that rule something out.
+    features: Vec<Feature>,
     /// Leaves that are not ruled out.
     masks: Vec<Mask>,
     /// Values of each tree's leaves, from the left.
-    leaves: [[i32; LEAVES]; TREES.len()],
+    leaves: [[i32; LEAVES]; size_of::<Mask>()],
 }
 
-static SCORER: LazyLock<Scorer> = LazyLock::new(Scorer::new);
+struct Feature {
+    number: u8,
+    /// For each value, which of the masks.
+    of: [u16; 256],
+}
 
 impl Scorer {
-    fn new() -> Scorer {
-        let mut leaves = [[0; LEAVES]; TREES.len()];
+    pub(super) fn new() -> Scorer {
+        let mut leaves = [[0; LEAVES]; size_of::<Mask>()];
         // Of each feature: a threshold, and what is ruled out above it.
         let mut ruled: Vec<Vec<(u8, usize, u8)>> = vec![Vec::new(); FEATURES];
         for (number, (tree, values)) in TREES.iter().zip(&mut leaves).enumerate() {
@@ -44,35 +42,47 @@ impl Scorer {
             });
             values[..found.len()].copy_from_slice(&found);
         }
-        let (mut of, mut masks) = ([[0; 256]; FEATURES], Vec::new());
-        for (ruled, of) in ruled.iter_mut().zip(&mut of) {
+        let (mut features, mut masks) = (Vec::new(), Vec::new());
+        for (number, ruled) in (0..).zip(&mut ruled).filter(|(_, ruled)| !ruled.is_empty()) {
             ruled.sort_unstable();
             let (mut mask, mut rules) = ([u8::MAX; size_of::<Mask>()], ruled.iter().peekable());
-            masks.push(mask);
+            let (mut of, first) = ([0; 256], masks.len());
             for value in 0..=u8::MAX {
                 let before = masks.len();
                 while let Some(&(_, tree, left)) = rules.next_if(|&&(most, ..)| most < value) {
                     mask[tree] &= left;
                     masks.truncate(before);
+                }
+                if masks.len() == before.min(first) || masks.last() != Some(&mask) {
                     masks.push(mask);
                 }
                 of[usize::from(value)] = (masks.len() - 1) as u16;
             }
+            features.push(Feature { number, of });
         }
-        Scorer { of, masks, leaves }
+        let eight = |mask: [u8; size_of::<Mask>()]| {
+            std::array::from_fn(|i| u64::from_le_bytes(mask.as_chunks().0[i]))
+        };
+        Scorer { features, masks: masks.into_iter().map(eight).collect(), leaves }
     }
 
-    fn score(&self, features: &[u8; FEATURES]) -> i32 {
-        let mut left = [u8::MAX; size_of::<Mask>()];
-        for (of, &value) in self.of.iter().zip(features) {
-            let mask = &self.masks[usize::from(of[usize::from(value)])];
+    /// How likely a question that a person asks has the phrase, or its last word: larger is likelier.
+    pub(super) fn score(&self, features: &[u8; FEATURES]) -> i32 {
+        let mut left = [u64::MAX; size_of::<Mask>() / 8];
+        for Feature { number, of } in &self.features {
+            let mask = &self.masks[usize::from(of[usize::from(features[usize::from(*number)])])];
             left.iter_mut().zip(mask).for_each(|(left, mask)| *left &= mask);
         }
-        self.leaves
-            .iter()
-            .zip(&left)
-            .map(|(values, left)| values[left.trailing_zeros() as usize])
-            .sum()
+        let mut score = 0i32;
+        let (trees, _) = self.leaves.as_chunks::<8>();
+        for (mut left, trees) in left.into_iter().zip(trees) {
+            for values in trees {
+                let leaf = left.trailing_zeros() as usize % LEAVES;
+                score = score.wrapping_add(values[leaf]);
+                left >>= 8;
+            }
+        }
+        score
     }
 }
 
@@ -118,7 +128,8 @@ mod tests {
             TREES.iter().flatten().filter(|n| n.left != 0).map(|n| (n.feature, n.most)).collect();
         thresholds.sort_unstable();
         thresholds.dedup();
-        assert_eq!(SCORER.masks.len(), thresholds.len() + FEATURES);
+        let scorer = Scorer::new();
+        assert_eq!(scorer.masks.len(), thresholds.len() + scorer.features.len());
     }
 
     proptest! {
@@ -126,7 +137,7 @@ mod tests {
         fn scores_are_those_of_walking_the_trees(
             features in prop::collection::vec(prop_oneof![0u8..12, any::<u8>()], FEATURES).prop_map(|f| <[u8; FEATURES]>::try_from(f).unwrap()),
         ) {
-            prop_assert_eq!(score(&features), walked(&features));
+            prop_assert_eq!(Scorer::new().score(&features), walked(&features));
         }
     }
 }
