@@ -35,6 +35,14 @@ fn status(name: &str) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
 }
 
+/// Seconds of processor time that this process has used.
+pub fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // Of user and system, in hundredths.
+    fields.skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
 /// Memory that this process holds, in bytes.
 pub fn memory() -> u64 {
     status("VmRSS:")

@@ -1,7 +1,7 @@
 //! Sequences on their way to a caller: token ids end to end, and the pieces of all sequences as
 //! columns.
 
-use longweave_formats::SequenceRecord;
+use longweave_formats::{PieceRow, SequenceBatch, SequenceRecord};
 
 /// The length of a string that is absent.
 pub const ABSENT: u32 = u32::MAX;
@@ -53,6 +53,26 @@ impl Strings {
 }
 
 impl Batch {
+    /// The sequences of a batch as it is packed.
+    pub(crate) fn packed(from: &SequenceBatch<'_>) -> Batch {
+        let pieces = from.pieces();
+        let numbers = |of: fn(&PieceRow<'_>) -> u32| pieces.iter().map(of).collect();
+        let mut batch = Batch {
+            input_ids: from.input_ids().to_vec(),
+            length: (from.input_ids().len() / from.len().max(1)) as u32,
+            token_counts: from.n_tokens().to_vec(),
+            piece_offsets: (0..=from.len()).map(|i| from.own().begin(i) as u32).collect(),
+            starts: numbers(|p| p.start),
+            lengths: numbers(|p| p.len),
+            doc_offsets: numbers(|p| p.offset),
+            groups: numbers(|p| p.group),
+            ..Batch::default()
+        };
+        pieces.iter().for_each(|p| batch.doc_ids.push(Some(p.doc_id)));
+        pieces.iter().for_each(|p| batch.reasons.push(p.reason));
+        batch
+    }
+
     /// The given sequences; `None` for none.
     pub(crate) fn of(records: Vec<SequenceRecord>) -> Option<Batch> {
         let length = records.first()?.input_ids.len() as u32;
@@ -102,10 +122,14 @@ mod tests {
             reasons: vec![None; pieces as usize],
             groups: vec![0; pieces as usize],
         };
-        let batch = Batch::of(vec![record(2), record(0), record(1)]).unwrap();
-        assert_eq!((batch.sequences(), batch.length, batch.input_ids.len()), (3, 4, 12));
-        assert_eq!(batch.piece_offsets, [0, 2, 2, 3]);
-        assert_eq!(batch.starts, [0, 1, 0]);
+        let records = vec![record(2), record(0), record(1)];
+        let packed = Batch::packed(&SequenceBatch::of(&records));
+        for batch in [packed, Batch::of(records).unwrap()] {
+            assert_eq!((batch.sequences(), batch.length, batch.input_ids.len()), (3, 4, 12));
+            assert_eq!(batch.piece_offsets, [0, 2, 2, 3]);
+            assert_eq!(batch.starts, [0, 1, 0]);
+            assert_eq!(batch.doc_ids.text, "d0d1d0");
+        }
         assert!(Batch::of(Vec::new()).is_none());
     }
 }

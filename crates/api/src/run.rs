@@ -77,7 +77,7 @@ pub struct Planned {
 impl Planned {
     fn read(&self, first: u64, sequences: u64, cancel: &Cancel) -> Result<Option<Batch>> {
         cancel.check()?;
-        let records = repairing(&self.ctx, &self.run, &self.events, || {
+        let batch = repairing(&self.ctx, &self.run, &self.events, || {
             guarded(|| {
                 let part = pack::part(&self.run, Part::Main)?;
                 let asked = match sequences {
@@ -86,13 +86,14 @@ impl Planned {
                 };
                 let n = asked.min(part.sequences().saturating_sub(first));
                 if n == 0 {
-                    return Ok(Vec::new());
+                    return Ok(None);
                 }
-                part.assemble(&self.ctx, &*ingest::tokens(&self.run)?, first, n)
+                let tokens = ingest::tokens(&self.run)?;
+                part.assemble(&self.ctx, &tokens, first, n, |_, batch| Some(Batch::packed(batch)))
             })
         })?;
         cancel.check()?;
-        Ok(Batch::of(records))
+        Ok(batch)
     }
 }
 

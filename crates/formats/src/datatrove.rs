@@ -13,7 +13,8 @@ use longweave_storage::{AtomicFile, write_file};
 
 use crate::ids::{Width, corrupt};
 use crate::provenance::ProvenanceWriter;
-use crate::{SequenceRow, SequenceWriter, ShardFile, WriterOptions};
+use crate::shard::encode;
+use crate::{SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 
 /// Writes one `.ds` file and its companions.
 pub(crate) struct DatatroveWriter {
@@ -26,7 +27,7 @@ pub(crate) struct DatatroveWriter {
     sequences: u64,
     /// Tokens before the next sequence.
     tokens: u64,
-    bytes: Vec<u8>,
+    bytes: Vec<Vec<u8>>,
     provenance: ProvenanceWriter,
 }
 
@@ -53,16 +54,27 @@ impl DatatroveWriter {
 }
 
 impl SequenceWriter for DatatroveWriter {
-    fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
-        self.width.encode(row.input_ids, &mut self.bytes)?;
-        self.ids.put(&self.bytes)?;
-        for &start in row.doc_starts.iter().skip(1) {
-            self.ends.put(&(self.tokens + u64::from(start)).to_le_bytes())?;
+    fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
+        let mut found = Vec::new();
+        for row in parts.iter().flat_map(SequenceBatch::rows) {
+            let starts =
+                row.pieces.iter().skip(1).map(|piece| self.tokens + u64::from(piece.start));
+            found.extend(starts.flat_map(u64::to_le_bytes));
+            self.tokens += row.input_ids.len() as u64;
+            found.extend(self.tokens.to_le_bytes());
+            self.sequences += 1;
         }
-        self.tokens += row.input_ids.len() as u64;
-        self.ends.put(&self.tokens.to_le_bytes())?;
-        self.sequences += 1;
-        self.provenance.push(row)
+        self.ends.put(&found)?;
+        let DatatroveWriter { ids, width, bytes, provenance, .. } = self;
+        let (written, kept) = rayon::join(
+            || {
+                encode(bytes, parts, |part, bytes| width.encode(part.input_ids(), bytes))?
+                    .iter()
+                    .try_for_each(|bytes| ids.put(bytes))
+            },
+            || provenance.push(parts),
+        );
+        written.and(kept)
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {

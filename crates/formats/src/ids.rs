@@ -33,21 +33,19 @@ impl Width {
         }
     }
 
-    /// The bytes of `ids`, in `out`.
+    /// Appends the bytes of `ids` to `out`.
     ///
     /// Errors: `INTERNAL` where an id is larger than what the width was chosen by.
     pub(crate) fn encode(self, ids: &[u32], out: &mut Vec<u8>) -> Result<()> {
-        out.clear();
         match self {
             Width::Two => {
-                for &id in ids {
-                    let id = u16::try_from(id).map_err(|_| {
-                        Error::new(Code::Internal, format!("id {id} does not fit two bytes"))
-                    })?;
-                    out.extend_from_slice(&id.to_le_bytes());
+                if ids.iter().fold(0, |all, id| all | id) > u32::from(u16::MAX) {
+                    let message = "an id is larger than the vocabulary says: it needs four bytes";
+                    return Err(Error::new(Code::Internal, message));
                 }
+                put_numbers::<2>(ids.iter().copied(), out);
             }
-            Width::Four => ids.iter().for_each(|id| out.extend_from_slice(&id.to_le_bytes())),
+            Width::Four => put_numbers::<4>(ids.iter().copied(), out),
         }
         Ok(())
     }
@@ -70,6 +68,24 @@ impl Width {
         let file = File::open(path).at("open", path)?;
         let bytes = read_part(&file, path, offset, n.saturating_mul(self.bytes()))?;
         Ok(self.decode(&bytes))
+    }
+}
+
+/// Appends the low `WIDTH` bytes of each number. Through a block on the stack, so that the compiler
+/// makes vectors of it and no byte is written twice.
+pub(crate) fn put_numbers<const WIDTH: usize>(
+    mut numbers: impl ExactSizeIterator<Item = u32>,
+    out: &mut Vec<u8>,
+) {
+    const BLOCK: usize = 512;
+    out.reserve(numbers.len() * WIDTH);
+    let mut block = [[0u8; WIDTH]; BLOCK];
+    while numbers.len() > 0 {
+        let n = numbers.len().min(BLOCK);
+        for (bytes, number) in block[..n].iter_mut().zip(&mut numbers) {
+            bytes.copy_from_slice(&number.to_le_bytes()[..WIDTH]);
+        }
+        out.extend_from_slice(block[..n].as_flattened());
     }
 }
 
@@ -106,6 +122,7 @@ mod tests {
         assert_eq!(bytes, [0, 0, 2, 1, 255, 255]);
         assert_eq!(Width::Two.decode(&bytes), [0, 258, 65_535]);
         assert_eq!(Width::Two.encode(&[65_536], &mut bytes).unwrap_err().code(), Code::Internal);
+        bytes.clear();
         Width::Four.encode(&[70_000], &mut bytes).unwrap();
         assert_eq!(
             (bytes.as_slice(), Width::Four.decode(&bytes)),

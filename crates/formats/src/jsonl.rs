@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_storage::AtomicFile;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::ids::corrupt;
+use crate::row::PieceRow;
+use crate::shard::encode;
 use crate::{
-    Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, ShardFile, WriterOptions,
+    Compression, Provenance, SequenceBatch, SequenceRecord, SequenceRow, SequenceWriter, ShardFile,
+    WriterOptions,
 };
 
 /// zstd's level, its default.
@@ -23,18 +26,44 @@ struct Line<'a> {
     input_ids: &'a [u32],
     n_tokens: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    doc_ids: Option<&'a [&'a str]>,
+    doc_ids: Option<Column<'a, &'a str>>,
     #[serde(flatten)]
     full: Option<Full<'a>>,
 }
 
 #[derive(Serialize)]
 struct Full<'a> {
-    doc_starts: &'a [u32],
-    doc_lens: &'a [u32],
-    doc_offsets: &'a [u32],
-    reasons: &'a [Option<&'a str>],
-    groups: &'a [u32],
+    doc_starts: Column<'a, u32>,
+    doc_lens: Column<'a, u32>,
+    doc_offsets: Column<'a, u32>,
+    reasons: Column<'a, Option<&'a str>>,
+    groups: Column<'a, u32>,
+}
+
+/// A field of all pieces of a sequence.
+struct Column<'a, T>(&'a [PieceRow<'a>], fn(&PieceRow<'a>) -> T);
+
+impl<T: Serialize> Serialize for Column<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(self.1))
+    }
+}
+
+/// A sequence as a line.
+fn line<'a>(row: &SequenceRow<'a>, provenance: Provenance) -> Line<'a> {
+    let pieces = row.pieces;
+    Line {
+        input_ids: row.input_ids,
+        n_tokens: row.n_tokens,
+        doc_ids: (provenance != Provenance::None).then_some(Column(pieces, |p| p.doc_id)),
+        full: (provenance == Provenance::Full).then_some(Full {
+            doc_starts: Column(pieces, |p| p.start),
+            doc_lens: Column(pieces, |p| p.len),
+            doc_offsets: Column(pieces, |p| p.offset),
+            reasons: Column(pieces, |p| p.reason),
+            groups: Column(pieces, |p| p.group),
+        }),
+    }
 }
 
 enum Output {
@@ -49,7 +78,7 @@ pub(crate) struct JsonlWriter {
     name: String,
     path: PathBuf,
     sequences: u64,
-    line: Vec<u8>,
+    lines: Vec<Vec<u8>>,
 }
 
 impl JsonlWriter {
@@ -74,40 +103,30 @@ impl JsonlWriter {
             name,
             path,
             sequences: 0,
-            line: Vec::new(),
+            lines: Vec::new(),
         })
     }
 }
 
 impl SequenceWriter for JsonlWriter {
-    fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
-        let &SequenceRow {
-            input_ids,
-            n_tokens,
-            doc_ids,
-            doc_starts,
-            doc_lens,
-            doc_offsets,
-            reasons,
-            groups,
-        } = row;
-        let full = Full { doc_starts, doc_lens, doc_offsets, reasons, groups };
-        let line = Line {
-            input_ids,
-            n_tokens,
-            doc_ids: (self.provenance != Provenance::None).then_some(doc_ids),
-            full: (self.provenance == Provenance::Full).then_some(full),
-        };
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, &line)
-            .map_err(|e| Error::new(Code::Internal, format!("a sequence as JSON: {e}")))?;
-        self.line.push(b'\n');
-        self.sequences += 1;
-        match &mut self.output {
-            Output::Plain(file) => file.write_all(&self.line),
-            Output::Zstd(encoder) => encoder.write_all(&self.line),
-        }
-        .at("write", &self.path)
+    fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
+        let provenance = self.provenance;
+        let lines = encode(&mut self.lines, parts, |part, bytes| {
+            part.rows().try_for_each(|row| {
+                serde_json::to_writer(&mut *bytes, &line(&row, provenance))
+                    .map_err(|e| Error::new(Code::Internal, format!("a sequence as JSON: {e}")))?;
+                bytes.push(b'\n');
+                Ok(())
+            })
+        })?;
+        self.sequences += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        lines
+            .iter()
+            .try_for_each(|lines| match &mut self.output {
+                Output::Plain(file) => file.write_all(lines),
+                Output::Zstd(encoder) => encoder.write_all(lines),
+            })
+            .at("write", &self.path)
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {

@@ -7,6 +7,7 @@
 //! Begin with `row.rs` and `shard.rs`, then `jsonl.rs`, the shortest format.
 
 mod datatrove;
+mod id_column;
 mod ids;
 mod jsonl;
 mod manifest;
@@ -25,26 +26,27 @@ pub use manifest::{ManifestFile, OutputManifest, write_sums};
 pub use options::{Compression, Format, MdsIndices, Provenance, WriterOptions};
 pub use place::{Directory, OutputFiles};
 pub use reader::SequenceReader;
-pub use row::{SequenceRecord, SequenceRow};
-pub use shard::{FileContent, RawFile, SequenceWriter, ShardFile};
+pub use row::{PieceRow, SequenceBatch, SequencePlace, SequenceRecord, SequenceRow};
+pub use shard::{FileContent, RawFile, SequenceWriter, ShardFile, parts};
 pub use verify::{VerifyReport, verify_files, verify_output};
 
 use std::path::Path;
 
 use longweave_common::Result;
 
-/// A writer of shard `shard` in `directory`.
+/// A writer of shard `shard` in `directory`, whose sequences have these numbers of pieces.
 pub fn open_writer(
     options: &WriterOptions,
     directory: &Path,
     shard: u32,
+    pieces: &[u32],
 ) -> Result<Box<dyn SequenceWriter>> {
     Ok(match options.format {
         Format::Parquet => {
             let name = format!("{shard:05}.parquet");
             Box::new(parquet::ParquetWriter::create(options, directory, name, true)?)
         }
-        Format::Mds => Box::new(mds::MdsWriter::create(options, directory, shard)?),
+        Format::Mds => Box::new(mds::MdsWriter::create(options, directory, shard, pieces)?),
         Format::Megatron => Box::new(megatron::MegatronWriter::create(options, directory, shard)?),
         Format::Datatrove => {
             Box::new(datatrove::DatatroveWriter::create(options, directory, shard)?)
@@ -56,28 +58,20 @@ pub fn open_writer(
 /// Bytes that a zstd encoder holds, about.
 const ZSTD_BYTES: u64 = 4 << 20;
 
-/// Bytes that a writer holds at most for a shard of `sequences` sequences: what is not yet on the
-/// disk. Of pieces it allows for one in eight tokens.
+/// Bytes that a writer holds at most for a shard of `sequences` sequences, in addition to the parts
+/// that it is given and what it makes of them. Of pieces it allows for one in eight tokens.
 pub fn writer_bytes(options: &WriterOptions, sequences: u64) -> u64 {
-    let ids = u64::from(options.length) * 4;
-    let group = sequences.min(parquet::group_rows_for(options.length));
+    // Of a row group as it is encoded, and of the one before as it is written.
+    let group = 2 * sequences.min(shard::group_rows(options.length)) * u64::from(options.length);
     let zstd = if options.compression == Compression::Zstd { ZSTD_BYTES } else { 0 };
-    // Pieces of a row group as they are encoded.
-    let provenance = if options.provenance == Provenance::None { 0 } else { group * ids / 4 };
+    // Pieces take less than a byte a token.
+    let pieces = if options.provenance == Provenance::None { 0 } else { group };
     match options.format {
-        // A row group as it is encoded, and the rows that are collected before they are.
-        Format::Parquet => group * ids + 2 * parquet::BATCH_BYTES.max(ids),
-        // A sample's offset precedes all samples of its file.
-        Format::Mds => {
-            let sample = mds::SAMPLE_BYTES
-                + ids
-                + if options.mds_indices == MdsIndices::Document { ids / 4 } else { 0 };
-            let file = options.mds_shard_bytes.map_or(u64::MAX, |most| most.max(sample));
-            (sequences * sample).min(file) + zstd + provenance
-        }
-        Format::Megatron | Format::Datatrove => ids + provenance,
-        // Ids as decimal text.
-        Format::Jsonl => 3 * ids + zstd,
+        // Ids take two bytes, or three where there are very many different ones.
+        Format::Parquet => 2 * group + pieces,
+        Format::Mds => zstd + pieces,
+        Format::Megatron | Format::Datatrove => pieces,
+        Format::Jsonl => zstd,
     }
 }
 

@@ -8,23 +8,23 @@
 //! files, each of which its readers call a shard. A compressed file is one zstd frame that tells
 //! its content's size.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::{AtomicFile, Sealed};
+use longweave_storage::AtomicFile;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::ids::{corrupt, read_part};
+use crate::ids::{corrupt, put_numbers, read_part};
 use crate::provenance::ProvenanceWriter;
+use crate::shard::encode;
 use crate::{
-    Compression, MdsIndices, RawFile, SequenceRow, SequenceWriter, ShardFile, WriterOptions,
+    Compression, MdsIndices, RawFile, SequenceBatch, SequenceWriter, ShardFile, WriterOptions,
 };
 
-/// Bytes of a sample in addition to its ids and the second and further pairs of indices, about.
-pub(crate) const SAMPLE_BYTES: u64 = 128;
 /// zstd's level, its default.
 const LEVEL: i32 = 3;
 /// The suffix of compressed files, which is the algorithm's name.
@@ -49,22 +49,48 @@ fn configuration(options: &WriterOptions) -> Value {
     })
 }
 
-/// Writes a shard. The samples of a file are held until it is finished, because their offsets
-/// precede them.
+/// Samples of one file, and its bytes before compression.
+#[derive(Clone, Copy)]
+struct FilePlan {
+    samples: usize,
+    bytes: u64,
+}
+
+/// A file that is being written.
+enum Output {
+    Plain(AtomicFile),
+    /// With the xxh3-64 of what it unpacks to.
+    Zstd(Box<zstd::stream::write::Encoder<'static, AtomicFile>>, Box<Xxh3Default>),
+}
+
+/// Writes a shard.
 pub(crate) struct MdsWriter {
-    directory: PathBuf,
-    shard: u32,
+    samples: Samples,
+    files: Files,
+    bytes: Vec<Vec<u8>>,
+    provenance: ProvenanceWriter,
+}
+
+/// Encodes samples.
+struct Samples {
     domain: String,
     indices: MdsIndices,
+}
+
+/// Writes samples into files. The pieces of sequences decide the sizes of all samples. So files and
+/// the offsets at their beginning are known before the first sample, and nothing is held.
+struct Files {
+    directory: PathBuf,
+    shard: u32,
     compression: Compression,
     limit: Option<u64>,
     configuration: String,
-    /// Of the file that is being made; one by one, so that none is copied while their number grows.
-    samples: Vec<Vec<u8>>,
-    /// Bytes of that file.
-    bytes: u64,
+    /// Bytes of the samples that are not yet written, and the files that they fill.
+    sizes: VecDeque<u32>,
+    planned: VecDeque<FilePlan>,
+    /// The file that is being made, and the samples that it lacks.
+    open: Option<(Output, FilePlan, usize)>,
     finished: Vec<ShardFile>,
-    provenance: ProvenanceWriter,
 }
 
 impl MdsWriter {
@@ -72,109 +98,202 @@ impl MdsWriter {
         options: &WriterOptions,
         directory: &Path,
         shard: u32,
+        pieces: &[u32],
     ) -> Result<MdsWriter> {
-        let configuration = configuration(options).to_string();
-        Ok(MdsWriter {
+        let samples = Samples { domain: options.domain.clone(), indices: options.mds_indices };
+        let size = |&pieces: &u32| samples.size(options.length, pieces);
+        let files = Files {
             directory: directory.to_owned(),
             shard,
-            domain: options.domain.clone(),
-            indices: options.mds_indices,
             compression: options.compression,
             limit: options.mds_shard_bytes,
-            bytes: empty(&configuration),
-            configuration,
-            samples: Vec::new(),
+            configuration: configuration(options).to_string(),
+            sizes: VecDeque::new(),
+            planned: VecDeque::new(),
+            open: None,
             finished: Vec::new(),
+        };
+        Ok(MdsWriter {
+            files: files.plan(pieces.iter().map(size))?,
+            samples,
+            bytes: Vec::new(),
             provenance: ProvenanceWriter::create(options, directory, shard)?,
         })
     }
+}
 
-    fn encode(&self, row: &SequenceRow<'_>) -> Vec<u8> {
-        let length = row.input_ids.len() as u32;
-        let (mut indices, mut ids) = (Vec::new(), Vec::with_capacity(row.input_ids.len() * 4 + 8));
-        match self.indices {
-            MdsIndices::Sequence => put_array(&mut indices, &[1, 2], [0, length].into_iter()),
-            MdsIndices::Document => {
-                // Spans tile the sequence: a begin token belongs to the first, padding to the last.
-                let n = row.doc_starts.len();
-                let start = |i: usize| if i == 0 { 0 } else { row.doc_starts[i] };
-                let end = |i: usize| if i + 1 == n { length } else { row.doc_starts[i + 1] };
-                put_array(&mut indices, &[n as u32, 2], (0..n).flat_map(|i| [start(i), end(i)]));
-            }
-        }
-        put_array(&mut ids, &[length], row.input_ids.iter().copied());
-        let mut sample = Vec::with_capacity(20 + self.domain.len() + indices.len() + ids.len());
-        for size in [self.domain.len(), indices.len(), ids.len()] {
-            sample.extend_from_slice(&(size as u32).to_le_bytes());
-        }
-        sample.extend_from_slice(self.domain.as_bytes());
-        sample.extend_from_slice(&indices);
-        sample.extend_from_slice(&ids);
-        sample.extend_from_slice(&i64::from(length).to_le_bytes());
-        sample
+impl Samples {
+    /// Bytes of a sample of a sequence.
+    fn size(&self, length: u32, pieces: u32) -> u64 {
+        let spans = if self.indices == MdsIndices::Document { pieces.max(1) } else { 1 };
+        20 + self.domain.len() as u64 + array_bytes(&[spans, 2]) + array_bytes(&[length])
     }
 
-    /// Puts the file that is being made in place and begins the next.
-    fn finish_file(&mut self) -> Result<()> {
-        let part = self.finished.len();
-        let name = match self.limit {
-            Some(_) => format!("shard.{:05}.{part:05}.mds", self.shard),
-            None => format!("shard.{:05}.mds", self.shard),
-        };
-        let too = |what: &str, option: &str| {
-            let message = format!("{} {what}", self.directory.join(&name).display());
+    fn encode(&self, part: &SequenceBatch<'_>, out: &mut Vec<u8>) {
+        for row in part.rows() {
+            let length = row.input_ids.len() as u32;
+            let spans: Vec<u32> = match self.indices {
+                MdsIndices::Sequence => vec![0, length],
+                MdsIndices::Document => {
+                    // They tile the sequence: a begin token belongs to the first, padding to the
+                    // last.
+                    let inner = row.pieces.iter().skip(1).flat_map(|piece| [piece.start; 2]);
+                    [0].into_iter().chain(inner).chain([length]).collect()
+                }
+            };
+            let shape = [spans.len() as u32 / 2, 2];
+            for size in [self.domain.len() as u64, array_bytes(&shape), array_bytes(&[length])] {
+                out.extend_from_slice(&(size as u32).to_le_bytes());
+            }
+            out.extend_from_slice(self.domain.as_bytes());
+            put_array(out, &shape, &spans);
+            put_array(out, &[length], row.input_ids);
+            out.extend_from_slice(&i64::from(length).to_le_bytes());
+        }
+    }
+}
+
+impl Files {
+    /// Divides samples of these sizes among files.
+    ///
+    /// Errors: `OPTIONS_INVALID` where a file would be too large, or one too many.
+    fn plan(mut self, sizes: impl Iterator<Item = u64>) -> Result<Files> {
+        let begin = FilePlan { samples: 0, bytes: empty(&self.configuration) };
+        let mut file = begin;
+        for size in sizes {
+            let bytes = size + 4;
+            if file.samples > 0 && self.limit.is_some_and(|limit| file.bytes + bytes > limit) {
+                self.planned.push_back(std::mem::replace(&mut file, begin));
+            }
+            file.samples += 1;
+            file.bytes += bytes;
+            // A larger one makes its file too large.
+            self.sizes.push_back(u32::try_from(size).unwrap_or(u32::MAX));
+        }
+        if file.samples > 0 || self.planned.is_empty() {
+            self.planned.push_back(file);
+        }
+        let refuse = |what: &str, option: &str| {
+            let name = format!("shard.{:05}.mds", self.shard);
+            let message = format!("{} {what}", self.directory.join(name).display());
             Err(Error::new(Code::OptionsInvalid, message).with("option", option))
         };
-        if self.bytes > u64::from(u32::MAX) {
+        if self.planned.iter().any(|file| file.bytes > u64::from(u32::MAX)) {
             let remedy = "give a smaller `output.shardTokens`, or `output.mdsShardBytes`";
-            return too(
+            return refuse(
                 &format!("would have more than 4 GiB, the most an MDS file can have; {remedy}"),
                 "output.shardTokens",
             );
         }
-        if part == MOST_FILES {
-            return too(
+        if self.planned.len() > MOST_FILES {
+            return refuse(
                 "would be one file too many of its shard; give a larger `output.mdsShardBytes`",
                 "output.mdsShardBytes",
             );
         }
-        let samples = std::mem::take(&mut self.samples);
-        let head = self.head(&samples);
-        let sequences = samples.len() as u64;
-        let parts = || std::iter::once(&head).chain(&samples).map(Vec::as_slice);
-        let file = match self.compression {
-            Compression::None => {
-                let mut file = AtomicFile::create(&self.directory.join(&name))?;
-                parts().try_for_each(|bytes| file.put(bytes))?;
-                ShardFile::new(name, file.commit()?, sequences)
-            }
+        Ok(self)
+    }
+
+    fn name(&self) -> String {
+        let part = self.finished.len();
+        let suffix = if self.compression == Compression::Zstd { ".zstd" } else { "" };
+        match self.limit {
+            Some(_) => format!("shard.{:05}.{part:05}.mds{suffix}", self.shard),
+            None => format!("shard.{:05}.mds{suffix}", self.shard),
+        }
+    }
+
+    /// Begins the next file.
+    fn open_file(&mut self) -> Result<()> {
+        let Some(plan) = self.planned.pop_front() else {
+            let message = format!("more sequences than {} was to have", self.name());
+            return Err(Error::new(Code::Internal, message));
+        };
+        let path = self.directory.join(self.name());
+        let file = AtomicFile::create(&path)?;
+        let mut output = match self.compression {
+            Compression::None => Output::Plain(file),
             Compression::Zstd => {
-                let name = format!("{name}.{ZIPPED}");
-                let (sealed, raw) = zip(&self.directory.join(&name), self.bytes, parts())?;
-                let mut file = ShardFile::new(name, sealed, sequences);
-                file.content.raw = Some(RawFile { bytes: self.bytes, xxh3: format!("{raw:016x}") });
-                file
+                let encoder = || -> io::Result<_> {
+                    let mut encoder = zstd::stream::write::Encoder::new(file, LEVEL)?;
+                    // Readers unpack a file in one go, and ask the frame for the room.
+                    encoder.include_contentsize(true)?;
+                    encoder.set_pledged_src_size(Some(plan.bytes))?;
+                    Ok(encoder)
+                };
+                Output::Zstd(Box::new(encoder().at("write", &path)?), Box::default())
             }
         };
-        self.finished.push(file);
-        self.bytes = empty(&self.configuration);
+        let head = self.head(plan);
+        output.put(&head).at("write", &path)?;
+        self.open = Some((output, plan, plan.samples));
         Ok(())
     }
 
-    /// The bytes before the samples. Offsets fit, because the whole file is known to have less than
-    /// 4 GiB.
-    fn head(&self, samples: &[Vec<u8>]) -> Vec<u8> {
-        let n = samples.len() as u32;
+    /// The bytes before the samples. Offsets fit, because the whole file has less than 4 GiB.
+    fn head(&self, plan: FilePlan) -> Vec<u8> {
+        let n = plan.samples as u32;
         let mut at = 4 + 4 * (n + 1) + self.configuration.len() as u32;
         let mut head = Vec::with_capacity(at as usize);
         head.extend_from_slice(&n.to_le_bytes());
         head.extend_from_slice(&at.to_le_bytes());
-        for sample in samples {
-            at += sample.len() as u32;
+        for size in self.sizes.iter().take(plan.samples) {
+            at += size;
             head.extend_from_slice(&at.to_le_bytes());
         }
         head.extend_from_slice(self.configuration.as_bytes());
         head
+    }
+
+    /// Writes samples of a part, whose bytes are `bytes`.
+    fn write(&mut self, mut samples: usize, mut bytes: &[u8]) -> Result<()> {
+        while samples > 0 {
+            if self.open.is_none() {
+                self.open_file()?;
+            }
+            let path = self.directory.join(self.name());
+            let (output, _, left) = self.open.as_mut().expect("a file was opened just above");
+            let n = samples.min(*left);
+            let (now, later) =
+                bytes.split_at(self.sizes.drain(..n).map(|size| size as usize).sum());
+            output.put(now).at("write", &path)?;
+            *left -= n;
+            if *left == 0 {
+                self.finish_file()?;
+            }
+            (samples, bytes) = (samples - n, later);
+        }
+        Ok(())
+    }
+
+    /// Puts the file that is being made in place.
+    fn finish_file(&mut self) -> Result<()> {
+        let name = self.name();
+        let Some((output, plan, _)) = self.open.take() else { return Ok(()) };
+        let file = match output {
+            Output::Plain(file) => ShardFile::new(name, file.commit()?, plan.samples as u64),
+            Output::Zstd(encoder, hash) => {
+                let file = encoder.finish().at("write", &self.directory.join(&name))?;
+                let mut file = ShardFile::new(name, file.commit()?, plan.samples as u64);
+                let xxh3 = format!("{:016x}", hash.digest());
+                file.content.raw = Some(RawFile { bytes: plan.bytes, xxh3 });
+                file
+            }
+        };
+        self.finished.push(file);
+        Ok(())
+    }
+}
+
+impl Output {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Output::Plain(file) => file.write_all(bytes),
+            Output::Zstd(encoder, hash) => {
+                hash.update(bytes);
+                encoder.write_all(bytes)
+            }
+        }
     }
 }
 
@@ -183,64 +302,63 @@ fn empty(configuration: &str) -> u64 {
     8 + configuration.len() as u64
 }
 
-/// Writes parts of `bytes` bytes together as one zstd frame; the file, and the xxh3-64 of what it
-/// unpacks to.
-fn zip<'a>(
-    path: &Path,
-    bytes: u64,
-    mut parts: impl Iterator<Item = &'a [u8]>,
-) -> Result<(Sealed, u64)> {
-    let file = AtomicFile::create(path)?;
-    let mut hash = Xxh3Default::new();
-    let written = || -> io::Result<AtomicFile> {
-        let mut encoder = zstd::stream::write::Encoder::new(file, LEVEL)?;
-        // Readers unpack a file in one go, and ask the frame for the room.
-        encoder.include_contentsize(true)?;
-        encoder.set_pledged_src_size(Some(bytes))?;
-        parts.try_for_each(|part| {
-            hash.update(part);
-            encoder.write_all(part)
-        })?;
-        encoder.finish()
-    };
-    Ok((written().at("write", path)?.commit()?, hash.digest()))
+/// log2 of the width of an array's sizes.
+fn log_width(shape: &[u32]) -> u8 {
+    match shape.iter().copied().max().unwrap_or(0) {
+        0..0x100 => 0,
+        0x100..0x1_0000 => 1,
+        _ => 2,
+    }
 }
 
-fn put_array(out: &mut Vec<u8>, shape: &[u32], values: impl Iterator<Item = u32>) {
-    let largest = shape.iter().copied().max().unwrap_or(0);
-    let log_width = if largest < 1 << 8 {
-        0u8
-    } else if largest < 1 << 16 {
-        1
-    } else {
-        2
-    };
+/// Bytes of an array of numbers.
+fn array_bytes(shape: &[u32]) -> u64 {
+    let values = shape.iter().map(|&size| u64::from(size)).product::<u64>();
+    1 + ((shape.len() as u64) << log_width(shape)) + 4 * values
+}
+
+fn put_array(out: &mut Vec<u8>, shape: &[u32], values: &[u32]) {
+    let log_width = log_width(shape);
     out.push((shape.len() as u8) << 2 | log_width);
     for size in shape {
         out.extend_from_slice(&size.to_le_bytes()[..1 << log_width]);
     }
-    values.for_each(|v| out.extend_from_slice(&v.to_le_bytes()));
+    put_numbers::<4>(values.iter().copied(), out);
 }
 
 impl SequenceWriter for MdsWriter {
-    fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
-        let sample = self.encode(row);
-        let bytes = sample.len() as u64 + 4;
-        if !self.samples.is_empty() && self.limit.is_some_and(|limit| self.bytes + bytes > limit) {
-            self.finish_file()?;
-        }
-        self.bytes += bytes;
-        self.samples.push(sample);
-        self.provenance.push(row)
+    fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
+        let MdsWriter { samples, files, bytes, provenance } = self;
+        let (written, kept) = rayon::join(
+            || {
+                let encoded = encode(bytes, parts, |part, out| {
+                    samples.encode(part, out);
+                    Ok(())
+                })?;
+                parts
+                    .iter()
+                    .zip(encoded)
+                    .try_for_each(|(part, bytes)| files.write(part.len(), bytes))
+            },
+            || provenance.push(parts),
+        );
+        written.and(kept)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Vec<ShardFile>> {
-        if !self.samples.is_empty() || self.finished.is_empty() {
-            self.finish_file()?;
+    fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
+        let MdsWriter { mut files, provenance, .. } = *self;
+        // A shard without sequences is a file without samples.
+        if files.sizes.is_empty() && files.open.is_none() && files.finished.is_empty() {
+            files.open_file()?;
+            files.finish_file()?;
         }
-        let mut files = self.finished;
-        files.extend(self.provenance.finish()?);
-        Ok(files)
+        if !files.sizes.is_empty() {
+            let message = format!("{} has fewer sequences than planned", files.name());
+            return Err(Error::new(Code::Internal, message));
+        }
+        let mut finished = files.finished;
+        finished.extend(provenance.finish()?);
+        Ok(finished)
     }
 }
 

@@ -13,7 +13,8 @@ use longweave_storage::AtomicFile;
 
 use crate::ids::{Width, corrupt, read_part};
 use crate::provenance::ProvenanceWriter;
-use crate::{SequenceRow, SequenceWriter, ShardFile, WriterOptions};
+use crate::shard::encode;
+use crate::{SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 
 const MAGIC: [u8; 9] = *b"MMIDIDX\0\0";
 const VERSION: u64 = 1;
@@ -28,7 +29,7 @@ pub(crate) struct MegatronWriter {
     width: Width,
     length: u32,
     entries: u64,
-    bytes: Vec<u8>,
+    bytes: Vec<Vec<u8>>,
     provenance: ProvenanceWriter,
 }
 
@@ -53,11 +54,18 @@ impl MegatronWriter {
 }
 
 impl SequenceWriter for MegatronWriter {
-    fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
-        self.width.encode(row.input_ids, &mut self.bytes)?;
-        self.ids.put(&self.bytes)?;
-        self.entries += 1;
-        self.provenance.push(row)
+    fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
+        let MegatronWriter { ids, width, bytes, provenance, .. } = self;
+        let (written, kept) = rayon::join(
+            || {
+                encode(bytes, parts, |part, bytes| width.encode(part.input_ids(), bytes))?
+                    .iter()
+                    .try_for_each(|bytes| ids.put(bytes))
+            },
+            || provenance.push(parts),
+        );
+        self.entries += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        written.and(kept)
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {

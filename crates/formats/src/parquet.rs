@@ -9,33 +9,34 @@ use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
+use ::parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
 use ::parquet::basic::{self, ZstdLevel};
+use ::parquet::errors::Result as Written;
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
-use arrow_array::builder::{Int32Builder, ListBuilder, StringBuilder, UInt32Builder};
+use ::parquet::file::writer::SerializedFileWriter;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, Int32Array, ListArray, StringArray, UInt32Array};
+use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use longweave_common::{Code, Error, Result, ResultExt, catch_panic};
 use longweave_storage::{AtomicFile, PageBudget, Pages, check_parquet_footer};
+use rayon::prelude::*;
 
+use crate::id_column::IdColumn;
 use crate::ids::corrupt;
+use crate::row::PieceRow;
+use crate::shard::group_rows;
 use crate::{
-    Compression, Provenance, SequenceRecord, SequenceRow, SequenceWriter, ShardFile, WriterOptions,
+    Compression, Provenance, SequenceBatch, SequenceRecord, SequenceWriter, ShardFile,
+    WriterOptions,
 };
 
-/// Bytes of token ids in a row group.
-const ROW_GROUP_BYTES: u64 = 64 << 20;
 /// Bytes that the pages of some rows may unpack to when they are read.
 const ROOM: u64 = 1 << 30;
-/// Bytes of token ids that are collected before they are encoded; pages depend on it.
-pub(crate) const BATCH_BYTES: u64 = 4 << 20;
-
-pub(crate) fn group_rows_for(length: u32) -> u64 {
-    (ROW_GROUP_BYTES / (4 * u64::from(length))).max(1)
-}
-
 fn element(data_type: DataType, nullable: bool) -> FieldRef {
     Arc::new(Field::new("element", data_type, nullable))
 }
@@ -63,44 +64,53 @@ fn schema(provenance: Provenance, with_ids: bool) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Columns of the rows that are being collected.
-struct Columns {
-    input_ids: ListBuilder<Int32Builder>,
-    n_tokens: Int32Builder,
-    doc_ids: ListBuilder<StringBuilder>,
-    numbers: [ListBuilder<UInt32Builder>; 4],
-    reasons: ListBuilder<StringBuilder>,
+/// A column other than `input_ids` of a part.
+fn column(field: &Field, part: &SequenceBatch<'_>) -> ArrayRef {
+    let list = |values: ArrayRef| -> ArrayRef {
+        let DataType::List(element) = field.data_type() else {
+            unreachable!("all columns but n_tokens are lists")
+        };
+        let lengths = (0..part.len()).map(|row| part.own().range(row).len());
+        Arc::new(ListArray::new(element.clone(), OffsetBuffer::from_lengths(lengths), values, None))
+    };
+    let pieces = part.pieces().iter();
+    let numbers = |of: fn(&PieceRow<'_>) -> u32| {
+        list(Arc::new(UInt32Array::from_iter_values(part.pieces().iter().map(of))))
+    };
+    match field.name().as_str() {
+        "n_tokens" => {
+            Arc::new(Int32Array::from_iter_values(part.n_tokens().iter().map(|&n| n as i32)))
+        }
+        "doc_ids" => list(Arc::new(StringArray::from_iter_values(pieces.map(|p| p.doc_id)))),
+        "doc_starts" => numbers(|p| p.start),
+        "doc_lens" => numbers(|p| p.len),
+        "doc_offsets" => numbers(|p| p.offset),
+        "reasons" => list(Arc::new(StringArray::from_iter(pieces.map(|p| p.reason)))),
+        _ => numbers(|p| p.group),
+    }
 }
 
-impl Columns {
-    fn new() -> Columns {
-        let strings = |nullable| {
-            ListBuilder::new(StringBuilder::new()).with_field(element(DataType::Utf8, nullable))
-        };
-        let numbers =
-            || ListBuilder::new(UInt32Builder::new()).with_field(element(DataType::UInt32, false));
-        Columns {
-            input_ids: ListBuilder::new(Int32Builder::new())
-                .with_field(element(DataType::Int32, false)),
-            n_tokens: Int32Builder::new(),
-            doc_ids: strings(false),
-            numbers: [numbers(), numbers(), numbers(), numbers()],
-            reasons: strings(true),
-        }
-    }
+/// A row group as it is encoded.
+struct Group {
+    ids: Option<IdColumn>,
+    /// All columns but that of ids.
+    columns: Vec<ArrowColumnWriter>,
+    rows: u64,
 }
 
 /// Writes one file, with or without the token ids.
 pub(crate) struct ParquetWriter {
-    writer: ArrowWriter<AtomicFile>,
-    columns: Columns,
+    file: SerializedFileWriter<AtomicFile>,
+    factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
-    provenance: Provenance,
+    compression: basic::Compression,
+    length: u32,
     with_ids: bool,
-    /// Rows of the batch that is being collected, and rows of those before.
+    group: Option<Group>,
+    /// A complete row group, which is written while the next one is encoded.
+    complete: Option<Group>,
+    groups: usize,
     rows: u64,
-    written: u64,
-    batch_rows: u64,
     name: String,
     path: PathBuf,
 }
@@ -114,8 +124,6 @@ impl ParquetWriter {
     ) -> Result<ParquetWriter> {
         let path = directory.join(&name);
         let schema = schema(options.provenance, with_ids);
-        let group_rows = group_rows_for(options.length);
-        let batch_rows = (BATCH_BYTES / (4 * u64::from(options.length))).max(1);
         let metadata = vec![
             KeyValue::new("longweave.method".to_owned(), options.method.clone()),
             KeyValue::new("longweave.length".to_owned(), options.length.to_string()),
@@ -128,92 +136,130 @@ impl ParquetWriter {
         let properties = WriterProperties::builder()
             .set_created_by(concat!("longweave ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_compression(compression)
-            .set_max_row_group_row_count(Some(group_rows as usize))
             .set_key_value_metadata(Some(metadata))
             .build();
         let file = AtomicFile::create(&path)?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
+        let (file, factory) = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
+            .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|e| failed(&path, &e))?;
-        let provenance = options.provenance;
         Ok(ParquetWriter {
-            writer,
-            columns: Columns::new(),
+            file,
+            factory,
             schema,
-            provenance,
+            compression,
+            length: options.length,
             with_ids,
+            group: None,
+            complete: None,
+            groups: 0,
             rows: 0,
-            written: 0,
-            batch_rows,
             name,
             path,
         })
     }
 
-    fn flush(&mut self) -> Result<()> {
-        if self.rows == 0 {
-            return Ok(());
+    fn begin(&self) -> Written<Group> {
+        let mut columns = self.factory.create_column_writers(self.groups)?;
+        let descr = self.file.schema_descr().column(0);
+        let ids = self.with_ids.then(|| {
+            // Its place in the library's list is taken by our own.
+            drop(columns.remove(0));
+            IdColumn::new(self.length, descr, self.compression)
+        });
+        Ok(Group { ids, columns, rows: 0 })
+    }
+
+    /// Appends parts of one row group, and writes the row group before meanwhile.
+    fn push_parts(&mut self, parts: &[SequenceBatch<'_>]) -> Written<()> {
+        let mut group = match self.group.take() {
+            Some(group) => group,
+            None => self.begin()?,
+        };
+        let complete = self.complete.take();
+        let fields = &self.schema.fields()[usize::from(self.with_ids)..];
+        let Group { ids, columns, rows } = &mut group;
+        let file = &mut self.file;
+        let (written, (of_ids, of_columns)) = rayon::join(
+            || complete.map_or(Ok(()), |group| write_group(file, group)),
+            || {
+                rayon::join(
+                    || {
+                        let parts: Vec<&[u32]> = parts.iter().map(|p| p.input_ids()).collect();
+                        ids.as_mut().map_or(Ok(()), |column| column.push(&parts))
+                    },
+                    || {
+                        columns.par_iter_mut().zip(fields.par_iter()).try_for_each(
+                            |(writer, field)| {
+                                let mut leaves = parts
+                                    .iter()
+                                    .map(|part| compute_leaves(field, &column(field, part)));
+                                leaves.try_for_each(|leaves| {
+                                    leaves?.iter().try_for_each(|leaf| writer.write(leaf))
+                                })
+                            },
+                        )
+                    },
+                )
+            },
+        );
+        *rows += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        written.and(of_ids).and(of_columns)?;
+        if group.rows < group_rows(self.length) {
+            self.group = Some(group);
+        } else {
+            self.groups += 1;
+            self.complete = Some(group);
         }
-        let columns = &mut self.columns;
-        let mut arrays: Vec<ArrayRef> = Vec::new();
-        if self.with_ids {
-            arrays.push(Arc::new(columns.input_ids.finish()));
-        }
-        arrays.push(Arc::new(columns.n_tokens.finish()));
-        if self.provenance != Provenance::None {
-            arrays.push(Arc::new(columns.doc_ids.finish()));
-        }
-        if self.provenance == Provenance::Full {
-            let [starts, lens, offsets, groups] = &mut columns.numbers;
-            arrays.push(Arc::new(starts.finish()));
-            arrays.push(Arc::new(lens.finish()));
-            arrays.push(Arc::new(offsets.finish()));
-            arrays.push(Arc::new(columns.reasons.finish()));
-            arrays.push(Arc::new(groups.finish()));
-        }
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|e| {
-            Error::new(Code::Internal, format!("columns of {}: {e}", self.path.display()))
-        })?;
-        self.writer.write(&batch).map_err(|e| failed(&self.path, &e))?;
-        self.written += std::mem::take(&mut self.rows);
         Ok(())
     }
 }
 
+/// Writes a complete row group, its last pages packed side by side.
+fn write_group(file: &mut SerializedFileWriter<AtomicFile>, group: Group) -> Written<()> {
+    let Group { ids, columns, .. } = group;
+    let chunks: Vec<ArrowColumnChunk> =
+        columns.into_par_iter().map(ArrowColumnWriter::close).collect::<Written<_>>()?;
+    let mut writer = file.next_row_group()?;
+    if let Some(ids) = ids {
+        let (chunk, close) = ids.finish()?;
+        writer.append_column(&chunk, close)?;
+    }
+    chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut writer))?;
+    writer.close().map(drop)
+}
+
 impl SequenceWriter for ParquetWriter {
-    fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
-        let columns = &mut self.columns;
-        if self.with_ids {
-            // Ids are below 2³¹: vocabularies are.
-            columns.input_ids.values().extend(row.input_ids.iter().map(|&id| Some(id as i32)));
-            columns.input_ids.append(true);
-        }
-        columns.n_tokens.append_value(row.n_tokens as i32);
-        if self.provenance != Provenance::None {
-            row.doc_ids.iter().for_each(|id| columns.doc_ids.values().append_value(id));
-            columns.doc_ids.append(true);
-        }
-        if self.provenance == Provenance::Full {
-            for (column, values) in columns.numbers.iter_mut().zip([
-                row.doc_starts,
-                row.doc_lens,
-                row.doc_offsets,
-                row.groups,
-            ]) {
-                column.values().append_slice(values);
-                column.append(true);
+    fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
+        let mut rest = parts;
+        while !rest.is_empty() {
+            let open = self.group.as_ref().map_or(0, |group| group.rows);
+            let mut room = group_rows(self.length) - open;
+            let fits = |part: &&SequenceBatch<'_>| {
+                let fits = part.len() as u64 <= room;
+                room = room.saturating_sub(part.len() as u64);
+                fits
+            };
+            let n = rest.iter().take_while(fits).count();
+            if n == 0 {
+                let message = format!("a part of {} has rows of two row groups", self.name);
+                return Err(Error::new(Code::Internal, message));
             }
-            row.reasons.iter().for_each(|reason| columns.reasons.values().append_option(*reason));
-            columns.reasons.append(true);
+            let (now, later) = rest.split_at(n);
+            self.push_parts(now).map_err(|e| failed(&self.path, &e))?;
+            self.rows += now.iter().map(|part| part.len() as u64).sum::<u64>();
+            rest = later;
         }
-        self.rows += 1;
-        if self.rows == self.batch_rows { self.flush() } else { Ok(()) }
+        Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Vec<ShardFile>> {
-        self.flush()?;
-        let path = self.path;
-        let sealed = self.writer.into_inner().map_err(|e| failed(&path, &e))?.commit()?;
-        Ok(vec![ShardFile::new(self.name, sealed, self.written)])
+    fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
+        let ParquetWriter { mut file, group, complete, rows, name, path, .. } = *self;
+        let mut left = complete.into_iter().chain(group);
+        let file = left
+            .try_for_each(|group| write_group(&mut file, group))
+            .and_then(|()| file.into_inner())
+            .map_err(|e| failed(&path, &e))?;
+        Ok(vec![ShardFile::new(name, file.commit()?, rows)])
     }
 }
 
@@ -298,7 +344,7 @@ fn metadata(file: &File, path: &Path) -> Result<ArrowReaderMetadata> {
 }
 
 /// Rows of each row group.
-pub(crate) fn group_rows(path: &Path) -> Result<Vec<u64>> {
+pub(crate) fn groups(path: &Path) -> Result<Vec<u64>> {
     let file = File::open(path).at("open", path)?;
     let metadata = catch_panic(|| metadata(&file, path), |what| corrupt(path, &what))?;
     Ok(metadata.metadata().row_groups().iter().map(|g| g.num_rows().max(0) as u64).collect())

@@ -6,7 +6,7 @@ use std::path::Path;
 use longweave_common::Result;
 
 use crate::parquet::ParquetWriter;
-use crate::{Provenance, SequenceRow, SequenceWriter, ShardFile, WriterOptions};
+use crate::{Provenance, SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 
 /// Writes one file, or none with provenance `none`.
 pub(crate) struct ProvenanceWriter(Option<Box<ParquetWriter>>);
@@ -28,8 +28,8 @@ impl ProvenanceWriter {
         )?))))
     }
 
-    pub(crate) fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
-        self.0.as_mut().map_or(Ok(()), |writer| writer.push(row))
+    pub(crate) fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
+        self.0.as_mut().map_or(Ok(()), |writer| writer.push(parts))
     }
 
     /// The provenance file of a shard: it holds no sequences.

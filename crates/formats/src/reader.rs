@@ -183,7 +183,7 @@ impl SequenceReader {
             return Ok(record.clone());
         }
         let mut first = 0;
-        for (group, rows) in parquet::group_rows(path)?.into_iter().enumerate() {
+        for (group, rows) in parquet::groups(path)?.into_iter().enumerate() {
             if row < first + rows {
                 let records = parquet::read_group(path, group)?;
                 let record =

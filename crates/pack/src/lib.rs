@@ -1,9 +1,9 @@
 //! Copies the tokens of planned pieces into sequences of exactly the asked length.
 //!
-//! In: a plan, tokens of documents ([`PackSource`]), memory. Out: rows, written in order, so that
-//! the bytes do not depend on the number of threads. Gathering reads pieces in the order of
-//! documents; placing ([`Placement`]) reads tokens that were scattered in the order of the plan,
-//! band by band. Both give the same sequences. Uses: common, tokens, plan, formats.
+//! In: a plan, tokens of documents ([`PackSource`]), memory. Out: parts of a shard, written in
+//! order, so that the bytes do not depend on the number of threads. Gathering reads pieces in the
+//! order of documents; placing ([`Placement`]) reads tokens that were scattered in the order of the
+//! plan, band by band. Both give the same sequences. Uses: common, tokens, plan, formats.
 //! Begin with `source.rs`.
 
 mod place;
@@ -12,137 +12,163 @@ mod source;
 pub use place::Placement;
 pub use source::{PackSource, TokenSource};
 
+use std::ops::Range;
+
 use longweave_common::{Code, Ctx, Error, Result};
-use longweave_formats::{SequenceRecord, SequenceWriter};
+use longweave_formats::{PieceRow, SequenceBatch, SequencePlace, SequenceWriter, parts};
 use rayon::prelude::*;
 
 use crate::source::{Gather, OwnTokens};
 
-/// Bytes of memory that an assembled token may cost: its id, twice, and provenance.
+/// Bytes of memory that an assembled token may cost: its id in two batches, its encoded form,
+/// provenance.
 const COST: u64 = 16;
 
-/// Assembles one sequence, the `i`-th of the source.
-fn sequence(
-    source: &PackSource<'_>,
+/// Assembles the `i`-th sequence of the source.
+fn sequence<'a>(
+    source: &PackSource<'a>,
     i: usize,
     own_tokens: &dyn OwnTokens,
-) -> Result<SequenceRecord> {
+    place: SequencePlace<'_, 'a>,
+) -> Result<()> {
     let planned = source.sequences.get(i);
     let shape = source.shape;
     let missing = |what: &str| {
         Error::new(Code::Internal, format!("the plan needs a {what}, but none is known"))
     };
-    let mut record = SequenceRecord {
-        input_ids: Vec::with_capacity(shape.length as usize),
-        ..SequenceRecord::default()
-    };
-    if shape.sequence_bos {
-        record.input_ids.push(source.bos.ok_or_else(|| missing("begin token"))?);
+    let bos = || source.bos.ok_or_else(|| missing("begin token"));
+    // First the pieces, then the tokens: so the processor waits for many lookups at once.
+    let mut at = u32::from(shape.sequence_bos);
+    for (row, piece) in place.pieces.iter_mut().zip(planned.pieces) {
+        let group = piece.group.index();
+        let anchor = source.groups.anchors[group];
+        let reason = if anchor.is_none() || anchor == piece.doc {
+            (source.phrase)(source.groups.keywords[group])
+        } else {
+            Some((source.id)(anchor))
+        };
+        *row = PieceRow {
+            doc_id: (source.id)(piece.doc),
+            start: at,
+            len: piece.len,
+            offset: piece.start.saturating_sub(shape.lead),
+            reason,
+            group: piece.group.get(),
+        };
+        own_tokens.prefetch(piece.doc, row.offset, piece.len);
+        at = at.saturating_add(piece.len);
     }
-    for (place, &piece) in source.sequences.range(i).zip(planned.pieces) {
+    if at > shape.length || at != planned.n_tokens {
+        let message = format!(
+            "sequence {} has {at} tokens, but {} were planned",
+            planned.number, planned.n_tokens
+        );
+        return Err(Error::new(Code::Internal, message));
+    }
+    *place.n_tokens = at;
+    let (tokens, padding) = place.input_ids.split_at_mut(at as usize);
+    if shape.sequence_bos {
+        tokens[0] = bos()?;
+    }
+    let pieces = place.pieces.iter().zip(planned.pieces).zip(source.sequences.range(i));
+    for ((row, &piece), number) in pieces {
         let len = source.tokens.len(piece.doc);
         let (begins, own, separators) = shape.parts(piece, len);
-        let at = record.input_ids.len();
-        // Where the piece begins among the document's own tokens.
-        let offset = piece.start.saturating_sub(shape.lead);
-        if begins > 0 {
-            record.input_ids.push(source.bos.ok_or_else(|| missing("begin token"))?);
+        let piece_tokens = &mut tokens[row.start as usize..][..row.len as usize];
+        let (begin, rest) = piece_tokens.split_at_mut(begins as usize);
+        let (own, after) = rest.split_at_mut(own as usize);
+        if !begin.is_empty() {
+            begin.fill(bos()?);
         }
-        own_tokens.append(place, piece.doc, offset.min(len), own, &mut record.input_ids)?;
-        let first = (offset.saturating_sub(len)) as usize;
+        own_tokens.read(number, piece.doc, row.offset.min(len), own)?;
+        let first = row.offset.saturating_sub(len) as usize;
         let separator = source
             .separator
             .get(first..first + separators as usize)
             .ok_or_else(|| missing("separator"))?;
-        record.input_ids.extend_from_slice(separator);
-        let group = piece.group.index();
-        record.doc_ids.push((source.id)(piece.doc).to_owned());
-        record.doc_starts.push(at as u32);
-        record.doc_lens.push(piece.len);
-        record.doc_offsets.push(offset);
-        let anchor = Some(source.groups.anchors[group])
-            .filter(|&anchor| !anchor.is_none() && anchor != piece.doc);
-        let reason = anchor.map_or_else(
-            || (source.phrase)(source.groups.keywords[group]),
-            |anchor| Some((source.id)(anchor)),
-        );
-        record.reasons.push(reason.map(str::to_owned));
-        record.groups.push(piece.group.get());
+        after.copy_from_slice(separator);
     }
-    record.n_tokens = record.input_ids.len() as u32;
-    if record.n_tokens < shape.length {
-        record
-            .input_ids
-            .resize(shape.length as usize, source.pad.ok_or_else(|| missing("padding token"))?);
+    if !padding.is_empty() {
+        padding.fill(source.pad.ok_or_else(|| missing("padding token"))?);
     }
-    if record.input_ids.len() != shape.length as usize || record.n_tokens != planned.n_tokens {
-        let message = format!(
-            "sequence {} has {} tokens, but {} were planned",
-            planned.number, record.n_tokens, planned.n_tokens
-        );
-        return Err(Error::new(Code::Internal, message));
-    }
-    Ok(record)
+    Ok(())
 }
 
-/// Sequences `range` of the source, in memory.
-pub fn assemble(
+/// Assembles sequences `range` of the source into `batch`, in the place of those that it had.
+pub fn assemble<'a>(
     ctx: &Ctx,
-    source: &PackSource<'_>,
-    range: std::ops::Range<usize>,
-) -> Result<Vec<SequenceRecord>> {
-    assemble_from(ctx, source, range, &Gather(source.tokens))
+    source: &PackSource<'a>,
+    range: Range<usize>,
+    batch: &mut SequenceBatch<'a>,
+) -> Result<()> {
+    ctx.pool.install(|| fill(source, range, &Gather(source.tokens), batch))
 }
 
-fn assemble_from(
-    ctx: &Ctx,
-    source: &PackSource<'_>,
-    range: std::ops::Range<usize>,
+fn fill<'a>(
+    source: &PackSource<'a>,
+    range: Range<usize>,
     own_tokens: &dyn OwnTokens,
-) -> Result<Vec<SequenceRecord>> {
-    ctx.pool.install(|| range.into_par_iter().map(|i| sequence(source, i, own_tokens)).collect())
+    batch: &mut SequenceBatch<'a>,
+) -> Result<()> {
+    let pieces = range.clone().map(|i| source.sequences.range(i).len());
+    batch
+        .refill(source.shape.length, pieces)
+        .into_par_iter()
+        .zip(range)
+        .try_for_each(|(place, i)| sequence(source, i, own_tokens, place))
 }
 
-/// Writes all sequences of the source in order, as many at once as an eighth of the memory bound
-/// holds; where tokens are placed, from bands that take at most another eighth. `writer_bytes` is
-/// what the writer itself holds meanwhile. Everything is reserved at once, so that tasks never wait
-/// for each other's rest; a writer that needs more than the whole bound works alone.
+/// Writes all sequences of the source in order, part by part. Some parts at once are assembled,
+/// while those before are encoded and written: as many as an eighth of the memory bound holds, and
+/// threads can use. Where tokens are placed, they come from bands that take at most another eighth.
+/// `writer_bytes` is what the writer itself holds meanwhile. Everything is reserved at once, so
+/// that tasks never wait for each other's rest; a writer that needs more than the whole bound works
+/// alone.
 ///
 /// Errors: `MEMORY_BUDGET` when a single sequence needs more than the bound; `FILE_CORRUPT` when
 /// scattered tokens are not those that were written; `CANCELLED`; those of reading and writing.
-pub fn pack_shard(
+pub fn pack_shard<'a>(
     ctx: &Ctx,
-    source: &PackSource<'_>,
+    source: &PackSource<'a>,
     writer: &mut dyn SequenceWriter,
     writer_bytes: u64,
     placement: Option<Placement<'_>>,
 ) -> Result<()> {
-    let (bytes, limit) = (u64::from(source.shape.length) * COST, ctx.budget.limit());
-    let batch = (limit / 8 / bytes).clamp(1, ctx.pool.current_num_threads() as u64 * 16);
-    let all = source.sequences.len();
-    let band = if placement.is_some() { place::band_sequences(source, limit / 8) } else { all };
-    let least =
-        batch * bytes + if placement.is_some() { place::band_bytes(source, band) } else { 0 };
-    let _held = ctx
-        .budget
-        .reserve(least.saturating_add(writer_bytes).min(limit.max(least)), &ctx.cancel)?;
-    let mut write = |range: std::ops::Range<usize>, own_tokens: &dyn OwnTokens| -> Result<()> {
-        for start in range.clone().step_by(batch as usize) {
-            ctx.cancel.check()?;
-            let end = range.end.min(start + batch as usize);
-            for record in assemble_from(ctx, source, start..end, own_tokens)? {
-                record.as_row(|row| writer.push(row))?;
-            }
-            ctx.progress.advance((end - start) as u64);
+    let (sequence_bytes, limit) = (u64::from(source.shape.length) * COST, ctx.budget.limit());
+    let parts: Vec<Range<usize>> = parts(source.shape.length, source.sequences.len()).collect();
+    let part_bytes = parts.first().map_or(1, |part| part.len() as u64 * sequence_bytes);
+    let threads = ctx.pool.current_num_threads() as u64;
+    let step = (limit / 8 / part_bytes).clamp(1, threads * 2) as usize;
+    let mut bands = placement.map(|placement| place::Bands::new(placement, source, limit / 8));
+    let wanted = (step as u64 * part_bytes)
+        .saturating_add(bands.as_ref().map_or(0, place::Bands::bytes))
+        .saturating_add(writer_bytes);
+    let _held = ctx.budget.reserve(wanted.min(limit.max(sequence_bytes)), &ctx.cancel)?;
+    let (mut ready, mut next) = (Vec::<SequenceBatch<'a>>::new(), Vec::<SequenceBatch<'a>>::new());
+    let mut write = |ready: &[SequenceBatch<'_>]| -> Result<()> {
+        if !ready.is_empty() {
+            writer.push(ready)?;
+            ctx.progress.advance(ready.iter().map(|part| part.len() as u64).sum());
         }
         Ok(())
     };
-    let Some(placement) = placement else { return write(0..all, &Gather(source.tokens)) };
-    let mut reader = placement.reader();
-    for start in (0..all).step_by(band.max(1)) {
+    for parts in parts.chunks(step) {
         ctx.cancel.check()?;
-        let range = start..all.min(start + band);
-        write(range.clone(), &reader.band(source, range)?)?;
+        next.resize_with(parts.len(), SequenceBatch::default);
+        let make = || -> Result<()> {
+            let gather = Gather(source.tokens);
+            let own_tokens: &dyn OwnTokens = match &mut bands {
+                Some(bands) => bands.of(parts[0].start..parts[parts.len() - 1].end)?,
+                None => &gather,
+            };
+            next.par_iter_mut()
+                .zip(parts)
+                .try_for_each(|(batch, part)| fill(source, part.clone(), own_tokens, batch))
+        };
+        let (written, made) = ctx.pool.install(|| rayon::join(|| write(&ready), make));
+        written.and(made)?;
+        std::mem::swap(&mut ready, &mut next);
     }
-    reader.finish()
+    ctx.pool.install(|| write(&ready))?;
+    bands.map_or(Ok(()), place::Bands::finish)
 }

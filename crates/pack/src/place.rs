@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use longweave_common::{DocId, Result};
 use longweave_tokens::{Ids, ScatteredTokens};
+use rayon::prelude::*;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::source::{OwnTokens, PackSource};
@@ -23,104 +24,115 @@ pub struct Placement<'a> {
     pub starts: Vec<u64>,
 }
 
-/// Sequences whose tokens fit into `bytes`, at least one.
-pub(crate) fn band_sequences(source: &PackSource<'_>, bytes: u64) -> usize {
-    let sequence = u64::from(source.shape.length) * COST;
-    usize::try_from(bytes / sequence).unwrap_or(usize::MAX).clamp(1, source.sequences.len().max(1))
-}
-
-/// Bytes of a band of this many sequences.
-pub(crate) fn band_bytes(source: &PackSource<'_>, sequences: usize) -> u64 {
-    sequences as u64 * u64::from(source.shape.length) * COST
-}
-
-impl<'a> Placement<'a> {
-    pub(crate) fn reader(self) -> Reader<'a> {
-        let sums =
-            self.starts.iter().map(|_| Sum { hash: Xxh3Default::new(), tokens: 0 }).collect();
-        Reader { placement: self, sums }
-    }
-}
-
-/// The tokens that were read of a split.
-struct Sum {
+/// The tokens of a split that a shard takes.
+struct Run {
+    /// The next token to read.
+    next: u64,
+    /// Of all that was read.
     hash: Xxh3Default,
-    tokens: u64,
+    /// Tokens of the band, and their number.
+    ids: Ids,
+    tokens: usize,
 }
 
-/// Reads band after band.
-pub(crate) struct Reader<'a> {
-    placement: Placement<'a>,
-    sums: Vec<Sum>,
+/// The bands of a shard, read one after another.
+pub(crate) struct Bands<'p, 's, 'a> {
+    placement: Placement<'p>,
+    source: &'s PackSource<'a>,
+    /// Sequences of a band, about.
+    sequences: usize,
+    band: Band,
 }
 
 /// The tokens of a run of sequences.
-pub(crate) struct Band {
-    ids: Ids,
-    /// Place of the first piece among the source's, and where each piece's tokens begin in `ids`.
+struct Band {
+    /// The sequences.
+    range: Range<usize>,
+    runs: Vec<Run>,
+    /// Place of the first piece among the source's; of each piece, its split and where its tokens
+    /// begin among the split's.
     first: usize,
-    starts: Vec<u64>,
+    starts: Vec<(u32, u64)>,
 }
 
 impl OwnTokens for Band {
-    fn append(
-        &self,
-        place: usize,
-        _doc: DocId,
-        _start: u32,
-        len: u32,
-        out: &mut Vec<u32>,
-    ) -> Result<()> {
-        let start = self.starts[place - self.first] as usize;
-        self.ids.copy(start..start + len as usize, out);
+    fn read(&self, place: usize, _doc: DocId, _start: u32, out: &mut [u32]) -> Result<()> {
+        let (split, start) = self.starts[place - self.first];
+        self.runs[split as usize].ids.copy(start as usize, out);
         Ok(())
     }
 }
 
-impl Reader<'_> {
-    /// The band of sequences `range`, which follow those of the band before.
-    pub(crate) fn band(&mut self, source: &PackSource<'_>, range: Range<usize>) -> Result<Band> {
-        let Placement { store, starts, .. } = &self.placement;
+impl<'p, 's, 'a> Bands<'p, 's, 'a> {
+    /// Bands whose tokens take at most `bytes`, unless a single request needs more.
+    pub(crate) fn new(placement: Placement<'p>, source: &'s PackSource<'a>, bytes: u64) -> Self {
+        let run = |&next: &u64| Run {
+            next,
+            hash: Xxh3Default::new(),
+            ids: Ids::U16(Vec::new()),
+            tokens: 0,
+        };
+        let runs = placement.starts.iter().map(run).collect();
+        let sequences = bytes / (u64::from(source.shape.length) * COST);
+        let sequences = usize::try_from(sequences).unwrap_or(usize::MAX);
+        let band = Band { range: 0..0, runs, first: 0, starts: Vec::new() };
+        let sequences = sequences.clamp(1, source.sequences.len().max(1));
+        Bands { placement, source, sequences, band }
+    }
+
+    /// Bytes that a band takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.sequences as u64 * u64::from(self.source.shape.length) * COST
+    }
+
+    /// The tokens of sequences `range`, which follow those that were asked for before.
+    pub(crate) fn of(&mut self, range: Range<usize>) -> Result<&dyn OwnTokens> {
+        if range.end > self.band.range.end {
+            // The rest of a band is never left: requests are equally long, except the last.
+            let whole = (self.sequences / range.len()).max(1) * range.len();
+            let end = self.source.sequences.len().min(range.start + whole);
+            self.read(range.start..end.max(range.end))?;
+        }
+        Ok(&self.band)
+    }
+
+    fn read(&mut self, range: Range<usize>) -> Result<()> {
+        let (source, store) = (self.source, self.placement.store);
+        let band = &mut self.band;
         let places =
             source.sequences.range(range.start).start..source.sequences.range(range.end - 1).end;
         let pieces = &source.sequences.pieces()[places.clone()];
-        // First where each piece begins among its split's, then where the split's begin.
-        let mut tokens = vec![0u64; starts.len()];
-        let mut begins = Vec::with_capacity(pieces.len());
-        for &piece in pieces {
+        let split_and_own = |&piece: &_| {
             let (_, own, _) = source.shape.parts(piece, source.tokens.len(piece.doc));
-            let split = store.split_of(piece.doc);
-            begins.push(tokens[split]);
-            tokens[split] += u64::from(own);
+            (store.split_of(piece.doc) as u32, u64::from(own))
+        };
+        pieces.par_iter().map(split_and_own).collect_into_vec(&mut band.starts);
+        band.runs.iter_mut().for_each(|run| run.tokens = 0);
+        for (split, own) in &mut band.starts {
+            let run = &mut band.runs[*split as usize];
+            let start = run.tokens as u64;
+            run.tokens += *own as usize;
+            *own = start;
         }
-        let mut ids = Ids::U16(Vec::new());
-        let mut bases = Vec::with_capacity(tokens.len());
-        for (split, (sum, &n)) in self.sums.iter_mut().zip(&tokens).enumerate() {
-            bases.push(ids.len() as u64);
-            if n > 0 {
-                store.read(
-                    split,
-                    starts[split] + sum.tokens,
-                    n as usize,
-                    &mut ids,
-                    &mut sum.hash,
-                )?;
-                sum.tokens += n;
+        (band.range, band.first) = (range, places.start);
+        band.runs.par_iter_mut().enumerate().try_for_each(|(split, run)| {
+            run.ids.clear();
+            if run.tokens > 0 {
+                store.read(split, run.next, run.tokens, &mut run.ids, &mut run.hash)?;
+                run.next += run.tokens as u64;
             }
-        }
-        for (begin, piece) in begins.iter_mut().zip(pieces) {
-            *begin += bases[store.split_of(piece.doc)];
-        }
-        Ok(Band { ids, first: places.start, starts: begins })
+            Ok(())
+        })
     }
 
     /// Compares what was read with what was written.
     ///
     /// Errors: `FILE_CORRUPT`.
     pub(crate) fn finish(self) -> Result<()> {
-        let Placement { store, shard, .. } = self.placement;
-        for (split, sum) in self.sums.into_iter().enumerate().filter(|(_, sum)| sum.tokens > 0) {
-            store.check(split, shard, sum.hash.digest())?;
+        let Placement { store, shard, starts } = self.placement;
+        let read = self.band.runs.into_iter().zip(starts).enumerate();
+        for (split, (run, _)) in read.filter(|(_, (run, start))| run.next > *start) {
+            store.check(split, shard, run.hash.digest())?;
         }
         Ok(())
     }

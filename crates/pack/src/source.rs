@@ -8,8 +8,11 @@ use longweave_tokens::TokenStore;
 pub trait TokenSource: Sync {
     /// Tokens of a document.
     fn len(&self, doc: DocId) -> u32;
-    /// Appends tokens `start..start + len` of a document to `out`.
-    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()>;
+    /// Asks for tokens that are read soon: a source in memory brings them into the processor's
+    /// caches, many at once.
+    fn prefetch(&self, _doc: DocId, _start: u32, _len: u32) {}
+    /// Reads the tokens of a document from `start` on that fill `out`.
+    fn read(&self, doc: DocId, start: u32, out: &mut [u32]) -> Result<()>;
 }
 
 impl TokenSource for TokenStore {
@@ -17,38 +20,30 @@ impl TokenSource for TokenStore {
         TokenStore::len(self, doc)
     }
 
-    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
-        TokenStore::read_into(self, doc, start, len, out)
+    fn read(&self, doc: DocId, start: u32, out: &mut [u32]) -> Result<()> {
+        TokenStore::read(self, doc, start, out)
     }
 }
 
 /// Where a piece's own tokens come from, as sequences are assembled.
 pub(crate) trait OwnTokens: Sync {
-    /// Appends `len` tokens of the piece at `place` among the source's pieces, which begin at token
-    /// `start` of `doc`.
-    fn append(
-        &self,
-        place: usize,
-        doc: DocId,
-        start: u32,
-        len: u32,
-        out: &mut Vec<u32>,
-    ) -> Result<()>;
+    /// As [`TokenSource::prefetch`].
+    fn prefetch(&self, _doc: DocId, _start: u32, _len: u32) {}
+    /// Fills `out` with tokens of the piece at `place` among the source's pieces, which begin at
+    /// token `start` of `doc`.
+    fn read(&self, place: usize, doc: DocId, start: u32, out: &mut [u32]) -> Result<()>;
 }
 
 /// From the documents' own places.
 pub(crate) struct Gather<'a>(pub(crate) &'a dyn TokenSource);
 
 impl OwnTokens for Gather<'_> {
-    fn append(
-        &self,
-        _place: usize,
-        doc: DocId,
-        start: u32,
-        len: u32,
-        out: &mut Vec<u32>,
-    ) -> Result<()> {
-        self.0.read_into(doc, start, len, out)
+    fn prefetch(&self, doc: DocId, start: u32, len: u32) {
+        self.0.prefetch(doc, start, len);
+    }
+
+    fn read(&self, _place: usize, doc: DocId, start: u32, out: &mut [u32]) -> Result<()> {
+        self.0.read(doc, start, out)
     }
 }
 

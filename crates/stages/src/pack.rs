@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use longweave_common::{Cancel, Code, Error, KeywordId};
 use longweave_formats::{
-    FileContent, Provenance, SequenceRecord, WriterOptions, open_writer, writer_bytes,
+    FileContent, Provenance, SequenceBatch, SequenceRecord, WriterOptions, open_writer,
+    writer_bytes,
 };
 use longweave_index::Index;
 use longweave_pack::{PackSource, assemble, pack_shard};
@@ -129,6 +130,7 @@ impl PartSource {
 
     fn with_source<T>(
         &self,
+        ctx: &Ctx,
         tokens: &TokenStore,
         sequences: &Sequences,
         work: impl FnOnce(&PackSource<'_>) -> Result<T>,
@@ -139,7 +141,7 @@ impl PartSource {
             .iter()
             .flat_map(|p| [p.doc, anchors[p.group.index()]])
             .filter(|doc| !doc.is_none());
-        let ids = self.ids.of(named)?;
+        let ids = self.ids.of(ctx, named)?;
         let reason = |keyword: KeywordId| self.phrase(keyword);
         let id = |doc| ids.get(doc);
         work(&PackSource {
@@ -155,16 +157,21 @@ impl PartSource {
         })
     }
 
-    /// Sequences `first..first + n`, in memory.
-    pub fn assemble(
+    /// Calls `with` with sequences `first..first + n`, in memory.
+    pub fn assemble<T>(
         &self,
         ctx: &Ctx,
         tokens: &TokenStore,
         first: u64,
         n: u64,
-    ) -> Result<Vec<SequenceRecord>> {
+        with: impl FnOnce(&Sequences, &SequenceBatch<'_>) -> T,
+    ) -> Result<T> {
         let sequences = self.plan.read(first, n)?;
-        self.with_source(tokens, &sequences, |source| assemble(ctx, source, 0..sequences.len()))
+        self.with_source(ctx, tokens, &sequences, |source| {
+            let mut batch = SequenceBatch::default();
+            assemble(ctx, source, 0..sequences.len(), &mut batch)?;
+            Ok(with(&sequences, &batch))
+        })
     }
 
     /// A sequence as it was planned and as it is written.
@@ -174,13 +181,11 @@ impl PartSource {
         tokens: &TokenStore,
         number: u64,
     ) -> Result<(Sequences, SequenceRecord)> {
-        let sequences = self.plan.read(number, 1)?;
-        let mut records =
-            self.with_source(tokens, &sequences, |source| assemble(ctx, source, 0..1))?;
-        let record = records
-            .pop()
-            .ok_or_else(|| Error::new(Code::Internal, "a sequence was not assembled"))?;
-        Ok((sequences, record))
+        let taken = |sequences: &Sequences, batch: &SequenceBatch<'_>| {
+            batch.records().pop().map(|record| (sequences.clone(), record))
+        };
+        self.assemble(ctx, tokens, number, 1, taken)?
+            .ok_or_else(|| Error::new(Code::Internal, "a sequence was not assembled"))
     }
 
     /// Length, begin tokens, separators.
@@ -196,7 +201,7 @@ impl PartSource {
 
 pub const PACK: Stage = Stage {
     place: Place::Output,
-    ..Stage::new("pack", "Packing", ProgressUnit::Sequences, 1, &PackStage)
+    ..Stage::new("pack", "Packing", ProgressUnit::Sequences, 2, &PackStage)
 };
 
 struct PackStage;
@@ -325,10 +330,11 @@ fn write(
     let source = part(run, of)?;
     let sequences = source.plan.read(first, n)?;
     let options = writer_options(run).expect("memory runs have no pack stage");
-    let mut writer = open_writer(&options, &output(out, of), shard)?;
+    let pieces: Vec<u32> = (0..sequences.len()).map(|i| sequences.range(i).len() as u32).collect();
+    let mut writer = open_writer(&options, &output(out, of), shard, &pieces)?;
     let held = writer_bytes(&options, n);
     let scattered = Scattered::open(run)?;
-    source.with_source(&*tokens(run)?, &sequences, |source| {
+    source.with_source(ctx, &*tokens(run)?, &sequences, |source| {
         pack_shard(ctx, source, &mut *writer, held, scattered.placement(task as usize))
     })?;
     let prefix = if of == Part::Main { "" } else { "holdout/" };

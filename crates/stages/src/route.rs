@@ -3,17 +3,19 @@
 //!
 //! Packing gathers where the token store fits into the page cache: pieces are then copied from
 //! memory. Where it does not, most pieces cost a random read; packing scatters when those would
-//! take longer than writing and reading all tokens once more. Costs 12 bytes a piece in memory
-//! while they are dealt to splits.
+//! take longer than writing and reading all tokens once more. Shards deal their pieces to splits
+//! side by side; costs 12 bytes a piece in memory.
 //!
 //! Files: `pieces` (u32, three for each piece: row of the split, first own token, own tokens; split
 //! after split), `ends` (u64, one a split, in pieces), `starts` (u64: for each split, the tokens in
 //! front of each output shard, those of the main output first, and once more: all).
 
-use longweave_plan::{Part, PlanFile};
+use longweave_common::Offsets;
+use longweave_plan::{Part, Piece, PlanFile};
 use longweave_run::Packing;
-use longweave_storage::{ArrayFile, FileRecord, read_offsets, write_array};
+use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, read_offsets, write_array};
 use longweave_tokens::RowRun;
+use rayon::prelude::*;
 
 use crate::documents::{DOCUMENTS, DocumentCounts};
 use crate::ingest::{self, INGEST, token_bytes};
@@ -25,8 +27,6 @@ use crate::scan;
 /// writing: of a solid-state disk, about.
 const SEEK: f64 = 100e-6;
 const STREAM: f64 = 500e6;
-/// Sequences that are read at once.
-const BATCH: u64 = 4096;
 
 /// The counts in the route task's done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,11 +91,8 @@ impl StageSpec for RouteStage {
         if decided.packing == Packing::Auto {
             decided.packing = choose(&decided);
         }
-        let files = if decided.packing == Packing::Scatter {
-            write(ctx, run, &plans, decided.pieces)?
-        } else {
-            Vec::new()
-        };
+        let files =
+            if decided.packing == Packing::Scatter { write(ctx, run, &plans)? } else { Vec::new() };
         ctx.progress.advance(1);
         (decided).done(files)
     }
@@ -141,68 +138,56 @@ fn page_cache(memory: u64) -> Option<u64> {
     Some(group.map_or(available, |group| group.min(available)).saturating_sub(memory))
 }
 
-fn write(ctx: &Ctx, run: &RunContext, plans: &[PlanFile], pieces: u64) -> Result<Vec<FileRecord>> {
+/// The pieces that an output shard takes, by split, each as the row of the split, its first own
+/// token, own tokens; and the tokens that these are of each split.
+struct Dealt {
+    own: Offsets,
+    pieces: Vec<[u32; 3]>,
+    tokens: Vec<u64>,
+}
+
+fn write(ctx: &Ctx, run: &RunContext, plans: &[PlanFile]) -> Result<Vec<FileRecord>> {
     let rows = scan::rows(run)?;
     let splits = rows.first.len() - 1;
     let tokens = ingest::tokens(run)?;
-    let shard_sequences = run.options().shard_sequences();
-    // Dealt by counting: how many pieces each split has is known after a first pass.
-    let mut ends = vec![0u64; splits];
-    let mut starts: Vec<u64> = Vec::new();
-    let mut sums = vec![0u64; splits];
-    let each = |visit: &mut dyn FnMut(usize, [u32; 3]), shard: &mut dyn FnMut()| -> Result<()> {
-        for plan in plans {
-            let shape = plan.shape();
-            for start in (0..plan.sequences()).step_by(shard_sequences as usize) {
-                shard();
-                let end = plan.sequences().min(start + shard_sequences);
-                for at in (start..end).step_by(BATCH as usize) {
-                    ctx.cancel.check()?;
-                    for &piece in plan.read(at, BATCH.min(end - at))?.pieces() {
-                        let len = tokens.len(piece.doc);
-                        let (_, own, _) = shape.parts(piece, len);
-                        if own > 0 {
-                            let (split, row) = rows.place(piece.doc);
-                            visit(
-                                split,
-                                [row, piece.start.saturating_sub(shape.lead).min(len), own],
-                            );
-                        }
-                    }
-                }
-            }
-        }
-        Ok(())
+    let size = run.options().shard_sequences();
+    let deal = |(plan, first): (&PlanFile, u64)| -> Result<Dealt> {
+        ctx.cancel.check()?;
+        let shape = plan.shape();
+        let sequences = plan.read(first, size.min(plan.sequences() - first))?;
+        let place = |&piece: &Piece| {
+            let len = tokens.len(piece.doc);
+            let (_, own, _) = shape.parts(piece, len);
+            let (split, row) = rows.place(piece.doc);
+            (own > 0).then(|| (split, [row, piece.start.saturating_sub(shape.lead).min(len), own]))
+        };
+        let placed: Vec<(usize, [u32; 3])> = sequences.pieces().iter().filter_map(place).collect();
+        let (own, pieces) = Offsets::sort(splits, placed.into_iter());
+        let tokens = |split| pieces[own.range(split)].iter().map(|piece| u64::from(piece[2])).sum();
+        Ok(Dealt { tokens: (0..splits).map(tokens).collect(), own, pieces })
     };
-    {
-        let sums = std::cell::RefCell::new(&mut sums);
-        each(
-            &mut |split, [_, _, own]| {
-                ends[split] += 1;
-                sums.borrow_mut()[split] += u64::from(own);
-            },
-            &mut || starts.extend_from_slice(&sums.borrow()),
-        )?;
-    }
-    starts.extend_from_slice(&sums);
-    let starts: Vec<u64> =
-        (0..splits).flat_map(|split| starts.iter().skip(split).step_by(splits).copied()).collect();
-    let mut next: Vec<u64> =
-        ends.iter().scan(0, |at, &n| Some(std::mem::replace(at, *at + n))).collect();
-    let mut dealt: Vec<[u32; 3]> = vec![[0; 3]; pieces as usize];
-    each(
-        &mut |split, run| {
-            dealt[next[split] as usize] = run;
-            next[split] += 1;
-        },
-        &mut || (),
-    )?;
-    // Each split's next is now its end.
-    dealt.truncate(next.last().copied().unwrap_or(0) as usize);
+    let shards: Vec<(&PlanFile, u64)> = plans
+        .iter()
+        .flat_map(|plan| (0..plan.sequences()).step_by(size as usize).map(move |at| (plan, at)))
+        .collect();
+    let dealt: Vec<Dealt> =
+        ctx.pool.install(|| shards.into_par_iter().map(deal).collect::<Result<_>>())?;
     let directory = run.directory(ROUTE);
+    let (mut ends, mut starts) = (Offsets::with_capacity(splits), Vec::new());
+    let mut pieces = ArrayWriter::create(&directory.join("pieces"))?;
+    for split in 0..splits {
+        let mut before = 0;
+        for shard in &dealt {
+            pieces.push(shard.pieces[shard.own.range(split)].as_flattened())?;
+            starts.push(before);
+            before += shard.tokens[split];
+        }
+        starts.push(before);
+        ends.push(pieces.len() as usize / 3);
+    }
     Ok(vec![
-        FileRecord::new("pieces", write_array(&directory.join("pieces"), dealt.as_flattened())?),
-        FileRecord::new("ends", write_array(&directory.join("ends"), &next)?),
+        FileRecord::new("pieces", pieces.commit()?),
+        FileRecord::new("ends", write_array(&directory.join("ends"), ends.ends())?),
         FileRecord::new("starts", write_array(&directory.join("starts"), &starts)?),
     ])
 }

@@ -2,6 +2,7 @@
 //! (u32), reserved 0 (u32), number of elements (u64), xxh3-64 of the elements' bytes (u64).
 //! Elements follow.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
@@ -71,7 +72,7 @@ pub struct ArrayWriter<T> {
 impl<T: Scalar> ArrayWriter<T> {
     /// Creates a column file at `path`.
     pub fn create(path: &Path) -> Result<ArrayWriter<T>> {
-        let mut file = AtomicFile::create(path)?;
+        let mut file = AtomicFile::create_unsummed(path)?;
         file.put(&[0; HEADER])?;
         Ok(ArrayWriter {
             file,
@@ -183,21 +184,50 @@ impl<T: Scalar> ArrayFile<T> {
     ///
     /// Errors: `FILE_CORRUPT` when the range reaches beyond the end.
     pub fn read_into(&self, start: u64, n: usize, out: &mut Vec<T>) -> Result<()> {
+        self.read_wider_into(start, n, out)
+    }
+
+    /// As [`ArrayFile::read_into`]; `U` may be wider than the elements.
+    pub fn read_wider_into<U: From<T> + Copy + Default>(
+        &self,
+        start: u64,
+        n: usize,
+        out: &mut Vec<U>,
+    ) -> Result<()> {
+        self.check_range(start, n)?;
+        let before = out.len();
+        out.resize(before + n, U::default());
+        self.read(start, &mut out[before..])
+    }
+
+    /// Fills `out` with the elements from `start` on; `U` may be wider than they are.
+    ///
+    /// Errors: `FILE_CORRUPT` when they reach beyond the end.
+    pub fn read<U: From<T>>(&self, start: u64, out: &mut [U]) -> Result<()> {
+        thread_local! {
+            static BYTES: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
+        }
+        self.check_range(start, out.len())?;
+        let mut offset = HEADER as u64 + start * T::WIDTH as u64;
+        BYTES.with_borrow_mut(|buffer| {
+            for elements in out.chunks_mut(CHUNK / T::WIDTH) {
+                let bytes = &mut buffer[..elements.len() * T::WIDTH];
+                self.read_bytes(bytes, offset)?;
+                for (element, bytes) in elements.iter_mut().zip(bytes.chunks_exact(T::WIDTH)) {
+                    *element = T::get(bytes).into();
+                }
+                offset += bytes.len() as u64;
+            }
+            Ok(())
+        })
+    }
+
+    fn check_range(&self, start: u64, n: usize) -> Result<()> {
         if start.checked_add(n as u64).is_none_or(|end| end > self.count) {
             return Err(corrupt(
                 &self.path,
                 &format!("has {} elements, but {n} from {start} on are asked for", self.count),
             ));
-        }
-        out.reserve(n);
-        let mut bytes = vec![0u8; (n * T::WIDTH).min(CHUNK)];
-        let (mut offset, mut left) = (HEADER as u64 + start * T::WIDTH as u64, n * T::WIDTH);
-        while left > 0 {
-            let chunk = &mut bytes[..left.min(CHUNK)];
-            self.read_bytes(chunk, offset)?;
-            out.extend(chunk.chunks_exact(T::WIDTH).map(T::get));
-            offset += chunk.len() as u64;
-            left -= chunk.len();
         }
         Ok(())
     }

@@ -19,7 +19,8 @@ pub struct AtomicFile {
     target: PathBuf,
     attempt: PathBuf,
     writer: Option<BufWriter<Attempt>>,
-    hash: Xxh3Default,
+    /// None where the writer of the file knows a checksum by itself.
+    hash: Option<Box<Xxh3Default>>,
     bytes: u64,
 }
 
@@ -54,6 +55,14 @@ impl AtomicFile {
     ///
     /// Errors: `OUTPUT_DENIED`, `DISK_FULL`, `IO`.
     pub fn create(target: &Path) -> Result<AtomicFile> {
+        let mut file = AtomicFile::create_unsummed(target)?;
+        file.hash = Some(Box::default());
+        Ok(file)
+    }
+
+    /// As [`AtomicFile::create`], for [`AtomicFile::commit_with_header`], which is given the
+    /// checksum.
+    pub(crate) fn create_unsummed(target: &Path) -> Result<AtomicFile> {
         let directory = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory).at("create", directory)?;
         failpoint::hit("create", target).at("create", target)?;
@@ -62,13 +71,7 @@ impl AtomicFile {
                 .at("create", target)?;
         let writer =
             Some(BufWriter::with_capacity(256 << 10, Attempt { file, target: target.to_owned() }));
-        Ok(AtomicFile {
-            target: target.to_owned(),
-            attempt,
-            writer,
-            hash: Xxh3Default::new(),
-            bytes: 0,
-        })
+        Ok(AtomicFile { target: target.to_owned(), attempt, writer, hash: None, bytes: 0 })
     }
 
     /// The final path of the file.
@@ -119,7 +122,8 @@ impl AtomicFile {
 
     fn finish(mut self, header: Option<(&[u8], u64)>) -> Result<Sealed> {
         let target = self.target.clone();
-        let mut sealed = Sealed { bytes: self.bytes, xxh3: self.hash.digest() };
+        let xxh3 = self.hash.as_ref().map_or(0, |hash| hash.digest());
+        let mut sealed = Sealed { bytes: self.bytes, xxh3 };
         let writer =
             self.writer.take().expect("the writer is taken only by what consumes the file");
         let done = (|| {
@@ -164,7 +168,9 @@ impl Write for AtomicFile {
             .as_mut()
             .expect("the writer is taken only by commit, which consumes the file");
         writer.write_all(bytes)?;
-        self.hash.update(bytes);
+        if let Some(hash) = &mut self.hash {
+            hash.update(bytes);
+        }
         self.bytes += bytes.len() as u64;
         Ok(bytes.len())
     }

@@ -1,10 +1,11 @@
 //! Columns of token ids on disk, of two or four bytes each, with a bound on the number of open
 //! files.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use longweave_common::Result;
 use longweave_storage::{ArrayFile, hash_elements};
@@ -38,44 +39,53 @@ impl Column {
         }
     }
 
+    /// Appends `n` ids from `start` on to `out`.
     pub(crate) fn read_into(&self, start: u64, n: usize, out: &mut Vec<u32>) -> Result<()> {
         match self {
+            Column::U16(file) => file.read_wider_into(start, n, out),
             Column::U32(file) => file.read_into(start, n, out),
-            Column::U16(file) => {
-                let mut narrow = Vec::new();
-                file.read_into(start, n, &mut narrow)?;
-                out.extend(narrow.iter().map(|&id| u32::from(id)));
-                Ok(())
-            }
+        }
+    }
+
+    /// Fills `out` with the ids from `start` on.
+    pub(crate) fn read(&self, start: u64, out: &mut [u32]) -> Result<()> {
+        match self {
+            Column::U16(file) => file.read(start, out),
+            Column::U32(file) => file.read(start, out),
         }
     }
 }
 
-/// Files that are open, the longest open first.
-#[derive(Default)]
-struct OpenFiles {
-    files: HashMap<usize, Arc<Column>>,
-    order: VecDeque<usize>,
+/// A column that may be open.
+struct Slot {
+    open: RwLock<Option<Arc<Column>>>,
+    /// Whether it was compared with its checksum, or need not be.
+    checked: AtomicBool,
 }
 
-/// Columns by number, opened on demand. Threads can share them.
+/// Columns by number, opened on demand. Threads can share them; those that read different columns
+/// do not meet.
 pub(crate) struct Columns {
     paths: Vec<PathBuf>,
-    open: Mutex<OpenFiles>,
-    /// Whether each was compared with its checksum; empty where none is.
-    checked: Vec<Mutex<bool>>,
+    slots: Vec<Slot>,
+    /// Columns that are open, the longest open first.
+    order: Mutex<VecDeque<usize>>,
 }
 
 impl Columns {
     /// Columns that are compared with their checksums when they are first opened.
     pub(crate) fn checked(paths: Vec<PathBuf>) -> Columns {
-        let checked = paths.iter().map(|_| Mutex::new(false)).collect();
-        Columns { paths, open: Mutex::default(), checked }
+        Columns::new(paths, false)
     }
 
     /// Columns whose reader compares what it reads.
     pub(crate) fn unchecked(paths: Vec<PathBuf>) -> Columns {
-        Columns { paths, open: Mutex::default(), checked: Vec::new() }
+        Columns::new(paths, true)
+    }
+
+    fn new(paths: Vec<PathBuf>, checked: bool) -> Columns {
+        let slot = |_: &PathBuf| Slot { open: RwLock::default(), checked: checked.into() };
+        Columns { slots: paths.iter().map(slot).collect(), paths, order: Mutex::default() }
     }
 
     pub(crate) fn path(&self, number: usize) -> &Path {
@@ -86,43 +96,53 @@ impl Columns {
     ///
     /// Errors: `FILE_CORRUPT`, `IO`.
     pub(crate) fn get(&self, number: usize) -> Result<Arc<Column>> {
-        let column = self.open(number)?;
-        if let Some(checked) = self.checked.get(number) {
-            let mut checked = checked.lock().unwrap_or_else(PoisonError::into_inner);
-            if !*checked {
-                column.check().inspect_err(|_| self.forget(number))?;
-                *checked = true;
-            }
+        let slot = &self.slots[number];
+        let open = slot.open.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match open {
+            Some(column) => Ok(column),
+            None => self.open(number),
         }
-        Ok(column)
     }
 
     /// Closes a column that is damaged, so that the one that is made in its place is opened.
     pub(crate) fn forget(&self, number: usize) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.files.remove(&number);
-        open.order.retain(|&other| other != number);
+        self.close(number);
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        order.retain(|&other| other != number);
+    }
+
+    fn close(&self, number: usize) {
+        *self.slots[number].open.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn open(&self, number: usize) -> Result<Arc<Column>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(column) = open.files.get(&number) {
-            return Ok(Arc::clone(column));
-        }
-        if open.order.len() >= MOST_OPEN
-            && let Some(oldest) = open.order.pop_front()
+        let slot = &self.slots[number];
+        let column = {
+            let mut open = slot.open.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(column) = &*open {
+                return Ok(Arc::clone(column));
+            }
+            let column = Arc::new(Column::open(&self.paths[number])?);
+            if !slot.checked.load(Ordering::Relaxed) {
+                column.check()?;
+                slot.checked.store(true, Ordering::Relaxed);
+            }
+            *open = Some(Arc::clone(&column));
+            column
+        };
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        order.push_back(number);
+        if order.len() > MOST_OPEN
+            && let Some(oldest) = order.pop_front()
         {
-            open.files.remove(&oldest);
+            self.close(oldest);
         }
-        let column = Arc::new(Column::open(&self.paths[number])?);
-        open.files.insert(number, Arc::clone(&column));
-        open.order.push_back(number);
         Ok(column)
     }
 
     #[cfg(test)]
     pub(crate) fn open_files(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).files.len()
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
@@ -136,25 +156,33 @@ pub enum Ids {
 
 impl Ids {
     /// Appends `n` ids of a column from `start` on.
-    pub(crate) fn read(&mut self, column: &Column, start: u64, n: usize) -> Result<()> {
+    pub(crate) fn append(&mut self, column: &Column, start: u64, n: usize) -> Result<()> {
+        if let (Ids::U16(ids), Column::U32(_)) = (&*self, column) {
+            *self = Ids::U32(ids.iter().map(|&id| u32::from(id)).collect());
+        }
         match (self, column) {
             (Ids::U16(ids), Column::U16(file)) => file.read_into(start, n, ids),
             (Ids::U32(ids), column) => column.read_into(start, n, ids),
-            (narrow @ Ids::U16(_), Column::U32(file)) => {
-                let Ids::U16(ids) = narrow else { unreachable!("matched just above") };
-                let mut wide: Vec<u32> = ids.iter().map(|&id| u32::from(id)).collect();
-                file.read_into(start, n, &mut wide)?;
-                *narrow = Ids::U32(wide);
-                Ok(())
-            }
+            (Ids::U16(_), Column::U32(_)) => unreachable!("made wide just above"),
         }
     }
 
-    /// Appends the ids of a range to `out`; panics beyond the end, as a slice does.
-    pub fn copy(&self, range: Range<usize>, out: &mut Vec<u32>) {
+    /// Fills `out` with ids from `start` on; panics beyond the end, as a slice does.
+    pub fn copy(&self, start: usize, out: &mut [u32]) {
         match self {
-            Ids::U16(ids) => out.extend(ids[range].iter().map(|&id| u32::from(id))),
-            Ids::U32(ids) => out.extend_from_slice(&ids[range]),
+            Ids::U16(ids) => {
+                let ids = &ids[start..][..out.len()];
+                out.iter_mut().zip(ids).for_each(|(to, &id)| *to = id.into());
+            }
+            Ids::U32(ids) => out.copy_from_slice(&ids[start..][..out.len()]),
+        }
+    }
+
+    /// Forgets all ids, but not their memory.
+    pub fn clear(&mut self) {
+        match self {
+            Ids::U16(ids) => ids.clear(),
+            Ids::U32(ids) => ids.clear(),
         }
     }
 

@@ -17,6 +17,9 @@ use xxhash_rust::xxh3::Xxh3Default;
 use crate::columns::{Column, Columns, Ids};
 use crate::store::split_of;
 
+/// Ids that are written at once, about.
+const GATHERED: usize = 1 << 15;
+
 /// A run of one row's own tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowRun {
@@ -84,7 +87,7 @@ fn scatter<T: Scalar>(
         at: 0,
         sums: Vec::with_capacity(shards.len().saturating_sub(1)),
     };
-    let mut buffer = Vec::new();
+    let (mut buffer, mut gathered) = (Vec::new(), Vec::with_capacity(GATHERED));
     for (i, run) in runs.enumerate() {
         if i % 4096 == 0 {
             ctx.cancel.check()?;
@@ -95,10 +98,15 @@ fn scatter<T: Scalar>(
             let end = start.saturating_add(run.len.into());
             (end <= own.end).then_some(start..end)
         });
-        let ids = source.get(own.ok_or_else(corrupt)?, &mut buffer)?;
-        writer.push(ids)?;
-        sums.add(ids);
+        gathered.extend_from_slice(source.get(own.ok_or_else(corrupt)?, &mut buffer)?);
+        if gathered.len() >= GATHERED {
+            writer.push(&gathered)?;
+            sums.add(&gathered);
+            gathered.clear();
+        }
     }
+    writer.push(&gathered)?;
+    sums.add(&gathered);
     let sums_path = with_suffix(prefix, ".sums");
     Ok(vec![
         FileRecord::at(&ids_path, writer.commit()?),
@@ -182,7 +190,7 @@ impl ScatteredTokens {
         hash: &mut Xxh3Default,
     ) -> Result<()> {
         let before = ids.len();
-        ids.read(&*self.columns.get(split)?, start, n)?;
+        ids.append(&*self.columns.get(split)?, start, n)?;
         ids.hash(before..before + n, hash);
         Ok(())
     }
@@ -241,7 +249,8 @@ mod tests {
             let (mut ids, mut hash, mut out) =
                 (Ids::U16(Vec::new()), Xxh3Default::new(), Vec::new());
             store.read(0, 0, 3, &mut ids, &mut hash).unwrap();
-            ids.copy(0..3, &mut out);
+            out.resize(3, 0);
+            ids.copy(0, &mut out);
             (out, hash.digest())
         };
         assert_eq!(read().0, [1, 2, 4]);

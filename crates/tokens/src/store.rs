@@ -165,6 +165,14 @@ impl TokenStore {
         let at = self.splits[split].begin(row) + u64::from(start);
         self.columns.get(split)?.read_into(at, len as usize, out)
     }
+
+    /// Fills `out` with tokens of a document from `start` on.
+    ///
+    /// Errors: `FILE_CORRUPT` beyond the end of its split.
+    pub fn read(&self, doc: DocId, start: u32, out: &mut [u32]) -> Result<()> {
+        let (split, row) = self.place(doc);
+        self.columns.get(split)?.read(self.splits[split].begin(row) + u64::from(start), out)
+    }
 }
 
 #[cfg(test)]

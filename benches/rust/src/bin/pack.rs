@@ -1,10 +1,18 @@
-//! Packing a standard plan over documents held in memory: `pack TOKENS LENGTH PASSES FOLDER`. In
-//! memory, compared with memcpy of the same bytes, and into files of each format.
+//! Packing a standard plan over documents held in memory: `pack IDS ENDS LENGTH PASSES FOLDER
+//! [THREADS [FORMAT]]`. In memory, compared with memcpy of the same bytes, and into files of each format, compared with
+//! writing the same bytes with `write` and `fsync`. IDS are u32 token ids of all documents, ENDS
+//! u64 ends of documents.
 
-use longweave_benches::{arguments, print, time};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use longweave_benches::{arguments, cpu, print, time};
 use longweave_common::random::Key;
 use longweave_common::{Ctx, DocId, Offsets, Result};
-use longweave_formats::{Compression, Format, MdsIndices, Provenance, WriterOptions, open_writer};
+use longweave_formats::{
+    Compression, Format, MdsIndices, Provenance, SequenceBatch, WriterOptions, open_writer, parts,
+};
 use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
 use longweave_plan::{
     Dedup, Fill, Incomplete, Method, Overflow, Part, PlanInput, PlanOptions, Policies, Pool,
@@ -23,36 +31,52 @@ impl TokenSource for Tokens {
         self.documents.range(doc.index()).len() as u32
     }
 
-    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
+    fn prefetch(&self, doc: DocId, start: u32, len: u32) {
+        let own = self.documents.range(doc.index());
+        let from = own.end.min(own.start + start as usize);
+        let ids = &self.ids[from..own.end.min(from + len as usize)];
+        // One of each cache line.
+        std::hint::black_box(ids.iter().step_by(16).fold(0, |all, id| all ^ id));
+    }
+
+    fn read(&self, doc: DocId, start: u32, out: &mut [u32]) -> Result<()> {
         let from = self.documents.range(doc.index()).start + start as usize;
-        out.extend_from_slice(&self.ids[from..from + len as usize]);
+        out.copy_from_slice(&self.ids[from..from + out.len()]);
         Ok(())
     }
 }
 
-/// Documents of 20 to about 2,000 tokens, most of them short; ids as frequent as words are.
-fn tokens(wanted: usize) -> Tokens {
-    let mut made = Tokens { ids: Vec::with_capacity(wanted + 2048), documents: Offsets::default() };
-    let mut state = 1u64;
-    let mut next = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state >> 33
-    };
-    while made.ids.len() < wanted {
-        let length = 20 + (next() % 100) * (next() % 20);
-        made.ids.extend((0..length).map(|_| (50_000 / (1 + next() % 49_999)) as u32));
-        made.documents.push(made.ids.len());
+fn tokens(ids: &str, ends: &str) -> Tokens {
+    let bytes = |path: &str| std::fs::read(path).expect("the file can be read");
+    let (ids, ends) = (bytes(ids), bytes(ends));
+    let id = |b: &[u8]| u32::from_le_bytes(b.try_into().expect("four bytes"));
+    let end = |b: &[u8]| u64::from_le_bytes(b.try_into().expect("eight bytes"));
+    Tokens {
+        ids: ids.chunks_exact(4).map(id).collect(),
+        documents: Offsets::from_ends(ends.chunks_exact(8).map(end).collect())
+            .expect("ends that do not fall"),
     }
-    made
+}
+
+/// Writes the bytes of a file to another.
+fn copy(from: &Path, to: &Path, passes: usize) -> Vec<f64> {
+    let bytes = std::fs::read(from).expect("the file can be read");
+    let (seconds, _) = time(passes, || {
+        let _ = std::fs::remove_file(to);
+        let mut file = File::create(to).expect("the folder can be written");
+        bytes.chunks(4 << 20).for_each(|part| file.write_all(part).expect("the disk has room"));
+        file.sync_all().expect("the disk works");
+    });
+    seconds
 }
 
 fn main() {
     let arguments = arguments();
-    let tokens = tokens(arguments[0].parse().expect("tokens"));
-    let length: u32 = arguments[1].parse().expect("a length");
-    let passes: usize = arguments[2].parse().expect("passes");
-    let folder = std::path::Path::new(&arguments[3]);
+    let tokens = tokens(&arguments[0], &arguments[1]);
+    let length: u32 = arguments[2].parse().expect("a length");
+    let passes: usize = arguments[3].parse().expect("passes");
+    let folder = Path::new(&arguments[4]);
+    let threads = arguments.get(5).map_or(0, |n| n.parse().expect("threads"));
     let documents = tokens.documents.len();
     let names: Vec<String> = (0..documents).map(|i| format!("document-{i}")).collect();
     let keys: Vec<u128> = names.iter().map(|n| Key::of(n).0).collect();
@@ -73,7 +97,7 @@ fn main() {
             max_uses: None,
         },
     };
-    let ctx = Ctx::new(0, 2 << 30).expect("threads start");
+    let ctx = Ctx::new(threads, 2 << 30).expect("threads start");
     let input = PlanInput {
         lens: &lens,
         keys: &keys,
@@ -101,17 +125,19 @@ fn main() {
     };
     let sequences = planned.sequences.len();
     let all = sequences as u64 * u64::from(length);
-    // Batches as packing takes them, so that memory is reused as it is in a run.
+    // Parts as packing takes them, so that memory is reused as it is in a run.
+    let mut batch = SequenceBatch::default();
     let (gather, _) = time(passes, || {
-        for start in (0..sequences).step_by(32) {
-            assemble(&ctx, &source, start..(start + 32).min(sequences)).expect("sequences");
+        for part in parts(length, sequences) {
+            assemble(&ctx, &source, part, &mut batch).expect("sequences");
+            std::hint::black_box(&batch);
         }
     });
-    let mut copy = vec![0u32; 32 * length as usize];
+    let mut copied = vec![0u32; batch.input_ids().len().max(1)];
     let (memcpy, _) = time(passes, || {
-        for part in tokens.ids.chunks(copy.len()) {
-            copy[..part.len()].copy_from_slice(part);
-            std::hint::black_box(&copy);
+        for part in tokens.ids.chunks(copied.len()) {
+            copied[..part.len()].copy_from_slice(part);
+            std::hint::black_box(&copied);
         }
     });
     let mut result =
@@ -124,7 +150,11 @@ fn main() {
         ("datatrove", Format::Datatrove, Compression::None),
         ("jsonl", Format::Jsonl, Compression::Zstd),
     ];
+    let only = arguments.get(6);
     for (name, format, compression) in formats {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         let options = WriterOptions {
             format,
             length,
@@ -137,13 +167,20 @@ fn main() {
             mds_indices: MdsIndices::Sequence,
             mds_shard_bytes: None,
         };
+        let pieces: Vec<u32> =
+            (0..sequences).map(|i| planned.sequences.range(i).len() as u32).collect();
+        let before = cpu();
         let (seconds, files) = time(passes, || {
-            let mut writer = open_writer(&options, folder, 0).expect("the folder can be written");
+            let mut writer =
+                open_writer(&options, folder, 0, &pieces).expect("the folder can be written");
             pack_shard(&ctx, &source, &mut *writer, 0, None).expect("a shard");
             writer.finish().expect("a shard")
         });
-        result[name] = json!(seconds);
-        result[format!("{name}Bytes")] = json!(files[0].record.bytes);
+        let mut own = json!({ "seconds": seconds, "cpu": (cpu() - before) / passes as f64 });
+        own["bytes"] = json!(files.iter().map(|f| f.record.bytes).sum::<u64>());
+        own["idBytes"] = json!(files[0].record.bytes);
+        own["write"] = json!(copy(&folder.join(&files[0].record.name), &folder.join("raw"), passes));
+        result[name] = own;
     }
     print(result);
 }

@@ -22,7 +22,8 @@ use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::Field;
 use longweave_formats::{
-    Compression, Format, MdsIndices, Provenance, SequenceRecord, WriterOptions, open_writer,
+    Compression, Format, MdsIndices, Provenance, SequenceBatch, SequenceRecord, WriterOptions,
+    open_writer,
 };
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
@@ -313,8 +314,11 @@ fn outputs(seeds: &mut Vec<Seed>) {
             mds_indices: MdsIndices::Document,
             mds_shard_bytes: None,
         };
-        let mut writer = open_writer(&options, directory.path(), 0).unwrap();
-        (0..2).for_each(|i| record(i).as_row(|row| writer.push(row)).unwrap());
+        let records = [record(0), record(1)];
+        let batch = SequenceBatch::of(&records);
+        let pieces: Vec<u32> = batch.rows().map(|row| row.pieces.len() as u32).collect();
+        let mut writer = open_writer(&options, directory.path(), 0, &pieces).unwrap();
+        writer.push(&[batch]).unwrap();
         let files = writer.finish().unwrap();
         let bytes =
             |file: usize| fs::read(directory.path().join(&files[file].record.name)).unwrap();

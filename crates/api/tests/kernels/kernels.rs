@@ -5,7 +5,9 @@ use std::path::Path;
 use longweave_common::random::Key;
 use longweave_common::{Ctx, DocId, KeywordId, Offsets, Result};
 use longweave_corpus::{Before, CorpusOptions, RowReader, inventory};
-use longweave_formats::{Compression, Format, MdsIndices, Provenance, WriterOptions, open_writer};
+use longweave_formats::{
+    Compression, Format, MdsIndices, Provenance, SequenceBatch, WriterOptions, open_writer,
+};
 use longweave_index::{
     CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative, build,
 };
@@ -286,9 +288,9 @@ impl TokenSource for Tokens {
         self.documents.range(doc.index()).len() as u32
     }
 
-    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
+    fn read(&self, doc: DocId, start: u32, out: &mut [u32]) -> Result<()> {
         let from = self.documents.range(doc.index()).start + start as usize;
-        out.extend_from_slice(&self.ids[from..from + len as usize]);
+        out.copy_from_slice(&self.ids[from..from + out.len()]);
         Ok(())
     }
 }
@@ -345,7 +347,7 @@ fn assemble_sequences(ctx: &Ctx) -> Work {
     Box::new(move || {
         packed.with(|source| {
             let sequences = source.sequences.len();
-            assemble(&ctx, source, 0..sequences).unwrap();
+            assemble(&ctx, source, 0..sequences, &mut SequenceBatch::default()).unwrap();
             sequences as u64
         })
     })
@@ -368,7 +370,10 @@ fn write(ctx: &Ctx, format: Format) -> Work {
     let ctx = ctx.clone();
     Box::new(move || {
         packed.with(|source| {
-            let mut writer = open_writer(&options, folder.path(), 0).unwrap();
+            let sequences = source.sequences;
+            let pieces: Vec<u32> =
+                (0..sequences.len()).map(|i| sequences.range(i).len() as u32).collect();
+            let mut writer = open_writer(&options, folder.path(), 0, &pieces).unwrap();
             pack_shard(&ctx, source, &mut *writer, 0, None).unwrap();
             writer.finish().unwrap()[0].record.bytes
         })

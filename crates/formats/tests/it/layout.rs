@@ -5,14 +5,14 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use longweave_formats::{
-    Compression, Format, MdsIndices, Provenance, SequenceRecord, WriterOptions, open_writer,
-    writer_bytes,
+    Compression, Format, MdsIndices, Provenance, SequenceBatch, SequenceReader, SequenceRecord,
+    WriterOptions, open_writer, parts, writer_bytes,
 };
 use parquet::basic::Compression as Packed;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{options, three, write, write_shard};
+use crate::{FORMATS, options, three, write, write_shard};
 
 fn shard(options: &WriterOptions, records: &[SequenceRecord]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -138,10 +138,6 @@ fn a_limit_on_bytes_divides_a_shard_into_files_as_full_as_they_can_be() {
             assert!(String::from_utf8_lossy(&bytes).contains(&format!(r#""size_limit":{limit},"#)));
         }
         seen.insert(data.iter().map(|f| f.content.sequences).collect::<Vec<_>>());
-        assert!(
-            writer_bytes(&options, 1000)
-                < writer_bytes(&WriterOptions { mds_shard_bytes: None, ..options.clone() }, 1000)
-        );
     }
     assert_eq!(seen, BTreeSet::from([vec![3], vec![2, 1], vec![1, 1, 1]]));
 }
@@ -355,9 +351,7 @@ fn row_groups_hold_64_mib_of_ids_and_at_least_a_row() {
         let options =
             WriterOptions { provenance: Provenance::None, ..options(Format::Parquet, length) };
         let directory = tempfile::tempdir().unwrap();
-        let mut writer = open_writer(&options, directory.path(), 0).unwrap();
-        (0..rows).for_each(|_| record.as_row(|row| writer.push(row)).unwrap());
-        writer.finish().unwrap();
+        write_shard(directory.path(), &options, &vec![record; rows], 0);
         let found: Vec<i64> = reader(&directory, "00000.parquet")
             .metadata()
             .row_groups()
@@ -366,5 +360,92 @@ fn row_groups_hold_64_mib_of_ids_and_at_least_a_row() {
             .collect();
         assert_eq!(found, expected, "{length}");
         assert!(writer_bytes(&options, rows as u64) >= expected[0] as u64 * u64::from(length) * 4);
+    }
+}
+
+/// A row of each of `distinct` ids and what follows, id 3 between any two others.
+fn ids_of_which_one_is_frequent(distinct: u32) -> Vec<SequenceRecord> {
+    let ids: Vec<u32> = (0..distinct).flat_map(|id| [3, id * 3]).collect();
+    let row = |ids: &[u32]| SequenceRecord {
+        input_ids: ids.iter().chain(std::iter::repeat(&3)).take(1000).copied().collect(),
+        n_tokens: 1000,
+        ..SequenceRecord::default()
+    };
+    ids.chunks(1000).map(row).collect()
+}
+
+#[test]
+fn numbers_of_ids_take_whole_bytes_where_they_are_packed_and_few_bits_where_not() {
+    for (distinct, bits, packed_bits) in [(2u32, 1, 8), (5, 3, 8), (1000, 10, 16), (70_000, 17, 24)]
+    {
+        for compression in [Compression::None, Compression::Zstd] {
+            let directory = tempfile::tempdir().unwrap();
+            let options = WriterOptions {
+                provenance: Provenance::None,
+                compression,
+                ..options(Format::Parquet, 1000)
+            };
+            let records = ids_of_which_one_is_frequent(distinct);
+            write(directory.path(), &options, &records, records.len());
+            let mut reader = SequenceReader::open(directory.path()).unwrap();
+            for (number, record) in records.iter().enumerate() {
+                assert_eq!(reader.get(number as u64).unwrap().input_ids, record.input_ids);
+            }
+            let file = self::reader(&directory, "00000.parquet");
+            let group = file.get_row_group(0).unwrap();
+            let mut pages = group.get_column_page_reader(0).unwrap();
+            let dictionary = pages.get_next_page().unwrap().unwrap();
+            assert!(dictionary.is_dictionary_page());
+            // The number 0 is that of the most frequent id; all others are there once.
+            let ids: Vec<u32> = dictionary
+                .buffer()
+                .chunks_exact(4)
+                .map(|id| u32::from_le_bytes(id.try_into().unwrap()))
+                .collect();
+            assert_eq!((ids[0], ids.len()), (3, distinct as usize));
+            assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+            let page = pages.get_next_page().unwrap().unwrap();
+            let levels = |at: usize| {
+                u32::from_le_bytes(page.buffer()[at..at + 4].try_into().unwrap()) as usize + 4
+            };
+            let expected = if compression == Compression::Zstd { packed_bits } else { bits };
+            let width = page.buffer()[levels(0) + levels(levels(0))];
+            assert_eq!(width, expected, "{distinct} ids, {compression:?}");
+        }
+    }
+}
+
+#[test]
+fn bytes_depend_on_neither_threads_nor_the_parts_that_are_pushed_at_once() {
+    let length = 1 << 16;
+    let record = |i: u32| SequenceRecord {
+        input_ids: (0..length).map(|at| (at * 7 + i * 13) % (1 + at % 300) + i).collect(),
+        n_tokens: length,
+        doc_ids: vec![format!("d{i}"), "e".into()],
+        doc_starts: vec![0, 9],
+        doc_lens: vec![9, length - 9],
+        doc_offsets: vec![i, 0],
+        reasons: vec![None, Some("k".into())],
+        groups: vec![i, 7],
+    };
+    // Two row groups.
+    let records: Vec<SequenceRecord> = (0..300).map(record).collect();
+    for format in FORMATS {
+        let options = WriterOptions { compression: Compression::Zstd, ..options(format, length) };
+        let written = |threads: usize, at_once: usize| {
+            let directory = tempfile::tempdir().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let parts: Vec<SequenceBatch<'_>> = parts(length, records.len())
+                .map(|part| SequenceBatch::of(&records[part]))
+                .collect();
+            let mut writer = open_writer(&options, directory.path(), 0, &[2; 300]).unwrap();
+            pool.install(|| parts.chunks(at_once).try_for_each(|parts| writer.push(parts)))
+                .unwrap();
+            let files = writer.finish().unwrap();
+            files.into_iter().map(|file| file.record).collect::<Vec<_>>()
+        };
+        let expected = written(1, 1);
+        assert_eq!(written(3, 5), expected, "{format:?}");
+        assert_eq!(written(2, 100), expected, "{format:?}");
     }
 }

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use longweave_formats::{
-    Compression, Format, ManifestFile, MdsIndices, OutputManifest, Provenance, SequenceRecord,
-    ShardFile, WriterOptions, index_files, open_writer, write_sums,
+    Compression, Format, ManifestFile, MdsIndices, OutputManifest, Provenance, SequenceBatch,
+    SequenceRecord, ShardFile, WriterOptions, index_files, open_writer, parts, write_sums,
 };
 use longweave_storage::checksum_file;
 
@@ -81,8 +81,11 @@ fn write_shard(
     records: &[SequenceRecord],
     shard: u32,
 ) -> Vec<ShardFile> {
-    let mut writer = open_writer(options, directory, shard).unwrap();
-    records.iter().for_each(|r| r.as_row(|row| writer.push(row)).unwrap());
+    let pieces: Vec<u32> = records.iter().map(|record| record.doc_ids.len() as u32).collect();
+    let mut writer = open_writer(options, directory, shard, &pieces).unwrap();
+    for part in parts(options.length, records.len()) {
+        writer.push(&[SequenceBatch::of(&records[part])]).unwrap();
+    }
     writer.finish().unwrap()
 }
 

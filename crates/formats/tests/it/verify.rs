@@ -214,7 +214,11 @@ fn sequences_are_checked_even_when_every_sum_agrees() {
         let directory = tempfile::tempdir().unwrap();
         let mut records = three();
         change(&mut records[0]);
-        write(directory.path(), &options(Format::Jsonl, 4), &records, 3);
+        let lines: String =
+            records.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect();
+        fs::write(directory.path().join("00000.jsonl"), lines).unwrap();
+        let names = BTreeMap::from([("00000.jsonl".to_owned(), 3)]);
+        seal(directory.path(), &options(Format::Jsonl, 4), &names, 3);
         assert_eq!(complaint(directory.path()), expected);
     }
 }

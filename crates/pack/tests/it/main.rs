@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, DocId, KeywordId, Result};
-use longweave_formats::{SequenceRecord, SequenceRow, SequenceWriter, ShardFile};
+use longweave_formats::{SequenceBatch, SequenceRecord, SequenceWriter, ShardFile};
 use longweave_pack::{PackSource, Placement, TokenSource, assemble, pack_shard};
 use longweave_plan::{
     Dedup, Fill, Incomplete, Method, Overflow, Part, Piece, Plan, PlanInput, PlanOptions, Policies,
@@ -32,8 +32,8 @@ impl TokenSource for Tokens {
         self.0[doc.index()].len() as u32
     }
 
-    fn read_into(&self, doc: DocId, start: u32, len: u32, out: &mut Vec<u32>) -> Result<()> {
-        out.extend_from_slice(&self.0[doc.index()][start as usize..(start + len) as usize]);
+    fn read(&self, doc: DocId, start: u32, out: &mut [u32]) -> Result<()> {
+        out.copy_from_slice(&self.0[doc.index()][start as usize..][..out.len()]);
         Ok(())
     }
 }
@@ -43,17 +43,8 @@ impl TokenSource for Tokens {
 struct Collector(Vec<SequenceRecord>);
 
 impl SequenceWriter for Collector {
-    fn push(&mut self, row: &SequenceRow<'_>) -> Result<()> {
-        self.0.push(SequenceRecord {
-            input_ids: row.input_ids.to_vec(),
-            n_tokens: row.n_tokens,
-            doc_ids: row.doc_ids.iter().map(|&id| id.to_owned()).collect(),
-            doc_starts: row.doc_starts.to_vec(),
-            doc_lens: row.doc_lens.to_vec(),
-            doc_offsets: row.doc_offsets.to_vec(),
-            reasons: row.reasons.iter().map(|r| r.map(str::to_owned)).collect(),
-            groups: row.groups.to_vec(),
-        });
+    fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
+        self.0.extend(parts.iter().flat_map(SequenceBatch::records));
         Ok(())
     }
 
@@ -149,6 +140,17 @@ fn with_source<T>(world: &World, plan: &Plan, with: impl FnOnce(&PackSource<'_>)
     })
 }
 
+/// All sequences of the plan.
+fn assembled(world: &World, plan: &Plan) -> Vec<SequenceRecord> {
+    with_source(world, plan, |source| {
+        // Earlier sequences leave no trace in a batch.
+        let mut batch = SequenceBatch::default();
+        assemble(ctx(), source, 0..1, &mut batch).unwrap();
+        assemble(ctx(), source, 0..plan.sequences.len(), &mut batch).unwrap();
+        batch.records()
+    })
+}
+
 /// A document as the plan sees it: its begin token, its own, its separator's.
 fn whole(world: &World, plan: &Plan, doc: DocId) -> Vec<u32> {
     let begin = vec![BOS; plan.shape.lead as usize];
@@ -160,7 +162,7 @@ proptest! {
     #[test]
     fn sequences_are_slices_of_whole_documents_laid_end_to_end(world in worlds(), policies in policies()) {
         let Some(plan) = planned(&world, &policies) else { return Ok(()) };
-        let records = with_source(&world, &plan, |source| assemble(ctx(), source, 0..plan.sequences.len())).unwrap();
+        let records = assembled(&world, &plan);
         prop_assert_eq!(records.len(), plan.sequences.len());
         for (record, planned) in records.iter().zip(plan.sequences.iter()) {
             let mut expected = vec![BOS; usize::from(plan.shape.sequence_bos)];
@@ -186,7 +188,7 @@ proptest! {
     #[test]
     fn what_is_written_is_what_is_assembled_whatever_the_memory_bound_and_threads(world in worlds(), policies in policies(), limit in 2_000u64..20_000) {
         let Some(plan) = planned(&world, &policies) else { return Ok(()) };
-        let all = with_source(&world, &plan, |source| assemble(ctx(), source, 0..plan.sequences.len())).unwrap();
+        let all = assembled(&world, &plan);
         let mut small = ctx().clone();
         small.budget = longweave_common::Budget::new(limit);
         let mut written = Collector::default();
@@ -265,7 +267,7 @@ proptest! {
         let mut small = ctx().clone();
         small.budget = longweave_common::Budget::new(scatter_limit);
         let store = scattered(&small, &world, &plan, size, directory.path()).unwrap();
-        let all = with_source(&world, &plan, |source| assemble(ctx(), source, 0..plan.sequences.len())).unwrap();
+        let all = assembled(&world, &plan);
         prop_assert_eq!(placed(&world, &plan, &store, limit).unwrap(), all);
     }
 }
@@ -337,7 +339,9 @@ fn tokens_that_are_needed_and_not_known_are_named() {
         with_source(&world, &plan, |source| {
             let mut source = PackSource { ..*source };
             change(&mut source);
-            assemble(ctx(), &source, 0..plan.sequences.len()).unwrap_err().message().to_owned()
+            let mut batch = SequenceBatch::default();
+            let all = 0..plan.sequences.len();
+            assemble(ctx(), &source, all, &mut batch).unwrap_err().message().to_owned()
         })
     };
     assert!(message(|s| s.bos = None).contains("begin token"));
