@@ -745,7 +745,7 @@ const shape = {
     text,
     '--tokenizer FILE',
     'tokenizer.json, tekken.json or SentencePiece model of the model to train, or its directory.',
-    'Its ids are those in the output.',
+    'Its ids are those in the output. For a corpus of token ids the config.json of the model is enough.',
     common,
   ),
   queries: queries.prefault({}),

@@ -763,6 +763,15 @@ impl RunOptions {
             || (self.needs_keywords() && self.keywords.hierarchy == Hierarchy::Vectors)
     }
 
+    /// The option because of which the texts of documents are read, by more than the tokenizer.
+    pub fn text_reader(&self) -> Option<&'static str> {
+        if self.needs_keywords() && self.queries.predictor != PredictorName::Precomputed {
+            return Some("queries.predictor");
+        }
+        let embeds = self.needs_vectors() && self.vectors.source == VectorSource::Onnx;
+        embeds.then_some("vectors.source")
+    }
+
     /// The options of the corpus; `paths` is empty where documents are pushed.
     pub fn corpus_options(&self) -> CorpusOptions {
         CorpusOptions {

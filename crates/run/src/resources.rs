@@ -126,6 +126,14 @@ impl Resources {
     pub fn tokenizer_info(&self, options: &RunOptions) -> Result<TokenizerInfo> {
         let loaded = self.loaded()?;
         let encoder = &*loaded.encoder;
+        if let Some(option) = options.text_reader().filter(|_| !encoder.has_texts()) {
+            let message = format!(
+                "`{option}` reads the texts of documents, which {} does not give; give the \
+                 tokenizer.json of the model as `tokenizer`, or choose another `method`",
+                self.tokenizer.display()
+            );
+            return Err(Error::new(Code::OptionsInvalid, message).with("option", option));
+        }
         let special = SpecialOptions {
             separator: options.separator.clone(),
             pad: options.pad_token.clone(),

@@ -11,6 +11,7 @@ use once_cell::sync::OnceCell;
 use crate::cost::{Runs, exact_cost, fast_cost, kept_cost};
 use crate::exact::Exact;
 use crate::file::{Source, TokenizerFile, Vocabulary, failed, invalid};
+use crate::ids_only::IdsOnly;
 use crate::pipeline::Pipeline;
 use crate::reserved::Reserved;
 use crate::unicode::is_disputed;
@@ -37,6 +38,10 @@ pub trait Encoder: Send + Sync {
     fn max_id(&self) -> u32;
     /// Which encoder this is, with its version.
     fn name(&self) -> &'static str;
+    /// Whether it encodes texts, and decodes ids to those that were encoded.
+    fn has_texts(&self) -> bool {
+        true
+    }
 }
 
 /// A tokenizer.json that was loaded.
@@ -46,10 +51,14 @@ pub struct Loaded {
     pub exact_fallback: Option<String>,
 }
 
-/// Loads a tokenizer.json with the fast encoder, else with the exact one.
+/// Loads a tokenizer.json with the fast encoder, else with the exact one; of a model's config.json the
+/// size of the vocabulary.
 ///
 /// Errors: `TOKENIZER_INVALID`, naming the file; `INPUT_NOT_FOUND`.
 pub fn load(path: &Path) -> Result<Loaded> {
+    if let Some(ids) = IdsOnly::read(path)? {
+        return Ok(Loaded { encoder: Arc::new(ids), exact_fallback: None });
+    }
     let (mut tokenizer, file) = Tokenizer::open(path)?;
     let exact_fallback = tokenizer.take_fast(file).err();
     if exact_fallback.is_some() {

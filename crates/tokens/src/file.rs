@@ -202,6 +202,11 @@ pub(crate) struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// Tokens up to an id, of which no text is known.
+    pub(crate) fn without_texts(max_id: u32) -> Vocabulary {
+        Vocabulary { ids: HashMap::new(), max_id, added: Vec::new(), unknown: None }
+    }
+
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
         self.ids.get(token).copied()
     }

@@ -12,6 +12,7 @@ mod encoder;
 mod exact;
 mod file;
 mod forms;
+mod ids_only;
 mod pipeline;
 mod reserved;
 mod scattered;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Code, Error, Result, ResultExt};
 use serde_json::Value;
 
-use crate::Encoder;
+use crate::{Encoder, ids_only};
 
 /// End-of-text tokens by name, the likelier first. None ends a turn of a chat.
 const SEPARATORS: &[&str] = &[
@@ -105,7 +105,8 @@ pub enum Origin {
     Name,
 }
 
-/// The files next to a tokenizer that name its special tokens, the first to count first.
+/// The files next to a tokenizer that name its special tokens, and a config.json in place of one, the
+/// first to count first.
 #[derive(Debug, Default)]
 pub struct ModelFiles {
     files: Vec<(PathBuf, Value)>,
@@ -131,6 +132,9 @@ impl ModelFiles {
                 Error::new(Code::TokenizerInvalid, message).with("file", path.display().to_string())
             })?;
             files.push((path, value));
+        }
+        if let Some(config) = ids_only::config(tokenizer)? {
+            files.push((tokenizer.to_owned(), config));
         }
         Ok(ModelFiles { files })
     }
@@ -306,6 +310,9 @@ fn unknown(encoder: &dyn Encoder, option: &str) -> Error {
 /// The special tokens of the file, those with a number last.
 fn candidates(encoder: &dyn Encoder) -> String {
     let mut special = encoder.special_tokens();
+    if !encoder.has_texts() {
+        return "; its tokens are ids, as in `token:0`".into();
+    }
     if special.is_empty() {
         return "; its file marks no token special".into();
     }

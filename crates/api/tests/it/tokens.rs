@@ -120,6 +120,37 @@ fn ids_beyond_the_vocabulary_are_bad_rows_and_rows_of_separators_are_empty() {
 }
 
 #[test]
+fn a_config_in_place_of_the_tokenizer_gives_the_same_sequences_of_ids() {
+    let place = Place::new();
+    let encoder = encoder(&place);
+    let lists = ids(&*encoder);
+    let of = |(i, ids): (usize, &Vec<u32>)| json!({ "ids": ids, "q": row(i)["q"] }).to_string();
+    let rows: Vec<String> = lists.iter().enumerate().map(of).collect();
+    fs::write(place.path("corpus.jsonl"), rows.join("\n")).unwrap();
+    let size = encoder.max_id() + 1;
+    let end = encoder.token_to_id("<|endoftext|>").unwrap();
+    let config = json!({ "vocab_size": size, "eos_token_id": end, "model_type": "gpt2" });
+    fs::write(place.path("config.json"), config.to_string()).unwrap();
+    let given = [("/tokensField", json!("ids")), ("/idField", Value::Null)];
+    let tokenizer = ("/tokenizer", json!(place.path("config.json").to_str().unwrap()));
+    let without = [&given[..], &[tokenizer]].concat();
+    for (name, method) in [("quest", vec![]), ("standard", vec![standard()])] {
+        let (known, unknown) = (format!("known-{name}"), format!("unknown-{name}"));
+        place.run_in(&known, &[&given[..], &method].concat()).unwrap();
+        place.run_in(&unknown, &[&without[..], &method].concat()).unwrap();
+        assert!(sequences(&place.path(&unknown)) == sequences(&place.path(&known)), "{name}");
+    }
+    let reads = [&without[..], &[("/queries/predictor", json!("extractive"))]].concat();
+    let error = place.run_in("reads", &reads).err().unwrap();
+    assert_eq!(error.code().name(), "OPTIONS_INVALID", "{error}");
+    assert!(error.message().starts_with("`queries.predictor` reads the texts"), "{error}");
+    fs::write(place.path("corpus.jsonl"), row(1).to_string()).unwrap();
+    let texts = [&without[2..], &[standard()]].concat();
+    let error = place.run_in("texts", &texts).err().unwrap();
+    assert_eq!(error.code().name(), "TOKENIZER_INVALID", "{error}");
+}
+
+#[test]
 fn a_document_of_ids_that_is_larger_than_a_batch_is_taken_whole() {
     let place = Place::new();
     // `memory` of 64 MiB makes batches of 2 MiB.
