@@ -6,13 +6,13 @@
 //! numbers, so that no order of summation matters. Clusters whose documents have no vector, and
 //! those that no other is similar to, join nothing.
 //!
-//! Costs: 10 bytes a component of each cluster's centroid; a round takes the time of a search among
+//! Costs: 12 bytes a component of each cluster's centroid; a round takes the time of a search among
 //! as many vectors.
 
 use std::sync::Arc;
 
 use longweave_common::{Ctx, DocId, NoProgress, Result};
-use longweave_neighbours::{MOST_EXACT, Query, Search, Vectors, nearest};
+use longweave_neighbours::{MOST_EXACT, Query, Search, VectorSet, Vectors, nearest};
 use rayon::prelude::*;
 
 use crate::affinity::{ClusterMerge, Join, Pair};
@@ -46,8 +46,8 @@ pub(crate) fn joins(ctx: &Ctx, clusters: &Lists<DocId>, vectors: &Vectors) -> Re
         } else {
             Search::Inverted { lists: None, probes: None }
         };
-        let lists =
-            nearest(ctx, &Query { vectors: &centroids, owners: None, k: 1, search, seed: 0 })?;
+        let vectors = &VectorSet::held(ctx, centroids)?;
+        let lists = nearest(ctx, &Query { vectors, owners: None, k: 1, search, seed: 0 })?;
         let pair = |cluster: usize| {
             let (neighbour, similarity) = lists.get(cluster).next()?;
             Some(Pair { cluster: cluster as u32, neighbour, affinity: similarity as u64 })

@@ -9,7 +9,7 @@
 //! compares fewer, `lsa.rs` needs no model.
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
+mod avx;
 mod best;
 mod inverted;
 mod lsa;
@@ -18,6 +18,7 @@ mod products;
 mod query;
 mod recall;
 mod search;
+mod set;
 mod terms;
 mod tile;
 mod vectors;
@@ -25,8 +26,9 @@ mod vectors;
 pub use lsa::{Counts, Projection, Weights};
 pub use npy::Npy;
 pub use query::{DEFAULT_PROBES, Lists, MOST_EXACT, Query, Search};
-pub use recall::{Recall, recall};
-pub use search::nearest;
+pub use recall::{Recall, RecallSample, recall};
+pub use search::{nearest, nearest_in_order};
+pub use set::VectorSet;
 pub use terms::{FEATURES, TermCounter};
 pub use vectors::{Vectors, similarity};
 

@@ -1,6 +1,6 @@
 //! A search for neighbours: its query, and the lists that answer it.
 
-use crate::Vectors;
+use crate::VectorSet;
 
 /// How neighbours are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +29,10 @@ pub const MOST_EXACT: usize = 20_000;
 pub const DEFAULT_PROBES: u32 = 32;
 
 /// The query of a search.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Query<'a> {
     /// All rows; each is a neighbour of others and has neighbours.
-    pub vectors: &'a Vectors,
+    pub vectors: &'a VectorSet,
     /// The owner of each row, for example a chunk's document; rows with equal owners are not
     /// neighbours.
     pub owners: Option<&'a [u32]>,
@@ -64,10 +64,6 @@ pub struct Lists {
 }
 
 impl Lists {
-    pub(crate) fn empty(rows: usize, k: usize) -> Lists {
-        Lists { k, ids: vec![u32::MAX; rows * k], similarities: vec![0; rows * k] }
-    }
-
     /// The neighbours of a row with their similarities, nearest first.
     pub fn get(&self, row: usize) -> impl Iterator<Item = (u32, i32)> + '_ {
         let places = row * self.k..(row + 1) * self.k;
@@ -77,4 +73,16 @@ impl Lists {
             .zip(self.similarities[places].iter().copied())
             .take_while(|&(id, _)| id != u32::MAX)
     }
+}
+
+/// An empty place.
+pub(crate) const NONE: u64 = (u32::MAX as u64) << 32;
+
+/// A neighbour and its similarity.
+pub(crate) fn packed(number: u32, similarity: i32) -> u64 {
+    u64::from(number) << 32 | u64::from(similarity as u32)
+}
+
+pub(crate) fn unpacked(neighbour: u64) -> (u32, i32) {
+    ((neighbour >> 32) as u32, neighbour as u32 as i32)
 }

@@ -1,66 +1,112 @@
 //! The lists of nearest neighbours: vectors in, for each row the most similar others out.
 
-use longweave_common::{Code, Ctx, Error, Result};
+use std::path::Path;
+
+use longweave_common::{Ctx, Result};
 use rayon::prelude::*;
 
 use crate::inverted;
-use crate::query::{Lists, Query, Search};
-use crate::tile::{Rows, TILE, Tile};
+use crate::query::{Lists, NONE, Query, Search, unpacked};
+use crate::tile::{TILE, Tile};
+
+/// Rows with which a tile is compared at once.
+const BLOCK: usize = 1024;
+/// Bytes of lists that are made at once, at most, where memory does not bound them.
+const WAVE_BYTES: usize = 64 << 20;
 
 /// For each row the `k` others of greatest similarity above 0, falling, ties to the lower number;
 /// with [`Search::Inverted`], of those that it is compared with.
 ///
-/// A row without a vector has no neighbours and is not a neighbour. Memory in addition to the
-/// lists: [`Search::Exact`] almost none; for [`Search::Inverted`] 16 + 4 · probes bytes a row, 32
-/// kB · k a thread, and the centroids. Progress is counted in rows.
+/// A row without a vector has no neighbours and is not a neighbour. Memory: as
+/// [`nearest_in_order`] without `scratch`, and the lists. Progress is counted in rows.
 ///
-/// Errors: `CANCELLED`; `PLAN_TOO_LARGE` for more than 2³²−1 rows.
+/// Errors: `CANCELLED`.
 pub fn nearest(ctx: &Ctx, query: &Query<'_>) -> Result<Lists> {
+    let mut lists = Lists { k: query.k, ids: Vec::new(), similarities: Vec::new() };
+    nearest_in_order(ctx, query, None, |ids, similarities| {
+        lists.ids.extend_from_slice(ids);
+        lists.similarities.extend_from_slice(similarities);
+        Ok(())
+    })?;
+    Ok(lists)
+}
+
+/// Gives the lists that [`nearest`] gives to `take`, some rows' at a time, in the order of rows:
+/// numbers and similarities, in `k` places a row.
+///
+/// Memory, in addition to the vectors that are held: 12 bytes a row, 32 kB · k a thread, and of
+/// [`Search::Inverted`] the centroids and up to four columns: the vectors, 4 · probes bytes a row,
+/// and 8 · k bytes a row. With the folder `scratch`, a column larger than an eighth of the memory
+/// bound is on disk.
+///
+/// Errors: `CANCELLED`, those of reading and writing, and those of `take`.
+pub fn nearest_in_order(
+    ctx: &Ctx,
+    query: &Query<'_>,
+    scratch: Option<&Path>,
+    mut take: impl FnMut(&[u32], &[i32]) -> Result<()>,
+) -> Result<()> {
     let rows = query.vectors.rows();
-    if rows > u32::MAX as usize {
-        let message = format!(
-            "{rows} vectors are more than 2³²−1; plan a part of the corpus, or cut documents into \
-             larger chunks"
-        );
-        return Err(Error::new(Code::PlanTooLarge, message).with("found", rows));
-    }
     assert!(
         query.owners.is_none_or(|owners| owners.len() == rows),
         "each row has an owner, or none has"
     );
     if query.k == 0 {
         ctx.progress.advance(rows as u64);
-        return Ok(Lists::empty(rows, 0));
+        return Ok(());
     }
+    let mut take = |found: &[u64]| {
+        let ids: Vec<u32> = found.iter().map(|&found| unpacked(found).0).collect();
+        let similarities: Vec<i32> = found.iter().map(|&found| unpacked(found).1).collect();
+        take(&ids, &similarities)
+    };
     match query.search {
-        Search::Exact => exact(ctx, query, &(0..rows as u32).collect::<Vec<_>>()),
-        Search::Inverted { lists, probes } => inverted::nearest(ctx, query, lists, probes),
+        Search::Exact => exact(ctx, query, &(0..rows as u32).collect::<Vec<_>>(), take),
+        Search::Inverted { lists, probes } => {
+            inverted::nearest(ctx, query, lists, probes, scratch, &mut take)
+        }
     }
 }
 
-/// The exact lists of some rows, in their order. `k` is not 0.
-pub(crate) fn exact(ctx: &Ctx, query: &Query<'_>, rows: &[u32]) -> Result<Lists> {
-    let mut lists = Lists::empty(rows.len(), query.k);
-    let all: Vec<u32> = (0..query.vectors.rows() as u32).collect();
-    let base = Rows { vectors: query.vectors, numbers: &all };
-    let places = lists
-        .ids
-        .par_chunks_mut(TILE * query.k)
-        .zip(lists.similarities.par_chunks_mut(TILE * query.k));
-    ctx.pool.install(|| {
-        rows.par_chunks(TILE).zip(places).try_for_each_init(
-            || Tile::new(query.vectors.dims(), query.k, 1),
-            |tile, (numbers, (ids, similarities))| {
-                tile.start(numbers.len());
-                let rows = Rows { vectors: query.vectors, numbers };
-                tile.compare(ctx, rows, &all[..numbers.len()], base, |row, id| {
-                    query.apart(row, id)
-                })?;
-                tile.write(ids, similarities);
-                ctx.progress.advance(numbers.len() as u64);
-                Ok(())
-            },
-        )
-    })?;
-    Ok(lists)
+/// Tiles of `rows` rows, whose lists have `k` places, that are worked on at once.
+pub(crate) fn wave(ctx: &Ctx, rows: usize, k: usize) -> usize {
+    let bytes = (ctx.budget.limit() / 8).min(WAVE_BYTES as u64) as usize;
+    (bytes / (rows * k * size_of::<u64>())).max(ctx.pool.current_num_threads())
+}
+
+/// Gives the exact lists of some rows to `take`, in their order. `k` is not 0.
+pub(crate) fn exact(
+    ctx: &Ctx,
+    query: &Query<'_>,
+    rows: &[u32],
+    mut take: impl FnMut(&[u64]) -> Result<()>,
+) -> Result<()> {
+    let Query { vectors, k, .. } = *query;
+    let places: Vec<u32> = (0..TILE as u32).collect();
+    let of_tile = |tile: &mut Tile, rows: &[u32]| -> Result<Vec<u64>> {
+        let (mut own, mut buffer) = (Vec::new(), Vec::new());
+        vectors.pick(rows, &mut own)?;
+        tile.start(rows.len());
+        for start in (0..vectors.rows()).step_by(BLOCK) {
+            let base = vectors.read(start..vectors.rows().min(start + BLOCK), &mut buffer)?;
+            tile.compare(ctx, &own, &places[..rows.len()], base, |place, i| {
+                let other = (start + i) as u32;
+                Some(other).filter(|&other| !query.apart(rows[place as usize], other))
+            })?;
+        }
+        ctx.progress.advance(rows.len() as u64);
+        Ok(tile.found())
+    };
+    for rows in rows.chunks(TILE * wave(ctx, TILE, k)) {
+        let tiles = rows.par_chunks(TILE);
+        let tiles = tiles.map_init(|| Tile::new(vectors.dims(), k, 1), of_tile);
+        let made: Vec<Vec<u64>> = ctx.pool.install(|| tiles.collect::<Result<_>>())?;
+        made.iter().try_for_each(|found| take(found))?;
+    }
+    Ok(())
+}
+
+/// Places of a row without neighbours.
+pub(crate) fn nothing(k: usize) -> Vec<u64> {
+    vec![NONE; k]
 }

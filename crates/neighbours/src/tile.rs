@@ -2,30 +2,18 @@
 
 use longweave_common::{Ctx, Result};
 
-use crate::Vectors;
 use crate::best::Best;
 use crate::products::Products;
+use crate::query::{NONE, packed};
 
 /// Rows whose neighbours are looked for together.
 pub(crate) const TILE: usize = 128;
 /// Bytes of rows that they are compared with at once: half of a first-level cache.
 const BLOCK_BYTES: usize = 16_384;
 
-/// Some rows of a set.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) vectors: &'a Vectors,
-    pub(crate) numbers: &'a [u32],
-}
-
-impl<'a> Rows<'a> {
-    fn row(&self, i: usize) -> &'a [i16] {
-        self.vectors.row(self.numbers[i] as usize)
-    }
-}
-
 /// The work of one thread at a time: the best of each row of a tile.
 pub(crate) struct Tile {
+    dims: usize,
     k: usize,
     least: i32,
     products: Products,
@@ -36,7 +24,7 @@ impl Tile {
     /// For rows of `dims` components; each gets its best `k` (at least 1) with a similarity of at
     /// least `least`.
     pub(crate) fn new(dims: usize, k: usize, least: i32) -> Tile {
-        Tile { k, least, products: Products::new(dims), best: Vec::new() }
+        Tile { dims, k, least, products: Products::new(dims), best: Vec::new() }
     }
 
     /// Resets it to this number of rows.
@@ -46,51 +34,41 @@ impl Tile {
         self.best.resize_with(rows, || Best::new(self.k, self.least));
     }
 
-    /// Compares the tile's `rows` at `places` with `base`; pairs of numbers that are `apart` do not
-    /// count.
+    /// Compares those of the tile's `rows` that are at `places` with those of `base`; `number` gives
+    /// the number of one of these by its place, none where it does not count for the row at a place.
     pub(crate) fn compare(
         &mut self,
         ctx: &Ctx,
-        rows: Rows<'_>,
+        rows: &[i16],
         places: &[u32],
-        base: Rows<'_>,
-        apart: impl Fn(u32, u32) -> bool,
+        base: &[i16],
+        number: impl Fn(u32, usize) -> Option<u32>,
     ) -> Result<()> {
-        self.products.queries(places.iter().map(|&place| rows.row(place as usize)));
-        for numbers in base.numbers.chunks((BLOCK_BYTES / 2 / base.vectors.dims()).clamp(4, 64)) {
+        let row = |&place: &u32| &rows[place as usize * self.dims..][..self.dims];
+        self.products.queries(places.iter().map(row));
+        let block = (BLOCK_BYTES / 2 / self.dims).clamp(4, 64);
+        for (first, base) in (0..).step_by(block).zip(base.chunks(block * self.dims)) {
             ctx.cancel.check()?;
-            self.products.with(
-                numbers.iter().map(|&number| base.vectors.row(number as usize)),
-                |query, similarities| {
-                    let place = places[query] as usize;
-                    let row = rows.numbers[place];
-                    self.best[place].offer(similarities, |i| {
-                        Some(numbers[i]).filter(|&number| !apart(row, number))
-                    });
-                },
-            );
+            self.products.with(base, |query, similarities| {
+                let place = places[query];
+                self.best[place as usize].offer(similarities, |i| number(place, first + i));
+            });
         }
         Ok(())
     }
 
-    /// Writes the numbers of the best of each row to its `k` places in `ids`, from the best on, and
-    /// their similarities.
-    pub(crate) fn write(&mut self, ids: &mut [u32], similarities: &mut [i32]) {
-        for ((ids, similarities), best) in
-            ids.chunks_mut(self.k).zip(similarities.chunks_mut(self.k)).zip(&mut self.best)
-        {
-            for ((id, similarity), found) in ids.iter_mut().zip(similarities).zip(best.sorted()) {
-                (*similarity, *id) = found;
-            }
+    /// The best of each row, from the best on: `k` places each, those that are left over empty.
+    pub(crate) fn found(&mut self) -> Vec<u64> {
+        let mut found = Vec::with_capacity(self.best.len() * self.k);
+        for (row, best) in self.best.iter_mut().enumerate() {
+            found.extend(best.sorted().map(|(similarity, number)| packed(number, similarity)));
+            found.resize((row + 1) * self.k, NONE);
         }
+        found
     }
 
-    /// As [`Tile::write`], without similarities.
-    pub(crate) fn write_numbers(&mut self, ids: &mut [u32]) {
-        for (ids, best) in ids.chunks_mut(self.k).zip(&mut self.best) {
-            for (id, (_, number)) in ids.iter_mut().zip(best.sorted()) {
-                *id = number;
-            }
-        }
+    /// The numbers of the best of each row, of which each has `k`.
+    pub(crate) fn numbers(&mut self) -> Vec<u32> {
+        self.best.iter_mut().flat_map(|best| best.sorted().map(|found| found.1)).collect()
     }
 }

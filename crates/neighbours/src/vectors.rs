@@ -99,6 +99,10 @@ impl Vectors {
     pub fn data(&self) -> &[i16] {
         &self.data
     }
+
+    pub(crate) fn into_data(self) -> Vec<i16> {
+        self.data
+    }
 }
 
 /// Adds the unit vector of `values` to `out`, or zeros.
@@ -115,7 +119,7 @@ pub(crate) fn push_unit(values: impl Iterator<Item = f64> + Clone, out: &mut Vec
 }
 
 /// Whether Σx² of a row is below 2³¹, which is what [`similarity`] asks for.
-fn fits(row: &[i16]) -> bool {
+pub(crate) fn fits(row: &[i16]) -> bool {
     row.iter().map(|&x| u64::from(x.unsigned_abs()).pow(2)).sum::<u64>() <= i32::MAX as u64
 }
 

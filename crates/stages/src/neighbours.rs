@@ -2,11 +2,11 @@
 //! and the beginnings of documents' texts, where the planner compares them.
 
 use longweave_common::DocId;
-use longweave_neighbours::{Query, Search, nearest, recall};
+use longweave_neighbours::{Query, RecallSample, Search, nearest_in_order};
 use longweave_plan::{Chunks, Heads, Neighbours};
 use longweave_run::SearchName;
 use longweave_storage::{
-    FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
+    ArrayWriter, FileRecord, StringTable, StringTableWriter, read_array, read_strings,
 };
 use ts_rs::TS;
 
@@ -98,9 +98,9 @@ impl StageSpec for NeighboursStage {
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let options = run.options();
-        let vectors = vectors::open(run)?;
+        let vectors = vectors::open_column(ctx, run)?;
         let chunks = chunks(run)?;
-        let present = (0..vectors.rows()).filter(|&row| !vectors.is_none(row)).count();
+        let present = vectors.present().len();
         let given = &options.neighbours;
         let exact = given.search == SearchName::Exact
             || (given.search == SearchName::Auto && present <= longweave_neighbours::MOST_EXACT);
@@ -117,29 +117,31 @@ impl StageSpec for NeighboursStage {
             search,
             seed: SEED,
         };
-        let lists = nearest(ctx, &query)?;
-        let mut counts = NeighbourCounts {
+        let directory = run.directory(NEIGHBOURS);
+        let mut ids = ArrayWriter::create(&directory.join("ids"))?;
+        let mut similarities = ArrayWriter::create(&directory.join("similarities"))?;
+        let sampled = if exact { 0 } else { given.recall_sample as usize };
+        let (mut found, mut sample) = (0, RecallSample::new(ctx, &query, sampled));
+        nearest_in_order(ctx, &query, Some(&directory), |own, their_similarities| {
+            found += own.iter().filter(|&&id| id != u32::MAX).count() as u64;
+            sample.take(own);
+            ids.push(own)?;
+            similarities.push(their_similarities)
+        })?;
+        let recall = sample.finish(ctx, &query)?;
+        let counts = NeighbourCounts {
             search: if exact { UsedSearch::Exact } else { UsedSearch::Inverted },
             vectors: present as u64,
             k,
-            found: lists.ids.iter().filter(|&&id| id != u32::MAX).count() as u64,
-            sampled: 0,
-            expected: 0,
-            recalled: 0,
+            found,
+            sampled: recall.sampled,
+            expected: recall.expected,
+            recalled: recall.found,
         };
-        if !exact && given.recall_sample > 0 {
-            let recall = recall(ctx, &query, &lists, given.recall_sample as usize)?;
-            (counts.sampled, counts.expected, counts.recalled) =
-                (recall.sampled, recall.expected, recall.found);
-        }
         ctx.cancel.check()?;
-        let directory = run.directory(NEIGHBOURS);
         let mut files = vec![
-            FileRecord::new("ids", write_array(&directory.join("ids"), &lists.ids)?),
-            FileRecord::new(
-                "similarities",
-                write_array(&directory.join("similarities"), &lists.similarities)?,
-            ),
+            FileRecord::new("ids", ids.commit()?),
+            FileRecord::new("similarities", similarities.commit()?),
         ];
         if options.needs_heads() {
             files.push(FileRecord::new("heads.arrow", write_heads(ctx, run)?));

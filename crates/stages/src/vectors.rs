@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use longweave_common::random::{Key, draw, lowest};
 use longweave_common::{Code, Error, ProgressSink};
 use longweave_corpus::{VectorRow, VectorRows};
-use longweave_neighbours::{Counts, DEFAULT_PROBES, Npy, Projection, Vectors, Weights};
+use longweave_index::Hierarchy;
+use longweave_neighbours::{Counts, Npy, Projection, VectorSet, Vectors, Weights};
 use longweave_run::{Counts as _, VectorSource};
-use longweave_storage::{ArrayWriter, FileRecord, read_array};
+use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, read_array};
 use rayon::prelude::*;
 
 use crate::documents::{DOCUMENTS, Documents};
@@ -73,12 +74,18 @@ impl StageSpec for VectorsStage {
     }
 
     fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
-        // All vectors while neighbours are sought, and their lists.
+        // Of a vector while neighbours are sought, and its list while they are planned.
         const SEARCHED: f64 = 16.0;
+        // Vectors of the sample, for each root of their number.
+        const SAMPLED: f64 = 64.0;
         let options = run.options();
-        let probes = f64::from(options.neighbours.probes.unwrap_or(DEFAULT_PROBES));
-        let depth = options.neighbour_depth().map_or(0.0, |k| 8.0 * f64::from(k));
-        facts.units * (options.vector_bytes() + SEARCHED + 4.0 * probes + depth)
+        let neighbours = options.neighbour_depth().map_or(0.0, |k| {
+            let sample = SAMPLED * facts.units.sqrt() * options.vector_bytes();
+            facts.units * (SEARCHED + 8.0 * f64::from(k)) + sample
+        });
+        let hierarchy =
+            options.needs_keywords() && options.keywords.hierarchy == Hierarchy::Vectors;
+        neighbours + if hierarchy { facts.units * options.vector_bytes() } else { 0.0 }
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
@@ -145,6 +152,12 @@ fn path(run: &RunContext) -> PathBuf {
 pub fn open(run: &RunContext) -> Result<Vectors> {
     let VectorCounts { dimensions, .. } = run.counts(0)?;
     Vectors::from_data(dimensions as usize, read_array(&path(run))?)
+}
+
+/// The vectors of a finished stage, read in parts.
+pub fn open_column(ctx: &Ctx, run: &RunContext) -> Result<VectorSet> {
+    let VectorCounts { dimensions, .. } = run.counts(0)?;
+    VectorSet::open(ctx, dimensions as usize, ArrayFile::open(&path(run))?)
 }
 
 fn project(ctx: &Ctx, run: &RunContext, column: &mut Column<'_>) -> Result<usize> {

@@ -286,6 +286,19 @@ pub enum Stored<T> {
 }
 
 impl<T: Scalar> Stored<T> {
+    /// Number of elements.
+    pub fn len(&self) -> u64 {
+        match self {
+            Stored::Held(items) => items.len() as u64,
+            Stored::File(file) => file.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The elements of a range, in `buffer` unless they are held; panics beyond the end of a held
     /// one, as a slice does.
     ///
@@ -298,6 +311,47 @@ impl<T: Scalar> Stored<T> {
                 file.read_into(range.start, (range.end - range.start) as usize, buffer)?;
                 Ok(buffer)
             }
+        }
+    }
+}
+
+/// Writes a column that is held in memory while it is small, and that is on disk beyond that.
+pub struct StoredWriter<T> {
+    held: Vec<T>,
+    most: usize,
+    path: Option<PathBuf>,
+    file: Option<ArrayWriter<T>>,
+}
+
+impl<T: Scalar> StoredWriter<T> {
+    /// A column of which memory holds `most` elements. A larger one goes to a file at `path`, which
+    /// has no name once it is made, and is gone when it is dropped; without a path all are held.
+    pub fn new(most: usize, path: Option<PathBuf>) -> StoredWriter<T> {
+        StoredWriter { held: Vec::new(), most, path, file: None }
+    }
+
+    /// Appends `items`.
+    pub fn push(&mut self, items: &[T]) -> Result<()> {
+        if let Some(file) = &mut self.file {
+            return file.push(items);
+        }
+        match &self.path {
+            Some(path) if self.held.len() + items.len() > self.most => {
+                let mut file = ArrayWriter::create(path)?;
+                file.push(&std::mem::take(&mut self.held))?;
+                file.push(items)?;
+                self.file = Some(file);
+            }
+            _ => self.held.extend_from_slice(items),
+        }
+        Ok(())
+    }
+
+    /// The column.
+    pub fn finish(self) -> Result<Stored<T>> {
+        match self.file {
+            Some(file) => file.into_unlinked().map(Stored::File),
+            None => Ok(Stored::Held(self.held)),
         }
     }
 }

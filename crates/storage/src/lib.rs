@@ -18,7 +18,8 @@ mod strings;
 mod thrift;
 
 pub use array::{
-    ArrayFile, ArrayWriter, Scalar, Stored, hash_elements, read_array, read_offsets, write_array,
+    ArrayFile, ArrayWriter, Scalar, Stored, StoredWriter, hash_elements, read_array, read_offsets,
+    write_array,
 };
 pub use atomic::{
     AtomicFile, Sealed, UnlinkedFile, read_exact_at, sweep, sweep_below, sync_directory,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use longweave_benches::{arguments, print, time};
 use longweave_common::Ctx;
-use longweave_neighbours::{Npy, Query, Search, Vectors, nearest, recall};
+use longweave_neighbours::{Npy, Query, Search, VectorSet, Vectors, nearest, recall};
 use serde_json::json;
 
 fn main() {
@@ -19,6 +19,7 @@ fn main() {
     while file.read(4096, &mut numbers).expect("rows") > 0 {
         numbers.chunks_exact(dims).for_each(|row| vectors.push_f64(row));
     }
+    let vectors = VectorSet::held(&ctx, vectors).expect("vectors");
     let search = if arguments.get(4).is_some() {
         Search::Exact
     } else {

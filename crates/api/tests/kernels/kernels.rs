@@ -12,7 +12,9 @@ use longweave_index::{
     CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative, build,
 };
 use longweave_keywords::{Boilerplate, Rake, RakeOptions, StopList};
-use longweave_neighbours::{FEATURES, Query, Search, TermCounter, Vectors, Weights, nearest};
+use longweave_neighbours::{
+    FEATURES, Query, Search, TermCounter, VectorSet, Vectors, Weights, nearest,
+};
 use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
 use longweave_plan::{
     Dedup, Fill, Forest, Incomplete, Method, Overflow, Part, Plan, PlanInput, PlanOptions,
@@ -253,6 +255,7 @@ fn nearest_vectors(ctx: &Ctx) -> Work {
         vectors.push(&(0..dims).map(number).collect::<Vec<_>>());
     }
     let ctx = ctx.clone();
+    let vectors = VectorSet::held(&ctx, vectors).unwrap();
     Box::new(move || {
         let search = Search::Inverted { lists: None, probes: None };
         let query = Query { vectors: &vectors, owners: None, k: 10, search, seed: 0 };

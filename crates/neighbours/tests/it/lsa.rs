@@ -1,6 +1,8 @@
 use longweave_common::Code;
 use longweave_common::random::{Key, below, draw};
-use longweave_neighbours::{Counts, Projection, Query, Search, Vectors, Weights, nearest};
+use longweave_neighbours::{
+    Counts, Projection, Query, Search, VectorSet, Vectors, Weights, nearest,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ctx;
@@ -47,9 +49,10 @@ fn documents_of_a_topic_are_neighbours_where_they_share_no_word_too() {
     let projection = Projection::fit(ctx(2), &sample(&corpus[..150]), &weights, 2, 3, 1).unwrap();
     let mut vectors = Vectors::with_capacity(2, corpus.len());
     corpus.iter().for_each(|row| vectors.push(&project(&projection, &weights, row)));
+    let set = VectorSet::held(ctx(2), vectors).unwrap();
     let lists = nearest(
         ctx(2),
-        &Query { vectors: &vectors, owners: None, k: 100, search: Search::Exact, seed: 0 },
+        &Query { vectors: &set, owners: None, k: 100, search: Search::Exact, seed: 0 },
     )
     .unwrap();
     let (mut same, mut without_word, mut listed) = (0, 0, 0);

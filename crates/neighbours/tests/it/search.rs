@@ -1,29 +1,38 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use longweave_common::{Code, ProgressSink};
-use longweave_neighbours::{Lists, Query, Search, Vectors, nearest, recall, similarity};
+use longweave_common::{Code, Ctx, ProgressSink};
+use longweave_neighbours::{
+    Lists, Query, Search, VectorSet, Vectors, nearest, nearest_in_order, recall, similarity,
+};
+use longweave_storage::{ArrayFile, write_array};
 use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{ctx, random};
 
-fn vectors(dims: usize, rows: &[Vec<f64>]) -> Vectors {
+fn vectors(dims: usize, rows: &[Vec<f64>]) -> VectorSet {
     let mut vectors = Vectors::with_capacity(dims, rows.len());
     rows.iter().for_each(|row| vectors.push_f64(row));
-    vectors
+    VectorSet::held(ctx(1), vectors).unwrap()
+}
+
+fn row(vectors: &VectorSet, i: usize) -> Vec<i16> {
+    let mut row = Vec::new();
+    vectors.pick(&[i as u32], &mut row).unwrap();
+    row
 }
 
 /// By its definition.
 fn naive(query: &Query<'_>) -> Vec<Vec<(u32, i32)>> {
     let rows = 0..query.vectors.rows();
+    let all: Vec<Vec<i16>> = rows.clone().map(|i| row(query.vectors, i)).collect();
     let list = |i: usize| {
         let others = rows
             .clone()
             .filter(|&j| j != i && query.owners.is_none_or(|owners| owners[i] != owners[j]));
-        let mut list: Vec<(u32, i32)> = others
-            .map(|j| (j as u32, similarity(query.vectors.row(i), query.vectors.row(j))))
-            .collect();
+        let mut list: Vec<(u32, i32)> =
+            others.map(|j| (j as u32, similarity(&all[i], &all[j]))).collect();
         list.retain(|&(_, similarity)| similarity > 0);
         list.sort_by_key(|&(_, similarity)| std::cmp::Reverse(similarity));
         list.truncate(query.k);
@@ -37,7 +46,7 @@ fn all(lists: &Lists, rows: usize) -> Vec<Vec<(u32, i32)>> {
 }
 
 /// Groups of rows around common centres, and one row without a vector.
-fn clustered(rows: usize, dims: usize, groups: usize) -> Vectors {
+fn clustered(rows: usize, dims: usize, groups: usize) -> VectorSet {
     let component = |i: usize, j: usize| {
         if i == 17 { 0.0 } else { random("centre", i % groups, j) + 0.7 * random("noise", i, j) }
     };
@@ -133,6 +142,51 @@ fn lists_are_equal_for_any_number_of_threads() {
 }
 
 #[test]
+fn lists_are_equal_in_memory_and_on_the_disk() {
+    let mut held = Vectors::with_capacity(24, 3000);
+    let set = clustered(3000, 24, 60);
+    (0..3000).for_each(|i| held.push_fixed(&row(&set, i)));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vectors");
+    write_array(&path, held.data()).unwrap();
+    let scratch = folder.path().join("scratch");
+    for memory in [8, 1 << 14, 1 << 20] {
+        let ctx = Ctx::new(2, memory).unwrap();
+        let column = VectorSet::open(&ctx, 24, ArrayFile::open(&path).unwrap()).unwrap();
+        for search in [Search::Exact, INVERTED] {
+            let query = Query { vectors: &set, owners: None, k: 7, search, seed: 3 };
+            let expected = nearest(&ctx, &query).unwrap();
+            let (mut ids, mut similarities) = (Vec::new(), Vec::new());
+            let query = Query { vectors: &column, ..query };
+            nearest_in_order(&ctx, &query, Some(&scratch), |own, their_similarities| {
+                ids.extend_from_slice(own);
+                similarities.extend_from_slice(their_similarities);
+                Ok(())
+            })
+            .unwrap();
+            assert!(ids == expected.ids && similarities == expected.similarities, "{memory}");
+        }
+    }
+    let left = std::fs::read_dir(&scratch).unwrap().count();
+    assert_eq!(left, 0, "columns on disk leave nothing");
+}
+
+#[test]
+fn a_column_that_is_no_vectors_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vectors");
+    let code = |dims, data: &[i16]| {
+        write_array(&path, data).unwrap();
+        let set = VectorSet::open(ctx(1), dims, ArrayFile::open(&path).unwrap());
+        set.map(|set| set.present().to_vec()).map_err(|e| e.code())
+    };
+    assert_eq!(code(0, &[]), Err(Code::FileCorrupt));
+    assert_eq!(code(2, &[1, 2, 3]), Err(Code::FileCorrupt));
+    assert_eq!(code(2, &[0, 16_384, -32_768, -32_768]), Err(Code::FileCorrupt));
+    assert_eq!(code(2, &[0, 16_384, 0, 0, 16_384, 0]), Ok(vec![0, 2]));
+}
+
+#[test]
 fn lists_are_fixed_for_ever() {
     // A change here changes plans: CHANGELOG line and new golden hashes.
     let vectors = clustered(1000, 24, 30);
@@ -158,6 +212,7 @@ fn inverted_search_finds_most_neighbours_and_only_allowed_ones() {
         Query { vectors: &vectors, owners: Some(&owners), k: 10, search: INVERTED, seed: 5 };
     let lists = nearest(ctx(2), &query).unwrap();
     let exact = nearest(ctx(2), &Query { search: Search::Exact, ..query }).unwrap();
+    let own: Vec<Vec<i16>> = (0..rows).map(|i| row(&vectors, i)).collect();
     let (mut found, mut expected) = (0, 0);
     for (row, list) in all(&lists, rows).into_iter().enumerate() {
         assert!(list.is_sorted_by(|a, b| (b.1, a.0) < (a.1, b.0)), "row {row}");
@@ -167,9 +222,7 @@ fn inverted_search_finds_most_neighbours_and_only_allowed_ones() {
             "row {row}"
         );
         assert!(
-            list.iter().all(
-                |&(id, s)| s > 0 && s == similarity(vectors.row(row), vectors.row(id as usize))
-            ),
+            list.iter().all(|&(id, s)| s > 0 && s == similarity(&own[row], &own[id as usize])),
             "row {row}"
         );
         expected += exact.get(row).count() as u64;
