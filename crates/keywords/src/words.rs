@@ -142,7 +142,7 @@ impl Words<'_> {
     }
 }
 
-/// Bytes after which a word of ASCII may go on.
+/// Bytes after which a word of ASCII may continue.
 const CONTINUES: [bool; 256] = {
     let mut continues = [false; 256];
     let mut byte = 0;

@@ -17,6 +17,7 @@
 
 mod minhash;
 
+use hashbrown::HashMap;
 use longweave_neighbours::{FEATURES, TermCounter, Weights};
 use serde::{Deserialize, Serialize};
 
@@ -88,23 +89,42 @@ fn near_duplicates(documents: &[&str]) -> Option<f64> {
     if documents.len() < 2 {
         return None;
     }
-    let signatures: Vec<Option<MinHash>> = documents.iter().map(|text| MinHash::of(text)).collect();
-    let repeats = |(i, own): (usize, &Option<MinHash>)| {
-        own.as_ref().is_some_and(|own| {
-            signatures[..i].iter().flatten().any(|earlier| earlier.similarity(own) >= NEAR)
-        })
-    };
-    let found = signatures.iter().enumerate().filter(|&s| repeats(s)).count();
-    Some(found as f64 / documents.len() as f64)
+    let runs: Vec<Vec<u64>> = documents.iter().map(|text| minhash::runs(text)).collect();
+    let mut places: Vec<(u64, usize)> = runs
+        .iter()
+        .enumerate()
+        .flat_map(|(document, runs)| runs.iter().map(move |&run| (run, document)))
+        .collect();
+    places.sort_unstable();
+    // Most documents have no run of words in common with another, and need no signature.
+    let mut shares = vec![false; documents.len()];
+    for pair in places.windows(2).filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1) {
+        pair.iter().for_each(|&(_, document)| shares[document] = true);
+    }
+    let mut earlier: Vec<MinHash> = Vec::new();
+    let mut found = 0u32;
+    for (runs, _) in runs.iter().zip(shares).filter(|&(_, shares)| shares) {
+        if let Some(own) = MinHash::of_runs(runs) {
+            found += u32::from(earlier.iter().any(|other| other.similarity(&own) >= NEAR));
+            earlier.push(own);
+        }
+    }
+    Some(f64::from(found) / documents.len() as f64)
 }
 
+/// Equal runs of n tokens have equal numbers: those of n − 1 tokens and the next token say which.
 fn distinct(tokens: &[u32]) -> [f64; 4] {
+    let mut numbers = vec![0u32; tokens.len()];
+    let mut known = HashMap::with_capacity(tokens.len());
     [1, 2, 3, 4].map(|n| {
-        let mut runs: Vec<&[u32]> = tokens.windows(n).collect();
-        let all = runs.len();
-        runs.sort_unstable();
-        runs.dedup();
-        if all == 0 { 1.0 } else { runs.len() as f64 / all as f64 }
+        let all = (tokens.len() + 1).saturating_sub(n);
+        numbers.truncate(all);
+        known.clear();
+        for (number, &last) in numbers.iter_mut().zip(&tokens[(n - 1).min(tokens.len())..]) {
+            let next = known.len() as u32;
+            *number = *known.entry((*number, last)).or_insert(next);
+        }
+        if all == 0 { 1.0 } else { known.len() as f64 / all as f64 }
     })
 }
 
@@ -162,6 +182,18 @@ mod tests {
             Some(0.0),
             "texts that contain no word are not duplicates"
         );
+    }
+
+    #[test]
+    fn distinct_runs_are_those_of_a_set() {
+        let tokens: Vec<u32> =
+            (0..900u32).map(|i| i * i % 7 + i % 3 + u32::from(i > 700)).collect();
+        for tokens in [&tokens[..], &tokens[..3], &tokens[..1]] {
+            let set = |n| tokens.windows(n).collect::<std::collections::HashSet<_>>().len();
+            let all = |n: usize| (tokens.len() + 1).saturating_sub(n);
+            let of = |n| if all(n) == 0 { 1.0 } else { set(n) as f64 / all(n) as f64 };
+            assert_eq!(distinct(tokens), [1, 2, 3, 4].map(of));
+        }
     }
 
     #[test]

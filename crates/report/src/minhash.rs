@@ -11,26 +11,21 @@ const WORDS: usize = 5;
 pub struct MinHash([u64; SIGNATURE]);
 
 impl MinHash {
-    /// Of a text: its words are runs of alphanumeric characters in lower case; a text of fewer than
-    /// five has one run, of all of them. `None` for a text that contains no word.
+    /// Of a text; `None` for one that contains no word. See [`runs`].
     pub fn of(text: &str) -> Option<MinHash> {
-        let lower = text.to_lowercase();
-        let words: Vec<u64> = lower
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|w| !w.is_empty())
-            .map(|w| xxh3_64(w.as_bytes()))
-            .collect();
-        if words.is_empty() {
-            return None;
-        }
+        MinHash::of_runs(&runs(text))
+    }
+
+    /// Of the runs of a text; `None` where it has none. Two texts without a run in common have no
+    /// hash in common, because each of a signature's hashes is a bijection of the run's.
+    pub(crate) fn of_runs(runs: &[u64]) -> Option<MinHash> {
         let mut least = [u64::MAX; SIGNATURE];
-        for run in words.windows(WORDS.min(words.len())) {
-            let hash = run.iter().fold(0u64, |hash, &word| mix(hash ^ word));
-            for (i, least) in least.iter_mut().enumerate() {
-                *least = (*least).min(mix(hash ^ mix(i as u64 + 1)));
+        for run in runs {
+            for (least, of) in least.iter_mut().zip(&HASHES) {
+                *least = (*least).min(mix(run ^ of));
             }
         }
-        Some(MinHash(least))
+        (!runs.is_empty()).then_some(MinHash(least))
     }
 
     /// The estimated Jaccard index, 0 to 1.
@@ -39,8 +34,32 @@ impl MinHash {
     }
 }
 
+/// Hashes of a text's runs of five words. Words are runs of alphanumeric characters in lower case; a
+/// text of fewer than five has one run, of all of them.
+pub(crate) fn runs(text: &str) -> Vec<u64> {
+    let lower = text.to_lowercase();
+    let words: Vec<u64> = lower
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty())
+        .map(|w| xxh3_64(w.as_bytes()))
+        .collect();
+    let hash = |run: &[u64]| run.iter().fold(0u64, |hash, &word| mix(hash ^ word));
+    words.windows(WORDS.min(words.len()).max(1)).map(hash).collect()
+}
+
+/// The difference between the hashes of a signature.
+const HASHES: [u64; SIGNATURE] = {
+    let mut hashes = [0; SIGNATURE];
+    let mut i = 0;
+    while i < SIGNATURE {
+        hashes[i] = mix(i as u64 + 1);
+        i += 1;
+    }
+    hashes
+};
+
 /// The finaliser of SplitMix64 (Steele et al. 2014): a bijection that mixes all bits.
-fn mix(x: u64) -> u64 {
+const fn mix(x: u64) -> u64 {
     let x = (x.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ (x.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 30))
         .wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -409,10 +409,12 @@ impl ReportBuilder<'_> {
             .min(BROWSED_CHARACTERS / (length as usize * 5))
             .clamp(2, BROWSED)
             .min(numbers.len());
-        let browse: Vec<ReportSequence> = numbers[..browsed]
-            .iter()
-            .map(|&n| self.browse(source, &self.read(source, n)?, BROWSED_CHARACTERS / browsed))
-            .collect::<Result<_>>()?;
+        let browse =
+            |&n: &u64| self.browse(source, &self.read(source, n)?, BROWSED_CHARACTERS / browsed);
+        let browse: Vec<ReportSequence> = self
+            .ctx
+            .pool
+            .install(|| numbers[..browsed].par_iter().map(browse).collect::<Result<_>>())?;
         let mut given = result_options(options);
         if let Some(given) = given.as_object_mut() {
             // Where the documents lie says nothing of them.
