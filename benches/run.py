@@ -88,10 +88,10 @@ def rake(programs):
     ours, _, peak = pairs[0][0]
     best = median([ours["queries"] / median(rust["seconds"]) for (rust, _, _), _ in pairs])
     lines = [["longweave (Rust, one thread)", f"{best / 1e3:,.0f} k", "1", mb(peak)]]
-    for name, key in (("as columns", "seconds"), ("and each phrase as a string", "withPhrases")):
+    for name, key in (("`extractBatch`, as columns", "seconds"), ("`extractBatch`, and each phrase as a string", "withPhrases"), ("`extract`, question by question", "oneByOne")):
         rate = median([node["queries"] / median(node[key]) for _, (node, _, _) in pairs])
         slower = median([median(node[key]) / median(rust["seconds"]) for (rust, _, _), (node, _, _) in pairs])
-        lines.append([f"longweave from Node, `extractBatch`, {name}", f"{rate / 1e3:,.0f} k", f"{slower:.1f}", mb(pairs[0][1][2])])
+        lines.append([f"longweave from Node, {name}", f"{rate / 1e3:,.0f} k", f"{slower:.1f}", mb(pairs[0][1][2])])
     ratios = {}
     for library in ("rake-nltk", "multi_rake"):
         theirs, _, peak = peer("rake", OUT / "questions.txt", 2, library, SMART)
@@ -263,6 +263,32 @@ def whole(_programs):
     return head, table(["", "time", "times slower", "processor time", "times more", "peak memory"], lines), {"peers": slower}
 
 
+def single(_programs):
+    """Stages on one thread, and a task that is done already, against the earlier build."""
+    size = (OUT / "wiki.jsonl").stat().st_size
+    builds = {"now": cli(), "then": cli(baseline())}
+    found = {build: {} for build in builds}
+    for _ in range(3):
+        for build, command in builds.items():
+            out = OUT / "single"
+            subprocess.run(["rm", "-rf", out], check=True)
+            run([*command, "run", "--corpus", OUT / "wiki.jsonl", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--threads", 1, "--out", out, "--json"])
+            seconds = {stage["stage"]: stage["seconds"] for stage in stages_of(out)}
+            for _ in range(5):
+                start = time.perf_counter()
+                run([*command, "task", "run", out, "plan", "--task", 0, "--json"])
+                seconds["a task that is done"] = min(seconds.get("a task that is done", 9), time.perf_counter() - start)
+            for name, value in seconds.items():
+                found[build].setdefault(name, []).append(value)
+    lines = []
+    for name in ("scan", "ingest", "predict", "extract", "report", "a task that is done"):
+        now, then = (median(found[build][name]) for build in ("now", "then"))
+        speed = f"{size / now / 1e6:.0f} MB/s" if name in ("scan", "ingest", "predict", "extract") else ""
+        lines.append([name, f"{now:.2f} s", speed, f"{then:.2f} s", f"{then / now:.1f}"])
+    head = f"Stages of a Quest run over {size / 1e6:.0f} MB of JSONL (simplewiki) on one thread, and the whole process of a task that is done already, Node's start included; against the build of {COMMIT}. Medians of three."
+    return head, table(["", "time", "speed", COMMIT, "times as fast"], lines), {}
+
+
 def limits():
     """Bytes a second that the disk takes (fsync included) and gives (not from the page cache), and that memcpy copies."""
     import numpy
@@ -382,7 +408,7 @@ def cores(programs):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--only", default="rake,tokenize,index,neighbours,plan,pack,whole,scale,cores")
+    arguments.add_argument("--only", default="rake,tokenize,index,neighbours,plan,pack,whole,single,scale,cores")
     arguments.add_argument("--mb", type=float, default=1000)
     arguments.add_argument("--dry", action="store_true")
     given = arguments.parse_args()

@@ -132,7 +132,14 @@ export class Rake {
 
   /** Keywords of a text with their scores, best first. */
   extract(text: string): Keyword[] {
-    return this.extractBatch([text]).get(0)
+    const found = call(() => this.#native.extractOne(text))
+    const keywords: Keyword[] = []
+    for (let at = 0; at < found.length;) {
+      const [space, end] = [found.indexOf(' ', at), found.indexOf('\n', at)]
+      keywords.push({ phrase: found.slice(space + 1, end), score: Number(found.slice(at, space)) })
+      at = end + 1
+    }
+    return keywords
   }
 
   /** Keywords of each text as columns, which cross from Rust at once. */

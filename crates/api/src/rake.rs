@@ -1,5 +1,6 @@
 //! RAKE on strings, by itself.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use longweave_common::{Code, Error, Result};
@@ -57,5 +58,22 @@ impl KeywordExtractor {
     /// Keywords of texts, concatenated in `text` with the given lengths in UTF-16 code units.
     pub fn extract(&mut self, text: &[u16], lengths: &[u32]) -> Columns {
         self.rake.columns(&mut self.scratch, text, lengths)
+    }
+
+    /// Keywords of one text: of each its score, a space, its phrase and a line feed.
+    pub fn extract_one(&mut self, text: &[u16]) -> String {
+        let Columns { phrases, scores, .. } = self.extract(text, &[text.len() as u32]);
+        let mut out = String::with_capacity(phrases.len() + 8 * scores.len());
+        for (phrase, score) in phrases.split_terminator('\n').zip(scores) {
+            // Most scores are whole, and whole numbers are written sooner.
+            let whole = score as u32;
+            let written = if f64::from(whole) == score {
+                writeln!(out, "{whole} {phrase}")
+            } else {
+                writeln!(out, "{score} {phrase}")
+            };
+            written.expect("a string takes what is written");
+        }
+        out
     }
 }

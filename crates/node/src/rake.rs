@@ -57,4 +57,14 @@ impl NativeRake {
             Ok(NativeKeywords { phrases, scores: scores.into(), offsets: offsets.into() })
         })
     }
+
+    /// Keywords of one text as one string, which crosses sooner than columns: of each its score, a
+    /// space, its phrase and a line feed.
+    #[napi(catch_unwind)]
+    pub fn extract_one(
+        &mut self,
+        #[napi(ts_arg_type = "string")] text: Utf16String,
+    ) -> napi::Result<String> {
+        call(|| Ok(self.extractor.extract_one(&text)))
+    }
 }
