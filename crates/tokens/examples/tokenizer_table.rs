@@ -4,14 +4,9 @@
 
 use std::path::Path;
 
+use cpu_time::ThreadTime;
 use longweave_tokens::{ModelFiles, Origin, SpecialOptions, SpecialTokens, load};
 use serde_json::Value;
-
-/// Seconds of processor time of this thread, which other programs do not lengthen.
-fn now() -> f64 {
-    let read = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    read.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
-}
 
 /// CRC-32 of ids in four bytes each, as zlib has it.
 fn checksum(ids: &[u32]) -> u64 {
@@ -61,7 +56,7 @@ fn main() {
     for case in golden["tokenizers"].as_array().unwrap() {
         let path = Path::new(case["path"].as_str().unwrap());
         let name = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-        let start = now();
+        let start = ThreadTime::now();
         let loaded = match load(path) {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -72,7 +67,7 @@ fn main() {
                 continue;
             }
         };
-        let load_seconds = now() - start;
+        let load_seconds = start.elapsed().as_secs_f64();
         let encoder = &*loaded.encoder;
         let Some(sums) = case["checksums"].as_array() else {
             println!(
@@ -89,10 +84,10 @@ fn main() {
         let all = corpus.iter().chain(&odd).chain(&own);
         for (at, (text, sum)) in all.zip(sums).enumerate() {
             ids.clear();
-            let start = now();
+            let start = ThreadTime::now();
             encoder.encode(text, reserved, &mut ids).unwrap();
             if at < corpus.len() {
-                seconds += now() - start;
+                seconds += start.elapsed().as_secs_f64();
             }
             if checksum(&ids) != sum.as_u64().unwrap() {
                 differ.push(*text);

@@ -8,14 +8,6 @@ use regex::Regex;
 
 use crate::file::AddedToken;
 
-/// A part of a text.
-pub(crate) enum Part<'t> {
-    /// An added token, by id.
-    Token(u32),
-    /// Text between them, and where it begins.
-    Text(&'t str, usize),
-}
-
 /// The added tokens of a file.
 pub(crate) struct AddedTokens {
     /// Those that are looked for in the text as it is.
@@ -49,16 +41,18 @@ impl AddedTokens {
         Ok(AddedTokens { raw: Finder::new(raw)?, normalized: Finder::new(normalized)? })
     }
 
-    /// Calls `each` with the parts of a text, in order. Tokens that `skip` names stay text.
+    /// Appends the added tokens of a text to `out`, and calls `each` with `out` for each text between
+    /// them and where it begins, in order. Tokens that `skip` names stay text.
     pub(crate) fn split<'t>(
         &self,
         text: &'t str,
         normalized: bool,
         skip: impl Fn(u32) -> bool,
-        each: impl FnMut(Part<'t>) -> Result<()>,
+        out: &mut Vec<u32>,
+        each: impl FnMut(&'t str, usize, &mut Vec<u32>) -> Result<()>,
     ) -> Result<()> {
         let finder = if normalized { &self.normalized } else { &self.raw };
-        finder.split(text, skip, each)
+        finder.split(text, skip, out, each)
     }
 }
 
@@ -74,7 +68,8 @@ impl Finder {
         &self,
         text: &'t str,
         skip: impl Fn(u32) -> bool,
-        mut each: impl FnMut(Part<'t>) -> Result<()>,
+        out: &mut Vec<u32>,
+        mut each: impl FnMut(&'t str, usize, &mut Vec<u32>) -> Result<()>,
     ) -> Result<()> {
         let mut done = 0;
         for found in self.automaton.iter().flat_map(|automaton| automaton.find_iter(text)) {
@@ -90,13 +85,13 @@ impl Finder {
                 end = text.len() - text[end..].trim_start().len();
             }
             if done < start {
-                each(Part::Text(&text[done..start], done))?;
+                each(&text[done..start], done, out)?;
             }
-            each(Part::Token(token.id))?;
+            out.push(token.id);
             done = end;
         }
         if done < text.len() {
-            each(Part::Text(&text[done..], done))?;
+            each(&text[done..], done, out)?;
         }
         Ok(())
     }

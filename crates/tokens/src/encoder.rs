@@ -15,6 +15,7 @@ use crate::ids_only::IdsOnly;
 use crate::pipeline::Pipeline;
 use crate::reserved::Reserved;
 use crate::unicode::is_disputed;
+use crate::words::WordModel;
 
 /// Text to ids and back.
 pub trait Encoder: Send + Sync {
@@ -150,14 +151,16 @@ impl Encoder for Tokenizer {
         match &self.fast {
             None => exact(),
             Some(_) if is_disputed(text) => exact(),
-            Some(fast) if fast.is_fast() => fast_cost(text, self.runs),
-            Some(_) => kept_cost(text, self.runs),
+            Some(fast) => match fast.model() {
+                WordModel::Exact(_) => kept_cost(text, self.runs),
+                _ => fast_cost(text, self.runs),
+            },
         }
     }
 
     fn decode(&self, ids: &[u32]) -> Result<String> {
-        match &self.fast {
-            Some(fast) => fast.decode(ids),
+        match self.fast.as_ref().and_then(|fast| fast.decode(ids)) {
+            Some(decoded) => decoded,
             None => self.exact()?.decode(ids),
         }
     }
@@ -184,9 +187,10 @@ impl Encoder for Tokenizer {
     }
 
     fn name(&self) -> &'static str {
-        match &self.fast {
-            Some(fast) if fast.is_fast() => "tokenizers 1.0.0-rc.3",
-            Some(_) => "tokenizers 0.23.2, words kept",
+        match self.fast.as_ref().map(Pipeline::model) {
+            Some(WordModel::Bpe(_) | WordModel::Unigram(_)) => "longweave",
+            Some(WordModel::Library(_)) => "tokenizers 1.0.0-rc.3",
+            Some(WordModel::Exact(_)) => "tokenizers 0.23.2, words kept",
             None => "tokenizers 0.23.2",
         }
     }

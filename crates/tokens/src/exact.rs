@@ -10,7 +10,7 @@ use tokenizers_exact::{
     PreTokenizedString, PreTokenizer as _, PreTokenizerWrapper, Tokenizer,
 };
 
-use crate::added::{AddedTokens, Part};
+use crate::added::AddedTokens;
 use crate::file::{Source, Vocabulary, failed, invalid};
 use crate::reserved::Reserved;
 
@@ -58,27 +58,13 @@ impl Exact {
         };
         let skip = |id| reserved.is_reserved(id);
         let whole = NormalizedString::from(text);
-        self.added.split(text, false, skip, |part| {
-            let (text, start) = match part {
-                Part::Token(id) => {
-                    out.push(id);
-                    return Ok(());
-                }
-                Part::Text(text, start) => (text, start),
-            };
+        self.added.split(text, false, skip, out, |text, start, out| {
             let mut part =
                 whole.slice(Range::Original(start..start + text.len())).unwrap_or_default();
             if let Some(normalizer) = self.tokenizer.get_normalizer() {
                 normalizer.normalize(&mut part).map_err(failed)?;
             }
-            self.added.split(part.get(), true, skip, |inner| {
-                let (text, start) = match inner {
-                    Part::Token(id) => {
-                        out.push(id);
-                        return Ok(());
-                    }
-                    Part::Text(text, start) => (text, start),
-                };
+            self.added.split(part.get(), true, skip, out, |text, start, out| {
                 let range = Range::Normalized(start..start + text.len());
                 let words = PreTokenizedString::from(part.slice(range).unwrap_or_default());
                 let pre_tokenizer = self.tokenizer.get_pre_tokenizer();
@@ -118,31 +104,28 @@ pub fn package_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
         tokenizer.with_model(model);
     }
     if let ModelWrapper::Unigram(model) = tokenizer.get_model() {
-        let model = unigram(bytes, model)?;
-        tokenizer.with_model(model);
+        let (pieces, unknown) = pieces(bytes)?;
+        let model = Unigram::from(pieces, unknown, model.byte_fallback());
+        tokenizer.with_model(model.map_err(|e| e.to_string())?);
     }
     Ok(tokenizer)
 }
 
-/// A Unigram model with the scores that the Python package reads. There, `serde_json` reads numbers
-/// without its feature `float_roundtrip`, which can be off by the last bit, and that bit decides
-/// ties. The feature is on here; the reader of tokenizers 1.0 has that arithmetic.
-fn unigram(bytes: &[u8], model: &Unigram) -> Result<Unigram, String> {
+/// The tokens of a Unigram model and the place of the unknown one, with the scores that the Python package reads. There, `serde_json`
+/// reads numbers without its feature `float_roundtrip`, which can be off by the last bit, and that
+/// bit decides ties. The feature is on here; the reader of tokenizers 1.0 has that arithmetic.
+pub(crate) fn pieces(bytes: &[u8]) -> Result<(Vec<(String, f64)>, Option<usize>), String> {
     let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
     let file = Json::parse(text).map_err(|e| e.to_string())?;
-    let model_of_file = file.get("model").ok_or("it has no model")?;
-    let pieces =
-        model_of_file.get("vocab").and_then(Json::as_array).ok_or("it has no vocabulary")?;
+    let model = file.get("model").ok_or("it has no model")?;
+    let pieces = model.get("vocab").and_then(Json::as_array).ok_or("it has no vocabulary")?;
     let piece = |pair: &Json<'_>| {
         let [token, score] = pair.as_array()? else { return None };
         Some((token.as_str()?.to_owned(), score.as_f64()?))
     };
-    let pieces = pieces
-        .iter()
-        .map(|pair| piece(pair).ok_or("a piece is not a pair"))
-        .collect::<Result<_, _>>()?;
-    let unknown = model_of_file.field("unk_id").and_then(Json::as_usize);
-    Unigram::from(pieces, unknown, model.byte_fallback()).map_err(|e| e.to_string())
+    let pieces = pieces.iter().map(|pair| piece(pair).ok_or("a piece is not a pair"));
+    let unknown = model.field("unk_id").and_then(Json::as_usize);
+    Ok((pieces.collect::<Result<_, _>>()?, unknown))
 }
 
 /// The words of a text.

@@ -6,6 +6,7 @@
 //! Begin with `encoder.rs` ([`load`]), then `store.rs`.
 
 mod added;
+mod bpe;
 mod columns;
 mod cost;
 mod encoder;
@@ -13,13 +14,17 @@ mod exact;
 mod file;
 mod forms;
 mod ids_only;
+mod normalizer;
 mod pipeline;
 mod reserved;
 mod scattered;
 mod special;
 mod store;
+mod table;
 mod train;
 mod unicode;
+mod unigram;
+mod words;
 
 pub use columns::Ids;
 pub use encoder::{Encoder, Loaded, load, load_exact};

@@ -150,8 +150,16 @@ const DISPUTED: &[(u32, u32)] = &[
 pub(crate) fn is_disputed(text: &str) -> bool {
     let first = DISPUTED.first().map_or(u32::MAX, |&(first, _)| first);
     let bytes = text.as_bytes();
+    // The high bit of a byte is set outside of ASCII.
+    const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut at = 0;
     while at < bytes.len() {
+        if let Some(eight) = bytes.get(at..at + 8)
+            && u64::from_le_bytes(eight.try_into().expect("the slice has 8 bytes")) & HIGH == 0
+        {
+            at += 8;
+            continue;
+        }
         if bytes[at] < 0xc0 {
             at += 1;
             continue;
