@@ -2,7 +2,7 @@
 //! instructions where valgrind is there to count them, against `counts.json`.
 //!
 //! `LONGWEAVE_KERNELS=write cargo test --profile quick --workspace --test kernels` writes the file
-//! anew, after a change that was meant. Other compilers and processors make other instructions;
+//! again, after a change that was meant. Other compilers and processors make other instructions;
 //! those of `counts.json` hold for the one it names.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -22,7 +22,7 @@ use crate::kernels::{KERNELS, Kernel, Work};
 
 /// How far a count may lie from the one written down, as a share of it.
 const TOLERANCE: f64 = 0.05;
-/// Allocations more or fewer that are no change: threads of the pool start when they like.
+/// Allocations more or fewer that count as equal: threads of the pool start when they like.
 const FEW: u64 = 8;
 
 #[derive(Default, Serialize, Deserialize)]
@@ -142,7 +142,7 @@ fn compare(known: &Counts, made: &Counts) -> Vec<String> {
     let mut faults = Vec::new();
     for (name, now) in &made.kernels {
         let Some(then) = known.kernels.get(name) else {
-            faults.push(format!("{name} is not in counts.json: write it anew"));
+            faults.push(format!("{name} is not in counts.json: write it again"));
             continue;
         };
         let mut check = |what: &str, now: u64, then: u64, few: u64| {
