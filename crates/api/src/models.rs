@@ -58,7 +58,7 @@ struct Made {
 }
 
 enum Maker {
-    Extractive(Extractive),
+    Extractive(Box<Extractive>),
     Model(Box<QueryModel>),
 }
 
@@ -78,9 +78,10 @@ impl QueryMaker {
         let ctx = Ctx::new(threads, 1 << 30)?;
         let base = Path::new("");
         let maker = match queries.predictor {
-            PredictorName::Extractive => Maker::Extractive(Extractive::new(ExtractiveOptions {
-                segment_tokens: queries.segment_tokens,
-            })),
+            PredictorName::Extractive => {
+                let options = ExtractiveOptions { segment_tokens: queries.segment_tokens };
+                Maker::Extractive(Box::new(Extractive::new(options)))
+            }
             PredictorName::Precomputed => {
                 return Err(Error::new(
                     Code::OptionsInvalid,

@@ -177,7 +177,7 @@ impl ProgressSink for Compared {
     }
 }
 
-/// Searches the neighbours of each row in the lists nearest to it. What is found is in the order of
+/// Searches the neighbours of each row in the lists nearest to it. The result is in the order of
 /// lists.
 fn look(ctx: &Ctx, query: &Query<'_>, parts: &Parts, space: Space<'_>) -> Result<Stored<u64>> {
     let (k, dims, all) = (query.k, query.vectors.dims(), parts.rows.len());

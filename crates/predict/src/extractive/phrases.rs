@@ -22,7 +22,7 @@ pub(super) struct Phrase {
     len: u8,
     /// See [`key`].
     key: u64,
-    /// The phrases without its last word, without its first; [`NONE`] if not phrases.
+    /// The phrases without its last word, without its first; [`NONE`] where there is no such phrase.
     parts: [u32; 2],
     /// Times in the segment.
     count: u32,

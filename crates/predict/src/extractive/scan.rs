@@ -157,8 +157,8 @@ impl Lists {
     }
 }
 
-/// The key of a word: its bytes padded with zeros, which no word contains. For a long word its hash
-/// and bytes that never occur in UTF-8.
+/// The key of a word: its bytes padded with zeros, which no word contains; for a long one its hash,
+/// with bytes that UTF-8 never has.
 type Key = [u64; 2];
 const KEY_BYTES: usize = 16;
 
