@@ -21,7 +21,7 @@ pub(super) struct Scorer {
     /// Leaves that are not ruled out.
     masks: Vec<Mask>,
     /// Values of each tree's leaves, from the left.
-    leaves: [[i32; LEAVES]; size_of::<Mask>()],
+    leaves: Vec<[i32; LEAVES]>,
 }
 
 struct Feature {
@@ -32,7 +32,7 @@ struct Feature {
 
 impl Scorer {
     pub(super) fn new() -> Scorer {
-        let mut leaves = [[0; LEAVES]; size_of::<Mask>()];
+        let mut leaves = vec![[0; LEAVES]; size_of::<Mask>()];
         // Of each feature: a threshold, and what is ruled out above it.
         let mut ruled: Vec<Vec<(u8, usize, u8)>> = vec![Vec::new(); FEATURES];
         for (number, (tree, values)) in TREES.iter().zip(&mut leaves).enumerate() {
