@@ -48,7 +48,7 @@ pub(crate) enum WordModel {
 pub(crate) struct Library {
     /// Holds the model, and decodes.
     tokenizer: PipelineTokenizer,
-    scratch: Mutex<Vec<PipelineModelScratch>>,
+    scratch: Mutex<Vec<(PipelineModelScratch, Vec<PipelineToken>)>>,
     /// Whether it has a table of words itself, as BPE has.
     keeps_words: bool,
 }
@@ -268,9 +268,9 @@ impl Library {
     fn tokenize(&self, text: &str, spans: &[Span], out: &mut Vec<u32>) -> Result<()> {
         let model = self.tokenizer.get_model();
         let pool = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = pool().pop().unwrap_or_else(|| model.init_scratch());
+        let fresh = || (model.init_scratch(), Vec::new());
+        let (mut scratch, mut tokens) = pool().pop().unwrap_or_else(fresh);
         // Few words at a time, whose tokens are soon copied.
-        let mut tokens = Vec::with_capacity(2 * spans.len().min(AT_A_TIME));
         for spans in spans.chunks(AT_A_TIME) {
             tokens.clear();
             model
@@ -278,7 +278,8 @@ impl Library {
                 .map_err(|e| failed("encode a text", &e))?;
             out.extend_from_slice(PipelineToken::cast_slice(&tokens));
         }
-        pool().push(scratch);
+        tokens.shrink_to(2 * AT_A_TIME);
+        pool().push((scratch, tokens));
         Ok(())
     }
 }
