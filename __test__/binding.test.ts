@@ -34,6 +34,7 @@ const pure: Record<string, string> = {
   'NativePredictor.info': 'a field',
   'NativeRake.constructor': 'options and built-in words',
   'NativeRake.extract': 'works on the texts that are given',
+  'NativeRake.extractOne': 'works on the text that is given',
   'NativeRun.cancel': 'sets the flag',
   'NativeRun.start': 'starts the thread that does everything else',
   offerOnnxRuntime: 'keeps a path',

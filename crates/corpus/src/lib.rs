@@ -12,6 +12,7 @@
 mod arrow_rows;
 mod columns;
 mod fields;
+mod id_type;
 mod inventory;
 mod json;
 mod layout;

@@ -13,9 +13,9 @@ use memchr::memchr_iter;
 
 use crate::CorpusOptions;
 use crate::fields::{Bad, Fields};
+use crate::id_type::IdType;
 use crate::packing::{BUFFER, Packing, Unpacking};
 use crate::source::CorpusFile;
-use crate::token_files::IdType;
 
 /// The columns of a row. Only the first two are needed.
 pub(crate) const COLUMNS: [&str; 5] = ["start", "end", "id", "src", "loc"];

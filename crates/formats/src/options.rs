@@ -50,9 +50,8 @@ impl Format {
         // Larger vocabularies pack less well.
         let bits = f64::from(max_id.max(2)).log2();
         match (self, compression) {
-            (Format::Parquet | Format::Jsonl | Format::Mds, Compression::Zstd) => {
-                (1.5 * bits / 15.6, 16.0)
-            }
+            (Format::Parquet, Compression::Zstd) => (1.2 * bits / 15.6, 16.0),
+            (Format::Jsonl | Format::Mds, Compression::Zstd) => (1.5 * bits / 15.6, 16.0),
             (Format::Jsonl, Compression::None) => (2.0 + bits * 0.3, 60.0 + id),
             (Format::Parquet | Format::Mds, Compression::None) => (4.0, 16.0),
             (Format::Megatron, _) => (Width::of_megatron(max_id).bytes() as f64, 16.0),

@@ -21,10 +21,9 @@ use longweave_common::{Ctx, NoProgress, Offsets, ProgressSink, Result};
 use longweave_storage::{Scalar, Stored, StoredWriter};
 use rayon::prelude::*;
 
-use crate::query::{DEFAULT_PROBES, Query};
-use crate::search::{nothing, wave};
+use crate::query::{DEFAULT_PROBES, Query, nothing};
 use crate::set::{pick, read};
-use crate::tile::{self, Tile};
+use crate::tile::{self, Tile, wave};
 use crate::vectors::push_unit;
 
 /// Rows of the sample for each list.

@@ -86,3 +86,8 @@ pub(crate) fn packed(number: u32, similarity: i32) -> u64 {
 pub(crate) fn unpacked(neighbour: u64) -> (u32, i32) {
     ((neighbour >> 32) as u32, neighbour as u32 as i32)
 }
+
+/// Places of a row without neighbours.
+pub(crate) fn nothing(k: usize) -> Vec<u64> {
+    vec![NONE; k]
+}

@@ -6,13 +6,11 @@ use longweave_common::{Ctx, Result};
 use rayon::prelude::*;
 
 use crate::inverted;
-use crate::query::{Lists, NONE, Query, Search, unpacked};
-use crate::tile::{TILE, Tile};
+use crate::query::{Lists, Query, Search, unpacked};
+use crate::tile::{TILE, Tile, wave};
 
 /// Rows with which a tile is compared at once.
 const BLOCK: usize = 1024;
-/// Bytes of lists that are made at once, at most, where memory does not bound them.
-const WAVE_BYTES: usize = 64 << 20;
 
 /// For each row the `k` others of greatest similarity above 0, falling, ties to the lower number;
 /// with [`Search::Inverted`], of those that it is compared with.
@@ -68,12 +66,6 @@ pub fn nearest_in_order(
     }
 }
 
-/// Tiles of `rows` rows, whose lists have `k` places, that are worked on at once.
-pub(crate) fn wave(ctx: &Ctx, rows: usize, k: usize) -> usize {
-    let bytes = (ctx.budget.limit() / 8).min(WAVE_BYTES as u64) as usize;
-    (bytes / (rows * k * size_of::<u64>())).max(ctx.pool.current_num_threads())
-}
-
 /// Gives the exact lists of some rows to `take`, in their order. `k` is not 0.
 pub(crate) fn exact(
     ctx: &Ctx,
@@ -104,9 +96,4 @@ pub(crate) fn exact(
         made.iter().try_for_each(|found| take(found))?;
     }
     Ok(())
-}
-
-/// Places of a row without neighbours.
-pub(crate) fn nothing(k: usize) -> Vec<u64> {
-    vec![NONE; k]
 }

@@ -72,3 +72,12 @@ impl Tile {
         self.best.iter_mut().flat_map(|best| best.sorted().map(|found| found.1)).collect()
     }
 }
+
+/// Bytes of lists that are made at once, at most, where memory does not bound them.
+const WAVE_BYTES: usize = 64 << 20;
+
+/// Tiles of `rows` rows, whose lists have `k` places, that are worked on at once.
+pub(crate) fn wave(ctx: &Ctx, rows: usize, k: usize) -> usize {
+    let bytes = (ctx.budget.limit() / 8).min(WAVE_BYTES as u64) as usize;
+    (bytes / (rows * k * size_of::<u64>())).max(ctx.pool.current_num_threads())
+}

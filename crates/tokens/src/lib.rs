@@ -8,12 +8,14 @@
 mod added;
 mod bpe;
 mod columns;
+mod component;
 mod cost;
 mod encoder;
 mod exact;
 mod file;
 mod forms;
 mod ids_only;
+mod load;
 mod normalizer;
 mod pipeline;
 mod reserved;
@@ -27,9 +29,10 @@ mod unigram;
 mod words;
 
 pub use columns::Ids;
-pub use encoder::{Encoder, Loaded, load, load_exact};
+pub use encoder::Encoder;
 pub use exact::package_tokenizer;
 pub use forms::file_of;
+pub use load::{Loaded, load, load_exact};
 pub use reserved::Reserved;
 pub use scattered::{RowRun, ScatteredTokens, scatter_split};
 pub use special::{Choice, ModelFiles, Origin, SpecialOptions, SpecialTokens};

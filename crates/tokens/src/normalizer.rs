@@ -8,8 +8,8 @@ use memchr::memmem::Finder;
 use serde_json::{Value, json};
 use tokenizers::pipeline::{Normalizer as _, NormalizerChain, PipelineTokenizer};
 
+use crate::component::{Uncovered, library, name, pattern};
 use crate::file::failed;
-use crate::pipeline::{Uncovered, library, name, pattern};
 
 pub(crate) enum Normalizer {
     Library(Box<Library>),

@@ -19,6 +19,7 @@ use tokenizers::utils::{Grammar, is_deepseek, recognize};
 
 use crate::added::AddedTokens;
 use crate::bpe::{Bpe, joined_to};
+use crate::component::{Uncovered, library, name, pattern, scheme};
 use crate::exact::{Exact, pieces};
 use crate::file::{Kind, Model, TokenizerFile, failed};
 use crate::normalizer::{Normalizer, normalize, normalize_at};
@@ -76,9 +77,6 @@ struct Scratch {
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
-
-/// Why the fast steps do not cover a file.
-pub(crate) type Uncovered = String;
 
 impl Pipeline {
     /// `exact` loads the exact encoder, where its model is needed. `Err` says which part of the
@@ -300,23 +298,6 @@ fn is_covered(model: &Model, kind: Kind, byte_level: bool) -> bool {
     }
 }
 
-/// A tokenizer of tokenizers 1.0 that has these sections and the smallest model.
-pub(crate) fn library(mut sections: Value) -> Result<PipelineTokenizer, Uncovered> {
-    sections["version"] = "1.0".into();
-    sections["model"] = json!({ "type": "WordLevel", "vocab": { "a": 0 }, "unk_token": "a" });
-    tokenizers::canonicalize_value(&mut sections).map_err(|e| e.to_string())?;
-    tokenizers::from_json(&sections.to_string()).map_err(|e| e.to_string())
-}
-
-pub(crate) fn pattern(pattern: &str) -> Result<onig::Regex, Uncovered> {
-    onig::Regex::new(pattern).map_err(|e| format!("the pattern {pattern:?} is invalid: {e}"))
-}
-
-/// The type of a component.
-pub(crate) fn name(component: &Value) -> &str {
-    component["type"].as_str().unwrap_or_default()
-}
-
 /// A pre-tokenizer as steps.
 struct Plan {
     opening: Option<Opening>,
@@ -399,17 +380,6 @@ fn plan(members: &[&Value], kind: Kind, normalizers: &[Normalizer]) -> Result<Pl
         left = others;
     }
     Ok(plan)
-}
-
-/// `Metaspace`'s `prepend_scheme`, as 0.23 reads it.
-pub(crate) fn scheme(metaspace: &Value) -> Result<&'static str, Uncovered> {
-    match (metaspace["prepend_scheme"].as_str(), metaspace["add_prefix_space"].as_bool()) {
-        (Some("never"), _) => Ok("never"),
-        (_, Some(false)) => Err("its `Metaspace` contradicts itself".into()),
-        (None | Some("always"), _) => Ok("always"),
-        (Some("first"), _) => Ok("first"),
-        (Some(other), _) => Err(format!("its `Metaspace` prepends {other:?}")),
-    }
 }
 
 /// The pattern of a `Split` whose matches are words of their own.

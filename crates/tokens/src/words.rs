@@ -19,9 +19,9 @@ use tokenizers::vocab::bucket_added_vocabulary::{AddedToken, AddedVocabulary};
 use tokenizers_exact::{PreTokenizedString, PreTokenizerWrapper};
 
 use crate::bpe::Bpe;
+use crate::component::{Uncovered, library, name, scheme};
 use crate::exact::{Exact, pre_tokenize};
 use crate::file::{Kind, Model, Vocabulary, failed};
-use crate::pipeline::{Uncovered, library, name, scheme};
 use crate::reserved::Reserved;
 use crate::table::WordTable;
 use crate::train::byte_letters;
