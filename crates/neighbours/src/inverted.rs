@@ -31,7 +31,7 @@ const SAMPLE: usize = 16;
 const ROUNDS: usize = 4;
 /// Rows of a tile at most. The larger, the more of them look into the same lists, which are then
 /// read once for all of these.
-const TILE: usize = 2048;
+const TILE: usize = 8192;
 /// Rows that one thread reads or writes at once.
 const BLOCK: usize = 512;
 /// Blocks of each thread that are worked on at once.

@@ -32,7 +32,7 @@ pub fn nearest(ctx: &Ctx, query: &Query<'_>) -> Result<Lists> {
 /// Gives the lists that [`nearest`] gives to `take`, some rows' at a time, in the order of rows:
 /// numbers and similarities, in `k` places a row.
 ///
-/// Memory, in addition to the vectors that are held: 12 bytes a row, 32 kB · k a thread, and of
+/// Memory, in addition to the vectors that are held: 12 bytes a row, 128 kB · k a thread, and of
 /// [`Search::Inverted`] the centroids and up to four columns: the vectors, 4 · probes bytes a row,
 /// and 8 · k bytes a row. With the folder `scratch`, a column larger than an eighth of the memory
 /// bound is on disk.
