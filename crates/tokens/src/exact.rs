@@ -111,10 +111,13 @@ pub fn package_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
     Ok(tokenizer)
 }
 
-/// The tokens of a Unigram model and the place of the unknown one, with the scores that the Python package reads. There, `serde_json`
-/// reads numbers without its feature `float_roundtrip`, which can be off by the last bit, and that
-/// bit decides ties. The feature is on here; the reader of tokenizers 1.0 has that arithmetic.
-pub(crate) fn pieces(bytes: &[u8]) -> Result<(Vec<(String, f64)>, Option<usize>), String> {
+/// The tokens of a Unigram model with their scores, and the place of the unknown one.
+pub(crate) type Pieces = (Vec<(String, f64)>, Option<usize>);
+
+/// The pieces of a file, with the scores that the Python package reads. There, `serde_json` reads
+/// numbers without its feature `float_roundtrip`, which can be off by the last bit, and that bit
+/// decides ties. The feature is on here; the reader of tokenizers 1.0 has that arithmetic.
+pub(crate) fn pieces(bytes: &[u8]) -> Result<Pieces, String> {
     let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
     let file = Json::parse(text).map_err(|e| e.to_string())?;
     let model = file.get("model").ok_or("it has no model")?;

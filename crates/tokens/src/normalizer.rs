@@ -16,7 +16,7 @@ pub(crate) enum Normalizer {
     /// A text that is not empty gets this before it.
     Prepend(String),
     /// Every place of a text becomes another.
-    Text(Finder<'static>, String),
+    Text(Box<Finder<'static>>, String),
     /// Every match of a pattern becomes the same text.
     Pattern(onig::Regex, String),
 }
@@ -60,7 +60,7 @@ impl Normalizer {
                 }
                 let text = given["String"].as_str().filter(|text| !text.is_empty());
                 let text = text.ok_or("its `Replace` has no pattern")?;
-                return Ok(Normalizer::Text(Finder::new(text).into_owned(), by));
+                return Ok(Normalizer::Text(Box::new(Finder::new(text).into_owned()), by));
             }
             "NFC" | "NFD" | "NFKC" | "NFKD" | "Nmt" | "Lowercase" | "StripAccents" | "Strip"
             | "BertNormalizer" | "Precompiled" => {}
