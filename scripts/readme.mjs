@@ -11,7 +11,7 @@ const MARK = 'runs: demo'
 const OUTPUT = 'output'
 
 /** Output with times left out; a line `…` stands for any lines. */
-const timeless = (text) => text.trim().replaceAll(/\d[\d.]* (?:ms|s|min)\b/g, 'T')
+const timeless = (text) => text.trim().replaceAll(/<?\d[\d.]* (?:ms|s|min)\b/g, 'T')
 
 /** Whether output is what a block shows. */
 function shows(lines, output) {
