@@ -11,23 +11,20 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Result, ResultExt};
 use longweave_storage::{AtomicFile, write_file};
 
-use crate::ids::{Width, corrupt};
+use crate::ids::{IdWriter, Width, corrupt};
 use crate::provenance::ProvenanceWriter;
-use crate::shard::encode;
 use crate::{SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 
 /// Writes one `.ds` file and its companions.
 pub(crate) struct DatatroveWriter {
-    ids: AtomicFile,
+    ids: IdWriter,
     ends: AtomicFile,
     metadata: PathBuf,
     name: String,
-    width: Width,
     tokenizer: String,
     sequences: u64,
     /// Tokens before the next sequence.
     tokens: u64,
-    bytes: Vec<Vec<u8>>,
     provenance: ProvenanceWriter,
 }
 
@@ -39,15 +36,13 @@ impl DatatroveWriter {
     ) -> Result<DatatroveWriter> {
         let name = format!("{shard:05}.ds");
         Ok(DatatroveWriter {
-            ids: AtomicFile::create(&directory.join(&name))?,
+            ids: IdWriter::create(&directory.join(&name), Width::of_datatrove(options.max_id))?,
             ends: AtomicFile::create(&directory.join(format!("{name}.index")))?,
             metadata: directory.join(format!("{name}.metadata")),
             name,
-            width: Width::of_datatrove(options.max_id),
             tokenizer: options.tokenizer.clone(),
             sequences: 0,
             tokens: 0,
-            bytes: Vec::new(),
             provenance: ProvenanceWriter::create(options, directory, shard)?,
         })
     }
@@ -65,32 +60,13 @@ impl SequenceWriter for DatatroveWriter {
             self.sequences += 1;
         }
         self.ends.put(&found)?;
-        let DatatroveWriter { ids, width, bytes, provenance, .. } = self;
-        let (written, kept) = rayon::join(
-            || {
-                encode(bytes, parts, |part, bytes| width.encode(part.input_ids(), bytes))?
-                    .iter()
-                    .try_for_each(|bytes| ids.put(bytes))
-            },
-            || provenance.push(parts),
-        );
-        written.and(kept)
+        self.ids.push(parts, &mut self.provenance)
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
-        let DatatroveWriter {
-            ids,
-            ends,
-            metadata,
-            name,
-            width,
-            tokenizer,
-            sequences,
-            tokens,
-            provenance,
-            ..
-        } = *self;
-        let text = format!("{tokenizer}|{}\n{tokens}\n{}", width.bytes(), metric(tokens));
+        let DatatroveWriter { ids, ends, metadata, name, tokenizer, sequences, tokens, provenance } =
+            *self;
+        let text = format!("{tokenizer}|{}\n{tokens}\n{}", ids.width().bytes(), metric(tokens));
         let (index, beside) = (format!("{name}.index"), format!("{name}.metadata"));
         let mut files = vec![
             ShardFile::new(name, ids.commit()?, sequences),

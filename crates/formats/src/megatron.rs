@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Result, ResultExt};
 use longweave_storage::AtomicFile;
 
-use crate::ids::{Width, corrupt, read_part};
+use crate::ids::{IdWriter, Width, corrupt, read_part};
 use crate::provenance::ProvenanceWriter;
-use crate::shard::encode;
 use crate::{SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 
 const MAGIC: [u8; 9] = *b"MMIDIDX\0\0";
@@ -23,13 +22,11 @@ const HEAD: u64 = 34;
 
 /// Writes one pair of files.
 pub(crate) struct MegatronWriter {
-    ids: AtomicFile,
+    ids: IdWriter,
     index: PathBuf,
     names: [String; 2],
-    width: Width,
     length: u32,
     entries: u64,
-    bytes: Vec<Vec<u8>>,
     provenance: ProvenanceWriter,
 }
 
@@ -41,13 +38,11 @@ impl MegatronWriter {
     ) -> Result<MegatronWriter> {
         let names = ["bin", "idx"].map(|kind| format!("shard_{shard:05}.{kind}"));
         Ok(MegatronWriter {
-            ids: AtomicFile::create(&directory.join(&names[0]))?,
+            ids: IdWriter::create(&directory.join(&names[0]), Width::of_megatron(options.max_id))?,
             index: directory.join(&names[1]),
             names,
-            width: Width::of_megatron(options.max_id),
             length: options.length,
             entries: 0,
-            bytes: Vec::new(),
             provenance: ProvenanceWriter::create(options, directory, shard)?,
         })
     }
@@ -55,17 +50,8 @@ impl MegatronWriter {
 
 impl SequenceWriter for MegatronWriter {
     fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
-        let MegatronWriter { ids, width, bytes, provenance, .. } = self;
-        let (written, kept) = rayon::join(
-            || {
-                encode(bytes, parts, |part, bytes| width.encode(part.input_ids(), bytes))?
-                    .iter()
-                    .try_for_each(|bytes| ids.put(bytes))
-            },
-            || provenance.push(parts),
-        );
         self.entries += parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        written.and(kept)
+        self.ids.push(parts, &mut self.provenance)
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
@@ -73,12 +59,11 @@ impl SequenceWriter for MegatronWriter {
             ids,
             index,
             names: [ids_name, index_name],
-            width,
             length,
             entries,
             provenance,
-            ..
         } = *self;
+        let width = ids.width();
         let ids = ids.commit()?;
         let mut file = AtomicFile::create(&index)?;
         file.put(&MAGIC)?;

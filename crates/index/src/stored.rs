@@ -1,9 +1,7 @@
 //! Columns that are held in memory while they are small, and on the disk beyond that.
 
-use std::path::PathBuf;
-
 use longweave_common::{Offsets, Result};
-use longweave_storage::{ArrayWriter, Scalar, Stored};
+use longweave_storage::{Scalar, Stored, StoredWriter};
 
 use crate::scratch::Scratch;
 
@@ -28,53 +26,16 @@ impl Space<'_> {
     /// Begins a column of `lists` lists. On the disk it has no name once it is made, and is gone
     /// when it is dropped.
     pub(crate) fn store<T: Scalar>(&self, name: &str, lists: usize) -> ListWriter<T> {
-        let items = ColumnWriter {
-            held: Vec::new(),
-            most: self.most::<T>(),
-            path: self.scratch.map(|scratch| scratch.column(name)),
-            file: None,
-        };
+        let path = self.scratch.map(|scratch| scratch.column(name));
+        let items = StoredWriter::new(self.most::<T>(), path);
         ListWriter { offsets: Offsets::with_capacity(lists), items }
-    }
-}
-
-/// A column that is being made.
-struct ColumnWriter<T> {
-    held: Vec<T>,
-    most: usize,
-    path: Option<PathBuf>,
-    file: Option<ArrayWriter<T>>,
-}
-
-impl<T: Scalar> ColumnWriter<T> {
-    fn push(&mut self, items: &[T]) -> Result<()> {
-        if let Some(file) = &mut self.file {
-            return file.push(items);
-        }
-        match &self.path {
-            Some(path) if self.held.len() + items.len() > self.most => {
-                let mut file = ArrayWriter::create(path)?;
-                file.push(&std::mem::take(&mut self.held))?;
-                file.push(items)?;
-                self.file = Some(file);
-            }
-            _ => self.held.extend_from_slice(items),
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Stored<T>> {
-        match self.file {
-            Some(file) => file.into_unlinked().map(Stored::File),
-            None => Ok(Stored::Held(self.held)),
-        }
     }
 }
 
 /// Lists that are being made, list after list.
 pub(crate) struct ListWriter<T> {
     offsets: Offsets,
-    items: ColumnWriter<T>,
+    items: StoredWriter<T>,
 }
 
 impl<T: Scalar> ListWriter<T> {
