@@ -3,9 +3,11 @@ import { spawnSync } from 'node:child_process'
 import { appendFileSync, cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { bytes } from '../ts/bytes.ts'
 import type { Command } from '../ts/cli/command.ts'
-import { commands } from '../ts/cli/commands.ts'
-import { flags, toOptions } from '../ts/cli/flags.ts'
+import { allCommands, commandNames } from '../ts/cli/commands.ts'
+import { flags } from '../ts/cli/flags.ts'
+import { toOptions } from '../ts/cli/given.ts'
 import { Counter, INTERVAL, reporter } from '../ts/cli/progress.ts'
 import type { Surroundings } from '../ts/cli/progress.ts'
 import { commandHelp, familyHelp, firstScreen, overview, topicsOf } from '../ts/cli/help.ts'
@@ -13,7 +15,6 @@ import type { HelpPart } from '../ts/cli/help.ts'
 import { withFlags } from '../ts/cli/wording.ts'
 import { clean, optionsJsonSchema, presets, readSequences, resolveOptions } from '../ts/index.ts'
 import type { CleanReport, ShownPiece, ShownSequence, Summary } from '../ts/index.ts'
-import { resolveSize } from '../ts/schema.ts'
 import { hostile, madeReport, writeReport } from './reports.ts'
 import {
   argv,
@@ -37,7 +38,12 @@ const corpus = writeJsonl(out('corpus.jsonl'), documents)
 const options = { ...plain, corpus, tokenizer, length: 64, splitBytes: 4000 }
 writeFileSync(out('config.json'), JSON.stringify({ ...options, output: { shardTokens: 64 * 8 } }))
 const config = ['--config', out('config.json')]
+const commands = Object.fromEntries((await allCommands()).map((command) => [command.name, command]))
 const names = Object.keys(commands)
+
+test('each command is loaded by its own name', () => {
+  expect(names).toEqual(commandNames)
+})
 const flat = (text: string) => text.replaceAll(/\s+/g, ' ')
 /** Flags that a help page lists. */
 const count = (page: string) => page.match(/^ {2}--/gm)?.length ?? 0
@@ -82,8 +88,8 @@ test.each(names)('help %s has usage, flags and an example that begins as one typ
 test('no line of any help is longer than 80 columns', () => {
   const pages = [
     firstScreen(),
-    overview(),
-    familyHelp(['task list', 'task run']),
+    overview(Object.values(commands)),
+    familyHelp(Object.values(commands).filter(({ name }) => name.startsWith('task '))),
     ...Object.values(commands).flatMap((command) =>
       (['common', 'all', ...topicsOf(command)] as HelpPart[]).map((part) => commandHelp(command, part)),
     ),
@@ -147,7 +153,7 @@ test('every option is a flag of its own that sets it, in one topic of help run, 
     } else {
       const text = /\[default: ([^\]]*)\]/.exec(shown)?.[1] ?? ''
       const first = text.split('; ')[0]?.split(': ').at(-1) ?? ''
-      const size = /^\d+[KMGT]iB$/.test(first) ? resolveSize(first) : first
+      const size = /^\d+[KMGT]iB$/.test(first) ? bytes(first) : first
       const of = flag.kind === 'switch' ? (fallback === flag.on ? 'on' : 'off') : String(fallback)
       // These two defaults are written as people type them.
       const typed = option === 'corpusSkip' || option === 'textJoin'

@@ -58,6 +58,7 @@ test('it brings what it needs and nothing of the workshop', () => {
     'binding/index.d.ts',
     'dist/index.d.ts',
     'dist/index.js',
+    'dist/cli/LICENSES.txt',
     'dist/cli/main.js',
     'dist/report/LICENSES.txt',
     'dist/report/app.css',

@@ -1,12 +1,12 @@
 // docs/options.md, docs/cli.md and docs/errors.md from the schema, the commands and the error codes. `--check` fails when a page is not what they say.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { groups, usage } from '../dist/cli/command.js'
-import { commands } from '../dist/cli/commands.js'
-import { defaultOf, flags } from '../dist/cli/flags.js'
-import { wrap } from '../dist/cli/layout.js'
-import { errorCodes } from '../dist/errors.js'
-import { sections } from '../dist/schema.js'
+import { groups, usage } from '../ts/cli/command.ts'
+import { allCommands } from '../ts/cli/commands.ts'
+import { defaultOf, flags } from '../ts/cli/flags.ts'
+import { wrap } from '../ts/cli/layout.ts'
+import { errorCodes } from '../ts/errors.ts'
+import { sections } from '../ts/schema.ts'
 import { fail, root } from './setup.mjs'
 
 const COLUMNS = 100
@@ -44,7 +44,7 @@ function optionsPage() {
   return `# Options
 
 ${paragraph(
-  'Every option of a run, generated from the schema by `node scripts/options.mjs`. `option` is its path in the API and in the file of `--config`, `flag` its name on the command line. A dash is `null`: the description says which value follows from it. Where the default depends on the method, that of `quest` comes first. A size is a number of bytes or text like `512MiB`.',
+  'Every option of a run, generated from the schema by `npx tsx scripts/options.mjs`. `option` is its path in the API and in the file of `--config`, `flag` its name on the command line. A dash is `null`: the description says which value follows from it. Where the default depends on the method, that of `quest` comes first. A size is a number of bytes or text like `512MiB`.',
 )}
 
 ${paragraph(
@@ -94,8 +94,7 @@ function commandPart(command) {
   return parts.join('\n\n')
 }
 
-function commandsPage() {
-  const list = Object.values(commands)
+function commandsPage(list) {
   const parts = Object.entries(groups).map(([group, title]) => {
     const members = list.filter((command) => command.group === group)
     return `## ${title}\n\n${members.map(commandPart).join('\n\n')}`
@@ -103,7 +102,7 @@ function commandsPage() {
   return `# Command line
 
 ${paragraph(
-  'Every command, generated from the code by `node scripts/options.mjs`. `longweave help COMMAND` prints the same in a terminal, `longweave help run TOPIC` the options of one topic. RUN is the output directory of a run, its `--out`.',
+  'Every command, generated from the code by `npx tsx scripts/options.mjs`. `longweave help COMMAND` prints the same in a terminal, `longweave help run TOPIC` the options of one topic. RUN is the output directory of a run, its `--out`.',
 )}
 
 ${table(
@@ -133,7 +132,7 @@ function errorsPage() {
   return `# Errors
 
 ${paragraph(
-  'Every error code, generated from the code by `node scripts/options.mjs`. Messages say what happened, where (file and line, option, document id) and what to do. The API throws a `LongweaveError` with the code in `code` and its data in `details`. The command line prints the code at the end of the message, like `[BAD_ROW]`.',
+  'Every error code, generated from the code by `npx tsx scripts/options.mjs`. Messages say what happened, where (file and line, option, document id) and what to do. The API throws a `LongweaveError` with the code in `code` and its data in `details`. The command line prints the code at the end of the message, like `[BAD_ROW]`.',
 )}
 
 ${table(
@@ -143,10 +142,10 @@ ${table(
 `
 }
 
-const pages = { 'options.md': optionsPage(), 'cli.md': commandsPage(), 'errors.md': errorsPage() }
+const pages = { 'options.md': optionsPage(), 'cli.md': commandsPage(await allCommands()), 'errors.md': errorsPage() }
 for (const [name, text] of Object.entries(pages)) {
   const page = join(root, 'docs', name)
   if (!process.argv.includes('--check')) writeFileSync(page, text)
   else if (readFileSync(page, 'utf8') !== text)
-    fail(`docs/${name} differs from the code: run \`node scripts/options.mjs\`.`)
+    fail(`docs/${name} differs from the code: run \`npx tsx scripts/options.mjs\`.`)
 }

@@ -105,6 +105,8 @@ export function setUp() {
     'tsconfig.json',
     'tsconfig.build.json',
     'tsconfig.page.json',
+    'scripts/cli.mjs',
+    'scripts/notices.mjs',
     'scripts/page.mjs',
     ...filesBelow('ts', () => true),
   ]

@@ -1,6 +1,6 @@
 // Documents one by one: those of a corpus, and those that callers hand over.
 import type { Cancellation } from '#binding'
-import { z } from 'zod'
+import * as z from 'zod'
 import { binding } from './binding.ts'
 import { LongweaveError } from './errors.ts'
 import { fill } from './options.ts'

@@ -1,32 +1,11 @@
 // From what a user gives to resolved options, or an error that names every option that is wrong.
-import { z } from 'zod'
+import * as z from 'zod'
 import { LongweaveError } from './errors.ts'
+import { isTree, merge } from './merge.ts'
+import type { Tree } from './merge.ts'
 import { nearest } from './nearest.ts'
 import { corpusPresets, optionsJsonSchema, optionsSchema, presets } from './schema.ts'
 import type { Options, Preset, ResolvedOptions } from './schema.ts'
-
-type Tree = Record<string, unknown>
-const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/**
- * Checks a number that counts something before it crosses to the core.
- * @throws LongweaveError `OPTIONS_INVALID`
- */
-export function counting(name: string, value: number, least = 0): void {
-  if (Number.isSafeInteger(value) && value >= least) return
-  const message = `\`${name}\` must be a whole number of at least ${least}, but is ${String(value)}`
-  throw new LongweaveError('OPTIONS_INVALID', message, { option: name })
-}
-
-/** `over` laid on `base`, section by section. */
-export function merge(base: Tree, over: Tree): Tree {
-  const merged = { ...base }
-  for (const [key, value] of Object.entries(over)) {
-    const below = merged[key]
-    merged[key] = isTree(below) && isTree(value) ? merge(below, value) : value
-  }
-  return merged
-}
 
 /** Names of the options of a schema at a path; none where there are no further ones. */
 function namesAt(root: Tree, path: PropertyKey[]): string[] {

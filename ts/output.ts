@@ -1,9 +1,9 @@
 // Finished outputs: a directory, or the URL that it was uploaded to.
 import type { NativeOutput } from '#binding'
 import { binding } from './binding.ts'
+import { counting } from './counting.ts'
 import { LongweaveError } from './errors.ts'
 import type { Manifest, ShownSequence, VerifyReport } from './generated/results.ts'
-import { counting } from './options.ts'
 import { SequenceBatch } from './sequences.ts'
 import type { Sequence } from './sequences.ts'
 import { Calls, cancellable } from './signal.ts'

@@ -1,10 +1,10 @@
 // Plans and dry runs: what a run would come to.
 import type { NativeRun } from '#binding'
 import { binding } from './binding.ts'
+import { counting } from './counting.ts'
 import type { DryRun } from './dry-run.ts'
 import { LongweaveError } from './errors.ts'
 import type { KeywordCount, RunEvent, Summary } from './generated/results.ts'
-import { counting } from './options.ts'
 import { Run, readBatch, resolve } from './run.ts'
 import type { RunMode, RunOptions } from './run.ts'
 import type { Sequence, SequenceBatch } from './sequences.ts'

@@ -1,11 +1,8 @@
 // Prepared runs: their stages and tasks, for engines that hand tasks out.
 import { binding } from './binding.ts'
+import { counting } from './counting.ts'
 import type { KeywordCount, RunStatus, StageInfo, TaskRecord } from './generated/results.ts'
 import type { Stage } from './generated/stages.ts'
-import { counting } from './options.ts'
-import { observed } from './plan.ts'
-import type { ObservedOptions } from './plan.ts'
-import type { RunOptions } from './run.ts'
 import { cancellable } from './signal.ts'
 import type { CallOptions } from './signal.ts'
 import { status } from './status.ts'
@@ -78,30 +75,6 @@ export class PreparedRun {
   async status(options: CallOptions = {}): Promise<RunStatus> {
     return await status(this.directory, options)
   }
-}
-
-/**
- * Prepares a run: finds the corpus, checks the options and writes `run.json`, so that other processes can run its tasks.
- * @throws LongweaveError as a run before its first stage
- *
- * @example
- * ```ts
- * import { prepare } from 'longweave'
- *
- * const run = await prepare({
- *   corpus: 'docs.jsonl',
- *   idField: 'id',
- *   tokenizer: 'tokenizer.json',
- *   length: 2048,
- *   output: { directory: 'prepared' },
- * })
- * console.log(await run.tasks())
- * ```
- */
-export async function prepare(options: RunOptions, callOptions: ObservedOptions = {}): Promise<PreparedRun> {
-  const { run, summary } = await observed(options, 'prepare', callOptions)
-  await run.close()
-  return new PreparedRun(summary.directory ?? '')
 }
 
 /**

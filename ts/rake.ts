@@ -1,6 +1,6 @@
 // RAKE on strings.
 import type { NativeKeywords, NativeRake } from '#binding'
-import { z } from 'zod'
+import * as z from 'zod'
 import { binding } from './binding.ts'
 import { call } from './errors.ts'
 import { fill } from './options.ts'

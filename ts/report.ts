@@ -4,6 +4,7 @@ import { open, readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { LongweaveError, fromSystem } from './errors.ts'
 import { OutputFile } from './output-file.ts'
+import { packageUrl } from './package.ts'
 import { REPORT_FORMAT } from './run-report.ts'
 import type { PageData, PageRun, RunReport } from './run-report.ts'
 import type { CallOptions } from './signal.ts'
@@ -198,16 +199,15 @@ interface PageParts {
   licences: string
 }
 
+const read = (path: string) => readFile(packageUrl(path), 'utf8')
+
 async function pageParts(): Promise<PageParts> {
-  // From ts/ as from dist/ this is dist/report/.
-  const built = new URL('../dist/report/', import.meta.url)
   try {
-    const read = (name: string) => readFile(new URL(name, built), 'utf8')
     const [script, style, licences, manifest] = await Promise.all([
-      read('app.js'),
-      read('app.css'),
-      read('LICENSES.txt'),
-      read('../../package.json'),
+      read('dist/report/app.js'),
+      read('dist/report/app.css'),
+      read('dist/report/LICENSES.txt'),
+      read('package.json'),
     ])
     const { version } = JSON.parse(manifest) as { version: string }
     return { version, script, style, licences }

@@ -1,17 +1,11 @@
 // The options of a run: the only place that holds defaults and messages. The core's types have neither; a test keeps the two equal.
 // The API's options, the config file and the CLI's flags all come from here.
-import { z } from 'zod'
+import * as z from 'zod'
+import { bytes } from './bytes.ts'
 
 const MiB = 2 ** 20
 const notBytes = 'must be a number of bytes, like 1073741824, "1GiB" or "1G"'
 
-/** Bytes of a text with a unit. `2GiB`, `2Gi` and `2G` are 2³¹, as Slurm, Java and Docker read them; `2GB` is 2·10⁹. */
-function bytes(text: string): number {
-  const [, number, prefix = '', unit = ''] = /^([\d.]+(?:e\d+)?)\s*([kmgt]?)(i?b?)$/i.exec(text.trim()) ?? []
-  if (number === undefined || (prefix === '' && /i/i.test(unit))) return Number.NaN
-  const base = unit.toLowerCase() === 'b' ? 1000 : 1024
-  return Math.round(Number(number) * base ** ' kmgt'.indexOf(prefix.toLowerCase() || ' '))
-}
 const size = (least: number, most = Number.MAX_SAFE_INTEGER) =>
   z
     .union([
@@ -910,11 +904,6 @@ export const presets = {
     method: { name: 'quest', pool: 'keyworded', splitRatio: 0.2, fill: 'next' },
   },
 } as const satisfies Record<string, { keywords: Partial<z.input<typeof keywords>>; method: z.input<typeof quest> }>
-
-/** Bytes from a number or a text with a unit, like `2GiB`. */
-export function resolveSize(value: string): number {
-  return size(1).parse(value)
-}
 
 /** The name of a preset. */
 export type Preset = keyof typeof presets

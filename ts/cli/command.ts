@@ -1,5 +1,5 @@
 // The description of a command. Help, completions, docs/cli.md and the parser are made from it.
-import type { Flag } from './flags.ts'
+import type { Flag } from './given.ts'
 
 /** A flag that only the command line has. */
 export interface OwnFlag {

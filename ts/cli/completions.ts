@@ -233,7 +233,7 @@ ${lines.join('\n')}
 const shells = { bash, zsh, fish }
 
 /** The command, over the list of all. */
-export const completionsCommand = (all: () => Command[]): Command => ({
+export const completionsCommand = (all: () => Promise<Command[]>): Command => ({
   name: 'completions',
   group: 'care',
   summary: 'a script that completes commands, flags and values in your shell',
@@ -251,6 +251,6 @@ fish, ~/.config/fish/config.fish: longweave completions fish | source`,
   examples: ['longweave completions bash'],
   async run(args) {
     const { positionals } = parse(args, this)
-    process.stdout.write(shells[positionals[0] as keyof typeof shells](all()))
+    process.stdout.write(shells[positionals[0] as keyof typeof shells](await all()))
   },
 })

@@ -5,7 +5,7 @@ import type { ResolvedOptions } from '../schema.ts'
 import { flags } from './flags.ts'
 import { columns, fold } from './layout.ts'
 import { unreadLine } from './summary.ts'
-import { bytes, number, several } from './units.ts'
+import { bytes, grouped, number, several } from './units.ts'
 
 function corpusLines({ corpus, facts }: DryRun): string[] {
   const lines: string[] = []
@@ -70,7 +70,7 @@ export function describeDryRun(run: DryRun): string {
       ? ''
       : `, about ${bytes(memory.metadataBytes)} of ${run.stages.some(({ stage }) => stage === 'vectors') ? 'vectors and metadata' : 'metadata'} in addition`
   const lines = [
-    `method      ${options.method.name}, ${options.length.toLocaleString('en')} tokens a sequence, seed ${options.seed}, as ${options.output.format}`,
+    `method      ${options.method.name}, ${grouped(options.length)} tokens a sequence, seed ${options.seed}, as ${options.output.format}`,
     ...corpusLines(run),
     `directory   ${run.directory ?? 'none: sequences are handed to the program'}${run.work === null ? '' : `, work in ${run.work}`}`,
     '',

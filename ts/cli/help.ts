@@ -3,9 +3,8 @@ import { sections } from '../schema.ts'
 import type { Section } from '../schema.ts'
 import { groups, usage } from './command.ts'
 import type { Command, OwnFlag } from './command.ts'
-import { commands } from './commands.ts'
 import { defaultOf } from './flags.ts'
-import type { Flag } from './flags.ts'
+import type { Flag } from './given.ts'
 import { WIDTH, wrap, wrapCommand } from './layout.ts'
 
 /** The output of `longweave` alone: the way to a finished run. */
@@ -30,11 +29,11 @@ An interrupted run resumes when you type the same command again.
 `
 }
 
-/** The output of `longweave help`. */
-export function overview(): string {
-  const width = Math.max(...Object.keys(commands).map((name) => name.length)) + 2
+/** The output of `longweave help`, over the list of all commands. */
+export function overview(commands: Command[]): string {
+  const width = Math.max(...commands.map(({ name }) => name.length)) + 2
   const lists = Object.entries(groups).map(([group, title]) => {
-    const rows = Object.values(commands)
+    const rows = commands
       .filter((command) => command.group === group)
       .map(({ name, summary }) => {
         const text = wrap(summary, width + 2).trimStart()
@@ -58,10 +57,10 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted (resumable).
 }
 
 /** The output of `longweave help task`: the commands of a family. */
-export function familyHelp(family: string[]): string {
-  const width = Math.max(...family.map(({ length }) => length))
-  const rows = family.map((name) => `  longweave ${name.padEnd(width)}  ${commands[name]?.summary ?? ''}`)
-  return `${rows.join('\n')}\n\nlongweave help ${family[0] ?? ''} prints its flags and examples.\n`
+export function familyHelp(family: Command[]): string {
+  const width = Math.max(...family.map(({ name }) => name.length))
+  const rows = family.map(({ name, summary }) => `  longweave ${name.padEnd(width)}  ${summary}`)
+  return `${rows.join('\n')}\n\nlongweave help ${family[0]?.name ?? ''} prints its flags and examples.\n`
 }
 
 /** A flag and its text: the notes on the first line where they fit, else after the text. */

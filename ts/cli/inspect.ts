@@ -7,14 +7,14 @@ import type { Command } from './command.ts'
 import { interruptible } from './interrupt.ts'
 import { parse, wholeNumber } from './parse.ts'
 import { inline, jsonLine, printable } from './text.ts'
-import { number, several } from './units.ts'
+import { grouped, number, several } from './units.ts'
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 
 function describe(shown: ShownSequence): string {
   const padding = shown.sequenceLength - shown.tokenCount
   const lines = [
-    `sequence ${shown.index} of ${shown.sequences.toLocaleString('en')}: ${shown.sequenceLength.toLocaleString('en')} tokens, ${shown.pieces.length} pieces${padding > 0 ? `, ${padding} tokens of padding` : ''}`,
+    `sequence ${shown.index} of ${grouped(shown.sequences)}: ${grouped(shown.sequenceLength)} tokens, ${shown.pieces.length} pieces${padding > 0 ? `, ${padding} tokens of padding` : ''}`,
   ]
   if (shown.why !== null) {
     lines.push(`why: ${inline(shown.why.text)}`)

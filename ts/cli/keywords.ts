@@ -1,6 +1,5 @@
 // longweave keywords.
 import { openRun } from '../prepared.ts'
-import { Rake } from '../rake.ts'
 import { json as jsonFlag, runDirectory } from './command.ts'
 import type { Command } from './command.ts'
 import { UsageError, parse, wholeNumber } from './parse.ts'
@@ -61,6 +60,8 @@ Without RUN: reads queries from stdin, one a line, and prints a line of keywords
     if (Number.isNaN(minScore))
       throw new UsageError(`--min-score must be a number, but is "${String(values['min-score'])}"`)
     const words = String(values['stop-words'])
+    // Its schema is needed for queries alone.
+    const { Rake } = await import('../rake.ts')
     const rake =
       words === 'smart' || words === 'fox'
         ? new Rake({ stopWords: words, minScore })

@@ -1,6 +1,6 @@
 // longweave predict, longweave embed.
 import { once } from 'node:events'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { readDocuments } from '../documents.ts'
 import type { ReadOptions, TextDocument } from '../documents.ts'
 import { Embedder, embedderSchema } from '../embedder.ts'

@@ -3,11 +3,11 @@ import { parseArgs } from 'node:util'
 import type { ParseArgsConfig } from 'node:util'
 import { LongweaveError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
-import { merge } from '../options.ts'
+import { merge } from '../merge.ts'
 import type { Command } from './command.ts'
 import { readConfig } from './config.ts'
-import { toOptions } from './flags.ts'
-import type { Flag } from './flags.ts'
+import { toOptions } from './given.ts'
+import type { Flag } from './given.ts'
 
 /** Wrong usage of the command line: exit 2. `command` names the help to read. */
 export class UsageError extends Error {

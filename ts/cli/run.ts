@@ -2,7 +2,7 @@
 import type { Summary } from '../events.ts'
 import { dryRun, plan } from '../plan.ts'
 import type { ObservedOptions } from '../plan.ts'
-import { prepare } from '../prepared.ts'
+import { prepare } from '../prepare.ts'
 import { presets } from '../schema.ts'
 import { weave } from '../run.ts'
 import type { RunOptions } from '../run.ts'

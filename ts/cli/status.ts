@@ -3,7 +3,7 @@ import { status } from '../status.ts'
 import type { RunStatus, LogMessage, StageStatus } from '../status.ts'
 import { json, runDirectory } from './command.ts'
 import type { Command } from './command.ts'
-import { bytes, number, time } from './units.ts'
+import { bytes, grouped, number, time } from './units.ts'
 import { jsonLine, printable } from './text.ts'
 import { columns, fold } from './layout.ts'
 import { UsageError, parse, wholeNumber } from './parse.ts'
@@ -65,7 +65,7 @@ function describe(run: RunStatus): string {
         ? `; ${bytes(disk.workFreeBytes)} free`
         : `; ${bytes(disk.workFreeBytes)} and ${bytes(disk.outputFreeBytes ?? 0)} free`
   const lines = [
-    `run         ${run.directory}: ${run.method}, ${run.length.toLocaleString('en')} tokens a sequence`,
+    `run         ${run.directory}: ${run.method}, ${grouped(run.length)} tokens a sequence`,
     `state       ${stateOf(run)}`,
     '',
     ...columns(run.stages.map(row), 'llrrrrl'),

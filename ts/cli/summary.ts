@@ -3,7 +3,7 @@ import type { Summary } from '../events.ts'
 import type { Unread } from '../generated/results.ts'
 import { fold } from './layout.ts'
 import { inline } from './text.ts'
-import { bytes, number, time } from './units.ts'
+import { bytes, grouped, number, time } from './units.ts'
 
 const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
 
@@ -20,7 +20,7 @@ export function unreadLine(unread: Unread[]): string[] {
   }
   const parts = unread.map(({ reason, name, count, examples }) => {
     const label = names[reason] || name || 'without ending'
-    return `${count.toLocaleString('en')} ${label} (${examples.join(', ')}${count > examples.length ? ', …' : ''})`
+    return `${grouped(count)} ${label} (${examples.join(', ')}${count > examples.length ? ', …' : ''})`
   })
   return parts.length === 0 ? [] : [`not read    ${parts.join(', ')}`]
 }
@@ -39,7 +39,7 @@ export function describeSummary(summary: Summary): string {
       .map(([n, what]) => `, ${n} ${what}`)
       .join('')
     lines.push(
-      `corpus      ${corpus.documents.toLocaleString('en')} documents, ${number(corpus.tokens)} tokens in ${corpus.files} file${corpus.files === 1 ? '' : 's'}${others}`,
+      `corpus      ${grouped(corpus.documents)} documents, ${number(corpus.tokens)} tokens in ${corpus.files} file${corpus.files === 1 ? '' : 's'}${others}`,
     )
   }
   for (const { option, token, id, by } of summary.specialTokens)
@@ -48,13 +48,11 @@ export function describeSummary(summary: Summary): string {
   if (summary.predictor?.name === 'onnx')
     lines.push(`predictor   ${summary.predictor.model ?? 'model'} on ${summary.predictor.devices.join(', ')}`)
   if (keywords !== null)
-    lines.push(
-      `keywords    ${keywords.distinct.toLocaleString('en')} keywords for ${keywords.withKeyword.toLocaleString('en')} documents`,
-    )
+    lines.push(`keywords    ${grouped(keywords.distinct)} keywords for ${grouped(keywords.withKeyword)} documents`)
   const { vectors, neighbours } = summary
   if (vectors !== null)
     lines.push(
-      `vectors     ${vectors.vectors.toLocaleString('en')} of ${vectors.dimensions} numbers, ${vectors.source}${vectors.devices.length > 0 ? ` on ${vectors.devices.join(', ')}` : ''}`,
+      `vectors     ${grouped(vectors.vectors)} of ${vectors.dimensions} numbers, ${vectors.source}${vectors.devices.length > 0 ? ` on ${vectors.devices.join(', ')}` : ''}`,
     )
   if (neighbours !== null) {
     const how =
@@ -64,7 +62,7 @@ export function describeSummary(summary: Summary): string {
     lines.push(`neighbours  ${neighbours.mean.toFixed(1)} of at most ${neighbours.k}; ${how}`)
   }
   if (stats !== null && shares !== null && means !== null) {
-    lines.push(`sequences   ${stats.sequences.toLocaleString('en')} of ${summary.length.toLocaleString('en')} tokens`)
+    lines.push(`sequences   ${grouped(stats.sequences)} of ${grouped(summary.length)} tokens`)
     if (summary.method === 'quest') {
       const { group, related, next } = stats.rules
       const by = (
@@ -75,21 +73,18 @@ export function describeSummary(summary: Summary): string {
         ] as const
       ).filter(([n]) => n > 0)
       lines.push(
-        `            ${by.map(([n, what]) => `${n.toLocaleString('en')} ${what}`).join(', ')}; ${means.groupsPerSequence.toFixed(1)} keywords a sequence`,
+        `            ${by.map(([n, what]) => `${grouped(n)} ${what}`).join(', ')}; ${means.groupsPerSequence.toFixed(1)} keywords a sequence`,
       )
       lines.push(
-        `            short set: ${stats.keywords.short.toLocaleString('en')} keywords${stats.oversample === null ? '' : `, used ${stats.oversample.toFixed(2)} times`}, ${percent(shares.shortSet)} of the tokens`,
+        `            short set: ${grouped(stats.keywords.short)} keywords${stats.oversample === null ? '' : `, used ${stats.oversample.toFixed(2)} times`}, ${percent(shares.shortSet)} of the tokens`,
       )
     } else {
       const unused = stats.documentsByUses[0] ?? 0
-      const more =
-        unused > 0
-          ? `; ${unused.toLocaleString('en')} of ${stats.poolDocuments.toLocaleString('en')} documents are in none`
-          : ''
+      const more = unused > 0 ? `; ${grouped(unused)} of ${grouped(stats.poolDocuments)} documents are in none` : ''
       lines.push(`            ${means.documentsPerSequence.toFixed(1)} documents a sequence${more}`)
       if (stats.nearDuplicates > 0)
         lines.push(
-          `            ${stats.nearDuplicates.toLocaleString('en')} documents left out because they begin like the one before`,
+          `            ${grouped(stats.nearDuplicates)} documents left out because they begin like the one before`,
         )
     }
     const { sample } = summary
@@ -106,8 +101,7 @@ export function describeSummary(summary: Summary): string {
       `dropped     ${percent(shares.dropped)} of the tokens${shares.padding > 0 ? `; padding ${percent(shares.padding)}` : ''}`,
     )
   }
-  if (summary.holdout !== null)
-    lines.push(`held out    ${summary.holdout.sequences.toLocaleString('en')} sequences in holdout/`)
+  if (summary.holdout !== null) lines.push(`held out    ${grouped(summary.holdout.sequences)} sequences in holdout/`)
   if (summary.files > 0)
     lines.push(
       `written     ${summary.files} file${summary.files === 1 ? '' : 's'}, ${bytes(summary.bytes)}, in ${summary.directory}`,

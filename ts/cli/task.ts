@@ -1,8 +1,8 @@
 // longweave task list, longweave task run: the same work as longweave run, handed out by Slurm, Ray or a shell loop.
+import { bytes } from '../bytes.ts'
 import type { Stage } from '../events.ts'
 import { openRun } from '../prepared.ts'
 import type { TaskSelection } from '../prepared.ts'
-import { resolveSize } from '../schema.ts'
 import { json, quietFlags, runDirectory } from './command.ts'
 import type { Command } from './command.ts'
 import { interruptible } from './interrupt.ts'
@@ -11,11 +11,9 @@ import { UsageError, parse, wholeNumber } from './parse.ts'
 import { jsonLine } from './text.ts'
 
 function size(text: string | boolean | undefined): number {
-  try {
-    return resolveSize(String(text))
-  } catch {
-    throw new UsageError(`--memory must be a number of bytes, like 1073741824 or 2GiB, but is "${String(text)}"`)
-  }
+  const found = bytes(String(text))
+  if (Number.isSafeInteger(found) && found > 0) return found
+  throw new UsageError(`--memory must be a number of bytes, like 1073741824 or 2GiB, but is "${String(text)}"`)
 }
 
 /** The tasks that --task names: one, or a range without its end. */

@@ -25,5 +25,8 @@ export function time(seconds: number): string {
   return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${(seconds / 3600).toFixed(1)} h`
 }
 
+/** A whole number with commas, `1,234,567`. Intl, which does the same, takes ten milliseconds to load. */
+export const grouped = (n: number) => String(n).replaceAll(/\B(?=(?:\d{3})+$)/g, ',')
+
 /** `1,234 files`, `1 file`. */
-export const several = (n: number, what: string) => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`
+export const several = (n: number, what: string) => `${grouped(n)} ${what}${n === 1 ? '' : 's'}`

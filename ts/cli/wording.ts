@@ -1,6 +1,6 @@
 // Messages of the core for people who type flags: it names options, because programs share its messages.
 import { flags } from './flags.ts'
-import type { Flag } from './flags.ts'
+import type { Flag } from './given.ts'
 
 /** Flags by the option's path, and by its last word where no other option has it. */
 function byOption(): Map<string, Flag> {
