@@ -1,4 +1,4 @@
-// The check of numbers that are no options of a schema.
+// The check of numbers that the schema does not cover.
 import { LongweaveError } from './errors.ts'
 
 /**

@@ -1,10 +1,13 @@
 // Flags from a schema: each option is the flag that its metadata names.
-import type * as z from 'zod'
+import * as z from 'zod'
 import { described } from '../schema.ts'
 import type { OptionMeta } from '../schema.ts'
 import type { Flag } from './given.ts'
 
 type Json = Record<string, unknown>
+
+// A command parses options once: making code for it takes longer.
+z.config({ jitless: true })
 
 function properties(schema: Json): Record<string, Json> {
   return (schema['properties'] ?? {}) as Record<string, Json>
