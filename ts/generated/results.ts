@@ -340,6 +340,8 @@ export interface LogMessage {
   time: string
   /** The id of the process that wrote it. */
   process: number
+  /** The machine of the process. Null where the log does not say. */
+  host: string | null
   /** The error's code. Null for a warning. */
   code: string | null
   /** The text for people. */

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use longweave_run::{LogRecord, TaskState};
+use longweave_storage::host;
 
 /// Spans of seconds since 1970.
 pub(crate) struct History {
@@ -10,18 +11,26 @@ pub(crate) struct History {
     ended: HashSet<(String, u32)>,
 }
 
+/// The process that wrote a line: its token, because ids repeat on other machines; its id.
+type Writer<'a> = (Option<&'a str>, u32);
+
+fn writer(line: &LogRecord) -> Writer<'_> {
+    (line.attempt.as_deref(), line.process)
+}
+
 impl History {
+    /// `living` are the processes of this machine that still work on the run.
     pub(crate) fn of(records: &[LogRecord], living: &HashSet<u32>, now: f64) -> History {
         let (mut spans, mut ended): (HashMap<String, Vec<_>>, _) = (HashMap::new(), HashSet::new());
-        let mut open: HashMap<(String, u32, u32), f64> = HashMap::new();
+        let mut open: HashMap<(&str, u32, Writer<'_>), &LogRecord> = HashMap::new();
         for line in records {
             let (Some(stage), Some(task), Some(state)) = (&line.stage, line.task, line.state)
             else {
                 continue;
             };
-            let key = (stage.clone(), task, line.process);
+            let key = (stage.as_str(), task, writer(line));
             if state == TaskState::Started {
-                open.insert(key, line.at());
+                open.insert(key, line);
                 continue;
             }
             open.remove(&key);
@@ -33,12 +42,15 @@ impl History {
         }
         // A task that began and did not end either runs, or its process died some time after its
         // last entry.
-        let last_word = |process: u32| {
-            records.iter().rfind(|l| l.process == process).map_or(now, LogRecord::at)
+        let here = host();
+        let is_living = |line: &LogRecord| {
+            line.host.as_ref().is_none_or(|host| *host == here) && living.contains(&line.process)
         };
-        for ((stage, _, process), start) in open {
-            let end = if living.contains(&process) { now } else { last_word(process) };
-            spans.entry(stage).or_default().push((start, end));
+        let last_word =
+            |of| records.iter().rfind(|line| writer(line) == of).map_or(now, LogRecord::at);
+        for ((stage, _, of), line) in open {
+            let end = if is_living(line) { now } else { last_word(of) };
+            spans.entry(stage.to_owned()).or_default().push((line.at(), end));
         }
         History { spans, ended }
     }
@@ -102,5 +114,25 @@ mod tests {
         assert!(history.ended("ingest", 1) && !history.ended("ingest", 2));
         records.push(task(45, 2, "failed", 5.0));
         assert_eq!(History::of(&records, &HashSet::new(), 1e12).worked(None), 17.0);
+    }
+
+    #[test]
+    fn processes_with_one_id_on_two_machines_are_two() {
+        let task = |second, host: &str, state: &str, seconds: f64| {
+            line(
+                second,
+                "task",
+                json!({
+                    "stage": "ingest", "task": 0, "state": state, "seconds": seconds,
+                    "host": host, "attempt": host, "process": 1,
+                }),
+            )
+        };
+        let records =
+            [task(0, "a", "started", 0.0), task(5, "b", "started", 0.0), task(9, "b", "done", 4.0)];
+        // That of `a` ended after its own last word, not after that of `b`, and does not live on
+        // because a process of this machine has its id.
+        let history = History::of(&records, &HashSet::from([1]), 1e12);
+        assert_eq!(history.worked(None), 4.0);
     }
 }

@@ -140,6 +140,8 @@ pub struct LogMessage {
     pub time: String,
     /// The id of the process that wrote it.
     pub process: u32,
+    /// The machine of the process. Null where the log does not say.
+    pub host: Option<String>,
     /// The error's code. Null for a warning.
     pub code: Option<String>,
     /// The text for people.
@@ -305,6 +307,7 @@ fn last(records: &[LogRecord], event: &str) -> Option<LogMessage> {
     Some(LogMessage {
         time: line.time.clone(),
         process: line.process,
+        host: line.host.clone(),
         code: line.code.clone(),
         message,
     })

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use longweave_common::{Code, Error, Result};
-use longweave_storage::{DoneRecord, Lock, digest_of};
+use longweave_storage::{DoneRecord, Lock, digest_of, host, process_token};
 use serde::{Deserialize, Serialize};
 
 use crate::options::{RunOptions, result_options};
@@ -91,7 +91,10 @@ pub enum Outcome {
 #[derive(Serialize)]
 struct Line<'a> {
     time: String,
+    host: String,
     process: u32,
+    /// The process's own token.
+    attempt: &'static str,
     #[serde(flatten)]
     entry: &'a Entry<'a>,
 }
@@ -100,7 +103,11 @@ struct Line<'a> {
 #[derive(Clone, Debug, Deserialize)]
 pub struct LogRecord {
     pub time: String,
+    /// The machine of the process; `None` in lines of versions that did not write it.
+    pub host: Option<String>,
     pub process: u32,
+    /// The token of the process, which no other has; `None` as above.
+    pub attempt: Option<String>,
     pub event: String,
     pub mode: Option<String>,
     pub stage: Option<String>,
@@ -137,7 +144,9 @@ impl Log {
 
     /// Appends a line.
     pub fn write(&self, entry: &Entry<'_>) {
-        let line = Line { time: time_of(SystemTime::now()), process: std::process::id(), entry };
+        let (time, host) = (time_of(SystemTime::now()), host());
+        let process = std::process::id();
+        let line = Line { time, host, process, attempt: process_token(), entry };
         let Ok(mut text) = serde_json::to_vec(&line) else { return };
         text.push(b'\n');
         let _ = self.append(&text);
@@ -306,6 +315,17 @@ mod tests {
             assert_eq!(parse_time(text), Some(seconds as f64 + 0.25));
         }
         assert_eq!(parse_time("yesterday"), None);
+    }
+
+    #[test]
+    fn lines_tell_machine_process_and_attempt() {
+        let (_directory, log) = made();
+        log.warning("x");
+        fs::write(log.older(), "{\"time\":\"t\",\"process\":1,\"event\":\"end\"}\n").unwrap();
+        let [old, new] = &log.read()[..] else { panic!("two lines") };
+        assert_eq!((&old.host, &old.attempt), (&None, &None));
+        assert_eq!(new.host.as_deref(), Some(host().as_str()));
+        assert_eq!(new.attempt.as_deref(), Some(process_token()));
     }
 
     #[test]

@@ -1,10 +1,13 @@
-//! Files that appear whole or not at all: written as `.NAME.PID-N.part` next to the target,
-//! fsynced, renamed. An attempt is locked while it is written, so that a sweep can tell attempts of
-//! killed processes from attempts in progress.
+//! Files that appear whole or not at all: written as `.NAME.TOKEN-N.part` next to the target,
+//! fsynced, renamed. The token is the process's own ([`process_token`]), so that no two processes
+//! write one attempt, on whatever machines. An attempt is locked while it is written, so that a
+//! sweep can tell attempts of killed processes from attempts in progress.
 
 use std::fs::{self, File, TryLockError};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use longweave_common::{Error, Result, ResultExt};
@@ -13,6 +16,16 @@ use xxhash_rust::xxh3::Xxh3Default;
 use crate::failpoint;
 
 static ATTEMPT: AtomicU64 = AtomicU64::new(0);
+
+/// Sixteen hexadecimal digits that no other process has: process ids repeat on other machines, and
+/// in containers on the same one.
+pub fn process_token() -> &'static str {
+    static TOKEN: LazyLock<String> = LazyLock::new(|| {
+        let now = std::time::SystemTime::now();
+        format!("{:016x}", RandomState::new().hash_one((std::process::id(), now)))
+    });
+    &TOKEN
+}
 
 /// A file being written. Dropped without [`AtomicFile::commit`], it leaves nothing behind.
 pub struct AtomicFile {
@@ -196,9 +209,8 @@ impl Drop for AtomicFile {
 fn begin(directory: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     loop {
         let number = ATTEMPT.fetch_add(1, Ordering::Relaxed);
-        let path = directory.join(format!(".{name}.{}-{number}.part", std::process::id()));
-        let file =
-            File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let path = directory.join(format!(".{name}.{}-{number}.part", process_token()));
+        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
         match file.try_lock() {
             // Between the two lines above a sweep took it for one that is left behind.
             Err(TryLockError::WouldBlock) => {}
@@ -216,8 +228,11 @@ fn is_attempt(name: &str) -> bool {
         .and_then(|n| n.strip_suffix(".part"))
         .and_then(|n| n.rsplit_once('.'));
     let numbers = numbers.and_then(|(_, numbers)| numbers.split_once('-'));
-    numbers.is_some_and(|(a, b)| {
-        [a, b].iter().all(|n| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()))
+    numbers.is_some_and(|(token, number)| {
+        !token.is_empty()
+            && token.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+            && !number.is_empty()
+            && number.bytes().all(|c| c.is_ascii_digit())
     })
 }
 
@@ -330,7 +345,9 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         let mut live = AtomicFile::create(&path("below/live")).unwrap();
         live.put(b"on the way").unwrap();
-        for left in [".a.b.12-3.part", "below/.live.12-3.part", "below/deeper/.x.1-0.part"] {
+        for left in
+            [".a.b.12-3.part", "below/.live.0123456789abcdef-3.part", "below/deeper/.x.1-0.part"]
+        {
             fs::create_dir_all(path(left).parent().unwrap()).unwrap();
             fs::write(path(left), b"left behind").unwrap();
         }

@@ -22,8 +22,8 @@ pub use array::{
     write_array,
 };
 pub use atomic::{
-    AtomicFile, Sealed, UnlinkedFile, read_exact_at, sweep, sweep_below, sync_directory,
-    with_suffix, write_file,
+    AtomicFile, Sealed, UnlinkedFile, process_token, read_exact_at, sweep, sweep_below,
+    sync_directory, with_suffix, write_file,
 };
 pub use digest::{Digest, checksum_file, checksum_with, digest_of};
 pub use done::{DoneRecord, FileRecord};
