@@ -48,6 +48,7 @@ const allowed: Record<string, string[]> = {
   driver: ['common', 'storage', 'corpus', 'plan', 'run', 'stages'],
   api: [...foundation, 'predict', 'run', 'stages', 'driver'],
   node: ['common', 'api'],
+  worker: ['api'],
 }
 
 interface Metadata {

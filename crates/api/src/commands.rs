@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use longweave_common::{Cancel, Code, Ctx, Error, Result};
-use longweave_driver::{Events, explain};
+use longweave_common::{Cancel, Ctx, Result};
+use longweave_driver::Events;
 use longweave_formats::{Directory, OutputFiles};
-use longweave_run::{LEAST_MEMORY, RunContext, RunOptions};
+use longweave_run::{RunContext, RunOptions};
 use longweave_stages::STAGES;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::fetched::{FetchedFiles, location};
+use crate::job::Job;
 use crate::json::{from_json, to_json};
 use crate::show::ShowOptions;
-use crate::tasks::{self as listing, TaskRecord};
+use crate::tasks as listing;
 
 /// The stages of the run in `out`.
 ///
@@ -69,31 +70,10 @@ struct StageOptions {
 /// again; `CANCELLED`.
 pub fn run_tasks(out: &Path, options: &str, cancel: &Cancel) -> Result<String> {
     let StageOptions { stage, tasks, threads, memory } = from_json("the tasks", options)?;
-    if memory < LEAST_MEMORY {
-        let message = format!("`memory` must be at least 16 MiB, but is {memory} bytes");
-        return Err(Error::new(Code::OptionsInvalid, message).with("option", "memory"));
-    }
-    let run = RunContext::open(STAGES, out)?;
-    let stage = run.stage(&stage)?;
-    run.check_inputs()?;
-    let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(threads, memory)? };
-    let events = Arc::new(Events::default());
-    run.log.begin("stage", run.options(), threads);
-    let work = || -> Result<_> {
-        let tasks = listing::select(&run, stage, &tasks)?;
-        run.sweep_stage(stage);
-        let records = longweave_driver::run_tasks(&ctx, &run, &events, stage, &tasks)?;
-        Ok((tasks, records))
-    };
-    let result = work().map_err(|e| explain(&ctx, &run, e));
-    run.log.end(result.as_ref(), events.seconds());
-    let (tasks, records) = result?;
-    let list: Vec<TaskRecord> = tasks
-        .into_iter()
-        .zip(records)
-        .map(|(task, record)| TaskRecord::new(stage, task, record))
-        .collect();
-    to_json(&list)
+    let (events, job) = (Arc::new(Events::default()), Job::open(out, threads, memory, cancel)?);
+    let records = job.run(&stage, &tasks, cancel, &events);
+    job.end(records.as_ref(), events.seconds());
+    to_json(&records?)
 }
 
 /// Checks an output: a directory, a URL, or the directory of a run that sent its output to one.

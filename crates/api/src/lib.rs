@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod commands;
 mod fetched;
+mod job;
 mod json;
 pub mod models;
 pub mod rake;
@@ -18,6 +19,7 @@ mod spool;
 pub mod tasks;
 #[cfg(test)]
 mod typescript;
+pub mod worker;
 
 pub use longweave_driver::{Event, guarded};
 pub use longweave_run::RunOptions;

@@ -11,6 +11,7 @@ mod run;
 mod stages;
 mod tokens;
 mod vectors;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,103 @@
+//! A prepared run that is kept open, for any number of calls that run tasks: what a task needs of
+//! the run (its file, records of finished stages, tokenizer, model, open token store) is read once.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use longweave_common::{Cancel, Code, Ctx, Error, Result};
+use longweave_driver::{Events, explain};
+use longweave_run::{LEAST_MEMORY, RunContext};
+use longweave_stages::STAGES;
+use longweave_storage::DoneRecord;
+
+use crate::tasks::{self as listing, StageInfo, TaskRecord, TaskSelection};
+
+/// A run whose tasks can be run.
+pub(crate) struct Job {
+    run: RunContext,
+    ctx: Ctx,
+}
+
+impl Job {
+    /// Opens the run prepared in `out`, to run tasks with `threads` threads (0: one per core) and
+    /// `memory` bytes.
+    ///
+    /// Errors: `OPTIONS_INVALID`, `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`,
+    /// `INPUT_CHANGED`.
+    pub(crate) fn open(out: &Path, threads: usize, memory: u64, cancel: &Cancel) -> Result<Job> {
+        if memory < LEAST_MEMORY {
+            let message = format!("`memory` must be at least 16 MiB, but is {memory} bytes");
+            return Err(Error::new(Code::OptionsInvalid, message).with("option", "memory"));
+        }
+        let run = RunContext::open(STAGES, out)?;
+        run.check_inputs()?;
+        let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(threads, memory)? };
+        run.log.begin("stage", run.options(), ctx.pool.current_num_threads());
+        Ok(Job { run, ctx })
+    }
+
+    /// The stages of the run with their tasks.
+    ///
+    /// Errors: `FILE_CORRUPT` for a damaged record.
+    pub(crate) fn list(&self) -> Result<Vec<StageInfo>> {
+        listing::list(&self.run)
+    }
+
+    /// Takes the records of a finished stage from a caller who knows them, in the order of its
+    /// tasks. They are not looked for on the disk then: one open and one stat for each file of each
+    /// task, which a shared file system may answer from an old cache.
+    ///
+    /// Errors: `STAGE_NOT_FOUND`; `STAGE_NOT_READY` where the stages before it were not handed over
+    /// and are not complete; `OPTIONS_INVALID` for another number of records than the stage has
+    /// tasks.
+    pub(crate) fn adopt(&self, stage: &str, records: Vec<DoneRecord>) -> Result<()> {
+        let stage = self.run.stage(stage)?;
+        for input in self.run.inputs(stage) {
+            self.run.all_done(input)?;
+        }
+        let tasks = self.run.tasks(stage)?.unwrap_or(0);
+        if records.len() != tasks as usize {
+            let message =
+                format!("stage {} has {tasks} tasks, but {} records", stage.name, records.len());
+            return Err(Error::new(Code::OptionsInvalid, message).with("stage", stage.name));
+        }
+        self.run.adopt(stage, records);
+        Ok(())
+    }
+
+    /// Closes the files of a task's results that another process has made again.
+    ///
+    /// Errors: `STAGE_NOT_FOUND`.
+    pub(crate) fn reopen(&self, stage: &str, task: u32) -> Result<()> {
+        let stage = self.run.stage(stage)?;
+        stage.reopen(&self.run, task);
+        Ok(())
+    }
+
+    /// Runs the selected tasks of a stage; those that are done run no more.
+    ///
+    /// Errors: those of the tasks; a corrupt result of an earlier stage names the command that makes
+    /// it again; `CANCELLED`.
+    pub(crate) fn run(
+        &self,
+        stage: &str,
+        tasks: &TaskSelection,
+        cancel: &Cancel,
+        events: &Arc<Events>,
+    ) -> Result<Vec<TaskRecord>> {
+        let ctx = Ctx { cancel: cancel.clone(), ..self.ctx.clone() };
+        let work = || -> Result<Vec<TaskRecord>> {
+            let stage = self.run.stage(stage)?;
+            let tasks = listing::select(&self.run, stage, tasks)?;
+            let records = longweave_driver::run_tasks(&ctx, &self.run, events, stage, &tasks)?;
+            let record = |(task, record)| TaskRecord::new(stage, task, record);
+            Ok(tasks.into_iter().zip(records).map(record).collect())
+        };
+        longweave_driver::guarded(work).map_err(|e| explain(&ctx, &self.run, e))
+    }
+
+    /// Tells the run's log how the work of this process ended, after `seconds`.
+    pub(crate) fn end<T>(&self, result: Result<T, &Error>, seconds: f64) {
+        self.run.log.end(result, seconds);
+    }
+}

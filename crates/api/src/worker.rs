@@ -1,0 +1,341 @@
+//! A worker: a process that keeps runs open and runs their tasks for a scheduler, which speaks to it
+//! in lines of JSON. docs/worker.md describes the lines.
+//!
+//! One thread reads requests; each call of tasks has a thread of its own, and another that tells of
+//! its progress. Every request with an `id` is answered by exactly one line of type `opened`,
+//! `tasks`, `done`, `pong` or `error`; before it come lines of type `progress` and `warning`.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use longweave_common::{Cancel, Code, Error, Result};
+use longweave_driver::{Event, Events, guarded};
+use longweave_storage::{DoneRecord, FileRecord, host, process_token};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::job::Job;
+use crate::tasks::{StageInfo, TaskRecord, TaskSelection};
+
+/// Progress of a call is reported at most this often.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The resources of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerOptions {
+    /// Threads of each run that is opened; 0 for one per core.
+    pub threads: usize,
+    /// Bytes that tokenizing, predicting and packing may hold, for each run.
+    pub memory: u64,
+}
+
+/// A line that a scheduler writes.
+#[derive(Deserialize)]
+struct Line {
+    /// Chosen by the scheduler; in every line that answers this one.
+    id: u64,
+    #[serde(flatten)]
+    request: Request,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum Request {
+    /// Opens a run, or finds it open. A scheduler that names its own version is refused by a worker
+    /// of another.
+    Open {
+        run: PathBuf,
+        version: Option<String>,
+    },
+    /// The stages of a run with their tasks.
+    Tasks {
+        run: PathBuf,
+    },
+    /// Hands over the records of a finished stage.
+    Records {
+        run: PathBuf,
+        stage: String,
+        records: Vec<Handed>,
+    },
+    /// Runs tasks of a stage.
+    Run {
+        run: PathBuf,
+        stage: String,
+        tasks: TaskSelection,
+    },
+    /// The results of a task were made again by another worker.
+    Reopen {
+        run: PathBuf,
+        stage: String,
+        task: u32,
+    },
+    /// Asks the call `of` to stop.
+    Cancel {
+        of: u64,
+    },
+    Ping,
+}
+
+/// A record as a `done` line has it.
+#[derive(Deserialize)]
+struct Handed {
+    task: u32,
+    counts: Value,
+    files: Vec<FileRecord>,
+}
+
+/// A line that the worker writes.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum Answer {
+    Opened { version: &'static str, host: String, process: u32, attempt: &'static str },
+    Tasks { stages: Vec<StageInfo> },
+    Progress { done: u64, total: u64 },
+    Warning { message: String },
+    Done { records: Vec<TaskRecord> },
+    Error { code: &'static str, message: String, details: Value },
+    Pong,
+}
+
+impl From<Error> for Answer {
+    fn from(error: Error) -> Answer {
+        Answer::Error {
+            code: error.code().name(),
+            message: error.message().to_owned(),
+            details: Value::Object(error.details().clone()),
+        }
+    }
+}
+
+/// Where answers go: whole lines, from any thread.
+struct Output<W> {
+    writer: Mutex<W>,
+    /// Raised when nobody reads any more.
+    closed: Cancel,
+}
+
+impl<W: Write> Output<W> {
+    /// Writes a line; `id` is null where a line could not be read.
+    fn write(&self, id: Option<u64>, answer: &Answer) {
+        let mut line = json!(answer);
+        line["id"] = json!(id);
+        let mut text = line.to_string();
+        text.push('\n');
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).is_err() {
+            self.closed.cancel();
+        }
+    }
+}
+
+/// A call of tasks that is in progress.
+struct Call {
+    cancel: Cancel,
+    thread: JoinHandle<()>,
+}
+
+struct Worker<W> {
+    options: WorkerOptions,
+    output: Arc<Output<W>>,
+    jobs: HashMap<PathBuf, (Arc<Job>, Instant)>,
+    calls: HashMap<u64, Call>,
+    /// Raised at the end of the input.
+    cancel: Cancel,
+}
+
+/// Serves requests until the input ends, then stops what is running. Finished tasks are kept.
+///
+/// Errors: those of reading.
+pub fn serve<W: Write + Send + 'static>(
+    options: WorkerOptions,
+    input: impl BufRead,
+    output: W,
+) -> io::Result<()> {
+    let cancel = Cancel::new();
+    let output = Arc::new(Output { writer: Mutex::new(output), closed: cancel.clone() });
+    let (jobs, calls) = (HashMap::new(), HashMap::new());
+    let mut worker = Worker { options, output, jobs, calls, cancel };
+    let mut read = Ok(());
+    for line in input.lines() {
+        match line {
+            Ok(line) if line.trim().is_empty() => {}
+            Ok(line) => worker.take(&line),
+            Err(error) => {
+                read = Err(error);
+                break;
+            }
+        }
+        if worker.cancel.is_cancelled() {
+            break;
+        }
+    }
+    worker.end();
+    read
+}
+
+impl<W: Write + Send + 'static> Worker<W> {
+    fn take(&mut self, line: &str) {
+        let id_of = |value: &Value| value.get("id").and_then(Value::as_u64);
+        let line: Line = match serde_json::from_str(line) {
+            Ok(line) => line,
+            Err(error) => {
+                let id = serde_json::from_str(line).ok().as_ref().and_then(id_of);
+                let message = format!("the worker cannot read a line of its input: {error}");
+                return self.output.write(id, &Error::new(Code::OptionsInvalid, message).into());
+            }
+        };
+        let Line { id, request } = line;
+        let answer = match guarded(|| self.answer(id, request)) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return,
+            Err(error) => error.into(),
+        };
+        self.output.write(Some(id), &answer);
+    }
+
+    /// The answer; `None` where a thread gives it.
+    fn answer(&mut self, id: u64, request: Request) -> Result<Option<Answer>> {
+        let done = Answer::Done { records: Vec::new() };
+        Ok(Some(match request {
+            Request::Open { run, version } => {
+                let own = env!("CARGO_PKG_VERSION");
+                if let Some(version) = version.filter(|version| version != own) {
+                    let message = format!(
+                        "this worker is longweave {own}, and its scheduler longweave {version}; \
+                         install the same version on all machines"
+                    );
+                    let error = Error::new(Code::VersionMismatch, message);
+                    return Err(error.with("expected", version).with("found", own));
+                }
+                self.open(run)?;
+                Answer::Opened {
+                    version: own,
+                    host: host(),
+                    process: std::process::id(),
+                    attempt: process_token(),
+                }
+            }
+            Request::Tasks { run } => Answer::Tasks { stages: self.open(run)?.list()? },
+            Request::Records { run, stage, records } => {
+                self.open(run)?.adopt(&stage, in_order(&stage, records)?)?;
+                done
+            }
+            Request::Reopen { run, stage, task } => {
+                self.open(run)?.reopen(&stage, task)?;
+                done
+            }
+            Request::Run { run, stage, tasks } => {
+                self.run(id, run, stage, tasks)?;
+                return Ok(None);
+            }
+            Request::Cancel { of } => {
+                // A call that has ended is not running.
+                if let Some(call) = self.calls.get(&of) {
+                    call.cancel.cancel();
+                }
+                done
+            }
+            Request::Ping => Answer::Pong,
+        }))
+    }
+
+    fn open(&mut self, run: PathBuf) -> Result<Arc<Job>> {
+        if let Some((job, _)) = self.jobs.get(&run) {
+            return Ok(Arc::clone(job));
+        }
+        let WorkerOptions { threads, memory } = self.options;
+        let job = Arc::new(Job::open(&run, threads, memory, &self.cancel)?);
+        self.jobs.insert(run, (Arc::clone(&job), Instant::now()));
+        Ok(job)
+    }
+
+    fn run(&mut self, id: u64, run: PathBuf, stage: String, tasks: TaskSelection) -> Result<()> {
+        self.calls.retain(|_, call| !call.thread.is_finished());
+        if self.calls.contains_key(&id) {
+            let message = format!("the call {id} is running already; give each line its own `id`");
+            return Err(Error::new(Code::OptionsInvalid, message));
+        }
+        let (job, cancel) = (self.open(run)?, self.cancel.child());
+        let (output, own) = (Arc::clone(&self.output), cancel.clone());
+        let work = move || {
+            let events = Arc::new(Events::default());
+            let told = tell(id, &events, &output);
+            let result = guarded(|| job.run(&stage, &tasks, &own, &events));
+            events.end();
+            if let Some(told) = told {
+                // It cannot panic: it only hands lines on.
+                let _ = told.join();
+            }
+            let done = result.map(|records| Answer::Done { records });
+            output.write(Some(id), &done.unwrap_or_else(Answer::from));
+        };
+        let thread = std::thread::Builder::new()
+            .name("longweave-call".into())
+            .spawn(work)
+            .map_err(|e| Error::new(Code::Internal, format!("cannot start a thread: {e}")))?;
+        self.calls.insert(id, Call { cancel, thread });
+        Ok(())
+    }
+
+    /// Stops all calls, waits for them, and tells the runs' logs.
+    fn end(self) {
+        self.cancel.cancel();
+        for call in self.calls.into_values() {
+            // A panic in it was caught, and answered.
+            let _ = call.thread.join();
+        }
+        for (job, begun) in self.jobs.into_values() {
+            job.end(Ok(()), begun.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// The records of all tasks of a stage.
+fn in_order(stage: &str, mut records: Vec<Handed>) -> Result<Vec<DoneRecord>> {
+    records.sort_by_key(|record| record.task);
+    if let Some((task, _)) = (0..).zip(&records).find(|(task, record)| record.task != *task) {
+        let message = format!(
+            "the records of stage {stage} are to be those of all its tasks, once each; that of task \
+             {task} is missing"
+        );
+        return Err(Error::new(Code::OptionsInvalid, message).with("stage", stage));
+    }
+    let record = |Handed { counts, files, .. }| DoneRecord { files, counts };
+    Ok(records.into_iter().map(record).collect())
+}
+
+/// Starts the thread that hands on what a call tells; without a thread nothing is reported.
+fn tell<W: Write + Send + 'static>(
+    id: u64,
+    events: &Arc<Events>,
+    output: &Arc<Output<W>>,
+) -> Option<JoinHandle<()>> {
+    let (events, output) = (Arc::clone(events), Arc::clone(output));
+    let body = move || {
+        let mut last: Option<Instant> = None;
+        let (send, next) = channel();
+        loop {
+            let send = send.clone();
+            events.next(move |event| drop(send.send(event)));
+            match next.recv() {
+                Ok(Some(Event::Progress { done, total, .. })) => {
+                    if last.is_none_or(|at| at.elapsed() >= INTERVAL) {
+                        output.write(Some(id), &Answer::Progress { done, total });
+                        last = Some(Instant::now());
+                    }
+                }
+                Ok(Some(Event::Warning { message })) => {
+                    output.write(Some(id), &Answer::Warning { message });
+                }
+                Ok(Some(Event::Stage { .. })) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+    };
+    std::thread::Builder::new().name("longweave-tell".into()).spawn(body).ok()
+}
