@@ -47,12 +47,22 @@ pub struct Meter<'a> {
     weights: &'a Weights,
     counter: TermCounter,
     sums: Vec<f64>,
+    /// By [`BLOCK`] of `sums`, a bit: whether one of them may not be zero.
+    touched: Vec<u64>,
 }
+
+/// Sums of a cache line.
+const BLOCK: usize = 8;
 
 impl<'a> Meter<'a> {
     /// With what words weigh.
     pub fn new(weights: &'a Weights) -> Meter<'a> {
-        Meter { weights, counter: TermCounter::default(), sums: vec![0.0; FEATURES] }
+        Meter {
+            weights,
+            counter: TermCounter::default(),
+            sums: vec![0.0; FEATURES],
+            touched: vec![0; FEATURES / BLOCK / 64],
+        }
     }
 
     /// Measures a sequence: the texts of its documents, and its tokens without padding.
@@ -66,7 +76,6 @@ impl<'a> Meter<'a> {
 
     /// With unit vectors v the sum over ordered pairs of different ones is |Σv|² − n.
     fn similarity(&mut self, documents: &[&str]) -> Option<f64> {
-        self.sums.fill(0.0);
         let mut row = Vec::new();
         let mut n = 0u64;
         for text in documents {
@@ -74,14 +83,30 @@ impl<'a> Meter<'a> {
             let mut any = false;
             for (feature, weight) in self.weights.unit(&row) {
                 self.sums[feature as usize] += f64::from(weight);
+                let block = feature as usize / BLOCK;
+                self.touched[block / 64] |= 1 << (block % 64);
                 any = true;
             }
             n += u64::from(any);
         }
-        let n = n as f64;
-        (n > 1.0).then(|| {
-            ((self.sums.iter().map(|x| x * x).sum::<f64>() - n) / (n * (n - 1.0))).clamp(0.0, 1.0)
-        })
+        let (n, all) = (n as f64, self.take_squares());
+        (n > 1.0).then(|| ((all - n) / (n * (n - 1.0))).clamp(0.0, 1.0))
+    }
+
+    /// The sum of the squares of all sums, in their order; they are zero afterwards.
+    fn take_squares(&mut self) -> f64 {
+        let mut all = 0.0;
+        for (word, bits) in self.touched.iter_mut().enumerate() {
+            while *bits != 0 {
+                let block = 64 * word + bits.trailing_zeros() as usize;
+                *bits &= *bits - 1;
+                for sum in &mut self.sums[block * BLOCK..(block + 1) * BLOCK] {
+                    all += *sum * *sum;
+                    *sum = 0.0;
+                }
+            }
+        }
+        all
     }
 }
 
@@ -112,19 +137,43 @@ fn near_duplicates(documents: &[&str]) -> Option<f64> {
     Some(f64::from(found) / documents.len() as f64)
 }
 
-/// Equal runs of n tokens have equal numbers: those of n − 1 tokens and the next token say which.
+/// A run of n tokens that occurs once, and so do all longer runs that contain it.
+const ONCE: u32 = u32::MAX;
+
+/// Equal runs of n tokens have equal numbers: those of the two runs of n − 1 tokens in it say which.
+/// Most longer runs contain a run that occurs once, and are looked up nowhere.
 fn distinct(tokens: &[u32]) -> [f64; 4] {
-    let mut numbers = vec![0u32; tokens.len()];
+    // By place, the number of the run of n − 1 tokens that begins there.
+    let mut numbers = tokens.to_vec();
     let mut known = HashMap::with_capacity(tokens.len());
+    // By number, how often the run occurs.
+    let mut counts: Vec<u32> = Vec::new();
     [1, 2, 3, 4].map(|n| {
         let all = (tokens.len() + 1).saturating_sub(n);
-        numbers.truncate(all);
         known.clear();
-        for (number, &last) in numbers.iter_mut().zip(&tokens[(n - 1).min(tokens.len())..]) {
-            let next = known.len() as u32;
-            *number = *known.entry((*number, last)).or_insert(next);
+        counts.clear();
+        let mut once = 0;
+        for at in 0..all {
+            let (first, last) = (numbers[at], numbers[at + usize::from(n > 1)]);
+            if n > 1 && (first == ONCE || last == ONCE) {
+                once += 1;
+                numbers[at] = ONCE;
+                continue;
+            }
+            let number = *known.entry((first, last)).or_insert(counts.len() as u32);
+            match counts.get_mut(number as usize) {
+                Some(count) => *count += 1,
+                None => counts.push(1),
+            }
+            numbers[at] = number;
         }
-        if all == 0 { 1.0 } else { known.len() as f64 / all as f64 }
+        numbers.truncate(all);
+        for number in numbers.iter_mut().filter(|number| **number != ONCE) {
+            if counts[*number as usize] == 1 {
+                *number = ONCE;
+            }
+        }
+        if all == 0 { 1.0 } else { (once + known.len()) as f64 / all as f64 }
     })
 }
 
@@ -172,6 +221,17 @@ mod tests {
     }
 
     #[test]
+    fn a_meter_measures_each_sequence_as_a_new_one_does() {
+        let weights = weights(&[A, B, C]);
+        let mut meter = Meter::new(&weights);
+        for documents in [&[A, B, C][..], &[B], &[A, C], &[B, C]] {
+            let (kept, new) =
+                (meter.measure(documents, &[]), Meter::new(&weights).measure(documents, &[]));
+            assert_eq!(kept, new);
+        }
+    }
+
+    #[test]
     fn near_duplicates_are_counted_once_each() {
         let edited = A.replace("again", "home");
         assert_eq!(near_duplicates(&[A, B, &edited, C]), Some(0.25));
@@ -188,7 +248,8 @@ mod tests {
     fn distinct_runs_are_those_of_a_set() {
         let tokens: Vec<u32> =
             (0..900u32).map(|i| i * i % 7 + i % 3 + u32::from(i > 700)).collect();
-        for tokens in [&tokens[..], &tokens[..3], &tokens[..1]] {
+        let mixed: Vec<u32> = (0..900u32).map(|i| i * i % 61 * (i % 5 % 2) + i * i % 47).collect();
+        for tokens in [&tokens[..], &mixed, &tokens[..3], &tokens[..1]] {
             let set = |n| tokens.windows(n).collect::<std::collections::HashSet<_>>().len();
             let all = |n: usize| (tokens.len() + 1).saturating_sub(n);
             let of = |n| if all(n) == 0 { 1.0 } else { set(n) as f64 / all(n) as f64 };

@@ -96,6 +96,14 @@ pub fn writer_options(run: &RunContext) -> Option<WriterOptions> {
     })
 }
 
+/// Whether sequences are assembled with the ids of their documents, which are read from the disk,
+/// or with empty ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    Yes,
+    No,
+}
+
 /// Everything that sequences of one part are assembled from.
 pub struct PartSource {
     plan: PlanFile,
@@ -133,17 +141,21 @@ impl PartSource {
         ctx: &Ctx,
         tokens: &TokenStore,
         sequences: &Sequences,
+        named: Named,
         work: impl FnOnce(&PackSource<'_>) -> Result<T>,
     ) -> Result<T> {
         let anchors = &self.plan.groups().anchors;
-        let named = sequences
+        let documents = sequences
             .pieces()
             .iter()
             .flat_map(|p| [p.doc, anchors[p.group.index()]])
             .filter(|doc| !doc.is_none());
-        let ids = self.ids.of(ctx, named)?;
+        let ids = match named {
+            Named::Yes => Some(self.ids.of(ctx, documents)?),
+            Named::No => None,
+        };
         let reason = |keyword: KeywordId| self.phrase(keyword);
-        let id = |doc| ids.get(doc);
+        let id = |doc| ids.as_ref().map_or("", |ids| ids.get(doc));
         work(&PackSource {
             shape: self.plan.shape(),
             sequences,
@@ -166,8 +178,19 @@ impl PartSource {
         n: u64,
         with: impl FnOnce(&Sequences, &SequenceBatch<'_>) -> T,
     ) -> Result<T> {
+        self.assemble_named(ctx, tokens, (first, n), Named::Yes, with)
+    }
+
+    fn assemble_named<T>(
+        &self,
+        ctx: &Ctx,
+        tokens: &TokenStore,
+        (first, n): (u64, u64),
+        named: Named,
+        with: impl FnOnce(&Sequences, &SequenceBatch<'_>) -> T,
+    ) -> Result<T> {
         let sequences = self.plan.read(first, n)?;
-        self.with_source(ctx, tokens, &sequences, |source| {
+        self.with_source(ctx, tokens, &sequences, named, |source| {
             let mut batch = SequenceBatch::default();
             assemble(ctx, source, 0..sequences.len(), &mut batch)?;
             Ok(with(&sequences, &batch))
@@ -180,11 +203,12 @@ impl PartSource {
         ctx: &Ctx,
         tokens: &TokenStore,
         number: u64,
+        named: Named,
     ) -> Result<(Sequences, SequenceRecord)> {
         let taken = |sequences: &Sequences, batch: &SequenceBatch<'_>| {
             batch.records().pop().map(|record| (sequences.clone(), record))
         };
-        self.assemble(ctx, tokens, number, 1, taken)?
+        self.assemble_named(ctx, tokens, (number, 1), named, taken)?
             .ok_or_else(|| Error::new(Code::Internal, "a sequence was not assembled"))
     }
 
@@ -334,7 +358,7 @@ fn write(
     let mut writer = open_writer(&options, &output(out, of), shard, &pieces)?;
     let held = writer_bytes(&options, n);
     let scattered = Scattered::open(run)?;
-    source.with_source(ctx, &*tokens(run)?, &sequences, |source| {
+    source.with_source(ctx, &*tokens(run)?, &sequences, Named::Yes, |source| {
         pack_shard(ctx, source, &mut *writer, held, scattered.placement(task as usize))
     })?;
     let prefix = if of == Part::Main { "" } else { "holdout/" };

@@ -22,7 +22,7 @@ use ts_rs::TS;
 use crate::documents::{DOCUMENTS, Documents};
 use crate::index::INDEX;
 use crate::ingest::{self, INGEST};
-use crate::pack::{self, PartSource};
+use crate::pack::{self, Named, PartSource};
 use crate::plan::{PLAN, PlanCounts, folder};
 use crate::prelude::*;
 use crate::shares::Shares;
@@ -396,7 +396,7 @@ impl ReportBuilder<'_> {
         let numbers = sample(stats.sequences, (SAMPLE_TOKENS / length).clamp(LEAST, SAMPLE));
         let measure = |meter: &mut Meter<'_>, &number: &u64| -> Result<Measures> {
             self.ctx.cancel.check()?;
-            self.measure(meter, &self.read(source, number)?)
+            self.measure(meter, &self.read(source, number, Named::No)?)
         };
         let measures: Vec<Measures> = self.ctx.pool.install(|| {
             numbers
@@ -409,8 +409,10 @@ impl ReportBuilder<'_> {
             .min(BROWSED_CHARACTERS / (length as usize * 5))
             .clamp(2, BROWSED)
             .min(numbers.len());
-        let browse =
-            |&n: &u64| self.browse(source, &self.read(source, n)?, BROWSED_CHARACTERS / browsed);
+        let browse = |&n: &u64| {
+            let sampled = self.read(source, n, Named::Yes)?;
+            self.browse(source, &sampled, BROWSED_CHARACTERS / browsed)
+        };
         let browse: Vec<ReportSequence> = self
             .ctx
             .pool
@@ -448,8 +450,9 @@ impl ReportBuilder<'_> {
         })
     }
 
-    fn read(&self, source: &PartSource, number: u64) -> Result<Sampled> {
-        let (planned, record) = source.sequence(self.ctx, &*ingest::tokens(self.run)?, number)?;
+    fn read(&self, source: &PartSource, number: u64, named: Named) -> Result<Sampled> {
+        let tokens = ingest::tokens(self.run)?;
+        let (planned, record) = source.sequence(self.ctx, &tokens, number, named)?;
         let shape = source.shape();
         let own = planned.pieces().iter().zip(&record.doc_starts).map(|(&piece, &start)| {
             let (begins, own, _) = shape.parts(piece, self.documents.lens[piece.doc.index()]);
