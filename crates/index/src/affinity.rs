@@ -17,11 +17,16 @@
 //! A feature that one cluster alone has connects nothing, then or later: it is kept as its part of
 //! the cluster's length.
 //!
-//! Costs in memory: 80 bytes a cluster, 8 a feature while first clusters are made, 24 a feature
-//! that several clusters have, and up to four columns of [`Space`]: the clusters' features (8 bytes
-//! each), those of the next round, top clusters, and the top clusters that a part of the clusters
-//! needs, or those to be chosen from. Time of a round: features · [`CHAMPIONS`]. The number of
-//! clusters falls by at least a quarter a round, almost.
+//! Costs in memory: 104 bytes a cluster, 12 a feature while first clusters are made, 32 a feature
+//! that several clusters have, 16 a cluster and thread, and up to four columns of [`Space`]: the
+//! clusters' features (8 bytes each), those of the next round, top clusters, and the top clusters
+//! that a part of the clusters needs, or those to be chosen from. Time of a round: features ·
+//! [`CHAMPIONS`]. The number of clusters falls by at least a quarter a round, almost.
+//!
+//! Counting and sorting by feature divide the features among threads. Each thread reads the counts
+//! of all clusters and writes memory of its own: atomic counters cost more than these reads.
+
+use std::ops::Range;
 
 use longweave_common::{Ctx, DocId, Offsets, Result};
 use longweave_storage::Stored;
@@ -163,16 +168,44 @@ fn square(x: u32, weight: u32) -> u128 {
     product * product
 }
 
+/// A feature in a round.
+#[derive(Clone, Copy)]
+struct Feature {
+    weight: u32,
+    /// Clusters that have it, among [`Round::counts`].
+    clusters: u32,
+}
+
 /// The clusters of a round.
 struct Round {
     /// Of each cluster: (feature, documents of the cluster that have it), features rising: those
     /// that several clusters had one round before.
     counts: StoredLists<u64>,
-    /// Of each cluster: the sum of (x·w)² of all others.
-    rest: Vec<u128>,
-    /// Of each feature: clusters that have it, among `counts`.
-    frequency: Vec<u32>,
-    weights: Vec<u32>,
+    lengths: Vec<Length>,
+    features: Vec<Feature>,
+}
+
+/// The length of a cluster's (x·w) of all features.
+#[derive(Clone, Copy)]
+struct Length {
+    /// The sum of (x·w)² of features that are not among [`Round::counts`].
+    rest: u128,
+    norm: f64,
+}
+
+impl Length {
+    /// Of the sum of (x·w)² of features among the counts, and of all others.
+    fn of(counted: u128, rest: u128) -> Length {
+        Length { rest, norm: ((counted + rest) as f64).sqrt() }
+    }
+}
+
+/// Memory of a thread that makes clusters.
+#[derive(Default)]
+struct Buffers {
+    features: Vec<u32>,
+    document: Vec<u32>,
+    counts: Vec<u64>,
 }
 
 impl Round {
@@ -183,53 +216,67 @@ impl Round {
         features: &Features,
         space: Space<'_>,
     ) -> Result<Round> {
-        let make = |c: usize, out: &mut Vec<u64>| -> Result<()> {
-            let (mut all, mut buffer) = (Vec::new(), Vec::new());
-            clusters
-                .get(c)
-                .iter()
-                .try_for_each(|&document| features.append(document, &mut buffer, &mut all))?;
-            all.sort_unstable();
-            out.extend(all.chunk_by(|a, b| a == b).map(|run| packed(run[0], run.len() as u32)));
+        let size = |c: usize| clusters.get(c).iter().map(|&document| features.len(document)).sum();
+        let make = |c: usize, buffers: &mut Buffers, out: &mut Vec<u64>| -> Result<()> {
+            let mut all = std::mem::take(&mut buffers.features);
+            for &document in clusters.get(c) {
+                features.append(document, &mut buffers.document, &mut all)?;
+            }
+            if clusters.get(c).len() > 1 {
+                all.sort_unstable();
+            }
+            for run in all.chunk_by(|a, b| a == b) {
+                out.push(packed(run[0], run.len() as u32));
+            }
+            all.clear();
+            buffers.features = all;
             Ok(())
         };
-        let size = |c: usize| clusters.get(c).iter().map(|&document| features.len(document)).sum();
-        let (mut documents, mut frequency) = (vec![0u32; features.all], vec![0u32; features.all]);
-        in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |list| {
-            for (feature, x) in list.iter().copied().map(unpacked) {
-                documents[feature as usize] += x;
-                frequency[feature as usize] += 1;
-            }
-            Ok(())
+        let mut all = space.store("all_counts", clusters.len());
+        in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |lists, _| {
+            all.extend(lists)
         })?;
+        let all = all.finish()?;
+        // Of each feature, in one number: clusters that have it, documents that have it.
+        let mut found = vec![0u64; features.all];
+        count(&all, &mut found, |own, x| *own += packed(1, x))?;
         let weight = |feature: u32, documents: u32| -> u32 {
             let weight = (UNIT_WEIGHT / f64::from(documents.max(1)).sqrt()) as u32;
             if feature < features.phrases { 2 * weight } else { weight }
         };
         // Features that several clusters have get numbers of their own, in the same order.
-        let (mut weights, mut clusters_by_weight) = (Vec::new(), Vec::new());
-        for feature in 0..features.all {
-            if frequency[feature] < 2 {
-                frequency[feature] = NONE;
-            } else {
-                clusters_by_weight.push(frequency[feature]);
-                frequency[feature] = weights.len() as u32;
-                weights.push(weight(feature as u32, documents[feature]));
+        let mut kept = Vec::new();
+        let mut numbers = vec![NONE; features.all];
+        for (feature, number) in numbers.iter_mut().enumerate() {
+            let (clusters, documents) = unpacked(found[feature]);
+            if clusters > 1 {
+                *number = kept.len() as u32;
+                kept.push(Feature { weight: weight(feature as u32, documents), clusters });
             }
         }
-        let numbers = frequency;
-        let mut builder = RoundBuilder::new(space.store("counts", clusters.len()));
-        in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |list| {
-            let mut rest = 0;
-            for (feature, x) in list.iter().copied().map(unpacked) {
+        drop(found);
+        let make = |c: usize, buffers: &mut Buffers, out: &mut Vec<u64>| -> Result<Length> {
+            let (mut counted, mut rest) = (0, 0);
+            for (feature, x) in all.get(c, &mut buffers.counts)?.iter().copied().map(unpacked) {
                 match numbers[feature as usize] {
-                    NONE => rest += square(x, weight(feature, documents[feature as usize])),
-                    number => builder.own.push(packed(number, x)),
+                    // Only this cluster's documents have it.
+                    NONE => rest += square(x, weight(feature, x)),
+                    number => {
+                        counted += square(x, kept[number as usize].weight);
+                        out.push(packed(number, x));
+                    }
                 }
             }
-            builder.end(rest)
+            Ok(Length::of(counted, rest))
+        };
+        let mut counts = space.store("counts", clusters.len());
+        let mut lengths = Vec::with_capacity(clusters.len());
+        let size = |c: usize| all.offsets.range(c).len();
+        in_order(ctx, clusters.len(), space.most::<u64>(), size, make, |lists, own| {
+            lengths.extend_from_slice(own);
+            counts.extend(lists)
         })?;
-        builder.finish(clusters_by_weight, weights)
+        Ok(Round { counts: counts.finish()?, lengths, features: kept })
     }
 
     fn clusters(&self) -> usize {
@@ -246,99 +293,62 @@ impl Round {
         &self,
         ctx: &Ctx,
         members: &Lists<u32>,
-        counts: ListWriter<u64>,
+        mut counts: ListWriter<u64>,
         space: Space<'_>,
     ) -> Result<Round> {
         let size = |c: usize| {
             members.get(c).iter().map(|&m| self.counts.offsets.range(m as usize).len()).sum()
         };
-        let make = |c: usize, out: &mut Vec<u64>| -> Result<()> {
-            let (mut buffer, start) = (Vec::new(), out.len());
+        let make = |c: usize, buffers: &mut Buffers, out: &mut Vec<u64>| -> Result<Length> {
+            let start = out.len();
             for &m in members.get(c) {
-                out.extend_from_slice(self.get(m as usize, &mut buffer)?);
+                out.extend_from_slice(self.get(m as usize, &mut buffers.counts)?);
             }
             if members.get(c).len() > 1 {
                 add_up(out, start);
             }
-            Ok(())
-        };
-        let mut builder = RoundBuilder::new(counts);
-        let mut frequency = vec![0u32; self.weights.len()];
-        let mut cluster = 0;
-        in_order(ctx, members.len(), space.most::<u64>(), size, make, |list| {
-            let mut rest = members.get(cluster).iter().map(|&m| self.rest[m as usize]).sum();
-            cluster += 1;
-            for &count in list {
-                let (feature, x) = unpacked(count);
-                if self.frequency[feature as usize] < 2 {
-                    rest += square(x, self.weights[feature as usize]);
+            let (mut counted, mut end) = (0, start);
+            let mut rest = members.get(c).iter().map(|&m| self.lengths[m as usize].rest).sum();
+            for at in start..out.len() {
+                let (feature, x) = unpacked(out[at]);
+                let Feature { weight, clusters } = self.features[feature as usize];
+                if clusters < 2 {
+                    rest += square(x, weight);
                 } else {
-                    frequency[feature as usize] += 1;
-                    builder.own.push(count);
+                    counted += square(x, weight);
+                    out[end] = out[at];
+                    end += 1;
                 }
             }
-            builder.end(rest)
+            out.truncate(end);
+            Ok(Length::of(counted, rest))
+        };
+        let mut lengths = Vec::with_capacity(members.len());
+        in_order(ctx, members.len(), space.most::<u64>(), size, make, |lists, own| {
+            lengths.extend_from_slice(own);
+            counts.extend(lists)
         })?;
-        builder.finish(frequency, self.weights.clone())
+        let (counts, mut features) = (counts.finish()?, self.features.clone());
+        features.iter_mut().for_each(|feature| feature.clusters = 0);
+        count(&counts, &mut features, |feature, _| feature.clusters += 1)?;
+        Ok(Round { counts, lengths, features })
     }
 
     /// The nearest cluster of each that has one.
     fn nearest(&self, ctx: &Ctx, space: Space<'_>) -> Result<Vec<Pair>> {
-        let norm = |cluster: usize| -> Result<f64> {
-            let mut buffer = Vec::new();
-            let counts = self.get(cluster, &mut buffer)?.iter().copied().map(unpacked);
-            let sum =
-                counts.map(|(feature, x)| square(x, self.weights[feature as usize])).sum::<u128>();
-            Ok(((sum + self.rest[cluster]) as f64).sqrt())
-        };
-        let norms: Vec<f64> =
-            (0..self.clusters()).into_par_iter().map(norm).collect::<Result<_>>()?;
-        let top_clusters = self.top_clusters(ctx, &norms, space)?;
+        let top_clusters = self.top_clusters(ctx, space)?;
         let mut pairs = Vec::new();
         let mut lists = Chosen::new(&top_clusters);
         let mut first = 0;
         while first < self.clusters() {
             ctx.cancel.check()?;
-            let end = lists.choose(self, first, space.most::<u64>())?;
-            const BLOCK: usize = 512;
+            let end = lists.choose(ctx, self, first, space.most::<u64>())?;
+            const BLOCK: usize = 256;
             let blocks = (0..(end - first).div_ceil(BLOCK)).into_par_iter().map_init(
-                || vec![0u64; self.clusters()],
-                |affinity, block| -> Result<Vec<Pair>> {
-                    let mut buffer = Vec::new();
-                    let mut touched: Vec<u32> = Vec::new();
-                    let mut pairs = Vec::new();
+                || Sums::new(self.clusters()),
+                |sums, block| {
                     let start = first + block * BLOCK;
-                    for (c, &norm) in (start..).zip(&norms[start..end.min(start + BLOCK)]) {
-                        for (feature, x) in self.get(c, &mut buffer)?.iter().copied().map(unpacked)
-                        {
-                            let own = u64::from(self.value(x, feature, norm));
-                            for (other, theirs) in lists.get(feature).iter().copied().map(unpacked)
-                            {
-                                let sum = &mut affinity[other as usize];
-                                if *sum == 0 {
-                                    touched.push(other);
-                                }
-                                *sum += own * u64::from(theirs);
-                            }
-                        }
-                        let mut best = (0, 0);
-                        for other in touched.drain(..) {
-                            let sum = std::mem::take(&mut affinity[other as usize]);
-                            if other as usize != c
-                                && (sum > best.0 || (sum == best.0 && other < best.1))
-                            {
-                                best = (sum, other);
-                            }
-                        }
-                        if best.0 > 0 {
-                            pairs.push(Pair {
-                                cluster: c as u32,
-                                neighbour: best.1,
-                                affinity: best.0,
-                            });
-                        }
-                    }
-                    Ok(pairs)
+                    self.nearest_of(start..end.min(start + BLOCK), &lists, sums)
                 },
             );
             pairs.extend(blocks.collect::<Result<Vec<_>>>()?.into_iter().flatten());
@@ -347,59 +357,64 @@ impl Round {
         Ok(pairs)
     }
 
-    /// The number in a vector; at most [`UNIT_LENGTH`].
-    fn value(&self, x: u32, feature: u32, norm: f64) -> u32 {
-        let product = u64::from(x) * u64::from(self.weights[feature as usize]);
-        (product as f64 * UNIT_LENGTH / norm) as u32
-    }
-
-    /// For each feature its top clusters, as (cluster, value). None where one cluster alone has it.
-    fn top_clusters(&self, ctx: &Ctx, norms: &[f64], space: Space<'_>) -> Result<StoredLists<u64>> {
-        let frequency = |feature: usize| {
-            if self.frequency[feature] < 2 { 0 } else { self.frequency[feature] as usize }
-        };
-        let most = space.most::<u64>();
-        let mut top_clusters = space.store("top_clusters", self.weights.len());
-        let mut low = 0;
-        while low < self.weights.len() {
-            ctx.cancel.check()?;
-            // Features of which all clusters fit.
-            let (mut high, mut sum, mut places) = (low + 1, frequency(low), Offsets::default());
-            places.push(sum);
-            while high < self.weights.len() && sum.saturating_add(frequency(high)) <= most {
-                sum += frequency(high);
-                places.push(sum);
-                high += 1;
-            }
-            let mut next: Vec<usize> = (0..high - low).map(|at| places.range(at).start).collect();
-            let mut sorted = vec![0u64; sum];
-            let mut buffer = Vec::new();
-            for c in 0..self.clusters() {
-                let counts = self.get(c, &mut buffer)?;
-                let from = if low == 0 {
-                    0
-                } else {
-                    counts.partition_point(|&count| count < packed(low as u32, 0))
-                };
-                for (feature, x) in counts[from..]
+    /// The nearest cluster of each in a range that has one.
+    fn nearest_of(
+        &self,
+        clusters: Range<usize>,
+        lists: &Chosen<'_>,
+        sums: &mut Sums,
+    ) -> Result<Vec<Pair>> {
+        let (mut buffer, mut own) = (Vec::new(), Vec::new());
+        let mut pairs = Vec::with_capacity(clusters.len());
+        for c in clusters {
+            let norm = self.lengths[c].norm;
+            own.clear();
+            own.extend(
+                self.get(c, &mut buffer)?
                     .iter()
                     .copied()
                     .map(unpacked)
-                    .take_while(|&(feature, _)| (feature as usize) < high)
-                {
-                    if frequency(feature as usize) > 0 {
-                        let next = &mut next[feature as usize - low];
-                        sorted[*next] = packed(c as u32, x);
-                        *next += 1;
-                    }
-                }
+                    .map(|(feature, x)| (self.value(x, feature, norm), lists.get(feature))),
+            );
+            load(&own);
+            own.iter().for_each(|&(value, list)| sums.add(value, list));
+            if let Some((affinity, neighbour)) = sums.greatest(c as u32) {
+                pairs.push(Pair { cluster: c as u32, neighbour, affinity });
             }
-            let make = |at: usize, out: &mut Vec<u64>| -> Result<()> {
+        }
+        Ok(pairs)
+    }
+
+    /// The number in a vector; at most [`UNIT_LENGTH`].
+    fn value(&self, x: u32, feature: u32, norm: f64) -> u32 {
+        let product = u64::from(x) * u64::from(self.features[feature as usize].weight);
+        (product as f64 * UNIT_LENGTH / norm) as u32
+    }
+
+    /// For each feature its top clusters, as (cluster, value), in any order. None where one cluster
+    /// alone has it.
+    fn top_clusters(&self, ctx: &Ctx, space: Space<'_>) -> Result<StoredLists<u64>> {
+        let having = |feature: usize| match self.features[feature].clusters {
+            0 | 1 => 0,
+            clusters => clusters as usize,
+        };
+        let most = space.most::<u64>();
+        let mut top_clusters = space.store("top_clusters", self.features.len());
+        let mut low = 0;
+        while low < self.features.len() {
+            ctx.cancel.check()?;
+            // Features of which all clusters fit.
+            let (mut high, mut sum, mut places) = (low + 1, having(low), Offsets::default());
+            places.push(sum);
+            while high < self.features.len() && sum.saturating_add(having(high)) <= most {
+                sum += having(high);
+                places.push(sum);
+                high += 1;
+            }
+            let dealt = self.dealt(low..high, &places)?;
+            let make = |at: usize, _: &mut (), out: &mut Vec<u64>| -> Result<()> {
                 let start = out.len();
-                let feature = (low + at) as u32;
-                let value =
-                    |(c, x): (u32, u32)| packed(c, self.value(x, feature, norms[c as usize]));
-                out.extend(sorted[places.range(at)].iter().copied().map(unpacked).map(value));
+                out.extend_from_slice(&dealt[places.range(at)]);
                 if out.len() - start > CHAMPIONS {
                     out[start..].select_nth_unstable_by_key(CHAMPIONS, |&two| {
                         let (cluster, value) = unpacked(two);
@@ -413,19 +428,179 @@ impl Round {
                 ctx,
                 high - low,
                 most,
-                |at| frequency(low + at),
+                |at| having(low + at),
                 make,
-                |list| top_clusters.push(list),
+                |lists, _| top_clusters.extend(lists),
             )?;
             low = high;
         }
         top_clusters.finish()
     }
+
+    /// All clusters of some features, as (cluster, value), each feature's at its place. Features
+    /// that one cluster alone has have no place.
+    fn dealt(&self, features: Range<usize>, places: &Offsets) -> Result<Vec<u64>> {
+        let mut dealt = vec![0; places.end() as usize];
+        let (mut rest, mut parts) = (&mut dealt[..], Vec::new());
+        for part in feature_ranges(&self.counts, features.clone())? {
+            let begin = places.begin(part.start - features.start) as usize;
+            let end = places.begin(part.end - features.start) as usize;
+            let (own, others) = rest.split_at_mut(end - begin);
+            parts.push((part, begin, own));
+            rest = others;
+        }
+        parts.into_par_iter().try_for_each(|(part, begin, own)| {
+            let mut next: Vec<usize> = part
+                .clone()
+                .map(|feature| places.begin(feature - features.start) as usize - begin)
+                .collect();
+            visit(&self.counts, part.clone(), |cluster, feature, x| {
+                if self.features[feature].clusters > 1 {
+                    let next = &mut next[feature - part.start];
+                    let value = self.value(x, feature as u32, self.lengths[cluster].norm);
+                    own[*next] = packed(cluster as u32, value);
+                    *next += 1;
+                }
+            })
+        })?;
+        Ok(dealt)
+    }
+}
+
+/// Clusters whose counts are read at once.
+const READ: usize = 256;
+
+/// Calls `visit` with each count of some features: its cluster, its feature, and documents.
+fn visit(
+    counts: &StoredLists<u64>,
+    features: Range<usize>,
+    mut visit: impl FnMut(usize, usize, u32),
+) -> Result<()> {
+    let (begin, mut buffer) = (packed(features.start as u32, 0), Vec::new());
+    let clusters = counts.offsets.len();
+    for first in (0..clusters).step_by(READ) {
+        let block = first..clusters.min(first + READ);
+        let start = counts.offsets.begin(block.start);
+        let items = counts.items.get(start..counts.offsets.begin(block.end), &mut buffer)?;
+        for cluster in block {
+            let Range { start: from, end } = counts.offsets.span(cluster);
+            let own = &items[(from - start) as usize..(end - start) as usize];
+            let from = own.partition_point(|&count| count < begin);
+            for (feature, x) in own[from..].iter().copied().map(unpacked) {
+                if feature as usize >= features.end {
+                    break;
+                }
+                visit(cluster, feature as usize, x);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Calls `add` with each feature and each of its counts. A thread has features of its own, so that
+/// none waits for another's memory.
+fn count<T: Send>(
+    counts: &StoredLists<u64>,
+    features: &mut [T],
+    add: impl Fn(&mut T, u32) + Sync,
+) -> Result<()> {
+    let (mut parts, all) = (Vec::new(), features.len());
+    let mut rest = features;
+    for part in feature_ranges(counts, 0..all)? {
+        let (own, others) = rest.split_at_mut(part.len());
+        parts.push((part, own));
+        rest = others;
+    }
+    parts.into_par_iter().try_for_each(|(part, own)| {
+        visit(counts, part.clone(), |_, feature, x| add(&mut own[feature - part.start], x))
+    })
+}
+
+/// Consecutive ranges of features, one a thread, which have about as many counts by a sample.
+fn feature_ranges(counts: &StoredLists<u64>, features: Range<usize>) -> Result<Vec<Range<usize>>> {
+    const SAMPLED: usize = 256;
+    let parts = rayon::current_num_threads();
+    if parts == 1 {
+        return Ok(vec![features]);
+    }
+    let (mut sample, mut buffer) = (Vec::new(), Vec::new());
+    for cluster in (0..counts.offsets.len()).step_by(counts.offsets.len() / SAMPLED + 1) {
+        let own = counts.get(cluster, &mut buffer)?.iter().map(|&count| unpacked(count).0 as usize);
+        sample.extend(own.filter(|feature| features.contains(feature)));
+    }
+    sample.sort_unstable();
+    let mut start = features.start;
+    let mut ranges = Vec::with_capacity(parts);
+    for part in 1..=parts {
+        let end = match sample.get(sample.len() * part / parts) {
+            Some(&feature) if part < parts => feature.max(start),
+            _ => features.end,
+        };
+        ranges.push(start..end);
+        start = end;
+    }
+    Ok(ranges)
+}
+
+/// Loads lists into the cache. They lie far apart: here one load does not wait for another, sums
+/// would wait for one list after another.
+fn load(lists: &[(u32, &[u64])]) {
+    /// Items of a cache line.
+    const LINE: usize = 8;
+    let lines = lists.iter().flat_map(|(_, list)| list.iter().step_by(LINE));
+    std::hint::black_box(lines.fold(0, |all, item| all | item));
+}
+
+/// Sums of products by cluster, of which few are above 0.
+struct Sums {
+    of: Vec<u64>,
+    /// The clusters of sums above 0 come first.
+    touched: Vec<u32>,
+    count: usize,
+}
+
+impl Sums {
+    fn new(clusters: usize) -> Sums {
+        Sums { of: vec![0; clusters], touched: Vec::new(), count: 0 }
+    }
+
+    /// Adds to each cluster of a list its value times `own`. A branch on whether a sum is 0 would
+    /// be mispredicted every other time. Vectors have at most unit length, so that a sum is below
+    /// 2⁴⁹.
+    fn add(&mut self, own: u32, list: &[u64]) {
+        if self.touched.len() < self.count + list.len() {
+            self.touched.resize(self.count + list.len(), 0);
+        }
+        let (of, touched) = (&mut self.of[..], &mut self.touched[..]);
+        let mut count = self.count;
+        for (cluster, value) in list.iter().copied().map(unpacked) {
+            let sum = of[cluster as usize];
+            touched[count] = cluster;
+            count = count.wrapping_add(usize::from(sum == 0));
+            of[cluster as usize] = sum.wrapping_add(u64::from(own).wrapping_mul(u64::from(value)));
+        }
+        self.count = count;
+    }
+
+    /// The greatest sum above 0 and its cluster, ties to the lowest number, without that of
+    /// cluster `own`. All sums are 0 afterwards.
+    fn greatest(&mut self, own: u32) -> Option<(u64, u32)> {
+        let mut best = (0, 0);
+        for &cluster in &self.touched[..self.count] {
+            let sum = std::mem::take(&mut self.of[cluster as usize]);
+            if sum >= best.0 && cluster != own && (sum > best.0 || cluster < best.1) {
+                best = (sum, cluster);
+            }
+        }
+        self.count = 0;
+        (best.0 > 0).then_some(best)
+    }
 }
 
 /// Sums up the counts of each feature, from `start` on.
 fn add_up(counts: &mut Vec<u64>, start: usize) {
-    counts[start..].sort_unstable();
+    // The counts of members are sorted: a stable sort merges them.
+    counts[start..].sort();
     let mut end = start;
     for i in start..counts.len() {
         let (feature, x) = unpacked(counts[i]);
@@ -437,31 +612,6 @@ fn add_up(counts: &mut Vec<u64>, start: usize) {
         }
     }
     counts.truncate(end);
-}
-
-/// A round that is being made, cluster after cluster.
-struct RoundBuilder {
-    counts: ListWriter<u64>,
-    rest: Vec<u128>,
-    /// Counts of the cluster that is not ended.
-    own: Vec<u64>,
-}
-
-impl RoundBuilder {
-    fn new(counts: ListWriter<u64>) -> RoundBuilder {
-        RoundBuilder { counts, rest: Vec::new(), own: Vec::new() }
-    }
-
-    fn end(&mut self, rest: u128) -> Result<()> {
-        self.counts.push(&self.own)?;
-        self.own.clear();
-        self.rest.push(rest);
-        Ok(())
-    }
-
-    fn finish(self, frequency: Vec<u32>, weights: Vec<u32>) -> Result<Round> {
-        Ok(Round { counts: self.counts.finish()?, rest: self.rest, frequency, weights })
-    }
 }
 
 /// Top clusters that are in memory: all, or those that some clusters need.
@@ -486,7 +636,7 @@ impl Chosen<'_> {
 
     /// Loads the top clusters of the clusters from `first` on, for as many clusters as fit into
     /// about `most`. Returns the first cluster that is left.
-    fn choose(&mut self, round: &Round, first: usize, most: usize) -> Result<usize> {
+    fn choose(&mut self, ctx: &Ctx, round: &Round, first: usize, most: usize) -> Result<usize> {
         let Stored::File(file) = &self.all.items else { return Ok(round.clusters()) };
         self.features.drain(..).for_each(|feature| self.places[feature as usize] = NONE);
         let (mut end, mut sum, mut buffer) = (first, 0, Vec::new());
@@ -509,26 +659,31 @@ impl Chosen<'_> {
             end += 1;
         }
         self.features.sort_unstable();
-        self.lists = Lists::new();
-        // Lists that are wanted lie close together: what is between them is read, too.
-        const WINDOW: u64 = 1 << 15;
-        let (mut window, mut start) = (Vec::new(), 0);
         for (place, &feature) in self.features.iter().enumerate() {
-            let range = self.all.offsets.span(feature as usize);
-            if range.end > start + window.len() as u64 {
-                window.clear();
-                start = range.start;
-                file.read_into(
-                    start,
-                    WINDOW.max(range.end - range.start).min(file.len() - start) as usize,
-                    &mut window,
-                )?;
-            }
-            self.lists
-                .extend(&window[(range.start - start) as usize..(range.end - start) as usize]);
-            self.lists.end();
             self.places[feature as usize] = place as u32;
         }
+        // Lists that are wanted lie close together: what is between them is read, too.
+        const WINDOW: u64 = 1 << 15;
+        let make = |place: usize, window: &mut (u64, Vec<u64>), out: &mut Vec<u64>| {
+            let range = self.all.offsets.span(self.features[place] as usize);
+            let (start, items) = window;
+            if range.end > *start + items.len() as u64 {
+                items.clear();
+                *start = range.start;
+                let items_wanted = WINDOW.max(range.end - range.start).min(file.len() - *start);
+                file.read_into(*start, items_wanted as usize, items)?;
+            }
+            let at = |item: u64| (item - *start) as usize;
+            out.extend_from_slice(&items[at(range.start)..at(range.end)]);
+            Ok(())
+        };
+        let size = |place: usize| self.all.offsets.range(self.features[place] as usize).len();
+        let mut lists = Lists::new();
+        in_order(ctx, self.features.len(), most, size, make, |more, _| {
+            lists.append(more);
+            Ok(())
+        })?;
+        self.lists = lists;
         Ok(end)
     }
 

@@ -1,5 +1,7 @@
 //! Lists of numbers, concatenated (CSR), made in parallel.
 
+use std::ops::Range;
+
 use longweave_common::{Ctx, Offsets, Result};
 use rayon::prelude::*;
 
@@ -23,9 +25,15 @@ impl<T: Copy + Send + Sync> Lists<T> {
         self.items.push(item);
     }
 
-    /// Adds to the list that is last and not ended.
-    pub(crate) fn extend(&mut self, items: &[T]) {
-        self.items.extend_from_slice(items);
+    /// Appends lists, where the last is ended.
+    pub(crate) fn append(&mut self, others: &Lists<T>) {
+        self.items.extend_from_slice(&others.items);
+        self.offsets.extend(&others.offsets);
+    }
+
+    /// All lists, concatenated, and where each ends.
+    pub(crate) fn parts(&self) -> (&[T], &Offsets) {
+        (&self.items, &self.offsets)
     }
 
     /// Ends the last list.
@@ -42,41 +50,49 @@ impl<T: Copy + Send + Sync> Lists<T> {
     }
 }
 
-/// Makes `number` lists in parallel and passes them to the caller in order; a batch has about
-/// `most` elements by `size`.
-pub(crate) fn in_order<T: Copy + Send + Sync>(
+/// Makes `number` lists in parallel and passes them to the caller in order, some at a time, each
+/// with what `make` returned; while the caller takes them the next are made. Together those have
+/// about `most` elements by `size`. `make` gets memory that it keeps from list to list.
+pub(crate) fn in_order<T: Copy + Send + Sync, E: Send + Sync, S: Default>(
     ctx: &Ctx,
     number: usize,
     most: usize,
-    size: impl Fn(usize) -> usize,
-    make: impl Fn(usize, &mut Vec<T>) -> Result<()> + Sync,
-    mut take: impl FnMut(&[T]) -> Result<()>,
+    size: impl Fn(usize) -> usize + Sync,
+    make: impl Fn(usize, &mut S, &mut Vec<T>) -> Result<E> + Sync,
+    mut take: impl FnMut(&Lists<T>, &[E]) -> Result<()> + Send,
 ) -> Result<()> {
-    let mut start = 0;
-    while start < number {
-        ctx.cancel.check()?;
+    let wave = |start: usize| {
         let (mut end, mut sum) = (start + 1, size(start));
-        while end < number.min(start + WAVE) && sum.saturating_add(size(end)) <= most {
+        while end < number.min(start + WAVE) && sum.saturating_add(size(end)) <= most / 2 {
             sum += size(end);
             end += 1;
         }
-        let block = (end - start).div_ceil(rayon::current_num_threads() * 8);
-        let blocks: Vec<Lists<T>> = (0..(end - start).div_ceil(block))
+        start..end
+    };
+    let made = |wave: &Range<usize>| -> Result<Vec<(Lists<T>, Vec<E>)>> {
+        let block = wave.len().div_ceil(rayon::current_num_threads() * 8).max(1);
+        (0..wave.len().div_ceil(block))
             .into_par_iter()
             .map(|number| {
-                let from = start + number * block;
-                let mut lists = Lists::new();
-                for i in from..end.min(from + block) {
-                    make(i, &mut lists.items)?;
+                let from = wave.start + number * block;
+                let (mut lists, mut results, mut kept) = (Lists::new(), Vec::new(), S::default());
+                for i in from..wave.end.min(from + block) {
+                    results.push(make(i, &mut kept, &mut lists.items)?);
                     lists.end();
                 }
-                Ok(lists)
+                Ok((lists, results))
             })
-            .collect::<Result<_>>()?;
-        for block in &blocks {
-            (0..block.len()).try_for_each(|i| take(block.get(i)))?;
-        }
-        start = end;
+            .collect()
+    };
+    let (mut start, mut ready) = (0, Vec::<(Lists<T>, Vec<E>)>::new());
+    while start < number || !ready.is_empty() {
+        ctx.cancel.check()?;
+        let next = if start < number { wave(start) } else { start..start };
+        let taking = || ready.iter().try_for_each(|(lists, results)| take(lists, results));
+        let (taken, made) = rayon::join(taking, || made(&next));
+        taken?;
+        ready = made?;
+        start = next.end;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! beginning to end.
 
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
@@ -40,6 +40,20 @@ impl Drop for Scratch {
     }
 }
 
+/// The bytes that a text of a file follows.
+fn text_len(text: &str) -> Result<[u8; 4]> {
+    let len = u32::try_from(text.len())
+        .map_err(|_| Error::new(Code::Internal, "a phrase has more than 4 GiB"))?;
+    Ok(len.to_le_bytes())
+}
+
+/// Appends a text as files hold it.
+pub(crate) fn push_text(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    out.extend_from_slice(&text_len(text)?);
+    out.extend_from_slice(text.as_bytes());
+    Ok(())
+}
+
 /// Writes to a file of the scratch folder.
 pub(crate) struct Output {
     path: PathBuf,
@@ -57,9 +71,7 @@ impl Output {
     }
 
     pub(crate) fn text(&mut self, text: &str) -> Result<()> {
-        let len = u32::try_from(text.len())
-            .map_err(|_| Error::new(Code::Internal, "a phrase has more than 4 GiB"))?;
-        self.put(&len.to_le_bytes())?;
+        self.put(&text_len(text)?)?;
         self.put(text.as_bytes())
     }
 
@@ -71,38 +83,56 @@ impl Output {
 /// Reads a file of the scratch folder from its beginning to its end.
 pub(crate) struct Input {
     pub(crate) path: PathBuf,
-    pub(crate) file: BufReader<File>,
+    file: File,
+    /// Bytes that were read; those before `at` are used up.
+    buffer: Vec<u8>,
+    at: usize,
 }
 
 impl Input {
     pub(crate) fn open(path: PathBuf) -> Result<Input> {
-        let file = BufReader::with_capacity(BUFFER, File::open(&path).at("open", &path)?);
-        Ok(Input { path, file })
+        let file = File::open(&path).at("open", &path)?;
+        Ok(Input { path, file, buffer: Vec::new(), at: 0 })
+    }
+
+    /// Reads on until `bytes` are there, or all that are left.
+    fn fill(&mut self, bytes: usize) -> Result<()> {
+        if self.buffer.len() - self.at < bytes {
+            self.buffer.drain(..self.at);
+            self.at = 0;
+            let missing = BUFFER.max(bytes) - self.buffer.len();
+            let mut more = (&mut self.file).take(missing as u64);
+            more.read_to_end(&mut self.buffer).at("read", &self.path)?;
+        }
+        Ok(())
+    }
+
+    fn cut(&self) -> Error {
+        let message = format!("{} ends in the middle of an entry", self.path.display());
+        Error::new(Code::FileCorrupt, message)
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32> {
-        let mut bytes = [0; 4];
-        self.file.read_exact(&mut bytes).at("read", &self.path)?;
-        Ok(u32::from_le_bytes(bytes))
+        self.fill(4)?;
+        let bytes = self.buffer[self.at..].first_chunk().ok_or_else(|| self.cut())?;
+        self.at += 4;
+        Ok(u32::from_le_bytes(*bytes))
     }
 
-    /// The next text into `text`; false after the last.
-    pub(crate) fn text(&mut self, text: &mut String) -> Result<bool> {
-        text.clear();
-        let mut bytes = [0; 4];
-        match self.file.read(&mut bytes[..1]).at("read", &self.path)? {
-            0 => return Ok(false),
-            _ => self.file.read_exact(&mut bytes[1..]).at("read", &self.path)?,
+    /// The next text; `None` after the last.
+    pub(crate) fn text(&mut self) -> Result<Option<&str>> {
+        self.fill(4)?;
+        if self.at == self.buffer.len() {
+            return Ok(None);
         }
-        let len = u32::from_le_bytes(bytes);
-        let read =
-            (&mut self.file).take(u64::from(len)).read_to_string(text).at("read", &self.path)?;
-        if read < len as usize {
-            return Err(Error::new(
-                Code::FileCorrupt,
-                format!("{} ends in the middle of a phrase", self.path.display()),
-            ));
+        let len = self.u32()? as usize;
+        self.fill(len)?;
+        let begin = self.at;
+        self.at = begin.saturating_add(len).min(self.buffer.len());
+        let text = &self.buffer[begin..self.at];
+        match str::from_utf8(text) {
+            Ok(text) if text.len() == len => Ok(Some(text)),
+            _ => Err(self.cut()),
         }
-        Ok(true)
     }
 }

@@ -3,6 +3,7 @@
 use longweave_common::{Offsets, Result};
 use longweave_storage::{Scalar, Stored, StoredWriter};
 
+use crate::lists::Lists;
 use crate::scratch::Scratch;
 
 /// The folder of columns that are on disk, and the most bytes of a column that memory may hold.
@@ -39,10 +40,11 @@ pub(crate) struct ListWriter<T> {
 }
 
 impl<T: Scalar> ListWriter<T> {
-    /// Appends a list.
-    pub(crate) fn push(&mut self, list: &[T]) -> Result<()> {
-        self.items.push(list)?;
-        self.offsets.push(self.offsets.end() as usize + list.len());
+    /// Appends lists.
+    pub(crate) fn extend(&mut self, lists: &Lists<T>) -> Result<()> {
+        let (items, offsets) = lists.parts();
+        self.items.push(items)?;
+        self.offsets.extend(offsets);
         Ok(())
     }
 

@@ -1,42 +1,57 @@
 //! Features by the words of all phrases, which are held in memory.
 
 use longweave_common::{Ctx, Result};
+use rayon::prelude::*;
 
 use super::words::{Words, distinct};
+use crate::candidates::CandidateTable;
 use crate::lists::{Lists, in_order};
-use crate::numbering::Numbered;
+use crate::numbering::{Numbered, Place};
 use crate::stored::Space;
 
-/// Hands on the features of document after document.
+/// Phrases whose words are found at once.
+const BLOCK: usize = 1 << 14;
+
+/// Passes on the features of document after document; `places` are those of the phrases in
+/// `tables`.
 pub(super) fn features(
     ctx: &Ctx,
     numbered: &Numbered<'_>,
-    words: &mut Words,
+    (tables, places): (&[CandidateTable], &[Place]),
+    words: &Words,
     space: Space<'_>,
-    take: impl FnMut(&[u32]) -> Result<()>,
+    mut take: impl FnMut(&Lists<u32>) -> Result<()> + Send,
 ) -> Result<()> {
-    let mut of_phrase = Lists::new();
-    numbered.texts.each(numbered.documents.len() as u32, |number, text| {
-        if numbered.informative[number as usize] {
-            words.of(text, |word| of_phrase.push(word));
+    let of_block = |(places, informative): (&[Place], &[bool])| {
+        let (mut met, mut of_phrase) = (words.met(), Lists::new());
+        for (&(table, row), &informative) in places.iter().zip(informative) {
+            if informative {
+                let text = tables[table as usize].phrases.get(row as usize);
+                met.of(text, |word| of_phrase.push(word));
+            }
+            of_phrase.end();
         }
-        of_phrase.end();
-    })?;
-    let make = |row: usize, out: &mut Vec<u32>| -> Result<()> {
-        let (mut own, mut buffer) = (Vec::new(), Vec::new());
-        for &number in numbered
-            .numbers
-            .get(numbered.rows.span(row), &mut buffer)?
-            .iter()
-            .filter(|&&n| numbered.informative[n as usize])
-        {
-            own.push(number);
-            own.extend_from_slice(of_phrase.get(number as usize));
+        of_phrase
+    };
+    let blocks = places.par_chunks(BLOCK).zip(numbered.informative.par_chunks(BLOCK));
+    let of_phrase: Vec<Lists<u32>> = blocks.map(of_block).collect();
+    #[derive(Default)]
+    struct Buffers {
+        own: Vec<u32>,
+        numbers: Vec<u32>,
+    }
+    let make = |row: usize, buffers: &mut Buffers, out: &mut Vec<u32>| -> Result<()> {
+        let Buffers { own, numbers } = buffers;
+        own.clear();
+        let numbers = numbered.numbers.get(numbered.rows.span(row), numbers)?.iter();
+        for number in numbers.map(|&n| n as usize).filter(|&n| numbered.informative[n]) {
+            own.push(number as u32);
+            own.extend_from_slice(of_phrase[number / BLOCK].get(number % BLOCK));
         }
-        distinct(&mut own);
-        out.extend_from_slice(&own);
+        distinct(own);
+        out.extend_from_slice(own);
         Ok(())
     };
     let size = |row: usize| 4 * numbered.rows.range(row).len();
-    in_order(ctx, numbered.rows.len(), space.most::<u32>(), size, make, take)
+    in_order(ctx, numbered.rows.len(), space.most::<u32>(), size, make, |lists, _| take(lists))
 }

@@ -1,10 +1,9 @@
 //! The features of each document: its informative candidates and their words, as numbers. Phrases
-//! have the numbers that they have in [`Numbered`]; words follow, in the order in which they first
-//! occur among phrases.
+//! have the numbers that they have in [`Numbered`]; words follow.
 //!
 //! Costs in memory: 8 bytes a document, about 40 a distinct word while features are made, and those
 //! of a column ([`Space`]); where phrases are held in memory, 8 a phrase and 4 a word of each more
-//! meanwhile, and on the disk those of one partition of phrases.
+//! meanwhile, and on the disk those of one partition of phrases a thread.
 
 mod in_memory;
 mod on_disk;
@@ -12,6 +11,7 @@ mod words;
 
 use longweave_common::{Ctx, DocId, Result};
 
+use crate::lists::Lists;
 use crate::numbering::{Numbered, Texts};
 use crate::stored::{Space, StoredLists};
 use words::Words;
@@ -28,13 +28,14 @@ pub(crate) struct Features {
 impl Features {
     /// Those of the documents that are numbered.
     pub(crate) fn of(ctx: &Ctx, numbered: &Numbered<'_>, space: Space<'_>) -> Result<Features> {
-        let mut words = Words::after(numbered.documents.len() as u32);
+        let words = Words::after(numbered.documents.len() as u32);
         let mut lists = space.store("features", numbered.rows.len());
-        match (&numbered.texts, space.scratch) {
-            (Texts::Files(files), Some(scratch)) => {
-                on_disk::features(ctx, files, numbered, &mut words, scratch, |row| lists.push(row))?
+        let take = |more: &Lists<u32>| lists.extend(more);
+        match &numbered.texts {
+            Texts::Files(dealt) => on_disk::features(ctx, numbered, dealt, &words, space, take)?,
+            Texts::Tables { tables, places } => {
+                in_memory::features(ctx, numbered, (tables, places), &words, space, take)?
             }
-            _ => in_memory::features(ctx, numbered, &mut words, space, |row| lists.push(row))?,
         }
         Ok(Features { lists: lists.finish()?, phrases: words.first, all: words.end() as usize })
     }

@@ -6,15 +6,13 @@ mod in_memory;
 mod on_disk;
 
 pub(crate) use in_memory::in_memory;
-pub(crate) use on_disk::on_disk;
-
-use std::path::PathBuf;
+pub(crate) use on_disk::{Dealt, on_disk};
 
 use longweave_common::{Offsets, Result};
 use longweave_storage::Stored;
+use rayon::prelude::*;
 
 use crate::candidates::CandidateTable;
-use crate::scratch::Input;
 
 /// log2 of the number of partitions.
 const PARTITION_BITS: u32 = 8;
@@ -32,7 +30,7 @@ pub(crate) fn words(text: &str) -> u16 {
 }
 
 /// The place of a phrase: table, row in its strings.
-type Place = (u32, u32);
+pub(crate) type Place = (u32, u32);
 
 /// The candidates of all documents as numbers of distinct phrases. Costs 8 bytes a document, 7 a
 /// distinct phrase, and what `numbers` and `texts` hold.
@@ -55,23 +53,10 @@ pub(crate) enum Texts<'a> {
     /// Where each stands for the first time in tables that are in memory.
     Tables { tables: &'a [CandidateTable], places: Vec<Place> },
     /// On the disk, one file a partition, in the order of numbers.
-    Files(Vec<PathBuf>),
+    Files(Dealt<'a>),
 }
 
 impl Texts<'_> {
-    /// Calls `visit` with each number and its phrase, in order; there are `all`.
-    pub(crate) fn each(&self, all: u32, mut visit: impl FnMut(u32, &str)) -> Result<()> {
-        match self {
-            Texts::Tables { tables, places } => {
-                for (number, &(table, row)) in (0..all).zip(places) {
-                    visit(number, tables[table as usize].phrases.get(row as usize));
-                }
-                Ok(())
-            }
-            Texts::Files(files) => each_text(files, visit),
-        }
-    }
-
     /// The phrases of rising numbers.
     pub(crate) fn of(&self, numbers: &[u32]) -> Result<Vec<String>> {
         match self {
@@ -80,30 +65,9 @@ impl Texts<'_> {
                     let (table, row) = places[number as usize];
                     tables[table as usize].phrases.get(row as usize).to_owned()
                 };
-                Ok(numbers.iter().map(text).collect())
+                Ok(numbers.par_iter().map(text).collect())
             }
-            Texts::Files(files) => {
-                let mut found = Vec::with_capacity(numbers.len());
-                each_text(files, |number, text| {
-                    if numbers.get(found.len()) == Some(&number) {
-                        found.push(text.to_owned());
-                    }
-                })?;
-                Ok(found)
-            }
+            Texts::Files(dealt) => dealt.texts(numbers),
         }
     }
-}
-
-/// Calls `visit` with each number and its phrase, from the partitions' files in order.
-fn each_text(files: &[PathBuf], mut visit: impl FnMut(u32, &str)) -> Result<()> {
-    let (mut text, mut number) = (String::new(), 0);
-    for file in files {
-        let mut input = Input::open(file.clone())?;
-        while input.text(&mut text)? {
-            visit(number, &text);
-            number += 1;
-        }
-    }
-    Ok(())
 }

@@ -2,84 +2,227 @@
 //! file a partition, each partition is numbered alone, and the numbers are merged back into the
 //! order of documents. Gives what [`in_memory`](super::in_memory()) gives.
 //!
-//! Costs in memory: one split's table a thread, two buffers of [`BUFFER`] bytes a partition, one
-//! partition's phrases and 12 bytes an occurrence of it a thread; 4 bytes an occurrence more where
-//! the numbers take no more than an eighth of the memory bound. On the disk: every occurrence's
-//! text and 5 bytes, and every distinct phrase. Files in the scratch folder: `NNN.texts` (u32
-//! length and bytes of each occurrence), `NNN.phrases` (the same of each distinct phrase),
-//! `NNN.numbers` (u32) and `partitions` (u8 by occurrence); the column of all occurrences' numbers
-//! is set aside there.
+//! Costs in memory: the candidates of some splits, which take no more than a quarter of the memory
+//! bound or are two; two buffers of [`BUFFER`](crate::scratch::BUFFER) bytes a partition, one
+//! partition's phrases and 12 bytes an occurrence of it a thread; 2 KiB a split; 4 bytes an
+//! occurrence more where the numbers take no more than an eighth of the memory bound. On the disk:
+//! every occurrence's text and 5 bytes, and every distinct phrase. Files in the scratch folder:
+//! `NNN.texts` (u32 length and bytes of each occurrence), `NNN.phrases` (the same of each distinct
+//! phrase), `NNN.numbers` (u32) and `partitions` (u8 by occurrence); the column of all occurrences'
+//! numbers is set aside there.
 
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use hashbrown::HashTable;
 use longweave_common::{Code, Ctx, Error, Offsets, Result, ResultExt};
 use longweave_keywords::Boilerplate;
-use longweave_storage::{ArrayFile, ArrayWriter, Stored};
+use longweave_storage::{Stored, StoredWriter, read_exact_at};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Numbered, PARTITIONS, Texts, partition, words};
-use crate::candidates::CandidateTable;
-use crate::scratch::{BUFFER, Input, Output, Scratch};
+use crate::candidates::{CandidateTable, sizes};
+use crate::lists::{Lists, in_order};
+use crate::scratch::{Input, Output, Scratch, push_text};
 
 /// Numbers the phrases of the tables at `files`.
-pub(crate) fn on_disk(
+pub(crate) fn on_disk<'a>(
     ctx: &Ctx,
     files: &[(PathBuf, u32)],
     boilerplate: &Boilerplate,
-    scratch: &Scratch,
-) -> Result<Numbered<'static>> {
-    let rows = deal(ctx, files, scratch)?;
+    scratch: &'a Scratch,
+) -> Result<Numbered<'a>> {
+    let (rows, mut dealt) = deal(ctx, files, scratch)?;
     let parts: Vec<Part> = (0..PARTITIONS)
         .into_par_iter()
         .map(|p| number_partition(ctx, p, boilerplate, scratch))
         .collect::<Result<_>>()?;
-    let bases: Vec<u32> = parts
-        .iter()
-        .scan(0, |at, part| Some(std::mem::replace(at, *at + part.documents.len() as u32)))
-        .collect();
-    let numbers = merge(ctx, &bases, rows.end(), scratch)?;
-    let numbers = if rows.end() * 4 <= ctx.budget.limit() / 8 {
-        Stored::Held(numbers.read_all()?)
-    } else {
-        Stored::File(numbers)
-    };
+    for part in &parts {
+        dealt.bases.push(dealt.first(dealt.bases.len() - 1) + part.documents.len() as u32);
+    }
+    let numbers = merge(ctx, &dealt)?;
     let (mut documents, mut informative, mut words) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         documents.extend(part.documents);
         informative.extend(part.informative);
         words.extend(part.words);
     }
-    let texts = Texts::Files((0..PARTITIONS).map(|p| scratch.file(p, "phrases")).collect());
-    Ok(Numbered { rows, numbers, documents, informative, words, texts })
+    Ok(Numbered { rows, numbers, documents, informative, words, texts: Texts::Files(dealt) })
+}
+
+/// The files of a numbering, and which part of each belongs to which split.
+pub(crate) struct Dealt<'a> {
+    scratch: &'a Scratch,
+    /// The number of each partition's first phrase, and after them how many there are.
+    bases: Vec<u32>,
+    /// The first document of each split, and after them how many there are.
+    documents: Vec<usize>,
+    /// Split after split and in the end: occurrences of each partition before it.
+    before: Vec<u64>,
+}
+
+impl Dealt<'_> {
+    /// A file of a partition.
+    pub(crate) fn file(&self, partition: usize, kind: &str) -> PathBuf {
+        self.scratch.file(partition, kind)
+    }
+
+    /// The number of a partition's first phrase.
+    pub(crate) fn first(&self, partition: usize) -> u32 {
+        self.bases[partition]
+    }
+
+    pub(crate) fn splits(&self) -> usize {
+        self.documents.len() - 1
+    }
+
+    pub(crate) fn documents(&self, split: usize) -> Range<usize> {
+        self.documents[split]..self.documents[split + 1]
+    }
+
+    /// A split's occurrences among those of a partition.
+    pub(crate) fn part(&self, split: usize, partition: usize) -> Range<u64> {
+        let at = split * PARTITIONS + partition;
+        self.before[at]..self.before[at + PARTITIONS]
+    }
+
+    fn begin(&self, split: usize) -> u64 {
+        self.before[split * PARTITIONS..][..PARTITIONS].iter().sum()
+    }
+
+    /// Occurrences of a split.
+    pub(crate) fn occurrences(&self, split: usize) -> usize {
+        (self.begin(split + 1) - self.begin(split)) as usize
+    }
+
+    /// The phrases of rising numbers.
+    pub(crate) fn texts(&self, numbers: &[u32]) -> Result<Vec<String>> {
+        let of_partition = |p: usize| -> Result<Vec<String>> {
+            let place = |number: u32| numbers.partition_point(|&n| n < number);
+            let mut wanted = numbers[place(self.bases[p])..place(self.bases[p + 1])].iter();
+            let (mut next, mut found) = (wanted.next(), Vec::with_capacity(wanted.len() + 1));
+            let mut input = Input::open(self.file(p, "phrases"))?;
+            let mut number = self.bases[p];
+            while next.is_some()
+                && let Some(text) = input.text()?
+            {
+                if next == Some(&number) {
+                    found.push(text.to_owned());
+                    next = wanted.next();
+                }
+                number += 1;
+            }
+            Ok(found)
+        };
+        let parts = (0..PARTITIONS).into_par_iter().map(of_partition);
+        Ok(parts.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// Opens one kind of files, to read them split by split.
+    pub(crate) fn open(&self, kind: &str) -> Result<DealtFiles<'_>> {
+        let open = |path: PathBuf| -> Result<(File, PathBuf)> {
+            Ok((File::open(&path).at("open", &path)?, path))
+        };
+        let files = (0..PARTITIONS).map(|p| open(self.file(p, kind))).collect::<Result<_>>()?;
+        Ok(DealtFiles { dealt: self, files, partitions: open(self.scratch.column("partitions"))? })
+    }
+}
+
+/// Files of all partitions.
+pub(crate) struct DealtFiles<'a> {
+    dealt: &'a Dealt<'a>,
+    files: Vec<(File, PathBuf)>,
+    partitions: (File, PathBuf),
+}
+
+impl DealtFiles<'_> {
+    /// What the files hold of a split; `span` says where, in bytes of a partition's file.
+    pub(crate) fn read(
+        &self,
+        split: usize,
+        span: impl Fn(usize) -> Range<u64>,
+    ) -> Result<SplitParts> {
+        let (file, path) = &self.partitions;
+        let mut partitions = vec![0; self.dealt.occurrences(split)];
+        read_exact_at(file, &mut partitions, self.dealt.begin(split)).at("read", path)?;
+        let (mut bytes, mut next) = (Vec::new(), Vec::with_capacity(PARTITIONS));
+        for (p, (file, path)) in self.files.iter().enumerate() {
+            let (span, begin) = (span(p), bytes.len());
+            next.push(begin);
+            bytes.resize(begin + (span.end - span.start) as usize, 0);
+            read_exact_at(file, &mut bytes[begin..], span.start).at("read", path)?;
+        }
+        Ok(SplitParts { partitions, bytes, next })
+    }
+}
+
+/// What the partitions hold of a split.
+pub(crate) struct SplitParts {
+    /// The partition of each occurrence.
+    partitions: Vec<u8>,
+    bytes: Vec<u8>,
+    /// The place of each partition's next number in `bytes`.
+    next: Vec<usize>,
+}
+
+impl SplitParts {
+    /// The next number of the partition of an occurrence.
+    pub(crate) fn u32(&mut self, occurrence: usize) -> u32 {
+        let next = &mut self.next[usize::from(self.partitions[occurrence])];
+        let bytes = [0, 1, 2, 3].map(|at| self.bytes[*next + at]);
+        *next += 4;
+        u32::from_le_bytes(bytes)
+    }
+}
+
+/// The candidates of a split, by partition.
+struct SplitTexts {
+    first: u32,
+    rows: Offsets,
+    /// The partition of each occurrence.
+    partitions: Vec<u8>,
+    /// Of each partition, as its file holds them.
+    texts: Vec<Vec<u8>>,
 }
 
 /// Distributes all occurrences over partitions. Returns each document's occurrences.
-fn deal(ctx: &Ctx, files: &[(PathBuf, u32)], scratch: &Scratch) -> Result<Offsets> {
+fn deal<'a>(
+    ctx: &Ctx,
+    files: &[(PathBuf, u32)],
+    scratch: &'a Scratch,
+) -> Result<(Offsets, Dealt<'a>)> {
     let mut outputs = (0..PARTITIONS)
         .map(|p| Output::create(scratch.file(p, "texts")))
         .collect::<Result<Vec<_>>>()?;
     let mut partitions = Output::create(scratch.column("partitions"))?;
     let mut rows = Offsets::default();
-    for files in files.chunks(ctx.pool.current_num_threads()) {
-        ctx.cancel.check()?;
-        let open = |(prefix, first): &(PathBuf, u32)| -> Result<(CandidateTable, Vec<u8>)> {
-            let table = CandidateTable::open(prefix, *first)?;
-            let partitions = table
-                .phrases
-                .iter()
-                .map(|text| partition(xxh3_64(text.as_bytes())) as u8)
-                .collect();
-            Ok((table, partitions))
-        };
-        for (table, of) in files.par_iter().map(open).collect::<Result<Vec<_>>>()? {
-            if table.first as usize != rows.len() {
+    let mut dealt =
+        Dealt { scratch, bases: vec![0], documents: vec![0], before: vec![0; PARTITIONS] };
+    let bytes = files
+        .iter()
+        .map(|(prefix, _)| Ok(sizes(prefix)?.0 as usize))
+        .collect::<Result<Vec<usize>>>()?;
+    let read = |split: usize, _: &mut (), _: &mut Vec<()>| -> Result<SplitTexts> {
+        let (prefix, first) = &files[split];
+        let table = CandidateTable::open(prefix, *first)?;
+        let mut partitions = Vec::with_capacity(table.phrases.len());
+        let mut texts: Vec<Vec<u8>> =
+            (0..PARTITIONS).map(|_| Vec::with_capacity(bytes[split] / PARTITIONS)).collect();
+        for text in table.phrases.iter() {
+            let p = partition(xxh3_64(text.as_bytes()));
+            partitions.push(p as u8);
+            push_text(text, &mut texts[p])?;
+        }
+        Ok(SplitTexts { first: table.first, rows: table.rows, partitions, texts })
+    };
+    let write = |_: &Lists<()>, splits: &[SplitTexts]| {
+        for split in splits {
+            if split.first as usize != rows.len() {
                 let message = format!(
                     "the candidates of document {} follow those of {} documents",
-                    table.first,
+                    split.first,
                     rows.len()
                 );
                 return Err(Error::new(
@@ -87,16 +230,25 @@ fn deal(ctx: &Ctx, files: &[(PathBuf, u32)], scratch: &Scratch) -> Result<Offset
                     message + "; delete the work directory and run again",
                 ));
             }
-            for (text, &p) in table.phrases.iter().zip(&of) {
-                outputs[usize::from(p)].text(text)?;
+            partitions.put(&split.partitions)?;
+            rows.extend(&split.rows);
+            dealt.documents.push(rows.len());
+            let mut counts = [0; PARTITIONS];
+            split.partitions.iter().for_each(|&p| counts[usize::from(p)] += 1);
+            let begin = dealt.before.len() - PARTITIONS;
+            for (p, count) in counts.into_iter().enumerate() {
+                dealt.before.push(dealt.before[begin + p] + count);
             }
-            partitions.put(&of)?;
-            rows.extend(&table.rows);
         }
-    }
+        outputs.par_iter_mut().enumerate().try_for_each(|(p, output)| {
+            splits.iter().try_for_each(|split| output.put(&split.texts[p]))
+        })
+    };
+    let most = (ctx.budget.limit() / 4) as usize;
+    in_order(ctx, files.len(), most, |split| bytes[split], read, write)?;
     outputs.into_iter().try_for_each(Output::finish)?;
     partitions.finish()?;
-    Ok(rows)
+    Ok((rows, dealt))
 }
 
 /// The columns of a partition's phrases.
@@ -120,8 +272,7 @@ fn number_partition(
     // The distinct phrases end to end.
     let (mut held, mut places, mut hashes) = (String::new(), Offsets::default(), Vec::<u64>::new());
     let mut known: HashTable<u32> = HashTable::new();
-    let mut text = String::new();
-    while input.text(&mut text)? {
+    while let Some(text) = input.text()? {
         let hash = xxh3_64(text.as_bytes());
         let of = |n: u32| &held[places.range(n as usize)];
         let number = match known.find(hash, |&n| hashes[n as usize] == hash && of(n) == text) {
@@ -130,12 +281,12 @@ fn number_partition(
                 let number = places.len() as u32;
                 hashes.push(hash);
                 known.insert_unique(hash, number, |&n| hashes[n as usize]);
-                held.push_str(&text);
+                held.push_str(text);
                 places.push(held.len());
                 part.documents.push(0);
-                part.informative.push(!boilerplate.contains(&text));
-                part.words.push(words(&text));
-                phrases.text(&text)?;
+                part.informative.push(!boilerplate.contains(text));
+                part.words.push(words(text));
+                phrases.text(text)?;
                 number
             }
         };
@@ -148,25 +299,26 @@ fn number_partition(
     Ok(part)
 }
 
-/// Merges the partitions' numbers into the order of occurrences.
-fn merge(ctx: &Ctx, bases: &[u32], occurrences: u64, scratch: &Scratch) -> Result<ArrayFile<u32>> {
-    let mut partitions = Input::open(scratch.column("partitions"))?;
-    let mut inputs = (0..PARTITIONS)
-        .map(|p| Input::open(scratch.file(p, "numbers")))
-        .collect::<Result<Vec<_>>>()?;
-    let mut writer = ArrayWriter::create(&scratch.column("numbers"))?;
-    let (mut of, mut numbers) = (vec![0u8; BUFFER], Vec::with_capacity(BUFFER));
-    let mut left = occurrences;
-    while left > 0 {
-        ctx.cancel.check()?;
-        let of = &mut of[..left.min(BUFFER as u64) as usize];
-        partitions.file.read_exact(of).at("read", &partitions.path)?;
-        numbers.clear();
-        for &p in &*of {
-            numbers.push(bases[usize::from(p)] + inputs[usize::from(p)].u32()?);
+/// Merges the partitions' numbers into the order of occurrences, split by split.
+fn merge(ctx: &Ctx, dealt: &Dealt<'_>) -> Result<Stored<u32>> {
+    let most = (ctx.budget.limit() / 8 / 4) as usize;
+    let mut numbers = StoredWriter::new(most, Some(dealt.scratch.column("numbers")));
+    let files = dealt.open("numbers")?;
+    let make = |split: usize, _: &mut (), out: &mut Vec<u32>| -> Result<()> {
+        let span = |p: usize| {
+            let Range { start, end } = dealt.part(split, p);
+            4 * start..4 * end
+        };
+        let mut parts = files.read(split, span)?;
+        for occurrence in 0..dealt.occurrences(split) {
+            let base = dealt.first(usize::from(parts.partitions[occurrence]));
+            out.push(base + parts.u32(occurrence));
         }
-        writer.push(&numbers)?;
-        left -= of.len() as u64;
-    }
-    writer.into_unlinked()
+        Ok(())
+    };
+    let size = |split: usize| dealt.occurrences(split);
+    in_order(ctx, dealt.splits(), most.max(1), size, make, |lists, _| {
+        numbers.push(lists.parts().0)
+    })?;
+    numbers.finish()
 }
