@@ -1,15 +1,16 @@
 // Prepared runs: their stages and tasks, for engines that hand tasks out.
 import { binding } from './binding.ts'
 import { counting } from './counting.ts'
-import type { KeywordCount, RunStatus, StageInfo, TaskRecord } from './generated/results.ts'
+import type { KeywordCount, RunStatus, StageInfo, TaskRange, TaskRecord } from './generated/results.ts'
 import type { Stage } from './generated/stages.ts'
 import { cancellable } from './signal.ts'
 import type { CallOptions } from './signal.ts'
 import { status } from './status.ts'
 
+export type { TaskRange } from './generated/results.ts'
+
 /** Tasks of a stage: all, one, several, a range without its end, or every n-th from the k-th on. */
-export type TaskSelection =
-  'all' | number | readonly number[] | { from: number; to: number } | { shard: readonly [k: number, n: number] }
+export type TaskSelection = 'all' | number | readonly number[] | TaskRange | { shard: readonly [k: number, n: number] }
 
 /** Options of `runTasks`. */
 export interface RunTasksOptions extends CallOptions {

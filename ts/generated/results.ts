@@ -942,6 +942,8 @@ export interface StageInfo {
   tasks: number | null
   /** Tasks that are done. */
   done: number
+  /** The tasks that are not, as ranges without their end, in order. */
+  open: TaskRange[]
   /** Stages that must be complete before a task can run. */
   dependsOn: Stage[]
   /** The resources of one task. */
@@ -1042,6 +1044,14 @@ export interface Summary {
   seconds: number
   /** Sentences that a person should read before using the output. */
   warnings: string[]
+}
+
+/** The tasks `from..to`. */
+export interface TaskRange {
+  /** The first. */
+  from: number
+  /** The first that is left out. */
+  to: number
 }
 
 /** A task that is done. */

@@ -89,6 +89,7 @@ impl Job {
         let work = || -> Result<Vec<TaskRecord>> {
             let stage = self.run.stage(stage)?;
             let tasks = listing::select(&self.run, stage, tasks)?;
+            self.run.inputs(stage).into_iter().try_for_each(|input| self.run.list(input))?;
             let records = longweave_driver::run_tasks(&ctx, &self.run, events, stage, &tasks)?;
             let record = |(task, record)| TaskRecord::new(stage, task, record);
             Ok(tasks.into_iter().zip(records).map(record).collect())

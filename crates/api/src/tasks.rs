@@ -19,6 +19,8 @@ pub struct StageInfo {
     pub tasks: Option<u32>,
     /// Tasks that are done.
     pub done: u32,
+    /// The tasks that are not, as ranges without their end, in order.
+    pub open: Vec<TaskRange>,
     /// Stages that must be complete before a task can run.
     pub depends_on: Vec<Stage>,
     /// The resources of one task.
@@ -76,15 +78,30 @@ pub struct KeywordCount {
 pub fn list(run: &RunContext) -> Result<Vec<StageInfo>> {
     run.stages()
         .map(|stage| {
-            let (tasks, done) = run.progress(stage)?;
+            let (tasks, done) = run.done_tasks(stage)?;
+            let open = open_ranges(tasks.unwrap_or(0), &done);
             let done = done.len() as u32;
             let Needs { threads, gpus } = stage.needs(run.options());
             let resources = TaskResources { threads, memory_bytes: run.options().memory, gpus };
             let command =
                 format!("longweave task run {} {} --task", run.out().display(), stage.name);
-            Ok(StageInfo { stage, tasks, done, depends_on: run.inputs(stage), resources, command })
+            let depends_on = run.inputs(stage);
+            Ok(StageInfo { stage, tasks, done, open, depends_on, resources, command })
         })
         .collect()
+}
+
+/// The tasks that are not among `done`, which rises.
+fn open_ranges(tasks: u32, done: &[u32]) -> Vec<TaskRange> {
+    let mut from = 0;
+    let mut ranges = Vec::new();
+    for to in done.iter().copied().chain([tasks]) {
+        if from < to {
+            ranges.push(TaskRange { from, to });
+        }
+        from = to + 1;
+    }
+    ranges
 }
 
 /// The keywords with most documents, most first, ties in byte order.
@@ -123,7 +140,7 @@ pub enum TaskSelection {
 }
 
 /// The tasks `from..to`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct TaskRange {
     /// The first.
@@ -191,4 +208,21 @@ pub fn select(run: &RunContext, stage: Stage, selection: &TaskSelection) -> Resu
             .with("tasks", tasks));
     }
     Ok(selected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_tasks_are_told_as_ranges() {
+        let ranges = |tasks, done: &[u32]| -> Vec<(u32, u32)> {
+            open_ranges(tasks, done).iter().map(|range| (range.from, range.to)).collect()
+        };
+        assert_eq!(ranges(5, &[]), [(0, 5)]);
+        assert_eq!(ranges(5, &[0, 1, 4]), [(2, 4)]);
+        assert_eq!(ranges(6, &[2, 3]), [(0, 2), (4, 6)]);
+        assert_eq!(ranges(2, &[0, 1]), []);
+        assert_eq!(ranges(0, &[]), []);
+    }
 }

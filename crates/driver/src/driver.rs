@@ -54,10 +54,12 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
                 seconds: None,
                 used: None,
             });
+            run.list(stage)?;
             events.send(event(StageState::Reused, tasks));
             unchecked |= stage.tells_sizes();
             continue;
         }
+        run.unlist(stage)?;
         if std::mem::take(&mut unchecked)
             && let Some(message) = disk::check(ctx, run, last)?
         {
@@ -74,6 +76,7 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
             run_tasks(ctx, run, events, stage, &left)
         })?;
         unchecked |= stage.tells_sizes();
+        run.list(stage)?;
         events.send(event(StageState::Done, tasks));
     }
     if last == SEAL && run.options().clean == Clean::Sealed && (ran || !clean::is_complete(run)) {

@@ -232,11 +232,13 @@ fn stage_status(
     history: &History,
     fresh: &[Progress],
 ) -> Result<StageStatus> {
-    let (tasks, done) = run.progress(stage)?;
-    let done: Vec<u32> = done.into_iter().map(|(task, _)| task).collect();
+    let (tasks, done) = run.done_tasks(stage)?;
     let (mut running, mut elsewhere) = (0, 0);
-    for task in (0..tasks.unwrap_or(0)).filter(|task| done.binary_search(task).is_err()) {
-        if let Some(holder) = Lock::holder(&run.lease_file(stage, task)) {
+    let all_done = tasks == Some(done.len() as u32);
+    for task in if all_done { Vec::new() } else { run.leased(stage) } {
+        if done.binary_search(&task).is_err()
+            && let Some(holder) = Lock::holder(&run.lease_file(stage, task))
+        {
             match holder.alive {
                 None if !lives(&holder, fresh) => elsewhere += 1,
                 Some(false) => {}
@@ -246,7 +248,8 @@ fn stage_status(
     }
     let mut ready = tasks.is_some();
     for input in run.inputs(stage) {
-        ready &= run.is_complete(input)?;
+        let (tasks, done) = run.done_tasks(input)?;
+        ready &= tasks == Some(done.len() as u32);
     }
     let state = match tasks {
         Some(tasks) if done.len() == tasks as usize => StageState::Done,

@@ -419,6 +419,11 @@ impl RunContext {
         self.state(stage).join(format!("done/{task:05}.json"))
     }
 
+    /// The file of the records of all tasks of a stage.
+    pub(crate) fn record_list(&self, stage: Stage) -> PathBuf {
+        self.state(stage).join("done.jsonl")
+    }
+
     /// The folder of the done records of stages whose results were cleaned away.
     pub fn cleaned_folder(&self) -> PathBuf {
         self.out.join(".state/cleaned")

@@ -5,9 +5,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use longweave_common::{Code, Corrupt, Ctx, Error, Result, ResultExt};
-use longweave_storage::{DoneRecord, write_file};
+use longweave_storage::{DoneRecord, RecordList, write_file};
 
 use crate::context::{Counts, Place, RunContext, Stage};
+
+/// Tasks of a stage from which on their records are also kept in one file.
+const LISTED: u32 = 256;
 
 /// Tasks that are done, by number, with their records.
 type DoneTasks = Vec<(u32, DoneRecord)>;
@@ -24,6 +27,43 @@ impl RunContext {
         let done = |task| Ok(self.done(stage, task)?.map(|record| (task, record)));
         let records = (0..tasks.unwrap_or(0)).filter_map(|task| done(task).transpose());
         Ok((tasks, records.collect::<Result<_>>()?))
+    }
+
+    /// The number of a stage's tasks, if known, and which are done, in order. Of many tasks that all
+    /// are, a single file tells.
+    pub fn done_tasks(&self, stage: Stage) -> Result<(Option<u32>, Vec<u32>)> {
+        let tasks = self.tasks(stage)?;
+        if self.complete(stage).get().is_some() || self.listed(stage, tasks)?.is_some() {
+            return Ok((tasks, (0..tasks.unwrap_or(0)).collect()));
+        }
+        let (tasks, done) = self.progress(stage)?;
+        Ok((tasks, done.into_iter().map(|(task, _)| task).collect()))
+    }
+
+    /// The file of a stage's records, where it has many tasks and all are done.
+    fn listed(&self, stage: Stage, tasks: Option<u32>) -> Result<Option<RecordList>> {
+        let Some(tasks) = tasks.filter(|&tasks| tasks >= LISTED) else { return Ok(None) };
+        let list = RecordList::load(&self.record_list(stage))?;
+        Ok(list.filter(|list| list.tasks() == tasks))
+    }
+
+    /// Puts the records of a complete stage of many tasks into one file for other processes, unless
+    /// that is there. One that cannot be written is left out.
+    ///
+    /// Errors: as [`RunContext::all_done`].
+    pub fn list(&self, stage: Stage) -> Result<()> {
+        let (records, path) = (self.all_done(stage)?, self.record_list(stage));
+        if records.len() >= LISTED as usize && !path.exists() {
+            let _ = RecordList::write(&path, records);
+        }
+        Ok(())
+    }
+
+    /// Removes the file of a stage's records: one of its tasks is to run again.
+    ///
+    /// Errors: those of removing.
+    pub fn unlist(&self, stage: Stage) -> Result<()> {
+        RecordList::remove(&self.record_list(stage))
     }
 
     /// The units of progress of some tasks of a stage; 0 of none.
@@ -124,6 +164,9 @@ impl RunContext {
         let tasks = self.tasks(stage)?.ok_or_else(|| {
             not_ready(format!("the inputs of stage {} are not complete", stage.name))
         })?;
+        if let Some(records) = self.listed(stage, Some(tasks))?.and_then(|list| list.records()) {
+            return Ok(records);
+        }
         (0..tasks)
             .map(|task| {
                 self.done(stage, task)?.ok_or_else(|| {
@@ -235,6 +278,7 @@ impl RunContext {
     /// whether it did. Waits while another process runs the task.
     pub fn forget(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<bool> {
         let _lease = self.lease(ctx, stage, task)?;
+        self.unlist(stage)?;
         let (path, directory) = (self.record(stage, task), self.directory(stage));
         let whole = match DoneRecord::load(&path) {
             Ok(Some(record)) => {

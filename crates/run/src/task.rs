@@ -60,6 +60,15 @@ impl RunContext {
         }
     }
 
+    /// Tasks of a stage that have, or had, a lock, in order.
+    pub fn leased(&self, stage: Stage) -> Vec<u32> {
+        let entries = fs::read_dir(self.lease_folder(stage)).into_iter().flatten().flatten();
+        let mut tasks: Vec<u32> =
+            entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        tasks.sort_unstable();
+        tasks
+    }
+
     /// Takes the lock that makes this process the run's only driver.
     ///
     /// Errors: `RUN_LOCKED`.

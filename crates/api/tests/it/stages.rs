@@ -246,3 +246,44 @@ fn a_task_whose_files_are_gone_runs_again() {
     commands::verify(again.out(), &Cancel::new()).unwrap();
     assert!(RunContext::open(STAGES, again.out()).is_ok());
 }
+
+#[test]
+fn a_stage_of_many_tasks_keeps_its_records_in_one_file_until_one_runs_again() {
+    let place = Place::with_documents(300);
+    let many = [standard(), ("/splitBytes", json!(100))];
+    let run = place.prepare_in("out", &many).unwrap();
+    let list = run.state(INGEST).join("done.jsonl");
+    for stage in ["scan", "ingest"] {
+        run_tasks(run.out(), stage, json!("all")).unwrap();
+    }
+    assert!(!list.exists());
+    let info = |stage: &str| {
+        let json = commands::tasks(run.out(), &Cancel::new()).unwrap();
+        let Value::Array(stages) = serde_json::from_str(&json).unwrap() else { panic!("{json}") };
+        stages.into_iter().find(|info| info["stage"] == stage).unwrap()
+    };
+    let tasks = info("ingest")["tasks"].clone();
+    assert!(tasks.as_u64().unwrap() > 256, "{tasks}");
+    run_tasks(run.out(), "documents", json!(0)).unwrap();
+    let lines = || fs::read_to_string(&list).unwrap().lines().count() as u64;
+    assert_eq!(lines(), tasks.as_u64().unwrap() + 2);
+    // The records themselves are not read any more.
+    let (records, aside) = (run.state(INGEST).join("done"), run.state(INGEST).join("aside"));
+    fs::rename(&records, &aside).unwrap();
+    assert_eq!((&info("ingest")["done"], &info("ingest")["open"]), (&tasks, &json!([])));
+    fs::rename(&aside, &records).unwrap();
+    // A damaged file costs time, nothing else.
+    fs::write(&list, "{").unwrap();
+    assert_eq!((&info("ingest")["done"], &info("ingest")["open"]), (&tasks, &json!([])));
+    fs::remove_file(&list).unwrap();
+
+    // A driver looks at every file.
+    place.run_in("out", &many).unwrap();
+    let before = sequences(run.out());
+    let gone = run.directory(INGEST).join("00007.tokens.ids");
+    fs::remove_file(&gone).unwrap();
+    assert_eq!(info("ingest")["open"], json!([]));
+    place.run_in("out", &many).unwrap();
+    assert!(gone.exists() && lines() == tasks.as_u64().unwrap() + 2);
+    assert_eq!(sequences(run.out()), before);
+}
