@@ -138,7 +138,7 @@ pub(crate) struct DealtFiles<'a> {
 }
 
 impl DealtFiles<'_> {
-    /// What the files hold of a split; `span` says where, in bytes of a partition's file.
+    /// The part of a split in all files; `span` gives its bytes in a partition's file.
     pub(crate) fn read(
         &self,
         split: usize,
@@ -158,7 +158,7 @@ impl DealtFiles<'_> {
     }
 }
 
-/// What the partitions hold of a split.
+/// The parts of a split in the files of all partitions.
 pub(crate) struct SplitParts {
     /// The partition of each occurrence.
     partitions: Vec<u8>,
