@@ -555,6 +555,24 @@ test("Rake reproduces the scores of Rose et al.'s arithmetic: degree over freque
   expect(new Rake({ minScore: 4.5 }).extract('deep learning')).toEqual([])
 })
 
+test('one text has the keywords that it has in a batch, however long and in whatever script, and what is not a text is refused', async () => {
+  const rake = new Rake()
+  const texts = [
+    '',
+    'grüne Bäume \ud83d of the 東京 駅',
+    'steam engine '.repeat(5000),
+    '\ufdfa'.repeat(30_000),
+    'a b c',
+  ]
+  const batch = rake.extractBatch(texts)
+  expect(texts.map((text) => rake.extract(text))).toEqual([...batch])
+  const other = new Rake({ stopWords: ['steam'] })
+  expect(other.extract('steam engine')).toEqual([{ phrase: 'engine', score: 1 }])
+  expect(rake.extract('steam engine')).toEqual([{ phrase: 'steam engine', score: 4 }])
+  for (const value of [123, undefined, ['text']])
+    expect((await failure(() => rake.extract(value as never))).code).toBe('OPTIONS_INVALID')
+})
+
 test('options are resolved with all defaults, from one schema that is JSON Schema too', () => {
   const resolved = resolveOptions({ corpus: 'a.jsonl', tokenizer: 't.json', length: 8, output: { directory: 'out' } })
   expect(resolved).toMatchObject({

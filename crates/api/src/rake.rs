@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use longweave_common::{Code, Error, Result};
 pub use longweave_keywords::Columns;
@@ -32,8 +33,22 @@ enum StopWordSource {
 
 /// RAKE with buffers that are reused from call to call.
 pub struct KeywordExtractor {
-    rake: Rake,
+    rake: Arc<Rake>,
     scratch: ColumnScratch,
+    units: Vec<u16>,
+    columns: Columns,
+    out: String,
+}
+
+/// Keywords as text in the caller's room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Bytes of ASCII.
+    Ascii(usize),
+    /// Bytes of UTF-8.
+    Utf8(usize),
+    /// Nothing: the room is too small.
+    Nothing,
 }
 
 impl KeywordExtractor {
@@ -52,7 +67,17 @@ impl KeywordExtractor {
             StopWordSource::File(path) => load_stop_words(&path, Path::new(""))?,
         };
         let rake = Rake::new(words, RakeOptions { min_score, ..RakeOptions::default() });
-        Ok(KeywordExtractor { rake, scratch: ColumnScratch::default() })
+        Ok(KeywordExtractor::of(Arc::new(rake)))
+    }
+
+    fn of(rake: Arc<Rake>) -> KeywordExtractor {
+        let (scratch, units, columns, out) = Default::default();
+        KeywordExtractor { rake, scratch, units, columns, out }
+    }
+
+    /// Another one with the same stop words and options, and buffers of its own.
+    pub fn another(&self) -> KeywordExtractor {
+        KeywordExtractor::of(Arc::clone(&self.rake))
     }
 
     /// Keywords of texts, concatenated in `text` with the given lengths in UTF-16 code units.
@@ -60,20 +85,63 @@ impl KeywordExtractor {
         self.rake.columns(&mut self.scratch, text, lengths)
     }
 
-    /// Keywords of one text: of each its score, a space, its phrase and a line feed.
-    pub fn extract_one(&mut self, text: &[u16]) -> String {
-        let Columns { phrases, scores, .. } = self.extract(text, &[text.len() as u32]);
-        let mut out = String::with_capacity(phrases.len() + 8 * scores.len());
-        for (phrase, score) in phrases.split_terminator('\n').zip(scores) {
-            // Most scores are whole, and whole numbers are written sooner.
-            let whole = score as u32;
-            let written = if f64::from(whole) == score {
-                writeln!(out, "{whole} {phrase}")
+    /// Replaces a text at the beginning of `room`, in UTF-16 of little-endian byte order, by its
+    /// keywords: of each its score, a space, its phrase and a line feed.
+    pub fn extract_in(&mut self, room: &mut [u8], bytes: usize) -> Written {
+        let text = &room[..bytes.min(room.len())];
+        self.units.clear();
+        self.units.extend(text.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])));
+        let lengths = [self.units.len() as u32];
+        self.rake.columns_into(&mut self.scratch, &self.units, &lengths, &mut self.columns);
+        let Columns { phrases, scores, .. } = &self.columns;
+        let out = &mut self.out;
+        out.clear();
+        for (phrase, &score) in phrases.split_terminator('\n').zip(scores) {
+            // Most scores are whole and small, and such numbers are written sooner.
+            let whole = score as u8;
+            if f64::from(whole) == score && whole < 10 {
+                out.push(char::from(b'0' + whole));
             } else {
-                writeln!(out, "{score} {phrase}")
-            };
-            written.expect("a string takes what is written");
+                write!(out, "{score}").expect("a string takes what is written");
+            }
+            out.push(' ');
+            out.push_str(phrase);
+            out.push('\n');
         }
-        out
+        match room.get_mut(..out.len()) {
+            Some(place) => place.copy_from_slice(out.as_bytes()),
+            None => return Written::Nothing,
+        }
+        if out.is_ascii() { Written::Ascii(out.len()) } else { Written::Utf8(out.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_of_a_text_replace_it_unless_there_is_too_little_room() {
+        let options = r#"{"stopWords":{"builtin":"smart"},"minScore":0}"#;
+        let mut extractor = KeywordExtractor::new(options).unwrap().another();
+        let mut of = |text: &str, room: usize| {
+            let mut bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let length = bytes.len();
+            bytes.resize(room, 0);
+            let written = extractor.extract_in(&mut bytes, length);
+            let (Written::Ascii(n) | Written::Utf8(n)) = written else {
+                return (written, String::new());
+            };
+            (written, std::str::from_utf8(&bytes[..n]).unwrap().to_owned())
+        };
+        let written = "9 linear constraint solver\n1 proof\n".to_owned();
+        assert_eq!(
+            of("the linear constraint solver is a proof", 99),
+            (Written::Ascii(35), written)
+        );
+        assert_eq!(of("grüne bäume", 99), (Written::Utf8(16), "4 grüne bäume\n".into()));
+        assert_eq!(of("", 0), (Written::Ascii(0), String::new()));
+        // Of one letter NFKC makes eighteen.
+        assert_eq!(of("\u{fdfa}", 2), (Written::Nothing, String::new()));
     }
 }

@@ -4,7 +4,7 @@
 use crate::rake::{Rake, Scratch};
 
 /// Keywords of texts: text `i` has the phrases and scores `offsets[i]..offsets[i + 1]`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Columns {
     /// Normalised phrases, each followed by a line feed, which no phrase holds.
     pub phrases: String,
@@ -34,6 +34,21 @@ impl Rake {
             scores: Vec::with_capacity(2 * lengths.len()),
             offsets: Vec::with_capacity(lengths.len() + 1),
         };
+        self.columns_into(scratch, text, lengths, &mut columns);
+        columns
+    }
+
+    /// Replaces `columns` by what [`Rake::columns`] returns.
+    pub fn columns_into(
+        &self,
+        scratch: &mut ColumnScratch,
+        text: &[u16],
+        lengths: &[u32],
+        columns: &mut Columns,
+    ) {
+        columns.phrases.clear();
+        columns.scores.clear();
+        columns.offsets.clear();
         columns.offsets.push(0);
         let ColumnScratch { rake, text: bytes, phrases, found } = scratch;
         let cut = |length: u32, all: usize| (length as usize).min(all);
@@ -43,17 +58,16 @@ impl Rake {
             for &length in lengths {
                 let (one, others) = rest.split_at(cut(length, rest.len()));
                 rest = others;
-                self.append(rake, phrases, found, one, &mut columns);
+                self.append(rake, phrases, found, one, columns);
             }
         } else {
             let mut rest = text;
             for &length in lengths {
                 let (units, others) = rest.split_at(cut(length, rest.len()));
                 rest = others;
-                self.append(rake, phrases, found, to_utf8(units, bytes), &mut columns);
+                self.append(rake, phrases, found, to_utf8(units, bytes), columns);
             }
         }
-        columns
     }
 
     fn append(

@@ -1,8 +1,10 @@
 //! RAKE on strings.
 
-use longweave_api::rake::{Columns, KeywordExtractor};
+use std::cell::RefCell;
+
+use longweave_api::rake::{Columns, KeywordExtractor, Written};
 use napi::Env;
-use napi::bindgen_prelude::{Float64Array, Object, Uint32Array, Utf16String};
+use napi::bindgen_prelude::{BufferSlice, Float64Array, Object, Uint32Array, Utf16String};
 use napi_derive::napi;
 
 use crate::error::call;
@@ -23,6 +25,8 @@ pub struct NativeKeywords {
 #[napi]
 pub struct NativeRake {
     extractor: KeywordExtractor,
+    /// The number of its extractor for calls of one text.
+    single: Option<u32>,
 }
 
 #[napi]
@@ -30,7 +34,7 @@ impl NativeRake {
     /// An extractor with a built-in or given list of stop words, by options as JSON.
     #[napi(constructor, catch_unwind)]
     pub fn new(options: String) -> napi::Result<NativeRake> {
-        Ok(NativeRake { extractor: call(|| KeywordExtractor::new(&options))? })
+        Ok(NativeRake { extractor: call(|| KeywordExtractor::new(&options))?, single: None })
     }
 
     /// The same with stop words that are read from a file.
@@ -41,7 +45,7 @@ impl NativeRake {
         cancellation: &Cancellation,
     ) -> napi::Result<Object<'env>> {
         on_thread(env, cancellation, move |_| {
-            Ok(NativeRake { extractor: KeywordExtractor::new(&options)? })
+            Ok(NativeRake { extractor: KeywordExtractor::new(&options)?, single: None })
         })
     }
 
@@ -58,13 +62,50 @@ impl NativeRake {
         })
     }
 
-    /// Keywords of one text as one string, which crosses sooner than columns: of each its score, a
-    /// space, its phrase and a line feed.
+    /// The number of an extractor for calls of one text, `rakeOne`, which goes with this one.
     #[napi(catch_unwind)]
-    pub fn extract_one(
-        &mut self,
-        #[napi(ts_arg_type = "string")] text: Utf16String,
-    ) -> napi::Result<String> {
-        call(|| Ok(self.extractor.extract_one(&text)))
+    pub fn single(&mut self) -> u32 {
+        let extractor = &self.extractor;
+        *self.single.get_or_insert_with(|| {
+            SINGLE.with_borrow_mut(|single| {
+                let free = single.iter().position(Option::is_none).unwrap_or(single.len());
+                single.resize_with(single.len().max(free + 1), || None);
+                single[free] = Some(extractor.another());
+                free as u32
+            })
+        })
     }
+}
+
+impl Drop for NativeRake {
+    fn drop(&mut self) {
+        // Collected on the JavaScript thread, perhaps while that ends.
+        let Some(number) = self.single else { return };
+        let _ = SINGLE.try_with(|single| {
+            if let Some(place) = single.borrow_mut().get_mut(number as usize) {
+                *place = None;
+            }
+        });
+    }
+}
+
+thread_local! {
+    /// Extractors for calls of one text, by their numbers.
+    static SINGLE: RefCell<Vec<Option<KeywordExtractor>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Replaces a text at the beginning of `room`, `bytes` bytes of UTF-16LE, by its keywords: of each its
+/// score, a space, its phrase and a line feed. The number of their bytes: of ASCII, or minus that of
+/// UTF-8; -1 where they do not fit. Neither an object of a class nor a string crosses: either takes
+/// half as long as the work.
+#[napi(catch_unwind)]
+pub fn rake_one(extractor: u32, mut room: BufferSlice<'_>, bytes: u32) -> i32 {
+    SINGLE.with_borrow_mut(|single| {
+        let Some(Some(extractor)) = single.get_mut(extractor as usize) else { return -1 };
+        match extractor.extract_in(&mut room, bytes as usize) {
+            Written::Ascii(bytes) => bytes as i32,
+            Written::Utf8(bytes) => -(bytes as i32),
+            Written::Nothing => -1,
+        }
+    })
 }
