@@ -414,9 +414,14 @@ impl RunContext {
         }
     }
 
+    /// The folder of a stage's done records.
+    pub(crate) fn record_folder(&self, stage: Stage) -> PathBuf {
+        self.state(stage).join("done")
+    }
+
     /// The path of a task's done record.
     pub fn record(&self, stage: Stage, task: u32) -> PathBuf {
-        self.state(stage).join(format!("done/{task:05}.json"))
+        self.record_folder(stage).join(format!("{task:05}.json"))
     }
 
     /// The file of the records of all tasks of a stage.

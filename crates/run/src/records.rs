@@ -24,9 +24,25 @@ impl RunContext {
     /// The number of a stage's tasks, if known, and the records of those that are done, in order.
     pub fn progress(&self, stage: Stage) -> Result<(Option<u32>, DoneTasks)> {
         let tasks = self.tasks(stage)?;
+        let all = 0..tasks.unwrap_or(0);
+        // A look into the folder in place of one for each task.
+        let asked: Vec<u32> = match self.cleaned_away(stage)? {
+            None => self.recorded(stage).into_iter().filter(|task| all.contains(task)).collect(),
+            Some(_) => all.collect(),
+        };
         let done = |task| Ok(self.done(stage, task)?.map(|record| (task, record)));
-        let records = (0..tasks.unwrap_or(0)).filter_map(|task| done(task).transpose());
+        let records = asked.into_iter().filter_map(|task| done(task).transpose());
         Ok((tasks, records.collect::<Result<_>>()?))
+    }
+
+    /// Tasks of a stage that have a record, in order.
+    fn recorded(&self, stage: Stage) -> Vec<u32> {
+        let entries = fs::read_dir(self.record_folder(stage)).into_iter().flatten().flatten();
+        let task = |name: &str| name.strip_suffix(".json")?.parse().ok();
+        let mut tasks: Vec<u32> =
+            entries.filter_map(|entry| task(entry.file_name().to_str()?)).collect();
+        tasks.sort_unstable();
+        tasks
     }
 
     /// The number of a stage's tasks, if known, and which are done, in order. Of many tasks that all
