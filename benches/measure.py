@@ -23,7 +23,8 @@ def run(command, env=None):
         result = json.loads(lines[-1]) if lines else {}
     except json.JSONDecodeError:
         result = {}
-    return result, usage.ru_utime + usage.ru_stime, result.get("peak", usage.ru_maxrss * 1024)
+    peak = result.get("peak") if isinstance(result, dict) else None
+    return result, usage.ru_utime + usage.ru_stime, peak or usage.ru_maxrss * 1024
 
 
 def peer(name, *arguments, env=None):

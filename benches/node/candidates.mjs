@@ -8,13 +8,9 @@ const documents = readFileSync(process.argv[2], 'utf8')
   .map((line) => JSON.parse(line))
 const rake = new Rake({ minScore: 3 })
 const lines = []
-for await (const { queries } of new QueryPredictor().predict(documents)) {
-  const phrases = new Set(
-    rake
-      .extractBatch(queries)
-      .flat()
-      .map(({ phrase }) => phrase),
-  )
+const predictor = await QueryPredictor.open()
+for await (const { queries } of predictor.predict(documents)) {
+  const phrases = new Set([...rake.extractBatch(queries)].flat().map(({ phrase }) => phrase))
   lines.push(`${[...phrases].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))).join('\t')}\n`)
 }
 writeFileSync(process.argv[3], lines.join(''))
