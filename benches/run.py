@@ -324,7 +324,8 @@ SCALE_MEMORY = 512 << 20
 
 def stages_of(out):
     """What the log of a run tells of each stage that it did."""
-    lines = [json.loads(line) for line in (out / ".state" / "log.jsonl").read_text().splitlines()]
+    # Logs of the earlier build can have empty lines.
+    lines = [json.loads(line) for line in (out / ".state" / "log.jsonl").read_text().splitlines() if line]
     return [line for line in lines if line["event"] == "stage" and line["state"] == "done"]
 
 
