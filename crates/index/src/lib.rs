@@ -24,6 +24,7 @@ mod vector_affinity;
 pub use build::{build, build_from_files};
 pub use candidates::{CandidateTable, CandidateWriter};
 pub use index::Index;
+pub use scratch::sweep_scratch;
 
 use serde::{Deserialize, Serialize};
 

@@ -6,6 +6,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_storage::{process_token, with_suffix};
 
 /// Bytes of a partition's buffer.
 pub(crate) const BUFFER: usize = 64 << 10;
@@ -14,13 +15,15 @@ pub(crate) const BUFFER: usize = 64 << 10;
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes the folder, in place of what a killed attempt left there.
+    /// Makes the folder. Its name has the token of the process, so that attempts on two machines do
+    /// not share it; those of killed attempts are removed with [`sweep_scratch`].
     pub(crate) fn create(path: &Path) -> Result<Scratch> {
+        let path = with_suffix(path, &format!("-{}", process_token()));
         if path.exists() {
-            fs::remove_dir_all(path).at("remove", path)?;
+            fs::remove_dir_all(&path).at("remove", &path)?;
         }
-        fs::create_dir_all(path).at("create", path)?;
-        Ok(Scratch(path.to_owned()))
+        fs::create_dir_all(&path).at("create", &path)?;
+        Ok(Scratch(path))
     }
 
     pub(crate) fn file(&self, partition: usize, kind: &str) -> PathBuf {
@@ -35,8 +38,24 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The next attempt removes leftovers, or the removal of the stage's folder does.
+        // A sweep removes leftovers, or the removal of the stage's folder does.
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes the folders that attempts at `path` left. The caller knows that none is in progress.
+pub fn sweep_scratch(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str()))
+    else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let own = entry.file_name();
+        let own = own.to_str().and_then(|own| own.strip_prefix(name));
+        if own.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
+            // One that cannot be removed costs only space.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -10,6 +10,14 @@ use longweave_storage::{DoneRecord, Lock, failpoint, sweep, sweep_below};
 
 use crate::context::{Place, RunContext, Stage};
 
+/// Deletes the files of an attempt that lost to another, whose record counts. A file that cannot be
+/// deleted costs only space.
+fn give_way(directory: &Path, own: &[String], counts: &DoneRecord) {
+    for name in own.iter().filter(|&name| counts.files.iter().all(|file| file.name != *name)) {
+        let _ = fs::remove_file(directory.join(name));
+    }
+}
+
 impl RunContext {
     /// Runs one task, unless it is done. Waits while another process runs the same one.
     ///
@@ -33,15 +41,23 @@ impl RunContext {
             return Ok(record);
         }
         let _lease = self.lease(ctx, stage, task)?;
+        let path = self.record(stage, task);
+        let recorded = path.exists();
         if let Some(record) = self.done(stage, task)? {
             return Ok(record);
         }
         ctx.cancel.check()?;
-        let path = self.record(stage, task);
+        if recorded {
+            // Its files are gone; it must not count for those of this attempt.
+            DoneRecord::remove(&path)?;
+        }
         let record = self.log.task(stage.name, task, || {
             failpoint::hit("task", &path).at("begin", &path)?;
-            let record = stage.run(ctx, self, task).map_err(|e| self.locate(e))?;
-            record.write(&path).map(|()| record)
+            let own = stage.run(ctx, self, task).map_err(|e| self.locate(e))?;
+            let names: Vec<String> = own.files.iter().map(|file| file.name.clone()).collect();
+            let record = own.put(&path)?;
+            give_way(&self.directory(stage), &names, &record);
+            Ok(record)
         })?;
         stage.after(self, task);
         Ok(record)
@@ -110,5 +126,27 @@ impl RunContext {
             }
             Place::Work => _ = sweep_below(&self.directory(stage)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longweave_storage::{FileRecord, write_file};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_lost_deletes_its_own_files_and_no_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            FileRecord::new(name, write_file(&directory.path().join(name), b"x").unwrap())
+        };
+        let counts = DoneRecord { files: vec![write("0-a.x"), write("0.y")], counts: json!({}) };
+        write("0-b.x");
+        let own = ["0-b.x", "0.y", "0-b.gone"].map(str::to_owned);
+        give_way(directory.path(), &own, &counts);
+        let left = |name: &str| directory.path().join(name).exists();
+        assert!(left("0-a.x") && left("0.y") && !left("0-b.x"));
     }
 }

@@ -16,6 +16,7 @@ use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, Sealed, read_array, 
 use longweave_tokens::{Encoder, TokenStore};
 use rayon::prelude::*;
 
+use crate::attempt::{self, prefix, recorded_prefix};
 use crate::chunks::Chunker;
 use crate::ingest::{INGEST, IngestPaths};
 use crate::prelude::*;
@@ -63,8 +64,9 @@ pub(crate) struct EmbedNames {
 }
 
 impl EmbedNames {
-    pub(crate) fn of(directory: &Path, task: u32) -> EmbedNames {
-        let name = |kind: &str| directory.join(format!("{task:05}.{kind}"));
+    /// Of the files that begin with a prefix of the task's.
+    fn of(directory: &Path, prefix: &str) -> EmbedNames {
+        let name = |kind: &str| directory.join(format!("{prefix}.{kind}"));
         EmbedNames {
             counts: name("chunks"),
             lens: name("chunk-lens"),
@@ -73,6 +75,12 @@ impl EmbedNames {
             document_frequency: name("document_frequency"),
             vectors: name("vectors"),
         }
+    }
+
+    /// Of a finished task.
+    fn recorded(run: &RunContext, task: u32) -> Result<EmbedNames> {
+        let record = &run.all_done(EMBED)?[task as usize];
+        Ok(EmbedNames::of(&run.directory(EMBED), &recorded_prefix(record, task)))
     }
 }
 
@@ -159,7 +167,8 @@ impl StageSpec for EmbedStage {
         let ingested = IngestPaths::of(&run.directory(INGEST), task);
         let lens = read_array::<u32>(&ingested.lens)?;
         let store = TokenStore::open(vec![(0, ingested.tokens)])?;
-        let names = EmbedNames::of(&run.directory(EMBED), task);
+        let by_model = options.vectors.source == VectorSource::Onnx;
+        let names = EmbedNames::of(&run.directory(EMBED), &prefix(task, by_model));
         let chunk_writer = |characters: u32| -> Result<ChunkWriter> {
             Ok(ChunkWriter {
                 chunker: Chunker::new(&*encoder, run.file.tokenizer.max_id, characters),
@@ -168,11 +177,7 @@ impl StageSpec for EmbedStage {
             })
         };
         let mut chunks = options.chunk_chars().map(chunk_writer).transpose()?;
-        let embedder = if options.vectors.source == VectorSource::Onnx {
-            Some(embedder(ctx, run)?)
-        } else {
-            None
-        };
+        let embedder = if by_model { Some(embedder(ctx, run)?) } else { None };
         let embedder = embedder.as_deref();
         let mut output = match (options.vectors.source, embedder) {
             (VectorSource::Tfidf, _) => Output::Terms(Box::new(TermFiles {
@@ -236,6 +241,10 @@ impl StageSpec for EmbedStage {
             }
         }
         (counts).done(files)
+    }
+
+    fn sweep(&self, run: &RunContext) {
+        attempt::sweep(run, EMBED);
     }
 
     fn device(&self, record: &DoneRecord) -> Option<String> {
@@ -357,10 +366,9 @@ fn embed(
 
 /// Chunks of all documents: how many each has, and the tokens of each.
 pub fn chunks(run: &RunContext) -> Result<(Vec<u32>, Vec<u32>)> {
-    let directory = run.directory(EMBED);
     let (mut counts, mut lens) = (Vec::new(), Vec::new());
     for task in 0..run.all_done(EMBED)?.len() as u32 {
-        let names = EmbedNames::of(&directory, task);
+        let names = EmbedNames::recorded(run, task)?;
         counts.extend(read_array::<u32>(&names.counts)?);
         lens.extend(read_array::<u32>(&names.lens)?);
     }
@@ -378,7 +386,7 @@ pub struct Terms {
 impl Terms {
     /// The terms of a finished task.
     pub fn open(run: &RunContext, task: u32) -> Result<Terms> {
-        let names = EmbedNames::of(&run.directory(EMBED), task);
+        let names = EmbedNames::recorded(run, task)?;
         let file = ArrayFile::open(&names.terms)?;
         file.check()?;
         Ok(Terms {
@@ -409,5 +417,5 @@ impl Terms {
 
 /// The vectors that a model gave the units of a split, in fixed point.
 pub fn model_vectors(run: &RunContext, task: u32) -> Result<Vec<i16>> {
-    read_array(&EmbedNames::of(&run.directory(EMBED), task).vectors)
+    read_array(&EmbedNames::recorded(run, task)?.vectors)
 }

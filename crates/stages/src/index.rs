@@ -6,6 +6,7 @@ use longweave_index::{Hierarchy, Index, IndexOptions, Representative};
 use longweave_keywords::Boilerplate;
 use longweave_predict::Precomputed;
 use longweave_run::{BoilerplateList, PredictorName};
+use longweave_storage::Lock;
 
 use crate::documents::{self, DOCUMENTS, DocumentCounts, Documents};
 use crate::extract::EXTRACT;
@@ -26,6 +27,9 @@ pub const INDEX: Stage =
     Stage::new("index", "Building the index", ProgressUnit::Tasks, 1, &IndexStage);
 
 struct IndexStage;
+
+/// The folder of an attempt, to which its token is added.
+const SCRATCH: &str = ".scratch";
 
 impl StageSpec for IndexStage {
     fn inputs(&self, options: &RunOptions) -> Vec<Stage> {
@@ -56,6 +60,12 @@ impl StageSpec for IndexStage {
         Ok(facts.rows * 42.0)
     }
 
+    fn sweep(&self, run: &RunContext) {
+        if !Lock::is_held(&run.lease_file(INDEX, 0)) {
+            longweave_index::sweep_scratch(&run.directory(INDEX).join(SCRATCH));
+        }
+    }
+
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let options = run.options();
         check_queries(ctx, run)?;
@@ -82,7 +92,7 @@ impl StageSpec for IndexStage {
             BoilerplateList::None => Boilerplate::none(),
         };
         let words = words.with(keywords.boilerplate_phrases.iter().map(String::as_str));
-        let scratch = target.join(".scratch");
+        let scratch = target.join(SCRATCH);
         let index = longweave_index::build_from_files(
             ctx,
             &files,

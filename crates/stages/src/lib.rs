@@ -4,6 +4,7 @@
 //! and its done record. Nothing here knows of other processes, leases or resuming. It uses every
 //! crate that does a stage's work, and `run`. Begin with [`STAGES`], then `scan.rs`, the smallest.
 
+mod attempt;
 mod chunks;
 pub mod documents;
 pub mod embed;

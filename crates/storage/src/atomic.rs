@@ -133,6 +133,26 @@ impl AtomicFile {
         self.finish(Some((header, header_and_body_xxh3)))
     }
 
+    /// As [`AtomicFile::commit`], unless the target exists. Returns whether the file is new. A link
+    /// is made in place of renaming, which replaces a file.
+    fn commit_new(mut self) -> Result<bool> {
+        let target = self.target.clone();
+        let writer =
+            self.writer.take().expect("the writer is taken only by what consumes the file");
+        let done = (|| {
+            let attempt = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+            failpoint::hit("sync", &target)?;
+            attempt.file.sync_all()?;
+            failpoint::hit("rename", &target)?;
+            let new = link_or_rename(&self.attempt, &target, &attempt.file)?;
+            failpoint::hit("renamed", &target)?;
+            Ok(new)
+        })();
+        let new = done.at("write", &target)?;
+        sync_directory(target.parent().unwrap_or(Path::new(".")))?;
+        Ok(new)
+    }
+
     fn finish(mut self, header: Option<(&[u8], u64)>) -> Result<Sealed> {
         let target = self.target.clone();
         let xxh3 = self.hash.as_ref().map_or(0, |hash| hash.digest());
@@ -221,6 +241,29 @@ fn begin(directory: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     }
 }
 
+/// Gives an attempt's file the name of its target, unless that is taken.
+fn link_or_rename(attempt: &Path, target: &Path, file: &File) -> io::Result<bool> {
+    match fs::hard_link(attempt, target) {
+        Ok(()) => Ok(true),
+        // A server whose answer was lost is asked twice, and the second time it is taken: by us.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(links(file)? > 1),
+        // A file system without links: two processes may both succeed, and the last counts.
+        Err(_) if target.exists() => Ok(false),
+        Err(_) => fs::rename(attempt, target).map(|()| true),
+    }
+}
+
+/// The names of a file.
+#[cfg(unix)]
+fn links(file: &File) -> io::Result<u64> {
+    file.metadata().map(|found| std::os::unix::fs::MetadataExt::nlink(&found))
+}
+
+#[cfg(not(unix))]
+fn links(_: &File) -> io::Result<u64> {
+    Ok(1)
+}
+
 /// Whether a name is one that [`begin`] gives.
 fn is_attempt(name: &str) -> bool {
     let numbers = name
@@ -269,6 +312,14 @@ pub fn write_file(target: &Path, content: &[u8]) -> Result<Sealed> {
     let mut file = AtomicFile::create(target)?;
     file.put(content)?;
     file.commit()
+}
+
+/// Writes a whole small file unless there is one of that name. Returns whether it did. Of several
+/// processes, on any machines, one does.
+pub(crate) fn write_new_file(target: &Path, content: &[u8]) -> Result<bool> {
+    let mut file = AtomicFile::create(target)?;
+    file.put(content)?;
+    file.commit_new()
 }
 
 /// Makes renames in `directory` durable. A no-op where directories cannot be opened (Windows).
@@ -337,6 +388,22 @@ mod tests {
         assert_eq!(sealed, Sealed { bytes: 5, xxh3: xxhash_rust::xxh3::xxh3_64(b"whole") });
         assert_eq!(names(path.parent().unwrap()), ["b.bin"]);
         assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn of_many_who_write_a_new_file_one_does_and_its_content_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("below/new");
+        let wrote: Vec<bool> = std::thread::scope(|scope| {
+            let write = |n: u8| write_new_file(&path, &[n; 1000]).unwrap();
+            let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || write(n))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let first = wrote.iter().position(|&wrote| wrote).unwrap();
+        assert_eq!(wrote.iter().filter(|&&wrote| wrote).count(), 1);
+        assert_eq!(fs::read(&path).unwrap(), [first as u8; 1000]);
+        assert!(!write_new_file(&path, b"late").unwrap());
+        assert_eq!(names(path.parent().unwrap()), ["new"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use ts_rs::TS;
 
 use crate::array::{corrupt, sealed_of};
-use crate::atomic::{Sealed, sync_directory, write_file};
+use crate::atomic::{Sealed, sync_directory, write_file, write_new_file};
 use crate::digest::{Digest, digest_of};
 use crate::failpoint;
 
@@ -76,9 +76,27 @@ impl DoneRecord {
         digest_of(&json!({ "files": self.files, "counts": self.counts }))
     }
 
-    /// Puts the record at `path`.
+    /// Puts the record at `path`, in place of one that is there.
     pub fn write(&self, path: &Path) -> Result<()> {
         failpoint::hit("done", path).at("write", path)?;
+        write_file(path, self.stored()?.as_bytes()).map(|_| ())
+    }
+
+    /// Puts the record at `path`, unless another attempt's is there: the record that counts, which
+    /// names its own files.
+    ///
+    /// Errors: those of writing; `FILE_CORRUPT` where another is there and damaged.
+    pub fn put(self, path: &Path) -> Result<DoneRecord> {
+        failpoint::hit("done", path).at("write", path)?;
+        if write_new_file(path, self.stored()?.as_bytes())? {
+            return Ok(self);
+        }
+        // One that was taken away meanwhile was of files that are gone: the next attempt starts from the beginning.
+        Ok(DoneRecord::load(path)?.unwrap_or(self))
+    }
+
+    /// The text of the record's file.
+    fn stored(&self) -> Result<String> {
         let stored = Stored {
             files: self.files.clone(),
             counts: self.counts.clone(),
@@ -88,7 +106,7 @@ impl DoneRecord {
             Error::new(Code::Internal, format!("cannot write a done record as JSON: {e}"))
         })?;
         text.push('\n');
-        write_file(path, text.as_bytes()).map(|_| ())
+        Ok(text)
     }
 
     /// The record at `path`; `None` where there is none. The files it names must exist below
@@ -152,6 +170,20 @@ mod tests {
         );
         DoneRecord::remove(&done).unwrap();
         assert_eq!(DoneRecord::load(&done).unwrap(), None);
+    }
+
+    #[test]
+    fn the_record_that_was_put_first_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("done/0.json");
+        let record = |n: u64| DoneRecord { files: Vec::new(), counts: json!({ "rows": n }) };
+        assert_eq!(record(1).put(&path).unwrap(), record(1));
+        assert_eq!(record(2).put(&path).unwrap(), record(1));
+        assert_eq!(DoneRecord::load(&path).unwrap(), Some(record(1)));
+        DoneRecord::remove(&path).unwrap();
+        assert_eq!(record(2).put(&path).unwrap(), record(2));
+        fs::write(&path, b"{").unwrap();
+        assert_eq!(record(3).put(&path).unwrap_err().code(), Code::FileCorrupt);
     }
 
     #[test]

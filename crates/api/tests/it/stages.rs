@@ -8,7 +8,9 @@ use longweave_api::{commands, tasks};
 use longweave_common::{Cancel, Code, Error};
 use longweave_driver::{Events, guarded};
 use longweave_run::RunContext;
-use longweave_stages::{DOCUMENTS, INDEX, INGEST, PACK, PREDICT, SCAN, SEAL, STAGES};
+use longweave_stages::{
+    DOCUMENTS, EXTRACT, INDEX, INGEST, PACK, PLAN, PREDICT, SCAN, SEAL, STAGES,
+};
 use longweave_storage::Lock;
 use serde_json::{Value, json};
 
@@ -286,4 +288,37 @@ fn a_stage_of_many_tasks_keeps_its_records_in_one_file_until_one_runs_again() {
     place.run_in("out", &many).unwrap();
     assert!(gone.exists() && lines() == tasks.as_u64().unwrap() + 2);
     assert_eq!(sequences(run.out()), before);
+}
+
+#[test]
+fn the_record_says_which_attempts_files_count_and_others_are_swept() {
+    let place = Place::with_documents(60);
+    let run = place.run_in("out", &[]).unwrap();
+    let before = sequences(run.out());
+    // As a model's task leaves them.
+    let mut record = run.done(PREDICT, 0).unwrap().unwrap();
+    let directory = run.directory(PREDICT);
+    for file in &mut record.files {
+        let named = file.name.replacen("00000.", "00000-0123456789abcdef.", 1);
+        fs::rename(directory.join(&file.name), directory.join(&named)).unwrap();
+        file.name = named;
+    }
+    record.write(&run.record(PREDICT, 0)).unwrap();
+    let lost = directory.join("00000-00000000deadbeef.ends");
+    let scratch = run.directory(INDEX).join(".scratch-00000000deadbeef");
+    let stranger = directory.join("00000-notes.txt");
+    fs::create_dir_all(&scratch).unwrap();
+    for path in [&lost, &stranger, &scratch.join("000.keys")] {
+        fs::write(path, "x").unwrap();
+    }
+    for stage in [EXTRACT, PLAN] {
+        fs::remove_dir_all(run.directory(stage)).unwrap();
+    }
+    for name in ["longweave.json", "00000.jsonl"] {
+        fs::remove_file(run.out().join(name)).unwrap();
+    }
+    let again = place.run_in("out", &[]).unwrap();
+    assert_eq!(sequences(again.out()), before);
+    assert!(record.files.iter().all(|file| directory.join(&file.name).exists()));
+    assert!(!lost.exists() && !scratch.exists() && stranger.exists());
 }

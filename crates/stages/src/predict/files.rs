@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Offsets, Result};
-use longweave_storage::{ArrayWriter, FileRecord, StringTable, StringTableWriter, read_offsets};
+use longweave_storage::{
+    ArrayWriter, DoneRecord, FileRecord, StringTable, StringTableWriter, read_offsets,
+};
+
+use crate::attempt::recorded_prefix;
 
 /// Bytes that are kept of a query: thousands are in memory at once, and no real query is longer.
 const LONGEST_QUERY: usize = 8 << 10;
@@ -15,18 +19,19 @@ pub(super) struct QueryNames {
 }
 
 impl QueryNames {
-    pub(super) fn of(directory: &Path, task: u32) -> QueryNames {
+    /// Of the files that begin with a prefix of the task's.
+    fn of(directory: &Path, prefix: &str) -> QueryNames {
         QueryNames {
-            texts: directory.join(format!("{task:05}.queries.arrow")),
-            segments: directory.join(format!("{task:05}.segments")),
-            ends: directory.join(format!("{task:05}.ends")),
+            texts: directory.join(format!("{prefix}.queries.arrow")),
+            segments: directory.join(format!("{prefix}.segments")),
+            ends: directory.join(format!("{prefix}.ends")),
         }
     }
 }
 
 /// Writes the queries of a split, row after row.
 pub(super) struct QueryWriter {
-    task: u32,
+    names: QueryNames,
     texts: StringTableWriter,
     segments: ArrayWriter<u32>,
     ends: ArrayWriter<u64>,
@@ -34,14 +39,14 @@ pub(super) struct QueryWriter {
 }
 
 impl QueryWriter {
-    pub(super) fn create(directory: &Path, task: u32) -> Result<QueryWriter> {
-        let names = QueryNames::of(directory, task);
+    pub(super) fn create(directory: &Path, prefix: &str) -> Result<QueryWriter> {
+        let names = QueryNames::of(directory, prefix);
         Ok(QueryWriter {
-            task,
             texts: StringTableWriter::create(&names.texts, "query")?,
             segments: ArrayWriter::create(&names.segments)?,
             ends: ArrayWriter::create(&names.ends)?,
             with_query: 0,
+            names,
         })
     }
 
@@ -58,11 +63,11 @@ impl QueryWriter {
 
     /// The files, and how many documents have a query and how many queries there are.
     pub(super) fn commit(self) -> Result<(Vec<FileRecord>, u64, u64)> {
-        let (task, queries) = (self.task, self.segments.len());
+        let (names, queries) = (self.names, self.segments.len());
         let files = vec![
-            FileRecord::new(format!("{task:05}.queries.arrow"), self.texts.commit()?),
-            FileRecord::new(format!("{task:05}.segments"), self.segments.commit()?),
-            FileRecord::new(format!("{task:05}.ends"), self.ends.commit()?),
+            FileRecord::at(&names.texts, self.texts.commit()?),
+            FileRecord::at(&names.segments, self.segments.commit()?),
+            FileRecord::at(&names.ends, self.ends.commit()?),
         ];
         Ok((files, self.with_query, queries))
     }
@@ -81,8 +86,9 @@ pub(crate) struct RowQueries {
 }
 
 impl QueryFiles {
-    pub(crate) fn open(directory: &Path, task: u32) -> Result<QueryFiles> {
-        let names = QueryNames::of(directory, task);
+    /// The files of a finished task, by its record.
+    pub(crate) fn open(directory: &Path, task: u32, record: &DoneRecord) -> Result<QueryFiles> {
+        let names = QueryNames::of(directory, &recorded_prefix(record, task));
         Ok(QueryFiles { of_rows: read_offsets(&names.ends)?, texts: names.texts })
     }
 

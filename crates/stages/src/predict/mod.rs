@@ -6,6 +6,7 @@ use longweave_inference::{QueryModel, Runtime};
 use longweave_predict::{Extractive, ExtractiveOptions, Precomputed, Predictor};
 use longweave_run::PredictorName;
 
+use crate::attempt::{self, prefix};
 use crate::ingest::INGEST;
 use crate::prelude::*;
 use crate::scan;
@@ -153,7 +154,8 @@ impl StageSpec for PredictStage {
         let predictor = predictor(ctx, run)?;
         let mut documents = Documents::open(ctx, run, task)?;
         let directory = run.directory(PREDICT);
-        let mut writer = QueryWriter::create(&directory, task)?;
+        let by_model = matches!(*predictor, AnyPredictor::Model(_));
+        let mut writer = QueryWriter::create(&directory, &prefix(task, by_model))?;
         let used = match &*predictor {
             AnyPredictor::Rows(predictor) => {
                 rows::run(ctx, &**predictor, &mut documents, &mut writer)?;
@@ -183,6 +185,7 @@ impl StageSpec for PredictStage {
                 self.after(run, task);
             }
         }
+        attempt::sweep(run, PREDICT);
     }
 
     fn device(&self, record: &DoneRecord) -> Option<String> {
