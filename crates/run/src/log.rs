@@ -8,7 +8,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use longweave_common::{Code, Error, Result};
 use longweave_storage::{DoneRecord, Lock, digest_of, host, process_token};
@@ -19,6 +19,9 @@ use crate::usage::Used;
 
 /// Bytes above which a log is put aside.
 const MOST_BYTES: u64 = 8 << 20;
+/// How often, and after which pause, a last line without an end is looked at again.
+const LOOKS: u32 = 3;
+const LOOK: Duration = Duration::from_millis(2);
 /// Characters of a message that are kept.
 const MOST_CHARACTERS: usize = 2000;
 
@@ -160,9 +163,15 @@ impl Log {
             file = self.open()?;
             length = file.metadata()?.len();
         }
-        // A write that was cut short, by a full disk say, must not spoil the next line.
-        if length > 0 && last_byte(&mut file)? != b'\n' {
-            return file.write_all(&[b"\n", line].concat());
+        // A write that was cut short, by a full disk say, must not spoil the next line. One in progress
+        // looks the same for a moment.
+        let mut looks = 0;
+        while length > 0 && last_byte(&mut file)? != b'\n' {
+            if looks == LOOKS {
+                return file.write_all(&[b"\n", line].concat());
+            }
+            looks += 1;
+            std::thread::sleep(LOOK);
         }
         file.write_all(line)
     }
@@ -289,8 +298,6 @@ pub fn parse_time(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn made() -> (tempfile::TempDir, Log) {
@@ -339,6 +346,8 @@ mod tests {
             }
         });
         assert_eq!(log.read().len(), 400);
+        let text = fs::read_to_string(&log.path).unwrap();
+        assert!(text.lines().all(|line| !line.is_empty()));
         OpenOptions::new()
             .append(true)
             .open(&log.path)
