@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import binding from '#binding'
 import { QueryPredictor } from '../../dist/index.js'
 
-// Where the time goes is no part of the API: the addon's own object says it.
+// The API does not say where the time goes: the addon's own object does.
 const { NativePredictor, Cancellation } = binding
 const { predict } = NativePredictor.prototype
 let native
