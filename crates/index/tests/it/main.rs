@@ -12,7 +12,7 @@ use longweave_common::random::{Key, below, draw};
 use longweave_common::{Code, Ctx, DocId, KeywordId};
 use longweave_index::{
     CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative, build,
-    build_from_files,
+    build_from_files, sweep_scratch,
 };
 use longweave_keywords::Boilerplate;
 use longweave_plan::Forest;
@@ -183,10 +183,14 @@ proptest! {
         // Too little for the tables either way; enough to hold the numbers, or not.
         small.budget = longweave_common::Budget::new(if held { 256 } else { 2 });
         let scratch = directory.path().join("scratch");
-        std::fs::create_dir(&scratch).unwrap();
-        std::fs::write(scratch.join("of a killed attempt"), "").unwrap();
+        let killed = directory.path().join("scratch-00000000deadbeef");
+        std::fs::create_dir(&killed).unwrap();
+        std::fs::write(killed.join("000.keys"), "").unwrap();
+        let left = || std::fs::read_dir(directory.path()).unwrap().filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("scratch")).count();
         let index = build_from_files(&small, &files, &keys(&corpus), &said, &options, None, &scratch).unwrap();
-        prop_assert!(!scratch.exists(), "nothing is left behind");
+        prop_assert_eq!(left(), 1, "an attempt removes its own folder and no other");
+        sweep_scratch(&scratch);
+        prop_assert_eq!(left(), 0);
         prop_assert_eq!(content(&index), content(&built(&corpus, split, 2, &said, &options)));
         let enough = build_from_files(ctx(2), &files, &keys(&corpus), &said, &options, None, &scratch).unwrap();
         prop_assert_eq!(content(&enough), content(&index));
