@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Result, ResultExt};
 use longweave_storage::{AtomicFile, write_file};
 
-use crate::ids::{IdWriter, Width, corrupt};
+use crate::id_writer::IdWriter;
+use crate::ids::{Width, corrupt};
 use crate::provenance::ProvenanceWriter;
 use crate::{SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 

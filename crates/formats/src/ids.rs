@@ -5,49 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::{AtomicFile, Sealed, read_exact_at};
-
-use crate::SequenceBatch;
-use crate::provenance::ProvenanceWriter;
-use crate::shard::encode;
-
-/// Writes a file of the ids of sequences, end to end.
-pub(crate) struct IdWriter {
-    file: AtomicFile,
-    width: Width,
-    /// Encoded parts; kept for their memory.
-    bytes: Vec<Vec<u8>>,
-}
-
-impl IdWriter {
-    pub(crate) fn create(path: &Path, width: Width) -> Result<IdWriter> {
-        Ok(IdWriter { file: AtomicFile::create(path)?, width, bytes: Vec::new() })
-    }
-
-    /// Appends the ids of all parts, while another thread appends their provenance.
-    pub(crate) fn push(
-        &mut self,
-        parts: &[SequenceBatch<'_>],
-        provenance: &mut ProvenanceWriter,
-    ) -> Result<()> {
-        let IdWriter { file, width, bytes } = self;
-        let write = || {
-            encode(bytes, parts, |part, bytes| width.encode(part.input_ids(), bytes))?
-                .iter()
-                .try_for_each(|bytes| file.put(bytes))
-        };
-        let (written, kept) = rayon::join(write, || provenance.push(parts));
-        written.and(kept)
-    }
-
-    pub(crate) fn width(&self) -> Width {
-        self.width
-    }
-
-    pub(crate) fn commit(self) -> Result<Sealed> {
-        self.file.commit()
-    }
-}
+use longweave_storage::read_exact_at;
 
 /// Bytes of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

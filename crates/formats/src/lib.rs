@@ -8,6 +8,7 @@
 
 mod datatrove;
 mod id_column;
+mod id_writer;
 mod ids;
 mod jsonl;
 mod manifest;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Result, ResultExt};
 use longweave_storage::AtomicFile;
 
-use crate::ids::{IdWriter, Width, corrupt, read_part};
+use crate::id_writer::IdWriter;
+use crate::ids::{Width, corrupt, read_part};
 use crate::provenance::ProvenanceWriter;
 use crate::{SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 

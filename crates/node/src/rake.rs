@@ -99,7 +99,11 @@ thread_local! {
 /// UTF-8; -1 where they do not fit. Neither an object of a class nor a string crosses: either takes
 /// half as long as the work.
 #[napi(catch_unwind)]
-pub fn rake_one(extractor: u32, mut room: BufferSlice<'_>, bytes: u32) -> i32 {
+pub fn rake_one(
+    extractor: u32,
+    #[napi(ts_arg_type = "Uint8Array")] mut room: BufferSlice<'_>,
+    bytes: u32,
+) -> i32 {
     SINGLE.with_borrow_mut(|single| {
         let Some(Some(extractor)) = single.get_mut(extractor as usize) else { return -1 };
         match extractor.extract_in(&mut room, bytes as usize) {

@@ -13,7 +13,8 @@ use longweave_storage::{Stored, StringTable};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Numbered, PARTITIONS, Place, Texts, partition, words};
+use super::numbered::{Numbered, Place, Texts};
+use super::partitions::{PARTITIONS, partition, words};
 use crate::candidates::CandidateTable;
 
 /// Occurrences that are dealt at once.
