@@ -1,4 +1,4 @@
-//! The writer of files of ids end to end, with their provenance beside it.
+//! The writer of files of ids end to end, together with their provenance.
 
 use std::path::Path;
 
