@@ -142,7 +142,7 @@ export class Rake {
     this.#single ??= this.#native.single()
     const written = binding.rakeOne(this.#single, room, room.write(text, 'utf16le'))
     if (written === -1) return this.#alone(text)
-    const found = written < 0 ? room.toString('utf8', 0, -written) : room.toString('latin1', 0, written)
+    const found = room.toString('utf8', 0, written)
     const keywords: Keyword[] = []
     for (let at = 0; at < found.length;) {
       const [space, end] = [found.indexOf(' ', at), found.indexOf('\n', at)]

@@ -21,7 +21,7 @@ use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, 
 use longweave_keywords::Boilerplate;
 use longweave_neighbours::{Npy, Vectors};
 use longweave_plan::PlanFile;
-use longweave_run::{RunContext, RunOptions};
+use longweave_run::{RunContext, RunOptions, add_digest};
 use longweave_stages::STAGES;
 use longweave_storage::{DoneRecord, Scalar, StringTable, read_array, read_strings, write_array};
 use longweave_tokens::{Ids, RowRun, ScatteredTokens, TokenStore, scatter_split};
@@ -414,6 +414,7 @@ pub fn options(data: &[u8]) {
 }
 
 /// `run.json`. Its work directory is put back into the run's own: the target writes nowhere else.
+/// Its digest is made again, so that what follows the comparison is reached.
 pub fn run_json(data: &[u8]) {
     let out = folder("run");
     match serde_json::from_slice::<Value>(data) {
@@ -421,7 +422,12 @@ pub fn run_json(data: &[u8]) {
             if let Some(work) = value.pointer_mut("/options/work") {
                 *work = Value::Null;
             }
-            write(&out.join("run.json"), value.to_string().as_bytes());
+            if let Some(members) = value.as_object_mut() {
+                members.remove("digest");
+            }
+            let mut text = value.to_string().into_bytes();
+            add_digest(&mut text);
+            write(&out.join("run.json"), &text);
         }
         Err(_) => write(&out.join("run.json"), data),
     }

@@ -1,14 +1,12 @@
 //! Query prediction and embedding on texts, and the documents of a corpus, each by itself: JSON in,
 //! records out.
 
-use std::path::Path;
-
 use longweave_common::random::Key;
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
 use longweave_corpus::{Before, Content, CorpusOptions, Inventory, RowReader};
 use longweave_inference::{Embedder, EmbedderOptions, QueryModel, Runtime, Segment};
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
-use longweave_run::{PredictorName, QueryOptions, VectorOptions};
+use longweave_run::{Base, PredictorName, QueryOptions, VectorOptions};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -76,7 +74,7 @@ impl QueryMaker {
         let MakerOptions { queries, seed, threads } =
             from_json("the options of QueryPredictor", options)?;
         let ctx = Ctx::new(threads, 1 << 30)?;
-        let base = Path::new("");
+        let base = &Base::default();
         let maker = match queries.predictor {
             PredictorName::Extractive => {
                 let options = ExtractiveOptions { segment_tokens: queries.segment_tokens };
@@ -207,7 +205,7 @@ impl Vectors {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
             threads => threads,
         };
-        let base = Path::new("");
+        let base = &Base::default();
         let options = EmbedderOptions { normalize, ..vectors.embedder_options(threads, base)? };
         let runtime = Runtime::load(&vectors.runtime_options(base))?;
         Ok(Vectors { embedder: Embedder::load(runtime, &options)? })

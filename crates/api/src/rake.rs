@@ -1,13 +1,12 @@
 //! RAKE on strings, by itself.
 
 use std::fmt::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use longweave_common::{Code, Error, Result};
 pub use longweave_keywords::Columns;
 use longweave_keywords::{ColumnScratch, Rake, RakeOptions, StopList};
-use longweave_run::load_stop_words;
+use longweave_run::{Base, load_stop_words};
 use serde::Deserialize;
 
 use crate::json::from_json;
@@ -40,17 +39,6 @@ pub struct KeywordExtractor {
     out: String,
 }
 
-/// Keywords as text in the caller's room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// Bytes of ASCII.
-    Ascii(usize),
-    /// Bytes of UTF-8.
-    Utf8(usize),
-    /// Nothing: the room is too small.
-    Nothing,
-}
-
 impl KeywordExtractor {
     /// From `{stopWords: {builtin} | {words} | {file}, minScore}` as JSON. Only `file` reads a
     /// file.
@@ -64,7 +52,7 @@ impl KeywordExtractor {
                 Error::new(Code::OptionsInvalid, message).with("option", "stopWords")
             })?,
             StopWordSource::Words(words) => StopList::from_words(words.iter().map(String::as_str)),
-            StopWordSource::File(path) => load_stop_words(&path, Path::new(""))?,
+            StopWordSource::File(path) => load_stop_words(&path, &Base::default())?,
         };
         let rake = Rake::new(words, RakeOptions { min_score, ..RakeOptions::default() });
         Ok(KeywordExtractor::of(Arc::new(rake)))
@@ -86,8 +74,9 @@ impl KeywordExtractor {
     }
 
     /// Replaces a text at the beginning of `room`, in UTF-16 of little-endian byte order, by its
-    /// keywords: of each its score, a space, its phrase and a line feed.
-    pub fn extract_in(&mut self, room: &mut [u8], bytes: usize) -> Written {
+    /// keywords in UTF-8: of each its score, a space, its phrase and a line feed. Returns the number
+    /// of bytes; `None` where they do not fit.
+    pub fn extract_in(&mut self, room: &mut [u8], bytes: usize) -> Option<usize> {
         let text = &room[..bytes.min(room.len())];
         self.units.clear();
         self.units.extend(text.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])));
@@ -108,11 +97,8 @@ impl KeywordExtractor {
             out.push_str(phrase);
             out.push('\n');
         }
-        match room.get_mut(..out.len()) {
-            Some(place) => place.copy_from_slice(out.as_bytes()),
-            None => return Written::Nothing,
-        }
-        if out.is_ascii() { Written::Ascii(out.len()) } else { Written::Utf8(out.len()) }
+        room.get_mut(..out.len())?.copy_from_slice(out.as_bytes());
+        Some(out.len())
     }
 }
 
@@ -129,19 +115,15 @@ mod tests {
             let length = bytes.len();
             bytes.resize(room, 0);
             let written = extractor.extract_in(&mut bytes, length);
-            let (Written::Ascii(n) | Written::Utf8(n)) = written else {
-                return (written, String::new());
-            };
-            (written, std::str::from_utf8(&bytes[..n]).unwrap().to_owned())
+            Some(std::str::from_utf8(&bytes[..written?]).unwrap().to_owned())
         };
-        let written = "9 linear constraint solver\n1 proof\n".to_owned();
         assert_eq!(
-            of("the linear constraint solver is a proof", 99),
-            (Written::Ascii(35), written)
+            of("the linear constraint solver is a proof", 99).unwrap(),
+            "9 linear constraint solver\n1 proof\n"
         );
-        assert_eq!(of("grüne bäume", 99), (Written::Utf8(16), "4 grüne bäume\n".into()));
-        assert_eq!(of("", 0), (Written::Ascii(0), String::new()));
+        assert_eq!(of("grüne bäume", 99).unwrap(), "4 grüne bäume\n");
+        assert_eq!(of("", 0).unwrap(), "");
         // Of one letter NFKC makes eighteen.
-        assert_eq!(of("\u{fdfa}", 2), (Written::Nothing, String::new()));
+        assert_eq!(of("\u{fdfa}", 2), None);
     }
 }

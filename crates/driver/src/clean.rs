@@ -232,7 +232,7 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<CleanReport> {
                 held.then(|| "a run that is not on the list".to_owned())
             });
             let kept_for = busy.clone().or_else(|| wanted.get(&name).cloned());
-            let (bytes, devices) = (directory_bytes(&path, None), devices(&path));
+            let (bytes, devices) = (directory_bytes(&path, &[]), devices(&path));
             if kept_for.is_none() && delete {
                 going.push(if name.starts_with(GOING) { path } else { put_aside(work, &name)? });
             }

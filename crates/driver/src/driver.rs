@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use longweave_common::{Code, Ctx, Error, Result};
+use longweave_common::{Code, Ctx, Error, Result, return_freed_memory};
 use longweave_run::{Clean, Counters, Entry, RunContext, Stage, TaskState};
 use longweave_stages::SEAL;
 use longweave_storage::DoneRecord;
@@ -118,6 +118,7 @@ pub fn run_tasks(
     let used = before.until_now(watch.end());
     let state = if result.is_ok() { TaskState::Done } else { TaskState::Failed };
     run.log.write(&line(state, Some(progress.seconds()), Some(used)));
+    return_freed_memory();
     result
 }
 

@@ -173,10 +173,20 @@ pub fn status(out: &Path) -> Result<RunStatus> {
     let fresh: Vec<Progress> =
         progress_files::read(out).into_iter().filter(|p| speaks(p, &living, now)).collect();
     let history = History::of(&records, &living, now);
-    let stages = run
-        .stages()
-        .map(|stage| stage_status(&run, stage, &history, &fresh))
+    let known = |stage| run.done_tasks(stage).map(|(tasks, done)| Tasks { stage, tasks, done });
+    let all: Vec<Tasks> = run.stages().map(known).collect::<Result<_>>()?;
+    let stages = all
+        .iter()
+        .map(|tasks| stage_status(&run, tasks, &all, &history, &fresh))
         .collect::<Result<Vec<_>>>()?;
+    let (mut listed, mut work_bytes) = (Vec::new(), 0);
+    for stage in run.stages() {
+        if let Some(bytes) = run.listed_bytes(stage)? {
+            listed.push(run.directory(stage));
+            work_bytes += bytes;
+        }
+    }
+    work_bytes += directory_bytes(run.work(), &listed);
     let driver = Lock::holder(&RunContext::driver_file(out)).filter(|holder| lives(holder, &fresh));
     let working = driver.is_some() || !fresh.is_empty() || stages.iter().any(|s| s.running > 0);
     let state = if stages.iter().all(|s| s.state == StageState::Done) {
@@ -201,8 +211,8 @@ pub fn status(out: &Path) -> Result<RunStatus> {
         last_error: last(&records, "error"),
         last_warning: last(&records, "warning"),
         disk: DiskUse {
-            work_bytes: directory_bytes(run.work(), None),
-            output_bytes: directory_bytes(out, Some(run.work())),
+            work_bytes,
+            output_bytes: directory_bytes(out, &[run.work().to_owned()]),
             work_free_bytes: space(run.work()).map(|s| s.free),
             output_free_bytes: space(out).map(|s| s.free),
         },
@@ -226,16 +236,29 @@ fn lives(holder: &Holder, fresh: &[Progress]) -> bool {
     })
 }
 
+/// A stage's tasks, where their number is known, and which are done.
+struct Tasks {
+    stage: Stage,
+    tasks: Option<u32>,
+    done: Vec<u32>,
+}
+
+impl Tasks {
+    fn are_done(&self) -> bool {
+        self.tasks == Some(self.done.len() as u32)
+    }
+}
+
 fn stage_status(
     run: &RunContext,
-    stage: Stage,
+    own: &Tasks,
+    all: &[Tasks],
     history: &History,
     fresh: &[Progress],
 ) -> Result<StageStatus> {
-    let (tasks, done) = run.done_tasks(stage)?;
+    let &Tasks { stage, tasks, ref done } = own;
     let (mut running, mut elsewhere) = (0, 0);
-    let all_done = tasks == Some(done.len() as u32);
-    for task in if all_done { Vec::new() } else { run.leased(stage) } {
+    for task in if own.are_done() { Vec::new() } else { run.leased(stage) } {
         if done.binary_search(&task).is_err()
             && let Some(holder) = Lock::holder(&run.lease_file(stage, task))
         {
@@ -246,16 +269,17 @@ fn stage_status(
             }
         }
     }
-    let mut ready = tasks.is_some();
-    for input in run.inputs(stage) {
-        let (tasks, done) = run.done_tasks(input)?;
-        ready &= tasks == Some(done.len() as u32);
-    }
-    let state = match tasks {
-        Some(tasks) if done.len() == tasks as usize => StageState::Done,
-        _ if running > 0 => StageState::Running,
-        _ if ready => StageState::Open,
-        _ => StageState::Waiting,
+    let inputs = run.inputs(stage);
+    let ready =
+        tasks.is_some() && all.iter().filter(|of| inputs.contains(&of.stage)).all(Tasks::are_done);
+    let state = if own.are_done() {
+        StageState::Done
+    } else if running > 0 {
+        StageState::Running
+    } else if ready {
+        StageState::Open
+    } else {
+        StageState::Waiting
     };
     let at_work: Vec<&Progress> =
         fresh.iter().filter(|p| p.stage == stage.name && state != StageState::Done).collect();
@@ -263,12 +287,15 @@ fn stage_status(
         Err(e) if e.code() == Code::StageNotReady => Ok(None),
         other => other.map(Some),
     };
-    let all: Vec<u32> = (0..tasks.unwrap_or(0)).collect();
-    let units_total = if tasks.is_some() { units(&all)? } else { None };
+    let every: Vec<u32> = (0..tasks.unwrap_or(0)).collect();
+    let units_total = if tasks.is_some() { units(&every)? } else { None };
     let running_units: u64 = at_work.iter().map(|p| p.running).sum();
-    let units_done = if tasks.is_some() { units(&done)? } else { None }
-        .zip(units_total)
-        .map(|(d, t)| (d + running_units).min(t));
+    let units_done = match tasks {
+        Some(_) if own.are_done() => units_total,
+        Some(_) => units(done)?,
+        None => None,
+    };
+    let units_done = units_done.zip(units_total).map(|(d, t)| (d + running_units).min(t));
     let seconds = history.worked(Some(stage.name));
     let of_log = || {
         let units = units(

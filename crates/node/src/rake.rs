@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use longweave_api::rake::{Columns, KeywordExtractor, Written};
+use longweave_api::rake::{Columns, KeywordExtractor};
 use napi::Env;
 use napi::bindgen_prelude::{BufferSlice, Float64Array, Object, Uint32Array, Utf16String};
 use napi_derive::napi;
@@ -95,8 +95,8 @@ thread_local! {
 }
 
 /// Replaces a text at the beginning of `room`, `bytes` bytes of UTF-16LE, by its keywords: of each its
-/// score, a space, its phrase and a line feed. The number of their bytes: of ASCII, or minus that of
-/// UTF-8; -1 where they do not fit. Neither an object of a class nor a string crosses: either takes
+/// score, a space, its phrase and a line feed. The number of their bytes in UTF-8; -1 where they do
+/// not fit. Neither an object of a class nor a string crosses: either takes
 /// half as long as the work.
 #[napi(catch_unwind)]
 pub fn rake_one(
@@ -106,10 +106,6 @@ pub fn rake_one(
 ) -> i32 {
     SINGLE.with_borrow_mut(|single| {
         let Some(Some(extractor)) = single.get_mut(extractor as usize) else { return -1 };
-        match extractor.extract_in(&mut room, bytes as usize) {
-            Written::Ascii(bytes) => bytes as i32,
-            Written::Utf8(bytes) => -(bytes as i32),
-            Written::Nothing => -1,
-        }
+        extractor.extract_in(&mut room, bytes as usize).map_or(-1, |bytes| bytes as i32)
     })
 }

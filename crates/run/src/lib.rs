@@ -5,8 +5,10 @@
 //! tasks run and find each other's results. It calls stages only through [`StageSpec`], and uses
 //! the crates below it for the types of options. Begin with `context.rs`.
 
+mod base;
 mod context;
 mod facts;
+mod lines;
 mod log;
 mod open;
 mod options;
@@ -18,6 +20,7 @@ mod shared;
 mod task;
 mod usage;
 
+pub use base::Base;
 pub use context::{Counts, Needs, Place, ProgressUnit, RunContext, Stage, StageSpec};
 pub use facts::Facts;
 pub use log::{Entry, Log, LogRecord, Outcome, TaskState, parse_time, time_of};
@@ -25,6 +28,6 @@ pub use open::{WORK_FORMAT, check_work_version};
 pub use options::*;
 pub use registry::{lock_registry, registered, registry};
 pub use resources::{InputDigest, Resources, SpecialToken, TokenizerInfo, load_stop_words};
-pub use run_file::{RUN_FORMAT, RunFile};
+pub use run_file::{RUN_FORMAT, RunFile, add_digest};
 pub use shared::Shared;
 pub use usage::{Counters, Used, resident};

@@ -10,7 +10,7 @@ use crate::context::{Place, RunContext, Stage};
 use crate::options::{OutputFormat, RunOptions};
 use crate::registry::register;
 use crate::resources::Resources;
-use crate::run_file::RunFile;
+use crate::run_file::{RunFile, current_directory};
 
 /// Changes when a work directory's layout or the form of done records does. Results of one stage
 /// have a version of their own.
@@ -31,11 +31,11 @@ impl RunContext {
         options: RunOptions,
         out: &Path,
     ) -> Result<(RunContext, Lock)> {
-        let (file, resources) = RunFile::resolve(ctx, options)?;
+        let (file, resources) = RunFile::resolve(ctx, options, out)?;
         refuse_other_files(out, file.options.output.format)?;
         let lock = Self::lock(out)?;
         let run = Self::checked(list, ctx, (file, resources), out)?;
-        run.file.write(&out.join("run.json"))?;
+        run.file.write(out)?;
         write_work_version(run.work())?;
         register(run.work(), out)?;
         Ok((run, lock))
@@ -50,7 +50,7 @@ impl RunContext {
         options: RunOptions,
         out: &Path,
     ) -> Result<RunContext> {
-        let (file, resources) = RunFile::resolve(ctx, options)?;
+        let (file, resources) = RunFile::resolve(ctx, options, out)?;
         refuse_other_files(out, file.options.output.format)?;
         let run = Self::checked(list, ctx, (file, resources), out)?;
         check_work_version(run.work()).map(|_| run)
@@ -64,7 +64,7 @@ impl RunContext {
     ) -> Result<RunContext> {
         let path = out.join("run.json");
         if path.exists() {
-            let stored = RunFile::read(&path)?;
+            let stored = RunFile::read(out)?;
             stored.compare_options(&file, out)?;
             if output_began(list, out)? {
                 stored.compare_inputs(&file, out)?;
@@ -80,8 +80,7 @@ impl RunContext {
     ///
     /// Errors: as [`RunContext::prepare`].
     pub fn check_before_input(options: &RunOptions, out: &Path) -> Result<()> {
-        let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
-        let resources = Resources::new(options, &base);
+        let resources = Resources::new(options, &current_directory()?);
         resources.tokenizer_info(options)?;
         resources.inputs(options)?;
         refuse_other_files(out, options.output.format)
@@ -109,7 +108,7 @@ impl RunContext {
             );
             return Err(Error::new(Code::RunNotPrepared, message).with_file(&path));
         }
-        let file = RunFile::read(&path)?;
+        let file = RunFile::read(out)?;
         let resources = Resources::new(&file.options, &file.base);
         Ok(RunContext::new(list, file, resources, out))
     }

@@ -1,8 +1,6 @@
 //! The resolved options of a run: every choice made, no defaults (the TypeScript schema alone holds
 //! them), unknown fields refused.
 
-use std::path::Path;
-
 use longweave_common::{Code, Error, Result};
 use longweave_corpus::{CorpusOptions, LoneSurrogates, Origin};
 use longweave_formats::{Compression, Format, MdsIndices, Provenance};
@@ -18,6 +16,8 @@ use longweave_remote::{Location, Scheme, is_remote};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ts_rs::TS;
+
+use crate::base::Base;
 
 /// Fewest bytes of `memory`.
 pub const LEAST_MEMORY: u64 = 16 << 20;
@@ -306,7 +306,7 @@ impl QueryOptions {
         &self,
         seed: u64,
         threads: usize,
-        base: &Path,
+        base: &Base,
     ) -> Result<QueryModelOptions> {
         let model = self.model.as_ref().ok_or_else(|| {
             Error::new(
@@ -336,7 +336,7 @@ impl QueryOptions {
     }
 
     /// Where ONNX Runtime is looked for first.
-    pub fn runtime_options(&self, base: &Path) -> RuntimeOptions {
+    pub fn runtime_options(&self, base: &Base) -> RuntimeOptions {
         RuntimeOptions { library: self.onnx_runtime.as_ref().map(|path| base.join(path)) }
     }
 }
@@ -438,7 +438,7 @@ impl VectorOptions {
     /// The embedder's options; relative paths start from `base`.
     ///
     /// Errors: `OPTIONS_INVALID` if no model is named or the device is not a device.
-    pub fn embedder_options(&self, threads: usize, base: &Path) -> Result<EmbedderOptions> {
+    pub fn embedder_options(&self, threads: usize, base: &Base) -> Result<EmbedderOptions> {
         let model = self.model.as_ref().ok_or_else(|| {
             Error::new(
                 Code::OptionsInvalid,
@@ -464,7 +464,7 @@ impl VectorOptions {
     }
 
     /// Where ONNX Runtime is looked for first.
-    pub fn runtime_options(&self, base: &Path) -> RuntimeOptions {
+    pub fn runtime_options(&self, base: &Base) -> RuntimeOptions {
         RuntimeOptions { library: self.onnx_runtime.as_ref().map(|path| base.join(path)) }
     }
 }
@@ -689,7 +689,7 @@ impl RunOptions {
             "`queries.predictor: precomputed` needs `queryField`, or `queries.file`",
         )?;
         if queries.predictor == PredictorName::Onnx {
-            queries.model_options(self.seed, 1, Path::new(""))?.check()?;
+            queries.model_options(self.seed, 1, &Base::default())?.check()?;
         }
         need(
             queries.checkpoint_seconds >= 0.0 && queries.checkpoint_seconds.is_finite(),
@@ -697,7 +697,7 @@ impl RunOptions {
             "`queries.checkpointSeconds` must be a number of at least 0",
         )?;
         if self.vectors.source == VectorSource::Onnx {
-            self.vectors.embedder_options(1, Path::new(""))?;
+            self.vectors.embedder_options(1, &Base::default())?;
         }
         need(
             self.vectors.source != VectorSource::File || self.vectors.file.is_some(),

@@ -56,6 +56,16 @@ impl RunContext {
         Ok((tasks, done.into_iter().map(|(task, _)| task).collect()))
     }
 
+    /// Bytes of the files of a stage in the work directory, where one file tells.
+    ///
+    /// Errors: those of reading.
+    pub fn listed_bytes(&self, stage: Stage) -> Result<Option<u64>> {
+        match stage.place {
+            Place::Work => Ok(self.listed(stage, self.tasks(stage)?)?.map(|list| list.bytes())),
+            Place::Output => Ok(None),
+        }
+    }
+
     /// The file of a stage's records, where it has many tasks and all are done.
     fn listed(&self, stage: Stage, tasks: Option<u32>) -> Result<Option<RecordList>> {
         let Some(tasks) = tasks.filter(|&tasks| tasks >= LISTED) else { return Ok(None) };

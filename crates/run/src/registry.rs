@@ -10,9 +10,14 @@ use longweave_storage::{Lock, digest_of, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::base::Moved;
+
 #[derive(Serialize, Deserialize)]
 struct Registration {
     run: PathBuf,
+    /// The work directory as the run's machine sees it; empty in lists of older versions.
+    #[serde(default)]
+    work: PathBuf,
 }
 
 /// The folder of the list.
@@ -35,9 +40,10 @@ pub fn lock_registry(work: &Path) -> Result<Lock> {
 /// Adds the run in `out` to the list of the work directory.
 pub(crate) fn register(work: &Path, out: &Path) -> Result<()> {
     let run = std::path::absolute(out).at("find", out)?;
+    let own = std::path::absolute(work).at("find", work)?;
     let _lock = lock_registry(work)?;
     let path = registry(work).join(format!("{}.json", digest_of(&json!(run))));
-    let text = serde_json::to_string(&Registration { run })
+    let text = serde_json::to_string(&Registration { run, work: own })
         .map_err(|e| Error::new(Code::Internal, format!("a registration: {e}")))?;
     if fs::read_to_string(&path).is_ok_and(|found| found == text) {
         return Ok(());
@@ -48,10 +54,15 @@ pub(crate) fn register(work: &Path, out: &Path) -> Result<()> {
 /// The output directories of the listed runs, each with the file that lists it.
 pub fn registered(work: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     let mut runs = Vec::new();
+    let now = std::path::absolute(work).at("find", work)?;
     for entry in fs::read_dir(registry(work)).at("open", work)? {
         let path = entry.at("read", work)?.path();
         let listed = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        if let Some(Registration { run }) = listed {
+        if let Some(Registration { run, work: then }) = listed {
+            let run = match Moved::between(&then, &now) {
+                Some(moved) => moved.path(run),
+                None => run,
+            };
             runs.push((run, path));
         }
     }

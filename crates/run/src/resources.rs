@@ -14,6 +14,7 @@ use once_cell::sync::OnceCell;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use crate::base::{Base, Moved};
 use crate::options::{Bos, PredictorName, RunOptions, VectorSource};
 
 /// The facts about its tokenizer that a run records.
@@ -72,13 +73,13 @@ pub struct Resources {
     tokenizer: PathBuf,
     /// The tokenizer as the options name it.
     named_tokenizer: String,
-    base: PathBuf,
+    base: Base,
     loaded: Arc<OnceCell<Loaded>>,
 }
 
 impl Resources {
     /// The files that the options name, not yet loaded.
-    pub fn new(options: &RunOptions, base: &Path) -> Resources {
+    pub fn new(options: &RunOptions, base: &Base) -> Resources {
         let mut tokenizer = base.join(&options.tokenizer);
         if tokenizer.is_dir() {
             tokenizer = longweave_tokens::file_of(&tokenizer);
@@ -86,7 +87,7 @@ impl Resources {
         Resources {
             tokenizer,
             named_tokenizer: options.tokenizer.clone(),
-            base: base.to_owned(),
+            base: base.clone(),
             loaded: Arc::default(),
         }
     }
@@ -214,7 +215,7 @@ impl Resources {
     }
 
     /// The directory that relative paths start from.
-    pub fn base(&self) -> &Path {
+    pub fn base(&self) -> &Base {
         &self.base
     }
 
@@ -252,6 +253,13 @@ fn special_token(choice: &Choice) -> SpecialToken {
 }
 
 impl TokenizerInfo {
+    /// As this machine sees its files.
+    pub(crate) fn relocate(&mut self, moved: &Moved) {
+        for file in &mut self.files {
+            file.path = moved.path(PathBuf::from(&file.path)).display().to_string();
+        }
+    }
+
     /// The path of a file that names special tokens and is not what it was.
     pub(crate) fn changed_file(&self) -> Option<&str> {
         let is_changed = |file: &&InputDigest| {
@@ -270,7 +278,7 @@ fn is_hub_name(path: &str) -> bool {
 
 /// A stop list by name, or from a file with one word a line; lines that start with `#` are
 /// comments.
-pub fn load_stop_words(name: &str, base: &Path) -> Result<StopList> {
+pub fn load_stop_words(name: &str, base: &Base) -> Result<StopList> {
     if let Some(list) = StopList::named(name) {
         return Ok(list);
     }

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_corpus::{CorpusOptions, Inventory};
-use longweave_storage::{Digest, digest_of, write_file};
+use longweave_storage::{digest_of_text, write_file};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Serializer, Value};
 
+use crate::base::{Base, Moved};
+use crate::lines::Lines;
 use crate::options::{RunOptions, result_options};
 use crate::resources::{InputDigest, Resources, TokenizerInfo};
 
 /// Changes when `run.json` does.
-pub const RUN_FORMAT: u32 = 4;
+pub const RUN_FORMAT: u32 = 5;
 
 /// The content of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,8 +23,10 @@ pub const RUN_FORMAT: u32 = 4;
 pub struct RunFile {
     format: u32,
     version: String,
+    /// The run's directory when it was prepared.
+    directory: PathBuf,
     /// The directory that relative paths in the options start from.
-    pub base: PathBuf,
+    pub base: Base,
     pub options: RunOptions,
     pub inventory: Inventory,
     pub tokenizer: TokenizerInfo,
@@ -30,19 +34,26 @@ pub struct RunFile {
     inputs: Vec<InputDigest>,
 }
 
-/// `run.json` with its digest.
-#[derive(Serialize)]
-struct Stored<'a> {
-    #[serde(flatten)]
-    file: &'a RunFile,
-    /// Of everything else.
-    digest: Digest,
+/// What every version's `run.json` has.
+#[derive(Deserialize)]
+struct Head {
+    format: Option<u32>,
+    version: Option<String>,
 }
+
+/// Precedes the digest of all text before it, which is the last member.
+const DIGEST: &str = ",\n  \"digest\": \"";
+const END: &str = "\"\n}\n";
 
 impl RunFile {
     /// Finds the input and loads the tokenizer.
-    pub(crate) fn resolve(ctx: &Ctx, options: RunOptions) -> Result<(RunFile, Resources)> {
-        let base = std::env::current_dir().at("find", Path::new("the current directory"))?;
+    pub(crate) fn resolve(
+        ctx: &Ctx,
+        options: RunOptions,
+        out: &Path,
+    ) -> Result<(RunFile, Resources)> {
+        let directory = std::path::absolute(out).at("find", out)?;
+        let base = current_directory()?;
         let resources = Resources::new(&options, &base);
         let corpus = CorpusOptions {
             own: own_paths(&options, &resources),
@@ -55,6 +66,7 @@ impl RunFile {
         let file = RunFile {
             format: RUN_FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
+            directory,
             base,
             options,
             inventory,
@@ -64,15 +76,19 @@ impl RunFile {
         Ok((file, resources))
     }
 
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    /// Puts the file into the run's directory.
+    pub(crate) fn write(&self, out: &Path) -> Result<()> {
         let failed = |e| Error::new(Code::Internal, format!("run.json: {e}"));
-        let digest = digest_of(&serde_json::to_value(self).map_err(failed)?);
-        let stored = Stored { file: self, digest };
-        let text = serde_json::to_string_pretty(&stored).map_err(failed)? + "\n";
-        write_file(path, text.as_bytes()).map(drop)
+        let mut text = Vec::new();
+        let mut serializer = Serializer::with_formatter(&mut text, Lines::default());
+        self.serialize(&mut serializer).map_err(failed)?;
+        add_digest(&mut text);
+        write_file(&out.join("run.json"), &text).map(drop)
     }
 
-    pub(crate) fn read(path: &Path) -> Result<RunFile> {
+    /// The file in the run's directory.
+    pub(crate) fn read(out: &Path) -> Result<RunFile> {
+        let path = &out.join("run.json");
         let text = fs::read_to_string(path).at("read", path)?;
         let refuse = |code, what: String| {
             let message = format!(
@@ -81,27 +97,42 @@ impl RunFile {
             );
             Error::new(code, message).with_file(path)
         };
-        let mut value: Value = serde_json::from_str(&text)
+        let Head { format, version } = serde_json::from_str(&text)
             .map_err(|e| refuse(Code::FileCorrupt, format!("is not JSON ({e})")))?;
-        if value["format"] != json!(RUN_FORMAT) {
-            let found = value["version"].as_str().unwrap_or("unknown");
+        if format != Some(RUN_FORMAT) {
+            let found = version.as_deref().unwrap_or("unknown");
             return Err(refuse(
                 Code::VersionMismatch,
                 format!("was written by longweave {found}, which this version cannot resume"),
             ));
         }
-        let digest = value.as_object_mut().and_then(|map| map.remove("digest"));
-        if digest != Some(json!(digest_of(&value))) {
-            return Err(refuse(Code::FileCorrupt, "does not match its checksum".into()));
+        let mismatch = || refuse(Code::FileCorrupt, "does not match its checksum".into());
+        let (body, rest) = text.rsplit_once(DIGEST).ok_or_else(mismatch)?;
+        if rest.strip_suffix(END) != Some(digest_of_text(body.as_bytes()).as_str()) {
+            return Err(mismatch());
         }
-        let file: RunFile = serde_json::from_value(value).map_err(|e| {
+        let mut file: RunFile = serde_json::from_str(&format!("{body}\n}}")).map_err(|e| {
             refuse(Code::FileCorrupt, format!("does not have the expected shape ({e})"))
         })?;
         file.options.check()?;
-        match file.inventory.is_sound() {
-            true => Ok(file),
-            false => Err(refuse(Code::FileCorrupt, "lists impossible splits or files".into())),
+        if !file.inventory.is_sound() {
+            return Err(refuse(Code::FileCorrupt, "lists impossible splits or files".into()));
         }
+        let now = std::path::absolute(out).at("find", out)?;
+        if let Some(moved) = Moved::between(&file.directory, &now) {
+            file.relocate(moved);
+        }
+        Ok(file)
+    }
+
+    /// As this machine sees its files.
+    fn relocate(&mut self, moved: Moved) {
+        if longweave_corpus::is_local(&self.inventory.root) {
+            let root = moved.path(PathBuf::from(&self.inventory.root));
+            self.inventory.root = root.to_string_lossy().into_owned();
+        }
+        self.tokenizer.relocate(&moved);
+        self.base.relocate(moved);
     }
 
     /// The digest of another file that decides results, by its name there.
@@ -171,6 +202,19 @@ impl RunFile {
     }
 }
 
+/// Adds the digest to the text of `run.json` without one.
+pub fn add_digest(text: &mut Vec<u8>) {
+    let end = text.iter().rposition(|&b| b == b'}').unwrap_or(text.len());
+    text.truncate(text[..end].trim_ascii_end().len());
+    let digest = digest_of_text(text);
+    text.extend_from_slice(format!("{DIGEST}{digest}{END}").as_bytes());
+}
+
+pub(crate) fn current_directory() -> Result<Base> {
+    let directory = std::env::current_dir().at("find", Path::new("the current directory"))?;
+    Ok(Base::from(directory))
+}
+
 fn same_inputs(now: &[InputDigest], then: &[InputDigest], out: &Path) -> Result<()> {
     match now.iter().zip(then).find(|(now, then)| now != then) {
         Some((input, _)) => Err(changed(&input.path, out)),
@@ -193,7 +237,7 @@ fn own_paths(options: &RunOptions, resources: &Resources) -> Vec<PathBuf> {
     of_options.into_iter().flatten().map(|path| resources.path(path)).collect()
 }
 
-fn absolute_corpus(options: &RunOptions, base: &Path) -> CorpusOptions {
+fn absolute_corpus(options: &RunOptions, base: &Base) -> CorpusOptions {
     let mut corpus = options.corpus_options();
     let absolute = |path: &String| {
         if longweave_corpus::is_local(path) {

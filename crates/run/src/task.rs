@@ -97,9 +97,11 @@ impl RunContext {
         out.join(".state/driver")
     }
 
-    /// The processes of this machine that hold the lock of the run's driver or of a task.
+    /// The processes of this machine that hold the lock of the run's driver or of a task. Locks of
+    /// stages of many tasks that are complete are not looked at.
     pub fn living(&self) -> HashSet<u32> {
-        let leases = self.stages().filter_map(|s| fs::read_dir(self.lease_folder(s)).ok());
+        let open = self.stages().filter(|&stage| !self.record_list(stage).exists());
+        let leases = open.filter_map(|stage| fs::read_dir(self.lease_folder(stage)).ok());
         leases
             .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
             .chain([Self::driver_file(self.out())])

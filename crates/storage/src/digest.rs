@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
-/// 16 hexadecimal digits: half of the xxh3-128 of a canonical JSON text.
+/// 16 hexadecimal digits: half of the xxh3-128 of a text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
@@ -29,8 +29,12 @@ impl std::fmt::Display for Digest {
 
 /// The digest of a value: of its JSON with object keys in byte order.
 pub fn digest_of(value: &serde_json::Value) -> Digest {
-    let canonical = value.to_string(); // serde_json's Map is ordered by key
-    Digest(format!("{:016x}", (xxh3_128(canonical.as_bytes()) >> 64) as u64))
+    digest_of_text(value.to_string().as_bytes()) // serde_json's Map is ordered by key
+}
+
+/// The digest of a text, whatever is in it.
+pub fn digest_of_text(text: &[u8]) -> Digest {
+    Digest(format!("{:016x}", (xxh3_128(text) >> 64) as u64))
 }
 
 /// (bytes, xxh3-64, lower-case sha-256) of a file, read once.

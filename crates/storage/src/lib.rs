@@ -16,6 +16,7 @@ mod pages;
 mod records;
 mod space;
 mod strings;
+mod summed_lines;
 mod thrift;
 
 pub use array::{
@@ -26,7 +27,7 @@ pub use atomic::{
     AtomicFile, Sealed, UnlinkedFile, process_token, read_exact_at, sweep, sweep_below,
     sync_directory, with_suffix, write_file,
 };
-pub use digest::{Digest, checksum_file, checksum_with, digest_of};
+pub use digest::{Digest, checksum_file, checksum_with, digest_of, digest_of_text};
 pub use done::{DoneRecord, FileRecord};
 pub use lock::{Holder, Lock, host};
 pub use npy::{NPY_MAGIC, NpyDefect, NpyHeader};
@@ -34,4 +35,5 @@ pub use pages::{PageBudget, Pages};
 pub use records::RecordList;
 pub use space::{Space, directory_bytes, space};
 pub use strings::{STRING_BATCH_ROWS, StringTable, StringTableWriter, read_strings, write_strings};
+pub use summed_lines::{push_line, push_sum, summed_lines};
 pub use thrift::{ParquetEncryption, check_parquet_footer, parquet_encryption};

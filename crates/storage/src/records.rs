@@ -1,5 +1,5 @@
-//! The done records of all tasks of a stage in one file: `{tasks}`, a line `{files, counts}` for each
-//! task in order, and last `{xxh3}` of all lines before. It only saves reading: a process that
+//! The done records of all tasks of a stage in one file: `{tasks, bytes}`, a line `{files, counts}` for each
+//! task in order, and a checksum ([`summed_lines`]). It only saves reading: a process that
 //! needs all records opens one file in place of thousands. The records themselves decide, so it is written
 //! from them, and removed before one of them is.
 
@@ -7,32 +7,26 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Result, ResultExt};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::atomic::write_file;
 use crate::done::DoneRecord;
 use crate::failpoint;
+use crate::summed_lines::{push_line, push_sum, summed_lines};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
     tasks: u32,
+    /// Bytes of the files of all tasks.
+    bytes: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sum {
-    /// Of all lines before, in 16 hexadecimal digits.
-    xxh3: String,
-}
-
-/// The file of a stage's records, read and compared with its checksum.
+/// The file of a stage's records, compared with its checksum.
 pub struct RecordList {
-    tasks: u32,
-    /// The lines of the records.
-    lines: Vec<u8>,
+    text: Vec<u8>,
+    head: Head,
 }
 
 impl RecordList {
@@ -40,18 +34,11 @@ impl RecordList {
     ///
     /// Errors: those of writing.
     pub fn write(path: &Path, records: &[DoneRecord]) -> Result<()> {
-        let json =
-            |e| Error::new(Code::Internal, format!("cannot write done records as JSON: {e}"));
         let mut text = Vec::new();
-        serde_json::to_writer(&mut text, &Head { tasks: records.len() as u32 }).map_err(json)?;
-        text.push(b'\n');
-        for record in records {
-            serde_json::to_writer(&mut text, record).map_err(json)?;
-            text.push(b'\n');
-        }
-        let sum = Sum { xxh3: format!("{:016x}", xxh3_64(&text)) };
-        serde_json::to_writer(&mut text, &sum).map_err(json)?;
-        text.push(b'\n');
+        let bytes = records.iter().flat_map(|record| &record.files).map(|file| file.bytes).sum();
+        push_line(&mut text, &Head { tasks: records.len() as u32, bytes })?;
+        records.iter().try_for_each(|record| push_line(&mut text, record))?;
+        push_sum(&mut text)?;
         write_file(path, &text).map(drop)
     }
 
@@ -61,7 +48,10 @@ impl RecordList {
     pub fn load(path: &Path) -> Result<Option<RecordList>> {
         match fs::read(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            other => Ok(whole(other.at("read", path)?)),
+            other => {
+                let text = other.at("read", path)?;
+                Ok(head(&text).map(|head| RecordList { text, head }))
+            }
         }
     }
 
@@ -80,30 +70,26 @@ impl RecordList {
 
     /// Tasks whose records it holds.
     pub fn tasks(&self) -> u32 {
-        self.tasks
+        self.head.tasks
+    }
+
+    /// Bytes of the files of all tasks.
+    pub fn bytes(&self) -> u64 {
+        self.head.bytes
     }
 
     /// The records, by task; `None` where they are not as many, or not such.
     pub fn records(&self) -> Option<Vec<DoneRecord>> {
-        let lines = self.lines.split(|&b| b == b'\n').filter(|line| !line.is_empty());
+        let lines = summed_lines(&self.text)?.skip(1);
         let records: Vec<DoneRecord> =
             lines.map(|line| serde_json::from_slice(line).ok()).collect::<Option<_>>()?;
-        (records.len() == self.tasks as usize).then_some(records)
+        (records.len() == self.head.tasks as usize).then_some(records)
     }
 }
 
-fn whole(mut text: Vec<u8>) -> Option<RecordList> {
-    let lines = text.strip_suffix(b"\n")?;
-    let last = lines.iter().rposition(|&b| b == b'\n')? + 1;
-    let sum: Sum = serde_json::from_slice(&lines[last..]).ok()?;
-    if sum.xxh3 != format!("{:016x}", xxh3_64(&text[..last])) {
-        return None;
-    }
-    let first = text.iter().position(|&b| b == b'\n')? + 1;
-    let Head { tasks } = serde_json::from_slice(&text[..first]).ok()?;
-    text.truncate(last);
-    text.drain(..first);
-    Some(RecordList { tasks, lines: text })
+/// The first of the lines.
+fn head(text: &[u8]) -> Option<Head> {
+    serde_json::from_slice(summed_lines(text)?.next()?).ok()
 }
 
 #[cfg(test)]
@@ -125,7 +111,7 @@ mod tests {
         let records: Vec<DoneRecord> = (0..5).map(record).collect();
         RecordList::write(&path, &records).unwrap();
         let list = RecordList::load(&path).unwrap().unwrap();
-        assert_eq!((list.tasks(), list.records()), (5, Some(records)));
+        assert_eq!((list.tasks(), list.bytes(), list.records()), (5, 10, Some(records)));
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
             let mut bad = good.clone();

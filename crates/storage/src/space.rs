@@ -33,13 +33,13 @@ fn room(_path: &Path) -> Option<Space> {
     None
 }
 
-/// Bytes of the files below a directory, without those below `skip`; 0 for a missing directory.
-/// Files that vanish meanwhile do not count.
-pub fn directory_bytes(directory: &Path, skip: Option<&Path>) -> u64 {
+/// Bytes of the files below a directory, without those in the directories `skip`; 0 for a missing
+/// directory. Files that vanish meanwhile do not count.
+pub fn directory_bytes(directory: &Path, skip: &[PathBuf]) -> u64 {
     let mut open: Vec<PathBuf> = vec![directory.to_owned()];
     let mut bytes = 0;
     while let Some(directory) = open.pop() {
-        if skip.is_some_and(|skip| skip == directory) {
+        if skip.contains(&directory) {
             continue;
         }
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
@@ -64,9 +64,9 @@ mod tests {
         fs::create_dir_all(path("a/b")).unwrap();
         fs::write(path("a/b/c"), [0; 10]).unwrap();
         fs::write(path("a/d"), [0; 5]).unwrap();
-        assert_eq!(directory_bytes(directory.path(), None), 15);
-        assert_eq!(directory_bytes(directory.path(), Some(&path("a/b"))), 5);
-        assert_eq!(directory_bytes(&path("none"), None), 0);
+        assert_eq!(directory_bytes(directory.path(), &[]), 15);
+        assert_eq!(directory_bytes(directory.path(), &[path("a/b")]), 5);
+        assert_eq!(directory_bytes(&path("none"), &[]), 0);
     }
 
     #[test]

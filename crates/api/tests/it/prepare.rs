@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use longweave_run::RunContext;
+use longweave_run::{RunContext, registered};
 use longweave_stages::{SCAN, SEAL, STAGES};
 use serde_json::{Value, json};
 
-use crate::{Place, code, corpus, ctx, standard};
+use crate::{Place, code, corpus, ctx, run_tasks, sequences, standard};
 
 #[test]
 fn a_prepared_run_is_taken_up_again_by_anyone_who_sees_the_directory() {
@@ -31,6 +31,23 @@ fn a_prepared_run_is_taken_up_again_by_anyone_who_sees_the_directory() {
     place.prepare(&volatile).unwrap();
     place.prepare(&[]).unwrap();
     assert_eq!(fs::read(place.path("out/run.json")).unwrap(), file);
+}
+
+#[test]
+fn a_run_goes_on_where_its_files_are_mounted_elsewhere() {
+    let place = Place::with_documents(30);
+    let work = |name: &str| [("/work", json!(place.path(name)))];
+    let local = sequences(place.run_in("local", &work("local-work")).unwrap().out());
+    let run = place.prepare_in("out", &work("work")).unwrap();
+    let (then, now) = (place.directory.path(), place.directory.path().with_extension("now"));
+    fs::rename(then, &now).unwrap();
+    for stage in run.stages() {
+        run_tasks(&now.join("out"), stage.name, json!("all")).unwrap();
+    }
+    let (found, runs) = (sequences(&now.join("out")), registered(&now.join("work")).unwrap());
+    fs::rename(&now, then).unwrap();
+    assert_eq!(found, local);
+    assert_eq!(runs.into_iter().map(|(run, _)| run).collect::<Vec<_>>(), [now.join("out")]);
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! Checkpoints of a task that predicts with a model: files of finished batches, each written whole.
 //!
 //! `NNNNN.parts/FIRST-END.jsonl` holds the queries of the batches FIRST to END, one object a query:
-//! `{row, segment, query, text}`, and last `{xxh3}` of all lines before. Batches are numbered
+//! `{row, segment, query, text}`, and last a checksum. Batches are numbered
 //! within the task. They are the same in every attempt, because they follow from the split and the
 //! options.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::write_file;
+use longweave_common::{Result, ResultExt};
+use longweave_storage::{push_line, push_sum, summed_lines, write_file};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// A query of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,14 +23,6 @@ pub(super) struct Predicted {
     /// Number of the query of the segment.
     pub(super) query: u32,
     pub(super) text: String,
-}
-
-/// The last line of a file.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sum {
-    /// Of all lines before, in 16 hexadecimal digits.
-    xxh3: String,
 }
 
 /// The files of a task.
@@ -101,19 +92,12 @@ impl Checkpoint {
 
     /// Takes the queries of the next batch; writes them once the interval has passed.
     pub(super) fn push(&mut self, queries: &[Predicted]) -> Result<()> {
-        for query in queries {
-            serde_json::to_writer(&mut self.waiting, query)
-                .map_err(|e| Error::new(Code::Internal, format!("a query as JSON: {e}")))?;
-            self.waiting.push(b'\n');
-        }
+        queries.iter().try_for_each(|query| push_line(&mut self.waiting, query))?;
         self.waiting_batches += 1;
         if self.last.elapsed() < self.every {
             return Ok(());
         }
-        let sum = Sum { xxh3: format!("{:016x}", xxh3_64(&self.waiting)) };
-        serde_json::to_writer(&mut self.waiting, &sum)
-            .map_err(|e| Error::new(Code::Internal, format!("a checksum as JSON: {e}")))?;
-        self.waiting.push(b'\n');
+        push_sum(&mut self.waiting)?;
         let end = self.written + self.waiting_batches;
         write_file(
             &self.directory.join(format!("{:010}-{end:010}.jsonl", self.written)),
@@ -153,17 +137,7 @@ fn next_file(directory: &Path, first: u64) -> Result<Option<(Vec<Predicted>, u64
 
 /// The queries of a file; `None` for one that does not match its checksum.
 fn queries(bytes: &[u8]) -> Option<Vec<Predicted>> {
-    let lines = bytes.strip_suffix(b"\n")?;
-    let last = lines.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-    let sum: Sum = serde_json::from_slice(&lines[last..]).ok()?;
-    if sum.xxh3 != format!("{:016x}", xxh3_64(&bytes[..last])) {
-        return None;
-    }
-    bytes[..last]
-        .split(|&b| b == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).ok())
-        .collect()
+    summed_lines(bytes)?.map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 #[cfg(test)]
