@@ -34,7 +34,7 @@ pub struct RunFile {
     inputs: Vec<InputDigest>,
 }
 
-/// What every version's `run.json` has.
+/// The members that the `run.json` of every version has.
 #[derive(Deserialize)]
 struct Head {
     format: Option<u32>,
