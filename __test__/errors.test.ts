@@ -934,6 +934,7 @@ const cases: Partial<Record<ErrorCode, Record<string, Case>>> = {
 const exempt: Partial<Record<ErrorCode, string>> = {
   REMOTE_DENIED: 'takes a build with remote storage and a store: scripts/remote/run.py raises it',
   REMOTE_FAILED: 'takes a build with remote storage and a store: scripts/remote/run.py raises it',
+  PLACE_LOST: 'takes an engine that offers places: crates/worker/tests/drive.rs raises it',
   PLAN_TOO_LARGE: 'takes a document of 2³¹ tokens or 2³² groups: more memory than tests have',
   HANDLE_CLOSED: 'is raised by handles after `close()`: lifecycle.test.ts',
   INTERNAL: 'is a refusal by the system or a library that has no cause a test can make',

@@ -83,6 +83,7 @@ interface SpecificDetails {
   SEQUENCE_NOT_FOUND: { sequence?: number }
   REMOTE_DENIED: { url?: string }
   REMOTE_FAILED: { url?: string }
+  PLACE_LOST: { stage?: string; task?: number }
   ADDON_MISSING: {
     /** `process.platform` and `process.arch`. */
     platform?: string

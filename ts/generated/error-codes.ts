@@ -45,6 +45,7 @@ export const errorCodes = {
   REMOTE_FAILED: 'A remote store could not be reached, or failed repeatedly.',
   FILE_CORRUPT: 'A file that longweave wrote has the wrong length, checksum or content.',
   VERSION_MISMATCH: 'An incompatible version of longweave made the work directory, run or output.',
+  PLACE_LOST: "A task's machine or process was lost too often, or none came to run tasks.",
   RUN_LOCKED: 'Another process drives the run, or holds the task.',
   RUN_MISMATCH: 'The output directory belongs to a run with other options.',
   RUN_NOT_PREPARED: 'The directory holds no run.json; prepare the run first.',

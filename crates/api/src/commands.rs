@@ -70,9 +70,10 @@ struct StageOptions {
 /// again; `CANCELLED`.
 pub fn run_tasks(out: &Path, options: &str, cancel: &Cancel) -> Result<String> {
     let StageOptions { stage, tasks, threads, memory } = from_json("the tasks", options)?;
-    let (events, job) = (Arc::new(Events::default()), Job::open(out, threads, memory, cancel)?);
+    let events = Arc::new(Events::default());
+    let job = Job::open(out, threads, memory, false, cancel)?;
     let records = job.run(&stage, &tasks, cancel, &events);
-    job.end(records.as_ref(), events.seconds());
+    job.end(events.seconds());
     to_json(&records?)
 }
 

@@ -2,11 +2,11 @@
 //! the run (its file, records of finished stages, tokenizer, model, open token store) is read once.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
-use longweave_driver::{Events, explain};
-use longweave_run::{LEAST_MEMORY, RunContext};
+use longweave_driver::{Events, Threads, explain};
+use longweave_run::{LEAST_MEMORY, Outcome, RunContext};
 use longweave_stages::STAGES;
 use longweave_storage::DoneRecord;
 
@@ -16,24 +16,33 @@ use crate::tasks::{self as listing, StageInfo, TaskRecord, TaskSelection};
 pub(crate) struct Job {
     run: RunContext,
     ctx: Ctx,
+    /// How the last call that ended did.
+    outcome: Mutex<Outcome>,
 }
 
 impl Job {
     /// Opens the run prepared in `out`, to run tasks with `threads` threads (0: one per core) and
-    /// `memory` bytes.
+    /// `memory` bytes. `driven`: one driver hands out the tasks ([`RunContext::driven`]).
     ///
     /// Errors: `OPTIONS_INVALID`, `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`,
     /// `INPUT_CHANGED`.
-    pub(crate) fn open(out: &Path, threads: usize, memory: u64, cancel: &Cancel) -> Result<Job> {
+    pub(crate) fn open(
+        out: &Path,
+        threads: usize,
+        memory: u64,
+        driven: bool,
+        cancel: &Cancel,
+    ) -> Result<Job> {
         if memory < LEAST_MEMORY {
             let message = format!("`memory` must be at least 16 MiB, but is {memory} bytes");
             return Err(Error::new(Code::OptionsInvalid, message).with("option", "memory"));
         }
         let run = RunContext::open(STAGES, out)?;
+        let (run, mode) = if driven { (run.driven(), "worker") } else { (run, "stage") };
         run.check_inputs()?;
         let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(threads, memory)? };
-        run.log.begin("stage", run.options(), ctx.pool.current_num_threads());
-        Ok(Job { run, ctx })
+        run.log.begin(mode, run.options(), ctx.pool.current_num_threads());
+        Ok(Job { run, ctx, outcome: Mutex::new(Outcome::Done) })
     }
 
     /// The stages of the run with their tasks.
@@ -44,7 +53,7 @@ impl Job {
     }
 
     /// Takes the records of a finished stage from a caller who knows them, in the order of its
-    /// tasks. They are not looked for on the disk then: one open and one stat for each file of each
+    /// tasks, in place of those that it had. They are not looked for on the disk then: one open and one stat for each file of each
     /// task, which a shared file system may answer from an old cache.
     ///
     /// Errors: `STAGE_NOT_FOUND`; `STAGE_NOT_READY` where the stages before it were not handed over
@@ -65,11 +74,13 @@ impl Job {
         Ok(())
     }
 
-    /// Closes the files of a task's results that another process has made again.
+    /// Closes the files of a task's results that another process has made again, and forgets the
+    /// records of the stage: the new one may name other files.
     ///
     /// Errors: `STAGE_NOT_FOUND`.
     pub(crate) fn reopen(&self, stage: &str, task: u32) -> Result<()> {
         let stage = self.run.stage(stage)?;
+        self.run.disown(stage);
         stage.reopen(&self.run, task);
         Ok(())
     }
@@ -89,16 +100,25 @@ impl Job {
         let work = || -> Result<Vec<TaskRecord>> {
             let stage = self.run.stage(stage)?;
             let tasks = listing::select(&self.run, stage, tasks)?;
-            self.run.inputs(stage).into_iter().try_for_each(|input| self.run.list(input))?;
-            let records = longweave_driver::run_tasks(&ctx, &self.run, events, stage, &tasks)?;
+            // A driver does that, once.
+            if !self.run.is_driven() {
+                self.run.inputs(stage).into_iter().try_for_each(|input| self.run.list(input))?;
+            }
+            let records =
+                longweave_driver::run_tasks(&ctx, &self.run, events, &Threads, stage, &tasks)?;
             let record = |(task, record)| TaskRecord::new(stage, task, record);
             Ok(tasks.into_iter().zip(records).map(record).collect())
         };
-        longweave_driver::guarded(work).map_err(|e| explain(&ctx, &self.run, e))
+        let result = longweave_driver::guarded(work).map_err(|e| explain(&ctx, &self.run, e));
+        let outcome = self.run.log.outcome(result.as_ref());
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+        result
     }
 
-    /// Tells the run's log how the work of this process ended, after `seconds`.
-    pub(crate) fn end<T>(&self, result: Result<T, &Error>, seconds: f64) {
-        self.run.log.end(result, seconds);
+    /// Tells the run's log that the work of this process ended, after `seconds`: as its last call
+    /// did.
+    pub(crate) fn end(&self, seconds: f64) {
+        let outcome = *self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        self.run.log.end(outcome, seconds);
     }
 }

@@ -7,10 +7,12 @@
 
 pub mod batch;
 pub mod commands;
+pub mod drive;
 mod fetched;
 mod job;
 mod json;
 pub mod models;
+mod places;
 pub mod rake;
 pub mod read;
 pub mod run;
@@ -19,6 +21,7 @@ mod spool;
 pub mod tasks;
 #[cfg(test)]
 mod typescript;
+mod wire;
 pub mod worker;
 
 pub use longweave_driver::{Event, guarded};

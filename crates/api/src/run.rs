@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
-use longweave_driver::{Event, Events, guarded, repairing};
+use longweave_driver::{Engine, Event, Events, Threads, guarded, repairing};
 use longweave_plan::Part;
-use longweave_run::{RunContext, RunOptions};
+use longweave_run::{RunContext, RunOptions, Stage};
 use longweave_stages::{STAGES, ingest, pack, plan, seal, summary};
 use longweave_storage::Lock;
 use tempfile::TempDir;
@@ -77,7 +77,7 @@ pub struct Planned {
 impl Planned {
     fn read(&self, first: u64, sequences: u64, cancel: &Cancel) -> Result<Option<Batch>> {
         cancel.check()?;
-        let batch = repairing(&self.ctx, &self.run, &self.events, || {
+        let batch = repairing(&self.ctx, &self.run, &self.events, &Threads, || {
             guarded(|| {
                 let part = pack::part(&self.run, Part::Main)?;
                 let asked = match sequences {
@@ -302,8 +302,13 @@ fn run(
     let (run, lock) = RunContext::prepare(STAGES, ctx, options, &out)?;
     locks.push(lock);
     run.log.begin(mode.name(), run.options(), ctx.pool.current_num_threads());
-    let summary = drive(ctx, &run, mode, events);
-    run.log.end(summary.as_ref(), events.seconds());
+    let last = match mode {
+        Mode::Prepare => None,
+        Mode::Plan => Some(plan::PLAN),
+        Mode::Run => Some(seal::SEAL),
+    };
+    let summary = drive(ctx, &run, events, &Threads, last);
+    run.log.end(run.log.outcome(summary.as_ref()), events.seconds());
     let summary = to_json(&summary?)?;
     let planned = (in_memory || mode == Mode::Plan).then(|| Planned {
         ctx: ctx.clone(),
@@ -315,21 +320,25 @@ fn run(
     Ok((summary, planned))
 }
 
-/// Runs the stages that the mode asks for; sends warnings before and after.
-fn drive(
+/// Runs the stages up to and with `last`; sends warnings before and after.
+pub(crate) fn drive(
     ctx: &Ctx,
     run: &RunContext,
-    mode: Mode,
     events: &Arc<Events>,
+    engine: &dyn Engine,
+    last: Option<Stage>,
 ) -> Result<summary::Summary> {
     let warn = |message: &String| events.warn(run, message);
     let before = summary::warnings_of_preparation(run);
     before.iter().for_each(warn);
-    match mode {
-        Mode::Prepare => {}
-        Mode::Plan => longweave_driver::run(ctx, run, events, plan::PLAN)?,
-        Mode::Run => longweave_driver::run(ctx, run, events, seal::SEAL)?,
+    if let Some(last) = last {
+        longweave_driver::run(ctx, run, events, engine, last)?;
     }
+    let mode = match last {
+        Some(last) if last == seal::SEAL => Mode::Run,
+        Some(last) if last == plan::PLAN => Mode::Plan,
+        _ => Mode::Prepare,
+    };
     let summary = summary::summary(run, mode, events.seconds())?;
     summary.warnings.iter().filter(|w| !before.contains(w)).for_each(warn);
     Ok(summary)

@@ -1,26 +1,27 @@
 //! A worker: a process that keeps runs open and runs their tasks for a scheduler, which speaks to it
 //! in lines of JSON. docs/worker.md describes the lines.
 //!
-//! One thread reads requests; each call of tasks has a thread of its own, and another that tells of
-//! its progress. Every request with an `id` is answered by exactly one line of type `opened`,
+//! One thread reads requests, and another serves them in their order; each call of tasks has a thread
+//! of its own, and another that tells of its progress. Every request with an `id` is answered by exactly one line of type `opened`,
 //! `tasks`, `done`, `pong` or `error`; before it come lines of type `progress` and `warning`.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use longweave_common::{Cancel, Code, Error, Result};
 use longweave_driver::{Event, Events, guarded};
-use longweave_storage::{DoneRecord, FileRecord, host, process_token};
-use serde::{Deserialize, Serialize};
+use longweave_storage::{DoneRecord, host, process_token};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::job::Job;
 use crate::tasks::{StageInfo, TaskRecord, TaskSelection};
+use crate::wire::{Handed, Line, Output, Request};
 
 /// Progress of a call is reported at most this often.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -32,61 +33,6 @@ pub struct WorkerOptions {
     pub threads: usize,
     /// Bytes that tokenizing, predicting and packing may hold, for each run.
     pub memory: u64,
-}
-
-/// A line that a scheduler writes.
-#[derive(Deserialize)]
-struct Line {
-    /// Chosen by the scheduler; in every line that answers this one.
-    id: u64,
-    #[serde(flatten)]
-    request: Request,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-enum Request {
-    /// Opens a run, or finds it open. A scheduler that names its own version is refused by a worker
-    /// of another.
-    Open {
-        run: PathBuf,
-        version: Option<String>,
-    },
-    /// The stages of a run with their tasks.
-    Tasks {
-        run: PathBuf,
-    },
-    /// Hands over the records of a finished stage.
-    Records {
-        run: PathBuf,
-        stage: String,
-        records: Vec<Handed>,
-    },
-    /// Runs tasks of a stage.
-    Run {
-        run: PathBuf,
-        stage: String,
-        tasks: TaskSelection,
-    },
-    /// The results of a task were made again by another worker.
-    Reopen {
-        run: PathBuf,
-        stage: String,
-        task: u32,
-    },
-    /// Asks the call `of` to stop.
-    Cancel {
-        of: u64,
-    },
-    Ping,
-}
-
-/// A record as a `done` line has it.
-#[derive(Deserialize)]
-struct Handed {
-    task: u32,
-    counts: Value,
-    files: Vec<FileRecord>,
 }
 
 /// A line that the worker writes.
@@ -112,24 +58,12 @@ impl From<Error> for Answer {
     }
 }
 
-/// Where answers go: whole lines, from any thread.
-struct Output<W> {
-    writer: Mutex<W>,
-    /// Raised when nobody reads any more.
-    closed: Cancel,
-}
-
-impl<W: Write> Output<W> {
-    /// Writes a line; `id` is null where a line could not be read.
-    fn write(&self, id: Option<u64>, answer: &Answer) {
-        let mut line = json!(answer);
+impl Answer {
+    /// Writes the answer to the line `id`, null where that could not be read.
+    fn write<W: Write>(&self, id: Option<u64>, output: &Output<W>) {
+        let mut line = json!(self);
         line["id"] = json!(id);
-        let mut text = line.to_string();
-        text.push('\n');
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).is_err() {
-            self.closed.cancel();
-        }
+        output.write(&line);
     }
 }
 
@@ -150,59 +84,74 @@ struct Worker<W> {
 
 /// Serves requests until the input ends, then stops what is running. Finished tasks are kept.
 ///
-/// Errors: those of reading.
+/// Errors: those of reading, and of starting a thread.
 pub fn serve<W: Write + Send + 'static>(
     options: WorkerOptions,
     input: impl BufRead,
     output: W,
 ) -> io::Result<()> {
     let cancel = Cancel::new();
-    let output = Arc::new(Output { writer: Mutex::new(output), closed: cancel.clone() });
+    let output = Arc::new(Output::new(output, cancel.clone()));
+    let (send, requests) = channel();
     let (jobs, calls) = (HashMap::new(), HashMap::new());
-    let mut worker = Worker { options, output, jobs, calls, cancel };
+    let worker =
+        Worker { options, output: Arc::clone(&output), jobs, calls, cancel: cancel.clone() };
+    let serving = std::thread::Builder::new()
+        .name("longweave-serve".into())
+        .spawn(move || worker.serve(&requests))?;
     let mut read = Ok(());
     for line in input.lines() {
         match line {
             Ok(line) if line.trim().is_empty() => {}
-            Ok(line) => worker.take(&line),
+            Ok(line) => match parse(&line) {
+                // At once, whatever a request before it is waiting for.
+                Ok(Line { id, request: Request::Ping }) => Answer::Pong.write(Some(id), &output),
+                // The thread ends after this one.
+                Ok(line) => drop(send.send(line)),
+                Err((id, error)) => Answer::from(error).write(id, &output),
+            },
             Err(error) => {
                 read = Err(error);
                 break;
             }
         }
-        if worker.cancel.is_cancelled() {
+        if cancel.is_cancelled() {
             break;
         }
     }
-    worker.end();
+    drop(send);
+    // A panic in it was caught, and answered.
+    let _ = serving.join();
     read
 }
 
+fn parse(line: &str) -> std::result::Result<Line, (Option<u64>, Error)> {
+    let id_of = |value: &Value| value.get("id").and_then(Value::as_u64);
+    serde_json::from_str(line).map_err(|error| {
+        let id = serde_json::from_str(line).ok().as_ref().and_then(id_of);
+        let message = format!("the worker cannot read a line of its input: {error}");
+        (id, Error::new(Code::OptionsInvalid, message))
+    })
+}
+
 impl<W: Write + Send + 'static> Worker<W> {
-    fn take(&mut self, line: &str) {
-        let id_of = |value: &Value| value.get("id").and_then(Value::as_u64);
-        let line: Line = match serde_json::from_str(line) {
-            Ok(line) => line,
-            Err(error) => {
-                let id = serde_json::from_str(line).ok().as_ref().and_then(id_of);
-                let message = format!("the worker cannot read a line of its input: {error}");
-                return self.output.write(id, &Error::new(Code::OptionsInvalid, message).into());
+    /// Answers requests in their order, then ends.
+    fn serve(mut self, requests: &Receiver<Line>) {
+        for Line { id, request } in requests {
+            match guarded(|| self.answer(id, request)) {
+                Ok(Some(answer)) => answer.write(Some(id), &self.output),
+                Ok(None) => {}
+                Err(error) => Answer::from(error).write(Some(id), &self.output),
             }
-        };
-        let Line { id, request } = line;
-        let answer = match guarded(|| self.answer(id, request)) {
-            Ok(Some(answer)) => answer,
-            Ok(None) => return,
-            Err(error) => error.into(),
-        };
-        self.output.write(Some(id), &answer);
+        }
+        self.end();
     }
 
     /// The answer; `None` where a thread gives it.
     fn answer(&mut self, id: u64, request: Request) -> Result<Option<Answer>> {
         let done = Answer::Done { records: Vec::new() };
         Ok(Some(match request {
-            Request::Open { run, version } => {
+            Request::Open { run, version, driven } => {
                 let own = env!("CARGO_PKG_VERSION");
                 if let Some(version) = version.filter(|version| version != own) {
                     let message = format!(
@@ -210,9 +159,10 @@ impl<W: Write + Send + 'static> Worker<W> {
                          install the same version on all machines"
                     );
                     let error = Error::new(Code::VersionMismatch, message);
-                    return Err(error.with("expected", version).with("found", own));
+                    let error = error.with("expected", version).with("found", own);
+                    return Err(error.with("host", host()));
                 }
-                self.open(run)?;
+                self.open(run, driven)?;
                 Answer::Opened {
                     version: own,
                     host: host(),
@@ -220,13 +170,13 @@ impl<W: Write + Send + 'static> Worker<W> {
                     attempt: process_token(),
                 }
             }
-            Request::Tasks { run } => Answer::Tasks { stages: self.open(run)?.list()? },
+            Request::Tasks { run } => Answer::Tasks { stages: self.open(run, false)?.list()? },
             Request::Records { run, stage, records } => {
-                self.open(run)?.adopt(&stage, in_order(&stage, records)?)?;
+                self.open(run, false)?.adopt(&stage, in_order(&stage, records)?)?;
                 done
             }
             Request::Reopen { run, stage, task } => {
-                self.open(run)?.reopen(&stage, task)?;
+                self.open(run, false)?.reopen(&stage, task)?;
                 done
             }
             Request::Run { run, stage, tasks } => {
@@ -244,12 +194,13 @@ impl<W: Write + Send + 'static> Worker<W> {
         }))
     }
 
-    fn open(&mut self, run: PathBuf) -> Result<Arc<Job>> {
+    /// The run, open; by its first request `driven` or not.
+    fn open(&mut self, run: PathBuf, driven: bool) -> Result<Arc<Job>> {
         if let Some((job, _)) = self.jobs.get(&run) {
             return Ok(Arc::clone(job));
         }
         let WorkerOptions { threads, memory } = self.options;
-        let job = Arc::new(Job::open(&run, threads, memory, &self.cancel)?);
+        let job = Arc::new(Job::open(&run, threads, memory, driven, &self.cancel)?);
         self.jobs.insert(run, (Arc::clone(&job), Instant::now()));
         Ok(job)
     }
@@ -260,7 +211,7 @@ impl<W: Write + Send + 'static> Worker<W> {
             let message = format!("the call {id} is running already; give each line its own `id`");
             return Err(Error::new(Code::OptionsInvalid, message));
         }
-        let (job, cancel) = (self.open(run)?, self.cancel.child());
+        let (job, cancel) = (self.open(run, false)?, self.cancel.child());
         let (output, own) = (Arc::clone(&self.output), cancel.clone());
         let work = move || {
             let events = Arc::new(Events::default());
@@ -272,7 +223,7 @@ impl<W: Write + Send + 'static> Worker<W> {
                 let _ = told.join();
             }
             let done = result.map(|records| Answer::Done { records });
-            output.write(Some(id), &done.unwrap_or_else(Answer::from));
+            done.unwrap_or_else(Answer::from).write(Some(id), &output);
         };
         let thread = std::thread::Builder::new()
             .name("longweave-call".into())
@@ -290,7 +241,7 @@ impl<W: Write + Send + 'static> Worker<W> {
             let _ = call.thread.join();
         }
         for (job, begun) in self.jobs.into_values() {
-            job.end(Ok(()), begun.elapsed().as_secs_f64());
+            job.end(begun.elapsed().as_secs_f64());
         }
     }
 }
@@ -305,8 +256,7 @@ fn in_order(stage: &str, mut records: Vec<Handed>) -> Result<Vec<DoneRecord>> {
         );
         return Err(Error::new(Code::OptionsInvalid, message).with("stage", stage));
     }
-    let record = |Handed { counts, files, .. }| DoneRecord { files, counts };
-    Ok(records.into_iter().map(record).collect())
+    Ok(records.into_iter().map(Handed::record).collect())
 }
 
 /// Starts the thread that hands on what a call tells; without a thread nothing is reported.
@@ -325,12 +275,12 @@ fn tell<W: Write + Send + 'static>(
             match next.recv() {
                 Ok(Some(Event::Progress { done, total, .. })) => {
                     if last.is_none_or(|at| at.elapsed() >= INTERVAL) {
-                        output.write(Some(id), &Answer::Progress { done, total });
+                        Answer::Progress { done, total }.write(Some(id), &output);
                         last = Some(Instant::now());
                     }
                 }
                 Ok(Some(Event::Warning { message })) => {
-                    output.write(Some(id), &Answer::Warning { message });
+                    Answer::Warning { message }.write(Some(id), &output);
                 }
                 Ok(Some(Event::Stage { .. })) => {}
                 Ok(None) | Err(_) => return,

@@ -70,6 +70,7 @@ codes! {
     RemoteFailed "REMOTE_FAILED" "A remote store could not be reached, or failed repeatedly.",
     FileCorrupt "FILE_CORRUPT" "A file that longweave wrote has the wrong length, checksum or content.",
     VersionMismatch "VERSION_MISMATCH" "An incompatible version of longweave made the work directory, run or output.",
+    PlaceLost "PLACE_LOST" "A task's machine or process was lost too often, or none came to run tasks.",
     RunLocked "RUN_LOCKED" "Another process drives the run, or holds the task.",
     RunMismatch "RUN_MISMATCH" "The output directory belongs to a run with other options.",
     RunNotPrepared "RUN_NOT_PREPARED" "The directory holds no run.json; prepare the run first.",

@@ -1,18 +1,18 @@
-//! The local driver: runs the stages of a run in order, their tasks on the run's threads, and says
+//! The driver: has the stages of a run done in order, by threads or by an engine elsewhere, and says
 //! how far it is.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use longweave_common::{Code, Ctx, Error, Result, return_freed_memory};
 use longweave_run::{Clean, Counters, Entry, RunContext, Stage, TaskState};
 use longweave_stages::SEAL;
 use longweave_storage::DoneRecord;
 
+use crate::engine::Engine;
 use crate::events::{Event, Events, StageState};
 use crate::forecast::disk;
-use crate::progress_files::{StageProgress, TaskProgress, Watch};
-use crate::repair::{guarded, repairing};
+use crate::progress_files::{StageProgress, Watch};
+use crate::repair::repairing;
 use crate::{clean, progress_files};
 
 /// Runs every stage up to and with `last` whose results are missing. Checks that their files fit on
@@ -21,7 +21,13 @@ use crate::{clean, progress_files};
 ///
 /// Errors: the first that a task meets; tasks that are running are asked to stop, what is finished
 /// is kept. `DISK_SPACE`.
-pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Result<()> {
+pub fn run(
+    ctx: &Ctx,
+    run: &RunContext,
+    events: &Arc<Events>,
+    engine: &dyn Engine,
+    last: Stage,
+) -> Result<()> {
     // `unchecked`: sizes became known that were not yet compared with the disk.
     let (mut unchecked, mut ran) = (true, false);
     sweep(run);
@@ -36,16 +42,18 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
             seconds: events.seconds(),
         };
         ctx.cancel.check()?;
-        let (tasks, open) = repairing(ctx, run, events, || {
+        let mut records = repairing(ctx, run, events, engine, || {
             let tasks = run.tasks(stage)?.ok_or_else(|| {
                 Error::new(Code::Internal, format!("stage {} began before its inputs", stage.name))
             })?;
             stage.begin(ctx, run)?;
-            Ok((tasks, open_tasks(run, stage, 0..tasks)?))
+            (0..tasks).map(|task| run.done(stage, task)).collect::<Result<Vec<_>>>()
         })?;
+        let tasks = records.len() as u32;
         if tasks == 0 {
             continue;
         }
+        let open = open_tasks(&records);
         if open.is_empty() {
             run.log.write(&Entry::Stage {
                 stage: stage.name,
@@ -54,7 +62,7 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
                 seconds: None,
                 used: None,
             });
-            run.list(stage)?;
+            keep(run, stage, records)?;
             events.send(event(StageState::Reused, tasks));
             unchecked |= stage.tells_sizes();
             continue;
@@ -67,16 +75,22 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
         }
         events.send(event(StageState::Started, tasks));
         ran = true;
-        let mut first = Some(open.clone());
-        repairing(ctx, run, events, || {
-            let left = match first.take() {
-                Some(all) => all,
-                None => open_tasks(run, stage, open.iter().copied())?,
-            };
-            run_tasks(ctx, run, events, stage, &left)
+        let mut again = false;
+        repairing(ctx, run, events, engine, || {
+            if std::mem::replace(&mut again, true) {
+                for &task in &open {
+                    records[task as usize] = run.done(stage, task)?;
+                }
+            }
+            let left = open_tasks(&records);
+            let made = run_tasks(ctx, run, events, engine, stage, &left)?;
+            for (task, record) in left.into_iter().zip(made) {
+                records[task as usize] = Some(record);
+            }
+            Ok(())
         })?;
         unchecked |= stage.tells_sizes();
-        run.list(stage)?;
+        keep(run, stage, records)?;
         events.send(event(StageState::Done, tasks));
     }
     if last == SEAL && run.options().clean == Clean::Sealed && (ran || !clean::is_complete(run)) {
@@ -85,27 +99,29 @@ pub fn run(ctx: &Ctx, run: &RunContext, events: &Arc<Events>, last: Stage) -> Re
     Ok(())
 }
 
-/// Those of `tasks` that are not done.
-fn open_tasks(
-    run: &RunContext,
-    stage: Stage,
-    tasks: impl Iterator<Item = u32>,
-) -> Result<Vec<u32>> {
-    let open = |task: u32| Ok(run.done(stage, task)?.is_none().then_some(task));
-    tasks.filter_map(|task| open(task).transpose()).collect()
+/// The tasks without a record.
+fn open_tasks(records: &[Option<DoneRecord>]) -> Vec<u32> {
+    (0..).zip(records).filter(|(_, record)| record.is_none()).map(|(task, _)| task).collect()
 }
 
-/// Runs the given tasks of a stage side by side, as many as the run has threads; the log tells what
-/// that took.
+/// Keeps the records of a stage that is complete now: a shared file system may show them late.
+fn keep(run: &RunContext, stage: Stage, records: Vec<Option<DoneRecord>>) -> Result<()> {
+    run.adopt(stage, records.into_iter().flatten().collect());
+    run.list(stage)
+}
+
+/// Has the given tasks of a stage done; the log tells what that took.
 pub fn run_tasks(
     ctx: &Ctx,
     run: &RunContext,
     events: &Arc<Events>,
+    engine: &dyn Engine,
     stage: Stage,
     tasks: &[u32],
 ) -> Result<Vec<DoneRecord>> {
     let progress = Arc::new(StageProgress::new(events, stage, run.units(stage, tasks)?));
-    let (before, watch) = (Counters::now(), Watch::start(&progress, run.out()));
+    // Workers elsewhere write how far they are, and what their part took.
+    let watch = engine.is_here().then(|| (Counters::now(), Watch::start(&progress, run.out())));
     let line = |state, seconds, used| Entry::Stage {
         stage: stage.name,
         state,
@@ -114,55 +130,12 @@ pub fn run_tasks(
         used,
     };
     run.log.write(&line(TaskState::Started, None, None));
-    let result = side_by_side(ctx, run, &progress, tasks);
-    let used = before.until_now(watch.end());
+    let result = engine.run(ctx, run, stage, tasks, Some(&progress));
+    let used = watch.map(|(before, watch)| before.until_now(watch.end()));
     let state = if result.is_ok() { TaskState::Done } else { TaskState::Failed };
-    run.log.write(&line(state, Some(progress.seconds()), Some(used)));
+    run.log.write(&line(state, Some(progress.seconds()), used));
     return_freed_memory();
     result
-}
-
-fn side_by_side(
-    ctx: &Ctx,
-    run: &RunContext,
-    progress: &Arc<StageProgress>,
-    tasks: &[u32],
-) -> Result<Vec<DoneRecord>> {
-    let ctx = ctx.with_child_cancel();
-    let next = AtomicU32::new(0);
-    let first_error: Mutex<Option<Error>> = Mutex::new(None);
-    let records: Mutex<Vec<(u32, DoneRecord)>> = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            if ctx.cancel.is_cancelled() {
-                return;
-            }
-            let ctx = ctx.with_progress(Arc::new(TaskProgress::new(progress)));
-            match guarded(|| run.run_task(&ctx, progress.stage, task)) {
-                Ok(record) => {
-                    records.lock().unwrap_or_else(PoisonError::into_inner).push((task, record))
-                }
-                Err(error) => {
-                    first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    ctx.cancel.cancel();
-                    return;
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..ctx.pool.current_num_threads().min(tasks.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    if let Some(error) = first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
-    ctx.cancel.check()?;
-    let mut records = records.into_inner().unwrap_or_else(PoisonError::into_inner);
-    records.sort_by_key(|(task, _)| *task);
-    Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
 /// Removes what killed attempts left half written, in the directories of all stages. Files that a

@@ -55,10 +55,10 @@ impl Progress {
     }
 }
 
-/// How far this process is with its tasks of a stage.
-pub(crate) struct StageProgress {
+/// How far a driver, or a process that runs tasks, is with its tasks of a stage.
+pub struct StageProgress {
     events: Arc<Events>,
-    pub stage: Stage,
+    stage: Stage,
     total: u64,
     done: AtomicU64,
     running: AtomicU64,
@@ -93,6 +93,17 @@ impl StageProgress {
 
     fn advance(&self, units: u64) {
         self.done.fetch_add(units, Ordering::Relaxed);
+        self.tell();
+    }
+
+    /// Reports the units that are done by now, for tasks that run elsewhere.
+    pub fn set(&self, units: u64) {
+        if self.done.swap(units, Ordering::Relaxed) != units {
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
         let eta_seconds = self.left();
         let StageProgress { stage, total, .. } = *self;
         let seconds = self.events.seconds();

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use longweave_common::{Code, Corrupt, Ctx, Error, Result, catch_panic};
+use longweave_common::{Corrupt, Ctx, Error, Result};
 use longweave_run::RunContext;
 
+use crate::engine::Engine;
 use crate::events::Events;
 
 /// Retries `work` after each corrupt file that a task could make again; each file gets one retry
@@ -19,13 +20,14 @@ pub fn repairing<T>(
     ctx: &Ctx,
     run: &RunContext,
     events: &Arc<Events>,
+    engine: &dyn Engine,
     mut work: impl FnMut() -> Result<T>,
 ) -> Result<T> {
     let mut met = BTreeSet::new();
     loop {
         match work() {
             Ok(value) => return Ok(value),
-            Err(error) => repair(ctx, run, events, error, &mut met)?,
+            Err(error) => repair(ctx, run, events, engine, error, &mut met)?,
         }
     }
 }
@@ -37,6 +39,7 @@ fn repair(
     ctx: &Ctx,
     run: &RunContext,
     events: &Arc<Events>,
+    engine: &dyn Engine,
     error: Error,
     met: &mut BTreeSet<PathBuf>,
 ) -> Result<()> {
@@ -55,8 +58,9 @@ fn repair(
             stage.name
         );
         events.warn(run, &message);
-        repairing(ctx, run, events, || guarded(|| run.run_task(ctx, stage, task).map(drop)))?;
-        stage.reopen(run, task);
+        let again = || engine.run(ctx, run, stage, &[task], None);
+        repairing(ctx, run, events, engine, again)?;
+        engine.reopen(run, stage, task);
     }
     Ok(())
 }
@@ -83,15 +87,4 @@ pub fn explain(ctx: &Ctx, run: &RunContext, error: Error) -> Error {
             Error::corrupt(&file, message).made_by(name, task)
         }
     }
-}
-
-/// Runs `work`; a panic becomes an error.
-pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    // A panicking task drops its resources: files without a commit, buffers, its lease.
-    catch_panic(work, |what| {
-        Error::new(
-            Code::Panic,
-            format!("a bug in longweave: {what}; finished tasks are kept. Please report this"),
-        )
-    })
 }

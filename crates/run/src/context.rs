@@ -6,6 +6,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
 use longweave_corpus::Inventory;
@@ -241,7 +242,7 @@ struct Entry {
     /// Of what decides its results.
     digest: Digest,
     /// Its records once it was found complete: thousands of tasks ask for them.
-    complete: OnceCell<Vec<DoneRecord>>,
+    complete: Mutex<Option<Arc<[DoneRecord]>>>,
     /// Its records, where its results were cleaned away.
     cleaned: OnceCell<Vec<DoneRecord>>,
 }
@@ -262,6 +263,8 @@ pub struct RunContext {
     entries: Vec<Entry>,
     /// Set once records of cleaned stages count: the output was found complete.
     finished: OnceCell<()>,
+    /// Whether a driver hands out the tasks, each to one process at a time.
+    driven: bool,
     /// Keeps connections to remote stores from one task to the next.
     _connections: Option<Remote>,
 }
@@ -290,7 +293,7 @@ impl RunContext {
                 "inputs": digests,
             }));
             let needed = stage.needed(&file.options, &file.inventory);
-            let (complete, cleaned) = (OnceCell::new(), OnceCell::new());
+            let (complete, cleaned) = (Mutex::default(), OnceCell::new());
             entries.push(Entry { stage, needed, digest, complete, cleaned });
         }
         let remote = is_remote(&file.inventory.root) || file.options.output.upload.is_some();
@@ -303,6 +306,7 @@ impl RunContext {
             work,
             entries,
             finished: OnceCell::new(),
+            driven: false,
             // A build without remote storage can still list and show such a run.
             _connections: if remote { Remote::open(&Cancel::new()).ok() } else { None },
             file,
@@ -314,7 +318,7 @@ impl RunContext {
     pub(crate) fn trusting(&self) -> RunContext {
         let fresh = |entry: &Entry| Entry {
             digest: entry.digest.clone(),
-            complete: OnceCell::new(),
+            complete: Mutex::default(),
             cleaned: OnceCell::new(),
             ..*entry
         };
@@ -328,8 +332,22 @@ impl RunContext {
             work: self.work.clone(),
             entries: self.entries.iter().map(fresh).collect(),
             finished: OnceCell::with_value(()),
+            driven: self.driven,
             _connections: None,
         }
+    }
+
+    /// The same run, for a process whose tasks one driver hands out: each to one process at a time,
+    /// and again to another when a process is silent. Nobody waits for a task's lock, which a
+    /// process that is frozen, or cut off, may hold for ever.
+    #[must_use]
+    pub fn driven(self) -> RunContext {
+        RunContext { driven: true, ..self }
+    }
+
+    /// See [`RunContext::driven`].
+    pub fn is_driven(&self) -> bool {
+        self.driven
     }
 
     pub(crate) fn finished(&self) -> &OnceCell<()> {
@@ -449,7 +467,7 @@ impl RunContext {
         self.lease_folder(stage).join(format!("{task:05}"))
     }
 
-    pub(crate) fn complete(&self, stage: Stage) -> &OnceCell<Vec<DoneRecord>> {
+    pub(crate) fn complete(&self, stage: Stage) -> &Mutex<Option<Arc<[DoneRecord]>>> {
         &self.entry(stage).complete
     }
 

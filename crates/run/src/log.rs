@@ -33,7 +33,7 @@ pub enum Entry<'a> {
     Run {
         /// longweave's version.
         version: &'a str,
-        /// `run`, `plan`, `prepare`, or `stage`.
+        /// `run`, `plan`, `prepare`, `stage`, or `worker` for a process that a driver gives tasks.
         mode: &'a str,
         /// The digest of the options that decide results.
         options: &'a str,
@@ -66,7 +66,7 @@ pub enum Entry<'a> {
     },
     /// Something a person should know.
     Warning { message: &'a str },
-    /// The error that ended this process's work.
+    /// The error that ended this process's work, or a call to it.
     Error { code: &'a str, message: &'a str },
     /// The end of what `run` began.
     End { outcome: Outcome, seconds: f64 },
@@ -237,9 +237,9 @@ impl Log {
         self.write(&Entry::Warning { message: &fit(message) });
     }
 
-    /// Tells how a process's work on the run ended.
-    pub fn end<T>(&self, result: Result<T, &Error>, seconds: f64) {
-        let outcome = match result {
+    /// Tells of an error that ended some work, unless somebody asked it to stop; how it ended.
+    pub fn outcome<T>(&self, result: Result<T, &Error>) -> Outcome {
+        match result {
             Ok(_) => Outcome::Done,
             Err(error) if error.code() == Code::Cancelled => Outcome::Cancelled,
             Err(error) => {
@@ -249,7 +249,11 @@ impl Log {
                 });
                 Outcome::Failed
             }
-        };
+        }
+    }
+
+    /// Tells how a process's work on the run ended.
+    pub fn end(&self, outcome: Outcome, seconds: f64) {
         self.write(&Entry::End { outcome, seconds });
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::{Arc, PoisonError};
 
 use longweave_common::{Code, Corrupt, Ctx, Error, Result, ResultExt};
 use longweave_storage::{DoneRecord, RecordList, write_file};
@@ -49,7 +50,7 @@ impl RunContext {
     /// are, a single file tells.
     pub fn done_tasks(&self, stage: Stage) -> Result<(Option<u32>, Vec<u32>)> {
         let tasks = self.tasks(stage)?;
-        if self.complete(stage).get().is_some() || self.listed(stage, tasks)?.is_some() {
+        if self.known(stage).is_some() || self.listed(stage, tasks)?.is_some() {
             return Ok((tasks, (0..tasks.unwrap_or(0)).collect()));
         }
         let (tasks, done) = self.progress(stage)?;
@@ -80,7 +81,7 @@ impl RunContext {
     pub fn list(&self, stage: Stage) -> Result<()> {
         let (records, path) = (self.all_done(stage)?, self.record_list(stage));
         if records.len() >= LISTED as usize && !path.exists() {
-            let _ = RecordList::write(&path, records);
+            let _ = RecordList::write(&path, &records);
         }
         Ok(())
     }
@@ -159,23 +160,43 @@ impl RunContext {
 
     /// Keeps the records of a stage whose results are to go.
     pub fn keep_records(&self, stage: Stage) -> Result<()> {
-        let text = serde_json::to_vec(self.all_done(stage)?)
+        let text = serde_json::to_vec(&self.all_done(stage)?[..])
             .map_err(|e| Error::new(Code::Internal, format!("records as JSON: {e}")))?;
         write_file(&self.cleaned_records(stage), &text).map(drop)
     }
 
     /// The records of all tasks of a stage. A stage that was complete once counts as complete for
-    /// this run.
+    /// this run, until one of its tasks is to run again.
     ///
     /// Errors: `STAGE_NOT_READY`, naming the first that is not done.
-    pub fn all_done(&self, stage: Stage) -> Result<&[DoneRecord]> {
-        self.complete(stage).get_or_try_init(|| self.read_all_done(stage)).map(Vec::as_slice)
+    pub fn all_done(&self, stage: Stage) -> Result<Arc<[DoneRecord]>> {
+        // Threads that ask meanwhile wait for the one that reads.
+        let mut known = self.complete(stage).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(records) = &*known {
+            return Ok(Arc::clone(records));
+        }
+        let records: Arc<[DoneRecord]> = self.read_all_done(stage)?.into();
+        Ok(Arc::clone(known.insert(records)))
     }
 
-    /// Takes the records of a stage from a caller who knows that it is complete; see
-    /// [`RunContext::all_done`]. Records that are known already stay.
+    /// Takes the records of a stage from a caller who knows that it is complete, in place of those
+    /// that are known; see [`RunContext::all_done`].
     pub fn adopt(&self, stage: Stage, records: Vec<DoneRecord>) {
-        let _ = self.complete(stage).set(records);
+        self.keep_known(stage, Some(records.into()));
+    }
+
+    /// Forgets the records of a stage, which are looked for on the disk when they are next asked
+    /// for: a task of it ran again, and the new record may name other files.
+    pub fn disown(&self, stage: Stage) {
+        self.keep_known(stage, None);
+    }
+
+    fn keep_known(&self, stage: Stage, records: Option<Arc<[DoneRecord]>>) {
+        *self.complete(stage).lock().unwrap_or_else(PoisonError::into_inner) = records;
+    }
+
+    fn known(&self, stage: Stage) -> Option<Arc<[DoneRecord]>> {
+        self.complete(stage).lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn read_all_done(&self, stage: Stage) -> Result<Vec<DoneRecord>> {
@@ -235,7 +256,8 @@ impl RunContext {
     ///
     /// Errors: as [`RunContext::counts`].
     pub fn all_counts<C: Counts>(&self) -> Result<Vec<C>> {
-        (0..).zip(self.all_done(C::STAGE)?).map(|(task, record)| self.parse(task, record)).collect()
+        let records = self.all_done(C::STAGE)?;
+        (0..).zip(records.iter()).map(|(task, record)| self.parse(task, record)).collect()
     }
 
     /// The counts of a task, if it is done.
@@ -305,6 +327,7 @@ impl RunContext {
     pub fn forget(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<bool> {
         let _lease = self.lease(ctx, stage, task)?;
         self.unlist(stage)?;
+        self.disown(stage);
         let (path, directory) = (self.record(stage, task), self.directory(stage));
         let whole = match DoneRecord::load(&path) {
             Ok(Some(record)) => {

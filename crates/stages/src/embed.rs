@@ -79,8 +79,9 @@ impl EmbedNames {
 
     /// Of a finished task.
     fn recorded(run: &RunContext, task: u32) -> Result<EmbedNames> {
-        let record = &run.all_done(EMBED)?[task as usize];
-        Ok(EmbedNames::of(&run.directory(EMBED), &recorded_prefix(record, task)))
+        let records = run.all_done(EMBED)?;
+        let prefix = recorded_prefix(&records[task as usize], task);
+        Ok(EmbedNames::of(&run.directory(EMBED), &prefix))
     }
 }
 

@@ -60,8 +60,8 @@ impl StageSpec for ExtractStage {
             let options = RakeOptions { min_score: keywords.min_score, ..RakeOptions::default() };
             Ok(Rake::new(list, options))
         })?;
-        let record = &run.all_done(PREDICT)?[task as usize];
-        let queries = QueryFiles::open(&run.directory(PREDICT), task, record)?;
+        let predicted = run.all_done(PREDICT)?;
+        let queries = QueryFiles::open(&run.directory(PREDICT), task, &predicted[task as usize])?;
         let directory = run.directory(EXTRACT);
         let mut writer = CandidateWriter::create(&directory.join(format!("{task:05}")))?;
         let (mut documents, mut candidates) = (0u64, 0u64);

@@ -98,7 +98,7 @@ pub fn check_split(run: &RunContext, split: usize) -> Result<()> {
         return Ok(());
     };
     let task = inventory.spooled().position(|(spooled, _)| spooled == file);
-    let record =
-        task.and_then(|task| run.all_done(SPOOL).ok()?.get(task)?.files.get(part as usize));
+    let record = task
+        .and_then(|task| run.all_done(SPOOL).ok()?.get(task)?.files.get(part as usize).cloned());
     record.map_or(Ok(()), |record| record.check(&run.directory(SPOOL)))
 }

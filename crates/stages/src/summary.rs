@@ -249,7 +249,7 @@ pub fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summary> {
         summary.sample = run.counts_if_done(0)?;
     }
     if mode == Mode::Run && options.writes_files() {
-        for record in run.all_done(PACK)? {
+        for record in run.all_done(PACK)?.iter() {
             summary.files += record.files.len() as u64;
             summary.bytes += record.files.iter().map(|f| f.bytes).sum::<u64>();
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use longweave_api::run::{Mode, Run};
 use longweave_common::{Cancel, Ctx};
-use longweave_driver::{Event, Events};
+use longweave_driver::{Event, Events, Threads};
 use longweave_run::{RunContext, RunOptions, Stage};
 use longweave_stages::{DOCUMENTS, INGEST, PACK, PLAN, SCAN, SCATTER, SEAL, STAGES};
 use serde_json::{Value, json};
@@ -139,7 +139,7 @@ fn child() {
             // One thread: the places are met in the same order every time.
             let ctx = Ctx::new(1, 64 << 20).unwrap();
             RunContext::prepare(STAGES, &ctx, options, &out).and_then(|(run, _lock)| {
-                longweave_driver::run(&ctx, &run, &Arc::new(Events::default()), SEAL)
+                longweave_driver::run(&ctx, &run, &Arc::new(Events::default()), &Threads, SEAL)
             })
         }
     };
@@ -469,7 +469,7 @@ impl Finished {
             self.place.options(&self.changes.iter().cloned().chain(more).collect::<Vec<_>>());
         let (run, _lock) = RunContext::prepare(STAGES, ctx(2), options, &out).unwrap();
         let events = Arc::new(Events::default());
-        longweave_driver::run(ctx(2), &run, &events, SEAL)
+        longweave_driver::run(ctx(2), &run, &events, &Threads, SEAL)
             .unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!(output(&out) == self.expected, "{what}: other bytes");
         events.end();
@@ -618,7 +618,7 @@ fn packed_files_that_are_damaged_before_they_are_sealed_are_packed_again() {
         place.run_in("whole", &changes).unwrap();
         let expected = output(&place.path("whole"));
         let run = place.prepare_in("out", &changes).unwrap();
-        longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), PACK).unwrap();
+        longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), &Threads, PACK).unwrap();
         let mut packed = BTreeMap::new();
         files(run.out(), "", &mut packed);
         packed.retain(|name, _| !name.starts_with('.') && name != "run.json");
@@ -629,7 +629,7 @@ fn packed_files_that_are_damaged_before_they_are_sealed_are_packed_again() {
             fs::write(run.out().join(file), bad).unwrap();
         }
         let events = Arc::new(Events::default());
-        longweave_driver::run(ctx(2), &run, &events, SEAL).unwrap();
+        longweave_driver::run(ctx(2), &run, &events, &Threads, SEAL).unwrap();
         events.end();
         assert!(output(run.out()) == expected, "{name}");
         let found = warnings(&events);
@@ -645,7 +645,7 @@ fn damage_that_a_single_task_meets_is_told_with_the_command_that_mends_it() {
     let place = place();
     place.run_in("whole", &[("/onBadRow", json!("skip"))]).unwrap();
     let run = place.prepare_in("out", &[("/onBadRow", json!("skip"))]).unwrap();
-    longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), INGEST).unwrap();
+    longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), &Threads, INGEST).unwrap();
     let lens = run.directory(INGEST).join("00001.lens");
     let mut bytes = fs::read(&lens).unwrap();
     bytes[40] ^= 1;
@@ -782,11 +782,11 @@ fn a_corpus_file_that_is_cut_after_it_was_listed_is_named() {
     let place = place();
     let skip = [("/onBadRow", json!("skip"))];
     let run = place.prepare(&skip).unwrap();
-    longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), SCAN).unwrap();
+    longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), &Threads, SCAN).unwrap();
     let whole = fs::read_to_string(place.path("corpus.jsonl")).unwrap();
     fs::write(place.path("corpus.jsonl"), &whole[..whole.len() / 2]).unwrap();
-    let error =
-        longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), SEAL).unwrap_err();
+    let error = longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), &Threads, SEAL)
+        .unwrap_err();
     assert_eq!(error.code().name(), "INPUT_CHANGED", "{error}");
     assert!(error.message().contains("corpus.jsonl"), "{error}");
     // Prepared again, the run is one of the file as it is now.

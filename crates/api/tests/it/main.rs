@@ -8,6 +8,7 @@ mod hostile;
 mod options;
 mod prepare;
 mod run;
+mod sample;
 mod stages;
 mod tokens;
 mod vectors;
@@ -21,9 +22,10 @@ use std::time::Duration;
 
 use longweave_api::commands;
 use longweave_common::{Cancel, Ctx, Result};
-use longweave_driver::Events;
+use longweave_driver::{Events, Threads};
 use longweave_run::{RunContext, RunOptions, Stage};
 use longweave_stages::{SEAL, STAGES};
+use sample::{corpus, row};
 use serde_json::{Value, json};
 
 /// How long a test waits for an answer. Only a fault takes that long, on any machine.
@@ -70,57 +72,7 @@ impl Place {
 
     fn json(&self, changes: &[(&str, Value)]) -> Value {
         let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
-        let mut options = json!({
-            "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text", "tokensField": null,
-            "idField": "id", "queryField": "q", "sourceField": null,
-            "onBadRow": "fail", "onDuplicateId": "fail", "maxDocumentBytes": 4 << 20,
-            "splitBytes": 4096, "tokenizer": path("tokenizer.json"),
-            "queries": {
-                "predictor": "precomputed", "file": null, "segmentTokens": 384, "model": null,
-                "device": "auto", "prefix": null, "decoding": "sample",
-                "temperature": 1.0, "topK": 25, "topP": 0.95, "queriesPerSegment": 1,
-                "maxQueryTokens": 64, "batchTokens": 8192, "decodeRows": 64,
-                "tf32": true, "deviceMemory": null, "onnxRuntime": null, "checkpointSeconds": 20.0,
-            },
-            "keywords": {
-                "stopWords": "smart", "minScore": 3.0, "boilerplate": "builtin",
-                "boilerplatePhrases": [], "representative": "common",
-                "maxKeywordShare": 1.0, "minKeywordCap": 2, "hierarchy": "suffix"
-            },
-            "vectors": {
-                "source": "tfidf", "file": null, "dimensions": 16, "sample": 64, "model": null,
-                "device": "cpu", "batchTokens": 256, "tf32": true,
-                "deviceMemory": null, "onnxRuntime": null, "pooling": "auto", "prefix": "",
-                "maxTokens": null
-            },
-            "neighbours": { "search": "auto", "lists": null, "probes": null, "recallSample": 16 },
-            "method": {
-                "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords",
-                "oversample": 2.0, "shortShare": null,
-                "minKeywordDocuments": 2, "fill": "related"
-            },
-            "length": 64, "tokens": null, "seed": 0, "separator": "auto", "bos": "none",
-            "bosToken": "auto", "padToken": "auto", "specialText": "text",
-            "overflow": "split", "incomplete": "drop", "minTokens": 1, "maxTokens": null,
-            "maxUses": null, "holdout": 0.0, "dedup": "none",
-            "output": {
-                "directory": path("out"), "upload": null, "format": "jsonl", "provenance": "full",
-                "shardTokens": 1024, "compression": "none",
-                "mdsIndices": "sequence", "mdsShardBytes": null
-            },
-            "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20,
-            "diskCheck": "refuse", "clean": "none"
-        });
-        let of_rows = json!({
-            "corpusPreset": null, "corpusSkip": [], "textJoin": "\n",
-            "loneSurrogates": "replace", "maxBadRows": null,
-        });
-        options.as_object_mut().unwrap().extend(of_rows.as_object().unwrap().clone());
-        for (pointer, value) in changes {
-            *options.pointer_mut(pointer).unwrap_or_else(|| panic!("no option at {pointer}")) =
-                value.clone();
-        }
-        options
+        sample::options(&path, changes)
     }
 
     fn prepare(&self, changes: &[(&str, Value)]) -> Result<RunContext> {
@@ -144,7 +96,7 @@ impl Place {
         } else {
             Ctx::new(options.threads, options.memory)?
         };
-        longweave_driver::run(&ctx, &run, &Arc::new(Events::default()), SEAL)?;
+        longweave_driver::run(&ctx, &run, &Arc::new(Events::default()), &Threads, SEAL)?;
         Ok(run)
     }
 }
@@ -176,28 +128,6 @@ fn tokenizer() -> &'static str {
             longweave_tokens::TrainOptions { vocab_size: 300, min_frequency: 2, special_tokens };
         longweave_tokens::train_bpe(corpus(50).lines(), &options).unwrap()
     })
-}
-
-const SUBJECTS: [&str; 7] = [
-    "blue whale migration",
-    "grey whale migration",
-    "roman aqueduct building",
-    "aqueduct building",
-    "alpine meadow flowers",
-    "tin whistle",
-    "whale migration",
-];
-
-/// Rows with an id, a text of 5 to 44 words and a query that is a phrase.
-fn row(i: usize) -> Value {
-    let words: Vec<String> =
-        (0..5 + i * 7 % 40).map(|w| format!("w{}", (i * 31 + w * 17) % 97)).collect();
-    json!({ "id": format!("doc-{i}"), "text": words.join(" "),
-        "q": SUBJECTS[i * i % 11 % SUBJECTS.len()] })
-}
-
-fn corpus(documents: usize) -> String {
-    (0..documents).map(|i| format!("{}\n", row(i))).collect()
 }
 
 /// The output's own files by name, without the manifest, sums and card, which name the run's paths

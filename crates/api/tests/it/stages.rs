@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longweave_api::{commands, tasks};
 use longweave_common::{Cancel, Code, Error};
-use longweave_driver::{Events, guarded};
+use longweave_driver::{Events, Threads, guarded};
 use longweave_run::RunContext;
 use longweave_stages::{
     DOCUMENTS, EXTRACT, INDEX, INGEST, PACK, PLAN, PREDICT, SCAN, SEAL, STAGES,
@@ -72,7 +72,7 @@ fn selections_name_tasks() {
 fn a_stage_of_which_no_task_is_done_has_no_unit_done() {
     let place = Place::with_documents(60);
     let run = place.prepare(&[]).unwrap();
-    longweave_driver::run(ctx(1), &run, &Arc::new(Events::default()), SCAN).unwrap();
+    longweave_driver::run(ctx(1), &run, &Arc::new(Events::default()), &Threads, SCAN).unwrap();
     let stages = longweave_driver::status::status(run.out()).unwrap().stages;
     let documents = stages.iter().find(|s| s.stage.name == "documents").unwrap();
     assert_eq!((documents.units_done, documents.units_total), (Some(0), Some(60)));
@@ -167,8 +167,8 @@ fn the_driver_stops_at_the_first_error_and_keeps_what_is_finished() {
     rows.push_str("{\"id\":\"bad\"}\n");
     fs::write(place.path("corpus.jsonl"), rows).unwrap();
     let run = place.prepare(&[]).unwrap();
-    let error =
-        longweave_driver::run(ctx(1), &run, &Arc::new(Events::default()), SEAL).unwrap_err();
+    let error = longweave_driver::run(ctx(1), &run, &Arc::new(Events::default()), &Threads, SEAL)
+        .unwrap_err();
     assert_eq!(
         (error.code(), error.details()["line"].as_u64()),
         (Code::BadRow, Some(61)),

@@ -67,7 +67,8 @@ fn counted(run: &RunContext) -> Result<Option<Facts>> {
         facts.text_bytes += bytes as f64;
         facts.tokens += tokens as f64;
     }
-    let files = run.all_done(INGEST)?.iter().flat_map(|record| &record.files);
+    let ingested = run.all_done(INGEST)?;
+    let files = ingested.iter().flat_map(|record| &record.files);
     let ids: u64 = files.filter(|f| f.name.ends_with("ids.arrow")).map(|f| f.bytes).sum();
     facts.id = (ids as f64 / facts.rows.max(1.0) - 8.0).max(0.0);
     Ok(Some(facts))
