@@ -69,9 +69,16 @@ pub fn rows(run: &RunContext) -> Result<Arc<Rows>> {
 
 /// Rows of some splits, as far as they are counted.
 pub fn rows_in(run: &RunContext, splits: &[u32]) -> Result<u64> {
+    // Records of a complete stage are read once, not one by one for each stage that asks.
+    let complete = run.is_complete(SCAN)?;
     let mut rows = 0;
     for &split in splits {
-        rows += run.counts_if_done::<ScanCounts>(split)?.map_or(0, |counts| counts.rows);
+        let counts = if complete {
+            Some(run.counts::<ScanCounts>(split)?)
+        } else {
+            run.counts_if_done::<ScanCounts>(split)?
+        };
+        rows += counts.map_or(0, |counts| counts.rows);
     }
     Ok(rows)
 }
