@@ -13,6 +13,7 @@ import type { Surroundings } from '../ts/cli/progress.ts'
 import { commandHelp, familyHelp, firstScreen, overview, topicsOf } from '../ts/cli/help.ts'
 import type { HelpPart } from '../ts/cli/help.ts'
 import { withFlags } from '../ts/cli/wording.ts'
+import { engineSchema } from '../ts/schema.ts'
 import { clean, optionsJsonSchema, presets, readSequences, resolveOptions } from '../ts/index.ts'
 import type { CleanReport, ShownPiece, ShownSequence, Summary } from '../ts/index.ts'
 import { hostile, madeReport, writeReport } from './reports.ts'
@@ -110,6 +111,8 @@ function resolvedLeaves(): Map<string, unknown> {
         for (const [name, below] of Object.entries(value as object)) leaves.set(`${section}.${name}`, below)
       else leaves.set(section, value)
   }
+  for (const [name, value] of Object.entries(engineSchema.parse({ name: 'ray' })))
+    leaves.set(`engine.${name}`, name === 'name' ? null : value)
   return leaves
 }
 

@@ -3,12 +3,12 @@
 import { expect, test } from 'vitest'
 import { binding } from '../ts/binding.ts'
 import { call } from '../ts/errors.ts'
-import { LongweaveError, optionsJsonSchema, resolveOptions } from '../ts/index.ts'
+import { LongweaveError, resolveOptions } from '../ts/index.ts'
 import type { LongweaveErrorOf, Options, ResolvedOptions } from '../ts/index.ts'
-import { full, randomNumbers } from './support.ts'
+import { isTree, randomOptions } from './random-options.ts'
+import type { Json } from './random-options.ts'
+import { full } from './support.ts'
 
-type Json = Record<string, unknown>
-const isTree = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 const least = {
   corpus: ['a.jsonl'],
   tokenizer: 't.json',
@@ -17,89 +17,6 @@ const least = {
 } as const satisfies Options
 const roundTrip = (options: unknown) =>
   JSON.parse(call(() => binding.optionsRoundTrip(JSON.stringify(options)))) as unknown
-
-/** A valid value for each node of the JSON Schema, drawn at random; every choice comes up over the rounds. */
-function draw(schema: Json, random: () => number): unknown {
-  const pick = <T>(list: T[]) => list[Math.floor(random() * list.length)] as T
-  const forms = (schema['anyOf'] ?? schema['oneOf']) as Json[] | undefined
-  if (forms !== undefined) return draw(pick(forms), random)
-  if (schema['const'] !== undefined) return schema['const']
-  if (schema['enum'] !== undefined) return pick(schema['enum'] as unknown[])
-  if (Array.isArray(schema['type'])) {
-    // A number or a text is a size, which the caller sets.
-    const types = (schema['type'] as string[]).includes('number') ? ['null'] : (schema['type'] as string[])
-    return draw({ ...schema, type: pick(types) }, random)
-  }
-  switch (schema['type']) {
-    case 'object':
-      return Object.fromEntries(
-        Object.entries(schema['properties'] as object).map(([name, below]) => [name, draw(below as Json, random)]),
-      )
-    case 'array':
-      return Array.from({ length: 1 + Math.floor(random() * 3) }, () => draw(schema['items'] as Json, random))
-    case 'integer':
-    case 'number': {
-      const low = (schema['minimum'] ?? schema['exclusiveMinimum'] ?? 0) as number
-      const high = Math.min(
-        (schema['maximum'] ?? schema['exclusiveMaximum'] ?? Number.MAX_SAFE_INTEGER) as number,
-        pick([low + 1, low + 1000, 2 ** 40]),
-      )
-      const value = low + (0.01 + 0.98 * random()) * (high - low)
-      return schema['type'] === 'integer' ? Math.max(low, Math.floor(value)) : value
-    }
-    case 'string':
-      if (schema['pattern'] === undefined) return pick(['a', 'data/b.jsonl', 'grüße', 'x y'])
-      if (String(schema['pattern']).includes('s3')) return pick(['s3://bucket', 's3://bucket/a/prefix'])
-      return String(schema['pattern']).includes('cuda')
-        ? pick(['auto', 'cpu', 'cuda', 'cuda:3'])
-        : pick(['auto', 'token:<|end|>'])
-    case 'boolean':
-      return random() < 0.5
-    case 'null':
-      return null
-    default:
-      throw new Error(`no value is known for ${JSON.stringify(schema)}`)
-  }
-}
-
-/** Options with sizes, which the JSON Schema describes only as numbers or texts, and with what depends on other options. */
-function randomOptions(seed: number): Options {
-  const random = randomNumbers(seed)
-  const schema = optionsJsonSchema()
-  const { properties } = schema as { properties: Record<string, Json> }
-  const sizes = new Set(['maxBadRows', 'maxDocumentBytes', 'splitBytes', 'memory'])
-  const drawn = Object.entries(properties)
-    .filter(([name]) => !sizes.has(name))
-    .map(([name, below]) => [name, draw(below, random)])
-  const options = Object.fromEntries(drawn) as Json
-  options['maxBadRows'] = [null, '0.1%', 5][seed % 3]
-  options['memory'] = seed % 2 === 0 ? '64 MiB' : 2 ** 25 + seed
-  options['splitBytes'] = `${1 + seed}kB`
-  options['maxDocumentBytes'] = 1 + seed
-  if (options['bos'] === 'sequence') options['length'] = Math.max(2, options['length'] as number)
-  const vectors = options['vectors'] as Json
-  vectors['deviceMemory'] = seed % 3 === 1 ? null : `${2 + seed}MiB`
-  if (vectors['source'] === 'onnx') vectors['model'] ??= 'model'
-  if (vectors['source'] === 'file') vectors['file'] ??= 'v.npy'
-  const { name, pool } = options['method'] as { name: string; pool: string }
-  const keywords = options['keywords'] as Json
-  if (name === 'nextlong' && pool === 'keyworded' && keywords['hierarchy'] === 'vectors')
-    keywords['hierarchy'] = 'affinity'
-  const queries = options['queries'] as Json
-  queries['deviceMemory'] = seed % 3 === 0 ? null : `${1 + seed}GiB`
-  if (queries['decoding'] === 'greedy') queries['queriesPerSegment'] = 1
-  if (queries['predictor'] === 'onnx') queries['model'] ??= 'model'
-  if (queries['predictor'] === 'precomputed' && queries['file'] === null) options['queryField'] = 'query'
-  const output = options['output'] as Json
-  if (output['format'] === 'memory') output['upload'] = null
-  else output['directory'] ??= 'out'
-  if (output['format'] === 'mds' && seed % 3 > 0) output['mdsShardBytes'] = seed % 3 === 1 ? 1 + seed : `${1 + seed}kB`
-  if (['megatron', 'datatrove'].includes(output['format'] as string) && output['compression'] === 'zstd')
-    output['compression'] = 'auto'
-  const { minTokens, maxTokens } = options as { minTokens: number; maxTokens: number | null }
-  if (maxTokens !== null) options['maxTokens'] = Math.max(minTokens, maxTokens)
-  return options as Options
-}
 
 const rounds = full ? 5000 : 500
 

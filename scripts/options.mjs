@@ -1,4 +1,5 @@
-// docs/options.md, docs/cli.md and docs/errors.md from the schema, the commands and the error codes. `--check` fails when a page is not what they say.
+// docs/options.md, docs/cli.md and docs/errors.md from the schema, the commands and the error codes, and the schema for packages/python.
+// `--check` fails when a file is not what they say.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { groups, usage } from '../ts/cli/command.ts'
@@ -6,7 +7,7 @@ import { allCommands } from '../ts/cli/commands.ts'
 import { defaultOf, flags } from '../ts/cli/flags.ts'
 import { wrap } from '../ts/cli/layout.ts'
 import { errorCodes } from '../ts/errors.ts'
-import { sections } from '../ts/schema.ts'
+import { corpusPresets, described, presets, sections, skipped } from '../ts/schema.ts'
 import { fail, root } from './setup.mjs'
 
 const COLUMNS = 100
@@ -142,10 +143,31 @@ ${table(
 `
 }
 
-const pages = { 'options.md': optionsPage(), 'cli.md': commandsPage(await allCommands()), 'errors.md': errorsPage() }
-for (const [name, text] of Object.entries(pages)) {
-  const page = join(root, 'docs', name)
-  if (!process.argv.includes('--check')) writeFileSync(page, text)
-  else if (readFileSync(page, 'utf8') !== text)
-    fail(`docs/${name} differs from the code: run \`npx tsx scripts/options.mjs\`.`)
+/** The schema for readers without Node: bounds, defaults and forms, not the words for people. */
+function schema() {
+  const bare = (node) => {
+    const kept = Object.entries(node).filter(([key]) => key !== 'description' && key !== 'option')
+    return Object.fromEntries(
+      kept.map(([key, value]) => {
+        if (key === 'properties')
+          return [key, Object.fromEntries(Object.entries(value).map(([name, below]) => [name, bare(below)]))]
+        if (key === 'items') return [key, bare(value)]
+        return key === 'anyOf' || key === 'oneOf' ? ['anyOf', value.map(bare)] : [key, value]
+      }),
+    )
+  }
+  return JSON.stringify({ schema: bare(described()), presets, corpusPresets, skipped }, null, 1) + '\n'
+}
+
+const files = {
+  'docs/options.md': optionsPage(),
+  'docs/cli.md': commandsPage(await allCommands()),
+  'docs/errors.md': errorsPage(),
+  'packages/python/longweave/options.json': schema(),
+}
+for (const [name, text] of Object.entries(files)) {
+  const path = join(root, name)
+  if (!process.argv.includes('--check')) writeFileSync(path, text)
+  else if (readFileSync(path, 'utf8') !== text)
+    fail(`${name} differs from the code: run \`npx tsx scripts/options.mjs\`.`)
 }

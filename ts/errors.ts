@@ -84,6 +84,9 @@ interface SpecificDetails {
   REMOTE_DENIED: { url?: string }
   REMOTE_FAILED: { url?: string }
   PLACE_LOST: { stage?: string; task?: number }
+  ENGINE_DENIED: { url?: string }
+  ENGINE_UNREACHABLE: { url?: string }
+  ENGINE_FAILED: { url?: string }
   ADDON_MISSING: {
     /** `process.platform` and `process.arch`. */
     platform?: string

@@ -53,7 +53,9 @@ function parsed<T extends z.ZodType>(schema: T, options: unknown, root: () => Tr
  * @throws LongweaveError `OPTIONS_INVALID`, as `resolveOptions`
  */
 export function fill<T extends z.ZodType>(schema: T, options: z.input<T>): z.output<T> {
-  const clean = Object.fromEntries(Object.entries(options as Tree).filter(([, value]) => value !== undefined))
+  const clean = isTree(options)
+    ? Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+    : options
   return parsed(schema, clean, () => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Tree)
 }
 

@@ -1,14 +1,19 @@
 // Runs: weave() over files and in memory.
 import type { Cancellation, NativeRun } from '#binding'
+import * as z from 'zod'
 import { binding } from './binding.ts'
 import { modelDirectory } from './bundled.ts'
 import { feed } from './corpus.ts'
 import type { Corpus, DocumentStream } from './corpus.ts'
 import { isStream } from './corpus.ts'
-import { call, settled } from './errors.ts'
+import { LongweaveError, call, settled } from './errors.ts'
 import type { RunEvent, Summary } from './generated/results.ts'
-import { resolveOptions } from './options.ts'
-import type { Options, Preset, ResolvedOptions } from './schema.ts'
+import { fill, resolveOptions } from './options.ts'
+import { RayRun, submitToRay } from './ray.ts'
+import type { SubmittedJob } from './ray.ts'
+import type { RunDriver } from './run-driver.ts'
+import { engineSchema } from './schema.ts'
+import type { EngineOptions, Options, Preset, ResolvedEngine, ResolvedOptions } from './schema.ts'
 import { SequenceBatch } from './sequences.ts'
 import type { Sequence } from './sequences.ts'
 import { cancellable, reasonOf } from './signal.ts'
@@ -20,6 +25,8 @@ export type RunOptions = Omit<Options, 'corpus'> & {
   corpus: Corpus
   /** Another set of defaults: `paper` follows the Quest paper wherever the paper states a choice. */
   preset?: Preset
+  /** Who runs the tasks of a run to files; without it, this process. */
+  engine?: EngineOptions
 }
 
 /** Options of a run whose sequences are returned instead of written. */
@@ -29,18 +36,28 @@ export type MemoryRunOptions = RunOptions & { output: { format: 'memory' } }
 export type RunMode = 'run' | 'prepare' | 'plan'
 
 /** Options with every choice made, and the documents to hand over. */
-export function resolve({ corpus, ...rest }: RunOptions): {
+export function resolve({ corpus, engine, ...rest }: RunOptions): {
   resolved: ResolvedOptions
   stream: DocumentStream | undefined
+  engine: ResolvedEngine | undefined
 } {
   const stream = isStream(corpus) ? corpus : undefined
   const resolved = resolveOptions({ ...rest, corpus: stream === undefined ? (corpus as string | string[]) : null })
   if (resolved.queries.model !== null) resolved.queries.model = modelDirectory(resolved.queries.model)
-  return { resolved, stream }
+  return { resolved, stream, engine: fill(z.object({ engine: engineSchema.optional() }), { engine }).engine }
 }
 
-/** The native run, or the error that kept it from starting. */
-type Started = { native: NativeRun } | { native: null; error: unknown }
+const refuse = (message: string) => new LongweaveError('OPTIONS_INVALID', message, { option: 'engine' })
+
+/** Fails where these options cannot be run on an engine. */
+function refuseEngine(options: RunOptions, mode: RunMode, resolved: ResolvedOptions): void {
+  if (isStream(options.corpus)) throw refuse('`engine` needs a corpus of files, which other machines can read')
+  if (resolved.output.format === 'memory') throw refuse('`engine` writes files: `output.format` cannot be "memory"')
+  if (mode !== 'run') throw refuse('`engine` runs whole runs; leave it out to plan on this machine')
+}
+
+/** Who drives the run, or the error that kept it from starting. */
+type Started = { driver: RunDriver; native: NativeRun | null } | { driver: null; error: unknown }
 
 function start(
   options: RunOptions,
@@ -49,10 +66,16 @@ function start(
 ): Started & { stream?: DocumentStream | undefined } {
   try {
     signal?.throwIfAborted()
-    const { resolved, stream } = resolve(options)
-    return { native: call(() => binding.NativeRun.start(JSON.stringify(resolved), mode)), stream }
+    const { resolved, stream, engine } = resolve(options)
+    // To prepare is to leave the tasks to others.
+    if (engine !== undefined && mode !== 'prepare') {
+      refuseEngine(options, mode, resolved)
+      return { driver: new RayRun(engine, resolved, options as Partial<Options>), native: null }
+    }
+    const native = call(() => binding.NativeRun.start(JSON.stringify(resolved), mode))
+    return { driver: native, native, stream }
   } catch (error) {
-    return { native: null, error }
+    return { driver: null, error }
   }
 }
 
@@ -84,17 +107,20 @@ export class Run implements AsyncIterable<RunEvent>, AsyncDisposable {
     const started = start(options, mode, signal)
     this.#started = started
     this.#signal = signal
-    this.finished =
-      started.native === null ? Promise.reject(started.error) : this.#finish(started.native, started.stream)
+    this.finished = started.driver === null ? Promise.reject(started.error) : this.#finish(started)
     // An error that nobody awaits here is met by the iteration, or by nobody: it must not end the process.
     this.finished.catch(() => {})
   }
 
-  async #finish(native: NativeRun, stream: DocumentStream | undefined): Promise<Summary> {
-    const abort = () => native.cancel()
+  async #finish({
+    driver,
+    native,
+    stream,
+  }: Extract<ReturnType<typeof start>, { driver: RunDriver }>): Promise<Summary> {
+    const abort = () => driver.cancel()
     this.#signal?.addEventListener('abort', abort, { once: true })
-    const ended = settled(native.result())
-    const fed = stream === undefined ? undefined : feed(native, stream, ended)
+    const ended = settled(driver.result())
+    const fed = stream === undefined || native === null ? undefined : feed(native, stream, ended)
     try {
       return JSON.parse(await ended) as Summary
     } catch (error) {
@@ -107,20 +133,26 @@ export class Run implements AsyncIterable<RunEvent>, AsyncDisposable {
     }
   }
 
-  /** The native run, or the error that kept it from starting. */
+  get #driver(): RunDriver {
+    if (this.#started.driver === null) throw this.#started.error
+    return this.#started.driver
+  }
+
+  /** The native run of a run without engine, or the error that kept it from starting. */
   protected get native(): NativeRun {
-    if (this.#started.native === null) throw this.#started.error
+    if (this.#started.driver === null) throw this.#started.error
+    if (this.#started.native === null) throw new LongweaveError('INTERNAL', 'the run is driven by its engine')
     return this.#started.native
   }
 
   /** Cancels the run: `finished` rejects with `CANCELLED`. Finished tasks are kept, and the same call resumes the run. */
   cancel(): void {
-    this.#started.native?.cancel()
+    this.#started.driver?.cancel()
   }
 
   /** Cancels the run if it has not ended, and resolves when its threads have ended and its temporary files are removed. */
   async close(): Promise<void> {
-    if (this.#started.native !== null) await settled(this.#started.native.close())
+    if (this.#started.driver !== null) await settled(this.#started.driver.close())
   }
 
   /** The run's events until it ends; throws the run's error. Leaving the loop early closes the run. */
@@ -128,7 +160,7 @@ export class Run implements AsyncIterable<RunEvent>, AsyncDisposable {
     let ended = false
     try {
       for (;;) {
-        const text = await settled(this.native.nextEvent())
+        const text = await settled(this.#driver.nextEvent())
         if (text === null) break
         yield JSON.parse(text) as RunEvent
       }
@@ -240,4 +272,29 @@ export function weave(options: RunOptions, callOptions?: CallOptions): Run
 export function weave(options: RunOptions, callOptions?: CallOptions): Run {
   const inMemory = options?.output?.format === 'memory'
   return inMemory ? new MemoryRun(options, 'run', callOptions) : new Run(options, 'run', callOptions)
+}
+
+/**
+ * Submits a run to the cluster of its `engine` and leaves it there. `status` shows its state; `weave` with the same options follows the job
+ * while it works, and resumes the run afterwards.
+ * @throws LongweaveError `ENGINE_UNREACHABLE`, `ENGINE_DENIED`, `ENGINE_FAILED`, `OPTIONS_INVALID`
+ *
+ * @example
+ * ```ts
+ * import { submit } from 'longweave'
+ *
+ * const options = { corpus: 'docs.jsonl', tokenizer: 'tokenizer.json', length: 2048, output: { directory: 'far' } }
+ * const engine = { name: 'ray', url: 'http://127.0.0.1:1' } as const // where nothing listens
+ * await submit({ ...options, engine }).catch(({ code }) => console.log(code))
+ * ```
+ */
+export async function submit(
+  options: RunOptions & { engine: EngineOptions },
+  { onWarning = () => {} }: { onWarning?: (message: string) => void } = {},
+): Promise<SubmittedJob> {
+  const { resolved, engine } = resolve(options)
+  if (engine === undefined)
+    throw new LongweaveError('OPTIONS_INVALID', '`engine` must be given to submit a run', { option: 'engine' })
+  refuseEngine(options, 'run', resolved)
+  return await submitToRay(engine, resolved, options as Partial<Options>, onWarning)
 }

@@ -22,6 +22,7 @@ const size = (least: number, most = Number.MAX_SAFE_INTEGER) =>
         .min(least, { error: `must be at least ${least} bytes` })
         .max(most, { error: `must be at most ${most} bytes` }),
     )
+    .meta({ form: 'bytes', minimum: least, maximum: most })
 const count = (least: number, most = Number.MAX_SAFE_INTEGER) => z.int().min(least).max(most)
 const text = z.string().min(1)
 const notBadRows = 'must be a share of all rows below 100%, like "0.1%", or a number of rows'
@@ -43,6 +44,7 @@ const badRows = z
       .min(0, { error: notBadRows })
       .refine((most) => most < 1 || Number.isInteger(most), { error: notBadRows }),
   )
+  .meta({ form: 'share' })
 /** The fields of published corpora as they are distributed. One without an id that is unique has ids of path and row. */
 export const corpusPresets = {
   c4: { textField: 'text' },
@@ -86,9 +88,11 @@ export const skipped = [
   'requirements.txt',
   'longweave.json',
 ]
-const local = text.refine((path) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(path), {
-  error: 'must be a local directory; `output.upload` sends finished files to a URL',
-})
+const local = text
+  .refine((path) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(path), {
+    error: 'must be a local directory; `output.upload` sends finished files to a URL',
+  })
+  .meta({ form: 'local' })
 const token = (forms: string, pattern: RegExp) => z.string().regex(pattern, { error: `must be ${forms}` })
 
 /** The topics by which help and docs/options.md group the options, in their order. */
@@ -103,6 +107,7 @@ export const sections = {
   sequences: 'Sequences',
   output: 'Output',
   resources: 'Resources',
+  engine: 'Engine',
 } as const
 /** The name of a topic. */
 export type Section = keyof typeof sections
@@ -147,6 +152,7 @@ export const inVectors = optionsIn('vectors')
 const inSequences = optionsIn('sequences')
 const inOutput = optionsIn('output')
 const inResources = optionsIn('resources')
+const inEngine = optionsIn('engine')
 
 const common = { common: true }
 const fill = z.enum(['next', 'related', 'drop', 'pad'])
@@ -628,6 +634,7 @@ const shape = {
         text.transform((path) => [path]),
         z.array(text).min(1, { error: 'must name at least one file, directory or glob' }),
       ])
+      .meta({ form: 'list' })
       .nullable(),
     '--corpus PATH',
     'Files, directories, globs (quote them) or URLs (s3://, https://) of .jsonl, .json, .parquet, .arrow, .tar, .txt, .md, .idx (Megatron-LM), .ds (datatrove) and .npy (OLMo) files; JSON and archives also as .gz, .zst, .bz2, .xz and .lz4.',
@@ -653,7 +660,8 @@ const shape = {
     z
       .array(text)
       .prefault(['standard'])
-      .transform((patterns) => patterns.flatMap((name) => (name === 'standard' ? skipped : [name]))),
+      .transform((patterns) => patterns.flatMap((name) => (name === 'standard' ? skipped : [name])))
+      .meta({ form: 'names' }),
     '--corpus-skip PATTERN',
     'Names of files and directories below a directory that are not read, with * and ?; `standard` is the list of docs/corpora.md.',
     'Give `none` to read everything, or several names, `standard` among them to add to the list.',
@@ -675,7 +683,8 @@ const shape = {
     z
       .string()
       .prefault(String.raw`\n`)
-      .transform((join) => join.replaceAll(String.raw`\n`, '\n').replaceAll(String.raw`\t`, '\t')),
+      .transform((join) => join.replaceAll(String.raw`\n`, '\n').replaceAll(String.raw`\t`, '\t'))
+      .meta({ form: 'escaped' }),
     '--text-join TEXT',
     String.raw`Joins the strings of a text that is a list of strings; \n is a line feed.`,
     'Set it when the strings are not lines or paragraphs.',
@@ -892,6 +901,46 @@ const shape = {
 /** The schema of a run's options. */
 export const optionsSchema = z.strictObject(shape)
 
+/** The schema of the engine that runs the tasks of a run. It decides nothing about results, and is not stored with the run. */
+export const engineSchema = z.strictObject({
+  name: inEngine(
+    z.literal('ray'),
+    '--engine NAME',
+    'Who runs the tasks: ray, a Ray cluster that sees the corpus and the directories under the same paths; without it, this process.',
+    'Set it when one machine is too slow (docs/cluster.md).',
+    common,
+  ),
+  url: inEngine(
+    text.nullable().default(null),
+    '--ray URL',
+    "Address of the cluster's dashboard; without it, RAY_API_SERVER_ADDRESS, RAY_ADDRESS, then http://127.0.0.1:8265.",
+    'Set it when the cluster is elsewhere.',
+  ),
+  restarts: inEngine(
+    count(0, 1000).default(3),
+    '--restarts N',
+    'How often the job is submitted again after its driver or the head was lost.',
+    'Raise it on machines that are often taken away.',
+  ),
+  python: inEngine(
+    text.default('python'),
+    '--ray-python PROGRAM',
+    'Python of the environment in which Ray and longweave are installed, as the head finds it.',
+    'Set it to a path when Ray was started without activating its environment.',
+  ),
+  insecure: inEngine(
+    z.boolean().default(false),
+    '--ray-insecure',
+    'Allows http:// to another machine: programs and the token are then sent unencrypted.',
+    'Set it only inside a network that you trust; a tunnel needs no exception.',
+  ),
+})
+
+/** The engine of a run. */
+export type EngineOptions = z.input<typeof engineSchema>
+/** The engine with every choice made. */
+export type ResolvedEngine = z.output<typeof engineSchema>
+
 /** Options as users give them: everything but `corpus`, `tokenizer`, `length` and, unless in memory, `output.directory` has a default. */
 export type Options = z.input<typeof optionsSchema>
 /** Options with every choice made. */
@@ -943,6 +992,7 @@ export function optionsJsonSchema(): Json {
   return toJson(optionsSchema, (json) => {
     const { option } = json as { option?: OptionMeta }
     delete json['option']
+    delete json['form']
     if (option !== undefined) json['description'] = `${String(json['description'])} ${option.when}`
   })
 }

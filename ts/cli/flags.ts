@@ -1,6 +1,6 @@
 // Flags from a schema: each option is the flag that its metadata names.
 import * as z from 'zod'
-import { described } from '../schema.ts'
+import { described, engineSchema } from '../schema.ts'
 import type { OptionMeta } from '../schema.ts'
 import type { Flag } from './given.ts'
 
@@ -58,7 +58,8 @@ function joined(defaults: Map<string, unknown>, method: unknown): unknown {
 export function flags(): Flag[] {
   const found = new Map<string, Flag>()
   const ofMethods = new Map<string, Map<string, unknown>>()
-  for (const [section, schema] of Object.entries(properties(described()))) {
+  const sections = { ...properties(described()), engine: described(engineSchema) }
+  for (const [section, schema] of Object.entries(sections)) {
     const objects = alternatives(schema).filter((form) => form['type'] === 'object')
     if (objects.length === 0) found.set(section, leaf([section], schema))
     for (const object of objects) {
@@ -66,6 +67,8 @@ export function flags(): Flag[] {
       for (const [name, below] of Object.entries(properties(object))) {
         const key = `${section}.${name}`
         const flag = leaf([section, name], below)
+        // Without its name, a run has no engine.
+        if (section === 'engine') flag.default ??= null
         const known = found.get(key)
         if (known === undefined) found.set(key, flag)
         else known.choices = [...new Set([...known.choices, ...flag.choices])]

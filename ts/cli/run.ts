@@ -4,7 +4,7 @@ import { dryRun, plan } from '../plan.ts'
 import type { ObservedOptions } from '../plan.ts'
 import { prepare } from '../prepare.ts'
 import { presets } from '../schema.ts'
-import { weave } from '../run.ts'
+import { submit, weave } from '../run.ts'
 import type { RunOptions } from '../run.ts'
 import { json, quietFlags } from './command.ts'
 import type { Command, OwnFlag } from './command.ts'
@@ -35,6 +35,10 @@ const common: Record<string, OwnFlag> = {
 const dry: OwnFlag = {
   description: 'Prints what the run would do, write and take, and writes nothing.',
   when: 'Use it before a large run.',
+}
+const detach: OwnFlag = {
+  description: 'With --engine: submits the run and leaves it to the cluster.',
+  when: 'Use it for long runs; `longweave status` shows them, and the same command without it follows them.',
 }
 const options = { byTopic: true, flags: runFlags }
 const resumes = 'what is finished is kept. Run the same command again to resume.'
@@ -75,25 +79,44 @@ function drive(start: (call: ObservedOptions) => Promise<Said>, values: Parsed['
   })
 }
 
+/** Submits a run to its engine and says where it is. */
+async function detached(given: RunOptions, values: Parsed['values']): Promise<void> {
+  const { engine } = given
+  if (engine === undefined) throw new UsageError('--detach needs --engine', 'run')
+  const quiet = values['quiet'] === true
+  const onWarning = (message: string) => void (quiet || process.stderr.write(printable(`longweave: ${message}\n`)))
+  const sent = await submit({ ...given, engine }, { onWarning })
+  const { job, url, directory } = sent
+  if (values['json'] === true) process.stdout.write(jsonLine(sent))
+  else if (!quiet)
+    process.stdout.write(
+      printable(
+        `submitted   job ${job} to ${url}\nstate       longweave status ${directory}\nstop        ray job stop ${job}\n`,
+      ),
+    )
+}
+
 export const runCommand: Command = {
   name: 'run',
   group: 'make',
   summary: 'make sequences from a corpus; again: resume',
   details: `Reads .jsonl, .ndjson, .json, .parquet, .arrow, .txt and .md files, plain, .gz or .zst. Results of stages are kept in the work directory, so that another length, method or seed reuses tokens, queries, keywords and vectors.`,
   positionals: [],
-  flags: { 'dry-run': dry, ...common },
+  flags: { 'dry-run': dry, detach, ...common },
   options,
-  json: "RunEvent, one a line, then Summary with `type: 'summary'`; with --dry-run, DryRun",
+  json: "RunEvent, one a line, then Summary with `type: 'summary'`; with --dry-run, DryRun; with --detach, SubmittedJob",
   examples: [
     "longweave run --corpus 'data/*.jsonl.zst' --tokenizer tokenizer.json --length 131072 --out out",
     'longweave run --corpus data --tokenizer tokenizer.json --length 8192 --method standard --work work --out out-standard',
     'longweave run --config run.json --seed 1 --out out-1',
     'longweave run --config run.json --out out --dry-run',
+    'longweave run --config run.json --out /shared/out --engine ray --ray http://127.0.0.1:8265',
     'longweave run --corpus docs.parquet --text-field body --id-field url --tokenizer tokenizer.json --length 32768 --format mds --out out',
   ],
   async run(args) {
     const parsed = parse(args, this)
     const { values } = parsed
+    if (values['detach'] === true) return await detached(optionsOf(parsed), values)
     if (values['dry-run'] !== true)
       return drive(async ({ signal, onEvent }) => {
         const run = weave(optionsOf(parsed), { signal })
