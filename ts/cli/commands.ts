@@ -14,6 +14,7 @@ const modules: Record<string, () => Promise<Command>> = {
   prepare: async () => (await import('./run.ts')).prepareCommand,
   'task list': async () => (await import('./task.ts')).taskListCommand,
   'task run': async () => (await import('./task.ts')).taskRunCommand,
+  'script slurm': async () => (await import('./slurm.ts')).scriptSlurmCommand,
   clean: async () => (await import('./clean.ts')).cleanCommand,
   completions: async () => (await import('./completions.ts')).completionsCommand(allCommands),
 }

@@ -1,6 +1,6 @@
 """Carries lines between the driver of a run (`longweave-worker drive`, docs/worker.md) and the places of a cluster. All policy is the driver's.
 
-A cluster is anything that puts into `inbox` the tuples ("place", Place), ("line", place, text) and ("lost", place, reason, memory), and has `send`, `drop`, `need` and `stop`."""
+A cluster is anything that puts into `inbox` the tuples ("place", Place), ("line", place, text), ("lost", place, reason, memory), ("expect", places) and ("warning", text), and has `send`, `drop`, `need` and `stop`."""
 import json
 import queue
 import threading
@@ -51,6 +51,8 @@ def carry(inbox, driver, cluster, show):
         if kind == "place":
             place = rest[0]
             tell(type="place", place=place.name, threads=place.threads, memory=place.memory, gpus=place.gpus)
+        elif kind == "expect":
+            tell(type="expect", places=rest[0])
         elif kind == "line":
             name, text = rest
             # The line of a worker travels as it is.

@@ -77,6 +77,9 @@ class Cluster:
         return getattr(self.seats[name].actor, method).options(concurrency_group="send").remote(*arguments)
 
     def _watch(self):
+        with_cpus = [node for node in self.ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+        if with_cpus:
+            self.inbox.put(("expect", len(with_cpus)))
         while not self.stopping.is_set():
             nodes = {node["NodeID"]: node for node in self.ray.nodes() if node["Alive"]}
             self.orders.put(lambda nodes=nodes: setattr(self, "nodes", nodes))
