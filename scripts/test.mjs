@@ -46,6 +46,8 @@ if (full) {
     cargo,
   )
   run('Remote storage, against an S3-compatible server', 'python3', ['scripts/remote/run.py'])
+  run('A Ray cluster', 'python3', ['scripts/ray/run.py'])
+  run('Slurm', 'python3', ['scripts/slurm/run.py'])
   run('Licences, bans and sources', 'python3', ['scripts/deny.py'])
 }
 console.log(`\nAll checks passed in ${((Date.now() - start) / 1000).toFixed(0)} s.`)

@@ -39,6 +39,7 @@ const api = [
 const guide = [
   item('index.md', 'Start'),
   item('docs/operations.md'),
+  item('docs/cluster.md'),
   item('docs/cli.md'),
   item('docs/options.md'),
   item('docs/corpora.md'),

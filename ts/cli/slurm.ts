@@ -8,7 +8,7 @@ import { readConfig } from './config.ts'
 import { UsageError, parse, required, wholeNumber } from './parse.ts'
 import { printable } from './text.ts'
 
-/** What the scripts hold, quoted for the shell. */
+/** The variables of the scripts, quoted for the shell. */
 interface Words {
   config: string
   out: string

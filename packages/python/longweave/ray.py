@@ -17,8 +17,8 @@ from .carry import Inbox, Place, carry, drive
 from .options import Failure, read_config, resolve, to_bytes
 from .processes import Worker
 
-# Seconds: between two looks at the nodes; a call may wait for lines; an actor may take to answer; a worker may take to stop.
-LOOK, WAIT, SILENCE, PATIENCE = 5, 2, 60, 10
+# Seconds between two looks at the nodes; that a call waits for lines; that a worker may take to stop.
+LOOK, WAIT, STOP = 5, 2, 10
 # Actors that a node may lose in a run before it is left out.
 LOSSES = 5
 
@@ -41,8 +41,8 @@ class Seat:
 class Cluster:
     """Nodes, actors and their calls. One thread looks after them; every wait has an end."""
 
-    def __init__(self, ray, inbox, threads, memory):
-        self.ray, self.inbox, self.threads, self.memory = ray, inbox, threads, memory
+    def __init__(self, ray, inbox, threads, memory, silence):
+        self.ray, self.inbox, self.threads, self.memory, self.silence = ray, inbox, threads, memory, silence
         # A worker is written to while a call waits for its lines.
         self.actor = ray.remote(concurrency_groups={"send": 1})(Worker)
         self.seats, self.losses, self.nodes = {}, {}, {}
@@ -64,12 +64,12 @@ class Cluster:
             self.orders.put(lambda: setattr(self, "gpus", True))
 
     def stop(self):
-        """Asks each worker to stop, waits for at most PATIENCE seconds and ends the actors."""
+        """Asks each worker to stop, waits for at most STOP seconds and ends the actors."""
         self.stopping.set()
-        self.thread.join(PATIENCE)
-        calls = [self._call(name, "stop", PATIENCE / 2) for name, seat in self.seats.items() if seat.started]
+        self.thread.join(STOP)
+        calls = [self._call(name, "stop", STOP / 2) for name, seat in self.seats.items() if seat.started]
         if calls:
-            self.ray.wait(calls, num_returns=len(calls), timeout=PATIENCE)
+            self.ray.wait(calls, num_returns=len(calls), timeout=STOP)
         for seat in self.seats.values():
             self.ray.kill(seat.actor)
 
@@ -131,10 +131,10 @@ class Cluster:
                 self._take(calls[call], call)
         now = time.monotonic()
         for name, seat in list(self.seats.items()):
-            if now - seat.since <= SILENCE or seat.warned:
+            if now - seat.since <= self.silence or seat.warned:
                 continue
             if seat.started:
-                self._lose(name, f"its actor has not answered for {SILENCE} seconds")
+                self._lose(name, f"its actor has not answered for {self.silence:g} seconds")
             else:
                 seat.warned = True
                 self._warn(f"{seat.host} has no worker yet: its CPUs or GPUs are in use, or Ray is slow to start one")
@@ -142,7 +142,7 @@ class Cluster:
     def _take(self, name, call):
         seat = self.seats[name]
         try:
-            lines, end = self.ray.get(call, timeout=PATIENCE)
+            lines, end = self.ray.get(call, timeout=STOP)
         except Exception as error:  # noqa: BLE001: whatever an actor raises, it is lost
             reason = next(iter(str(error).strip().splitlines()[-1:]), type(error).__name__)
             self._lose(name, reason, "OutOfMemory" in repr(error) or "low on memory" in str(error))
@@ -235,16 +235,16 @@ def run(arguments, show):
     with tempfile.TemporaryDirectory(prefix="longweave-") as folder:
         path = Path(folder) / "options.json"
         path.write_text(json.dumps(options), encoding="utf-8")
-        driver = drive(inbox, ["--out", out, "--options", path])
+        driver = drive(inbox, ["--out", out, "--options", path, "--silence", arguments.silence, "--patience", arguments.patience])
         # After ray.init, which sets its own.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, inbox.cancel)
-        cluster = Cluster(ray, inbox, threads, heap)
+        cluster = Cluster(ray, inbox, threads, heap, arguments.silence)
         status = carry(inbox, driver, cluster, show)
     # With the head gone, a call of Ray may not return.
     stopping = threading.Thread(target=lambda: (cluster.stop(), ray.shutdown()), daemon=True)
     stopping.start()
-    stopping.join(3 * PATIENCE)
+    stopping.join(3 * STOP)
     return status
 
 
@@ -255,6 +255,8 @@ def main():
     parser.add_argument("--address", default="auto", help="address of the cluster  [default: auto, the one of this job or machine]")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of a worker  [default: the option `threads`, then the CPUs of its node]")
     parser.add_argument("--memory", metavar="SIZE", help="most heap of a worker, like 8GiB  [default: the option `memory`, then half of its node's memory as Ray counts it]")
+    parser.add_argument("--silence", type=float, default=60, metavar="SECONDS", help="give the tasks of a worker to others after this long without an answer  [default: 60]")
+    parser.add_argument("--patience", type=float, default=300, metavar="SECONDS", help="fail where no worker comes for tasks for this long  [default: 300]")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     parser.add_argument("--expect", metavar="VERSION", help="fail unless this is the installed version")
     arguments = parser.parse_args()
