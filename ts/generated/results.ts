@@ -429,8 +429,8 @@ export interface MemoryPlan {
   /** The option `memory`: bytes for tokenizing, predicting and packing. */
   budgetBytes: number
   /**
-   * Bytes of metadata and vectors that are held in addition, estimated. Null where the size of
-   * the corpus is unknown.
+   * Bytes of metadata and vectors that the stage with most of them holds in addition, estimated.
+   * Null where the size of the corpus is unknown.
    */
   metadataBytes: number | null
 }
@@ -1075,6 +1075,11 @@ export interface TaskResources {
   threads: number
   /** Bytes of heap, estimated. */
   memoryBytes: number
+  /**
+   * Bytes of metadata and vectors that the process of a task holds in addition, estimated. Null
+   * until `ingest` is complete.
+   */
+  metadataBytes: number | null
   /** GPUs. 0 unless the options name one. */
   gpus: number
 }

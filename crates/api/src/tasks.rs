@@ -1,6 +1,7 @@
 //! The stages and tasks of a prepared run, for engines that hand out tasks.
 
 use longweave_common::{Code, Error, Result};
+use longweave_driver::counted_facts;
 use longweave_run::{Needs, RunContext, Stage};
 use longweave_stages::INDEX;
 use longweave_storage::{DoneRecord, FileRecord};
@@ -37,6 +38,9 @@ pub struct TaskResources {
     pub threads: u32,
     /// Bytes of heap, estimated.
     pub memory_bytes: u64,
+    /// Bytes of metadata and vectors that the process of a task holds in addition, estimated. Null
+    /// until `ingest` is complete.
+    pub metadata_bytes: Option<u64>,
     /// GPUs. 0 unless the options name one.
     pub gpus: u32,
 }
@@ -76,13 +80,16 @@ pub struct KeywordCount {
 
 /// The stages of a run with their tasks.
 pub fn list(run: &RunContext) -> Result<Vec<StageInfo>> {
+    let facts = counted_facts(run)?;
     run.stages()
         .map(|stage| {
             let (tasks, done) = run.done_tasks(stage)?;
             let open = open_ranges(tasks.unwrap_or(0), &done);
             let done = done.len() as u32;
             let Needs { threads, gpus } = stage.needs(run.options());
-            let resources = TaskResources { threads, memory_bytes: run.options().memory, gpus };
+            let metadata_bytes = facts.map(|facts| stage.held(run, &facts) as u64);
+            let memory_bytes = run.options().memory;
+            let resources = TaskResources { threads, memory_bytes, metadata_bytes, gpus };
             let command =
                 format!("longweave task run {} {} --task", run.out().display(), stage.name);
             let depends_on = run.inputs(stage);

@@ -21,6 +21,7 @@ pub use engine::{Engine, Threads};
 pub use events::{Event, Events, StageState};
 pub use forecast::disk::DiskNeed;
 pub use forecast::dry_run::{DryRun, dry_run};
+pub use forecast::facts::counted_facts;
 pub use guarded::guarded;
 pub use progress_files::StageProgress;
 pub use repair::{explain, repairing};

@@ -99,7 +99,8 @@ pub trait StageSpec: Sync {
     /// The bytes of all its results, estimated; done records are not counted.
     fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64>;
 
-    /// The bytes that tasks hold in addition to `memory`, estimated: metadata, vectors.
+    /// The bytes that the process of a task holds in addition to `memory`, estimated: metadata,
+    /// vectors. Tasks of one process share them.
     fn held(&self, _run: &RunContext, _facts: &Facts) -> f64 {
         0.0
     }

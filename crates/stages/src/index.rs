@@ -60,6 +60,16 @@ impl StageSpec for IndexStage {
         Ok(facts.rows * 42.0)
     }
 
+    fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
+        // Keys and choices of documents, and seven bytes a distinct phrase: about six a document.
+        let options = run.options();
+        let vectors = match options.keywords.hierarchy {
+            Hierarchy::Vectors => facts.units * options.vector_bytes(),
+            Hierarchy::Suffix | Hierarchy::Affinity => 0.0,
+        };
+        facts.rows * 62.0 + vectors
+    }
+
     fn sweep(&self, run: &RunContext) {
         if !Lock::is_held(&run.lease_file(INDEX, 0)) {
             longweave_index::sweep_scratch(&run.directory(INDEX).join(SCRATCH));

@@ -96,6 +96,11 @@ impl StageSpec for NeighboursStage {
         Ok(facts.units * 8.0 * f64::from(options.neighbour_depth().unwrap_or(0)) + heads)
     }
 
+    fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
+        // Each vector's list and place, and a sample that grows with the root of their number.
+        facts.units * 16.0 + 64.0 * facts.units.sqrt() * run.options().vector_bytes()
+    }
+
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let options = run.options();
         let vectors = vectors::open_column(ctx, run)?;

@@ -261,6 +261,11 @@ impl StageSpec for PackStage {
         Ok(output_bytes(run, facts))
     }
 
+    fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
+        // The index, where tokens begin, and the plan's groups, of the whole corpus.
+        facts.rows * 48.0 + facts.groups * 4.0
+    }
+
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
         match Uploads::of(&ctx.cancel, run)? {
             Some(uploads) => send(ctx, run, &uploads, task),

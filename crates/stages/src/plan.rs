@@ -1,7 +1,7 @@
 //! Plan: decides all sequences from metadata, those of the held-out documents as a second plan.
 
 use longweave_plan::{
-    Dedup, Heads, PLAN_FORMAT, Part, PlanFile, PlanInput, PlanStats, plan, write_plan,
+    Dedup, Heads, MethodName, PLAN_FORMAT, Part, PlanFile, PlanInput, PlanStats, plan, write_plan,
 };
 use longweave_storage::FileRecord;
 
@@ -46,6 +46,18 @@ impl StageSpec for PlanStage {
 
     fn bytes(&self, _run: &RunContext, facts: &Facts) -> Result<f64> {
         Ok(24.0 * facts.sequences + 16.0 * (facts.pieces + facts.groups))
+    }
+
+    fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
+        // As benches/README.md measures for ten million documents.
+        let options = run.options();
+        let own = match options.method.name() {
+            MethodName::Iclm => 253.0,
+            MethodName::Nextlong => 156.0,
+            MethodName::Quest | MethodName::Standard | MethodName::Long | MethodName::Knn => 91.0,
+        };
+        let neighbours = options.neighbour_depth().map_or(0.0, |k| 8.0 * f64::from(k));
+        facts.rows * own + facts.units * neighbours
     }
 
     fn tells_sizes(&self) -> bool {

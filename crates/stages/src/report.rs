@@ -285,6 +285,11 @@ impl StageSpec for ReportStage {
         Ok((sampled * 0.6).min(3.6e6))
     }
 
+    fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
+        // Documents, where their tokens begin, and their keywords.
+        facts.rows * 48.0
+    }
+
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let PlanCounts { main, holdout } = run.counts(0)?;
         let encoder = run.resources.encoder()?;

@@ -78,6 +78,10 @@ impl StageSpec for RouteStage {
         Ok(if will_scatter(run, facts)? { facts.pieces * 12.0 } else { 0.0 })
     }
 
+    fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
+        facts.pieces * 12.0
+    }
+
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let plans: Vec<PlanFile> =
             parts(run).map(|part| plan::open(run, part)).collect::<Result<_>>()?;

@@ -76,8 +76,8 @@ pub struct StagePlan {
 pub struct MemoryPlan {
     /// The option `memory`: bytes for tokenizing, predicting and packing.
     pub budget_bytes: u64,
-    /// Bytes of metadata and vectors that are held in addition, estimated. Null where the size of
-    /// the corpus is unknown.
+    /// Bytes of metadata and vectors that the stage with most of them holds in addition, estimated.
+    /// Null where the size of the corpus is unknown.
     pub metadata_bytes: Option<u64>,
 }
 
@@ -140,7 +140,7 @@ pub fn dry_run(options: RunOptions, cancel: &Cancel) -> Result<DryRun> {
         memory: MemoryPlan {
             budget_bytes,
             metadata_bytes: facts
-                .map(|f| run.stages().map(|stage| stage.held(&run, &f)).sum::<f64>() as u64),
+                .map(|f| run.stages().map(|stage| stage.held(&run, &f)).fold(0.0, f64::max) as u64),
         },
         facts,
         stages,

@@ -52,6 +52,13 @@ pub(super) fn facts(ctx: &Ctx, run: &RunContext) -> Result<Option<Facts>> {
     facts.map(|facts| with_plan(run, facts)).transpose()
 }
 
+/// The facts of a run whose ingest is complete, from its records alone; `None` before.
+///
+/// Errors: `FILE_CORRUPT` for a damaged record.
+pub fn counted_facts(run: &RunContext) -> Result<Option<Facts>> {
+    counted(run)?.map(|facts| with_plan(run, facts)).transpose()
+}
+
 /// From the records of a run whose ingest is complete.
 fn counted(run: &RunContext) -> Result<Option<Facts>> {
     if !run.is_complete(INGEST)? {

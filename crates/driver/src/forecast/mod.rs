@@ -3,4 +3,4 @@
 
 pub(crate) mod disk;
 pub(crate) mod dry_run;
-mod facts;
+pub(crate) mod facts;
