@@ -286,6 +286,7 @@ impl StageSpec for PackStage {
     fn begin(&self, ctx: &Ctx, run: &RunContext) -> Result<()> {
         let Some(uploads) = Uploads::of(&ctx.cancel, run)? else { return Ok(()) };
         uploads.give_up_others(run, PACK)?;
+        uploads.free_staged(run, PACK)?;
         let sent = |record: &DoneRecord| {
             let PackCounts { objects, .. } = PackCounts::of(record)?;
             Some(record.files.iter().zip(objects).map(|(f, o)| (f.clone(), Some(o.etag))).collect())
@@ -325,6 +326,21 @@ pub fn part(run: &RunContext, part: Part) -> Result<Arc<PartSource>> {
 /// Writes a shard to its staging directory, unless an earlier attempt did, and sends its files.
 fn send(ctx: &Ctx, run: &RunContext, uploads: &Uploads, task: u32) -> Result<DoneRecord> {
     let staging = Staging::of(run, PACK, task);
+    staging.take_over(run, PACK, task)?;
+    let sent = send_from(ctx, run, uploads, &staging, task);
+    if sent.is_err() {
+        staging.leave(run, PACK, task);
+    }
+    sent
+}
+
+fn send_from(
+    ctx: &Ctx,
+    run: &RunContext,
+    uploads: &Uploads,
+    staging: &Staging,
+    task: u32,
+) -> Result<DoneRecord> {
     let staged = staging.read()?.and_then(|record| Some((PackCounts::of(&record)?, record.files)));
     let (mut counts, files) = match staged {
         Some(staged) => {
@@ -341,7 +357,7 @@ fn send(ctx: &Ctx, run: &RunContext, uploads: &Uploads, task: u32) -> Result<Don
     };
     for (i, file) in files.iter().enumerate() {
         if counts.objects[i].etag.is_empty() {
-            counts.objects[i].etag = uploads.send_staged(ctx, &staging, i, file)?;
+            counts.objects[i].etag = uploads.send_staged(ctx, staging, i, file)?;
             staging.save(&counts.done(files.clone())?)?;
         }
     }

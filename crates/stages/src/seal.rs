@@ -64,6 +64,9 @@ impl StageSpec for SealStage {
         let PlanCounts { main, holdout } = run.counts(0)?;
         let mut files = Vec::new();
         let uploads = Uploads::of(&ctx.cancel, run)?;
+        if let Some(uploads) = &uploads {
+            uploads.give_up_staged(&run.state(PACK))?;
+        }
         if let Some(holdout) = &holdout {
             files.extend(seal_part(ctx, run, Part::HeldOut, holdout, uploads.as_ref())?);
         }

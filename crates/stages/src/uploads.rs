@@ -1,6 +1,10 @@
 //! Uploads of finished files to a remote output. A shard is written to a staging directory next to
 //! the done records and sent from there; its record names the objects. An interrupted task resumes
 //! with the staged files and the missing parts.
+//!
+//! `staged/NNNNN-TOKEN` is that of the process with this token, which alone writes there;
+//! `staged/NNNNN` was left by an attempt that ended, and is taken over by renaming it. A driver
+//! frees those of killed processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +13,9 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
 use longweave_remote::{Location, Remote, Stat};
 use longweave_run::{RunContext, Stage};
-use longweave_storage::{DoneRecord, FileRecord, checksum_file, checksum_with};
+use longweave_storage::{
+    DoneRecord, FileRecord, Lock, checksum_file, checksum_with, process_token,
+};
 use serde::{Deserialize, Serialize};
 
 /// The object of a shard's file.
@@ -135,19 +141,41 @@ impl Uploads {
             {
                 continue;
             }
-            for staging in below(&directory.join("staged"))? {
-                for file in below(&staging)? {
-                    if file
-                        .file_name()
-                        .is_some_and(|name| name.to_string_lossy().starts_with("upload-"))
-                    {
-                        self.remote.give_up_upload(&file)?;
-                    }
-                }
-                fs::remove_dir_all(&staging).at("remove", &staging)?;
+            self.give_up_staged(&directory)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the uploads that attempts at tasks of a stage left, all of which are done.
+    pub(crate) fn give_up_staged(&self, state: &Path) -> Result<()> {
+        below(&state.join("staged"))?.iter().try_for_each(|staging| self.give_up(staging))
+    }
+
+    /// Frees what killed processes staged for a stage, for the next attempt at each task. The caller
+    /// drives the run.
+    pub(crate) fn free_staged(&self, run: &RunContext, stage: Stage) -> Result<()> {
+        for staging in below(&run.state(stage).join("staged"))? {
+            let Some((task, _)) = owner(&staging) else { continue };
+            if Lock::is_held(&run.lease_file(stage, task)) {
+                continue;
+            }
+            let free = free(run, stage, task);
+            if free.exists() || run.record(stage, task).exists() {
+                self.give_up(&staging)?;
+            } else {
+                fs::rename(&staging, &free).at("rename", &staging)?;
             }
         }
         Ok(())
+    }
+
+    fn give_up(&self, staging: &Path) -> Result<()> {
+        let is_upload = |file: &&PathBuf| {
+            file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("upload-"))
+        };
+        let files = below(staging)?;
+        files.iter().filter(is_upload).try_for_each(|file| self.remote.give_up_upload(file))?;
+        fs::remove_dir_all(staging).at("remove", staging)
     }
 }
 
@@ -174,9 +202,40 @@ pub(crate) struct Staging {
     directory: PathBuf,
 }
 
+/// What an attempt that ended has left of a task.
+fn free(run: &RunContext, stage: Stage, task: u32) -> PathBuf {
+    run.state(stage).join(format!("staged/{task:05}"))
+}
+
+/// The task and the process of a directory that a process has for itself.
+fn owner(staging: &Path) -> Option<(u32, &str)> {
+    let (task, token) = staging.file_name()?.to_str()?.split_once('-')?;
+    Some((task.parse().ok()?, token))
+}
+
 impl Staging {
+    /// This process's own.
     pub(crate) fn of(run: &RunContext, stage: Stage, task: u32) -> Staging {
-        Staging { directory: run.state(stage).join(format!("staged/{task:05}")) }
+        let directory = run.state(stage).join(format!("staged/{task:05}-{}", process_token()));
+        Staging { directory }
+    }
+
+    /// Takes over what an attempt that ended has left.
+    pub(crate) fn take_over(&self, run: &RunContext, stage: Stage, task: u32) -> Result<()> {
+        if self.directory.exists() {
+            return Ok(());
+        }
+        match fs::rename(free(run, stage, task), &self.directory) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(&e, "rename", &self.directory))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Leaves it to the next attempt. Where that is impossible, the driver finds it.
+    pub(crate) fn leave(&self, run: &RunContext, stage: Stage, task: u32) {
+        let _ = fs::rename(&self.directory, free(run, stage, task));
     }
 
     /// The files under their names in the output.
