@@ -1,4 +1,4 @@
-// longweave script slurm: the printed script runs, with a stand-in for sbatch that runs a job's tasks at once. scripts/slurm/run.py has the real one.
+// longweave script slurm: the printed script runs, with a program in place of sbatch that runs a job's tasks at once. scripts/slurm/run.py has the real one.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'

@@ -202,7 +202,7 @@ pub(crate) struct Staging {
     directory: PathBuf,
 }
 
-/// What an attempt that ended has left of a task.
+/// The directory that an attempt that ended has left of a task.
 fn free(run: &RunContext, stage: Stage, task: u32) -> PathBuf {
     run.state(stage).join(format!("staged/{task:05}"))
 }
