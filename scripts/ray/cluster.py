@@ -122,9 +122,9 @@ class Cluster:
 
     def add(self, *flags, **environment):
         """A further node; it has joined when this returns."""
-        before = self.alive()
         node = Node(self, "--address", self.address, *(flags or ("--num-cpus", "1")), **environment)
-        until(lambda: self.alive() > before, f"a node ({node.log})")
+        # As many as there are processes: a node that was killed counts for a while.
+        until(lambda: self.alive() == 1 + len(self.workers()), f"a node ({node.log})")
         return node
 
     def workers(self):

@@ -264,16 +264,15 @@ def the_tasks_of_a_node_that_is_killed_go_to_others(world):
 
 
 @test
-def a_node_that_joins_is_used(world):
-    for node in world.cluster.workers()[1:]:
+def nodes_that_join_are_used(world):
+    for node in world.cluster.workers():
         node.kill()
-    until(lambda: world.cluster.alive() == 2, "dead nodes are known")
-
-    def join(run):
-        new = world.cluster.add()
-        until(new.workers, "a worker on the new node")
-
-    killing(world, join, "scan")
+    out = world.fresh()
+    run = world.start("quest", out)
+    world.whole()
+    run.wait(900)
+    check("summary" in world.end(out), world.end(out))
+    world.same(out, "quest")
 
 
 @test

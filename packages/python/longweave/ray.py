@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -205,8 +206,10 @@ def connect(address):
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:
-        if "auth" in type(error).__name__.lower() or "unauthenticated" in str(error).lower():
-            message = "the Ray cluster refused the token; set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to its token, and RAY_AUTH_MODE=token"
+        # Ray wraps the refusal of a token into errors of connecting.
+        whole = "".join(traceback.format_exception(error))
+        if "AuthenticationError" in whole or "Unauthenticated" in whole:
+            message = "the Ray cluster refused the token, or requires one; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to its token"
             raise Failure("ENGINE_DENIED", message) from error
         if isinstance(error, (ConnectionError, RuntimeError, ValueError, TimeoutError)):
             message = f"no Ray cluster answers at {address}: {str(error).strip().splitlines()[0]}; start one with `ray start --head`"
