@@ -8,12 +8,12 @@ use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
-use longweave_driver::{Events, guarded};
-use longweave_run::{RunContext, RunOptions, Stage};
+use longweave_driver::{Event, Events, guarded};
+use longweave_run::{Claim, Driving, RunContext, RunOptions, Stage};
 use longweave_stages::{SEAL, STAGES};
-use longweave_storage::Lock;
 use serde_json::{Value, json};
 
 use crate::places::{FromEngine, Places, ToEngine};
@@ -37,6 +37,9 @@ pub struct DriveOptions {
     pub memory: u64,
     /// How long places are waited for.
     pub patience: Patience,
+    /// How often this process says that it drives the run. Six times as long it may be silent
+    /// before another takes over.
+    pub beat: Duration,
 }
 
 /// How it ended.
@@ -140,7 +143,9 @@ fn run<W: Write>(
         Some(name) => stage(name)?,
         None => SEAL,
     };
-    let (run, _lock) = open(options, &ctx)?;
+    let tell = |message: &str| events.send(Event::Warning { message: message.to_owned() });
+    let claim = Claim { every: options.beat, tell: &tell };
+    let (run, _driving) = open(options, &ctx, &claim)?;
     let run = run.driven();
     run.log.begin("run", run.options(), ctx.pool.current_num_threads());
     let out = std::path::absolute(&options.out).at("find", &options.out)?;
@@ -152,14 +157,14 @@ fn run<W: Write>(
         .map_err(|e| Error::new(Code::Internal, format!("the summary as JSON: {e}")))
 }
 
-/// The run, prepared, and the lock of its only driver.
-fn open(options: &DriveOptions, ctx: &Ctx) -> Result<(RunContext, Lock)> {
+/// The run, prepared, whose only driver this process is.
+fn open(options: &DriveOptions, ctx: &Ctx, claim: &Claim<'_>) -> Result<(RunContext, Driving)> {
     let out = &options.out;
     let Some(path) = &options.options else {
         let run = RunContext::open(STAGES, out)?;
-        let lock = RunContext::lock(out)?;
+        let driving = Driving::begin(out, &ctx.cancel, claim)?;
         run.check_inputs()?;
-        return Ok((run, lock));
+        return Ok((run.of_driver(&driving), driving));
     };
     let mut options = RunOptions::parse(&std::fs::read_to_string(path).at("read", path)?)?;
     if options.corpus.is_none() {
@@ -167,7 +172,7 @@ fn open(options: &DriveOptions, ctx: &Ctx) -> Result<(RunContext, Lock)> {
         return Err(Error::new(Code::OptionsInvalid, message).with("option", "corpus"));
     }
     options.output.directory = Some(out.display().to_string());
-    RunContext::prepare(STAGES, ctx, options, out)
+    RunContext::prepare(STAGES, ctx, options, out, claim)
 }
 
 fn stage(name: &str) -> Result<Stage> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
 use longweave_driver::{Engine, Event, Events, Threads, guarded, repairing};
 use longweave_plan::Part;
-use longweave_run::{RunContext, RunOptions, Stage};
+use longweave_run::{Claim, Driving, RunContext, RunOptions, Stage};
 use longweave_stages::{STAGES, ingest, pack, plan, seal, summary};
 use longweave_storage::Lock;
 use tempfile::TempDir;
@@ -69,7 +69,7 @@ pub struct Planned {
     run: RunContext,
     events: Arc<Events>,
     /// Keep others from driving the run, and from cleaning its results, while sequences are read.
-    _locks: Vec<Lock>,
+    _held: Option<(Driving, Option<Lock>)>,
     /// Holds the run's files where no directory was given. Dropped after the run that reads them.
     _temporary: Option<TempDir>,
 }
@@ -294,13 +294,14 @@ fn run(
             return Err(Error::new(Code::OptionsInvalid, "`output.directory` must be given"));
         }
     };
-    let mut locks = Vec::new();
+    let mut spooled = None;
     if options.corpus.is_none() {
         RunContext::check_before_input(&options, &out)?;
-        locks.push(spool(ctx, &mut options, &out, inputs)?);
+        spooled = Some(spool(ctx, &mut options, &out, inputs)?);
     }
-    let (run, lock) = RunContext::prepare(STAGES, ctx, options, &out)?;
-    locks.push(lock);
+    let tell = |message: &str| events.send(Event::Warning { message: message.to_owned() });
+    let claim = Claim { tell: &tell, ..Claim::default() };
+    let (run, driving) = RunContext::prepare(STAGES, ctx, options, &out, &claim)?;
     run.log.begin(mode.name(), run.options(), ctx.pool.current_num_threads());
     let last = match mode {
         Mode::Prepare => None,
@@ -314,7 +315,7 @@ fn run(
         ctx: ctx.clone(),
         run,
         events: Arc::clone(events),
-        _locks: if in_memory { locks } else { Vec::new() },
+        _held: in_memory.then_some((driving, spooled)),
         _temporary: temporary,
     });
     Ok((summary, planned))
@@ -332,13 +333,16 @@ pub(crate) fn drive(
     let before = summary::warnings_of_preparation(run);
     before.iter().for_each(warn);
     if let Some(last) = last {
-        longweave_driver::run(ctx, run, events, engine, last)?;
+        // A driver that another has replaced is cancelled.
+        longweave_driver::run(ctx, run, events, engine, last)
+            .map_err(|error| run.check_driver().err().unwrap_or(error))?;
     }
     let mode = match last {
         Some(last) if last == seal::SEAL => Mode::Run,
         Some(last) if last == plan::PLAN => Mode::Plan,
         _ => Mode::Prepare,
     };
+    run.check_driver()?;
     let summary = summary::summary(run, mode, events.seconds())?;
     summary.warnings.iter().filter(|w| !before.contains(w)).for_each(warn);
     Ok(summary)

@@ -208,8 +208,8 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Whether a file system refused a lock because it has none: ENOLCK, ENOSYS, EOPNOTSUPP.
-fn is_no_locks(error: &io::Error) -> bool {
+/// Whether a file system refused a lock because it does not have locks: ENOLCK, ENOSYS, EOPNOTSUPP.
+pub fn is_no_locks(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
         || cfg!(target_os = "linux") && error.raw_os_error() == Some(37)
         || cfg!(target_os = "macos") && error.raw_os_error() == Some(77)

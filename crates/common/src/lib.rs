@@ -19,7 +19,7 @@ pub use budget::{Budget, Reservation};
 pub use cancel::Cancel;
 pub use catch_panic::catch_panic;
 pub use ctx::{Ctx, NoProgress, ProgressSink};
-pub use error::{CATALOGUE, Code, Corrupt, Error, Result, ResultExt};
+pub use error::{CATALOGUE, Code, Corrupt, Error, Result, ResultExt, is_no_locks};
 pub use heap::return_freed_memory;
 pub use ids::{DocId, GroupId, KeywordId};
 pub use offsets::Offsets;

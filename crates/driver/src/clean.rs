@@ -103,7 +103,7 @@ fn names(run: &RunContext) -> impl Iterator<Item = String> + '_ {
 
 /// Returns whether a process drives the run, or holds a task of it.
 fn in_use(run: &RunContext) -> bool {
-    Lock::is_held(&RunContext::driver_file(run.out()))
+    longweave_run::is_driven(run.out())
         || run.stages().any(|stage| any_held(&run.lease_folder(stage)))
 }
 
@@ -131,7 +131,13 @@ pub fn after_seal(run: &RunContext) -> Result<Vec<String>> {
     let work = run.work();
     let (mut kept, mut going) = (Vec::new(), Vec::new());
     {
-        let _lock = lock_registry(work)?;
+        let Some(_lock) = lock_registry(work)? else {
+            return Ok(vec![format!(
+                "the results in {} stay: its file system does not have locks, so that another run \
+                 may begin to use them at any time",
+                work.display()
+            )]);
+        };
         let used = used(work, Some(run.out()))?;
         for stage in run.stages() {
             let directory = run.directory(stage);
@@ -218,7 +224,14 @@ pub fn clean(work: &Path, options: &CleanOptions) -> Result<CleanReport> {
     let delete = !options.dry_run && (options.all || !options.keep.is_empty());
     let (mut directories, mut going) = (Vec::new(), Vec::new());
     {
-        let _lock = lock_registry(work)?;
+        let _lock = lock_registry(work)?.ok_or_else(|| {
+            let message = format!(
+                "the file system of {} does not have locks, so that a run may begin to use any of \
+                 its directories at any time; delete them by hand once nothing runs",
+                work.display()
+            );
+            Error::new(Code::Io, message).with_file(work)
+        })?;
         let used = used(work, None)?;
         let seconds = seconds_of_work(work)?;
         for name in found(work)? {

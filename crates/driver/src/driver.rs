@@ -30,6 +30,7 @@ pub fn run(
 ) -> Result<()> {
     // `unchecked`: sizes became known that were not yet compared with the disk.
     let (mut unchecked, mut ran) = (true, false);
+    run.check_driver()?;
     sweep(run);
     let all: Vec<Stage> = run.stages_to(last).collect();
     for (number, &stage) in (1..).zip(&all) {
@@ -42,6 +43,7 @@ pub fn run(
             seconds: events.seconds(),
         };
         ctx.cancel.check()?;
+        run.check_driver()?;
         let mut records = repairing(ctx, run, events, engine, || {
             let tasks = run.tasks(stage)?.ok_or_else(|| {
                 Error::new(Code::Internal, format!("stage {} began before its inputs", stage.name))
@@ -94,6 +96,7 @@ pub fn run(
         events.send(event(StageState::Done, tasks));
     }
     if last == SEAL && run.options().clean == Clean::Sealed && (ran || !clean::is_complete(run)) {
+        run.check_driver()?;
         clean::after_seal(run)?.iter().for_each(|kept| events.warn(run, kept));
     }
     Ok(())
@@ -107,6 +110,7 @@ fn open_tasks(records: &[Option<DoneRecord>]) -> Vec<u32> {
 /// Keeps the records of a stage that is complete now: a shared file system may show them late.
 fn keep(run: &RunContext, stage: Stage, records: Vec<Option<DoneRecord>>) -> Result<()> {
     run.adopt(stage, records.into_iter().flatten().collect());
+    run.check_driver()?;
     run.list(stage)
 }
 

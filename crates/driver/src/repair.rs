@@ -51,6 +51,7 @@ fn repair(
         return Err(error);
     }
     let stage = run.stage(stage)?;
+    run.check_driver()?;
     if run.forget(ctx, stage, task)? {
         let message = format!(
             "{} was corrupt; task {task} of stage {} runs again",

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use longweave_common::{Code, Result};
 use longweave_plan::MethodName;
-use longweave_run::{LogRecord, Outcome, ProgressUnit, RunContext, Stage};
+use longweave_run::{DriverSeen, LogRecord, Outcome, ProgressUnit, RunContext, Stage};
 use longweave_stages::STAGES;
 use longweave_storage::{Holder, Lock, directory_bytes, host, space};
 use serde::Serialize;
@@ -187,7 +187,7 @@ pub fn status(out: &Path) -> Result<RunStatus> {
         }
     }
     work_bytes += directory_bytes(run.work(), &listed);
-    let driver = Lock::holder(&RunContext::driver_file(out)).filter(|holder| lives(holder, &fresh));
+    let driver = longweave_run::driver(out, now);
     let working = driver.is_some() || !fresh.is_empty() || stages.iter().any(|s| s.running > 0);
     let state = if stages.iter().all(|s| s.state == StageState::Done) {
         RunState::Finished
@@ -204,7 +204,7 @@ pub fn status(out: &Path) -> Result<RunStatus> {
         method: run.options().method.name(),
         length: run.options().length,
         state,
-        driver: driver.map(|Holder { process, host, .. }| DriverProcess { process, host }),
+        driver: driver.map(|DriverSeen { process, host }| DriverProcess { process, host }),
         elapsed_seconds: history.worked(None),
         eta_seconds: stages.iter().map(left).sum(),
         stages,

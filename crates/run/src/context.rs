@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use ts_rs::TS;
 
 use crate::facts::Facts;
+use crate::fence::{Driving, Fence};
 use crate::log::Log;
 use crate::options::RunOptions;
 use crate::resources::Resources;
@@ -266,6 +267,8 @@ pub struct RunContext {
     finished: OnceCell<()>,
     /// Whether a driver hands out the tasks, each to one process at a time.
     driven: bool,
+    /// By which the run's driver knows whether it still is.
+    fence: Option<Arc<Fence>>,
     /// Keeps connections to remote stores from one task to the next.
     _connections: Option<Remote>,
 }
@@ -308,6 +311,7 @@ impl RunContext {
             entries,
             finished: OnceCell::new(),
             driven: false,
+            fence: None,
             // A build without remote storage can still list and show such a run.
             _connections: if remote { Remote::open(&Cancel::new()).ok() } else { None },
             file,
@@ -334,6 +338,7 @@ impl RunContext {
             entries: self.entries.iter().map(fresh).collect(),
             finished: OnceCell::with_value(()),
             driven: self.driven,
+            fence: self.fence.clone(),
             _connections: None,
         }
     }
@@ -344,6 +349,20 @@ impl RunContext {
     #[must_use]
     pub fn driven(self) -> RunContext {
         RunContext { driven: true, ..self }
+    }
+
+    /// The same run, for the process that drives it.
+    #[must_use]
+    pub fn of_driver(self, driving: &Driving) -> RunContext {
+        RunContext { fence: Some(Arc::clone(driving.fence())), ..self }
+    }
+
+    /// That this process still drives the run, if it began to: to be asked before anything is
+    /// deleted, or counts.
+    ///
+    /// Errors: `RUN_LOCKED` once another process does.
+    pub fn check_driver(&self) -> Result<()> {
+        self.fence.as_ref().map_or(Ok(()), |fence| fence.check())
     }
 
     /// See [`RunContext::driven`].

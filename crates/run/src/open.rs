@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
-use longweave_storage::{Lock, write_file};
+use longweave_storage::write_file;
 
 use crate::context::{Place, RunContext, Stage};
+use crate::fence::{Claim, Driving};
 use crate::options::{OutputFormat, RunOptions};
 use crate::registry::register;
 use crate::resources::Resources;
@@ -20,8 +21,8 @@ impl RunContext {
     /// Prepares a run: lists the input, loads the tokenizer, writes `run.json`. A directory that
     /// holds the same run is resumed; until something is packed, files may have changed since (a
     /// row was fixed, say): results in the work directory are found by content, so no old result is
-    /// taken for a new one. The lock makes this process the run's only driver. `list` is that of
-    /// all stages, in order.
+    /// taken for a new one. This process is the run's only driver until the second value is dropped.
+    /// `list` is that of all stages, in order.
     ///
     /// Errors: whatever is wrong with options or inputs; `RUN_MISMATCH` for a directory of another
     /// run, `INPUT_CHANGED`, `OUTPUT_EXISTS`.
@@ -30,15 +31,16 @@ impl RunContext {
         ctx: &Ctx,
         options: RunOptions,
         out: &Path,
-    ) -> Result<(RunContext, Lock)> {
+        claim: &Claim<'_>,
+    ) -> Result<(RunContext, Driving)> {
         let (file, resources) = RunFile::resolve(ctx, options, out)?;
         refuse_other_files(out, file.options.output.format)?;
-        let lock = Self::lock(out)?;
-        let run = Self::checked(list, ctx, (file, resources), out)?;
+        let driving = Driving::begin(out, &ctx.cancel, claim)?;
+        let run = Self::checked(list, ctx, (file, resources), out)?.of_driver(&driving);
         run.file.write(out)?;
         write_work_version(run.work())?;
         register(run.work(), out)?;
-        Ok((run, lock))
+        Ok((run, driving))
     }
 
     /// The result of [`RunContext::prepare`], without writing or locking anything.

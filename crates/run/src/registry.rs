@@ -26,11 +26,11 @@ pub fn registry(work: &Path) -> PathBuf {
 }
 
 /// Excludes the beginning of a run and the deletion of directories from each other; held for an
-/// instant.
-pub fn lock_registry(work: &Path) -> Result<Lock> {
+/// instant. `None` where the file system does not have locks: nothing is to be deleted then.
+pub fn lock_registry(work: &Path) -> Result<Option<Lock>> {
     let path = registry(work).join(".lock");
     loop {
-        match Lock::take(&path, &format!("the list of runs in {}", work.display())) {
+        match Lock::take_if_supported(&path, &format!("the list of runs in {}", work.display())) {
             Err(e) if e.code() == Code::RunLocked => std::thread::sleep(Duration::from_millis(20)),
             other => return other,
         }

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_storage::{DoneRecord, Lock, failpoint, sweep, sweep_below};
 
 use crate::context::{Place, RunContext, Stage};
+use crate::fence::lock_file;
 
 /// Deletes the files of an attempt that lost to another, whose record counts. A file that cannot be
 /// deleted costs only space.
@@ -47,6 +48,7 @@ impl RunContext {
             return Ok(record);
         }
         ctx.cancel.check()?;
+        self.check_driver()?;
         if recorded {
             // Its files are gone; it must not count for those of this attempt.
             DoneRecord::remove(&path)?;
@@ -55,6 +57,7 @@ impl RunContext {
             failpoint::hit("task", &path).at("begin", &path)?;
             let own = stage.run(ctx, self, task).map_err(|e| self.locate(e))?;
             let names: Vec<String> = own.files.iter().map(|file| file.name.clone()).collect();
+            self.check_driver()?;
             let record = own.put(&path)?;
             give_way(&self.directory(stage), &names, &record);
             Ok(record)
@@ -63,18 +66,18 @@ impl RunContext {
         Ok(record)
     }
 
-    /// The lock of a task, which keeps it from being done twice at once. Two attempts are harmless:
-    /// under a driver that sees to it, the lock is taken only if it can be.
+    /// The lock of a task, which keeps it from being done twice at once; `None` where the file system
+    /// does not have locks, or it is taken and a driver sees to it: two attempts are harmless.
     pub(crate) fn lease(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<Option<Lock>> {
         let path = self.lease_file(stage, task);
         loop {
-            match Lock::take(&path, &format!("task {task} of stage {}", stage.name)) {
+            match Lock::take_if_supported(&path, &format!("task {task} of stage {}", stage.name)) {
                 Err(_) if self.is_driven() => return Ok(None),
                 Err(e) if e.code() == Code::RunLocked => {
                     ctx.cancel.check()?;
                     std::thread::sleep(Duration::from_millis(50));
                 }
-                other => return other.map(Some),
+                other => return other,
             }
         }
     }
@@ -88,18 +91,6 @@ impl RunContext {
         tasks
     }
 
-    /// Takes the lock that makes this process the run's only driver.
-    ///
-    /// Errors: `RUN_LOCKED`.
-    pub fn lock(out: &Path) -> Result<Lock> {
-        Lock::take(&Self::driver_file(out), &format!("the run in {}", out.display()))
-    }
-
-    /// The lock of the run's driver.
-    pub fn driver_file(out: &Path) -> PathBuf {
-        out.join(".state/driver")
-    }
-
     /// The processes of this machine that hold the lock of the run's driver or of a task. Locks of
     /// stages of many tasks that are complete are not looked at.
     pub fn living(&self) -> HashSet<u32> {
@@ -107,7 +98,7 @@ impl RunContext {
         let leases = open.filter_map(|stage| fs::read_dir(self.lease_folder(stage)).ok());
         leases
             .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
-            .chain([Self::driver_file(self.out())])
+            .chain([lock_file(self.out())])
             .filter_map(|path| Lock::holder(&path).filter(|holder| holder.alive == Some(true)))
             .map(|holder| holder.process)
             .collect()

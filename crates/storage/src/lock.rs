@@ -5,12 +5,12 @@
 //! back.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use longweave_common::{Code, Error, Result, ResultExt};
+use longweave_common::{Code, Error, Result, ResultExt, is_no_locks};
 
 /// How often, and after which pause, a taken lock is tried again: [`Lock::is_held`] takes it for an
 /// instant.
@@ -39,6 +39,22 @@ impl Lock {
     ///
     /// Errors: `RUN_LOCKED`, naming the process that holds it.
     pub fn take(path: &Path, what: &str) -> Result<Lock> {
+        Lock::take_or(path, what).and_then(|taken| taken.map_err(|e| Error::io(&e, "lock", path)))
+    }
+
+    /// As [`Lock::take`]; `None` where the file system does not have locks.
+    ///
+    /// Errors: `RUN_LOCKED`.
+    pub fn take_if_supported(path: &Path, what: &str) -> Result<Option<Lock>> {
+        match Lock::take_or(path, what)? {
+            Ok(lock) => Ok(Some(lock)),
+            Err(error) if is_no_locks(&error) => Ok(None),
+            Err(error) => Err(Error::io(&error, "lock", path)),
+        }
+    }
+
+    /// The lock, or why the system cannot lock the file.
+    fn take_or(path: &Path, what: &str) -> Result<io::Result<Lock>> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).at("create", directory)?;
         }
@@ -62,7 +78,7 @@ impl Lock {
                 file.set_len(0)
                     .and_then(|()| file.write_all(holder.as_bytes()))
                     .at("write", path)?;
-                Ok(Lock { file })
+                Ok(Ok(Lock { file }))
             }
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(path).unwrap_or_default();
@@ -70,7 +86,7 @@ impl Lock {
                 let message = format!("{what} is held by {holder}; wait for it to end, or stop it");
                 Err(Error::new(Code::RunLocked, message).with_file(path))
             }
-            Err(TryLockError::Error(e)) => Err(Error::io(&e, "lock", path)),
+            Err(TryLockError::Error(error)) => Ok(Err(error)),
         }
     }
 

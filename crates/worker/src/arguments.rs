@@ -11,7 +11,7 @@ const USAGE: &str = "longweave-worker: run tasks of prepared runs for a schedule
 Usage: longweave-worker [--threads N] [--memory SIZE]
        longweave-worker drive --out OUT [--options FILE] [--until STAGE]
                               [--silence SECONDS] [--patience SECONDS]
-                              [--threads N] [--memory SIZE]
+                              [--beat SECONDS] [--threads N] [--memory SIZE]
 
 Reads requests from the standard input, a JSON object a line, and answers on
 the standard output; docs/worker.md lists them. Ends with its input.
@@ -30,6 +30,8 @@ drive: gives the tasks of a run to workers, whose lines an engine carries.
                       long to others.  [default: 60]
   --patience SECONDS  Fails where no worker that can take the tasks that wait
                       comes for so long.  [default: 300]
+  --beat SECONDS      Says so often that this process drives the run; another
+                      may take over after six times as long.  [default: 5]
 ";
 
 /// The remedy for arguments that are not understood.
@@ -65,6 +67,7 @@ struct Values {
     options: Option<PathBuf>,
     until: Option<String>,
     patience: Patience,
+    beat: Option<Duration>,
 }
 
 /// Reads a command line.
@@ -91,12 +94,13 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Wish, Str
             "--out" if drives => values.out = Some(value()?.into()),
             "--options" if drives => values.options = Some(value()?.into()),
             "--until" if drives => values.until = Some(value()?),
-            "--silence" | "--patience" if drives => {
+            "--silence" | "--patience" | "--beat" if drives => {
                 let text = value()?;
                 let wrong = format!("{argument} must be a number of seconds, but is \"{text}\"");
                 let time = seconds(&text).ok_or(wrong)?;
                 match argument.as_str() {
                     "--silence" => values.patience.silence = time,
+                    "--beat" => values.beat = Some(time),
                     _ => values.patience.need = time,
                 }
             }
@@ -105,11 +109,12 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Wish, Str
             other => return Err(format!("there is no argument \"{other}\"; {TRY}")),
         }
     }
-    let Values { threads, memory, out, options, until, patience } = values;
+    let Values { threads, memory, out, options, until, patience, beat } = values;
+    let beat = beat.unwrap_or(Duration::from_secs(5));
     let memory = memory.unwrap_or(2 << 30);
     if !drives {
         return Ok(Wish::Serve(WorkerOptions { threads, memory }));
     }
     let out = out.ok_or(format!("--out must be given; {TRY}"))?;
-    Ok(Wish::Drive(DriveOptions { out, options, until, threads, memory, patience }))
+    Ok(Wish::Drive(DriveOptions { out, options, until, threads, memory, patience, beat }))
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use longweave_api::run::{Mode, Run};
 use longweave_common::{Cancel, Ctx};
 use longweave_driver::{Event, Events, Threads};
-use longweave_run::{RunContext, RunOptions, Stage};
+use longweave_run::{Claim, RunContext, RunOptions, Stage};
 use longweave_stages::{DOCUMENTS, INGEST, PACK, PLAN, SCAN, SCATTER, SEAL, STAGES};
 use serde_json::{Value, json};
 
@@ -138,9 +138,11 @@ fn child() {
         None => {
             // One thread: the places are met in the same order every time.
             let ctx = Ctx::new(1, 64 << 20).unwrap();
-            RunContext::prepare(STAGES, &ctx, options, &out).and_then(|(run, _lock)| {
-                longweave_driver::run(&ctx, &run, &Arc::new(Events::default()), &Threads, SEAL)
-            })
+            RunContext::prepare(STAGES, &ctx, options, &out, &Claim::default()).and_then(
+                |(run, _lock)| {
+                    longweave_driver::run(&ctx, &run, &Arc::new(Events::default()), &Threads, SEAL)
+                },
+            )
         }
     };
     if let Err(error) = result {
@@ -467,7 +469,8 @@ impl Finished {
         let more = more.map(|(pointer, path)| (pointer, json!(path.to_str().unwrap())));
         let options =
             self.place.options(&self.changes.iter().cloned().chain(more).collect::<Vec<_>>());
-        let (run, _lock) = RunContext::prepare(STAGES, ctx(2), options, &out).unwrap();
+        let (run, _lock) =
+            RunContext::prepare(STAGES, ctx(2), options, &out, &Claim::default()).unwrap();
         let events = Arc::new(Events::default());
         longweave_driver::run(ctx(2), &run, &events, &Threads, SEAL)
             .unwrap_or_else(|e| panic!("{what}: {e}"));

@@ -23,7 +23,7 @@ use std::time::Duration;
 use longweave_api::commands;
 use longweave_common::{Cancel, Ctx, Result};
 use longweave_driver::{Events, Threads};
-use longweave_run::{RunContext, RunOptions, Stage};
+use longweave_run::{Claim, RunContext, RunOptions, Stage};
 use longweave_stages::{SEAL, STAGES};
 use sample::{corpus, row};
 use serde_json::{Value, json};
@@ -84,7 +84,8 @@ impl Place {
         let out = self.path(out);
         let directory = ("/output/directory", json!(out.to_str().unwrap()));
         let changes: Vec<_> = changes.iter().cloned().chain([directory]).collect();
-        RunContext::prepare(STAGES, ctx(2), self.options(&changes), &out).map(|(run, _lock)| run)
+        RunContext::prepare(STAGES, ctx(2), self.options(&changes), &out, &Claim::default())
+            .map(|(run, _lock)| run)
     }
 
     /// Runs to the end in `out`.

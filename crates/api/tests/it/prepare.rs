@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use longweave_run::{RunContext, registered};
+use longweave_run::{Claim, RunContext, registered};
 use longweave_stages::{SCAN, SEAL, STAGES};
 use serde_json::{Value, json};
 
@@ -114,15 +114,33 @@ fn inputs_that_change_are_noticed_by_tasks_and_once_packing_began_by_the_driver(
 #[test]
 fn one_driver_at_a_time() {
     let place = Place::with_documents(10);
-    let (_job, lock) =
-        RunContext::prepare(STAGES, ctx(1), place.options(&[]), &place.path("out")).unwrap();
+    let (_job, lock) = RunContext::prepare(
+        STAGES,
+        ctx(1),
+        place.options(&[]),
+        &place.path("out"),
+        &Claim::default(),
+    )
+    .unwrap();
     assert_eq!(
-        code(RunContext::prepare(STAGES, ctx(1), place.options(&[]), &place.path("out"))),
+        code(RunContext::prepare(
+            STAGES,
+            ctx(1),
+            place.options(&[]),
+            &place.path("out"),
+            &Claim::default()
+        )),
         "RUN_LOCKED"
     );
     drop(lock);
     assert_eq!(
-        code(RunContext::prepare(STAGES, ctx(1), place.options(&[]), &place.path("out"))),
+        code(RunContext::prepare(
+            STAGES,
+            ctx(1),
+            place.options(&[]),
+            &place.path("out"),
+            &Claim::default()
+        )),
         "NONE"
     );
 }

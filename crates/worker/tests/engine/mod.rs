@@ -80,6 +80,17 @@ impl Folder {
         found
     }
 
+    /// Makes the driver of a run look like one of another machine, whose locks are not seen here.
+    pub(crate) fn move_driver_elsewhere(&self, out: &str) {
+        let state = self.path(out).join(".state");
+        fs::remove_file(state.join("driver")).unwrap();
+        let mut files = fs::read_dir(state.join("drivers")).unwrap().map(|e| e.unwrap().path());
+        let file = files.find(|path| path.extension().is_some_and(|e| e == "json")).unwrap();
+        let mut beat: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        beat["machine"] = json!("another");
+        fs::write(&file, beat.to_string()).unwrap();
+    }
+
     /// Events of the log of a run.
     pub(crate) fn log(&self, out: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(out).join(".state/log.jsonl")).unwrap();
@@ -264,6 +275,14 @@ impl Engine {
 
     pub(crate) fn thaw(&self, place: &str) {
         signal(&self.workers[place].process, "-CONT");
+    }
+
+    pub(crate) fn freeze_driver(&self) {
+        signal(&self.driver.process, "-STOP");
+    }
+
+    pub(crate) fn thaw_driver(&self) {
+        signal(&self.driver.process, "-CONT");
     }
 
     /// Carries one line; `None` after the driver's last.
