@@ -65,7 +65,7 @@ impl Beat {
     }
 }
 
-/// What locks are shared by: processes that one kernel runs.
+/// The name of a kernel: its processes see each other's locks.
 fn machine() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| host(), |id| id.trim().to_owned())
@@ -357,7 +357,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path();
         let beating = elsewhere(out, 3, 1, 4.0);
-        // It beats while it is watched: here as soon as somebody is told that it is.
+        // It beats while it is watched.
         let tell = |message: &str| {
             assert!(message.contains("process 7 on elsewhere"), "{message}");
             let (out, beat) = (out.to_owned(), Beat { beat: 2, ..beating.clone() });

@@ -63,12 +63,23 @@ impl Folder {
 
     /// A driver of a run into `out`, with further arguments.
     pub(crate) fn drive(&self, out: &str, changes: &[(&str, Value)], arguments: &[&str]) -> Engine {
+        self.drive_in(&[], out, changes, arguments)
+    }
+
+    /// As [`Folder::drive`], with variables of its environment.
+    pub(crate) fn drive_in(
+        &self,
+        environment: &[(&str, &str)],
+        out: &str,
+        changes: &[(&str, Value)],
+        arguments: &[&str],
+    ) -> Engine {
         let options = self.path(&format!("{out}.options.json"));
         fs::write(&options, self.options(out, changes).to_string()).unwrap();
         let (out, options) = (self.text(out), options.to_str().unwrap().to_owned());
         let mut all = vec!["drive", "--out", &out, "--options", &options, "--threads", "1"];
         all.extend(arguments);
-        Engine::start(&all)
+        Engine::start(&all, environment)
     }
 
     /// The files of an output by name, except `run.json`, which names its directory.
@@ -227,10 +238,10 @@ pub(crate) struct Engine {
 const DRIVER: &str = "driver";
 
 impl Engine {
-    fn start(arguments: &[&str]) -> Engine {
+    fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Engine {
         let (send, lines) = channel();
         Engine {
-            driver: Speaker::start(DRIVER, arguments, &[], &send),
+            driver: Speaker::start(DRIVER, arguments, environment, &send),
             workers: BTreeMap::new(),
             kills: true,
             lines,
