@@ -343,10 +343,15 @@ fn last(records: &[LogRecord], event: &str) -> Option<LogMessage> {
     })
 }
 
-/// How the last process to work on the run ended, where nobody works on it any more.
+/// How the last process to work on the run ended, where nobody works on it any more. Of workers
+/// their driver tells.
 fn ended(records: &[LogRecord]) -> RunState {
+    let writer = |line: &LogRecord| (line.attempt.clone(), line.process);
+    let begins = records.iter().filter(|line| line.mode.as_deref() == Some("worker"));
+    let workers: HashSet<_> = begins.map(writer).collect();
     let line = records
         .iter()
+        .filter(|line| !workers.contains(&writer(line)))
         .rfind(|l| l.event == "end" || (l.event == "run" && l.mode.as_deref() != Some("prepare")));
     match line.map(|line| (line.event.as_str(), line.outcome)) {
         None => RunState::Prepared,
@@ -369,6 +374,9 @@ mod tests {
     fn how_a_run_ended_is_its_last_processs_end() {
         let begin = |mode: &str| line(1, "run", json!({ "mode": mode }));
         let end = |outcome: &str| line(2, "end", json!({ "outcome": outcome }));
+        let worker = |event: &str| {
+            line(3, event, json!({ "mode": "worker", "outcome": "done", "attempt": "w" }))
+        };
         let stage = || line(1, "stage", json!({ "stage": "scan", "state": "started" }));
         for (records, expected) in [
             (vec![], RunState::Prepared),
@@ -380,6 +388,10 @@ mod tests {
                 RunState::Interrupted,
             ),
             (vec![begin("plan"), stage(), end("done")], RunState::Stopped),
+            (
+                vec![begin("run"), worker("run"), stage(), end("failed"), worker("end")],
+                RunState::Failed,
+            ),
         ] {
             assert_eq!(ended(&records), expected, "{records:?}");
         }

@@ -14,7 +14,12 @@ use serde_json::{Value, json};
 type Changes = Vec<(&'static str, Value)>;
 
 fn quest() -> Changes {
-    vec![("/holdout", json!(0.1)), ("/packing", json!("scatter")), ("/splitBytes", json!(1500))]
+    vec![
+        ("/holdout", json!(0.1)),
+        ("/packing", json!("scatter")),
+        ("/splitBytes", json!(1500)),
+        ("/clean", json!("sealed")),
+    ]
 }
 
 fn knn() -> Changes {
@@ -360,33 +365,6 @@ fn the_end_of_the_engine_cancels_the_run_and_a_second_driver_is_refused() {
     assert_eq!((end.code, &end.line["error"]["code"]), (Some(130), &json!("CANCELLED")));
     let log = folder.log("out");
     assert_eq!(log.last().unwrap()["outcome"], "cancelled");
-}
-
-#[test]
-fn a_driver_that_was_frozen_is_replaced_and_stops_when_it_wakes() {
-    let folder = Folder::new(90);
-    folder.run_locally("local", &quest(), Mode::Run);
-    let mut first = folder.drive("out", &quest(), &["--beat", "1"]);
-    first.offer(64 << 20, &[]);
-    loop {
-        let passed = first.carry().expect("the stage is still to come");
-        if passed.given().is_some_and(|(_, stage)| stage == "ingest") {
-            break;
-        }
-    }
-    first.freeze_driver();
-    folder.move_driver_elsewhere("out");
-    let mut second = folder.drive("out", &quest(), &[]);
-    second.offer(64 << 20, &[]);
-    let end = second.finish(nothing);
-    assert!(end.warnings[0].contains("waiting 6 s"), "{:?}", end.warnings);
-    assert_eq!(folder.output("out"), folder.output("local"));
-    first.thaw_driver();
-    let woken = first.run(nothing);
-    let error = &woken.line["error"];
-    assert_eq!((woken.code, &error["code"]), (Some(1), &json!("RUN_LOCKED")));
-    assert!(error["message"].as_str().unwrap().contains("drives this run now"), "{error}");
-    assert_eq!(folder.output("out"), folder.output("local"));
 }
 
 #[test]

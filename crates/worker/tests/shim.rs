@@ -138,27 +138,3 @@ fn machines_that_do_not_see_each_others_locks_give_the_bytes_of_a_local_run() {
     assert!(frozen && late);
     assert_eq!(folder.output("out"), folder.output("local"));
 }
-
-#[test]
-fn a_file_system_without_locks_has_one_driver_at_a_time_and_gives_the_bytes_of_a_local_run() {
-    let folder = Folder::new(90);
-    let shim = shim(&folder);
-    let without = [(PRELOAD, shim.to_str().unwrap()), ("SHIM_LOCKS", "none")];
-    let changes = [("/packing", json!("scatter")), ("/splitBytes", json!(1500))];
-    folder.run_locally("local", &changes, Mode::Run);
-    let mut first = folder.drive_in(&without, "out", &changes, &["--beat", "1"]);
-    first.offer(64 << 20, &without);
-    let ingest = |passed: &Passed| passed.given().is_some_and(|(_, stage)| stage == "ingest");
-    while !ingest(&first.carry().expect("the stage is still to come")) {}
-    let refused = folder.drive_in(&without, "out", &changes, &[]).run(|_, _| ());
-    assert_eq!(refused.line["error"]["code"], "RUN_LOCKED");
-    assert!(refused.warnings[0].contains("waiting 6 s"), "{:?}", refused.warnings);
-    first.kill_all();
-    let mut second = folder.drive_in(&without, "out", &changes, &[]);
-    second.offer(64 << 20, &without);
-    second.finish(|_, _| ());
-    assert_eq!(folder.output("out"), folder.output("local"));
-    // The second ended in order: a third does not wait.
-    let third = folder.drive_in(&without, "out", &changes, &[]).finish(|_, _| ());
-    assert_eq!(third.warnings, [""; 0]);
-}

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use longweave_api::worker::{WorkerOptions, serve};
+use longweave_run::Outcome;
 use longweave_stages::{INGEST, PREDICT, SCAN};
 use serde_json::{Value, json};
 
@@ -139,6 +140,62 @@ fn records_that_were_handed_over_are_not_looked_for_on_the_disk() {
     }
     assert_eq!(worker.run(run.out(), "predict", json!(0))["type"], "done");
     assert!(run.record(PREDICT, 0).exists());
+    worker.end();
+}
+
+#[test]
+fn records_replace_those_before_and_a_task_that_ran_again_has_them_forgotten() {
+    let place = Place::with_documents(40);
+    let run = place.prepare_in("out", &[]).unwrap();
+    let mut worker = Worker::start();
+    let ask = |worker: &mut Worker, records: &Value| {
+        let request =
+            json!({ "type": "records", "run": run.out(), "stage": "ingest", "records": records });
+        assert_eq!(worker.ask(request)["type"], "done");
+    };
+    worker.run(run.out(), "scan", json!("all"));
+    let records = worker.run(run.out(), "ingest", json!("all"))["records"].take();
+    let mut wrong = records.clone();
+    wrong.as_array_mut().unwrap().iter_mut().for_each(|record| record["counts"] = json!({}));
+    ask(&mut worker, &records);
+    ask(&mut worker, &wrong);
+    assert_eq!(worker.run(run.out(), "documents", json!(0))["code"], "FILE_CORRUPT");
+    ask(&mut worker, &wrong);
+    let reopen = json!({ "type": "reopen", "run": run.out(), "stage": "ingest", "task": 0 });
+    assert_eq!(worker.ask(reopen)["type"], "done");
+    assert_eq!(worker.run(run.out(), "documents", json!(0))["type"], "done");
+    worker.end();
+}
+
+#[test]
+fn the_log_has_the_errors_of_calls_and_ends_as_the_last_call_did() {
+    let place = Place::with_documents(20);
+    let run = place.prepare_in("out", &[]).unwrap();
+    let log_of = |stages: &[&str]| {
+        let before = run.log.read().len();
+        let mut worker = Worker::start();
+        worker.ask(json!({ "type": "open", "run": run.out(), "driven": true }));
+        stages.iter().for_each(|stage| _ = worker.run(run.out(), stage, json!("all")));
+        worker.end();
+        run.log.read().split_off(before)
+    };
+    let failed = log_of(&["scan", "dance"]);
+    let error = failed.iter().find(|line| line.event == "error").unwrap();
+    assert_eq!(error.code.as_deref(), Some("STAGE_NOT_FOUND"));
+    assert_eq!(failed[0].mode.as_deref(), Some("worker"));
+    assert_eq!(failed.last().unwrap().outcome, Some(Outcome::Failed));
+    let done = log_of(&["dance", "scan"]);
+    assert_eq!(done.last().unwrap().outcome, Some(Outcome::Done));
+}
+
+#[test]
+fn a_worker_that_a_driver_gives_tasks_waits_for_no_lock_of_a_task() {
+    let place = Place::with_documents(40);
+    let run = place.prepare_in("out", &[]).unwrap();
+    let _held = longweave_storage::Lock::take(&run.lease_file(SCAN, 0), "the task").unwrap();
+    let mut worker = Worker::start();
+    worker.ask(json!({ "type": "open", "run": run.out(), "driven": true }));
+    assert_eq!(worker.run(run.out(), "scan", json!(0))["type"], "done");
     worker.end();
 }
 
