@@ -4,6 +4,7 @@
 
 mod engine;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -40,6 +41,10 @@ fn stages(folder: &Folder, out: &str) -> Vec<String> {
 }
 
 fn nothing(_: &mut Engine, _: &Passed) {}
+
+/// A worker that never ends the task of this stage.
+const HANGS: [(&str, &str); 2] =
+    [("LONGWEAVE_FAILPOINT", "done=hang"), ("LONGWEAVE_FAILPOINT_PATH", "/documents-")];
 
 #[test]
 fn three_places_give_the_bytes_of_a_local_run() {
@@ -133,8 +138,8 @@ fn a_frozen_place_is_given_up_and_spoils_nothing_when_it_thaws() {
     ];
     let slow = engine.offer(64 << 20, &set);
     engine.offer(64 << 20, &[]);
-    let (mut frozen, mut thawed, mut late) = (false, false, false);
-    engine.finish(|engine, passed| match passed {
+    let (mut frozen, mut thawed, late) = (false, false, Cell::new(false));
+    let see = |engine: &mut Engine, passed: &Passed| match passed {
         _ if passed.given() == Some((&slow, "ingest")) && !frozen => {
             engine.freeze(&slow);
             frozen = true;
@@ -152,11 +157,12 @@ fn a_frozen_place_is_given_up_and_spoils_nothing_when_it_thaws() {
             engine.offer(64 << 20, &[]);
         }
         Passed::Answer { place, line } if *place == slow && thawed => {
-            late |= line["type"] == "done";
+            late.set(late.get() || line["type"] == "done");
         }
         _ => {}
-    });
-    assert!(frozen && thawed && late);
+    };
+    let end = engine.run_until(see, || late.get());
+    assert!(frozen && thawed && end.code == Some(0), "{}", end.line);
     assert_eq!(folder.output("out"), folder.output("local"));
 }
 
@@ -303,16 +309,52 @@ fn a_run_without_places_says_what_it_needs_and_fails_in_the_end() {
 }
 
 #[test]
+fn a_stage_that_needs_a_gpu_waits_for_a_place_with_one() {
+    let folder = Folder::new(40);
+    // It is never loaded: a test has neither a GPU nor its libraries.
+    let model = folder.path("model");
+    fs::create_dir(&model).unwrap();
+    fs::write(model.join("model.onnx"), "x").unwrap();
+    let mut changes = knn();
+    changes.extend([
+        ("/vectors/source", json!("onnx")),
+        ("/vectors/model", json!(model.to_str().unwrap())),
+        ("/vectors/device", json!("cuda")),
+    ]);
+    for gpus in [0, 1] {
+        let mut engine = folder.drive("out", &changes, &["--patience", "1"]);
+        let without = engine.offer(64 << 20, &[]);
+        let (mut needed, mut given, mut with) = (0, BTreeSet::new(), None);
+        let end = engine.run(|engine, passed| match passed {
+            Passed::Other(line) if line["type"] == "need" && line["gpus"] == 1 => {
+                needed += 1;
+                if gpus > 0 {
+                    with = Some(engine.offer_with(gpus, 64 << 20, &[]));
+                }
+            }
+            _ => given.extend(
+                passed.given().filter(|given| given.1 == "embed").map(|given| given.0.to_owned()),
+            ),
+        });
+        let code = &end.line["error"]["code"];
+        assert_eq!((end.code, needed), (Some(1), 1), "{}", end.line);
+        assert_eq!(given, with.into_iter().collect());
+        assert!(!given.contains(&without));
+        assert!(gpus > 0 || code == "DEVICE_UNAVAILABLE", "{}", end.line);
+    }
+}
+
+#[test]
 fn a_task_that_is_lost_again_and_again_is_an_error_that_names_it() {
     let folder = Folder::new(40);
     let mut engine = folder.drive("out", &quest(), &[]);
-    engine.offer(64 << 20, &[]);
+    engine.offer(64 << 20, &HANGS);
     let mut given = 0;
     let end = engine.run(|engine, passed| {
         if let Some((place, "documents")) = passed.given() {
             given += 1;
             engine.kill(place);
-            engine.offer(64 << 20, &[]);
+            engine.offer(64 << 20, &HANGS);
         }
     });
     assert_eq!((end.code, given), (Some(1), 4));
@@ -328,8 +370,8 @@ fn tasks_killed_for_memory_run_once_more_on_the_largest_place() {
     let folder = Folder::new(40);
     let mut engine = folder.drive("out", &quest(), &[]);
     engine.tell(&json!({ "type": "expect", "places": 2 }));
-    let large = engine.offer(128 << 20, &[]);
-    engine.offer(64 << 20, &[]);
+    let large = engine.offer(128 << 20, &HANGS);
+    engine.offer(64 << 20, &HANGS);
     let mut given = Vec::new();
     let end = engine.run(|engine, passed| {
         if let Some((place, "documents")) = passed.given() {
@@ -339,7 +381,7 @@ fn tasks_killed_for_memory_run_once_more_on_the_largest_place() {
                 &json!({ "type": "lost", "place": place, "reason": "killed", "memory": true }),
             );
             engine.kill(place);
-            engine.offer(if given.len() > 1 { 64 << 20 } else { 256 << 20 }, &[]);
+            engine.offer(256 << 20, &HANGS);
         }
     });
     assert_eq!((end.code, &end.line["error"]["code"]), (Some(1), &json!("MEMORY_BUDGET")));

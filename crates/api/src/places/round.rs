@@ -1,5 +1,6 @@
 //! The tasks of one stage, given to places until all are done.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -315,7 +316,7 @@ impl<'a, W: Write> Round<'a, W> {
             .filter(|(_, place)| place.is_idle())
             .map(|(id, place)| (place.threads, place.memory, (*id).clone()))
             .collect();
-        idle.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+        idle.sort_by_key(|(threads, memory, _)| Reverse((*threads, *memory)));
         for (threads, memory, id) in idle {
             let is_largest = memory == most;
             let offer = Offer { place: &id, threads, places, others, is_largest };

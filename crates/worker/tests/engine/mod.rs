@@ -259,12 +259,26 @@ impl Engine {
 
     /// Starts a worker and offers it; its place.
     pub(crate) fn offer(&mut self, memory: u64, environment: &[(&str, &str)]) -> String {
+        self.offer_with(0, memory, environment)
+    }
+
+    /// As [`Engine::offer`], a place with GPUs.
+    pub(crate) fn offer_with(
+        &mut self,
+        gpus: u32,
+        memory: u64,
+        environment: &[(&str, &str)],
+    ) -> String {
         self.last += 1;
         let place = format!("place-{}", self.last);
         let arguments = ["--threads", "2", "--memory", "64MiB"];
         let worker = Speaker::start(&place, &arguments, environment, &self.send);
         self.workers.insert(place.clone(), worker);
-        self.tell(&json!({ "type": "place", "place": place, "threads": 2, "memory": memory }));
+        let mut line = json!({ "type": "place", "place": place, "threads": 2, "memory": memory });
+        if gpus > 0 {
+            line["gpus"] = json!(gpus);
+        }
+        self.tell(&line);
         place
     }
 
@@ -345,9 +359,22 @@ impl Engine {
     }
 
     /// Carries lines to the end; `see` sees each.
-    pub(crate) fn run(mut self, mut see: impl FnMut(&mut Engine, &Passed)) -> End {
-        while let Some(passed) = self.carry() {
-            see(&mut self, &passed);
+    pub(crate) fn run(self, see: impl FnMut(&mut Engine, &Passed)) -> End {
+        self.run_until(see, || true)
+    }
+
+    /// As [`Engine::run`]; lines of workers are carried on until `is_over`.
+    pub(crate) fn run_until(
+        mut self,
+        mut see: impl FnMut(&mut Engine, &Passed),
+        is_over: impl Fn() -> bool,
+    ) -> End {
+        let mut ended = false;
+        while !ended || !is_over() {
+            match self.carry() {
+                Some(passed) => see(&mut self, &passed),
+                None => ended = true,
+            }
         }
         let code = self.driver.process.wait().unwrap().code();
         let (line, warnings) = (self.end.take(), std::mem::take(&mut self.warnings));
