@@ -85,6 +85,16 @@ class World:
         rows = [json.dumps({"id": f"d{i}", "text": text()}) + "\n" for i in range(6000)]
         (self.place / "corpus.jsonl").write_text("".join(rows))
 
+    def large(self):
+        """The corpus, many times over, with ids of their own."""
+        path = self.place / "large.jsonl"
+        if not path.exists():
+            rows = [json.loads(line) for line in (self.place / "corpus.jsonl").read_text().splitlines()]
+            with path.open("w") as file:
+                for i in range(60):
+                    file.writelines(json.dumps({**row, "id": f"{row['id']}-{i}", "text": f"w{i} " + row["text"]}) + "\n" for row in rows)
+        return path
+
     def config(self, name, **more):
         """A config file: quest or knn, about fifteen splits and ten shards."""
         method = {"quest": {"method": "quest", "packing": "scatter", "holdout": 0.1}, "knn": {"method": "knn", "vectors": {"dimensions": 32, "sample": 1000}}}[name.split("-")[0]]
@@ -115,15 +125,15 @@ class World:
     def cluster_environment(self):
         return {**os.environ, "RAY_AUTH_TOKEN": TOKEN}
 
-    def start(self, name, out, *flags, **environment):
+    def start(self, name, out, *flags, config=None, **environment):
         """`python -m longweave.ray` as a process."""
-        command = [self.bin / "python", "-m", "longweave.ray", "--config", self.config(name), "--out", out, "--address", self.cluster.address, "--json", *flags]
+        command = [self.bin / "python", "-m", "longweave.ray", "--config", config or self.config(name), "--out", out, "--address", self.cluster.address, "--json", *flags]
         log = Path(f"{out}.log").open("a")
         return subprocess.Popen(command, stdout=log, stderr=log, cwd=self.place, env={**self.cluster.environment(), **environment}, start_new_session=True)
 
-    def run(self, name, out, *flags, **environment):
+    def run(self, name, out, *flags, config=None, **environment):
         """The same to its end: its last line."""
-        self.start(name, out, *flags, **environment).wait(900)
+        self.start(name, out, *flags, config=config, **environment).wait(900)
         return self.end(out)
 
     def end(self, out):
@@ -393,24 +403,29 @@ def seeded_kills_change_no_byte(world):
 
 @test
 def ray_costs_little_more_than_a_local_run(world):
-    """A run of about 300 tasks with as many threads; prints the ratio."""
-    out, more = world.fresh(), {"splitBytes": 55_000, "output": {"shardTokens": 40_000}}
-    config = world.config("quest-many", **more)
-    times = {"local": [], "ray": []}
+    """A run of about 300 tasks with as many threads, three times; prints the middle times."""
+    config = world.config("quest-many", splitBytes=4_000_000, output={"shardTokens": 1_000_000}, corpus=str(world.large()))
+    times, tasks = {"local": [], "Ray": [], "Ray, between its first and last stage": []}, 0
     for _ in range(3):
-        for kind in times:
-            out = world.fresh()
-            began = time.monotonic()
-            if kind == "local":
-                done = world.cli("run", "--config", config, "--out", out, "--threads", "3")
-                check(done.returncode == 0, done.stderr)
-            else:
-                command = [world.bin / "python", "-m", "longweave.ray", "--config", config, "--out", out, "--address", world.cluster.address]
-                check(subprocess.run(command, env=world.cluster.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0, "it failed")
-            times[kind].append(time.monotonic() - began)
-    tasks = sum(stage["tasks"] for stage in json.loads(world.cli("task", "list", out, "--json").stdout))
-    local, ray = (sorted(found)[1] for found in times.values())
-    print(f"  {tasks} tasks: local {local:.1f} s, Ray {ray:.1f} s, {ray / local:.2f} times", flush=True)
+        out = world.fresh()
+        began = time.monotonic()
+        done = world.cli("run", "--config", config, "--out", out, "--threads", "3")
+        check(done.returncode == 0, done.stderr)
+        times["local"].append(time.monotonic() - began)
+        tasks = sum(stage["tasks"] for stage in json.loads(world.cli("task", "list", out, "--json").stdout))
+        expected = files(out)
+        shutil.rmtree(out)
+        began = time.monotonic()
+        end = world.run("quest-many", out, config=config)
+        check("summary" in end, end)
+        times["Ray"].append(time.monotonic() - began)
+        stages = [json.loads(line)["event"] for line in read(Path(f"{out}.log")).splitlines() if '"type": "stage"' in line]
+        work = [json.loads(line)["event"]["seconds"] for line in read(Path(f"{out}.log")).splitlines() if '"type": "progress"' in line]
+        times["Ray, between its first and last stage"].append(stages[-1]["seconds"] - work[0])
+        equal(files(out), expected, out.name)
+        shutil.rmtree(out)
+    middle = {kind: sorted(found)[1] for kind, found in times.items()}
+    print(f"  {tasks} tasks: " + ", ".join(f"{kind} {seconds:.1f} s ({seconds / middle['local']:.2f})" for kind, seconds in middle.items()), flush=True)
 
 
 @test

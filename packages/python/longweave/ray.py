@@ -55,7 +55,10 @@ class Cluster:
         self.thread.start()
 
     def send(self, name, line):
-        self.orders.put(lambda: name in self.seats and self._call(name, "send", [line]))
+        # At once, not after the calls that `_poll` waits for.
+        seat = self.seats.get(name)
+        if seat is not None:
+            self._call(seat, "send", [line])
 
     def drop(self, name, reason):
         self.orders.put(lambda: name in self.seats and self._remove(name, reason))
@@ -68,14 +71,14 @@ class Cluster:
         """Asks each worker to stop, waits for at most STOP seconds and ends the actors."""
         self.stopping.set()
         self.thread.join(STOP)
-        calls = [self._call(name, "stop", STOP / 2) for name, seat in self.seats.items() if seat.started]
+        calls = [self._call(seat, "stop", STOP / 2) for seat in self.seats.values() if seat.started]
         if calls:
             self.ray.wait(calls, num_returns=len(calls), timeout=STOP)
         for seat in self.seats.values():
             self.ray.kill(seat.actor)
 
-    def _call(self, name, method, *arguments):
-        return getattr(self.seats[name].actor, method).options(concurrency_group="send").remote(*arguments)
+    def _call(self, seat, method, *arguments):
+        return getattr(seat.actor, method).options(concurrency_group="send").remote(*arguments)
 
     def _watch(self):
         with_cpus = [node for node in self.ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
