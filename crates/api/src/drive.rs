@@ -101,7 +101,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<std::thread
         .map_err(|e| Error::new(Code::Internal, format!("cannot start a thread: {e}")))
 }
 
-/// Hands on the lines of the engine, until it cancels or its lines end.
+/// Hands on the lines of the engine. It cancels the run, or its end does.
 fn read(input: impl BufRead, send: &Sender<FromEngine>, cancel: &Cancel) {
     for line in input.lines() {
         let line = match line {
@@ -110,8 +110,10 @@ fn read(input: impl BufRead, send: &Sender<FromEngine>, cancel: &Cancel) {
                 .unwrap_or_else(|error| FromEngine::Unreadable(error.to_string())),
             Err(error) => FromEngine::Unreadable(error.to_string()),
         };
-        let is_last = matches!(line, FromEngine::Cancel);
-        if send.send(line).is_err() || is_last {
+        if matches!(line, FromEngine::Cancel) {
+            cancel.cancel();
+        }
+        if send.send(line).is_err() {
             break;
         }
     }

@@ -390,6 +390,33 @@ fn tasks_killed_for_memory_run_once_more_on_the_largest_place() {
 }
 
 #[test]
+fn a_run_that_is_cancelled_stops_its_calls() {
+    let folder = Folder::new(40);
+    let mut engine = folder.drive("out", &quest(), &[]);
+    // A worker that the test plays: it works until it is asked to stop.
+    engine.tell(&json!({ "type": "place", "place": "slow", "threads": 1, "memory": 1 << 30 }));
+    let mut call = Value::Null;
+    let end = engine.run(|engine, passed| {
+        let Passed::Request { line, .. } = passed else { return };
+        let answer = match line["type"].as_str().unwrap() {
+            "open" => json!({ "id": line["id"], "type": "opened", "host": "here" }),
+            "run" => {
+                call = line["id"].clone();
+                return engine.tell(&json!({ "type": "cancel" }));
+            }
+            "cancel" => {
+                assert_eq!(line["of"], call);
+                json!({ "id": call, "type": "error", "code": "CANCELLED", "message": "stopped" })
+            }
+            _ => return,
+        };
+        engine.tell(&json!({ "type": "line", "place": "slow", "line": answer }));
+    });
+    assert_eq!((end.code, &end.line["error"]["code"]), (Some(130), &json!("CANCELLED")));
+    assert_eq!(end.warnings, [""; 0]);
+}
+
+#[test]
 fn the_end_of_the_engine_cancels_the_run_and_a_second_driver_is_refused() {
     let folder = Folder::new(40);
     let mut engine = folder.drive("out", &quest(), &[]);

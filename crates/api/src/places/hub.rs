@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use longweave_common::{Error, Result};
@@ -51,6 +51,8 @@ pub(super) struct Hub<W> {
     pub opened: bool,
     /// Why the last one could not that could not.
     pub refused: Option<Error>,
+    /// Whether no line comes any more: the engine has ended, and the run is cancelled.
+    pub ended: bool,
     last: u64,
 }
 
@@ -74,18 +76,16 @@ impl<W: Write> Hub<W> {
             came: 0,
             opened: false,
             refused: None,
+            ended: false,
             last: 0,
         }
     }
 
     /// The lines that have come; waits for the first for at most `wait`.
-    pub(super) fn listen(&self, wait: Duration) -> Vec<FromEngine> {
-        let first = match self.inbox.try_recv() {
-            Ok(first) => Some(first),
-            // After the end of the input nothing comes any more; then the run is cancelled.
-            Err(_) => self.inbox.recv_timeout(wait).ok(),
-        };
-        first.into_iter().chain(self.inbox.try_iter()).collect()
+    pub(super) fn listen(&mut self, wait: Duration) -> Vec<FromEngine> {
+        let first = self.inbox.recv_timeout(wait);
+        self.ended |= matches!(first, Err(RecvTimeoutError::Disconnected));
+        first.ok().into_iter().chain(self.inbox.try_iter()).collect()
     }
 
     pub(super) fn write(&self, line: &ToEngine<'_>) {

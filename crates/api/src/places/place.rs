@@ -27,6 +27,7 @@ pub(super) enum State {
 /// Tasks that a place works on.
 pub(super) struct Call {
     pub id: u64,
+    /// In rising order.
     pub tasks: Vec<u32>,
     /// Units of progress that it reported.
     pub units: u64,

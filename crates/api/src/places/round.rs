@@ -37,6 +37,8 @@ pub(super) struct Round<'a, W> {
     needs_since: Option<Duration>,
     /// The error that ends the round.
     failed: Option<Error>,
+    /// Whether it is ending: nothing is given again.
+    stopping: bool,
 }
 
 /// The work that a place was lost with, in words.
@@ -67,6 +69,7 @@ impl<'a, W: Write> Round<'a, W> {
             units: 0,
             needs_since: None,
             failed: None,
+            stopping: false,
         }
     }
 
@@ -182,7 +185,7 @@ impl<'a, W: Write> Round<'a, W> {
         let Some(call) = self.ended(id) else { return };
         let mut records: BTreeMap<u32, DoneRecord> =
             records.into_iter().map(|handed| (handed.task, handed.record())).collect();
-        records.retain(|task, _| call.tasks.contains(task));
+        records.retain(|task, _| call.tasks.binary_search(task).is_ok());
         let missing: Vec<u32> =
             call.tasks.iter().copied().filter(|task| !records.contains_key(task)).collect();
         self.settle(records);
@@ -215,7 +218,7 @@ impl<'a, W: Write> Round<'a, W> {
 
     /// A call that ended with an error.
     fn failed(&mut self, id: &str, error: Error) {
-        let Some(call) = self.ended(id) else { return };
+        let Some(call) = self.ended(id).filter(|_| !self.stopping) else { return };
         match error.code() {
             // Nobody asked it to: its process is about to end.
             Code::Cancelled => {
@@ -254,7 +257,8 @@ impl<'a, W: Write> Round<'a, W> {
     }
 
     fn lost(&mut self, loss: &Loss<'_>) {
-        let Some(place) = self.hub.places.remove(loss.place) else { return };
+        let place = self.hub.places.remove(loss.place);
+        let Some(place) = place.filter(|_| !self.stopping) else { return };
         let left = match place.state {
             State::Busy(call) if call.counts => self.left_of(call),
             _ => Vec::new(),
@@ -387,6 +391,7 @@ impl<'a, W: Write> Round<'a, W> {
     /// Asks calls to stop, and waits for those that soon do. The answers of others do not count;
     /// their places get nothing until they come. Of a cancelled run they are given up.
     fn stop(&mut self) {
+        self.stopping = true;
         let working: Vec<String> = self.working();
         for id in &working {
             if let Some(of) = self.hub.places.get(id).and_then(Place::call).map(|call| call.id) {
@@ -394,7 +399,10 @@ impl<'a, W: Write> Round<'a, W> {
             }
         }
         let from = self.hub.clock.now();
-        while self.is_working() && self.hub.clock.now().saturating_sub(from) < STOP {
+        while self.is_working()
+            && !self.hub.ended
+            && self.hub.clock.now().saturating_sub(from) < STOP
+        {
             self.listen();
         }
         for id in self.working() {
