@@ -52,6 +52,8 @@ fn repair(
     }
     let stage = run.stage(stage)?;
     run.check_driver()?;
+    // A shared file system may show the new record late.
+    let known = run.all_done(stage).ok();
     if run.forget(ctx, stage, task)? {
         let message = format!(
             "{} was corrupt; task {task} of stage {} runs again",
@@ -60,7 +62,12 @@ fn repair(
         );
         events.warn(run, &message);
         let again = || engine.run(ctx, run, stage, &[task], None);
-        repairing(ctx, run, events, engine, again)?;
+        let made = repairing(ctx, run, events, engine, again)?;
+        if let Some(known) = known {
+            let mut records = known.to_vec();
+            records.splice(task as usize..=task as usize, made);
+            run.adopt(stage, records);
+        }
         engine.reopen(run, stage, task);
     }
     Ok(())

@@ -65,10 +65,22 @@ impl Beat {
     }
 }
 
-/// The name of a kernel: its processes see each other's locks.
-fn machine() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map_or_else(|_| host(), |id| id.trim().to_owned())
+/// The name of a kernel, and of the file system of a folder in it: its processes see each other's
+/// locks there.
+fn machine(folder: &Path) -> String {
+    let kernel = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let kernel = kernel.map_or_else(|_| host(), |id| id.trim().to_owned());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let device = fs::metadata(folder).map_or(0, |of| of.dev());
+        format!("{kernel}-{device:x}")
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        kernel
+    }
 }
 
 fn folder(out: &Path) -> PathBuf {
@@ -155,7 +167,7 @@ impl Driving {
             attempt: process_token().to_owned(),
             process: std::process::id(),
             host: host(),
-            machine: machine(),
+            machine: machine(&folder),
             beat: 0,
             every: claim.every.as_secs_f64(),
             time: time_of(SystemTime::now()),
@@ -296,7 +308,7 @@ fn unended(out: &Path) -> Option<(Beat, bool)> {
     let folder = folder(out);
     let beat = read(&file_of(&folder, latest(&folder)?)).filter(|beat| !beat.ended)?;
     let locks = fs::metadata(lock_file(out)).is_ok_and(|file| file.len() > 0);
-    let is_known = locks && beat.machine == machine();
+    let is_known = locks && beat.machine == machine(&folder);
     Some((beat, is_known))
 }
 
