@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -70,7 +71,17 @@ impl Answer {
 /// A call of tasks that is in progress.
 struct Call {
     cancel: Cancel,
+    /// Set before its answer is written: whoever has the answer may use its `id` again.
+    ended: Arc<AtomicBool>,
     thread: JoinHandle<()>,
+}
+
+impl Call {
+    /// Waits for its thread.
+    fn join(self) {
+        // A panic in it was caught, and answered.
+        let _ = self.thread.join();
+    }
 }
 
 struct Worker<W> {
@@ -206,13 +217,16 @@ impl<W: Write + Send + 'static> Worker<W> {
     }
 
     fn run(&mut self, id: u64, run: PathBuf, stage: String, tasks: TaskSelection) -> Result<()> {
-        self.calls.retain(|_, call| !call.thread.is_finished());
+        let ended = self.calls.extract_if(|_, call| call.ended.load(Ordering::Acquire));
+        ended.for_each(|(_, call)| call.join());
         if self.calls.contains_key(&id) {
             let message = format!("the call {id} is running already; give each line its own `id`");
             return Err(Error::new(Code::OptionsInvalid, message));
         }
         let (job, cancel) = (self.open(run, false)?, self.cancel.child());
         let (output, own) = (Arc::clone(&self.output), cancel.clone());
+        let ended = Arc::new(AtomicBool::new(false));
+        let is_ended = Arc::clone(&ended);
         let work = move || {
             let events = Arc::new(Events::default());
             let told = tell(id, &events, &output);
@@ -223,23 +237,21 @@ impl<W: Write + Send + 'static> Worker<W> {
                 let _ = told.join();
             }
             let done = result.map(|records| Answer::Done { records });
+            is_ended.store(true, Ordering::Release);
             done.unwrap_or_else(Answer::from).write(Some(id), &output);
         };
         let thread = std::thread::Builder::new()
             .name("longweave-call".into())
             .spawn(work)
             .map_err(|e| Error::new(Code::Internal, format!("cannot start a thread: {e}")))?;
-        self.calls.insert(id, Call { cancel, thread });
+        self.calls.insert(id, Call { cancel, ended, thread });
         Ok(())
     }
 
     /// Stops all calls, waits for them, and tells the runs' logs.
     fn end(self) {
         self.cancel.cancel();
-        for call in self.calls.into_values() {
-            // A panic in it was caught, and answered.
-            let _ = call.thread.join();
-        }
+        self.calls.into_values().for_each(Call::join);
         for (job, begun) in self.jobs.into_values() {
             job.end(begun.elapsed().as_secs_f64());
         }

@@ -75,6 +75,8 @@ impl StageSpec for SealStage {
     }
 
     fn begin(&self, ctx: &Ctx, run: &RunContext) -> Result<()> {
+        // All shards are done: nobody will finish the half-written files that there are.
+        run.sweep_stage(PACK);
         let Some(uploads) = Uploads::of(&ctx.cancel, run)? else { return Ok(()) };
         uploads.recheck(run, SEAL, |record| {
             Some(record.files.iter().map(|f| (f.clone(), None)).collect())
@@ -94,8 +96,6 @@ fn seal_part(
     uploads: Option<&Uploads>,
 ) -> Result<Vec<FileRecord>> {
     let directory = output(run.out(), part);
-    // All shards are done: what half-written files there are nobody will finish.
-    run.sweep_stage(PACK);
     let prefix = if part == Part::Main { "" } else { "holdout/" };
     let (shards, sent) = (shard_files(run, part, prefix)?, sent_sums(run, part, prefix)?);
     let mut sequences_of: BTreeMap<String, u64> =

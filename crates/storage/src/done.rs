@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use longweave_common::{Code, Error, Result, ResultExt};
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,11 @@ use crate::array::{corrupt, sealed_of};
 use crate::atomic::{Sealed, sync_directory, write_file, write_new_file};
 use crate::digest::{Digest, digest_of};
 use crate::failpoint;
+
+/// How often, and after which pause, a record is looked for that another attempt has put: network
+/// file systems keep the answer that a file is missing for some seconds.
+const LOOKS: u32 = 600;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A result file of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -88,11 +95,23 @@ impl DoneRecord {
     /// Errors: those of writing; `FILE_CORRUPT` where another is there and damaged.
     pub fn put(self, path: &Path) -> Result<DoneRecord> {
         failpoint::hit("done", path).at("write", path)?;
-        if write_new_file(path, self.stored()?.as_bytes())? {
-            return Ok(self);
+        let text = self.stored()?;
+        for _ in 0..LOOKS {
+            if write_new_file(path, text.as_bytes())? {
+                return Ok(self);
+            }
+            if let Some(record) = DoneRecord::load(path)? {
+                return Ok(record);
+            }
+            // It was taken away meanwhile, or this machine does not see it yet.
+            sleep(PAUSE);
         }
-        // One that was taken away meanwhile was of files that are gone: the next attempt starts from the beginning.
-        Ok(DoneRecord::load(path)?.unwrap_or(self))
+        let message = format!(
+            "{} is there and cannot be read: this machine sees files of others late; run the task \
+             again",
+            path.display()
+        );
+        Err(Error::new(Code::Io, message).with_file(path))
     }
 
     /// The text of the record's file.

@@ -4,31 +4,17 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod engine;
+mod shim;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use engine::{Folder, Passed};
 use longweave_api::commands;
 use longweave_api::run::Mode;
 use serde_json::{Value, json};
-
-const PRELOAD: &str = "LD_PRELOAD";
-
-/// Builds the library with the C compiler that also links Rust programs.
-fn shim(folder: &Folder) -> PathBuf {
-    let (source, library) =
-        (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shim/shim.c"), folder.path("shim.so"));
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-        .args([library.as_os_str(), source.as_ref(), "-ldl".as_ref()])
-        .status()
-        .unwrap();
-    assert!(built.success());
-    library
-}
+use shim::{PRELOAD, build};
 
 /// Has a worker of its own run one task of a stage. Returns how often it asked the file system for
 /// a file by its name.
@@ -61,7 +47,7 @@ fn calls(folder: &Folder, shim: &str, stage: &str, task: u32) -> u64 {
 fn a_task_asks_for_as_many_files_in_a_run_of_thirty_two_thousand_splits_as_in_one_of_forty() {
     let of = |splits: usize| {
         let folder = Folder::new(splits);
-        let shim = shim(&folder);
+        let shim = build(&folder.path(""));
         let shim = shim.to_str().unwrap();
         let bytes = fs::metadata(folder.path("corpus.jsonl")).unwrap().len();
         folder.run_locally("out", &[("/splitBytes", json!(bytes / splits as u64))], Mode::Prepare);
@@ -89,7 +75,7 @@ fn a_task_asks_for_as_many_files_in_a_run_of_thirty_two_thousand_splits_as_in_on
 #[test]
 fn machines_that_do_not_see_each_others_locks_give_the_bytes_of_a_local_run() {
     let folder = Folder::new(90);
-    let shim = shim(&folder);
+    let shim = build(&folder.path(""));
     let shim = shim.to_str().unwrap();
     let changes =
         [("/holdout", json!(0.1)), ("/packing", json!("scatter")), ("/splitBytes", json!(1500))];
