@@ -71,7 +71,7 @@ impl Answer {
 /// A call of tasks that is in progress.
 struct Call {
     cancel: Cancel,
-    /// Set before its answer is written: whoever has the answer may use its `id` again.
+    /// Set before its answer is written: a reader of the answer may use its `id` again.
     ended: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }

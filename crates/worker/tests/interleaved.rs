@@ -1,6 +1,6 @@
 //! Two attempts at every task of a run, on machines that see neither each other's locks nor, at
 //! once, each other's records. A scheduler with a seed decides which of them takes the next step on
-//! the disk, lets one wait for long and go on late, and kills some. The bytes are those of a local
+//! the disk, lets one wait for long and resume late, and kills some. The bytes are those of a local
 //! run.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Seeds of a test, unless `LONGWEAVE_SEEDS` says how many.
 const SEEDS: u64 = 6;
 
-/// What a process tells the scheduler, with its id.
+/// The lines that a process tells the scheduler, with its id.
 enum Said {
     /// It is about to take a step on the disk, and waits for a byte.
     Step(u32, UnixStream),
@@ -148,7 +148,7 @@ impl World<'_> {
                 }
                 continue;
             }
-            // Long spells of one and of the other: a machine that stands still for a while.
+            // Long spells of one and of the other: a machine that hangs for a while.
             if self.dice.below(8) == 0 {
                 favourite = self.dice.below(2) as usize;
             }

@@ -1,4 +1,4 @@
-//! Builds `shim.c`, which stands between a worker and its C library.
+//! Builds `shim.c`, which is loaded between a worker and its C library.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
