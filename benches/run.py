@@ -370,7 +370,12 @@ def scale(programs):
                 for stage in now["stages"]
                 if shown is None or stage["stage"] in shown
             ]
-        seconds = lambda run: {"seconds": run["seconds"], "stages": {stage["stage"]: stage["seconds"] for stage in run["stages"]}}
+        of_stages = lambda run, value: {stage["stage"]: value(stage) for stage in run["stages"]}
+        seconds = lambda run: {
+            "seconds": run["seconds"],
+            "stages": of_stages(run, lambda stage: stage["seconds"]),
+            "bytes": of_stages(run, lambda stage: (stage["readBytes"] or 0) + (stage["writtenBytes"] or 0)),
+        }
         sizes.append({"tokens": of["tokens"], **{method: {build: seconds(of["runs"][method, build]) for build in ("now", "then")} for method in ("quest", "knn")}})
         totals.append(f"{name} of {of['documents']:,} documents ({of['bytes'] / 1e9:.2f} GB)")
     head = (
@@ -388,7 +393,7 @@ def cores(programs):
     folder = OUT / "cores"
     subprocess.run(["rm", "-rf", folder], check=True)
     made, _, _ = run([programs / "corpus", OUT / "texts.nul", 440_000_000, folder / "corpus"])
-    parts, bounds = [], {}
+    parts, bounds, stages = [], {}, {}
     for method in ("quest", "knn"):
         out = folder / method
         rows = watched.measure([*cli(), "run", "--corpus", folder / "corpus", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--method", method, "--out", out, "--json"], out / ".state" / "log.jsonl")
@@ -396,6 +401,7 @@ def cores(programs):
         everything, each = watched.total(rows), 1e9 / tokens
         line = lambda name, by: [name, f"{sum(by.values()) * each:,.1f} s", f"{watched.serial(by) * each:,.2f} s", f"{100 * watched.serial(by) / everything:.2f} %"]
         alone = sum(watched.serial(by) for _, by in rows)
+        stages[method] = {stage: [round(sum(by.values()) * each, 3), round(watched.serial(by) * each, 3)] for stage, by in rows}
         lines = [line(f"**{method}**", {1: alone, 2: everything - alone}), *(line(*row) for row in rows)]
         bounds[method] = {n: round(watched.speedup(rows, n), 1) for n in (2, 4, 16, 64, 128)}
         told = ", ".join(f"{times} on {n}" for n, times in bounds[method].items() if n >= 16)
@@ -406,7 +412,7 @@ def cores(programs):
         f"Processor time per billion tokens, and the part of it spent while exactly one of {watched.THREADS} threads has work, seen from outside ({watched.PERIOD * 1e3:.0f} ms apart; `benches/cores.py` says how). "
         f"{made['documents']:,} documents of {tokens / 1e6:,.0f} M tokens into Parquet sequences of 8,192. Work that never had more than a few threads counts as bounded by that many."
     )
-    return head, "\n\n".join(parts), {"bounds": bounds}
+    return head, "\n\n".join(parts), {"bounds": bounds, "stages": stages}
 
 
 def main():
