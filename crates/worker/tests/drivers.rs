@@ -3,29 +3,15 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod engine;
-
-use std::path::PathBuf;
-use std::process::Command;
+mod shim;
 
 use engine::{Folder, Passed};
 use longweave_api::run::Mode;
 use serde_json::{Value, json};
+use shim::{PRELOAD, build};
 
 fn changes() -> [(&'static str, Value); 2] {
     [("/packing", json!("scatter")), ("/splitBytes", json!(1500))]
-}
-
-/// Builds the library that answers a program in place of its locks.
-fn shim(folder: &Folder) -> PathBuf {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shim/shim.c");
-    let library = folder.path("shim.so");
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .args([library.as_os_str(), source.as_ref(), "-ldl".as_ref()])
-        .status()
-        .unwrap();
-    assert!(built.success());
-    library
 }
 
 #[test]
@@ -58,8 +44,8 @@ fn a_driver_that_was_frozen_is_replaced_and_stops_when_it_wakes() {
 #[test]
 fn a_file_system_without_locks_has_one_driver_at_a_time_and_gives_the_bytes_of_a_local_run() {
     let folder = Folder::new(90);
-    let shim = shim(&folder);
-    let without = [("LD_PRELOAD", shim.to_str().unwrap()), ("SHIM_LOCKS", "none")];
+    let shim = build(&folder.path(""));
+    let without = [(PRELOAD, shim.to_str().unwrap()), ("SHIM_LOCKS", "none")];
     folder.run_locally("local", &changes(), Mode::Run);
     let mut first = folder.drive_in(&without, "out", &changes(), &["--beat", "1"]);
     first.offer(64 << 20, &without);
