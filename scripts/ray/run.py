@@ -385,7 +385,7 @@ def hurt(world, kind, run, draw):
 def seeded_kills_change_no_byte(world):
     draw = random.Random(11)
     for number in range(ARGUMENTS.kills):
-        out, wait = world.fresh(), draw.uniform(2, 12)
+        out, wait = world.fresh(), draw.uniform(2, 6.5)
         kind = draw.choice(["worker", "worker of Ray", "node", "driver", "frozen worker"])
         run = world.start("quest", out, "--silence", "10")
         time.sleep(wait)

@@ -81,12 +81,18 @@ class Cluster:
         return getattr(seat.actor, method).options(concurrency_group="send").remote(*arguments)
 
     def _watch(self):
-        with_cpus = [node for node in self.ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
-        if with_cpus:
-            self.inbox.put(("expect", len(with_cpus)))
+        first = True
         while not self.stopping.is_set():
-            nodes = {node["NodeID"]: node for node in self.ray.nodes() if node["Alive"]}
-            self.orders.put(lambda nodes=nodes: setattr(self, "nodes", nodes))
+            try:
+                nodes = {node["NodeID"]: node for node in self.ray.nodes() if node["Alive"]}
+            except Exception as error:  # noqa: BLE001: the head may be back at the next look
+                self._warn(f"the head does not tell its nodes: {first_line(error)}")
+            else:
+                with_cpus = sum(node["Resources"].get("CPU", 0) >= 1 for node in nodes.values())
+                if first and with_cpus:
+                    self.inbox.put(("expect", with_cpus))
+                first = False
+                self.orders.put(lambda nodes=nodes: setattr(self, "nodes", nodes))
             self.stopping.wait(LOOK)
 
     def _serve(self):
@@ -96,8 +102,12 @@ class Cluster:
                     self.orders.get_nowait()()
             except queue.Empty:
                 pass
-            self._fit()
-            self._poll()
+            try:
+                self._fit()
+                self._poll()
+            except Exception as error:  # noqa: BLE001: without this thread the run would wait for ever
+                self._warn(f"Ray failed: {first_line(error)}")
+                self.stopping.wait(LOOK)
 
     def _fit(self):
         """Actors for nodes that have come, and none for those that are gone."""
@@ -148,7 +158,7 @@ class Cluster:
         try:
             lines, end = self.ray.get(call, timeout=STOP)
         except Exception as error:  # noqa: BLE001: whatever an actor raises, it is lost
-            reason = next(iter(str(error).strip().splitlines()[-1:]), type(error).__name__)
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             self._lose(name, reason, "OutOfMemory" in repr(error) or "low on memory" in str(error))
             return
         if not seat.started:
@@ -179,6 +189,10 @@ class Cluster:
 
     def _warn(self, message):
         self.inbox.put(("warning", message))
+
+
+def first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def as_json(line):
@@ -215,7 +229,7 @@ def connect(address):
             message = "the Ray cluster refused the token, or requires one; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to its token"
             raise Failure("ENGINE_DENIED", message) from error
         if isinstance(error, (ConnectionError, RuntimeError, ValueError, TimeoutError)):
-            message = f"no Ray cluster answers at {address}: {str(error).strip().splitlines()[0]}; start one with `ray start --head`"
+            message = f"no Ray cluster answers at {address}: {first_line(error)}; start one with `ray start --head`"
             raise Failure("ENGINE_UNREACHABLE", message) from error
         raise
     return ray
