@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -92,13 +93,14 @@ class Cluster:
         place.mkdir(parents=True, exist_ok=True)
         self.port, self.dashboard = free_port(), free_port()
         self.address, self.url = f"127.0.0.1:{self.port}", f"http://127.0.0.1:{self.dashboard}"
+        # Sockets have short paths.
+        self.sockets = f"/tmp/longweave-ray-{self.port}"
         self.start_head()
         for _ in range(nodes):
             self.add()
 
     def start_head(self):
-        # Sockets have short paths.
-        self.head = Node(self, "--head", "--port", str(self.port), "--dashboard-port", str(self.dashboard), "--num-cpus", "0", "--temp-dir", f"/tmp/longweave-ray-{self.port}")
+        self.head = Node(self, "--head", "--port", str(self.port), "--dashboard-port", str(self.dashboard), "--num-cpus", "0", "--temp-dir", self.sockets)
         until(self.answers, "the head")
 
     def environment(self):
@@ -133,3 +135,4 @@ class Cluster:
     def stop(self):
         for node in self.nodes:
             node.kill()
+        shutil.rmtree(self.sockets, ignore_errors=True)
