@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { afterAll } from 'vitest'
 
@@ -20,6 +20,9 @@ export interface Job {
 
 /** How a job goes: called once it is submitted, and again each time its log is asked for. */
 export type Play = (job: Job, server: RayServer) => void
+
+/** How a server fails: with status 500, with an answer that is lost, by a wrong handshake, or by a reset after the end of a log. */
+export type Fault = '500' | 'lost' | 'handshake' | 'reset'
 
 const text = (payload: Buffer): Buffer => {
   const head =
@@ -40,6 +43,8 @@ export class RayServer {
   play: Play = () => {}
   /** Is called where a job is to stop. */
   stopped: Play = (job) => void (job.status = 'STOPPED')
+  /** Is asked about each request, like `requests` has it: whether the server fails at it. */
+  fault: (line: string) => Fault | undefined = () => undefined
   readonly #server: Server
   readonly #sockets = new Set<Duplex>()
 
@@ -74,6 +79,11 @@ export class RayServer {
     return job
   }
 
+  /** How many connections are open. */
+  get connections(): number {
+    return this.#sockets.size
+  }
+
   /** Drops every connection. */
   drop(): void {
     for (const socket of this.#sockets) socket.destroy()
@@ -95,13 +105,17 @@ export class RayServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = request
-    this.requests.push({ line: `${method} ${url.slice(1)}`, headers })
+    const line = `${method} ${url.slice(1)}`
+    this.requests.push({ line, headers })
+    const fault = this.fault(line)
     const send = (status: number, body: unknown) => {
+      if (fault === 'lost') return void request.socket.destroy()
       response.writeHead(status)
       response.end(typeof body === 'string' ? body : JSON.stringify(body))
     }
     const refusal = this.#refusal(request)
     if (refusal !== null) return send(...refusal)
+    if (fault === '500') return send(500, 'Traceback (most recent call last):\nRuntimeError: the head is starting')
     if (url === '/api/version') return send(200, { version: '4', ray_version: '2.60.0', ray_commit: 'c' })
     if (method === 'POST' && url === '/api/jobs/') {
       const chunks: Buffer[] = []
@@ -128,7 +142,9 @@ export class RayServer {
   }
 
   #tail(request: IncomingMessage, socket: Duplex): void {
-    this.requests.push({ line: `TAIL ${(request.url ?? '').slice(1)}`, headers: request.headers })
+    const line = `TAIL ${(request.url ?? '').slice(1)}`
+    this.requests.push({ line, headers: request.headers })
+    const fault = this.fault(line)
     const [, id = ''] = /^\/api\/jobs\/([\w-]+)\/logs\/tail$/.exec(request.url ?? '') ?? []
     const job = this.jobs.get(id)
     const [status, body] = this.#refusal(request) ?? (job === undefined ? [404, `Job ${id} does not exist`] : [101, ''])
@@ -137,7 +153,7 @@ export class RayServer {
         `HTTP/1.1 ${status} No\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
       )
     const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`
-    const accept = createHash('sha1').update(key).digest('base64')
+    const accept = fault === 'handshake' ? 'wrong' : createHash('sha1').update(key).digest('base64')
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
     )
@@ -157,10 +173,13 @@ export class RayServer {
       }
       if (job.status === 'PENDING' || job.status === 'RUNNING') return
       clearInterval(timer)
-      socket.write(Buffer.from([0x88, 2, 0x03, 0xe8]))
+      socket.write(Buffer.from([0x88, 2, 0x03, 0xe8]), () => {
+        if (fault === 'reset') (socket as Socket).resetAndDestroy()
+      })
     }, 2)
     socket.on('close', () => clearInterval(timer))
     socket.on('error', () => clearInterval(timer))
+    socket.on('end', () => void socket.end())
     socket.resume()
     this.play(job, this)
   }

@@ -3,13 +3,16 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { LongweaveError, plan, submit, version, weave } from '../ts/index.ts'
 import type { EngineOptions, RunEvent, RunOptions, Summary } from '../ts/index.ts'
 import { dashboard } from '../ts/ray-jobs.ts'
+import { RayRun } from '../ts/ray.ts'
 import { findToken } from '../ts/ray-token.ts'
+import { resolve } from '../ts/run.ts'
+import type { ResolvedEngine } from '../ts/schema.ts'
 import { RayServer } from './ray-server.ts'
-import type { Job } from './ray-server.ts'
+import type { Fault, Job } from './ray-server.ts'
 import { argv, cli, failure, folder, parsed, plain, randomCorpus, wordTokenizer, writeJsonl } from './support.ts'
 
 const directory = folder()
@@ -82,9 +85,11 @@ beforeEach(() => {
   server.jobs.clear()
   server.requests.length = 0
   server.play = ends
+  server.fault = () => undefined
   server.stopped = (job) => void (job.status = 'STOPPED')
 })
 afterEach(() => {
+  vi.useRealTimers()
   for (const name of ['RAY_AUTH_TOKEN', 'RAY_AUTH_TOKEN_PATH', 'RAY_ADDRESS', 'RAY_API_SERVER_ADDRESS'])
     delete process.env[name]
 })
@@ -211,6 +216,7 @@ test('another version of longweave on the cluster is an error', async () => {
 test.each([
   ['/bin/python: No module named longweave', /has no longweave: install `longweave\[ray\]==/],
   ['/bin/sh: 1: python: not found', /`engine.python` names/],
+  ["longweave.ray: No module named 'numpy'", /did not start .*; its log on the dashboard/],
   ['Segmentation fault', /did not start \(Segmentation fault\)/],
 ])('a job that cannot start is not submitted again: %s', async (text, message) => {
   server.play = (job) => {
@@ -287,6 +293,83 @@ test('a connection that breaks is opened again, and each event comes once', asyn
   }
   expect(events).toEqual([stage('scan', 'started'), stage('scan', 'done')])
   expect(tails).toBe(2)
+})
+
+/** A fault at the first requests that begin like this, one after the other. */
+const faults = (begin: string, ...left: Fault[]) => {
+  server.fault = (text) => (text.startsWith(begin) ? left.shift() : undefined)
+  return left
+}
+const requested = (begin: string) => server.requests.filter(({ line: text }) => text.startsWith(begin)).length
+const turn = () => new Promise((next) => setImmediate(next))
+
+test('a submission that a head which starts refuses, or whose answer is lost, is made again with its id', async () => {
+  faults('POST api/jobs/', '500', 'lost')
+  const run = weave(options())
+  expect(warnings(await eventsOf(run))).toEqual([expect.stringMatching(/made again: .*the head is starting/)])
+  expect(await run.finished).toEqual(summary())
+  expect([server.jobs.size, requested('POST api/jobs/')]).toEqual([1, 3])
+})
+
+test('a run that is cancelled before its submission is made leaves no job', async () => {
+  server.fault = (text) => (text === 'POST api/jobs/' ? '500' : undefined)
+  const run = weave(options())
+  for await (const event of run) if (event.type === 'warning') break
+  expect(await failed(run.finished)).toMatchObject({ code: 'CANCELLED' })
+  expect([server.jobs.size, requested('POST api/jobs/longweave-')]).toEqual([0, 1])
+})
+
+test('errors of the server while a job is followed end nothing', async () => {
+  const left = faults('GET api/jobs/longweave-', '500', '500')
+  expect(await weave(options()).finished).toEqual(summary())
+  expect(left).toEqual([])
+})
+
+test('a connection that breaks after a long silence is opened again', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+  server.play = (job) => {
+    if (requested('TAIL ') < 2) job.status = 'RUNNING'
+    else ends(Object.assign(job, { status: 'PENDING' }))
+  }
+  const run = weave(options())
+  const state = { ended: false }
+  const end = run.finished.finally(() => (state.ended = true))
+  end.catch(() => {})
+  while (requested('TAIL ') < 1) await turn()
+  // Longer than a cluster may be unreachable.
+  for (let looks = 1; looks <= 60; looks++) {
+    while (requested('GET api/jobs/longweave-') < looks) {
+      vi.advanceTimersByTime(looks === 1 ? 1_000 : 10_000)
+      for (let turns = 0; turns < 50; turns++) await turn()
+    }
+  }
+  faults('GET api/jobs/longweave-', '500', '500')
+  server.drop()
+  while (!state.ended && requested('TAIL ') < 2) await turn()
+  while (!state.ended) {
+    vi.advanceTimersByTime(2)
+    await turn()
+  }
+  expect(await end).toEqual(summary())
+})
+
+test('a connection that is reset after its last message does not end the process', async () => {
+  faults('TAIL ', 'reset')
+  expect(await weave(options()).finished).toEqual(summary())
+})
+
+test('a connection that is no WebSocket is closed, and opened again', async () => {
+  faults('TAIL ', 'handshake')
+  expect(await weave(options()).finished).toEqual(summary())
+  await expect.poll(() => server.connections, { timeout: 10_000 }).toBe(0)
+})
+
+test('all who wait for an event are woken', async () => {
+  const given = options()
+  const { engine, resolved } = resolve(given)
+  const run = new RayRun(engine as ResolvedEngine, resolved, {})
+  const events = await Promise.all([run.nextEvent(), run.nextEvent(), run.nextEvent()])
+  expect(events.map((event) => event === null)).toEqual([false, false, true])
 })
 
 test('cancelling stops the job; one that the cluster stopped is cancelled too', async () => {

@@ -33,6 +33,21 @@ const TIMEOUT = 30_000
 /** Bytes of an answer that are read: logs may be long. */
 const MOST = 64 * 2 ** 20
 
+/** An answer that is an error. */
+class Status extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`status ${status}`)
+    this.status = status
+  }
+}
+
+/** Whether a request may succeed later: nothing answered, or the server failed, as while a head starts. */
+export const isTransient = (error: unknown): boolean =>
+  error instanceof LongweaveError &&
+  (error.code === 'ENGINE_UNREACHABLE' || (error.cause instanceof Status && error.cause.status >= 500))
+
 const isLoopback = ({ hostname }: URL) => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 
 const refused = (reason: string) =>
@@ -115,8 +130,11 @@ export class RayJobs {
     const opened = await new Promise<Parameters<typeof messages> | Answer>((resolve, reject) => {
       request.on('upgrade', (response, socket, head) => {
         socket.setTimeout(0)
-        if (isAccepted(response, accept)) resolve([socket, head])
-        else reject(new Error('the answer to a WebSocket handshake is wrong'))
+        // Node leaves the socket without a listener: an error after the last message would end the process.
+        socket.on('error', () => {})
+        if (isAccepted(response, accept)) return resolve([socket, head])
+        socket.destroy()
+        reject(new Error('the answer to a WebSocket handshake is wrong'))
       })
       request.on('response', (response) => void read(response).then(resolve, reject))
       request.on('error', reject)
@@ -186,12 +204,12 @@ export class RayJobs {
     if (status === 401 || status === 403) throw this.#denied()
     if (status < 400 && location !== undefined)
       throw this.#failed(`sends on to ${location}; give that address as \`engine.url\``)
-    if ([502, 503, 504].includes(status)) throw this.#unreachable(new Error(`status ${status}`))
+    if ([502, 503, 504].includes(status)) throw this.#unreachable(new Status(status))
     if (status === 404) throw this.#failed('is not the dashboard of a Ray cluster, or has no Jobs API')
     const lines = text.trim().split('\n')
     // Ray answers with the traceback of what failed, whose last line says what.
     const reason = (lines[0]?.startsWith('Traceback') === true ? lines.at(-1) : lines[0])?.slice(0, 500)
-    throw this.#failed(`refused a request with status ${status}: ${reason ?? ''}`)
+    throw this.#failed(`refused a request with status ${status}: ${reason ?? ''}`, new Status(status))
   }
 
   get #details() {
@@ -206,8 +224,8 @@ export class RayJobs {
     return new LongweaveError('ENGINE_DENIED', message, this.#details)
   }
 
-  #failed(reason: string): LongweaveError {
-    return new LongweaveError('ENGINE_FAILED', `${this.url.href} ${reason}`, this.#details)
+  #failed(reason: string, cause?: Error): LongweaveError {
+    return new LongweaveError('ENGINE_FAILED', `${this.url.href} ${reason}`, this.#details, cause && { cause })
   }
 
   #unreachable(cause: Error & { code?: string }): LongweaveError {

@@ -7,7 +7,7 @@ import { bundledModel } from './bundled.ts'
 import { LongweaveError, errorCodes, fromSystem } from './errors.ts'
 import type { ErrorCode, ErrorDetails } from './errors.ts'
 import type { RunEvent, Summary } from './generated/results.ts'
-import { RayJobs, dashboard, hasEnded } from './ray-jobs.ts'
+import { RayJobs, dashboard, hasEnded, isTransient } from './ray-jobs.ts'
 import type { JobInfo } from './ray-jobs.ts'
 import { findToken } from './ray-token.ts'
 import type { RunDriver } from './run-driver.ts'
@@ -119,7 +119,6 @@ const delay = (milliseconds: number, signal: AbortSignal) =>
   })
 
 const cancelled = () => new LongweaveError('CANCELLED', 'the run was cancelled; the same call resumes it')
-const isUnreachable = (error: unknown) => error instanceof LongweaveError && error.code === 'ENGINE_UNREACHABLE'
 
 /** Connects to the cluster, and submits jobs of one run. */
 class Submitter {
@@ -129,12 +128,14 @@ class Submitter {
   readonly #engine: ResolvedEngine
   readonly #config: string
   readonly #open: boolean
+  readonly #signal: AbortSignal
 
   constructor(
     engine: ResolvedEngine,
     resolved: ResolvedOptions,
     given: Partial<Options>,
     warn: (message: string) => void,
+    signal: AbortSignal,
   ) {
     const token = findToken()
     this.#engine = engine
@@ -143,6 +144,7 @@ class Submitter {
     this.jobs = new RayJobs(dashboard(engine.url, engine.insecure), token)
     this.place = new Place(resolved.output.directory ?? '')
     this.warn = warn
+    this.#signal = signal
   }
 
   /** The job of the run: one that works already, else a new one. */
@@ -153,7 +155,7 @@ class Submitter {
         `the Ray cluster at ${this.jobs.url.href} needs no token: all who reach it can run programs there, with your files; start it with RAY_AUTH_MODE=token`,
       )
     const last = this.place.last(this.jobs.url.href)
-    const info = last === null ? null : await this.jobs.info(last.job)
+    const info = last === null ? null : await this.#patiently(() => this.jobs.info(last.job))
     if (last === null || info === null || hasEnded(info)) return await this.submit()
     if (last.config === this.#config) return last.job
     throw new LongweaveError(
@@ -178,8 +180,30 @@ class Submitter {
       '--config',
       quoted(this.place.config),
     ]
-    await this.jobs.submit({ entrypoint: `${quoted(this.#engine.python)} ${words.join(' ')}`, submission_id: job })
+    const submission = { entrypoint: `${quoted(this.#engine.python)} ${words.join(' ')}`, submission_id: job }
+    try {
+      await this.#patiently(() => this.jobs.submit(submission))
+    } catch (error) {
+      // The answer to a submission may have been lost.
+      if (this.#signal.aborted) await this.jobs.stop(job).catch(() => {})
+      throw error
+    }
     return job
+  }
+
+  /** Makes a request again while it may succeed later: a head that starts refuses connections, and answers with errors. */
+  async #patiently<T>(request: () => Promise<T>): Promise<T> {
+    const began = performance.now()
+    for (let warned = false; ; warned = true) {
+      if (this.#signal.aborted) throw cancelled()
+      try {
+        return await request()
+      } catch (error) {
+        if (!isTransient(error) || performance.now() - began > PATIENCE) throw error
+        if (!warned) this.warn(`a request is made again: ${(error as Error).message}`)
+      }
+      await delay(LOOK, this.#signal)
+    }
   }
 }
 
@@ -189,13 +213,13 @@ export class RayRun implements RunDriver {
   readonly #result: Promise<string>
   readonly #stop = new AbortController()
   readonly #events: RunEvent[] = []
-  #wake: () => void = () => {}
+  #wakes: (() => void)[] = []
   #ended = false
   #began = performance.now()
 
   constructor(engine: ResolvedEngine, resolved: ResolvedOptions, given: Partial<Options>) {
     this.#engine = engine
-    const submitter = new Submitter(engine, resolved, given, (message) => this.#warn(message))
+    const submitter = new Submitter(engine, resolved, given, (message) => this.#warn(message), this.#stop.signal)
     this.#result = this.#run(submitter).finally(() => {
       this.#ended = true
       this.#wake()
@@ -212,7 +236,7 @@ export class RayRun implements RunDriver {
       const event = this.#events.shift()
       if (event !== undefined) return JSON.stringify(event)
       if (this.#ended) return null
-      await new Promise<void>((wake) => (this.#wake = wake))
+      await new Promise<void>((wake) => this.#wakes.push(wake))
     }
   }
 
@@ -223,6 +247,11 @@ export class RayRun implements RunDriver {
   async close(): Promise<void> {
     this.cancel()
     await this.#result.catch(() => {})
+  }
+
+  /** Wakes all who wait for an event. */
+  #wake(): void {
+    for (const wake of this.#wakes.splice(0)) wake()
   }
 
   #push(event: RunEvent): void {
@@ -267,7 +296,6 @@ export class RayRun implements RunDriver {
         `job ${job} was lost (${firstLine(reason)}); submitting it again, ${restarts} of ${this.#engine.restarts}`,
       )
       await delay(LOOK, signal)
-      if (signal.aborted) throw cancelled()
       job = await submitter.submit()
     }
   }
@@ -287,7 +315,11 @@ export class RayRun implements RunDriver {
       const stop = () => reading.abort()
       signal.addEventListener('abort', stop, { once: true })
       // A connection can be dead without an end: the job's state says more.
-      const watch = setInterval(() => void this.#look(jobs, job).then((works) => works || stop()), 5 * LOOK)
+      const look = async () => {
+        if (await works(jobs, job)) contact = performance.now()
+        else stop()
+      }
+      const watch = setInterval(() => void look(), 5 * LOOK)
       try {
         log.again()
         for await (const text of jobs.tail(job, reading.signal)) {
@@ -310,7 +342,7 @@ export class RayRun implements RunDriver {
           () => false,
         )
         if (forgotten) return done(null)
-        if (!isUnreachable(error) || performance.now() - contact > PATIENCE) throw error
+        if (!isTransient(error) || performance.now() - contact > PATIENCE) throw error
       } finally {
         clearInterval(watch)
         signal.removeEventListener('abort', stop)
@@ -319,15 +351,15 @@ export class RayRun implements RunDriver {
     }
     return done(await stopped(jobs, job))
   }
+}
 
-  /** Whether a job works and its cluster answers. */
-  async #look(jobs: RayJobs, job: string): Promise<boolean> {
-    try {
-      const info = await jobs.info(job)
-      return info !== null && !hasEnded(info)
-    } catch {
-      return false
-    }
+/** Whether a job works and its cluster answers. */
+async function works(jobs: RayJobs, job: string): Promise<boolean> {
+  try {
+    const info = await jobs.info(job)
+    return info !== null && !hasEnded(info)
+  } catch {
+    return false
   }
 }
 
@@ -402,7 +434,7 @@ const startFailed = ({ driver_exit_code: code }: JobInfo) =>
 
 function notStarted(reason: string, url: string): LongweaveError {
   const version = binding.version()
-  const missing = /No module named '?longweave|longweave\.ray/.test(reason) && /No module named/.test(reason)
+  const missing = /No module named '?longweave\b/.test(reason)
   const remedy = missing
     ? `the cluster has no longweave: install \`longweave[ray]==${version}\` with pip in the environment of every node`
     : /not found/.test(reason)
@@ -423,7 +455,7 @@ export async function submitToRay(
   given: Partial<Options>,
   warn: (message: string) => void,
 ): Promise<SubmittedJob> {
-  const submitter = new Submitter(engine, resolved, given, warn)
+  const submitter = new Submitter(engine, resolved, given, warn, new AbortController().signal)
   const job = await submitter.begin()
   return { job, url: submitter.jobs.url.href, directory: submitter.place.directory }
 }
