@@ -78,6 +78,7 @@ test.skipIf(!bash)('the script with Ray is bash, has a token of its own and no o
   expect(run(printed.out, '-n')).toMatchObject({ status: 0, stderr: '' })
   expect(printed.out).toMatch(/#SBATCH --nodes=5\n/)
   expect(printed.out).toContain('RAY_AUTH_TOKEN=$(od ')
+  expect(printed.out).toContain('--nodes "$SLURM_JOB_NUM_NODES"')
   expect(printed.out).toContain(`out='${at('of the file')}'`)
   expect(printed.out).toContain(String.raw`config='${config.replace("'", String.raw`'\''`)}'`)
 })

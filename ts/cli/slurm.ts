@@ -80,7 +80,7 @@ address=$(hostname):$((20000 + SLURM_JOB_ID % 10000))
 # The head has no CPUs: it only drives. Workers are used as they join, and end with the job.
 ray start --head --port="\${address##*:}" --num-cpus=0 --include-dashboard=false --disable-usage-stats --temp-dir="/tmp/ray-$SLURM_JOB_ID"
 srun ray start --address="$address" --num-cpus="$SLURM_CPUS_PER_TASK" --block &
-python -m longweave.ray --address "$address" --config "$config" --out "$out" --memory "$memory"
+python -m longweave.ray --address "$address" --config "$config" --out "$out" --memory "$memory" --nodes "$SLURM_JOB_NUM_NODES"
 `
 
 const forms = { arrays, ray }

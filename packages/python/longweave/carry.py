@@ -39,15 +39,30 @@ def drive(inbox, arguments):
     return process
 
 
+def is_json(text):
+    """Whether a line is JSON: without NaN and Infinity, which Python reads."""
+
+    def refuse(constant):
+        raise ValueError(constant)
+
+    try:
+        json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def carry(inbox, driver, cluster, show):
     """Until the driver ends. `show` is called with its lines for people: events, and the end. Returns the exit status."""
 
     def tell(**line):
         driver.send(json.dumps(line))
 
-    ended = False
+    ended, broken = False, set()
     while True:
         kind, *rest = inbox.get()
+        if kind in ("line", "lost") and rest[0] in broken:
+            continue
         if kind == "place":
             place = rest[0]
             tell(type="place", place=place.name, threads=place.threads, memory=place.memory, gpus=place.gpus)
@@ -55,6 +70,12 @@ def carry(inbox, driver, cluster, show):
             tell(type="expect", places=rest[0])
         elif kind == "line":
             name, text = rest
+            if not is_json(text):
+                reason = f"its worker wrote a line that is not JSON: {text[:200]!r}"
+                broken.add(name)
+                tell(type="lost", place=name, reason=reason, memory=False)
+                cluster.drop(name, reason)
+                continue
             # The line of a worker travels as it is.
             driver.send(f'{{"type":"line","place":{json.dumps(name)},"line":{text}}}')
         elif kind == "lost":

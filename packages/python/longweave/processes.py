@@ -31,7 +31,7 @@ class Process:
 
     def __init__(self, *arguments):
         command = [executable(), *map(str, arguments)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "encoding": "utf-8", "bufsize": 1}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "encoding": "utf-8", "errors": "replace", "bufsize": 1}
         self.process = subprocess.Popen(command, **pipes, preexec_fn=_die_with(os.getpid()))
 
     def send(self, line):

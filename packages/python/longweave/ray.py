@@ -42,12 +42,15 @@ class Seat:
 class Cluster:
     """Nodes, actors and their calls. One thread looks after them; every wait has an end."""
 
-    def __init__(self, ray, inbox, threads, memory, silence):
+    def __init__(self, ray, inbox, threads, memory, silence, expected=0):
         self.ray, self.inbox, self.threads, self.memory, self.silence = ray, inbox, threads, memory, silence
         # A worker is written to while a call waits for its lines.
         self.actor = ray.remote(concurrency_groups={"send": 1})(Worker)
         self.seats, self.losses, self.nodes = {}, {}, {}
         self.gpus, self.number = False, 0
+        # Places that the driver was told to expect: nodes may join later.
+        self.expected = 0
+        self._expect(expected)
         self.orders, self.stopping = queue.SimpleQueue(), threading.Event()
         # Looking at the nodes waits for the head, which may be gone: it has a thread of its own.
         threading.Thread(target=self._watch, daemon=True).start()
@@ -80,18 +83,19 @@ class Cluster:
     def _call(self, seat, method, *arguments):
         return getattr(seat.actor, method).options(concurrency_group="send").remote(*arguments)
 
+    def _expect(self, places):
+        if places > self.expected:
+            self.expected = places
+            self.inbox.put(("expect", places))
+
     def _watch(self):
-        first = True
         while not self.stopping.is_set():
             try:
                 nodes = {node["NodeID"]: node for node in self.ray.nodes() if node["Alive"]}
             except Exception as error:  # noqa: BLE001: the head may be back at the next look
                 self._warn(f"the head does not tell its nodes: {first_line(error)}")
             else:
-                with_cpus = sum(node["Resources"].get("CPU", 0) >= 1 for node in nodes.values())
-                if first and with_cpus:
-                    self.inbox.put(("expect", with_cpus))
-                first = False
+                self._expect(sum(node["Resources"].get("CPU", 0) >= 1 for node in nodes.values()))
                 self.orders.put(lambda nodes=nodes: setattr(self, "nodes", nodes))
             self.stopping.wait(LOOK)
 
@@ -127,8 +131,9 @@ class Cluster:
     def _seat(self, key, node, cpus, threads, gpus):
         self.number += 1
         host = node["NodeManagerHostname"]
-        # Half of what Ray counts: tables of the whole corpus come on top.
-        memory = self.memory or max(256 << 20, int(node["Resources"].get("memory", 4 << 30)) // 2)
+        # Half of what Ray counts, since tables of the whole corpus come on top, for the worker of the CPUs and those of the GPUs.
+        workers = 1 + int(node["Resources"].get("GPU", 0))
+        memory = self.memory or max(256 << 20, int(node["Resources"].get("memory", 4 << 30)) // (2 * workers))
         place = Place(f"{host}-{key[:6]}-{self.number}", self.threads or threads, memory, gpus)
         strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id=key, soft=False)
         wanted = {"num_cpus": cpus, "num_gpus": gpus, "scheduling_strategy": strategy, "max_restarts": 0, "max_task_retries": 0}
@@ -259,7 +264,7 @@ def run(arguments, show):
         # After ray.init, which sets its own.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, inbox.cancel)
-        cluster = Cluster(ray, inbox, threads, heap, arguments.silence)
+        cluster = Cluster(ray, inbox, threads, heap, arguments.silence, arguments.nodes)
         status = carry(inbox, driver, cluster, show)
     # With the head gone, a call of Ray may not return.
     stopping = threading.Thread(target=lambda: (cluster.stop(), ray.shutdown()), daemon=True)
@@ -274,7 +279,8 @@ def main():
     parser.add_argument("--out", metavar="DIR", help="output directory, in place of the file's; all nodes must see it under this path")
     parser.add_argument("--address", default="auto", help="address of the cluster  [default: auto, the one of this job or machine]")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of a worker  [default: the option `threads`, then the CPUs of its node]")
-    parser.add_argument("--memory", metavar="SIZE", help="most heap of a worker, like 8GiB  [default: the option `memory`, then half of its node's memory as Ray counts it]")
+    parser.add_argument("--memory", metavar="SIZE", help="most heap of a worker, like 8GiB  [default: the option `memory`, then half of its node's memory as Ray counts it, shared with the workers of GPUs]")
+    parser.add_argument("--nodes", type=int, default=0, metavar="N", help="nodes that will join: the first leave work for the others  [default: those that are there]")
     parser.add_argument("--silence", type=float, default=60, metavar="SECONDS", help="give the tasks of a worker to others after this long without an answer  [default: 60]")
     parser.add_argument("--patience", type=float, default=300, metavar="SECONDS", help="fail where no worker comes for tasks for this long  [default: 300]")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
@@ -286,6 +292,10 @@ def main():
     except Failure as failure:
         show({"type": "end", "error": {"code": failure.code, "message": str(failure), "details": failure.details}})
         status = 2 if failure.code == "OPTIONS_INVALID" else 1
+    except Exception as error:  # noqa: BLE001: whoever reads the lines waits for an end
+        traceback.print_exc()
+        show({"type": "end", "error": {"code": "ENGINE_FAILED", "message": f"{type(error).__name__}: {first_line(error)}", "details": {}}})
+        status = 1
     sys.stdout.flush()
     sys.stderr.flush()
     # Not sys.exit: Ray's clean-up may wait for a head that is gone.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A stand-in for `longweave-worker`: with `drive` a driver that has three tasks, without it a worker. Both keep to docs/worker.md.
 
-FAKE=silent: the driver never ends; FAKE=dies: it ends before the run; FAKE=needs: it asks for a GPU; FAKE=drops: it gives its first place up."""
+FAKE=silent: the driver never ends; FAKE=dies: it ends before the run; FAKE=needs: it asks for a GPU; FAKE=drops: it gives its first place up;
+FAKE=noise: a library of the worker at the first place prints."""
 import json
 import os
 import sys
@@ -18,6 +19,9 @@ def worker():
         if request["type"] == "open":
             say(id=request["id"], type="opened", version="0.1.0", host="here", process=os.getpid(), attempt="a", arguments=sys.argv[1:])
         elif request["type"] == "run":
+            if request.get("noise"):
+                sys.stdout.buffer.write(b"\xff: a warning of a library\n")
+                sys.stdout.buffer.flush()
             say(id=request["id"], type="progress", done=1, total=2)
             if request.get("hang"):
                 time.sleep(600)
@@ -60,7 +64,7 @@ def driver():
         while tasks and idle:
             place = idle.pop(0)
             given[place] = tasks.pop(0)
-            say(type="line", place=place, line={"id": 2, "type": "run", "run": "out", "stage": "scan", "tasks": given[place], "hang": mode == "silent"})
+            say(type="line", place=place, line={"id": 2, "type": "run", "run": "out", "stage": "scan", "tasks": given[place], "hang": mode == "silent", "noise": mode == "noise" and place == "a"})
 
 
 if sys.argv[1:2] == ["drive"]:

@@ -10,7 +10,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from longweave.carry import Inbox, Place, carry, drive
+from longweave.carry import Inbox, Place, carry, drive, is_json
 from longweave.processes import Worker
 
 HERE = Path(__file__).parent
@@ -92,6 +92,18 @@ class Carrying(unittest.TestCase):
     def test_a_place_that_the_driver_gives_up_is_ended(self):
         status, _, cluster = self.carry("drops")
         self.assertEqual((status, cluster.dropped), (0, [("a", "silent for 60 s")]))
+
+    def test_a_place_whose_worker_writes_no_json_is_lost_once(self):
+        status, shown, cluster = self.carry("noise")
+        self.assertEqual((status, sorted(shown[-1]["summary"]["tasks"])), (0, [0, 1, 2]))
+        reason = "its worker wrote a line that is not JSON: '\ufffd: a warning of a library'"
+        self.assertEqual(cluster.dropped, [("a", reason)])
+        messages = [line["event"].get("message", "") for line in shown[:-1]]
+        self.assertEqual([message for message in messages if message.startswith("lost")], [f"lost a: {reason}, memory False"])
+
+    def test_json_is_that_of_the_driver(self):
+        for text, truth in (('{"a":1}', True), ("", False), ("NaN", False), ("[" * 100_000, False)):
+            self.assertEqual(is_json(text), truth)
 
     def test_a_gpu_is_offered_once_the_driver_needs_it(self):
         status, shown, cluster = self.carry("needs", ("a",))
