@@ -109,7 +109,11 @@ impl Job {
             let record = |(task, record)| TaskRecord::new(stage, task, record);
             Ok(tasks.into_iter().zip(records).map(record).collect())
         };
-        let result = longweave_driver::guarded(work).map_err(|e| explain(&ctx, &self.run, e));
+        let result = longweave_driver::guarded(work).map_err(|e| match self.run.is_driven() {
+            // The driver has the task that made a corrupt file run again.
+            true => self.run.locate(e),
+            false => explain(&ctx, &self.run, e),
+        });
         let outcome = self.run.log.outcome(result.as_ref());
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
         result

@@ -109,8 +109,10 @@ fn in_use(run: &RunContext) -> bool {
 
 fn any_held(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    // Of another machine nobody here knows whether it still works: then a task counts as held.
+    let held = |path: &Path| Lock::holder(path).is_some_and(|holder| holder.alive.unwrap_or(true));
     // A lease that was returned is empty.
-    entries.filter(|e| e.metadata().is_ok_and(|m| m.len() > 0)).any(|e| Lock::is_held(&e.path()))
+    entries.filter(|e| e.metadata().is_ok_and(|m| m.len() > 0)).any(|e| held(&e.path()))
 }
 
 /// Directories of runs that a process works with, and the run of each, without `own`.

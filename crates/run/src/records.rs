@@ -322,23 +322,36 @@ impl RunContext {
             .try_for_each(|f| f.check(&directory))
     }
 
+    /// Removes the record of a task, and before it the file that repeats it.
+    ///
+    /// Errors: those of removing.
+    pub fn take_away(&self, stage: Stage, task: u32) -> Result<()> {
+        self.unlist(stage)?;
+        self.disown(stage);
+        DoneRecord::remove(&self.record(stage, task))
+    }
+
     /// Deletes the done record of a task if it, or any file it lists, fails its checksum. Returns
     /// whether it did. Waits while another process runs the task.
     pub fn forget(&self, ctx: &Ctx, stage: Stage, task: u32) -> Result<bool> {
         let _lease = self.lease(ctx, stage, task)?;
-        self.unlist(stage)?;
-        self.disown(stage);
         let (path, directory) = (self.record(stage, task), self.directory(stage));
-        let whole = match DoneRecord::load(&path) {
-            Ok(Some(record)) => {
-                stage.is_sent(self.options())
-                    || record.files.iter().all(|f| f.check(&directory).is_ok())
+        let check = || -> Result<bool> {
+            let Some(record) = DoneRecord::load(&path)? else { return Ok(false) };
+            if !stage.is_sent(self.options()) {
+                record.files.iter().try_for_each(|file| file.check(&directory))?;
             }
-            Ok(None) => return Ok(true),
-            Err(_) => false,
+            Ok(true)
+        };
+        let whole = match check() {
+            Ok(true) => true,
+            Ok(false) => return Ok(true),
+            Err(e) if matches!(e.code(), Code::FileCorrupt | Code::InputNotFound) => false,
+            // A disk that cannot be read says nothing of the file.
+            Err(e) => return Err(e),
         };
         if !whole {
-            DoneRecord::remove(&path)?;
+            self.take_away(stage, task)?;
         }
         Ok(!whole)
     }

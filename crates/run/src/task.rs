@@ -51,7 +51,7 @@ impl RunContext {
         self.check_driver()?;
         if recorded {
             // Its files are gone; it must not count for those of this attempt.
-            DoneRecord::remove(&path)?;
+            self.take_away(stage, task)?;
         }
         let record = self.log.task(stage.name, task, || {
             failpoint::hit("task", &path).at("begin", &path)?;

@@ -64,9 +64,6 @@ impl StageSpec for SealStage {
         let PlanCounts { main, holdout } = run.counts(0)?;
         let mut files = Vec::new();
         let uploads = Uploads::of(&ctx.cancel, run)?;
-        if let Some(uploads) = &uploads {
-            uploads.give_up_staged(&run.state(PACK))?;
-        }
         if let Some(holdout) = &holdout {
             files.extend(seal_part(ctx, run, Part::HeldOut, holdout, uploads.as_ref())?);
         }
@@ -78,6 +75,7 @@ impl StageSpec for SealStage {
         // All shards are done: nobody will finish the half-written files that there are.
         run.sweep_stage(PACK);
         let Some(uploads) = Uploads::of(&ctx.cancel, run)? else { return Ok(()) };
+        uploads.give_up_staged(&run.state(PACK))?;
         uploads.recheck(run, SEAL, |record| {
             Some(record.files.iter().map(|f| (f.clone(), None)).collect())
         })

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use longweave_common::{Error, Result, ResultExt};
+use longweave_common::{Code, Error, Result, ResultExt};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::failpoint;
@@ -148,7 +148,7 @@ impl AtomicFile {
             failpoint::hit("renamed", &target)?;
             Ok(new)
         })();
-        let new = done.at("write", &target)?;
+        let new = done.map_err(|e| not_placed(&e, &target))?;
         sync_directory(target.parent().unwrap_or(Path::new(".")))?;
         Ok(new)
     }
@@ -172,10 +172,22 @@ impl AtomicFile {
             fs::rename(&self.attempt, &target)?;
             failpoint::hit("renamed", &target)
         })();
-        done.at("write", &target)?;
+        done.map_err(|e| not_placed(&e, &target))?;
         sync_directory(target.parent().unwrap_or(Path::new(".")))?;
         Ok(sealed)
     }
+}
+
+/// The error of a file that did not get its name.
+fn not_placed(error: &io::Error, target: &Path) -> Error {
+    if error.kind() != io::ErrorKind::NotFound {
+        return Error::io(error, "write", target);
+    }
+    let message = format!(
+        "cannot write {}: another process removed its unfinished file or its directory; run again",
+        target.display()
+    );
+    Error::new(Code::Io, message).with_file(target)
 }
 
 /// A file that was set aside.

@@ -136,6 +136,13 @@ impl<W: Write> Hub<W> {
         }
     }
 
+    /// Places that have not opened the run for too long.
+    pub(super) fn slow(&self) -> Vec<String> {
+        let now = self.clock.now();
+        let slow = |p: &Place| !p.is_open() && now.saturating_sub(p.came) >= self.patience.need;
+        self.places.iter().filter(|(_, p)| slow(p)).map(|(id, _)| id.clone()).collect()
+    }
+
     /// Asks places whether they live; those that have not said so for too long.
     pub(super) fn watch(&mut self) -> Vec<String> {
         let now = self.clock.look();

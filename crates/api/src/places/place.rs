@@ -11,6 +11,8 @@ pub(super) struct Place {
     pub state: State,
     /// Stages whose records were handed over.
     pub handed: BTreeSet<&'static str>,
+    /// When it came.
+    pub came: Duration,
     /// When it was last asked whether it lives.
     pub pinged: Duration,
     /// When it was asked so first since its last line.
@@ -31,8 +33,6 @@ pub(super) struct Call {
     pub tasks: Vec<u32>,
     /// Units of progress that it reported.
     pub units: u64,
-    /// Whether its answer counts: it was not asked to stop.
-    pub counts: bool,
 }
 
 impl Place {
@@ -43,6 +43,7 @@ impl Place {
             gpus,
             state: State::Opening(opening),
             handed: BTreeSet::new(),
+            came: now,
             pinged: now,
             silent_since: None,
         }
@@ -58,18 +59,11 @@ impl Place {
         !matches!(self.state, State::Opening(_))
     }
 
-    /// Its call, if its answer counts.
+    /// The tasks that it works on, if it works.
     pub(super) fn call(&self) -> Option<&Call> {
         match &self.state {
-            State::Busy(call) if call.counts => Some(call),
-            _ => None,
-        }
-    }
-
-    pub(super) fn call_mut(&mut self) -> Option<&mut Call> {
-        match &mut self.state {
-            State::Busy(call) if call.counts => Some(call),
-            _ => None,
+            State::Busy(call) => Some(call),
+            State::Opening(_) | State::Idle => None,
         }
     }
 

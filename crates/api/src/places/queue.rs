@@ -8,6 +8,8 @@ use std::ops::Range;
 pub(super) const AGAIN: u32 = 3;
 /// Calls that a place gets of a stage, about.
 const CALLS: usize = 4;
+/// Most tasks of a call for each thread of its place: others may come that can share them.
+const MOST: usize = 16;
 
 /// The failures of a task.
 #[derive(Default)]
@@ -77,8 +79,11 @@ impl Queue {
     fn take_again(&mut self, offer: &Offer<'_>) -> Vec<u32> {
         let fits = |task: &&u32| {
             self.tries.get(task).is_none_or(|tries| {
-                (!tries.alone || offer.is_largest)
-                    && !(offer.others && tries.avoid.as_deref() == Some(offer.place))
+                // One that runs alone has no other place: the largest may be where it failed.
+                match tries.alone {
+                    true => offer.is_largest,
+                    false => !(offer.others && tries.avoid.as_deref() == Some(offer.place)),
+                }
             })
         };
         let suspect = |task: &u32| self.tries.get(task).is_some_and(Tries::is_suspect);
@@ -106,8 +111,10 @@ impl Queue {
         if self.fresh.len() == 1 && !offer.is_largest {
             return self.next..self.next;
         }
-        let busy = left.div_ceil(places).min(offer.threads as usize);
-        self.next..self.next + left.div_ceil(CALLS * places).max(busy)
+        let threads = offer.threads as usize;
+        let busy = left.div_ceil(places).min(threads);
+        let most = (MOST * threads).max(1);
+        self.next..self.next + left.div_ceil(CALLS * places).max(busy).min(most)
     }
 
     /// Puts tasks back whose place was lost; a task that was lost too often by itself.
@@ -162,7 +169,7 @@ mod tests {
         assert_eq!(sizes(3, 1, 3), [1, 1, 1]);
         assert_eq!(sizes(10, 8, 2), [5, 3, 1, 1]);
         let many = sizes(1200, 4, 3);
-        assert_eq!((many[0], many.iter().rev().skip(5).min()), (100, Some(&4)));
+        assert_eq!((many[0], many.iter().rev().skip(5).min()), (64, Some(&4)));
         assert!(many.is_sorted_by(|a, b| a >= b) && many.len() < 60, "{many:?}");
         assert_eq!(sizes(7, 16, 1), [7]);
     }
@@ -210,5 +217,16 @@ mod tests {
         assert_eq!(queue.take(&offer("a", 2, 2)), [0]);
         assert_eq!(queue.take(&offer("a", 2, 2)), [1]);
         assert_eq!(queue.short_of_memory(&[1]), Some(1));
+    }
+
+    #[test]
+    fn a_task_that_runs_alone_is_given_again_where_it_failed() {
+        let mut queue = Queue::new(&[0]);
+        assert_eq!(queue.take(&offer("b", 1, 2)), [0]);
+        assert_eq!(queue.short_of_memory(&[0]), None);
+        assert_eq!(queue.take(&offer("a", 1, 2)), [0]);
+        assert_eq!(queue.failed(&[0], "a"), None);
+        assert!(queue.take(&Offer { is_largest: false, ..offer("b", 1, 2) }).is_empty());
+        assert_eq!(queue.take(&offer("a", 1, 2)), [0]);
     }
 }

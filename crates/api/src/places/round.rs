@@ -108,6 +108,10 @@ impl<'a, W: Write> Round<'a, W> {
             let reason = format!("silent for {} s", self.hub.patience.silence.as_secs_f64());
             self.give_up(&place, &reason);
         }
+        for place in self.hub.slow() {
+            let seconds = self.hub.patience.need.as_secs_f64();
+            self.give_up(&place, &format!("has not opened the run in {seconds} s"));
+        }
         self.report();
     }
 
@@ -169,11 +173,11 @@ impl<'a, W: Write> Round<'a, W> {
         }
     }
 
-    /// The call of a place, which is idle from then on; `None` if its answer does not count.
+    /// The call of a place, which is idle from then on.
     fn ended(&mut self, id: &str) -> Option<Call> {
         let place = self.hub.places.get_mut(id)?;
         match std::mem::replace(&mut place.state, State::Idle) {
-            State::Busy(call) => call.counts.then_some(call),
+            State::Busy(call) => Some(call),
             other => {
                 place.state = other;
                 None
@@ -260,7 +264,7 @@ impl<'a, W: Write> Round<'a, W> {
         let place = self.hub.places.remove(loss.place);
         let Some(place) = place.filter(|_| !self.stopping) else { return };
         let left = match place.state {
-            State::Busy(call) if call.counts => self.left_of(call),
+            State::Busy(call) => self.left_of(call),
             _ => Vec::new(),
         };
         self.lose(&left, loss);
@@ -302,9 +306,13 @@ impl<'a, W: Write> Round<'a, W> {
         self.hub.places.values().any(|place| place.call().is_some())
     }
 
-    /// Whether a place can take tasks of the stage.
+    /// Whether a place can take tasks of the stage. Places with GPUs share the cores of their machine
+    /// with another, so they get other tasks only where all have GPUs.
     fn suits(&self, place: &Place) -> bool {
-        self.stage.needs(self.run.options()).gpus == 0 || place.gpus > 0
+        if self.stage.needs(self.run.options()).gpus > 0 {
+            return place.gpus > 0;
+        }
+        place.gpus == 0 || self.hub.places.values().all(|other| other.gpus > 0)
     }
 
     /// Gives tasks to places that are idle, those with most threads first.
@@ -332,7 +340,7 @@ impl<'a, W: Write> Round<'a, W> {
             let (stage, selection) = (self.stage.name.to_owned(), selection(&tasks));
             let call = self.hub.ask(&id, |run| Request::Run { run, stage, tasks: selection });
             if let Some(place) = self.hub.places.get_mut(&id) {
-                place.state = State::Busy(Call { id: call, tasks, units: 0, counts: true });
+                place.state = State::Busy(Call { id: call, tasks, units: 0 });
             }
         }
         Ok(())
@@ -388,8 +396,7 @@ impl<'a, W: Write> Round<'a, W> {
         Error::new(Code::PlaceLost, message).with("stage", stage)
     }
 
-    /// Asks calls to stop, and waits for those that soon do. The answers of others do not count;
-    /// their places get nothing until they come. Of a cancelled run they are given up.
+    /// Asks calls to stop, and waits for those that soon do. The places of others are given up.
     fn stop(&mut self) {
         self.stopping = true;
         let working: Vec<String> = self.working();
@@ -406,16 +413,12 @@ impl<'a, W: Write> Round<'a, W> {
             self.listen();
         }
         for id in self.working() {
-            if self.ctx.cancel.is_cancelled() {
-                self.hub.write(&ToEngine::Drop { place: &id, reason: "does not stop" });
-                self.hub.places.remove(&id);
-            } else if let Some(call) = self.hub.places.get_mut(&id).and_then(Place::call_mut) {
-                call.counts = false;
-            }
+            self.hub.write(&ToEngine::Drop { place: &id, reason: "does not stop" });
+            self.hub.places.remove(&id);
         }
     }
 
-    /// The places with a call whose answer counts.
+    /// The places with a call.
     fn working(&self) -> Vec<String> {
         let places = self.hub.places.iter().filter(|(_, place)| place.call().is_some());
         places.map(|(id, _)| id.clone()).collect()

@@ -288,6 +288,11 @@ fn a_stage_of_many_tasks_keeps_its_records_in_one_file_until_one_runs_again() {
     place.run_in("out", &many).unwrap();
     assert!(gone.exists() && lines() == tasks.as_u64().unwrap() + 2);
     assert_eq!(sequences(run.out()), before);
+
+    // So does a task that is asked for, whose new record may name other files.
+    fs::remove_file(&gone).unwrap();
+    run_tasks(run.out(), "ingest", json!(7)).unwrap();
+    assert!(gone.exists() && !list.exists());
 }
 
 #[test]
