@@ -20,8 +20,8 @@ pub(crate) fn recorded_prefix(record: &DoneRecord, task: u32) -> String {
     named.map_or_else(|| prefix(task, false), str::to_owned)
 }
 
-/// The task of a file that has a token in its name.
-fn task_of(name: &str) -> Option<u32> {
+/// The task of a file or directory that has a token in its name.
+pub(crate) fn task_of(name: &str) -> Option<u32> {
     let (task, token) = name.split('.').next()?.split_once('-')?;
     let is_token = token.len() == process_token().len()
         && token.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));

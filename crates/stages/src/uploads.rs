@@ -18,6 +18,8 @@ use longweave_storage::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::attempt::task_of;
+
 /// The object of a shard's file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,7 +157,8 @@ impl Uploads {
     /// drives the run.
     pub(crate) fn free_staged(&self, run: &RunContext, stage: Stage) -> Result<()> {
         for staging in below(&run.state(stage).join("staged"))? {
-            let Some((task, _)) = owner(&staging) else { continue };
+            let name = staging.file_name().and_then(|name| name.to_str());
+            let Some(task) = name.and_then(task_of) else { continue };
             if Lock::is_held(&run.lease_file(stage, task)) {
                 continue;
             }
@@ -207,12 +210,6 @@ pub(crate) struct Staging {
 /// The directory that an attempt that ended has left of a task.
 fn free(run: &RunContext, stage: Stage, task: u32) -> PathBuf {
     run.state(stage).join(format!("staged/{task:05}"))
-}
-
-/// The task and the process of a directory that a process has for itself.
-fn owner(staging: &Path) -> Option<(u32, &str)> {
-    let (task, token) = staging.file_name()?.to_str()?.split_once('-')?;
-    Some((task.parse().ok()?, token))
 }
 
 impl Staging {

@@ -25,7 +25,7 @@ use longweave_common::{Cancel, Ctx, Result};
 use longweave_driver::{Events, Threads};
 use longweave_run::{Claim, RunContext, RunOptions, Stage};
 use longweave_stages::{SEAL, STAGES};
-use sample::{corpus, row};
+use sample::{corpus, files, row};
 use serde_json::{Value, json};
 
 /// How long a test waits for an answer. Only a fault takes that long, on any machine.
@@ -166,19 +166,6 @@ fn output(out: &Path) -> BTreeMap<String, Vec<u8>> {
     found.retain(|name, _| !name.starts_with('.') && name != "run.json");
     assert!(found.contains_key("longweave.json") && found.len() > 4, "{:?}", found.keys());
     found
-}
-
-/// All files below a directory; none where it is not there, as that of a stage without tasks.
-fn files(directory: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in fs::read_dir(directory).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
-        if path.is_dir() {
-            files(&path, &format!("{name}/"), found);
-        } else {
-            found.insert(name, fs::read(path).unwrap());
-        }
-    }
 }
 
 fn code<T>(result: Result<T>) -> &'static str {

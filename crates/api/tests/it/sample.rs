@@ -1,5 +1,9 @@
 //! Options and a corpus of small runs, for tests of this crate and of the worker.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 /// Options of a quest run over `corpus.jsonl` into `out`, changed by JSON pointers; `path` is that
@@ -78,4 +82,17 @@ pub(crate) fn row(i: usize) -> Value {
 
 pub(crate) fn corpus(documents: usize) -> String {
     (0..documents).map(|i| format!("{}\n", row(i))).collect()
+}
+
+/// All files below a directory; none where it is not there, as that of a stage without tasks.
+pub(crate) fn files(directory: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            files(&path, &format!("{name}/"), found);
+        } else {
+            found.insert(name, fs::read(path).unwrap());
+        }
+    }
 }

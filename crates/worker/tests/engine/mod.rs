@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 #[path = "../../../api/tests/it/sample.rs"]
 mod sample;
 
+pub(crate) use sample::files;
+
 /// How long a test waits for a line. Only a fault takes that long, on any machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -106,19 +108,6 @@ impl Folder {
     pub(crate) fn log(&self, out: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(out).join(".state/log.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-/// All files below a directory.
-pub(crate) fn files(directory: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in fs::read_dir(directory).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
-        if path.is_dir() {
-            files(&path, &format!("{name}/"), found);
-        } else {
-            found.insert(name, fs::read(path).unwrap());
-        }
     }
 }
 
