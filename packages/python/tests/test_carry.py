@@ -57,9 +57,10 @@ class Carrying(unittest.TestCase):
         self.options = Path(folder.name) / "options.json"
         self.options.write_text(json.dumps({"output": {"directory": "/shared/out"}}))
         self.addCleanup(os.environ.pop, "FAKE", None)
+        self.addCleanup(os.environ.pop, "FAKE_PLACES", None)
 
     def carry(self, mode="", places=("a", "b"), meanwhile=lambda line, inbox, cluster: None):
-        os.environ["FAKE"] = mode
+        os.environ["FAKE"], os.environ["FAKE_PLACES"] = mode, str(len(places))
         inbox, shown = Inbox(), []
         driver = drive(inbox, ["--out", "out", "--options", self.options])
         cluster = Local(inbox, places)
@@ -85,7 +86,7 @@ class Carrying(unittest.TestCase):
             if line.get("event", {}).get("type") == "progress" and cluster.workers["a"].process.process.poll() is None:
                 cluster.workers["a"].process.process.kill()
 
-        status, shown, _ = self.carry(meanwhile=kill)
+        status, shown, _ = self.carry("hangs", meanwhile=kill)
         self.assertEqual((status, sorted(shown[-1]["summary"]["tasks"])), (0, [0, 1, 2]))
         self.assertIn("lost a: its worker ended with signal 9, memory False", [line["event"].get("message") for line in shown[:-1]])
 
