@@ -447,13 +447,15 @@ fn column<T: Scalar>(path: &Path, bytes: &[u8]) -> Vec<T> {
 pub fn plan_file(mut data: &[u8]) {
     let folder = folder("plan");
     write(&folder.join("plan.json"), part(&mut data));
-    for name in ["groups", "00000.sequences", "00001.sequences", "00001.pieces"] {
+    for name in
+        ["00000.groups", "00001.groups", "00000.sequences", "00001.sequences", "00001.pieces"]
+    {
         column::<u32>(&folder.join(name), part(&mut data));
     }
     column::<u32>(&folder.join("00000.pieces"), data);
     let Some(plan) = told(PlanFile::open(&folder)) else { return };
     let n = plan.sequences();
-    let _ = (plan.shape(), plan.groups().len(), plan.stats());
+    let _ = (plan.shape(), plan.stats());
     for (first, count) in [
         (0, n.min(64)),
         (0, 1),
@@ -463,8 +465,9 @@ pub fn plan_file(mut data: &[u8]) {
         (0, n),
         (u64::MAX, 1),
     ] {
-        if let Some(sequences) = told(plan.read(first, count)) {
-            assert_eq!(sequences.len() as u64, count);
+        if let Some(planned) = told(plan.read(first, count)) {
+            assert_eq!(planned.sequences.len() as u64, count);
+            assert_eq!(planned.sequences.pieces().len(), planned.lens.len());
         }
     }
 }

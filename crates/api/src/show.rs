@@ -170,15 +170,13 @@ fn why(run: &RunContext, part: Part, sequence: u64, shown: &mut ShownSequence) -
     let plan = plan::open(run, part)?;
     let index = index::open(run)?;
     let read = plan.read(sequence, 1)?;
-    let planned = read.get(0);
-    let groups = plan.groups();
+    let planned = read.sequences.get(0);
     for (piece, shown) in planned.pieces.iter().zip(&mut shown.pieces) {
-        let group = piece.group.index();
-        let keyword = groups.keywords[group];
-        let documents =
-            index.as_ref().filter(|_| !keyword.is_none()).map(|i| i.postings(keyword).len() as u64);
-        shown.pass =
-            Some(GroupPass { epoch: groups.epochs[group], round: groups.rounds[group], documents });
+        shown.pass = read.groups.get(piece.group).map(|group| {
+            let index = index.as_ref().filter(|_| !group.keyword.is_none());
+            let documents = index.map(|i| i.postings(group.keyword).len() as u64);
+            GroupPass { epoch: group.epoch, round: group.round, documents }
+        });
     }
     let phrase =
         planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));

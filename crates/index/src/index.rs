@@ -11,6 +11,10 @@ use longweave_storage::{FileRecord, read_array, read_strings, write_array, write
 
 use crate::hierarchy::Tree;
 
+/// The file of the phrases by keyword, and that of the phrases by node of the hierarchy.
+pub const PHRASES: &str = "phrases.arrow";
+pub const NODES: &str = "nodes.arrow";
+
 const MISFIT: &str = "lists that do not fit their documents";
 
 /// Keywords, the documents of each, and their hierarchy.
@@ -102,18 +106,12 @@ impl Index {
         let keyword_of: Vec<u32> = self.keyword_of.iter().map(|k| k.get()).collect();
         let docs: Vec<u32> = self.docs.iter().map(|d| d.get()).collect();
         Ok(vec![
-            FileRecord::new(
-                "phrases.arrow",
-                write_strings(&at("phrases.arrow"), "phrase", &self.phrases)?,
-            ),
+            FileRecord::new(PHRASES, write_strings(&at(PHRASES), "phrase", &self.phrases)?),
             FileRecord::new("keywords", write_array(&at("keywords"), &keyword_of)?),
             FileRecord::new("ends", write_array(&at("ends"), self.postings.ends())?),
             FileRecord::new("docs", write_array(&at("docs"), &docs)?),
             FileRecord::new("keys", write_array(&at("keys"), &self.keys)?),
-            FileRecord::new(
-                "nodes.arrow",
-                write_strings(&at("nodes.arrow"), "phrase", &self.nodes)?,
-            ),
+            FileRecord::new(NODES, write_strings(&at(NODES), "phrase", &self.nodes)?),
             FileRecord::new("node_parent", write_array(&at("node_parent"), &self.forest.parent)?),
             FileRecord::new("node_key", write_array(&at("node_key"), &self.forest.key)?),
             FileRecord::new(
@@ -140,7 +138,7 @@ impl Index {
             Ok(read_strings(&at(name))?.iter().map(str::to_owned).collect())
         };
         let index = Index {
-            phrases: strings("phrases.arrow")?,
+            phrases: strings(PHRASES)?,
             keys: read_array(&at("keys"))?,
             keyword_of: read_array::<u32>(&at("keywords"))?
                 .into_iter()
@@ -154,7 +152,7 @@ impl Index {
                 key: read_array(&at("node_key"))?,
                 node_of_keyword: read_array(&at("node_of_keyword"))?,
             },
-            nodes: strings("nodes.arrow")?,
+            nodes: strings(NODES)?,
         };
         match index.disagreement() {
             Some(what) => Err(corrupt(what)),

@@ -23,7 +23,7 @@ mod vector_affinity;
 
 pub use build::{build, build_from_files};
 pub use candidates::{CandidateTable, CandidateWriter};
-pub use index::Index;
+pub use index::{Index, NODES, PHRASES};
 pub use scratch::sweep_scratch;
 
 use serde::{Deserialize, Serialize};

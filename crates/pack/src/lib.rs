@@ -18,6 +18,7 @@ use longweave_common::{Code, Ctx, Error, Result};
 use longweave_formats::{PieceRow, SequenceBatch, SequencePlace, SequenceWriter, parts};
 use rayon::prelude::*;
 
+use crate::place::Bands;
 use crate::source::{Gather, OwnTokens};
 
 /// Bytes of memory that an assembled token may cost: its id in two batches, its encoded form,
@@ -40,12 +41,11 @@ fn sequence<'a>(
     // First the pieces, then the tokens: so the processor waits for many lookups at once.
     let mut at = u32::from(shape.sequence_bos);
     for (row, piece) in place.pieces.iter_mut().zip(planned.pieces) {
-        let group = piece.group.index();
-        let anchor = source.groups.anchors[group];
-        let reason = if anchor.is_none() || anchor == piece.doc {
-            (source.phrase)(source.groups.keywords[group])
+        let group = source.groups.get(piece.group).ok_or_else(|| missing("group"))?;
+        let reason = if group.anchor.is_none() || group.anchor == piece.doc {
+            (source.phrase)(group.keyword)
         } else {
-            Some((source.id)(anchor))
+            Some((source.id)(group.anchor))
         };
         *row = PieceRow {
             doc_id: (source.id)(piece.doc),
@@ -72,7 +72,7 @@ fn sequence<'a>(
     }
     let pieces = place.pieces.iter().zip(planned.pieces).zip(source.sequences.range(i));
     for ((row, &piece), number) in pieces {
-        let len = source.tokens.len(piece.doc);
+        let len = source.lens[number];
         let (begins, own, separators) = shape.parts(piece, len);
         let piece_tokens = &mut tokens[row.start as usize..][..row.len as usize];
         let (begin, rest) = piece_tokens.split_at_mut(begins as usize);
@@ -98,10 +98,51 @@ fn sequence<'a>(
 pub fn assemble<'a>(
     ctx: &Ctx,
     source: &PackSource<'a>,
+    tokens: &dyn TokenSource,
     range: Range<usize>,
     batch: &mut SequenceBatch<'a>,
 ) -> Result<()> {
-    ctx.pool.install(|| fill(source, range, &Gather(source.tokens), batch))
+    ctx.pool.install(|| fill(source, range, &Gather(tokens), batch))
+}
+
+/// Where the tokens of a shard come from.
+pub enum ShardTokens<'a> {
+    /// From the documents' own places.
+    Gather(&'a dyn TokenSource),
+    /// From those that were scattered in the order of the plan.
+    Place(Placement<'a>),
+}
+
+/// The tokens of a shard while it is packed.
+enum Supply<'p, 's, 'a> {
+    Gather(Gather<'p>),
+    Bands(Bands<'p, 's, 'a>),
+}
+
+impl Supply<'_, '_, '_> {
+    /// Bytes that it holds.
+    fn bytes(&self) -> u64 {
+        match self {
+            Supply::Gather(_) => 0,
+            Supply::Bands(bands) => bands.bytes(),
+        }
+    }
+
+    /// The tokens of sequences `range`, which follow those that were asked for before.
+    fn of(&mut self, range: Range<usize>) -> Result<&dyn OwnTokens> {
+        match self {
+            Supply::Gather(gather) => Ok(gather),
+            Supply::Bands(bands) => bands.of(range),
+        }
+    }
+
+    /// Compares what was read with what was written.
+    fn finish(self) -> Result<()> {
+        match self {
+            Supply::Gather(_) => Ok(()),
+            Supply::Bands(bands) => bands.finish(),
+        }
+    }
 }
 
 fn fill<'a>(
@@ -132,17 +173,19 @@ pub fn pack_shard<'a>(
     source: &PackSource<'a>,
     writer: &mut dyn SequenceWriter,
     writer_bytes: u64,
-    placement: Option<Placement<'_>>,
+    tokens: ShardTokens<'_>,
 ) -> Result<()> {
     let (sequence_bytes, limit) = (u64::from(source.shape.length) * COST, ctx.budget.limit());
     let parts: Vec<Range<usize>> = parts(source.shape.length, source.sequences.len()).collect();
     let part_bytes = parts.first().map_or(1, |part| part.len() as u64 * sequence_bytes);
     let threads = ctx.pool.current_num_threads() as u64;
     let step = (limit / 8 / part_bytes).clamp(1, threads * 2) as usize;
-    let mut bands = placement.map(|placement| place::Bands::new(placement, source, limit / 8));
-    let wanted = (step as u64 * part_bytes)
-        .saturating_add(bands.as_ref().map_or(0, place::Bands::bytes))
-        .saturating_add(writer_bytes);
+    let mut supply = match tokens {
+        ShardTokens::Gather(tokens) => Supply::Gather(Gather(tokens)),
+        ShardTokens::Place(placement) => Supply::Bands(Bands::new(placement, source, limit / 8)),
+    };
+    let wanted =
+        (step as u64 * part_bytes).saturating_add(supply.bytes()).saturating_add(writer_bytes);
     let _held = ctx.budget.reserve(wanted.min(limit.max(sequence_bytes)), &ctx.cancel)?;
     let (mut ready, mut next) = (Vec::<SequenceBatch<'a>>::new(), Vec::<SequenceBatch<'a>>::new());
     let mut write = |ready: &[SequenceBatch<'_>]| -> Result<()> {
@@ -156,11 +199,7 @@ pub fn pack_shard<'a>(
         ctx.cancel.check()?;
         next.resize_with(parts.len(), SequenceBatch::default);
         let make = || -> Result<()> {
-            let gather = Gather(source.tokens);
-            let own_tokens: &dyn OwnTokens = match &mut bands {
-                Some(bands) => bands.of(parts[0].start..parts[parts.len() - 1].end)?,
-                None => &gather,
-            };
+            let own_tokens = supply.of(parts[0].start..parts[parts.len() - 1].end)?;
             next.par_iter_mut()
                 .zip(parts)
                 .try_for_each(|(batch, part)| fill(source, part.clone(), own_tokens, batch))
@@ -170,5 +209,5 @@ pub fn pack_shard<'a>(
         std::mem::swap(&mut ready, &mut next);
     }
     ctx.pool.install(|| write(&ready))?;
-    bands.map_or(Ok(()), place::Bands::finish)
+    supply.finish()
 }

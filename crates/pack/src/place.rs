@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use longweave_common::{DocId, Result};
+use longweave_plan::Piece;
 use longweave_tokens::{Ids, ScatteredTokens};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::Xxh3Default;
@@ -102,11 +103,12 @@ impl<'p, 's, 'a> Bands<'p, 's, 'a> {
         let places =
             source.sequences.range(range.start).start..source.sequences.range(range.end - 1).end;
         let pieces = &source.sequences.pieces()[places.clone()];
-        let split_and_own = |&piece: &_| {
-            let (_, own, _) = source.shape.parts(piece, source.tokens.len(piece.doc));
+        let split_and_own = |(&piece, &len): (&Piece, &u32)| {
+            let (_, own, _) = source.shape.parts(piece, len);
             (store.split_of(piece.doc) as u32, u64::from(own))
         };
-        pieces.par_iter().map(split_and_own).collect_into_vec(&mut band.starts);
+        let with_lens = pieces.par_iter().zip(&source.lens[places.clone()]);
+        with_lens.map(split_and_own).collect_into_vec(&mut band.starts);
         band.runs.iter_mut().for_each(|run| run.tokens = 0);
         for (split, own) in &mut band.starts {
             let run = &mut band.runs[*split as usize];

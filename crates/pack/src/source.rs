@@ -1,13 +1,11 @@
 //! The input of packing: planned sequences, and where their tokens come from.
 
 use longweave_common::{DocId, KeywordId, Result};
-use longweave_plan::{Groups, Sequences, Shape};
+use longweave_plan::{NamedGroups, Sequences, Shape};
 use longweave_tokens::TokenStore;
 
 /// Where tokens come from.
 pub trait TokenSource: Sync {
-    /// Tokens of a document.
-    fn len(&self, doc: DocId) -> u32;
     /// Asks for tokens that are read soon: a source in memory brings them into the processor's
     /// caches, many at once.
     fn prefetch(&self, _doc: DocId, _start: u32, _len: u32) {}
@@ -16,10 +14,6 @@ pub trait TokenSource: Sync {
 }
 
 impl TokenSource for TokenStore {
-    fn len(&self, doc: DocId) -> u32 {
-        TokenStore::len(self, doc)
-    }
-
     fn read(&self, doc: DocId, start: u32, out: &mut [u32]) -> Result<()> {
         TokenStore::read(self, doc, start, out)
     }
@@ -52,10 +46,10 @@ pub struct PackSource<'a> {
     /// Length, begin tokens, separators.
     pub shape: Shape,
     pub sequences: &'a Sequences,
+    /// For each piece, the tokens of its whole document.
+    pub lens: &'a [u32],
     /// The groups that pieces name.
-    pub groups: &'a Groups,
-    /// The documents' tokens.
-    pub tokens: &'a dyn TokenSource,
+    pub groups: &'a NamedGroups,
     /// The id of a document: of every piece, and of every anchor of their groups.
     pub id: &'a (dyn Fn(DocId) -> &'a str + Sync),
     /// The phrase of a keyword; `None` for [`KeywordId::NONE`].

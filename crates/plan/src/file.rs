@@ -1,10 +1,11 @@
 //! The plan file: a folder that is read without text and without the whole of it in memory.
 //!
-//! `plan.json` holds format, shape, counts and the number of sequences in a shard. `groups` is a
-//! column of u32, four for each group: keyword, anchor, epoch, round. For each shard of sequences:
-//! `NNNNN.sequences`, a column of u32, six for each sequence: pieces, rule's number, node, tokens,
-//! epoch, round; and `NNNNN.pieces`, a column of u32, four for each piece: document, start, length,
-//! group.
+//! `plan.json` holds format, shape, counts and the number of sequences in a shard. For each shard
+//! of sequences there are three columns of u32, so that nothing else is read to pack it:
+//! `NNNNN.sequences`, six numbers for each sequence: pieces, rule's number, node, tokens, epoch,
+//! round; `NNNNN.pieces`, five for each piece: document, start, length, group, tokens of the whole
+//! document; `NNNNN.groups`, five for each group that a piece names, in order of their numbers:
+//! number, keyword, anchor, epoch, round.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,15 @@ use longweave_common::{Code, DocId, Error, GroupId, KeywordId, Offsets, Result, 
 use longweave_storage::{ArrayFile, FileRecord, read_array, write_array, write_file};
 use serde::{Deserialize, Serialize};
 
-use crate::{Forest, Groups, Piece, Plan, PlanStats, Rule, Sequence, Sequences, Shape};
+use crate::{Forest, Group, NamedGroups, Piece, Plan, PlanStats, Rule, Sequence, Sequences, Shape};
 
 /// The version of the files; work directories keep plans of different versions apart by it.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
+
+/// Numbers of a sequence, of a piece, and of a group.
+const SEQUENCE: usize = 6;
+const PIECE: usize = 5;
+const GROUP: usize = 5;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -28,8 +34,14 @@ struct Header {
     stats: PlanStats,
 }
 
-/// Writes a plan into `directory`, `shard_sequences` (at least 1) sequences to a shard.
-pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result<Vec<FileRecord>> {
+/// Writes a plan into `directory`, `shard_sequences` (at least 1) sequences to a shard. `lens` are
+/// the tokens of the documents that it was made of.
+pub fn write_plan(
+    directory: &Path,
+    plan: &Plan,
+    lens: &[u32],
+    shard_sequences: u64,
+) -> Result<Vec<FileRecord>> {
     let mut files = Vec::new();
     let mut put = |name: String, column: &[u32]| -> Result<()> {
         let sealed = write_array(&directory.join(&name), column)?;
@@ -39,7 +51,10 @@ pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result
     let size = usize::try_from(shard_sequences.max(1)).unwrap_or(usize::MAX);
     let numbers: Vec<usize> = (0..plan.sequences.len()).collect();
     for (shard, numbers) in numbers.chunks(size).enumerate() {
-        let (mut sequences, mut pieces) = (Vec::with_capacity(numbers.len() * 6), Vec::new());
+        let mut sequences = Vec::with_capacity(numbers.len() * SEQUENCE);
+        let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
+        let range = plan.sequences.range(first).start..plan.sequences.range(last).end;
+        let own = &plan.sequences.pieces()[range];
         for &i in numbers {
             let s = plan.sequences.get(i);
             let rule =
@@ -52,17 +67,16 @@ pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result
                 s.epoch,
                 s.round,
             ]);
-            pieces
-                .extend(s.pieces.iter().flat_map(|p| [p.doc.get(), p.start, p.len, p.group.get()]));
         }
+        let piece = |p: &Piece| [p.doc.get(), p.start, p.len, p.group.get(), lens[p.doc.index()]];
+        let group = |(number, g): (GroupId, Group)| {
+            [number.get(), g.keyword.get(), g.anchor.get(), g.epoch, g.round]
+        };
+        let groups = NamedGroups::of(&plan.groups, own);
         put(format!("{shard:05}.sequences"), &sequences)?;
-        put(format!("{shard:05}.pieces"), &pieces)?;
+        put(format!("{shard:05}.pieces"), &own.iter().flat_map(piece).collect::<Vec<u32>>())?;
+        put(format!("{shard:05}.groups"), &groups.iter().flat_map(group).collect::<Vec<u32>>())?;
     }
-    let g = &plan.groups;
-    let groups: Vec<u32> = (0..g.len())
-        .flat_map(|i| [g.keywords[i].get(), g.anchors[i].get(), g.epochs[i], g.rounds[i]])
-        .collect();
-    put("groups".into(), &groups)?;
     let header = Header {
         format: FORMAT,
         shape: plan.shape,
@@ -79,12 +93,21 @@ pub fn write_plan(directory: &Path, plan: &Plan, shard_sequences: u64) -> Result
     Ok(files)
 }
 
-/// A plan on disk. Costs 16 bytes a group, and 32 a sequence of the shard that was read last;
-/// pieces are read on demand.
+/// Some sequences of a plan, with what packing asks of their pieces.
+#[derive(Clone, Debug)]
+pub struct PlannedPart {
+    pub sequences: Sequences,
+    /// For each piece, the tokens of its whole document.
+    pub lens: Vec<u32>,
+    /// The groups that the pieces name, and perhaps others.
+    pub groups: Arc<NamedGroups>,
+}
+
+/// A plan on disk. Costs 32 bytes a sequence and 20 a group of the shard that was read last; pieces
+/// are read on demand.
 pub struct PlanFile {
     directory: PathBuf,
     header: Header,
-    groups: Groups,
     held: Mutex<Option<Arc<Shard>>>,
     /// Shards whose column of pieces was found to match its checksum.
     verified: Mutex<HashSet<u64>>,
@@ -93,10 +116,11 @@ pub struct PlanFile {
 /// The sequences of one shard, without their pieces.
 struct Shard {
     number: u64,
-    /// Six numbers a sequence, see above.
+    /// The numbers of each sequence, see above.
     rows: Vec<u32>,
     /// Each sequence's numbers in the column of pieces.
     pieces: Offsets,
+    groups: Arc<NamedGroups>,
 }
 
 impl PlanFile {
@@ -121,17 +145,9 @@ impl PlanFile {
         if header.shard_sequences == 0 {
             return Err(corrupt(&path, "its shards hold no sequences"));
         }
-        let mut groups = Groups::default();
-        for group in read_array::<u32>(&directory.join("groups"))?.chunks_exact(4) {
-            groups.keywords.push(KeywordId::new(group[0]));
-            groups.anchors.push(DocId::new(group[1]));
-            groups.epochs.push(group[2]);
-            groups.rounds.push(group[3]);
-        }
         Ok(PlanFile {
             directory: directory.to_owned(),
             header,
-            groups,
             held: Mutex::new(None),
             verified: Mutex::default(),
         })
@@ -140,10 +156,6 @@ impl PlanFile {
     /// Length, begin tokens, separators.
     pub fn shape(&self) -> Shape {
         self.header.shape
-    }
-
-    pub fn groups(&self) -> &Groups {
-        &self.groups
     }
 
     /// The counts.
@@ -159,7 +171,7 @@ impl PlanFile {
     /// Sequences `first..first + n`.
     ///
     /// Errors: `SEQUENCE_NOT_FOUND` beyond the end, `FILE_CORRUPT`.
-    pub fn read(&self, first: u64, n: u64) -> Result<Sequences> {
+    pub fn read(&self, first: u64, n: u64) -> Result<PlannedPart> {
         let all = self.sequences();
         let end = first.checked_add(n).filter(|&end| end <= all);
         let end = end.ok_or_else(|| {
@@ -170,6 +182,7 @@ impl PlanFile {
         })?;
         let size = self.header.shard_sequences;
         let mut out = Sequences { first, ..Sequences::default() };
+        let (mut lens, mut groups) = (Vec::new(), Vec::<Arc<NamedGroups>>::new());
         let mut at = first;
         while at < end {
             let number = at / size;
@@ -198,11 +211,12 @@ impl PlanFile {
                     len: q[2],
                     group: GroupId::new(q[3]),
                 };
-                let pieces: Vec<Piece> = own.chunks_exact(4).map(piece).collect();
-                if pieces.iter().any(|p| p.group.index() >= self.groups.len()) {
-                    return Err(bad("a piece names a group that the plan does not have"));
+                let pieces: Vec<Piece> = own.chunks_exact(PIECE).map(piece).collect();
+                lens.extend(own.chunks_exact(PIECE).map(|q| q[4]));
+                if pieces.iter().any(|p| shard.groups.get(p.group).is_none()) {
+                    return Err(bad("a piece names a group that the shard does not have"));
                 }
-                let s = &shard.rows[i * 6..i * 6 + 6];
+                let s = &shard.rows[i * SEQUENCE..][..SEQUENCE];
                 let rule = *Rule::ALL
                     .get(s[1] as usize)
                     .ok_or_else(|| bad("a sequence has an unknown rule"))?;
@@ -217,9 +231,14 @@ impl PlanFile {
                     round: s[5],
                 });
             }
+            groups.push(Arc::clone(&shard.groups));
             at = (number + 1).saturating_mul(size).min(end);
         }
-        Ok(out)
+        let groups = match groups.len() {
+            1 => groups.swap_remove(0),
+            _ => Arc::new(NamedGroups::collect(groups.iter().flat_map(|groups| groups.iter()))),
+        };
+        Ok(PlannedPart { sequences: out, lens, groups })
     }
 
     /// Compares the checksum of a shard's pieces before parts of them are read for the first time.
@@ -245,10 +264,16 @@ impl PlanFile {
         }
         let rows = read_array::<u32>(&self.path(number, "sequences"))?;
         let mut pieces = Offsets::default();
-        for row in rows.chunks_exact(6) {
-            pieces.push(pieces.end() as usize + row[0] as usize * 4);
+        for row in rows.chunks_exact(SEQUENCE) {
+            pieces.push(pieces.end() as usize + row[0] as usize * PIECE);
         }
-        let shard = Arc::new(Shard { number, rows, pieces });
+        let groups = read_array::<u32>(&self.path(number, "groups"))?;
+        let group = |row: &[u32]| {
+            let (keyword, anchor) = (KeywordId::new(row[1]), DocId::new(row[2]));
+            (GroupId::new(row[0]), Group { keyword, anchor, epoch: row[3], round: row[4] })
+        };
+        let groups = Arc::new(NamedGroups::collect(groups.chunks_exact(GROUP).map(group)));
+        let shard = Arc::new(Shard { number, rows, pieces, groups });
         *held = Some(Arc::clone(&shard));
         Ok(shard)
     }

@@ -18,7 +18,7 @@ mod pool;
 mod sequences;
 mod stats;
 
-pub use file::{FORMAT as PLAN_FORMAT, PlanFile, write_plan};
+pub use file::{FORMAT as PLAN_FORMAT, PlanFile, PlannedPart, write_plan};
 pub use forest::Forest;
 pub use input::{Heads, Part, PlanInput};
 pub use neighbours::{Chunks, Neighbours};
@@ -28,7 +28,7 @@ pub use options::{
     Reuse, SplitBy, StandardOptions,
 };
 pub use planner::{Plan, plan};
-pub use sequences::{Groups, Piece, Rule, Sequence, Sequences, Shape};
+pub use sequences::{Group, Groups, NamedGroups, Piece, Rule, Sequence, Sequences, Shape};
 pub use stats::{
     CountDistribution, DroppedTokens, ExcludedDocuments, Histogram, KeywordListCounts, ListSizes,
     LongCounts, PieceCounts, PlanStats, RuleCounts, SourceTokens, TokenCounts,

@@ -227,6 +227,66 @@ impl Groups {
     pub fn is_empty(&self) -> bool {
         self.keywords.is_empty()
     }
+
+    /// The group; panics beyond the end, as a slice does.
+    pub fn get(&self, group: GroupId) -> Group {
+        let i = group.index();
+        Group {
+            keyword: self.keywords[i],
+            anchor: self.anchors[i],
+            epoch: self.epochs[i],
+            round: self.rounds[i],
+        }
+    }
+}
+
+/// One group: see [`Groups`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub keyword: KeywordId,
+    pub anchor: DocId,
+    pub epoch: u32,
+    pub round: u32,
+}
+
+/// The groups that some pieces name, by rising `GroupId`: 20 bytes a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedGroups(Vec<(GroupId, Group)>);
+
+impl NamedGroups {
+    /// The groups of `all` that `pieces` name.
+    pub fn of(all: &Groups, pieces: &[Piece]) -> NamedGroups {
+        let mut named: Vec<GroupId> = pieces.iter().map(|piece| piece.group).collect();
+        named.sort_unstable();
+        named.dedup();
+        NamedGroups(named.into_iter().map(|group| (group, all.get(group))).collect())
+    }
+
+    /// Groups in any order; one that comes twice is the same.
+    pub(crate) fn collect(groups: impl Iterator<Item = (GroupId, Group)>) -> NamedGroups {
+        let mut groups: Vec<(GroupId, Group)> = groups.collect();
+        groups.sort_unstable_by_key(|&(number, _)| number);
+        groups.dedup_by_key(|&mut (number, _)| number);
+        NamedGroups(groups)
+    }
+
+    /// A group that is named.
+    pub fn get(&self, group: GroupId) -> Option<Group> {
+        // Most parts of a plan name a run of numbers without a gap.
+        let first = self.0.first()?.0;
+        let place = group.index().checked_sub(first.index())?;
+        let found = self.0.get(place).filter(|&&(number, _)| number == group);
+        let found = found.or_else(|| {
+            let place = self.0.binary_search_by_key(&group, |&(number, _)| number).ok()?;
+            self.0.get(place)
+        });
+        found.map(|&(_, group)| group)
+    }
+
+    /// All of them with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (GroupId, Group)> {
+        self.0.iter().copied()
+    }
 }
 
 #[cfg(test)]

@@ -4,25 +4,25 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use longweave_common::{Cancel, Code, Error, KeywordId};
+use longweave_common::{Cancel, Code, DocId, Error, KeywordId};
 use longweave_formats::{
     FileContent, Provenance, SequenceBatch, SequenceRecord, WriterOptions, open_writer,
     writer_bytes,
 };
-use longweave_index::Index;
-use longweave_pack::{PackSource, assemble, pack_shard};
-use longweave_plan::{Part, PlanFile, PlanStats, Sequences, Shape};
+use longweave_index::{NODES, PHRASES};
+use longweave_pack::{PackSource, ShardTokens, assemble, pack_shard};
+use longweave_plan::{Part, PlanFile, PlanStats, PlannedPart, Sequences, Shape};
 use longweave_run::result_options;
 use longweave_storage::FileRecord;
 use longweave_tokens::TokenStore;
 
 use crate::documents::DOCUMENTS;
-use crate::ids::Ids;
-use crate::index::{self, INDEX};
+use crate::index::INDEX;
 use crate::ingest::{INGEST, tokens};
+use crate::names::Names;
 use crate::plan::{self, PLAN, PlanCounts, folder};
 use crate::prelude::*;
-use crate::route::ROUTE;
+use crate::route::{self, ROUTE};
 use crate::scatter::{SCATTER, Scattered};
 use crate::uploads::{ObjectRecord, Staging, Uploads};
 
@@ -104,11 +104,14 @@ pub enum Named {
     No,
 }
 
-/// Everything that sequences of one part are assembled from.
+/// Everything that sequences of one part are assembled from. Nothing of it grows with the corpus:
+/// names are read from the disk for the pieces at hand.
 pub struct PartSource {
     plan: PlanFile,
-    ids: Ids,
-    index: Option<Index>,
+    /// The table of documents' ids.
+    ids: PathBuf,
+    /// The folder of the index.
+    index: Option<PathBuf>,
     separator: Vec<u32>,
     bos: Option<u32>,
     pad: Option<u32>,
@@ -119,8 +122,8 @@ impl PartSource {
     pub fn open(run: &RunContext, part: Part) -> Result<PartSource> {
         Ok(PartSource {
             plan: plan::open(run, part)?,
-            ids: Ids::new(run.directory(DOCUMENTS).join("ids.arrow")),
-            index: index::open(run)?,
+            ids: run.directory(DOCUMENTS).join("ids.arrow"),
+            index: run.options().needs_keywords().then(|| run.directory(INDEX)),
             separator: run.file.tokenizer.separator.clone(),
             bos: run.file.tokenizer.bos,
             pad: run.file.tokenizer.pad,
@@ -132,37 +135,38 @@ impl PartSource {
         self.plan.sequences()
     }
 
-    fn phrase(&self, keyword: KeywordId) -> Option<&str> {
-        self.index.as_ref().filter(|_| !keyword.is_none()).map(|i| i.phrase(keyword))
-    }
-
     fn with_source<T>(
         &self,
         ctx: &Ctx,
-        tokens: &TokenStore,
-        sequences: &Sequences,
+        planned: &PlannedPart,
         named: Named,
         work: impl FnOnce(&PackSource<'_>) -> Result<T>,
     ) -> Result<T> {
-        let anchors = &self.plan.groups().anchors;
-        let documents = sequences
-            .pieces()
-            .iter()
-            .flat_map(|p| [p.doc, anchors[p.group.index()]])
-            .filter(|doc| !doc.is_none());
+        let PlannedPart { sequences, lens, groups } = planned;
+        let own = sequences.pieces().iter().map(|piece| piece.doc);
+        let anchors = groups.iter().map(|(_, group)| group.anchor);
+        let documents = own.chain(anchors).filter(|doc| !doc.is_none()).map(DocId::index);
         let ids = match named {
-            Named::Yes => Some(self.ids.of(ctx, documents)?),
+            Named::Yes => Some(Names::of(ctx, &self.ids, documents)?),
             Named::No => None,
         };
-        let reason = |keyword: KeywordId| self.phrase(keyword);
-        let id = |doc| ids.as_ref().map_or("", |ids| ids.get(doc));
+        let keywords = groups.iter().map(|(_, group)| group.keyword);
+        let keywords = keywords.filter(|keyword| !keyword.is_none()).map(KeywordId::index);
+        let phrases = match &self.index {
+            Some(index) => Names::of(ctx, &index.join(PHRASES), keywords)?,
+            None => Names::default(),
+        };
+        let phrase = |keyword: KeywordId| {
+            (self.index.is_some() && !keyword.is_none()).then(|| phrases.get(keyword.index()))
+        };
+        let id = |doc: DocId| ids.as_ref().map_or("", |ids| ids.get(doc.index()));
         work(&PackSource {
             shape: self.plan.shape(),
             sequences,
-            groups: self.plan.groups(),
-            tokens,
+            lens,
+            groups,
             id: &id,
-            phrase: &reason,
+            phrase: &phrase,
             separator: &self.separator,
             bos: self.bos,
             pad: self.pad,
@@ -189,11 +193,11 @@ impl PartSource {
         named: Named,
         with: impl FnOnce(&Sequences, &SequenceBatch<'_>) -> T,
     ) -> Result<T> {
-        let sequences = self.plan.read(first, n)?;
-        self.with_source(ctx, tokens, &sequences, named, |source| {
+        let planned = self.plan.read(first, n)?;
+        self.with_source(ctx, &planned, named, |source| {
             let mut batch = SequenceBatch::default();
-            assemble(ctx, source, 0..sequences.len(), &mut batch)?;
-            Ok(with(&sequences, &batch))
+            assemble(ctx, source, tokens, 0..planned.sequences.len(), &mut batch)?;
+            Ok(with(&planned.sequences, &batch))
         })
     }
 
@@ -218,8 +222,11 @@ impl PartSource {
     }
 
     /// The phrase of a node of the hierarchy.
-    pub fn node_phrase(&self, node: u32) -> Option<&str> {
-        self.index.as_ref().map(|index| index.node_phrase(node))
+    pub fn node_phrase(&self, ctx: &Ctx, node: u32) -> Result<Option<String>> {
+        let Some(index) = &self.index else { return Ok(None) };
+        let node = node as usize;
+        let names = Names::of(ctx, &index.join(NODES), std::iter::once(node))?;
+        Ok(Some(names.get(node).to_owned()))
     }
 }
 
@@ -261,9 +268,12 @@ impl StageSpec for PackStage {
         Ok(output_bytes(run, facts))
     }
 
-    fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
-        // The index, where tokens begin, and the plan's groups, of the whole corpus.
-        facts.rows * 48.0 + facts.groups * 4.0
+    fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
+        // Gathering needs to know where each document's tokens begin.
+        match route::will_scatter(run, facts) {
+            Ok(true) => 0.0,
+            Ok(false) | Err(_) => facts.rows * 8.0,
+        }
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
@@ -373,14 +383,23 @@ fn write(
 ) -> Result<(Vec<FileRecord>, PackCounts)> {
     let (of, shard, first, n) = place(run, task)?;
     let source = part(run, of)?;
-    let sequences = source.plan.read(first, n)?;
+    let planned = source.plan.read(first, n)?;
+    let sequences = &planned.sequences;
     let options = writer_options(run).expect("memory runs have no pack stage");
     let pieces: Vec<u32> = (0..sequences.len()).map(|i| sequences.range(i).len() as u32).collect();
     let mut writer = open_writer(&options, &output(out, of), shard, &pieces)?;
     let held = writer_bytes(&options, n);
     let scattered = Scattered::open(run)?;
-    source.with_source(ctx, &*tokens(run)?, &sequences, Named::Yes, |source| {
-        pack_shard(ctx, source, &mut *writer, held, scattered.placement(task as usize))
+    source.with_source(ctx, &planned, Named::Yes, |source| {
+        match scattered.placement(task as usize) {
+            Some(placement) => {
+                pack_shard(ctx, source, &mut *writer, held, ShardTokens::Place(placement))
+            }
+            None => {
+                let tokens = tokens(run)?;
+                pack_shard(ctx, source, &mut *writer, held, ShardTokens::Gather(&*tokens))
+            }
+        }
     })?;
     let prefix = if of == Part::Main { "" } else { "holdout/" };
     let named = |file: FileRecord| FileRecord { name: format!("{prefix}{}", file.name), ..file };

@@ -45,7 +45,7 @@ impl StageSpec for PlanStage {
     }
 
     fn bytes(&self, _run: &RunContext, facts: &Facts) -> Result<f64> {
-        Ok(24.0 * facts.sequences + 16.0 * (facts.pieces + facts.groups))
+        Ok(24.0 * facts.sequences + 20.0 * (facts.pieces + facts.groups))
     }
 
     fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
@@ -89,7 +89,9 @@ impl StageSpec for PlanStage {
             let made = plan(ctx, &input, &plan_options, part)?;
             ctx.cancel.check()?;
             let folder = folder(part);
-            let written = write_plan(&directory.join(folder), &made, options.shard_sequences())?;
+            let folder_path = directory.join(folder);
+            let shard = options.shard_sequences();
+            let written = write_plan(&folder_path, &made, &documents.lens, shard)?;
             files.extend(
                 written
                     .into_iter()

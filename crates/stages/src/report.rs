@@ -520,7 +520,10 @@ impl ReportBuilder<'_> {
             index: sampled.number,
             token_count: record.n_tokens,
             rule: planned.rule,
-            phrase: planned.node.and_then(|n| source.node_phrase(n)).map(Into::into),
+            phrase: match planned.node {
+                Some(node) => source.node_phrase(self.ctx, node)?,
+                None => None,
+            },
             pieces,
         })
     }

@@ -18,7 +18,7 @@ use longweave_tokens::RowRun;
 use rayon::prelude::*;
 
 use crate::documents::{DOCUMENTS, DocumentCounts};
-use crate::ingest::{self, INGEST, token_bytes};
+use crate::ingest::{INGEST, token_bytes};
 use crate::plan::{self, PLAN};
 use crate::prelude::*;
 use crate::scan;
@@ -153,19 +153,18 @@ struct Dealt {
 fn write(ctx: &Ctx, run: &RunContext, plans: &[PlanFile]) -> Result<Vec<FileRecord>> {
     let rows = scan::rows(run)?;
     let splits = rows.first.len() - 1;
-    let tokens = ingest::tokens(run)?;
     let size = run.options().shard_sequences();
     let deal = |(plan, first): (&PlanFile, u64)| -> Result<Dealt> {
         ctx.cancel.check()?;
         let shape = plan.shape();
-        let sequences = plan.read(first, size.min(plan.sequences() - first))?;
-        let place = |&piece: &Piece| {
-            let len = tokens.len(piece.doc);
+        let planned = plan.read(first, size.min(plan.sequences() - first))?;
+        let place = |(&piece, &len): (&Piece, &u32)| {
             let (_, own, _) = shape.parts(piece, len);
             let (split, row) = rows.place(piece.doc);
             (own > 0).then(|| (split, [row, piece.start.saturating_sub(shape.lead).min(len), own]))
         };
-        let placed: Vec<(usize, [u32; 3])> = sequences.pieces().iter().filter_map(place).collect();
+        let pieces = planned.sequences.pieces().iter().zip(&planned.lens);
+        let placed: Vec<(usize, [u32; 3])> = pieces.filter_map(place).collect();
         let (own, pieces) = Offsets::sort(splits, placed.into_iter());
         let tokens = |split| pieces[own.range(split)].iter().map(|piece| u64::from(piece[2])).sum();
         Ok(Dealt { tokens: (0..splits).map(tokens).collect(), own, pieces })

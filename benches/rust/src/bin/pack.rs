@@ -13,9 +13,9 @@ use longweave_common::{Ctx, DocId, Offsets, Result};
 use longweave_formats::{
     Compression, Format, MdsIndices, Provenance, SequenceBatch, WriterOptions, open_writer, parts,
 };
-use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
+use longweave_pack::{PackSource, ShardTokens, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, Incomplete, Method, Overflow, Part, PlanInput, PlanOptions, Policies, Pool,
+    Dedup, Fill, Incomplete, Method, NamedGroups, Overflow, Part, PlanInput, PlanOptions, Policies, Pool,
     PoolOptions, StandardOptions, plan,
 };
 use serde_json::json;
@@ -27,10 +27,6 @@ struct Tokens {
 }
 
 impl TokenSource for Tokens {
-    fn len(&self, doc: DocId) -> u32 {
-        self.documents.range(doc.index()).len() as u32
-    }
-
     fn prefetch(&self, doc: DocId, start: u32, len: u32) {
         let own = self.documents.range(doc.index());
         let from = own.end.min(own.start + start as usize);
@@ -80,7 +76,7 @@ fn main() {
     let documents = tokens.documents.len();
     let names: Vec<String> = (0..documents).map(|i| format!("document-{i}")).collect();
     let keys: Vec<u128> = names.iter().map(|n| Key::of(n).0).collect();
-    let lens: Vec<u32> = (0..documents as u32).map(|d| tokens.len(DocId::new(d))).collect();
+    let lens: Vec<u32> = (0..documents).map(|d| tokens.documents.range(d).len() as u32).collect();
     let options = PlanOptions {
         method: Method::Standard(StandardOptions { pool: Pool::All }),
         pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None },
@@ -112,11 +108,14 @@ fn main() {
     };
     let planned = plan(&ctx, &input, &options, Part::Main).expect("a plan");
     let id = |doc: DocId| names[doc.index()].as_str();
+    let pieces = planned.sequences.pieces();
+    let lens: Vec<u32> = pieces.iter().map(|piece| lens[piece.doc.index()]).collect();
+    let groups = NamedGroups::of(&planned.groups, pieces);
     let source = PackSource {
         shape: planned.shape,
         sequences: &planned.sequences,
-        groups: &planned.groups,
-        tokens: &tokens,
+        lens: &lens,
+        groups: &groups,
         id: &id,
         phrase: &|_| None,
         separator: &[0],
@@ -129,7 +128,7 @@ fn main() {
     let mut batch = SequenceBatch::default();
     let (gather, _) = time(passes, || {
         for part in parts(length, sequences) {
-            assemble(&ctx, &source, part, &mut batch).expect("sequences");
+            assemble(&ctx, &source, &tokens, part, &mut batch).expect("sequences");
             std::hint::black_box(&batch);
         }
     });
@@ -173,7 +172,7 @@ fn main() {
         let (seconds, files) = time(passes, || {
             let mut writer =
                 open_writer(&options, folder, 0, &pieces).expect("the folder can be written");
-            pack_shard(&ctx, &source, &mut *writer, 0, None).expect("a shard");
+            pack_shard(&ctx, &source, &mut *writer, 0, ShardTokens::Gather(&tokens)).expect("a shard");
             writer.finish().expect("a shard")
         });
         let mut own = json!({ "seconds": seconds, "cpu": (cpu() - before) / passes as f64 });

@@ -15,10 +15,10 @@ use longweave_keywords::{Boilerplate, Rake, RakeOptions, StopList};
 use longweave_neighbours::{
     FEATURES, Query, Search, TermCounter, VectorSet, Vectors, Weights, nearest,
 };
-use longweave_pack::{PackSource, TokenSource, assemble, pack_shard};
+use longweave_pack::{PackSource, ShardTokens, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, Forest, Incomplete, Method, Overflow, Part, Plan, PlanInput, PlanOptions,
-    Policies, Pool, PoolOptions, QuestOptions, SplitBy, StandardOptions, plan,
+    Dedup, Fill, Forest, Incomplete, Method, NamedGroups, Overflow, Part, Plan, PlanInput,
+    PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, StandardOptions, plan,
 };
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
 use longweave_report::Meter;
@@ -287,10 +287,6 @@ struct Tokens {
 }
 
 impl TokenSource for Tokens {
-    fn len(&self, doc: DocId) -> u32 {
-        self.documents.range(doc.index()).len() as u32
-    }
-
     fn read(&self, doc: DocId, start: u32, out: &mut [u32]) -> Result<()> {
         let from = self.documents.range(doc.index()).start + start as usize;
         out.copy_from_slice(&self.ids[from..from + out.len()]);
@@ -305,6 +301,8 @@ struct Packed {
     tokens: Tokens,
     names: Vec<String>,
     plan: Plan,
+    lens: Vec<u32>,
+    groups: NamedGroups,
 }
 
 impl Packed {
@@ -319,22 +317,26 @@ impl Packed {
         let documents = tokens.documents.len();
         let names: Vec<String> = (0..documents).map(|i| format!("document-{i}")).collect();
         let keys: Vec<u128> = names.iter().map(|name| Key::of(name).0).collect();
-        let lens: Vec<u32> = (0..documents as u32).map(|d| tokens.len(DocId::new(d))).collect();
+        let lens: Vec<u32> =
+            (0..documents).map(|d| tokens.documents.range(d).len() as u32).collect();
         let options = PlanOptions {
             method: Method::Standard(StandardOptions { pool: Pool::All }),
             pool: POOL,
             policies: policies(LENGTH, Fill::Next),
         };
         let plan = plan(ctx, &bare(&lens, &keys), &options, Part::Main).unwrap();
-        Packed { tokens, names, plan }
+        let pieces = plan.sequences.pieces();
+        let lens = pieces.iter().map(|piece| lens[piece.doc.index()]).collect();
+        let groups = NamedGroups::of(&plan.groups, pieces);
+        Packed { tokens, names, plan, lens, groups }
     }
 
     fn with<T>(&self, work: impl FnOnce(&PackSource<'_>) -> T) -> T {
         work(&PackSource {
             shape: self.plan.shape,
             sequences: &self.plan.sequences,
-            groups: &self.plan.groups,
-            tokens: &self.tokens,
+            lens: &self.lens,
+            groups: &self.groups,
             id: &|doc| self.names[doc.index()].as_str(),
             phrase: &|_| None,
             separator: &[0],
@@ -350,7 +352,8 @@ fn assemble_sequences(ctx: &Ctx) -> Work {
     Box::new(move || {
         packed.with(|source| {
             let sequences = source.sequences.len();
-            assemble(&ctx, source, 0..sequences, &mut SequenceBatch::default()).unwrap();
+            assemble(&ctx, source, &packed.tokens, 0..sequences, &mut SequenceBatch::default())
+                .unwrap();
             sequences as u64
         })
     })
@@ -377,7 +380,7 @@ fn write(ctx: &Ctx, format: Format) -> Work {
             let pieces: Vec<u32> =
                 (0..sequences.len()).map(|i| sequences.range(i).len() as u32).collect();
             let mut writer = open_writer(&options, folder.path(), 0, &pieces).unwrap();
-            pack_shard(&ctx, source, &mut *writer, 0, None).unwrap();
+            pack_shard(&ctx, source, &mut *writer, 0, ShardTokens::Gather(&packed.tokens)).unwrap();
             writer.finish().unwrap()[0].record.bytes
         })
     })

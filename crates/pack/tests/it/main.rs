@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, DocId, KeywordId, Result};
 use longweave_formats::{SequenceBatch, SequenceRecord, SequenceWriter, ShardFile};
-use longweave_pack::{PackSource, Placement, TokenSource, assemble, pack_shard};
+use longweave_pack::{PackSource, Placement, ShardTokens, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, Incomplete, Method, Overflow, Part, Piece, Plan, PlanInput, PlanOptions, Policies,
-    Pool, PoolOptions, QuestOptions, SplitBy, plan,
+    Dedup, Fill, Incomplete, Method, NamedGroups, Overflow, Part, Piece, Plan, PlanInput,
+    PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, plan,
 };
 use longweave_tokens::{RowRun, ScatteredTokens, TokenWriter, Width, scatter_split};
 use proptest::prelude::*;
@@ -28,10 +28,6 @@ fn ctx() -> &'static Ctx {
 struct Tokens(Vec<Vec<u32>>);
 
 impl TokenSource for Tokens {
-    fn len(&self, doc: DocId) -> u32 {
-        self.0[doc.index()].len() as u32
-    }
-
     fn read(&self, doc: DocId, start: u32, out: &mut [u32]) -> Result<()> {
         out.copy_from_slice(&self.0[doc.index()][start as usize..][..out.len()]);
         Ok(())
@@ -123,30 +119,38 @@ fn planned(world: &World, policies: &Policies) -> Option<Plan> {
 }
 
 /// Calls `with` with everything that is packed from.
-fn with_source<T>(world: &World, plan: &Plan, with: impl FnOnce(&PackSource<'_>) -> T) -> T {
+fn with_source<T>(
+    world: &World,
+    plan: &Plan,
+    with: impl FnOnce(&PackSource<'_>, &Tokens) -> T,
+) -> T {
     let tokens = Tokens(world.tokens.clone());
+    let pieces = plan.sequences.pieces();
+    let lens: Vec<u32> = pieces.iter().map(|p| tokens.0[p.doc.index()].len() as u32).collect();
+    let groups = NamedGroups::of(&plan.groups, pieces);
     let phrase = |k: KeywordId| (!k.is_none()).then(|| ["a", "b", "c"][k.index()]);
     let id = |doc: DocId| world.ids[doc.index()].as_str();
-    with(&PackSource {
+    let source = PackSource {
         shape: plan.shape,
         sequences: &plan.sequences,
-        groups: &plan.groups,
-        tokens: &tokens,
+        lens: &lens,
+        groups: &groups,
         id: &id,
         phrase: &phrase,
         separator: &SEPARATOR[..plan.shape.separator as usize],
         bos: Some(BOS),
         pad: Some(PAD),
-    })
+    };
+    with(&source, &tokens)
 }
 
 /// All sequences of the plan.
 fn assembled(world: &World, plan: &Plan) -> Vec<SequenceRecord> {
-    with_source(world, plan, |source| {
+    with_source(world, plan, |source, tokens| {
         // Earlier sequences leave no trace in a batch.
         let mut batch = SequenceBatch::default();
-        assemble(ctx(), source, 0..1, &mut batch).unwrap();
-        assemble(ctx(), source, 0..plan.sequences.len(), &mut batch).unwrap();
+        assemble(ctx(), source, tokens, 0..1, &mut batch).unwrap();
+        assemble(ctx(), source, tokens, 0..plan.sequences.len(), &mut batch).unwrap();
         batch.records()
     })
 }
@@ -193,7 +197,7 @@ proptest! {
         small.budget = longweave_common::Budget::new(limit);
         let mut written = Collector::default();
         // A writer that needs more than the whole bound works alone; it does not wait for ever.
-        with_source(&world, &plan, |source| pack_shard(&small, source, &mut written, limit * 10, None)).unwrap();
+        with_source(&world, &plan, |source, tokens| pack_shard(&small, source, &mut written, limit * 10, ShardTokens::Gather(tokens))).unwrap();
         prop_assert_eq!(written.0, all);
     }
 }
@@ -248,8 +252,8 @@ fn placed(
     small.budget = longweave_common::Budget::new(limit);
     let mut written = Collector::default();
     let placement = Placement { store, shard: 0, starts: vec![0; store.splits()] };
-    with_source(world, plan, |source| {
-        pack_shard(&small, source, &mut written, 0, Some(placement))
+    with_source(world, plan, |source, _| {
+        pack_shard(&small, source, &mut written, 0, ShardTokens::Place(placement))
     })?;
     Ok(written.0)
 }
@@ -336,12 +340,12 @@ fn tokens_that_are_needed_and_not_known_are_named() {
     let (world, policies) = one_document();
     let plan = planned(&world, &policies).unwrap();
     let message = |change: fn(&mut PackSource<'_>)| {
-        with_source(&world, &plan, |source| {
+        with_source(&world, &plan, |source, tokens| {
             let mut source = PackSource { ..*source };
             change(&mut source);
             let mut batch = SequenceBatch::default();
             let all = 0..plan.sequences.len();
-            assemble(ctx(), &source, all, &mut batch).unwrap_err().message().to_owned()
+            assemble(ctx(), &source, tokens, all, &mut batch).unwrap_err().message().to_owned()
         })
     };
     assert!(message(|s| s.bos = None).contains("begin token"));
@@ -356,8 +360,8 @@ fn a_sequence_larger_than_the_memory_bound_and_a_cancelled_run_are_refused() {
     let mut small = ctx().clone();
     small.budget = longweave_common::Budget::new(100);
     let pack = |ctx: &Ctx| {
-        with_source(&world, &plan, |source| {
-            pack_shard(ctx, source, &mut Collector::default(), 0, None)
+        with_source(&world, &plan, |source, tokens| {
+            pack_shard(ctx, source, &mut Collector::default(), 0, ShardTokens::Gather(tokens))
         })
         .unwrap_err()
         .code()

@@ -2,17 +2,27 @@
 //! version, and needs a CHANGELOG line.
 
 use longweave_plan::{
-    Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions, Method,
-    NextlongOptions, Overflow, Part, Plan, PlanOptions, Policies, Pool, PoolOptions, QuestOptions,
-    Reuse, SplitBy, StandardOptions, plan,
+    Dedup, Fill, Forest, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions,
+    Method, NextlongOptions, Overflow, Part, Plan, PlanOptions, Policies, Pool, PoolOptions,
+    QuestOptions, Reuse, Rule, SplitBy, StandardOptions, plan,
 };
+use longweave_storage::{FileRecord, write_array};
 
 use crate::world::{World, ctx};
 
-pub(crate) fn golden_plan(method: Method, fill: Fill) -> Plan {
+fn world() -> World {
     let documents: Vec<(u32, u32, u8)> =
         (0..200u32).map(|i| (5 + i * 7 % 60, i * i % 23, i as u8)).collect();
-    let world = World::new(&documents, 20);
+    World::new(&documents, 20)
+}
+
+/// Tokens of the documents of [`golden_plan`].
+pub(crate) fn golden_lens() -> Vec<u32> {
+    world().lens
+}
+
+pub(crate) fn golden_plan(method: Method, fill: Fill) -> Plan {
+    let world = world();
     let options = PlanOptions {
         method,
         pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None },
@@ -34,14 +44,20 @@ pub(crate) fn golden_plan(method: Method, fill: Fill) -> Plan {
 
 fn hash(method: Method, fill: Fill) -> String {
     let plan = golden_plan(method, fill);
+    let (mut sequences, mut pieces) = (Vec::new(), Vec::new());
+    for s in plan.sequences.iter() {
+        let rule = Rule::ALL.iter().position(|&r| r == s.rule).unwrap() as u32;
+        let node = s.node.unwrap_or(Forest::NONE);
+        sequences.extend([s.pieces.len() as u32, rule, node, s.n_tokens, s.epoch, s.round]);
+        pieces.extend(s.pieces.iter().flat_map(|p| [p.doc.get(), p.start, p.len, p.group.get()]));
+    }
+    // Columns of a format of their own, so that hashes outlive the formats of plan files.
     let directory = tempfile::tempdir().unwrap();
-    let files = longweave_plan::write_plan(directory.path(), &plan, 1 << 20).unwrap();
-    files
-        .iter()
-        .filter(|f| f.name.starts_with("00000"))
-        .map(|f| f.xxh3.as_str())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let hash = |name: &str, column: &[u32]| {
+        let sealed = write_array(&directory.path().join(name), column).unwrap();
+        FileRecord::new(name, sealed).xxh3
+    };
+    format!("{} {}", hash("sequences", &sequences), hash("pieces", &pieces))
 }
 
 pub(crate) fn quest() -> Method {
