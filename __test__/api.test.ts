@@ -44,7 +44,7 @@ const base = { ...plain, corpus, tokenizer, length: 32 } as const
 /** A run into a directory of that name. */
 const weaveTo = (name: string, { output, ...more }: Partial<RunOptions> = {}) =>
   finished({ ...base, ...more, output: { directory: out(name), ...output } })
-const formats = ['parquet', 'mds', 'megatron', 'datatrove', 'jsonl'] as const
+const formats = ['parquet', 'mds', 'megatron', 'datatrove', 'numpy', 'datasets', 'litdata', 'jsonl'] as const
 /** Formats whose files can be compressed. */
 const packed = new Set<string>(['parquet', 'mds', 'jsonl'])
 
@@ -233,7 +233,7 @@ describe('every format tells the same sequences', () => {
   test.each(outputs)('as memory gives: $format, compression $compression', async ({ format, compression }) => {
     const to = out(`${format}-${compression}`)
     await finished({ ...base, method, output: { directory: to, format, compression, shardTokens: 32 * 7 } })
-    const shard = /^(\d+|shard[._]\d+)\.(parquet|jsonl|mds|bin|ds)(\.zstd?)?$/
+    const shard = /^(\d+|shard[._]\d+|chunk-\d+-0)\.(parquet|jsonl|mds|bin|ds|npy|arrow)(\.zstd?)?$/
     const shards = Object.keys(filesOf(to)).filter((name) => shard.test(name))
     expect(shards.length).toBe(Math.ceil(expected.length / 7))
     expect((await readColumns(to, { batchSize: 5 })).map(asData)).toEqual(expected)

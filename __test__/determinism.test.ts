@@ -71,6 +71,10 @@ test('so do they in the other formats and layouts', () =>
   expectSameForAnyThreads('standard', [
     { format: 'megatron' },
     { format: 'datatrove' },
+    { format: 'numpy', columns: ['label_mask'] },
+    { format: 'datasets', columns: ['seq_lengths', 'position_ids', 'attention_mask', 'labels', 'label_mask'] },
+    { format: 'litdata' },
+    { format: 'parquet', columns: ['position_ids', 'labels'] },
     { format: 'mds', compression: 'zstd', mdsShardBytes: 2000 },
   ]))
 

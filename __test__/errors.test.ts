@@ -173,6 +173,16 @@ const cases: Partial<Record<ErrorCode, Record<string, Case>>> = {
       ['`output.mdsShardBytes`', '`output.shardTokens`'],
       { option: 'output.mdsShardBytes' },
     ],
+    'a column is asked for that no reader of the format takes': [
+      () => run({ output: { directory: fresh(), format: 'numpy', columns: ['labels', 'label_mask'] } }),
+      ['`output.columns: labels`', '`output.format: numpy`', 'label_mask'],
+      { option: 'output.columns' },
+    ],
+    'a format has no such columns': [
+      () => run({ output: { directory: fresh(), format: 'mds', columns: ['seq_lengths'] } }),
+      ['`output.columns: seq_lengths`', '`output.format: mds`', 'no such columns'],
+      { option: 'output.columns' },
+    ],
     'no output directory is given': [
       () => run({ output: {} }),
       ['`output.directory`', '"memory"'],

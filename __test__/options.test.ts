@@ -136,6 +136,7 @@ const wrong: [string, unknown[]][] = [
   ['output.compression', ['gzip']],
   ['output.mdsShardBytes', [0, '4GiB', 'small']],
   ['output.mdsIndices', ['piece']],
+  ['output.columns', ['labels', ['input_ids'], [3]]],
   ['work', ['', 's3://bucket/work']],
   ['threads', [-1, 5000]],
   ['memory', ['1MiB', 5, 'lots']],

@@ -82,8 +82,11 @@ export function randomOptions(seed: number): Options {
   if (output['format'] === 'memory') output['upload'] = null
   else output['directory'] ??= 'out'
   if (output['format'] === 'mds' && seed % 3 > 0) output['mdsShardBytes'] = seed % 3 === 1 ? 1 + seed : `${1 + seed}kB`
-  if (['megatron', 'datatrove'].includes(output['format'] as string) && output['compression'] === 'zstd')
+  const format = output['format'] as string
+  if (['megatron', 'datatrove', 'numpy', 'datasets', 'litdata'].includes(format) && output['compression'] === 'zstd')
     output['compression'] = 'auto'
+  if (format === 'numpy' && output['columns'] !== null) output['columns'] = ['label_mask']
+  if (['mds', 'megatron', 'datatrove', 'litdata', 'jsonl'].includes(format)) output['columns'] = null
   const { minTokens, maxTokens } = options as { minTokens: number; maxTokens: number | null }
   if (maxTokens !== null) options['maxTokens'] = Math.max(minTokens, maxTokens)
   return options as Options

@@ -18,7 +18,7 @@ const methods = {
   long: ['--long-threshold', '1000'],
   nextlong: ['--chunk-chars', '1024'],
 }
-const formats = ['parquet', 'mds', 'megatron', 'datatrove', 'jsonl']
+const formats = ['parquet', 'mds', 'megatron', 'datatrove', 'numpy', 'datasets', 'litdata', 'jsonl']
 
 const [folder, corpus, tokenizer, idField] = process.argv.slice(2)
 if (tokenizer === undefined) fail('usage: node scripts/bytes.mjs FOLDER CORPUS TOKENIZER [ID_FIELD]')

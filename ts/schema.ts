@@ -587,10 +587,12 @@ const output = z.strictObject({
     'Set it when the output does not fit on the local disk or is read from the bucket.',
   ),
   format: inOutput(
-    z.enum(['parquet', 'mds', 'megatron', 'datatrove', 'jsonl', 'memory']).default('parquet'),
+    z
+      .enum(['parquet', 'mds', 'megatron', 'datatrove', 'numpy', 'datasets', 'litdata', 'jsonl', 'memory'])
+      .default('parquet'),
     '--format FORMAT',
     'Format of the output. `memory` is for the API: sequences are handed to the program.',
-    'Choose what your trainer reads: mds for MosaicML Streaming, megatron for Megatron-LM, datatrove for nanotron.',
+    'Choose what your trainer reads: mds for MosaicML Streaming, megatron for Megatron-LM, datatrove for nanotron, numpy for OLMo-core, datasets for TRL and Axolotl, litdata for LitGPT.',
     common,
   ),
   provenance: inOutput(
@@ -608,7 +610,7 @@ const output = z.strictObject({
   compression: inOutput(
     z.enum(['auto', 'zstd', 'none']).default('auto'),
     '--compression KIND',
-    'Compression of the files with sequences. auto is zstd for parquet and jsonl, none for mds; megatron and datatrove have none.',
+    'Compression of the files with sequences. auto is zstd for parquet and jsonl, none for mds; the other formats have none.',
     'Use `none` when the disk is fast and reading must cost no CPU time.',
   ),
   mdsIndices: inOutput(
@@ -624,6 +626,15 @@ const output = z.strictObject({
     '--mds-shard-bytes SIZE',
     'Most bytes of an MDS file before compression, like 64MiB; without it, one file a shard.',
     'Set it when your loader downloads files one by one.',
+  ),
+  columns: inOutput(
+    z
+      .array(z.enum(['seq_lengths', 'position_ids', 'attention_mask', 'labels', 'label_mask']))
+      .nullable()
+      .default(null),
+    '--columns NAME',
+    'Columns of parquet and datasets in addition to the ids: seq_lengths, position_ids, attention_mask, labels, label_mask; of numpy, label_mask. Without it, seq_lengths for datasets.',
+    'Name those that your trainer reads; docs/trainers.md says which.',
   ),
 })
 

@@ -45,6 +45,9 @@ pub const TARGETS: &[Target] = &[
     ("output_parquet", output_parquet),
     ("output_megatron", output_megatron),
     ("output_datatrove", output_datatrove),
+    ("output_numpy", output_numpy),
+    ("output_datasets", output_datasets),
+    ("output_litdata", output_litdata),
     ("manifest", manifest),
     ("options", options),
     ("run_json", run_json),
@@ -381,6 +384,24 @@ pub fn output_megatron(data: &[u8]) {
 pub fn output_datatrove(data: &[u8]) {
     let Some((&head, content)) = data.split_first() else { return };
     output("datatrove", "00000.ds", head, "none", content);
+}
+
+/// A `.npy` file of ids, without a header.
+pub fn output_numpy(data: &[u8]) {
+    let Some((&head, content)) = data.split_first() else { return };
+    output("numpy", "00000.npy", head, "none", content);
+}
+
+/// An Arrow IPC stream as datasets keeps it.
+pub fn output_datasets(data: &[u8]) {
+    let Some((&head, content)) = data.split_first() else { return };
+    output("datasets", "00000.arrow", head, "none", content);
+}
+
+/// A chunk of LitData.
+pub fn output_litdata(data: &[u8]) {
+    let Some((&head, content)) = data.split_first() else { return };
+    output("litdata", "chunk-00000-0.bin", head, "none", content);
 }
 
 /// A whole output: `longweave.json`, `SHA256SUMS` and a JSONL file are read and verified.

@@ -49,6 +49,7 @@ const guide = [
   item('docs/remote.md'),
   item('docs/errors.md'),
   item('docs/tokenizers.md'),
+  item('docs/trainers.md'),
   item('docs/worker.md', 'Workers'),
   item('docs/limits.md', 'Limits'),
   item('docs/glossary.md'),

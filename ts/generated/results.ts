@@ -215,7 +215,7 @@ export interface ExcludedDocuments {
 }
 
 /** The format of an output's files, as in the option `output.format`. */
-export type FileFormat = 'parquet' | 'mds' | 'megatron' | 'datatrove' | 'jsonl'
+export type FileFormat = 'parquet' | 'mds' | 'megatron' | 'datatrove' | 'numpy' | 'datasets' | 'litdata' | 'jsonl'
 
 /** A result file of a task. */
 export interface FileRecord {

@@ -8,11 +8,11 @@
 
 use std::path::{Path, PathBuf};
 
-use longweave_common::{Result, ResultExt};
+use longweave_common::Result;
 use longweave_storage::{AtomicFile, write_file};
 
 use crate::id_writer::IdWriter;
-use crate::ids::{Width, corrupt};
+use crate::ids::Width;
 use crate::provenance::ProvenanceWriter;
 use crate::{SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 
@@ -37,7 +37,7 @@ impl DatatroveWriter {
     ) -> Result<DatatroveWriter> {
         let name = format!("{shard:05}.ds");
         Ok(DatatroveWriter {
-            ids: IdWriter::create(&directory.join(&name), Width::of_datatrove(options.max_id))?,
+            ids: IdWriter::create(&directory.join(&name), Width::narrowest(options.max_id))?,
             ends: AtomicFile::create(&directory.join(format!("{name}.index")))?,
             metadata: directory.join(format!("{name}.metadata")),
             name,
@@ -53,11 +53,8 @@ impl SequenceWriter for DatatroveWriter {
     fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
         let mut found = Vec::new();
         for row in parts.iter().flat_map(SequenceBatch::rows) {
-            let starts =
-                row.pieces.iter().skip(1).map(|piece| self.tokens + u64::from(piece.start));
-            found.extend(starts.flat_map(u64::to_le_bytes));
+            found.extend(row.ends().flat_map(|end| (self.tokens + u64::from(end)).to_le_bytes()));
             self.tokens += row.input_ids.len() as u64;
-            found.extend(self.tokens.to_le_bytes());
             self.sequences += 1;
         }
         self.ends.put(&found)?;
@@ -89,30 +86,6 @@ fn metric(tokens: u64) -> String {
     let exponent =
         exponent + usize::from(text(exponent).bytes().filter(u8::is_ascii_digit).count() > 3);
     format!("{} {}T", text(exponent), ["", "k", "M", "G", "T", "P", "E"][exponent / 3])
-}
-
-/// The token ids of a sequence of a file that holds `sequences` of them, `length` tokens each.
-pub(crate) fn read_ids(
-    path: &Path,
-    sequence: u64,
-    sequences: u64,
-    length: u32,
-) -> Result<Vec<u32>> {
-    let bytes = std::fs::metadata(path).at("read", path)?.len();
-    // The file does not say how wide its ids are; its length does.
-    let of =
-        |width: Width| sequences.saturating_mul(u64::from(length)).saturating_mul(width.bytes());
-    let Some(width) = [Width::Two, Width::Four].into_iter().find(|&width| of(width) == bytes)
-    else {
-        return Err(corrupt(
-            path,
-            &format!(
-                "it has {bytes} bytes, which are not {sequences} sequences of {length} tokens"
-            ),
-        ));
-    };
-    let offset = sequence.saturating_mul(u64::from(length)).saturating_mul(width.bytes());
-    width.read(path, offset, u64::from(length))
 }
 
 #[cfg(test)]

@@ -23,6 +23,11 @@ impl IdWriter {
         Ok(IdWriter { file: AtomicFile::create(path)?, width, bytes: Vec::new() })
     }
 
+    /// Appends bytes that are not ids.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.put(bytes)
+    }
+
     /// Appends the ids of all parts, while another thread appends their provenance.
     pub(crate) fn push(
         &mut self,

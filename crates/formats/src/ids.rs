@@ -1,5 +1,5 @@
-//! Token ids as flat little-endian numbers of two or four bytes, as `megatron` and `datatrove` keep
-//! them.
+//! Token ids as flat little-endian numbers of two or four bytes, as `megatron`, `datatrove`,
+//! `numpy` and `litdata` keep them.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,8 +15,8 @@ pub(crate) enum Width {
 }
 
 impl Width {
-    /// The width of ids up to `max_id` in datatrove's files.
-    pub(crate) fn of_datatrove(max_id: u32) -> Width {
+    /// The narrowest width of ids up to `max_id`, as datatrove and OLMo-core choose it.
+    pub(crate) fn narrowest(max_id: u32) -> Width {
         if max_id <= u32::from(u16::MAX) { Width::Two } else { Width::Four }
     }
 
@@ -103,6 +103,31 @@ pub(crate) fn read_part(file: &File, path: &Path, offset: u64, n: u64) -> Result
     let mut bytes = vec![0u8; n as usize];
     read_exact_at(file, &mut bytes, offset).map_err(|e| corrupt(path, &e))?;
     Ok(bytes)
+}
+
+/// The token ids of a sequence of a file that holds nothing but `sequences` of them, `length` tokens
+/// each.
+pub(crate) fn read_flat(
+    path: &Path,
+    sequence: u64,
+    sequences: u64,
+    length: u32,
+) -> Result<Vec<u32>> {
+    let bytes = std::fs::metadata(path).at("read", path)?.len();
+    // The file does not say how wide its ids are; its length does.
+    let of =
+        |width: Width| sequences.saturating_mul(u64::from(length)).saturating_mul(width.bytes());
+    let Some(width) = [Width::Two, Width::Four].into_iter().find(|&width| of(width) == bytes)
+    else {
+        return Err(corrupt(
+            path,
+            &format!(
+                "it has {bytes} bytes, which are not {sequences} sequences of {length} tokens"
+            ),
+        ));
+    };
+    let offset = sequence.saturating_mul(u64::from(length)).saturating_mul(width.bytes());
+    width.read(path, offset, u64::from(length))
 }
 
 /// `FILE_CORRUPT` for a file of an output.

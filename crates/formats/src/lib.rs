@@ -6,14 +6,18 @@
 //! `provenance/NNNNN.parquet` next to their shards. Uses: common, storage.
 //! Begin with `row.rs` and `shard.rs`, then `jsonl.rs`, the shortest format.
 
+mod columns;
+mod datasets;
 mod datatrove;
 mod id_column;
 mod id_writer;
 mod ids;
 mod jsonl;
+mod litdata;
 mod manifest;
 mod mds;
 mod megatron;
+mod numpy;
 mod options;
 mod parquet;
 mod place;
@@ -24,7 +28,7 @@ mod shard;
 mod verify;
 
 pub use manifest::{ManifestFile, OutputManifest, write_sums};
-pub use options::{Compression, Format, MdsIndices, Provenance, WriterOptions};
+pub use options::{Column, Compression, Format, MdsIndices, Provenance, WriterOptions};
 pub use place::{Directory, OutputFiles};
 pub use reader::SequenceReader;
 pub use row::{PieceRow, SequenceBatch, SequencePlace, SequenceRecord, SequenceRow};
@@ -52,6 +56,11 @@ pub fn open_writer(
         Format::Datatrove => {
             Box::new(datatrove::DatatroveWriter::create(options, directory, shard)?)
         }
+        Format::Numpy => Box::new(numpy::NumpyWriter::create(options, directory, shard)?),
+        Format::Datasets => Box::new(datasets::DatasetsWriter::create(options, directory, shard)?),
+        Format::Litdata => {
+            Box::new(litdata::LitdataWriter::create(options, directory, shard, pieces.len())?)
+        }
         Format::Jsonl => Box::new(jsonl::JsonlWriter::create(options, directory, shard)?),
     })
 }
@@ -69,9 +78,17 @@ pub fn writer_bytes(options: &WriterOptions, sequences: u64) -> u64 {
     let pieces = if options.provenance == Provenance::None { 0 } else { group };
     match options.format {
         // Ids take two bytes, or three where there are very many different ones.
-        Format::Parquet => 2 * group + pieces,
+        Format::Parquet => {
+            let labels = if options.columns.contains(&Column::Labels) { 3 * group } else { 0 };
+            let others = if options.columns.is_empty() { 0 } else { group };
+            2 * group + labels + others + pieces
+        }
         Format::Mds => zstd + pieces,
-        Format::Megatron | Format::Datatrove => pieces,
+        Format::Megatron
+        | Format::Datatrove
+        | Format::Numpy
+        | Format::Datasets
+        | Format::Litdata => pieces,
         Format::Jsonl => zstd,
     }
 }
@@ -80,6 +97,10 @@ pub fn writer_bytes(options: &WriterOptions, sequences: u64) -> u64 {
 pub fn index_files(options: &WriterOptions, files: &[ShardFile]) -> Vec<(String, Vec<u8>)> {
     match options.format {
         Format::Mds => vec![("index.json".to_owned(), mds::index(options, files))],
-        Format::Parquet | Format::Megatron | Format::Datatrove | Format::Jsonl => Vec::new(),
+        Format::Datasets => datasets::index(options, files),
+        Format::Litdata => vec![("index.json".to_owned(), litdata::index(options, files))],
+        Format::Parquet | Format::Megatron | Format::Datatrove | Format::Numpy | Format::Jsonl => {
+            Vec::new()
+        }
     }
 }

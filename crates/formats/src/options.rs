@@ -18,6 +18,13 @@ pub enum Format {
     Megatron,
     /// `NNNNN.ds` and its companions, for datatrove's datasets.
     Datatrove,
+    /// `NNNNN.npy` without a header and `NNNNN.csv.gz`, for OLMo-core.
+    Numpy,
+    /// `NNNNN.arrow`, `dataset_info.json` and `state.json`, as `save_to_disk` of Hugging Face's
+    /// datasets leaves them.
+    Datasets,
+    /// `chunk-NNNNN-0.bin` and `index.json`, for LitData's `TokensLoader`.
+    Litdata,
     /// `NNNNN.jsonl.zst`.
     Jsonl,
 }
@@ -30,6 +37,9 @@ impl Format {
             Format::Mds => "mds",
             Format::Megatron => "megatron",
             Format::Datatrove => "datatrove",
+            Format::Numpy => "numpy",
+            Format::Datasets => "datasets",
+            Format::Litdata => "litdata",
             Format::Jsonl => "jsonl",
         }
     }
@@ -40,7 +50,11 @@ impl Format {
         match self {
             Format::Parquet | Format::Jsonl => Some(true),
             Format::Mds => Some(false),
-            Format::Megatron | Format::Datatrove => None,
+            Format::Megatron
+            | Format::Datatrove
+            | Format::Numpy
+            | Format::Datasets
+            | Format::Litdata => None,
         }
     }
 
@@ -55,7 +69,12 @@ impl Format {
             (Format::Jsonl, Compression::None) => (2.0 + bits * 0.3, 60.0 + id),
             (Format::Parquet | Format::Mds, Compression::None) => (4.0, 16.0),
             (Format::Megatron, _) => (Width::of_megatron(max_id).bytes() as f64, 16.0),
-            (Format::Datatrove, _) => (Width::of_datatrove(max_id).bytes() as f64, 16.0),
+            (Format::Datatrove | Format::Litdata, _) => {
+                (Width::narrowest(max_id).bytes() as f64, 16.0)
+            }
+            // A row of the csv takes about half of its bytes once it is packed.
+            (Format::Numpy, _) => (Width::narrowest(max_id).bytes() as f64, 26.0 + id / 2.0),
+            (Format::Datasets, _) => (4.0, 16.0),
         }
     }
 }
@@ -72,7 +91,7 @@ pub enum Provenance {
     None,
 }
 
-/// How files are compressed; those of `megatron` and `datatrove` never are.
+/// How files are compressed; those of formats whose ids readers map into memory never are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// Zstandard.
@@ -88,6 +107,68 @@ pub enum MdsIndices {
     Sequence,
     /// One for each piece.
     Document,
+}
+
+/// Columns for trainers in addition to the ids, as in the option `output.columns`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Column {
+    /// Tokens of each document of the sequence, which sum to its length.
+    SeqLengths,
+    /// A number for each token: its place in its document.
+    PositionIds,
+    /// A number for each token: that of its document in the sequence, from 1; 0 for padding.
+    AttentionMask,
+    /// A number for each token: its id, or -100 for padding.
+    Labels,
+    /// A number for each token: 0 for padding, else 1. Of `numpy` a file of its own.
+    LabelMask,
+}
+
+impl Column {
+    pub const ALL: [Column; 5] = [
+        Column::SeqLengths,
+        Column::PositionIds,
+        Column::AttentionMask,
+        Column::Labels,
+        Column::LabelMask,
+    ];
+
+    /// The name in options and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Column::SeqLengths => "seq_lengths",
+            Column::PositionIds => "position_ids",
+            Column::AttentionMask => "attention_mask",
+            Column::Labels => "labels",
+            Column::LabelMask => "label_mask",
+        }
+    }
+
+    /// Whether files of `format` can have it.
+    pub fn goes_with(self, format: Format) -> bool {
+        match format {
+            Format::Parquet | Format::Datasets => true,
+            Format::Numpy => self == Column::LabelMask,
+            Format::Mds
+            | Format::Megatron
+            | Format::Datatrove
+            | Format::Litdata
+            | Format::Jsonl => false,
+        }
+    }
+
+    /// Bytes that it adds for a token and for a piece, estimated.
+    pub fn bytes(self, format: Format) -> (f64, f64) {
+        match (self, format) {
+            (Column::SeqLengths, _) => (0.0, 4.0),
+            (_, Format::Numpy) => (1.0, 0.0),
+            (_, Format::Datasets) => (4.0, 0.0),
+            (Column::Labels, _) => (2.5, 0.0),
+            // Of places, the differences are kept; of the others, the runs.
+            (Column::PositionIds | Column::AttentionMask | Column::LabelMask, _) => (0.1, 0.0),
+        }
+    }
 }
 
 /// How sequences are written.
@@ -111,4 +192,6 @@ pub struct WriterOptions {
     pub mds_indices: MdsIndices,
     /// Of `mds`: most bytes of a file before compression, unless a single sequence has more.
     pub mds_shard_bytes: Option<u64>,
+    /// Columns for trainers that go with the format, in rising order.
+    pub columns: Vec<Column>,
 }

@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
+use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use ::parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
 };
-use ::parquet::basic::{self, ZstdLevel};
+use ::parquet::basic::{self, Encoding, ZstdLevel};
 use ::parquet::errors::Result as Written;
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::types::ColumnPath;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{ArrayRef, Int32Array, ListArray, StringArray, UInt32Array};
@@ -31,8 +33,8 @@ use crate::ids::corrupt;
 use crate::row::PieceRow;
 use crate::shard::group_rows;
 use crate::{
-    Compression, Provenance, SequenceBatch, SequenceRecord, SequenceWriter, ShardFile,
-    WriterOptions,
+    Column, Compression, Provenance, SequenceBatch, SequenceRecord, SequenceWriter, ShardFile,
+    WriterOptions, columns,
 };
 
 /// Bytes that the pages of some rows may unpack to when they are read.
@@ -45,7 +47,13 @@ fn list(name: &str, data_type: DataType, nullable: bool) -> Field {
     Field::new(name, DataType::List(element(data_type, nullable)), false)
 }
 
-fn schema(provenance: Provenance, with_ids: bool) -> SchemaRef {
+/// The leaf of the column `position_ids`.
+fn places() -> ColumnPath {
+    let path = [Column::PositionIds.name(), "list", "element"];
+    ColumnPath::new(path.map(str::to_owned).to_vec())
+}
+
+fn schema(provenance: Provenance, with_ids: bool, columns: &[Column]) -> SchemaRef {
     let mut fields = Vec::new();
     if with_ids {
         fields.push(list("input_ids", DataType::Int32, false));
@@ -60,6 +68,9 @@ fn schema(provenance: Provenance, with_ids: bool) -> SchemaRef {
         fields.push(list("doc_offsets", DataType::UInt32, false));
         fields.push(list("reasons", DataType::Utf8, true));
         fields.push(list("groups", DataType::UInt32, false));
+    }
+    if with_ids {
+        fields.extend(columns.iter().map(|column| list(column.name(), DataType::Int32, false)));
     }
     Arc::new(Schema::new(fields))
 }
@@ -86,7 +97,16 @@ fn column(field: &Field, part: &SequenceBatch<'_>) -> ArrayRef {
         "doc_lens" => numbers(|p| p.len),
         "doc_offsets" => numbers(|p| p.offset),
         "reasons" => list(Arc::new(StringArray::from_iter(pieces.map(|p| p.reason)))),
-        _ => numbers(|p| p.group),
+        "groups" => numbers(|p| p.group),
+        name => {
+            let of_trainers = Column::ALL.into_iter().find(|column| column.name() == name);
+            let (column, DataType::List(element)) =
+                (of_trainers.expect("the schema has no other columns"), field.data_type())
+            else {
+                unreachable!("all columns but n_tokens are lists")
+            };
+            Arc::new(columns::list(column, part, element))
+        }
     }
 }
 
@@ -123,7 +143,7 @@ impl ParquetWriter {
         with_ids: bool,
     ) -> Result<ParquetWriter> {
         let path = directory.join(&name);
-        let schema = schema(options.provenance, with_ids);
+        let schema = schema(options.provenance, with_ids, &options.columns);
         let metadata = vec![
             KeyValue::new("longweave.method".to_owned(), options.method.clone()),
             KeyValue::new("longweave.length".to_owned(), options.length.to_string()),
@@ -137,6 +157,9 @@ impl ParquetWriter {
             .set_created_by(concat!("longweave ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_compression(compression)
             .set_key_value_metadata(Some(metadata))
+            // Places rise by one: their differences take almost nothing.
+            .set_column_dictionary_enabled(places(), false)
+            .set_column_encoding(places(), Encoding::DELTA_BINARY_PACKED)
             .build();
         let file = AtomicFile::create(&path)?;
         let (file, factory) = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
@@ -284,19 +307,21 @@ fn read_group_inside(path: &Path, group: usize) -> Result<Vec<SequenceRecord>> {
     let metadata = metadata(&file, path)?;
     let pages = Pages::new(file, metadata.metadata(), Arc::clone(&room));
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata);
-    for field in builder.schema().fields() {
-        let known = schema(Provenance::Full, true);
-        if known
-            .field_with_name(field.name())
-            .is_ok_and(|known| known.data_type() != field.data_type())
-        {
+    let known = schema(Provenance::Full, true, &[]);
+    let mut read = Vec::new();
+    for (at, field) in builder.schema().fields().iter().enumerate() {
+        let Ok(known) = known.field_with_name(field.name()) else { continue };
+        if known.data_type() != field.data_type() {
             return Err(corrupt(
                 path,
                 &format!("its column {} holds {}", field.name(), field.data_type()),
             ));
         }
+        read.push(at);
     }
+    let mask = ProjectionMask::roots(builder.parquet_schema(), read);
     let reader = builder
+        .with_projection(mask)
         .with_row_groups(vec![group])
         .with_batch_size(1024)
         .build()

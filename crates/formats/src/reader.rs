@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result};
 
-use crate::ids::corrupt;
+use crate::ids::{corrupt, read_flat};
 use crate::jsonl::JsonlReader;
 use crate::mds::ZippedReader;
 use crate::{
-    Directory, Format, OutputFiles, OutputManifest, Provenance, SequenceRecord, datatrove, mds,
-    megatron, parquet, provenance,
+    Directory, Format, OutputFiles, OutputManifest, Provenance, SequenceRecord, datasets, litdata,
+    mds, megatron, parquet, provenance,
 };
 
 /// Reads sequences by number; fastest in rising order.
@@ -159,7 +159,9 @@ impl SequenceReader {
             Format::Mds if mds::is_zipped(&path) => self.sequential_row(at, &path, row)?.input_ids,
             Format::Mds => mds::read_ids(&path, row)?,
             Format::Megatron => megatron::read_ids(&path, row)?,
-            Format::Datatrove => datatrove::read_ids(&path, row, file.sequences, length)?,
+            Format::Datatrove | Format::Numpy => read_flat(&path, row, file.sequences, length)?,
+            Format::Datasets => datasets::read_ids(&path, row)?,
+            Format::Litdata => litdata::read_ids(&path, row, length)?,
         };
         if self.manifest.provenance == Provenance::None {
             return Ok(SequenceRecord {

@@ -15,6 +15,15 @@ pub struct SequenceRow<'a> {
     pub pieces: &'a [PieceRow<'a>],
 }
 
+impl SequenceRow<'_> {
+    /// Where documents end, for readers that divide a sequence among them: a begin token of the
+    /// sequence belongs to the first, padding to the last.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = u32> {
+        let inner = self.pieces.iter().skip(1).map(|piece| piece.start);
+        inner.chain([self.input_ids.len() as u32])
+    }
+}
+
 /// A piece of a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PieceRow<'a> {

@@ -6,6 +6,7 @@ use longweave_common::Result;
 use longweave_storage::{FileRecord, Sealed};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::SequenceBatch;
 
@@ -46,6 +47,16 @@ impl ShardFile {
             content: FileContent { sequences, raw: None },
         }
     }
+}
+
+/// 16 hexadecimal digits that change with the content of the files.
+pub(crate) fn fingerprint<'f>(files: impl Iterator<Item = &'f ShardFile>) -> String {
+    let mut hash = Xxh3Default::new();
+    for file in files {
+        hash.update(file.record.name.as_bytes());
+        hash.update(file.record.xxh3.as_bytes());
+    }
+    format!("{:016x}", hash.digest())
 }
 
 /// Writes the sequences of one shard.

@@ -3,7 +3,7 @@
 
 use longweave_common::{Code, Error, Result};
 use longweave_corpus::{CorpusOptions, LoneSurrogates, Origin};
-use longweave_formats::{Compression, Format, MdsIndices, Provenance};
+use longweave_formats::{Column, Compression, Format, MdsIndices, Provenance};
 use longweave_index::Hierarchy;
 use longweave_inference::{
     Decoding, Device, DeviceOptions, EmbedderOptions, Pooling, QueryModelOptions, RuntimeOptions,
@@ -533,6 +533,9 @@ pub struct OutputOptions {
     /// Most bytes of an MDS file before compression; `None` for a file a shard.
     #[serde(deserialize_with = "Option::deserialize")]
     pub mds_shard_bytes: Option<u64>,
+    /// Columns for trainers; `None` for those that most readers of the format take.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub columns: Option<Vec<Column>>,
 }
 
 /// How files with sequences are compressed.
@@ -541,7 +544,7 @@ pub struct OutputOptions {
 pub enum CompressionName {
     /// `zstd` for parquet and jsonl, `none` for the others.
     Auto,
-    /// Zstandard; megatron and datatrove cannot.
+    /// Zstandard; formats whose readers map ids into memory cannot.
     Zstd,
     /// Not at all.
     None,
@@ -558,6 +561,16 @@ impl OutputOptions {
         }
     }
 
+    /// Columns for trainers, in rising order, each once.
+    pub fn columns(&self) -> Vec<Column> {
+        let chosen = match (&self.columns, self.format) {
+            (Some(columns), _) => columns.as_slice(),
+            (None, OutputFormat::File(Format::Datasets)) => &[Column::SeqLengths],
+            (None, _) => &[],
+        };
+        Column::ALL.into_iter().filter(|column| chosen.contains(column)).collect()
+    }
+
     /// Refuses what the format cannot do.
     fn check(&self) -> Result<()> {
         let plain = self.format.file().filter(|format| format.compresses().is_none());
@@ -570,6 +583,25 @@ impl OutputOptions {
                 plain.map_or("", Format::name)
             ),
         )?;
+        if let Some(format) = self.format.file() {
+            let strange = self.columns().into_iter().find(|column| !column.goes_with(format));
+            let able: Vec<&str> = Column::ALL
+                .into_iter()
+                .filter(|column| column.goes_with(format))
+                .map(Column::name)
+                .collect();
+            need(
+                strange.is_none(),
+                "output.columns",
+                format!(
+                    "`output.columns: {}` does not go with `output.format: {}`, whose files can \
+                     have {}",
+                    strange.map_or("", Column::name),
+                    format.name(),
+                    if able.is_empty() { "no such columns".to_owned() } else { able.join(", ") }
+                ),
+            )?;
+        }
         let Some(bytes) = self.mds_shard_bytes else { return Ok(()) };
         let option = "output.mdsShardBytes";
         need(bytes > 0, option, "`output.mdsShardBytes` must be at least 1")?;

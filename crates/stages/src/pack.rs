@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use longweave_common::{Cancel, Code, DocId, Error, KeywordId};
 use longweave_formats::{
-    FileContent, Provenance, SequenceBatch, SequenceRecord, WriterOptions, open_writer,
+    Column, FileContent, Provenance, SequenceBatch, SequenceRecord, WriterOptions, open_writer,
     writer_bytes,
 };
 use longweave_index::{NODES, PHRASES};
@@ -93,6 +93,7 @@ pub fn writer_options(run: &RunContext) -> Option<WriterOptions> {
         compression: options.output.compression(),
         mds_indices: options.output.mds_indices,
         mds_shard_bytes: options.output.mds_shard_bytes,
+        columns: options.output.columns(),
     })
 }
 
@@ -430,5 +431,10 @@ fn output_bytes(run: &RunContext, facts: &Facts) -> f64 {
         Provenance::Ids => 0.5,
         Provenance::None => 0.0,
     };
-    tokens * token + facts.pieces * piece * kept
+    let own = tokens * token + facts.pieces * piece * kept;
+    let of_column = |column: Column| {
+        let (token, piece) = column.bytes(format);
+        tokens * token + facts.pieces * piece
+    };
+    own + output.columns().into_iter().map(of_column).sum::<f64>()
 }

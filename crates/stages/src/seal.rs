@@ -314,6 +314,7 @@ fn card(run: &RunContext, part: Part, stats: &PlanStats) -> String {
     let pattern = match options.output.format.file() {
         Some(Format::Parquet) => "*.parquet",
         Some(Format::Jsonl) => "[0-9]*.jsonl*",
+        Some(Format::Datasets) => "*.arrow",
         _ => "",
     };
     let files = match pattern {

@@ -165,6 +165,7 @@ fn main() {
             compression,
             mds_indices: MdsIndices::Sequence,
             mds_shard_bytes: None,
+            columns: Vec::new(),
         };
         let pieces: Vec<u32> =
             (0..sequences).map(|i| planned.sequences.range(i).len() as u32).collect();

@@ -295,6 +295,9 @@ fn outputs(seeds: &mut Vec<Seed>) {
         ("output_mds", Format::Mds, Compression::None, 2),
         ("output_megatron", Format::Megatron, Compression::None, 2),
         ("output_datatrove", Format::Datatrove, Compression::None, 2),
+        ("output_numpy", Format::Numpy, Compression::None, 2),
+        ("output_datasets", Format::Datasets, Compression::None, 2),
+        ("output_litdata", Format::Litdata, Compression::None, 2),
         ("output_jsonl", Format::Jsonl, Compression::None, 2),
         ("output_jsonl", Format::Jsonl, Compression::Zstd, 10),
     ] {
@@ -313,6 +316,7 @@ fn outputs(seeds: &mut Vec<Seed>) {
             compression,
             mds_indices: MdsIndices::Document,
             mds_shard_bytes: None,
+            columns: Vec::new(),
         };
         let records = [record(0), record(1)];
         let batch = SequenceBatch::of(&records);

@@ -147,6 +147,9 @@ fn sequences(out: &Path) -> BTreeMap<String, Vec<u8>> {
             ".ds",
             ".ds.index",
             ".ds.metadata",
+            ".npy",
+            ".csv.gz",
+            ".arrow",
         ]
         .iter()
         .any(|e| name.ends_with(e))

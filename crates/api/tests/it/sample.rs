@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 /// Options of a quest run over `corpus.jsonl` into `out`, changed by JSON pointers; `path` is that
 /// of a file by its name.
 pub(crate) fn options(path: &dyn Fn(&str) -> String, changes: &[(&str, Value)]) -> Value {
+    let output = json!({
+        "directory": path("out"), "upload": null, "format": "jsonl", "provenance": "full",
+        "shardTokens": 1024, "compression": "none",
+        "mdsIndices": "sequence", "mdsShardBytes": null, "columns": null
+    });
     let mut options = json!({
         "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text", "tokensField": null,
         "idField": "id", "queryField": "q", "sourceField": null,
@@ -42,11 +47,7 @@ pub(crate) fn options(path: &dyn Fn(&str) -> String, changes: &[(&str, Value)]) 
         "bosToken": "auto", "padToken": "auto", "specialText": "text",
         "overflow": "split", "incomplete": "drop", "minTokens": 1, "maxTokens": null,
         "maxUses": null, "holdout": 0.0, "dedup": "none",
-        "output": {
-            "directory": path("out"), "upload": null, "format": "jsonl", "provenance": "full",
-            "shardTokens": 1024, "compression": "none",
-            "mdsIndices": "sequence", "mdsShardBytes": null
-        },
+        "output": output,
         "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20,
         "diskCheck": "refuse", "clean": "none"
     });

@@ -90,6 +90,9 @@ fn tasks_run_one_by_one_in_any_order_give_the_bytes_of_a_local_run() {
         ("mds-files", [format("mds"), files.to_vec()].concat()),
         ("megatron", format("megatron")),
         ("datatrove", format("datatrove")),
+        ("numpy", format("numpy")),
+        ("datasets", format("datasets")),
+        ("litdata", format("litdata")),
     ];
     for (name, changes) in cases {
         let local = place.run_in(&format!("{name}-local"), &changes).unwrap();

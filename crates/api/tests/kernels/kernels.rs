@@ -372,6 +372,7 @@ fn write(ctx: &Ctx, format: Format) -> Work {
         compression: if format == Format::Parquet { Compression::Zstd } else { Compression::None },
         mds_indices: MdsIndices::Sequence,
         mds_shard_bytes: None,
+        columns: Vec::new(),
     };
     let ctx = ctx.clone();
     Box::new(move || {

@@ -2,12 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
+use arrow_array::Array;
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_ipc::reader::StreamReader;
+use arrow_schema::SchemaRef;
 use longweave_formats::{
-    Compression, Format, MdsIndices, Provenance, SequenceBatch, SequenceReader, SequenceRecord,
-    WriterOptions, open_writer, parts, writer_bytes,
+    Column, Compression, Format, MdsIndices, Provenance, SequenceBatch, SequenceReader,
+    SequenceRecord, WriterOptions, open_writer, parts, writer_bytes,
 };
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression as Packed;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use xxhash_rust::xxh3::xxh3_64;
@@ -227,6 +235,199 @@ fn a_datatrove_file_is_laid_out_as_its_datasets_read_it() {
             files(directory.path()) == expected.map(|(name, bytes)| (name.to_owned(), bytes)),
             "{max_id}"
         );
+    }
+}
+
+/// The ids of the records, `width` bytes each.
+fn flat(records: &[SequenceRecord], width: usize) -> Vec<u8> {
+    let ids = records.iter().flat_map(|record| &record.input_ids);
+    ids.flat_map(|id| id.to_le_bytes()[..width].to_vec()).collect()
+}
+
+fn lines(directory: &Path) -> String {
+    let mut text = String::new();
+    let file = File::open(directory.join("00000.csv.gz")).unwrap();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn a_numpy_file_is_ids_and_a_line_for_each_document() {
+    for (max_id, width) in [(65_535u32, 2), (65_536, 4)] {
+        let mut records = three();
+        records[1].input_ids[1] = max_id;
+        let options = WriterOptions { max_id, ..options(Format::Numpy, 4) };
+        let directory = shard(&options, &records);
+        let names: Vec<String> = files(directory.path()).into_iter().map(|file| file.0).collect();
+        assert_eq!(names, ["00000.csv.gz", "00000.npy"]);
+        assert_eq!(fs::read(directory.path().join("00000.npy")).unwrap(), flat(&records, width));
+        assert_eq!(lines(directory.path()), "0,3,a,,\r\n3,4,é,,\r\n4,8,b,,\r\n8,12,c,,\r\n");
+        let packed = fs::read(directory.path().join("00000.csv.gz")).unwrap();
+        assert_eq!(packed[4..10], [0, 0, 0, 0, 0, 255], "neither time nor system");
+    }
+    let masked = WriterOptions { columns: vec![Column::LabelMask], ..options(Format::Numpy, 4) };
+    let directory = shard(&masked, &three());
+    assert_eq!(
+        fs::read(directory.path().join("label_mask/00000.npy")).unwrap(),
+        [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0]
+    );
+}
+
+#[test]
+fn ids_in_lines_of_numpy_are_quoted_where_they_must_be_and_absent_without_provenance() {
+    let mut records = three();
+    records[0].doc_ids = vec!["a,\"b\"".into(), "c\r\nd".into()];
+    let read = |provenance| {
+        lines(
+            shard(&WriterOptions { provenance, ..options(Format::Numpy, 4) }, &records[..1]).path(),
+        )
+    };
+    let named = "0,3,\"a,\"\"b\"\"\",,\r\n3,4,c  d,,\r\n";
+    assert_eq!(read(Provenance::Full), named);
+    assert_eq!(read(Provenance::Ids), named);
+    assert_eq!(read(Provenance::None), "0,3,,,\r\n3,4,,,\r\n");
+}
+
+#[test]
+fn a_chunk_of_litdata_is_items_of_ids_after_their_offsets() {
+    for (max_id, width, format) in
+        [(65_535u32, 2u32, "no_header_numpy:5"), (65_536, 4, "no_header_tensor:16")]
+    {
+        let mut records = three();
+        records[1].input_ids[1] = max_id;
+        let directory = tempfile::tempdir().unwrap();
+        write(
+            directory.path(),
+            &WriterOptions { max_id, ..options(Format::Litdata, 4) },
+            &records,
+            2,
+        );
+        let expected = |records: &[SequenceRecord]| {
+            let n = records.len() as u32;
+            let offsets = (0..=n).map(|item| 4 + 4 * (n + 1) + item * 4 * width);
+            let head: Vec<u32> = [n].into_iter().chain(offsets).collect();
+            [u32s(&head), flat(records, width as usize)].concat()
+        };
+        let (first, second) = (expected(&records[..2]), expected(&records[2..]));
+        let read = |name: &str| fs::read(directory.path().join(name)).unwrap();
+        assert_eq!(read("chunk-00000-0.bin"), first);
+        assert_eq!(read("chunk-00001-0.bin"), second);
+        let index: serde_json::Value = serde_json::from_slice(&read("index.json")).unwrap();
+        let chunk = |name: &str, bytes: &[u8], items: u32| serde_json::json!({ "filename": name, "chunk_bytes": bytes.len(), "chunk_size": items, "dim": 4 * items });
+        assert_eq!(
+            index["chunks"],
+            serde_json::json!([
+                chunk("chunk-00000-0.bin", &first, 2),
+                chunk("chunk-00001-0.bin", &second, 1)
+            ])
+        );
+        assert_eq!(index["config"]["data_format"], serde_json::json!([format]));
+        assert_eq!(index["config"]["chunk_bytes"], first.len());
+        assert_eq!(index["updated_at"].as_str().map(str::len), Some(16));
+    }
+}
+
+#[test]
+fn a_chunk_of_litdata_beyond_4_gib_is_refused_before_it_is_begun() {
+    let options = options(Format::Litdata, 1 << 15);
+    for (sequences, fits) in [((1 << 15) - 2, true), (1 << 15, false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let opened = open_writer(&options, directory.path(), 0, &vec![1; sequences]);
+        assert_eq!(opened.is_ok(), fits, "{sequences}");
+        if let Err(error) = opened {
+            assert_eq!(error.code(), longweave_common::Code::OptionsInvalid);
+            assert!(error.message().contains("output.shardTokens"), "{error}");
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        }
+    }
+}
+
+/// The lists of a column of all batches.
+fn lists(batches: &[RecordBatch], name: &str) -> Vec<Vec<i32>> {
+    let of_batch = |batch: &RecordBatch| {
+        let column = batch.column_by_name(name).unwrap().as_list::<i32>().clone();
+        let row = |row| column.value(row).as_primitive::<Int32Type>().values().to_vec();
+        (0..column.len()).map(row).collect::<Vec<_>>()
+    };
+    batches.iter().flat_map(of_batch).collect()
+}
+
+/// The columns that trainers read of `three`, by name.
+fn columns_of_three() -> Vec<(&'static str, Vec<Vec<i32>>)> {
+    vec![
+        ("input_ids", vec![vec![5, 6, 0, 7], vec![1, 70_000, 8, 9], vec![4, 0, 2, 2]]),
+        ("seq_lengths", vec![vec![3, 1], vec![4], vec![4]]),
+        ("position_ids", vec![vec![0, 1, 2, 0], vec![0, 1, 2, 3], vec![0, 1, 2, 3]]),
+        ("attention_mask", vec![vec![1, 1, 1, 2], vec![1; 4], vec![1, 1, 0, 0]]),
+        ("labels", vec![vec![5, 6, 0, 7], vec![1, 70_000, 8, 9], vec![4, 0, -100, -100]]),
+        ("label_mask", vec![vec![1; 4], vec![1; 4], vec![1, 1, 0, 0]]),
+    ]
+}
+
+#[test]
+fn datasets_files_are_streams_that_describe_themselves() {
+    for columns in [vec![], vec![Column::SeqLengths], Column::ALL.to_vec()] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = WriterOptions { columns: columns.clone(), ..options(Format::Datasets, 4) };
+        write(directory.path(), &options, &three(), 2);
+        let read = |name: &str| -> (SchemaRef, Vec<RecordBatch>) {
+            let file = File::open(directory.path().join(name)).unwrap();
+            let reader = StreamReader::try_new(file, None).unwrap();
+            (reader.schema(), reader.map(Result::unwrap).collect())
+        };
+        let (schema, mut batches) = read("00000.arrow");
+        let (same, more) = read("00001.arrow");
+        assert_eq!(schema, same);
+        batches.extend(more);
+        let expected = &columns_of_three()[..=columns.len()];
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, expected.iter().map(|column| column.0).collect::<Vec<_>>());
+        for (name, values) in expected {
+            assert_eq!(&lists(&batches, name), values, "{name}");
+        }
+        let item = serde_json::json!({ "dtype": "int32", "_type": "Value" });
+        let features: serde_json::Map<_, _> = names
+            .iter()
+            .map(|name| {
+                ((*name).to_owned(), serde_json::json!({ "feature": item, "_type": "List" }))
+            })
+            .collect();
+        let json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+        assert_eq!(
+            json(schema.metadata()["huggingface"].as_bytes()),
+            serde_json::json!({ "info": { "features": features } })
+        );
+        let info = json(&fs::read(directory.path().join("dataset_info.json")).unwrap());
+        assert_eq!(info["features"], serde_json::Value::Object(features));
+        let state = json(&fs::read(directory.path().join("state.json")).unwrap());
+        assert_eq!(
+            state["_data_files"],
+            serde_json::json!([{ "filename": "00000.arrow" }, { "filename": "00001.arrow" }])
+        );
+        assert_eq!(state["_fingerprint"].as_str().map(str::len), Some(16));
+    }
+}
+
+#[test]
+fn parquet_has_the_columns_for_trainers_where_they_are_asked_for() {
+    for compression in [Compression::None, Compression::Zstd] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = WriterOptions {
+            columns: Column::ALL.to_vec(),
+            compression,
+            ..options(Format::Parquet, 4)
+        };
+        write(directory.path(), &options, &three(), 3);
+        let file = File::open(directory.path().join("00000.parquet")).unwrap();
+        let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+        let batches: Vec<RecordBatch> = batches.map(Result::unwrap).collect();
+        for (name, values) in columns_of_three() {
+            assert_eq!(lists(&batches, name), values, "{name}");
+        }
+        let mut reader = SequenceReader::open(directory.path()).unwrap();
+        for (i, record) in three().iter().enumerate() {
+            assert_eq!(&reader.get(i as u64).unwrap(), record);
+        }
     }
 }
 

@@ -27,11 +27,20 @@ fn options(format: Format, length: u32) -> WriterOptions {
         compression: Compression::None,
         mds_indices: MdsIndices::Sequence,
         mds_shard_bytes: None,
+        columns: Vec::new(),
     }
 }
 
-const FORMATS: [Format; 5] =
-    [Format::Parquet, Format::Mds, Format::Megatron, Format::Datatrove, Format::Jsonl];
+const FORMATS: [Format; 8] = [
+    Format::Parquet,
+    Format::Mds,
+    Format::Megatron,
+    Format::Datatrove,
+    Format::Numpy,
+    Format::Datasets,
+    Format::Litdata,
+    Format::Jsonl,
+];
 
 /// A piece: document, place, tokens, place in the document, reason, group.
 type PieceOf<'a> = (&'a str, u32, u32, u32, Option<&'a str>, u32);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use longweave_common::Code;
 use longweave_formats::{
-    Compression, Format, MdsIndices, Provenance, SequenceReader, SequenceRecord, WriterOptions,
-    verify_output,
+    Column, Compression, Format, MdsIndices, Provenance, SequenceReader, SequenceRecord,
+    WriterOptions, verify_output,
 };
 use proptest::prelude::*;
 
@@ -58,9 +58,11 @@ fn writers() -> impl Strategy<Value = WriterOptions> {
         prop::sample::select(vec![Provenance::Full, Provenance::Ids, Provenance::None]);
     // Of a file of 16-token sequences: from one sequence to a whole shard.
     let limit = prop::option::of(300u64..2000);
-    let choices = (any::<bool>(), any::<bool>(), any::<bool>(), limit);
+    let columns = prop::sample::subsequence(Column::ALL.to_vec(), 0..=Column::ALL.len());
+    let choices = (any::<bool>(), any::<bool>(), any::<bool>(), limit, columns);
     (formats, provenance, choices).prop_map(
-        |(format, provenance, (zstd, spans, narrow, mds_shard_bytes))| WriterOptions {
+        |(format, provenance, (zstd, spans, narrow, mds_shard_bytes, columns))| WriterOptions {
+            columns: columns.into_iter().filter(|column| column.goes_with(format)).collect(),
             max_id: if narrow { NARROW } else { u32::MAX >> 1 },
             provenance,
             mds_shard_bytes,
@@ -118,6 +120,12 @@ fn fixtures() -> Vec<(&'static str, WriterOptions)> {
         ),
         ("megatron", options(Format::Megatron, 4)),
         ("datatrove", options(Format::Datatrove, 4)),
+        ("numpy", WriterOptions { columns: vec![Column::LabelMask], ..options(Format::Numpy, 4) }),
+        (
+            "datasets",
+            WriterOptions { columns: Column::ALL.to_vec(), ..options(Format::Datasets, 4) },
+        ),
+        ("litdata", options(Format::Litdata, 4)),
         ("jsonl", options(Format::Jsonl, 4)),
     ]
 }
@@ -159,7 +167,7 @@ fn outputs_are_written_with_the_bytes_of_the_kept_ones() {
             }
         }
     }
-    assert!(compared >= 19, "{compared} files");
+    assert!(compared >= 30, "{compared} files");
 }
 
 #[test]
@@ -203,7 +211,16 @@ fn files_that_claim_more_than_they_have_are_refused_and_nothing_is_held_for_it()
     // Version, type, entries, documents, tokens of the first entry, its offset.
     let megatron: Vec<(&str, u64)> =
         [9, 17, 18, 34, 34 + 2 * 4].iter().map(|&at| ("shard_00000.idx", at)).collect();
-    for (format, places) in [(Format::Mds, mds), (Format::Megatron, megatron)] {
+    // Number of items, first offset, second offset.
+    let litdata: Vec<(&str, u64)> = [0, 4, 8].iter().map(|&at| ("chunk-00000-0.bin", at)).collect();
+    // The mark of a message, its size.
+    let datasets: Vec<(&str, u64)> = [0, 4].iter().map(|&at| ("00000.arrow", at)).collect();
+    for (format, places) in [
+        (Format::Mds, mds),
+        (Format::Megatron, megatron),
+        (Format::Litdata, litdata),
+        (Format::Datasets, datasets),
+    ] {
         for (file, at) in places {
             let directory = tempfile::tempdir().unwrap();
             write(directory.path(), &options(format, 4), &three(), 2);
@@ -212,8 +229,9 @@ fn files_that_claim_more_than_they_have_are_refused_and_nothing_is_held_for_it()
             bytes[at as usize..at as usize + 4].copy_from_slice(&largest[..4]);
             std::fs::write(&path, &bytes).unwrap();
             let read = |n| SequenceReader::open(directory.path()).unwrap().get(n);
-            // A number of samples that is too large is not read at the sample's place.
-            if (file, at) != ("shard.00000.mds", 0) {
+            // A number of samples that is too large is not read at the sample's place, and the mark of
+            // a message is the largest number.
+            if at != 0 {
                 assert_eq!(read(0).unwrap_err().code(), Code::FileCorrupt, "{file} {at}");
             }
             bytes.truncate(at as usize);
@@ -221,15 +239,17 @@ fn files_that_claim_more_than_they_have_are_refused_and_nothing_is_held_for_it()
             assert_eq!(read(1).unwrap_err().code(), Code::FileCorrupt, "{file} cut at {at}");
         }
     }
-    let directory = tempfile::tempdir().unwrap();
-    write(directory.path(), &options(Format::Datatrove, 4), &three(), 2);
-    std::fs::write(directory.path().join("00000.ds"), [0; 9]).unwrap();
-    let error = SequenceReader::open(directory.path()).unwrap().get(0).unwrap_err();
-    assert!(
-        error.code() == Code::FileCorrupt
-            && error.message().contains("not 2 sequences of 4 tokens"),
-        "{error}"
-    );
+    for (format, file) in [(Format::Datatrove, "00000.ds"), (Format::Numpy, "00000.npy")] {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), &options(format, 4), &three(), 2);
+        std::fs::write(directory.path().join(file), [0; 9]).unwrap();
+        let error = SequenceReader::open(directory.path()).unwrap().get(0).unwrap_err();
+        assert!(
+            error.code() == Code::FileCorrupt
+                && error.message().contains("not 2 sequences of 4 tokens"),
+            "{error}"
+        );
+    }
 }
 
 proptest! {
@@ -238,9 +258,9 @@ proptest! {
     /// Nothing here compares checksums, which `verify` does first: a damaged file may read as other
     /// numbers, but never ends the process.
     #[test]
-    fn damaged_files_are_read_or_refused(which in 0usize..7, at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<bool>()) {
-        let files = ["00000.parquet", "shard.00000.mds", "shard.00000.00000.mds.zstd", "shard_00000.bin", "shard_00000.idx", "00000.ds", "00000.jsonl"];
-        let names = ["parquet", "mds", "mds-files", "megatron", "megatron", "datatrove", "jsonl"];
+    fn damaged_files_are_read_or_refused(which in 0usize..10, at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<bool>()) {
+        let files = ["00000.parquet", "shard.00000.mds", "shard.00000.00000.mds.zstd", "shard_00000.bin", "shard_00000.idx", "00000.ds", "00000.npy", "00000.arrow", "chunk-00000-0.bin", "00000.jsonl"];
+        let names = ["parquet", "mds", "mds-files", "megatron", "megatron", "datatrove", "numpy", "datasets", "litdata", "jsonl"];
         let (name, file) = (names[which], files[which]);
         let directory = tempfile::tempdir().unwrap();
         for (folder, inside) in [(fixture(name), directory.path().to_owned()), (fixture(name).join("provenance"), directory.path().join("provenance"))] {

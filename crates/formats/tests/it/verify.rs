@@ -12,7 +12,14 @@ use crate::{FORMATS, options, seal, three, write};
 
 /// A new format does not compile before it is in `FORMATS`, and here.
 const _: fn(Format) = |format| match format {
-    Format::Parquet | Format::Mds | Format::Megatron | Format::Datatrove | Format::Jsonl => (),
+    Format::Parquet
+    | Format::Mds
+    | Format::Megatron
+    | Format::Datatrove
+    | Format::Numpy
+    | Format::Datasets
+    | Format::Litdata
+    | Format::Jsonl => (),
 };
 
 /// A directory whose files cost no disk, where the system has such.

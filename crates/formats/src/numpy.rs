@@ -1,0 +1,130 @@
+//! Token files as dolma leaves them for OLMo-core: `NNNNN.npy` with the ids end to end and, whatever
+//! the name says, no header; `NNNNN.csv.gz` with a line for each document, `start,end,id,src,loc`,
+//! counted in tokens from the file's start. With the column `label_mask`, `label_mask/NNNNN.npy`
+//! has a byte for each token: 0 for padding, else 1.
+//!
+//! Documents tile the sequences as in `datatrove.rs`. `src` and `loc` are empty.
+
+use std::io::{BufWriter, IntoInnerError, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::GzBuilder;
+use flate2::write::GzEncoder;
+use longweave_common::{Result, ResultExt};
+use longweave_storage::AtomicFile;
+
+use crate::id_writer::IdWriter;
+use crate::ids::Width;
+use crate::provenance::ProvenanceWriter;
+use crate::{Column, Provenance, SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
+
+/// Bytes of lines that are packed at once.
+const BLOCK: usize = 1 << 16;
+
+/// Writes the files of a shard.
+pub(crate) struct NumpyWriter {
+    ids: IdWriter,
+    documents: BufWriter<GzEncoder<AtomicFile>>,
+    documents_path: PathBuf,
+    mask: Option<AtomicFile>,
+    shard: u32,
+    /// Whether documents are named.
+    named: bool,
+    sequences: u64,
+    /// Tokens before the next sequence.
+    tokens: u64,
+    provenance: ProvenanceWriter,
+}
+
+impl NumpyWriter {
+    pub(crate) fn create(
+        options: &WriterOptions,
+        directory: &Path,
+        shard: u32,
+    ) -> Result<NumpyWriter> {
+        let documents_path = directory.join(documents_name(shard));
+        let with_mask = options.columns.contains(&Column::LabelMask);
+        let mask = with_mask.then(|| AtomicFile::create(&directory.join(mask_name(shard))));
+        Ok(NumpyWriter {
+            ids: IdWriter::create(
+                &directory.join(ids_name(shard)),
+                Width::narrowest(options.max_id),
+            )?,
+            // Neither a time nor a system is in the file's head. Packed bytes depend on how many come
+            // at once, which is therefore a matter of the lines alone.
+            documents: BufWriter::with_capacity(
+                BLOCK,
+                GzBuilder::new()
+                    .write(AtomicFile::create(&documents_path)?, flate2::Compression::default()),
+            ),
+            documents_path,
+            mask: mask.transpose()?,
+            shard,
+            named: options.provenance != Provenance::None,
+            sequences: 0,
+            tokens: 0,
+            provenance: ProvenanceWriter::create(options, directory, shard)?,
+        })
+    }
+}
+
+fn ids_name(shard: u32) -> String {
+    format!("{shard:05}.npy")
+}
+
+fn documents_name(shard: u32) -> String {
+    format!("{shard:05}.csv.gz")
+}
+
+/// In a folder of its own, so that `*.npy` finds the ids alone.
+fn mask_name(shard: u32) -> String {
+    format!("label_mask/{shard:05}.npy")
+}
+
+/// A document's line. Readers divide the file at line ends before they look for quotes, so that those
+/// of an id become spaces.
+fn line(start: u64, end: u64, id: &str) -> String {
+    let id = id.replace(['\r', '\n'], " ");
+    let id = if id.contains([',', '"']) { format!("\"{}\"", id.replace('"', "\"\"")) } else { id };
+    format!("{start},{end},{id},,\r\n")
+}
+
+impl SequenceWriter for NumpyWriter {
+    fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
+        for row in parts.iter().flat_map(SequenceBatch::rows) {
+            let mut start = self.tokens;
+            let ids = row.pieces.iter().map(|piece| if self.named { piece.doc_id } else { "" });
+            for (end, id) in row.ends().zip(ids.chain([""])) {
+                let end = self.tokens + u64::from(end);
+                let line = line(start, end, id);
+                self.documents.write_all(line.as_bytes()).at("write", &self.documents_path)?;
+                start = end;
+            }
+            self.tokens += row.input_ids.len() as u64;
+            self.sequences += 1;
+            if let Some(mask) = &mut self.mask {
+                let own = row.n_tokens as usize;
+                mask.put(&vec![1; own])?;
+                mask.put(&vec![0; row.input_ids.len() - own])?;
+            }
+        }
+        self.ids.push(parts, &mut self.provenance)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
+        let NumpyWriter {
+            ids, documents, documents_path, mask, shard, sequences, provenance, ..
+        } = *self;
+        let documents = documents.into_inner().map_err(IntoInnerError::into_error);
+        let documents = documents.and_then(GzEncoder::finish).at("write", &documents_path)?;
+        let mut files = vec![
+            ShardFile::new(ids_name(shard), ids.commit()?, sequences),
+            ShardFile::new(documents_name(shard), documents.commit()?, 0),
+        ];
+        if let Some(mask) = mask {
+            files.push(ShardFile::new(mask_name(shard), mask.commit()?, 0));
+        }
+        files.extend(provenance.finish()?);
+        Ok(files)
+    }
+}

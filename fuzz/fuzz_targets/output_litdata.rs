@@ -1,0 +1,7 @@
+//! See `output_litdata` in src/lib.rs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| longweave_fuzz::fuzz(
+    longweave_fuzz::output_litdata,
+    data
+));
