@@ -11,6 +11,8 @@ export const stages = {
   embed: { title: 'Embedding', unit: 'documents' },
   vectors: { title: 'Making vectors', unit: 'vectors' },
   index: { title: 'Building the index', unit: 'tasks' },
+  centroids: { title: 'Choosing centroids', unit: 'tasks' },
+  lists: { title: 'Dividing vectors into lists', unit: 'vectors' },
   neighbours: { title: 'Finding neighbours', unit: 'vectors' },
   plan: { title: 'Planning', unit: 'tasks' },
   report: { title: 'Measuring the plan', unit: 'tasks' },

@@ -5,12 +5,15 @@
 //! texts ([`Projection`]). Out: the most similar others of each row, as [`Lists`]. May use
 //! `common` and `storage`.
 //!
-//! Begin with `vectors.rs` (fixed point) and `search.rs` (comparing all pairs); `inverted.rs`
-//! compares fewer, `lsa.rs` needs no model.
+//! Begin with `vectors.rs` (fixed point) and `search.rs` (comparing all pairs). `inverted.rs`
+//! compares fewer, in steps that several machines can share: [`Centroids`] once, a [`Division`] for
+//! each range of rows, [`nearest_of_lists`] for each range of lists. `lsa.rs` needs no model.
 
 #[cfg(target_arch = "x86_64")]
 mod avx;
 mod best;
+mod centroids;
+mod divided;
 mod inverted;
 mod lsa;
 mod npy;
@@ -23,11 +26,14 @@ mod terms;
 mod tile;
 mod vectors;
 
+pub use centroids::Centroids;
+pub use divided::{Divided, Division, ListSums, Part};
+pub use inverted::probes;
 pub use lsa::{Counts, Projection, Weights};
 pub use npy::Npy;
 pub use query::{DEFAULT_PROBES, Lists, MOST_EXACT, Query, Search};
-pub use recall::{Recall, RecallSample, recall};
-pub use search::{nearest, nearest_in_order};
+pub use recall::{Recall, Sample, best_of, recall};
+pub use search::{counted_in_rows, nearest, nearest_in_order, nearest_of_lists, nearest_of_rows};
 pub use set::VectorSet;
 pub use terms::{FEATURES, TermCounter};
 pub use vectors::{Vectors, similarity};

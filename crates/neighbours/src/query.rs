@@ -45,9 +45,14 @@ pub struct Query<'a> {
 }
 
 impl Query<'_> {
+    /// The owner of a row; a row without one is its own.
+    pub(crate) fn owner(&self, row: u32) -> u32 {
+        self.owners.map_or(row, |owners| owners[row as usize])
+    }
+
     /// Whether a row can be no neighbour of another.
     pub(crate) fn apart(&self, a: u32, b: u32) -> bool {
-        a == b || self.owners.is_some_and(|owners| owners[a as usize] == owners[b as usize])
+        self.owner(a) == self.owner(b)
     }
 }
 

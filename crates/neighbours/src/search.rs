@@ -1,10 +1,14 @@
 //! The lists of nearest neighbours: vectors in, for each row the most similar others out.
 
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use longweave_common::{Ctx, Result};
+use longweave_common::{Ctx, ProgressSink, Result};
 use rayon::prelude::*;
 
+use crate::divided::Divided;
 use crate::inverted;
 use crate::query::{Lists, Query, Search, unpacked};
 use crate::tile::{TILE, Tile, wave};
@@ -54,8 +58,7 @@ pub fn nearest_in_order(
         return Ok(());
     }
     let mut take = |found: &[u64]| {
-        let ids: Vec<u32> = found.iter().map(|&found| unpacked(found).0).collect();
-        let similarities: Vec<i32> = found.iter().map(|&found| unpacked(found).1).collect();
+        let (ids, similarities) = columns(found);
         take(&ids, &similarities)
     };
     match query.search {
@@ -64,6 +67,72 @@ pub fn nearest_in_order(
             inverted::nearest(ctx, query, lists, probes, scratch, &mut take)
         }
     }
+}
+
+/// Gives the exact lists of consecutive rows to `take`, in their order, as [`nearest_in_order`]
+/// gives those of all. Progress is counted in rows.
+///
+/// Errors: as [`nearest_in_order`].
+pub fn nearest_of_rows(
+    ctx: &Ctx,
+    query: &Query<'_>,
+    rows: Range<u32>,
+    mut take: impl FnMut(&[u32], &[i32]) -> Result<()>,
+) -> Result<()> {
+    exact(ctx, query, &rows.collect::<Vec<_>>(), |found| {
+        let (ids, similarities) = columns(found);
+        take(&ids, &similarities)
+    })
+}
+
+/// Gives the lists of the rows of some inverted `lists` to `take`, some rows' at a time: their
+/// numbers, and `k` (at least 1) places of numbers and similarities each. Rows come in the order of
+/// lists. Progress is counted in rows. Memory: an eighth of the bound at most, which is reserved,
+/// and 10 MB a thread.
+///
+/// Errors: `CANCELLED`; `FILE_CORRUPT` for a list that differs from its checksum; those of reading,
+/// and those of `take`.
+pub fn nearest_of_lists(
+    ctx: &Ctx,
+    divided: &Divided,
+    lists: Range<usize>,
+    k: usize,
+    mut take: impl FnMut(&[u32], &[u32], &[i32]) -> Result<()>,
+) -> Result<()> {
+    let ctx = &counted_in_rows(ctx, divided.compared());
+    // Callers search several ranges side by side.
+    inverted::nearest_of_lists(ctx, divided, lists, k, 1, |rows, found| {
+        let (ids, similarities) = columns(found);
+        take(rows, &ids, &similarities)
+    })
+}
+
+/// Progress in comparisons becomes progress in rows, each of which is compared so often.
+pub fn counted_in_rows(ctx: &Ctx, comparisons: u64) -> Ctx {
+    ctx.with_progress(Arc::new(Compared {
+        rows: Arc::clone(&ctx.progress),
+        of_row: comparisons.max(1),
+        done: AtomicU64::new(0),
+    }))
+}
+
+/// Counts comparisons and reports progress in rows.
+struct Compared {
+    rows: Arc<dyn ProgressSink>,
+    of_row: u64,
+    done: AtomicU64,
+}
+
+impl ProgressSink for Compared {
+    fn advance(&self, comparisons: u64) {
+        let before = self.done.fetch_add(comparisons, Ordering::Relaxed);
+        self.rows.advance((before + comparisons) / self.of_row - before / self.of_row);
+    }
+}
+
+/// Numbers and similarities of packed neighbours.
+fn columns(found: &[u64]) -> (Vec<u32>, Vec<i32>) {
+    found.iter().map(|&found| unpacked(found)).unzip()
 }
 
 /// Gives the exact lists of some rows to `take`, in their order. `k` is not 0.

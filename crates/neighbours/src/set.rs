@@ -15,7 +15,9 @@ const BLOCK: usize = 1024;
 /// Vectors of a search. Costs 4 bytes a row in memory, in addition to those that are held.
 pub struct VectorSet {
     dims: usize,
-    items: Stored<i16>,
+    /// Rows one after the other; each part but the last has `part_rows`.
+    parts: Vec<Stored<i16>>,
+    part_rows: usize,
     rows: usize,
     /// Rows that have a vector, rising.
     present: Vec<u32>,
@@ -26,31 +28,44 @@ impl VectorSet {
     ///
     /// Errors: `PLAN_TOO_LARGE` for more than 2³²−1 rows.
     pub fn held(ctx: &Ctx, vectors: Vectors) -> Result<VectorSet> {
-        VectorSet::new(ctx, vectors.dims(), Stored::Held(vectors.into_data()))
+        VectorSet::new(ctx, vectors.dims(), vec![Stored::Held(vectors.into_data())])
     }
 
-    /// A column of rows of `dims` components, row-major, as [`Vectors::data`] gave them.
+    /// Columns of rows of `dims` components, row-major, as [`Vectors::data`] gave them: each but
+    /// the last has as many rows as the first.
     ///
-    /// Errors: `FILE_CORRUPT` when the column does not match its checksum or does not divide into
+    /// Errors: `FILE_CORRUPT` when a column does not match its checksum or does not divide into
     /// rows, or a row is longer than a unit vector can be; `PLAN_TOO_LARGE` for more than 2³²−1
     /// rows.
-    pub fn open(ctx: &Ctx, dims: usize, column: ArrayFile<i16>) -> Result<VectorSet> {
-        column.check()?;
-        VectorSet::new(ctx, dims, Stored::File(column))
+    pub fn open(ctx: &Ctx, dims: usize, columns: Vec<ArrayFile<i16>>) -> Result<VectorSet> {
+        ctx.pool.install(|| {
+            columns.par_iter().try_for_each(|column| {
+                ctx.cancel.check()?;
+                column.check()
+            })
+        })?;
+        VectorSet::new(ctx, dims, columns.into_iter().map(Stored::File).collect())
     }
 
-    fn new(ctx: &Ctx, dims: usize, items: Stored<i16>) -> Result<VectorSet> {
-        if dims == 0 || !items.len().is_multiple_of(dims as u64) {
+    fn new(ctx: &Ctx, dims: usize, parts: Vec<Stored<i16>>) -> Result<VectorSet> {
+        let size = parts.first().map_or(0, Stored::len);
+        let last = parts.len().saturating_sub(1);
+        let equal = parts
+            .iter()
+            .enumerate()
+            .all(|(i, part)| if i < last { part.len() == size } else { part.len() <= size });
+        let items: u64 = parts.iter().map(Stored::len).sum();
+        if dims == 0 || !equal || parts.iter().any(|p| !p.len().is_multiple_of(dims as u64)) {
             let message = format!(
-                "{} numbers do not divide into vectors of {dims} components; make the vectors \
-                 again",
-                items.len()
+                "{items} numbers do not divide into vectors of {dims} components; make the vectors \
+                 again"
             );
             return Err(Error::new(Code::FileCorrupt, message)
                 .with("expected", dims)
-                .with("found", items.len()));
+                .with("found", items));
         }
-        let rows = (items.len() / dims as u64) as usize;
+        let (part_rows, rows) =
+            (((size / dims as u64) as usize).max(1), (items / dims as u64) as usize);
         if rows > u32::MAX as usize {
             let message = format!(
                 "{rows} vectors are more than 2³²−1; plan a part of the corpus, or cut documents \
@@ -58,7 +73,7 @@ impl VectorSet {
             );
             return Err(Error::new(Code::PlanTooLarge, message).with("found", rows));
         }
-        let mut set = VectorSet { dims, items, rows, present: Vec::new() };
+        let mut set = VectorSet { dims, parts, part_rows, rows, present: Vec::new() };
         let starts = (0..rows).step_by(BLOCK).collect::<Vec<_>>();
         let present = |&start: &usize| -> Result<Vec<u32>> {
             ctx.cancel.check()?;
@@ -104,19 +119,44 @@ impl VectorSet {
         rows: Range<usize>,
         buffer: &'b mut Vec<i16>,
     ) -> Result<&'b [i16]> {
-        read(&self.items, self.dims, rows, buffer)
-    }
-
-    pub(crate) fn items(&self) -> &Stored<i16> {
-        &self.items
+        let (part, start) = (rows.start / self.part_rows, rows.start % self.part_rows);
+        let end = start + rows.len();
+        if rows.is_empty() {
+            return Ok(&[]);
+        }
+        if end <= self.part_rows {
+            return read(&self.parts[part], self.dims, start..end, buffer);
+        }
+        buffer.clear();
+        let mut own = Vec::new();
+        let mut at = rows.start;
+        while at < rows.end {
+            let (part, start) = (at / self.part_rows, at % self.part_rows);
+            let end = (start + rows.end - at).min(self.part_rows);
+            buffer.extend_from_slice(read(&self.parts[part], self.dims, start..end, &mut own)?);
+            at += end - start;
+        }
+        Ok(buffer)
     }
 
     /// Appends some rows.
     ///
     /// Errors: those of reading.
     pub fn pick(&self, rows: &[u32], out: &mut Vec<i16>) -> Result<()> {
-        pick(&self.items, self.dims, rows, out)
+        let mut buffer = Vec::new();
+        for run in runs(rows) {
+            out.extend_from_slice(self.read(run, &mut buffer)?);
+        }
+        Ok(())
     }
+}
+
+/// Rows that follow each other are read at once.
+fn runs(rows: &[u32]) -> impl Iterator<Item = Range<usize>> + '_ {
+    rows.chunk_by(|&a, &b| a.checked_add(1) == Some(b)).map(|run| {
+        let start = run[0] as usize;
+        start..start + run.len()
+    })
 }
 
 /// Consecutive rows of a column of rows of `width`, in `buffer` unless they are held.
@@ -137,9 +177,8 @@ pub(crate) fn pick<T: Scalar>(
     out: &mut Vec<T>,
 ) -> Result<()> {
     let mut buffer = Vec::new();
-    for run in rows.chunk_by(|&a, &b| a.checked_add(1) == Some(b)) {
-        let start = run[0] as usize;
-        out.extend_from_slice(read(items, width, start..start + run.len(), &mut buffer)?);
+    for run in runs(rows) {
+        out.extend_from_slice(read(items, width, run, &mut buffer)?);
     }
     Ok(())
 }

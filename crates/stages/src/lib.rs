@@ -5,12 +5,14 @@
 //! crate that does a stage's work, and `run`. Begin with [`STAGES`], then `scan.rs`, the smallest.
 
 mod attempt;
+pub mod centroids;
 mod chunks;
 pub mod documents;
 pub mod embed;
 pub mod extract;
 pub mod index;
 pub mod ingest;
+pub mod lists;
 mod names;
 pub mod neighbours;
 pub mod pack;
@@ -29,11 +31,13 @@ pub mod summary;
 mod uploads;
 pub mod vectors;
 
+pub use centroids::CENTROIDS;
 pub use documents::DOCUMENTS;
 pub use embed::EMBED;
 pub use extract::EXTRACT;
 pub use index::INDEX;
 pub use ingest::INGEST;
+pub use lists::LISTS;
 pub use neighbours::NEIGHBOURS;
 pub use pack::PACK;
 pub use plan::PLAN;
@@ -50,8 +54,8 @@ use longweave_run::Stage;
 
 /// All stages, in the order in which they run. A run has those that its options need.
 pub const STAGES: &[Stage] = &[
-    SPOOL, SCAN, INGEST, DOCUMENTS, PREDICT, EXTRACT, EMBED, VECTORS, INDEX, NEIGHBOURS, PLAN,
-    REPORT, ROUTE, SCATTER, PACK, SEAL,
+    SPOOL, SCAN, INGEST, DOCUMENTS, PREDICT, EXTRACT, EMBED, VECTORS, INDEX, CENTROIDS, LISTS,
+    NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL,
 ];
 
 #[cfg(test)]

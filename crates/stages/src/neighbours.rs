@@ -1,37 +1,51 @@
 //! Neighbours: the nearest of each document, or of each chunk, by the similarity of their vectors;
-//! and the beginnings of documents' texts, where the planner compares them.
+//! and the beginnings of documents' texts, where the planner compares them. A task searches for the
+//! vectors of some lists, or of some rows where all pairs are compared.
+//!
+//! Files, `NNNNN` the task: `NNNNN.rows` (u32: the vectors that it searched for), `NNNNN.ids` (u32)
+//! and `NNNNN.similarities` (i32), `k` places for each; `NNNNN.heads.arrow`, of its share of the
+//! documents.
 
-use longweave_common::DocId;
-use longweave_neighbours::{Query, RecallSample, Search, nearest_in_order};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use longweave_common::{Code, DocId, Error, ProgressSink};
+use longweave_neighbours::{Query, Recall, Search, VectorSet, nearest_of_lists, nearest_of_rows};
 use longweave_plan::{Chunks, Heads, Neighbours};
-use longweave_run::SearchName;
 use longweave_storage::{
     ArrayWriter, FileRecord, StringTable, StringTableWriter, read_array, read_strings,
 };
-use ts_rs::TS;
+use rayon::prelude::*;
 
+use crate::centroids::{CENTROIDS, CentroidCounts, OpenCentroids, UsedSearch};
 use crate::documents::DOCUMENTS;
 use crate::embed::{self, EMBED};
 use crate::ingest::{self, INGEST};
+use crate::lists::{self, LISTS};
 use crate::prelude::*;
 use crate::scan;
 use crate::vectors::{self, VECTORS};
 
 /// Neighbours do not depend on the run's seed, so that runs with other seeds share them.
-const SEED: u64 = 0;
+pub(crate) const SEED: u64 = 0;
 /// Characters of a head, and tokens that it is decoded from.
 const HEAD: usize = 100;
 const HEAD_TOKENS: u32 = 400;
+/// Documents whose heads are made at once.
+const HEADS: u32 = 16_384;
+/// Vectors of a task, about: where all pairs are compared, and where lists are searched. And tasks
+/// at most.
+const EXACT: u64 = 1 << 12;
+const INVERTED: u64 = 1 << 16;
+const MOST: u64 = 4096;
 
-/// The counts in the task's done record.
+/// The counts in a task's done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NeighbourCounts {
-    /// `exact` or `inverted`.
-    pub search: UsedSearch,
-    /// Vectors that neighbours were looked for, and among.
-    pub vectors: u64,
-    /// Neighbours of each at most.
+    /// Neighbours of each vector at most.
     pub k: u32,
     /// Neighbours found.
     pub found: u64,
@@ -40,17 +54,6 @@ pub struct NeighbourCounts {
     pub sampled: u64,
     pub expected: u64,
     pub recalled: u64,
-}
-
-/// How neighbours were searched: over all pairs, or over inverted lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "camelCase")]
-#[ts(rename = "NeighbourSearch")]
-pub enum UsedSearch {
-    /// All pairs were compared.
-    Exact,
-    /// Only the nearest inverted lists were compared.
-    Inverted,
 }
 
 /// Chunks of all documents; `None` where the method knows no chunks.
@@ -62,14 +65,23 @@ pub fn chunks(run: &RunContext) -> Result<Option<Chunks>> {
     Chunks::new(counts, &lens).map(Some)
 }
 
+/// Chunks, as tasks of a process share them.
+pub(crate) struct NeighbourChunks(pub(crate) Option<Chunks>);
+
+impl NeighbourChunks {
+    pub(crate) fn open(run: &RunContext) -> Result<Arc<NeighbourChunks>> {
+        run.shared.get(|| chunks(run).map(NeighbourChunks))
+    }
+}
+
 pub const NEIGHBOURS: Stage =
-    Stage::new("neighbours", "Finding neighbours", ProgressUnit::Vectors, 1, &NeighboursStage);
+    Stage::new("neighbours", "Finding neighbours", ProgressUnit::Vectors, 2, &NeighboursStage);
 
 struct NeighboursStage;
 
 impl StageSpec for NeighboursStage {
     fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
-        vec![INGEST, DOCUMENTS, EMBED, VECTORS]
+        vec![INGEST, DOCUMENTS, EMBED, VECTORS, CENTROIDS, LISTS]
     }
 
     fn needed(&self, options: &RunOptions, _inventory: &Inventory) -> bool {
@@ -77,81 +89,71 @@ impl StageSpec for NeighboursStage {
     }
 
     fn identity(&self, file: &RunFile) -> Value {
-        let (options, neighbours) = (&file.options, &file.options.neighbours);
+        let options = &file.options;
         json!({
-            "k": options.neighbour_depth(), "search": neighbours.search, "lists": neighbours.lists,
-            "probes": neighbours.probes,
-            "recallSample": neighbours.recall_sample, "heads": options.needs_heads(),
+            "k": options.neighbour_depth(), "heads": options.needs_heads(),
             "version": longweave_neighbours::VERSION,
         })
     }
 
-    fn units(&self, run: &RunContext, _tasks: &[u32]) -> Result<u64> {
-        vectors::count_units(run)
+    fn tasks(&self, run: &RunContext) -> Result<Option<u32>> {
+        let CentroidCounts { search, vectors, lists, .. } = run.counts(0)?;
+        let tasks = match search {
+            UsedSearch::Exact => vectors::count_units(run)?.div_ceil(EXACT).max(1),
+            UsedSearch::Inverted => vectors.div_ceil(INVERTED).min(lists).clamp(1, MOST),
+        };
+        Ok(Some(u32::try_from(tasks).unwrap_or(u32::MAX)))
+    }
+
+    fn units(&self, run: &RunContext, tasks: &[u32]) -> Result<u64> {
+        let (units, all) = (vectors::count_units(run)?, count(run)?);
+        Ok(tasks.iter().map(|&task| share(units, task, all)).map(|own| own.end - own.start).sum())
     }
 
     fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
         let options = run.options();
         let heads = if options.needs_heads() { facts.rows * 110.0 } else { 0.0 };
-        Ok(facts.units * 8.0 * f64::from(options.neighbour_depth().unwrap_or(0)) + heads)
+        Ok(facts.units * (4.0 + 8.0 * f64::from(options.neighbour_depth().unwrap_or(0))) + heads)
     }
 
-    fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
-        // Each vector's list and place, and a sample that grows with the root of their number.
-        facts.units * 16.0 + 64.0 * facts.units.sqrt() * run.options().vector_bytes()
+    fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
+        // Places and checksums of the lists of each part.
+        let parts = (facts.units / 1_048_576.0).ceil().min(256.0);
+        4.0 * facts.units.sqrt() * parts * 32.0
     }
 
-    fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        let options = run.options();
-        let vectors = vectors::open_column(ctx, run)?;
-        let chunks = chunks(run)?;
-        let present = vectors.present().len();
-        let given = &options.neighbours;
-        let exact = given.search == SearchName::Exact
-            || (given.search == SearchName::Auto && present <= longweave_neighbours::MOST_EXACT);
-        let search = if exact {
-            Search::Exact
-        } else {
-            Search::Inverted { lists: given.lists, probes: given.probes }
+    fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+        let k = run.options().neighbour_depth().unwrap_or(1);
+        let all = count(run)?;
+        let units = share(vectors::count_units(run)?, task, all);
+        let mut found = Found::create(run, task, k)?;
+        let recall = match run.counts::<CentroidCounts>(0)?.search {
+            UsedSearch::Exact => {
+                compare_all(ctx, run, units.start as u32..units.end as u32, &mut found)?;
+                Recall::default()
+            }
+            UsedSearch::Inverted => {
+                let progress = Arc::new(Progress::new(ctx, units.end - units.start));
+                let counted = ctx.with_progress(progress.clone());
+                let recall = look(&counted, run, task, all, &progress, &mut found)?;
+                progress.finish();
+                recall
+            }
         };
-        let k = options.neighbour_depth().unwrap_or(1);
-        let query = Query {
-            vectors: &vectors,
-            owners: chunks.as_ref().map(Chunks::owners),
-            k: k as usize,
-            search,
-            seed: SEED,
-        };
-        let directory = run.directory(NEIGHBOURS);
-        let mut ids = ArrayWriter::create(&directory.join("ids"))?;
-        let mut similarities = ArrayWriter::create(&directory.join("similarities"))?;
-        let sampled = if exact { 0 } else { given.recall_sample as usize };
-        let (mut found, mut sample) = (0, RecallSample::new(ctx, &query, sampled));
-        nearest_in_order(ctx, &query, Some(&directory), |own, their_similarities| {
-            found += own.iter().filter(|&&id| id != u32::MAX).count() as u64;
-            sample.take(own);
-            ids.push(own)?;
-            similarities.push(their_similarities)
-        })?;
-        let recall = sample.finish(ctx, &query)?;
+        ctx.cancel.check()?;
         let counts = NeighbourCounts {
-            search: if exact { UsedSearch::Exact } else { UsedSearch::Inverted },
-            vectors: present as u64,
             k,
-            found,
+            found: found.found,
             sampled: recall.sampled,
             expected: recall.expected,
             recalled: recall.found,
         };
-        ctx.cancel.check()?;
-        let mut files = vec![
-            FileRecord::new("ids", ids.commit()?),
-            FileRecord::new("similarities", similarities.commit()?),
-        ];
-        if options.needs_heads() {
-            files.push(FileRecord::new("heads.arrow", write_heads(ctx, run)?));
+        let mut files = found.commit()?;
+        if run.options().needs_heads() {
+            let own = share(u64::from(scan::rows(run)?.total()), task, all);
+            files.push(write_heads(ctx, run, task, own.start as u32..own.end as u32)?);
         }
-        (counts).done(files)
+        counts.done(files)
     }
 }
 
@@ -159,50 +161,228 @@ impl Counts for NeighbourCounts {
     const STAGE: Stage = NEIGHBOURS;
 }
 
-fn write_heads(ctx: &Ctx, run: &RunContext) -> Result<longweave_storage::Sealed> {
+fn count(run: &RunContext) -> Result<u32> {
+    Ok(NeighboursStage.tasks(run)?.unwrap_or(1))
+}
+
+/// A task's share of some things in order.
+fn share(things: u64, task: u32, tasks: u32) -> Range<u64> {
+    let before =
+        |task: u64| (u128::from(things) * u128::from(task) / u128::from(tasks.max(1))) as u64;
+    before(task.into())..before(u64::from(task) + 1)
+}
+
+/// Progress of a task in vectors: it counts as its share of all, however many its lists have.
+struct Progress {
+    outer: Arc<dyn ProgressSink>,
+    share: u64,
+    /// Vectors of its lists, those that are done, and those told.
+    own: AtomicU64,
+    done: AtomicU64,
+    told: AtomicU64,
+}
+
+impl Progress {
+    fn new(ctx: &Ctx, share: u64) -> Progress {
+        let [own, done, told] = [1, 0, 0].map(AtomicU64::new);
+        Progress { outer: Arc::clone(&ctx.progress), share, own, done, told }
+    }
+
+    fn tell(&self, told: u64) {
+        let before = self.told.fetch_max(told, Ordering::Relaxed);
+        self.outer.advance(told.saturating_sub(before));
+    }
+
+    fn finish(&self) {
+        self.tell(self.share);
+    }
+}
+
+impl ProgressSink for Progress {
+    fn advance(&self, units: u64) {
+        let done = self.done.fetch_add(units, Ordering::Relaxed) + units;
+        let own = self.own.load(Ordering::Relaxed).max(1);
+        self.tell((u128::from(done.min(own)) * u128::from(self.share) / u128::from(own)) as u64);
+    }
+}
+
+/// The files of a task.
+struct Found {
+    prefix: PathBuf,
+    rows: ArrayWriter<u32>,
+    ids: ArrayWriter<u32>,
+    similarities: ArrayWriter<i32>,
+    found: u64,
+    k: usize,
+}
+
+/// The files of a task's lists.
+fn names(run: &RunContext, task: u32) -> [PathBuf; 3] {
+    let directory = run.directory(NEIGHBOURS);
+    ["rows", "ids", "similarities"].map(|kind| directory.join(format!("{task:05}.{kind}")))
+}
+
+fn heads_name(run: &RunContext, task: u32) -> PathBuf {
+    run.directory(NEIGHBOURS).join(format!("{task:05}.heads.arrow"))
+}
+
+impl Found {
+    fn create(run: &RunContext, task: u32, k: u32) -> Result<Found> {
+        let [rows, ids, similarities] = names(run, task);
+        Ok(Found {
+            rows: ArrayWriter::create(&rows)?,
+            ids: ArrayWriter::create(&ids)?,
+            similarities: ArrayWriter::create(&similarities)?,
+            prefix: rows,
+            found: 0,
+            k: k as usize,
+        })
+    }
+
+    /// Takes the lists of some rows.
+    fn push(&mut self, rows: &[u32], ids: &[u32], similarities: &[i32]) -> Result<()> {
+        self.found += ids.iter().filter(|&&id| id != u32::MAX).count() as u64;
+        self.rows.push(rows)?;
+        self.ids.push(ids)?;
+        self.similarities.push(similarities)
+    }
+
+    fn commit(self) -> Result<Vec<FileRecord>> {
+        let at = |kind: &str| self.prefix.with_extension(kind);
+        let (ids, similarities) = (at("ids"), at("similarities"));
+        Ok(vec![
+            FileRecord::at(&self.prefix, self.rows.commit()?),
+            FileRecord::at(&ids, self.ids.commit()?),
+            FileRecord::at(&similarities, self.similarities.commit()?),
+        ])
+    }
+}
+
+/// All vectors, as tasks of a process share them.
+struct AllVectors(VectorSet);
+
+/// Compares some rows with all.
+fn compare_all(ctx: &Ctx, run: &RunContext, rows: Range<u32>, found: &mut Found) -> Result<()> {
+    let set = run
+        .shared
+        .get(|| vectors::open_parts(ctx, run, 0..vectors::parts(run)?.len()).map(AllVectors))?;
+    let chunks = NeighbourChunks::open(run)?;
+    let owners = chunks.0.as_ref().map(Chunks::owners);
+    let k = found.k;
+    let query = Query { vectors: &set.0, owners, k, search: Search::Exact, seed: SEED };
+    let mut at = rows.start;
+    nearest_of_rows(ctx, &query, rows, |ids, similarities| {
+        let rows: Vec<u32> = (at..).take(ids.len() / k).collect();
+        at += rows.len() as u32;
+        found.push(&rows, ids, similarities)
+    })
+}
+
+/// Searches for the rows of the task's lists.
+fn look(
+    ctx: &Ctx,
+    run: &RunContext,
+    task: u32,
+    tasks: u32,
+    progress: &Progress,
+    found: &mut Found,
+) -> Result<Recall> {
+    let (divided, sample) = (lists::open(run)?, OpenCentroids::of(run)?);
+    let sampled: Vec<u32> = sample.sample.rows().collect();
+    let own = share(divided.lists() as u64, task, tasks);
+    let own = own.start as usize..own.end as usize;
+    progress.own.store(divided.rows_of(own.clone()).max(1), Ordering::Relaxed);
+    let k = found.k;
+    let exact = if sampled.is_empty() { Vec::new() } else { lists::exact(run, k)? };
+    let mut recall = Recall::default();
+    nearest_of_lists(ctx, &divided, own, k, |rows, ids, similarities| {
+        for (row, ids) in rows.iter().zip(ids.chunks_exact(k)) {
+            if let Ok(place) = sampled.binary_search(row) {
+                recall.add(&exact[place], ids);
+            }
+        }
+        found.push(rows, ids, similarities)
+    })?;
+    Ok(recall)
+}
+
+fn write_heads(
+    ctx: &Ctx,
+    run: &RunContext,
+    task: u32,
+    documents: Range<u32>,
+) -> Result<FileRecord> {
     let encoder = run.resources.encoder()?;
     let tokens = ingest::tokens(run)?;
-    let mut writer =
-        StringTableWriter::create(&run.directory(NEIGHBOURS).join("heads.arrow"), "head")?;
-    let mut ids = Vec::new();
-    for row in 0..scan::rows(run)?.total() {
-        if row % 1024 == 0 {
-            ctx.cancel.check()?;
-        }
-        let doc = DocId::new(row);
+    let path = heads_name(run, task);
+    let mut writer = StringTableWriter::create(&path, "head")?;
+    let head = |ids: &mut Vec<u32>, doc: u32| -> Result<String> {
+        let doc = DocId::new(doc);
         ids.clear();
-        tokens.read_into(doc, 0, tokens.len(doc).min(HEAD_TOKENS), &mut ids)?;
-        let text = encoder.decode(&ids)?;
+        tokens.read_into(doc, 0, tokens.len(doc).min(HEAD_TOKENS), ids)?;
+        let mut text = encoder.decode(ids)?;
         let end = text.char_indices().nth(HEAD).map_or(text.len(), |(at, _)| at);
-        writer.push(&text[..end])?;
+        text.truncate(end);
+        Ok(text)
+    };
+    for start in documents.clone().step_by(HEADS as usize) {
+        ctx.cancel.check()?;
+        let some = start..documents.end.min(start.saturating_add(HEADS));
+        let heads: Vec<String> = ctx
+            .pool
+            .install(|| some.into_par_iter().map_init(Vec::new, head).collect::<Result<_>>())?;
+        heads.iter().try_for_each(|head| writer.push(head))?;
     }
-    writer.commit()
+    Ok(FileRecord::at(&path, writer.commit()?))
 }
 
 /// The lists of a finished stage; `None` where the method asks for none.
 pub fn open(run: &RunContext) -> Result<Option<Neighbours>> {
     let Some(k) = run.options().neighbour_depth() else { return Ok(None) };
-    let directory = run.directory(NEIGHBOURS);
-    Neighbours::new(
-        k as usize,
-        read_array(&directory.join("ids"))?,
-        read_array(&directory.join("similarities"))?,
-    )
-    .map(Some)
+    let (rows, k) = (vectors::count_units(run)? as usize, k as usize);
+    let (mut ids, mut similarities) = (vec![u32::MAX; rows * k], vec![0; rows * k]);
+    for task in 0..count(run)? {
+        let [own_rows, own_ids, own_similarities] = names(run, task);
+        let path = own_rows.clone();
+        let own_rows = read_array::<u32>(&own_rows)?;
+        let own_ids = read_array::<u32>(&own_ids)?;
+        let own_similarities = read_array::<i32>(&own_similarities)?;
+        let fits = own_ids.len() == own_rows.len() * k
+            && own_similarities.len() == own_ids.len()
+            && own_rows.iter().all(|&row| (row as usize) < rows);
+        if !fits {
+            let message = format!(
+                "{} does not fit the vectors; delete the neighbours stage's folder and run again",
+                path.display()
+            );
+            return Err(Error::new(Code::FileCorrupt, message));
+        }
+        for (i, &row) in own_rows.iter().enumerate() {
+            let (place, own) = (row as usize * k..(row as usize + 1) * k, i * k..(i + 1) * k);
+            ids[place.clone()].copy_from_slice(&own_ids[own.clone()]);
+            similarities[place].copy_from_slice(&own_similarities[own]);
+        }
+    }
+    Neighbours::new(k, ids, similarities).map(Some)
 }
 
-/// Beginnings of documents' texts.
-pub struct HeadTable(StringTable);
+/// Beginnings of documents' texts, a table for each share of them.
+pub struct HeadTable {
+    first: Vec<u32>,
+    tables: Vec<StringTable>,
+}
 
 impl std::fmt::Debug for HeadTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "heads of {} documents", self.0.len())
+        let heads: usize = self.tables.iter().map(StringTable::len).sum();
+        write!(f, "heads of {heads} documents")
     }
 }
 
 impl Heads for HeadTable {
     fn head(&self, doc: DocId) -> &str {
-        self.0.get(doc.index())
+        let table = self.first.partition_point(|&first| first <= doc.get()) - 1;
+        self.tables[table].get((doc.get() - self.first[table]) as usize)
     }
 }
 
@@ -211,5 +391,13 @@ pub fn open_heads(run: &RunContext) -> Result<Option<HeadTable>> {
     if !run.options().needs_heads() {
         return Ok(None);
     }
-    read_strings(&run.directory(NEIGHBOURS).join("heads.arrow")).map(|table| Some(HeadTable(table)))
+    let mut heads = HeadTable { first: Vec::new(), tables: Vec::new() };
+    let mut first = 0;
+    for task in 0..count(run)? {
+        let table = read_strings(&heads_name(run, task))?;
+        heads.first.push(first);
+        first += table.len() as u32;
+        heads.tables.push(table);
+    }
+    Ok(Some(heads))
 }

@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde_json::Value;
 use ts_rs::TS;
 
+use crate::centroids::{CentroidCounts, UsedSearch};
 use crate::documents::{self, DocumentCounts};
 use crate::embed::{EMBED, EmbedCounts};
 use crate::extract::ExtractCounts;
 use crate::index::IndexCounts;
 use crate::ingest::SpecialCounts;
-use crate::neighbours::{NeighbourCounts, UsedSearch};
+use crate::neighbours::{NEIGHBOURS, NeighbourCounts};
 use crate::pack::PACK;
 use crate::plan::PlanCounts;
 use crate::predict::{PredictCounts, UsedPredictor};
@@ -301,8 +302,15 @@ fn vectors(run: &RunContext) -> Result<VectorSummary> {
 }
 
 fn neighbours(run: &RunContext) -> Result<Option<NeighbourSummary>> {
-    let Some(counts) = run.counts_if_done(0)? else { return Ok(None) };
-    let NeighbourCounts { search, vectors, k, found, sampled, expected, recalled } = counts;
+    if !run.has(NEIGHBOURS) {
+        return Ok(None);
+    }
+    let CentroidCounts { search, vectors, .. } = run.counts(0)?;
+    let tasks = run.all_counts::<NeighbourCounts>()?;
+    let sum = |of: fn(&NeighbourCounts) -> u64| tasks.iter().map(of).sum::<u64>();
+    let (found, sampled) = (sum(|counts| counts.found), sum(|counts| counts.sampled));
+    let (expected, recalled) = (sum(|counts| counts.expected), sum(|counts| counts.recalled));
+    let k = tasks.first().map_or(0, |counts| counts.k);
     let recall = (sampled > 0).then(|| if expected == 0 { 1.0 } else { ratio(recalled, expected) });
     Ok(Some(NeighbourSummary { search, k, mean: ratio(found, vectors), recall, sampled }))
 }

@@ -1,10 +1,11 @@
-//! Vectors: of all documents, or of all their chunks, in fixed point, in one column. Counts of
-//! words are weighed and projected here, where it is known how many documents have a word; what a
-//! model gave is put together; what a file holds is read.
+//! Vectors: of all documents, or of all their chunks, in fixed point, in columns of about a million
+//! rows. Counts of words are weighed and projected here, where it is known how many documents have
+//! a word; what a model gave is put together; what a file holds is read.
 //!
 //! Costs 12 bytes a document or chunk for the choice of the sample, and 8 bytes a word of each
 //! document of the sample.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use longweave_common::random::{Key, draw, lowest};
@@ -26,6 +27,9 @@ const ITERATIONS: usize = 3;
 const BLOCK: usize = 8192;
 /// Vectors do not depend on the run's seed, so that runs with other seeds share them.
 const SEED: u64 = 0;
+/// Rows of a part, and parts at most: each is divided into lists by a task of its own.
+const PART: u64 = 1 << 20;
+const MOST_PARTS: u64 = 256;
 
 /// Counts of the task, in its done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,7 +44,7 @@ pub struct VectorCounts {
 }
 
 pub const VECTORS: Stage =
-    Stage::new("vectors", "Making vectors", ProgressUnit::Vectors, 1, &VectorsStage);
+    Stage::new("vectors", "Making vectors", ProgressUnit::Vectors, 2, &VectorsStage);
 
 struct VectorsStage;
 
@@ -84,8 +88,7 @@ impl StageSpec for VectorsStage {
             VectorSource::File => read(ctx, run, &mut column)?,
         };
         let expected = count_units(run)?;
-        let Column { writer, none, .. } = column;
-        let rows = writer.len() / dims.max(1) as u64;
+        let Column { rows, none, .. } = column;
         if rows != expected {
             let message = format!(
                 "there are {rows} vectors for {expected} documents or chunks; delete the work \
@@ -93,9 +96,8 @@ impl StageSpec for VectorsStage {
             );
             return Err(Error::new(Code::FileCorrupt, message));
         }
-        let sealed = writer.commit()?;
         (VectorCounts { vectors: rows - none, zero_vectors: none, dimensions: dims as u64 })
-            .done(vec![FileRecord::new("vectors", sealed)])
+            .done(column.finish()?)
     }
 }
 
@@ -112,7 +114,13 @@ pub fn count_units(run: &RunContext) -> Result<u64> {
 }
 
 struct Column<'a> {
+    directory: PathBuf,
+    /// Rows of a part.
+    size: u64,
     writer: ArrayWriter<i16>,
+    /// The parts before.
+    files: Vec<FileRecord>,
+    rows: u64,
     /// Rows without a vector.
     none: u64,
     progress: &'a dyn ProgressSink,
@@ -120,32 +128,82 @@ struct Column<'a> {
 
 impl Column<'_> {
     fn create<'a>(ctx: &'a Ctx, run: &RunContext) -> Result<Column<'a>> {
-        Ok(Column { writer: ArrayWriter::create(&path(run))?, none: 0, progress: &*ctx.progress })
+        let directory = run.directory(VECTORS);
+        Ok(Column {
+            size: part_rows(count_units(run)?),
+            writer: ArrayWriter::create(&directory.join(name(0)))?,
+            directory,
+            files: Vec::new(),
+            rows: 0,
+            none: 0,
+            progress: &*ctx.progress,
+        })
     }
 
-    fn push(&mut self, rows: &[i16], dims: usize) -> Result<()> {
+    fn push(&mut self, mut rows: &[i16], dims: usize) -> Result<()> {
         self.none +=
             rows.chunks_exact(dims).filter(|row| row.iter().all(|&x| x == 0)).count() as u64;
-        self.writer.push(rows)?;
-        self.progress.advance((rows.len() / dims) as u64);
+        while !rows.is_empty() {
+            let part = self.rows / self.size;
+            if part as usize > self.files.len() {
+                let next = ArrayWriter::create(&self.directory.join(name(part)))?;
+                let sealed = std::mem::replace(&mut self.writer, next).commit()?;
+                self.files.push(FileRecord::new(name(part - 1), sealed));
+            }
+            let room = (self.size * (part + 1) - self.rows) as usize;
+            let (own, after) = rows.split_at(rows.len().min(room.saturating_mul(dims)));
+            self.writer.push(own)?;
+            self.rows += (own.len() / dims) as u64;
+            self.progress.advance((own.len() / dims) as u64);
+            rows = after;
+        }
         Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<FileRecord>> {
+        let sealed = self.writer.commit()?;
+        self.files.push(FileRecord::new(name(self.files.len() as u64), sealed));
+        Ok(self.files)
     }
 }
 
-fn path(run: &RunContext) -> PathBuf {
-    run.directory(VECTORS).join("vectors")
+fn name(part: u64) -> String {
+    format!("{part:05}.vectors")
+}
+
+/// Rows of each part but the last.
+fn part_rows(rows: u64) -> u64 {
+    rows.div_ceil(rows.div_ceil(PART).clamp(1, MOST_PARTS)).max(1)
+}
+
+/// The rows of each part of a finished stage.
+pub fn parts(run: &RunContext) -> Result<Vec<Range<u64>>> {
+    let VectorCounts { vectors, zero_vectors, .. } = run.counts(0)?;
+    let rows = vectors + zero_vectors;
+    let size = part_rows(rows);
+    Ok((0..rows.max(1)).step_by(size as usize).map(|start| start..rows.min(start + size)).collect())
+}
+
+/// Numbers of a vector of a finished stage.
+pub fn dimensions(run: &RunContext) -> Result<usize> {
+    let VectorCounts { dimensions, .. } = run.counts(0)?;
+    Ok(dimensions as usize)
 }
 
 /// The vectors of a finished stage.
 pub fn open(run: &RunContext) -> Result<Vectors> {
-    let VectorCounts { dimensions, .. } = run.counts(0)?;
-    Vectors::from_data(dimensions as usize, read_array(&path(run))?)
+    let mut data = Vec::new();
+    for part in 0..parts(run)?.len() as u64 {
+        data.extend(read_array::<i16>(&run.directory(VECTORS).join(name(part)))?);
+    }
+    Vectors::from_data(dimensions(run)?, data)
 }
 
-/// The vectors of a finished stage, read in parts.
-pub fn open_column(ctx: &Ctx, run: &RunContext) -> Result<VectorSet> {
-    let VectorCounts { dimensions, .. } = run.counts(0)?;
-    VectorSet::open(ctx, dimensions as usize, ArrayFile::open(&path(run))?)
+/// The vectors of some parts of a finished stage, read where they are needed.
+pub fn open_parts(ctx: &Ctx, run: &RunContext, parts: Range<usize>) -> Result<VectorSet> {
+    let directory = run.directory(VECTORS);
+    let open = |part: usize| ArrayFile::open(&directory.join(name(part as u64)));
+    VectorSet::open(ctx, dimensions(run)?, parts.map(open).collect::<Result<_>>()?)
 }
 
 fn project(ctx: &Ctx, run: &RunContext, column: &mut Column<'_>) -> Result<usize> {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use longweave_run::{RunContext, Stage};
 use longweave_stages::{
-    DOCUMENTS, EMBED, EXTRACT, INDEX, NEIGHBOURS, PACK, PLAN, PREDICT, REPORT, ROUTE, SCATTER,
-    SEAL, STAGES, VECTORS,
+    CENTROIDS, DOCUMENTS, EMBED, EXTRACT, INDEX, LISTS, NEIGHBOURS, PACK, PLAN, PREDICT, REPORT,
+    ROUTE, SCATTER, SEAL, STAGES, VECTORS,
 };
 use serde_json::{Value, json};
 
@@ -219,10 +219,13 @@ fn what_a_model_writes_depends_on_the_model_and_how_it_is_asked_and_not_on_the_d
 type Change = (&'static str, Value);
 type Case = (&'static str, Value, &'static [Stage]);
 
-const FROM_NEIGHBOURS: &[Stage] = &[NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
-const FROM_VECTORS: &[Stage] = &[VECTORS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
+const FROM_LISTS: &[Stage] = &[LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
+const FROM_CENTROIDS: &[Stage] =
+    &[CENTROIDS, LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
+const FROM_VECTORS: &[Stage] =
+    &[VECTORS, CENTROIDS, LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
 const FROM_EMBED: &[Stage] =
-    &[EMBED, VECTORS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
+    &[EMBED, VECTORS, CENTROIDS, LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
 
 #[test]
 fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_device() {
@@ -239,16 +242,16 @@ fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_de
         (
             &[],
             vec![
-                ("/method/k", json!(6), FROM_NEIGHBOURS),
+                ("/method/k", json!(6), FROM_LISTS),
                 ("/method/pool", json!("all"), &[]),
                 ("/vectors/dimensions", json!(8), FROM_VECTORS),
                 ("/vectors/sample", json!(9), FROM_VECTORS),
                 ("/vectors/batchTokens", json!(9), &[]),
                 ("/vectors/prefix", json!("q: "), &[]),
-                ("/neighbours/search", json!("inverted"), FROM_NEIGHBOURS),
-                ("/neighbours/lists", json!(3), FROM_NEIGHBOURS),
-                ("/neighbours/probes", json!(3), FROM_NEIGHBOURS),
-                ("/neighbours/recallSample", json!(3), FROM_NEIGHBOURS),
+                ("/neighbours/search", json!("inverted"), FROM_CENTROIDS),
+                ("/neighbours/lists", json!(3), FROM_CENTROIDS),
+                ("/neighbours/probes", json!(3), FROM_CENTROIDS),
+                ("/neighbours/recallSample", json!(3), FROM_CENTROIDS),
                 ("/length", json!(32), plan),
                 ("/seed", json!(3), plan),
                 ("/queries/predictor", json!("extractive"), &[]),

@@ -46,7 +46,7 @@ fn all(lists: &Lists, rows: usize) -> Vec<Vec<(u32, i32)>> {
 }
 
 /// Groups of rows around common centres, and one row without a vector.
-fn clustered(rows: usize, dims: usize, groups: usize) -> VectorSet {
+pub(crate) fn clustered(rows: usize, dims: usize, groups: usize) -> VectorSet {
     let component = |i: usize, j: usize| {
         if i == 17 { 0.0 } else { random("centre", i % groups, j) + 0.7 * random("noise", i, j) }
     };
@@ -152,7 +152,7 @@ fn lists_are_equal_in_memory_and_on_the_disk() {
     let scratch = folder.path().join("scratch");
     for memory in [8, 1 << 14, 1 << 20] {
         let ctx = Ctx::new(2, memory).unwrap();
-        let column = VectorSet::open(&ctx, 24, ArrayFile::open(&path).unwrap()).unwrap();
+        let column = VectorSet::open(&ctx, 24, vec![ArrayFile::open(&path).unwrap()]).unwrap();
         for search in [Search::Exact, INVERTED] {
             let query = Query { vectors: &set, owners: None, k: 7, search, seed: 3 };
             let expected = nearest(&ctx, &query).unwrap();
@@ -177,7 +177,7 @@ fn a_column_that_is_no_vectors_is_refused() {
     let path = folder.path().join("vectors");
     let code = |dims, data: &[i16]| {
         write_array(&path, data).unwrap();
-        let set = VectorSet::open(ctx(1), dims, ArrayFile::open(&path).unwrap());
+        let set = VectorSet::open(ctx(1), dims, vec![ArrayFile::open(&path).unwrap()]);
         set.map(|set| set.present().to_vec()).map_err(|e| e.code())
     };
     assert_eq!(code(0, &[]), Err(Code::FileCorrupt));

@@ -1,0 +1,211 @@
+//! Lists: divides a part of the vectors into the lists of the centroids nearest to them, so that
+//! the search reads a list at once; and compares the part with the sample.
+//!
+//! Files, `NNNNN` the part: `NNNNN.ends` (u64 by list, in vectors), and in the order of lists
+//! `NNNNN.rows` (u32: number and owner of each vector), `NNNNN.nearest` (u32: the lists nearest to
+//! each), `NNNNN.vectors` (i16); `NNNNN.sums` (u64: the checksums of each list's rows, then of its
+//! nearest, then of its vectors); `NNNNN.exact` (u64: the best of the part for each vector of the
+//! sample).
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use longweave_neighbours::{Divided, Division, ListSums, Part, best_of, counted_in_rows};
+use longweave_plan::Chunks;
+use longweave_storage::{ArrayWriter, FileRecord, read_array, read_offsets, write_array};
+
+use crate::centroids::{CENTROIDS, CentroidCounts, OpenCentroids, UsedSearch};
+use crate::embed::EMBED;
+use crate::neighbours::NeighbourChunks;
+use crate::prelude::*;
+use crate::vectors::{self, VECTORS};
+
+/// Rows that are written at once.
+const BLOCK: usize = 8192;
+
+/// The counts in a task's done record.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ListCounts {
+    /// Vectors of the part.
+    vectors: u64,
+}
+
+pub const LISTS: Stage =
+    Stage::new("lists", "Dividing vectors into lists", ProgressUnit::Vectors, 1, &ListsStage);
+
+struct ListsStage;
+
+impl StageSpec for ListsStage {
+    fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
+        vec![EMBED, VECTORS, CENTROIDS]
+    }
+
+    fn needed(&self, options: &RunOptions, _inventory: &Inventory) -> bool {
+        options.neighbour_depth().is_some()
+    }
+
+    fn identity(&self, file: &RunFile) -> Value {
+        // Exact lists of the sample are as long as those that are sought.
+        json!({ "k": file.options.neighbour_depth() })
+    }
+
+    fn tasks(&self, run: &RunContext) -> Result<Option<u32>> {
+        Ok(Some(match run.counts::<CentroidCounts>(0)?.search {
+            UsedSearch::Exact => 0,
+            UsedSearch::Inverted => vectors::parts(run)?.len() as u32,
+        }))
+    }
+
+    fn units(&self, run: &RunContext, tasks: &[u32]) -> Result<u64> {
+        let parts = vectors::parts(run)?;
+        Ok(tasks.iter().map(|&task| rows_of(&parts, task)).sum())
+    }
+
+    fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
+        let options = run.options();
+        if facts.units <= longweave_neighbours::MOST_EXACT as f64 {
+            return Ok(0.0);
+        }
+        let probes = options.neighbours.probes.unwrap_or(longweave_neighbours::DEFAULT_PROBES);
+        Ok(facts.units * (options.vector_bytes() + 8.0 + 4.0 * f64::from(probes)))
+    }
+
+    fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
+        facts.units.min(1_048_576.0) * 16.0
+    }
+
+    fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+        let open = OpenCentroids::of(run)?;
+        let CentroidCounts { probes, .. } = run.counts(0)?;
+        let probes = probes as usize;
+        let rows = vectors::parts(run)?[task as usize].clone();
+        let chunks = NeighbourChunks::open(run)?;
+        let owners = chunks.0.as_ref().map(Chunks::owners);
+        let owners = owners.map(|owners| &owners[rows.start as usize..rows.end as usize]);
+        let (first, part) = (rows.start as u32, task as usize..task as usize + 1);
+        let set = vectors::open_parts(ctx, run, part)?;
+        let names = PartNames::of(run, task);
+        let lists = open.centroids.lists() as u64;
+        let counted = counted_in_rows(ctx, lists);
+        let directory = run.directory(LISTS);
+        let division = Division::of(&counted, &set, &open.centroids, probes, Some(&directory))?;
+        ctx.progress.advance(set.rows() as u64 - set.present().len() as u64);
+        let lists = division.lists();
+        let mut sums = Vec::new();
+
+        let mut writer = ArrayWriter::create(&names.rows)?;
+        let mut own = ListSums::new(lists, 2);
+        for some in division.rows().chunks(BLOCK) {
+            let number = |&row: &u32| {
+                let number = first + row;
+                [number, owners.map_or(number, |owners| owners[row as usize])]
+            };
+            let numbers: Vec<u32> = some.iter().flat_map(number).collect();
+            own.take(&numbers);
+            writer.push(&numbers)?;
+        }
+        sums.extend(own.finish());
+        let mut files = vec![
+            FileRecord::at(&names.ends, write_array(&names.ends, lists.ends())?),
+            FileRecord::at(&names.rows, writer.commit()?),
+        ];
+
+        let mut writer = ArrayWriter::create(&names.nearest)?;
+        let mut own = ListSums::new(lists, probes);
+        division.nearest(&mut |nearest| {
+            own.take(nearest);
+            writer.push(nearest)
+        })?;
+        sums.extend(own.finish());
+        files.push(FileRecord::at(&names.nearest, writer.commit()?));
+
+        let mut writer = ArrayWriter::create(&names.vectors)?;
+        let mut own = ListSums::new(lists, set.dims());
+        division.vectors(&mut |vectors| {
+            own.take(vectors);
+            writer.push(vectors)
+        })?;
+        sums.extend(own.finish());
+        files.push(FileRecord::at(&names.vectors, writer.commit()?));
+        files.push(FileRecord::at(&names.sums, write_array(&names.sums, &sums)?));
+
+        let k = run.options().neighbour_depth().unwrap_or(1) as usize;
+        let exact = open.sample.nearest_in(ctx, &set, first, owners, k)?;
+        files.push(FileRecord::at(&names.exact, write_array(&names.exact, &exact)?));
+        ListCounts { vectors: division.rows().len() as u64 }.done(files)
+    }
+
+    fn reopen(&self, run: &RunContext, _task: u32) {
+        if let Some(open) = run.shared.made::<OpenLists>() {
+            *open.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+}
+
+impl Counts for ListCounts {
+    const STAGE: Stage = LISTS;
+}
+
+fn rows_of(parts: &[std::ops::Range<u64>], task: u32) -> u64 {
+    parts.get(task as usize).map_or(0, |rows| rows.end - rows.start)
+}
+
+/// The files of a part.
+struct PartNames {
+    ends: PathBuf,
+    rows: PathBuf,
+    nearest: PathBuf,
+    vectors: PathBuf,
+    sums: PathBuf,
+    exact: PathBuf,
+}
+
+impl PartNames {
+    fn of(run: &RunContext, part: u32) -> PartNames {
+        let directory = run.directory(LISTS);
+        let name = |kind: &str| directory.join(format!("{part:05}.{kind}"));
+        PartNames {
+            ends: name("ends"),
+            rows: name("rows"),
+            nearest: name("nearest"),
+            vectors: name("vectors"),
+            sums: name("sums"),
+            exact: name("exact"),
+        }
+    }
+}
+
+/// The lists of a finished stage, until one of its tasks is repeated.
+#[derive(Default)]
+struct OpenLists(Mutex<Option<Arc<Divided>>>);
+
+/// The lists of a finished stage. Costs 32 bytes a list and part.
+pub(crate) fn open(run: &RunContext) -> Result<Arc<Divided>> {
+    let shared = run.shared.get(|| Ok(OpenLists::default()))?;
+    let mut held = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(divided) = &*held {
+        return Ok(Arc::clone(divided));
+    }
+    let CentroidCounts { probes, .. } = run.counts(0)?;
+    let (probes, dims) = (probes as usize, vectors::dimensions(run)?);
+    let open = |part: u32| -> Result<Part> {
+        let names = PartNames::of(run, part);
+        let (lists, sums) = (read_offsets(&names.ends)?, read_array(&names.sums)?);
+        Part::open(lists, [names.rows, names.nearest, names.vectors], sums, probes, dims)
+    };
+    let parts = (0..vectors::parts(run)?.len() as u32).map(open).collect::<Result<_>>()?;
+    let divided = Arc::new(Divided::new(parts, dims, probes));
+    *held = Some(Arc::clone(&divided));
+    Ok(divided)
+}
+
+/// The exact lists of the vectors of the sample, `k` places at most.
+pub(crate) fn exact(run: &RunContext, k: usize) -> Result<Vec<Vec<u32>>> {
+    let rows = OpenCentroids::of(run)?.sample.rows().count();
+    let mut found: Vec<Vec<u64>> = vec![Vec::new(); rows];
+    for part in 0..vectors::parts(run)?.len() as u32 {
+        let best = read_array::<u64>(&PartNames::of(run, part).exact)?;
+        found.iter_mut().zip(best.chunks_exact(k)).for_each(|(all, own)| all.extend(own));
+    }
+    Ok(found.iter().map(|found| best_of(k, found)).collect())
+}
