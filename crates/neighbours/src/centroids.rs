@@ -88,14 +88,14 @@ impl Centroids {
 
     /// Centroids of `dims` components, row-major, as [`Centroids::data`] gave them.
     ///
-    /// Errors: `FILE_CORRUPT` for numbers that are no vectors of that length.
+    /// Errors: `FILE_CORRUPT` for numbers that do not divide into unit vectors.
     pub fn from_data(dims: usize, data: Vec<i16>) -> Result<Centroids> {
         if dims == 0
             || data.is_empty()
             || !data.len().is_multiple_of(dims)
             || !data.chunks_exact(dims).all(fits)
         {
-            let message = "the centroids are no vectors; delete the work directory and run again";
+            let message = "the centroids are damaged; delete the work directory and run again";
             return Err(Error::new(Code::FileCorrupt, message));
         }
         Ok(Centroids { dims, data })

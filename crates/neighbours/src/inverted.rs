@@ -18,7 +18,7 @@ use crate::tile::{self, Tile, wave};
 /// read once for all of these.
 const TILE: usize = 8192;
 
-/// Lists that a row is compared with, of so many.
+/// Lists that a row is compared with, of all `lists`.
 pub fn probes(probes: Option<u32>, lists: usize) -> usize {
     (probes.unwrap_or(DEFAULT_PROBES) as usize).clamp(1, lists.max(1))
 }
@@ -90,7 +90,7 @@ pub(crate) fn nearest_of_lists(
 ) -> Result<()> {
     divided.check_nearest(ctx, lists.clone())?;
     let rows = divided.rows_of(lists.clone()) as usize;
-    // What is found does not depend on it.
+    // The result does not depend on it.
     let size = (rows / (8 * searchers)).clamp(tile::TILE, TILE);
     let tiles = tiles(lists.flat_map(|list| divided.runs(list)), size);
     let of_tile = |work: &mut Work, runs: &[Run]| -> Result<(Vec<u32>, Vec<u64>)> {

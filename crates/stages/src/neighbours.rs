@@ -176,25 +176,25 @@ fn share(things: u64, task: u32, tasks: u32) -> Range<u64> {
 struct Progress {
     outer: Arc<dyn ProgressSink>,
     share: u64,
-    /// Vectors of its lists, those that are done, and those told.
+    /// Vectors of its lists, those that are done, and those reported.
     own: AtomicU64,
     done: AtomicU64,
-    told: AtomicU64,
+    reported: AtomicU64,
 }
 
 impl Progress {
     fn new(ctx: &Ctx, share: u64) -> Progress {
-        let [own, done, told] = [1, 0, 0].map(AtomicU64::new);
-        Progress { outer: Arc::clone(&ctx.progress), share, own, done, told }
+        let [own, done, reported] = [1, 0, 0].map(AtomicU64::new);
+        Progress { outer: Arc::clone(&ctx.progress), share, own, done, reported }
     }
 
-    fn tell(&self, told: u64) {
-        let before = self.told.fetch_max(told, Ordering::Relaxed);
-        self.outer.advance(told.saturating_sub(before));
+    fn report(&self, units: u64) {
+        let before = self.reported.fetch_max(units, Ordering::Relaxed);
+        self.outer.advance(units.saturating_sub(before));
     }
 
     fn finish(&self) {
-        self.tell(self.share);
+        self.report(self.share);
     }
 }
 
@@ -202,7 +202,7 @@ impl ProgressSink for Progress {
     fn advance(&self, units: u64) {
         let done = self.done.fetch_add(units, Ordering::Relaxed) + units;
         let own = self.own.load(Ordering::Relaxed).max(1);
-        self.tell((u128::from(done.min(own)) * u128::from(self.share) / u128::from(own)) as u64);
+        self.report((u128::from(done.min(own)) * u128::from(self.share) / u128::from(own)) as u64);
     }
 }
 

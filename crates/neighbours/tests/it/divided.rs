@@ -52,8 +52,18 @@ fn divide(
     };
     let rows: Vec<u32> = division.rows().iter().flat_map(|&row| number(row)).collect();
     let (mut nearest, mut vectors) = (Vec::new(), Vec::new());
-    division.nearest(&mut |some| Ok(nearest.extend_from_slice(some))).unwrap();
-    division.vectors(&mut |some| Ok(vectors.extend_from_slice(some))).unwrap();
+    division
+        .nearest(&mut |some| {
+            nearest.extend_from_slice(some);
+            Ok(())
+        })
+        .unwrap();
+    division
+        .vectors(&mut |some| {
+            vectors.extend_from_slice(some);
+            Ok(())
+        })
+        .unwrap();
     let lists = division.lists().clone();
     let mut sums = Vec::new();
     for (column, width) in [(&rows, 2), (&nearest, probes)] {
@@ -71,7 +81,7 @@ fn divide(
     Part::open(lists, paths, sums, probes, dims).unwrap()
 }
 
-/// What groups of `group` lists find, put together.
+/// The neighbours that groups of `group` lists find, put together.
 fn searched(ctx: &Ctx, divided: &Divided, rows: usize, group: usize) -> Lists {
     let mut lists = Lists { k: K, ids: vec![u32::MAX; rows * K], similarities: vec![0; rows * K] };
     for start in (0..divided.lists()).step_by(group) {
