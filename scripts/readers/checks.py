@@ -10,7 +10,7 @@ import polars
 import pyarrow
 import pyarrow.parquet as parquet
 import zstandard
-from datasets import load_dataset
+from datasets import load_dataset, load_from_disk
 from tokenizers import Tokenizer
 
 SCHEMA = {
@@ -66,6 +66,39 @@ def read_pyarrow(directory):
     for table in tables:
         assert {field.name: field.type for field in table.schema} == SCHEMA, table.schema
     return [row for table in tables for row in rows_of(table)]
+
+
+#: Columns that `columns` adds, and the numbers that they have.
+TRAINER_COLUMNS = {
+    "seq_lengths": lambda row, length: [end - start for start, end in spans(row, length)],
+    "position_ids": lambda row, length: positions(row, length),
+    "attention_mask": lambda row, length: [
+        number if at < row["n_tokens"] else 0 for number, (start, end) in enumerate(spans(row, length), 1) for at in range(start, end)
+    ],
+    "labels": lambda row, length: row["input_ids"][: row["n_tokens"]] + [-100] * (length - row["n_tokens"]),
+    "label_mask": lambda row, length: [int(at < row["n_tokens"]) for at in range(length)],
+}
+
+
+def check_columns(rows, length):
+    """Rows with all columns for trainers."""
+    for number, row in enumerate(rows):
+        for name, told in TRAINER_COLUMNS.items():
+            assert row[name] == told(row, length), f"{name} of sequence {number}"
+    return rows
+
+
+def read_trainer_parquet(directory):
+    return [row for file in sorted(directory.glob("*.parquet")) for row in rows_of(parquet.read_table(file))]
+
+
+def read_saved(directory):
+    """The rows of a saved dataset, with the provenance."""
+    data = load_from_disk(str(directory))
+    rows = beside(directory, list(data["input_ids"]))
+    for row, more in zip(rows, data):
+        row.update(more)
+    return rows
 
 
 def read_duckdb(directory):
@@ -128,11 +161,11 @@ def check_mds(samples, directory, length, indices):
     return rows
 
 
-class Trainers:
-    """The datasets that need torch, in a process of their own."""
+class Process:
+    """Readers in a process of their own: `script` answers as answers.py says."""
 
-    def __init__(self, python):
-        self.process = subprocess.Popen([python, Path(__file__).parent / "read_trainers.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, python, script):
+        self.process = subprocess.Popen([python, Path(__file__).parent / script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, reader, directory, length, **more):
         self.process.stdin.write(json.dumps({"reader": reader, "directory": str(directory), "length": length, **more}) + "\n")
@@ -142,6 +175,17 @@ class Trainers:
         answer = json.loads(line)
         assert "error" not in answer, answer["error"]
         return answer
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Trainers(Process):
+    """The datasets of Megatron-LM, datatrove and mosaicml-streaming."""
+
+    def __init__(self, python):
+        super().__init__(python, "read_trainers.py")
 
     def megatron(self, directory, length, wide):
         """Megatron's IndexedDataset."""
@@ -171,6 +215,70 @@ class Trainers:
         """mosaicml-streaming's StreamingDataset."""
         return check_mds(self.ask("streaming", directory, length, hash=hash)["samples"], directory, length, indices)
 
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+
+class Examples(Process):
+    """The datasets of OLMo-core, LitData, TRL and MaxText."""
+
+    def __init__(self, python):
+        super().__init__(python, "read_examples.py")
+
+    def olmo(self, directory, length, largest, eos):
+        """OLMo-core's NumpyFSLDataset: windows, label masks, documents of the csv and, where each document ends with the token `eos`, of the windows."""
+        dtype = "uint16" if largest < 65_536 else "uint32"
+        answer = self.ask("olmo", directory, length, dtype=dtype, eos=eos, vocabulary=largest + 1)
+        rows, first = beside(directory, answer["sequences"]), 0
+        for file, documents in zip(sorted(directory.glob("*.npy")), answer["documents"]):
+            count = file.stat().st_size // (int(dtype[4:]) // 8) // length
+            told = [[at * length + start, at * length + end] for at, row in enumerate(rows[first:first + count]) for start, end in spans(row, length)]
+            assert documents == told, f"documents of {file.name}"
+            first += count
+        for number, (row, mask) in enumerate(zip(rows, answer["masks"])):
+            assert mask == [at < row["n_tokens"] for at in range(length)], f"label mask of sequence {number}"
+            if eos is not None and row["n_tokens"] == length:
+                assert answer["lengths"][number] == [end - start for start, end in spans(row, length)], f"documents of sequence {number}"
+        return rows
+
+    def maxtext(self, reader, directory, length, **more):
+        """A dataset of MaxText over files that have no more than ids."""
+        return beside(directory, self.ask(reader, directory, length, **more)["sequences"])
+
+    def grain_parquet(self, directory, length):
+        """Grain's dataset over Parquet."""
+        rows = read_pyarrow(directory)
+        sequences = self.ask("grain_parquet", directory, length)["sequences"]
+        assert sequences == [row["input_ids"] for row in rows], "ids"
+        return rows
+
+    def litdata(self, directory, length, largest):
+        """LitData's TokensLoader."""
+        answer = self.ask("litdata", directory, length)
+        assert answer["types"] == ["uint16" if largest < 65_536 else "int32"], answer["types"]
+        return beside(directory, answer["sequences"])
+
+    def trl(self, directory, length):
+        """TRL's collator: positions and ends of documents. The first token of a document has no label."""
+        batches = self.ask("trl", directory, length)["batches"]
+        rows = beside(directory, [batch["input_ids"] for batch in batches])
+        for number, (row, batch) in enumerate(zip(rows, batches)):
+            told = positions(row, length)
+            assert batch["position_ids"] == told, f"positions of sequence {number}"
+            assert batch["cu_seq_lens_q"] == [0] + [end for _, end in spans(row, length)], f"ends of documents of sequence {number}"
+            labels = [-100 if place == 0 or at >= row["n_tokens"] else id for at, (id, place) in enumerate(zip(row["input_ids"], told))]
+            assert batch["labels"] == labels, f"labels of sequence {number}"
+        return rows
+
+
+class Levanter(Process):
+    """Levanter's `prebuilt` format."""
+
+    def __init__(self, python):
+        super().__init__(python, "read_levanter.py")
+
+    def parquet(self, directory, length):
+        """Its examples. The last token of a sequence has no label, and padding has no weight."""
+        answer = self.ask("levanter", directory, length)
+        rows = read_trainer_parquet(directory)
+        assert answer["sequences"] == [row["input_ids"] for row in rows], "ids"
+        for number, (row, weights) in enumerate(zip(rows, answer["weights"])):
+            assert weights == [float(at < row["n_tokens"] and at + 1 < length) for at in range(length)], f"loss weights of sequence {number}"
+        return rows

@@ -1,23 +1,15 @@
-"""Reads outputs with the datasets that trainers use, which need torch. Takes requests as lines of JSON, `{"reader", "directory", "length", …}`, and answers each with a
-line: what the reader gave, or `{"error"}`. One process for all, because importing megatron-core alone takes many seconds."""
-import json
-import logging
+"""Reads outputs with the datasets of Megatron-LM, datatrove and mosaicml-streaming, which need torch. answers.py has the protocol. One process for all, because importing
+megatron-core alone takes many seconds."""
 import os
-import sys
 import tempfile
-import traceback
-import warnings
 from pathlib import Path
 
+from answers import serve
 from stubs import empty
 
 # Of mosaicml-streaming only what collates batches of transformers uses these.
 empty("torchvision", "transformers", "pandas")
-warnings.filterwarnings("ignore")
-logging.disable(logging.WARNING)
 os.environ["LOGURU_LEVEL"] = "ERROR"
-# Libraries print to standard output, which is for answers here.
-ANSWERS, sys.stdout = sys.stdout, sys.stderr
 
 import numpy  # noqa: E402
 import humanize  # noqa: E402
@@ -120,13 +112,4 @@ def streaming(directory, length, hash=None):
     return {"samples": samples}
 
 
-READERS = {read.__name__: read for read in (megatron, gpt, datatrove, streaming)}
-
-for line in sys.stdin:
-    request = json.loads(line)
-    try:
-        answer = READERS[request.pop("reader")](**request)
-    except Exception as error:
-        traceback.print_exc()
-        answer = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer), file=ANSWERS, flush=True)
+serve(megatron, gpt, datatrove, streaming)

@@ -3,8 +3,8 @@
 Sets up environments below out/readers, weaves outputs with the command line, and compares each, as each reader gives it, with what Python's tokenizers gives for
 the documents. Uses the Brown corpus; with the shared data (LONGWEAVE_DATA or ../shared/data) news20 and the tokenizers of GPT-2 and Pythia too, else says what it skipped.
 
-Megatron's, datatrove's and mosaicml-streaming's own datasets need torch, which is five gigabytes from PyPI. LONGWEAVE_TORCH names a site-packages folder that has it
-already; `LONGWEAVE_TORCH=none` skips what needs it."""
+The datasets of Megatron-LM, datatrove, mosaicml-streaming, OLMo-core, LitData and TRL need torch, which is five gigabytes from PyPI. LONGWEAVE_TORCH names a
+site-packages folder that has it already; `LONGWEAVE_TORCH=none` skips them, and those of MaxText and Levanter."""
 import json
 import os
 import subprocess
@@ -42,7 +42,12 @@ def trainers():
     if torch == "none":
         return None
     # What would bring torch or a hundred packages that reading does not use comes without its dependencies.
-    installs = [["-r", HERE / "requirements-trainers.txt"], ["--no-deps", "-r", HERE / "requirements-mds.txt", "-r", HERE / "requirements-megatron.txt"]]
+    alone = ["mds", "megatron", "examples"]
+    # MaxText asks for a newer Python than its reading code needs.
+    installs = [
+        ["-r", HERE / "requirements-trainers.txt"],
+        ["--no-deps", "--ignore-requires-python", *(part for name in alone for part in ("-r", HERE / f"requirements-{name}.txt"))],
+    ]
     return environment("trainers", *installs, *([] if torch else [["torch==2.15.0"]]), beside=torch)
 
 
@@ -122,7 +127,7 @@ def main():
     paths, brown_tokenizer = corpora()
     ours = {"brown": brown_tokenizer, "wide": wide(brown_tokenizer)}
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    datasets = None if TRAINERS is None else checks.Trainers(TRAINERS)
+    datasets, examples, levanter = (None, None, None) if TRAINERS is None else (kind(TRAINERS) for kind in (checks.Trainers, checks.Examples, checks.Levanter))
 
     def check(what, work):
         try:
@@ -198,19 +203,52 @@ def main():
             if len(expected.separator) == 1 and not expected.sequence + expected.document:
                 rows = datasets.megatron(out, length, expected.largest >= 65_500)
                 check("megatron, by GPTDataset, documents told by their separator", lambda: datasets.gpt(out, length, rows, expected.separator[0]))
-        out = weave("datatrove", "--format", "datatrove", "--holdout", "0.1")
+        windows = out = weave("datatrove", "--format", "datatrove", "--holdout", "0.1")
         if datasets is None:
             skip("datatrove, by DatatroveFolderDataset")
         else:
             check("datatrove, by DatatroveFolderDataset", lambda: compare(datasets.datatrove(out, length), sequences(out)))
             check("datatrove, documents set aside", lambda: compare(datasets.datatrove(out / "holdout", length), sequences(out / "holdout")))
+        every = [part for name in checks.TRAINER_COLUMNS for part in ("--columns", name)]
+        # Documents that begin with a token or end with several have other ends by their last token.
+        eos = expected.separator[0] if len(expected.separator) == 1 and not expected.sequence + expected.document else None
+        dtype = "uint16" if expected.largest < 65_536 else "uint32"
+        out = weave("parquet-columns", *every)
+        check("parquet with columns for trainers, by pyarrow", lambda: compare(checks.check_columns(checks.read_trainer_parquet(out), length), sequences(out)))
+        if datasets is None:
+            skip("parquet with columns for trainers, by Levanter")
+        else:
+            check("parquet with columns for trainers, by Levanter", lambda: compare(levanter.parquet(out, length), sequences(out)))
+            plain = weave("parquet-grain")
+            check("parquet, by Grain, as MaxText opens it", lambda: compare(examples.grain_parquet(plain, length), sequences(plain)))
+            entries = weave("megatron-maxtext", "--format", "megatron")
+            check("megatron, by MaxText", lambda: compare(examples.maxtext("mmap", entries, length), sequences(entries)))
+        out = weave("datasets", "--format", "datasets", "--holdout", "0.1", *every)
+        check("datasets, by load_from_disk", lambda: compare(checks.check_columns(checks.read_saved(out), length), sequences(out)))
+        check("datasets, documents set aside", lambda: compare(checks.check_columns(checks.read_saved(out / "holdout"), length), sequences(out / "holdout")))
+        if datasets is None:
+            skip("datasets, by TRL's collator")
+        else:
+            check("datasets, by TRL's collator", lambda: compare(examples.trl(out, length), sequences(out)))
+        out = weave("numpy", "--format", "numpy", "--columns", "label_mask")
+        if datasets is None:
+            skip("numpy, by OLMo-core and MaxText")
+        else:
+            check("numpy, by OLMo-core's NumpyFSLDataset", lambda: compare(examples.olmo(out, length, expected.largest, eos), sequences(out)))
+            check("numpy, by MaxText's olmo_grain", lambda: compare(examples.maxtext("olmo_grain", out, length, dtype=dtype), sequences(out)))
+        out = weave("litdata", "--format", "litdata")
+        if datasets is None:
+            skip("litdata, by TokensLoader")
+        else:
+            check("litdata, by TokensLoader", lambda: compare(examples.litdata(out, length, expected.largest), sequences(out)))
         if datasets is None:
             skip("masks from doc_starts")
         else:
             same = weave("parquet-masks", "--holdout", "0.1")
-            check("masks from doc_starts, by torch", lambda: masks(same, out))
-    if datasets is not None:
-        datasets.close()
+            check("masks from doc_starts, by torch", lambda: masks(same, windows))
+    for process in (datasets, examples, levanter):
+        if process is not None:
+            process.close()
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     if counts["skipped"] and os.environ.get("LONGWEAVE_REQUIRE_DATA") == "1":
         sys.exit(1)
