@@ -9,6 +9,7 @@ export const stages = {
   predict: { title: 'Predicting queries', unit: 'documents' },
   extract: { title: 'Extracting keywords', unit: 'documents' },
   embed: { title: 'Embedding', unit: 'documents' },
+  projection: { title: 'Fitting vectors', unit: 'tasks' },
   vectors: { title: 'Making vectors', unit: 'vectors' },
   index: { title: 'Building the index', unit: 'tasks' },
   centroids: { title: 'Choosing centroids', unit: 'tasks' },

@@ -154,6 +154,23 @@ impl Projection {
         Ok(Projection { dims, matrix })
     }
 
+    /// From the numbers that [`Projection::matrix`] gave; `None` where they do not divide into rows
+    /// of `dims`.
+    pub fn from_matrix(dims: usize, matrix: Vec<f32>) -> Option<Projection> {
+        let fits = dims > 0 && matrix.len().is_multiple_of(dims);
+        fits.then_some(Projection { dims, matrix })
+    }
+
+    /// The matrix: for each feature a row.
+    pub fn matrix(&self) -> &[f32] {
+        &self.matrix
+    }
+
+    /// Number of features.
+    pub fn features(&self) -> usize {
+        self.matrix.len() / self.dims
+    }
+
     /// Replaces `out` by the vector of a row: not of unit length; zeros where no word weighs
     /// anything.
     pub fn project(&self, weights: &Weights, row: &[(u32, u32)], out: &mut Vec<f32>) {

@@ -76,7 +76,7 @@ impl StageSpec for CentroidsStage {
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let given = &run.options().neighbours;
-        let VectorCounts { vectors, .. } = run.counts(0)?;
+        let VectorCounts { vectors, .. } = vectors::counted(run)?;
         let exact = given.search == SearchName::Exact
             || (given.search == SearchName::Auto
                 && vectors <= longweave_neighbours::MOST_EXACT as u64)

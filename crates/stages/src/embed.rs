@@ -380,8 +380,6 @@ pub fn chunks(run: &RunContext) -> Result<(Vec<u32>, Vec<u32>)> {
 pub struct Terms {
     of_units: Offsets,
     file: ArrayFile<u32>,
-    /// Units that have each feature.
-    pub document_frequency: Vec<u32>,
 }
 
 impl Terms {
@@ -390,16 +388,7 @@ impl Terms {
         let names = EmbedNames::recorded(run, task)?;
         let file = ArrayFile::open(&names.terms)?;
         file.check()?;
-        Ok(Terms {
-            of_units: read_offsets(&names.ends)?,
-            file,
-            document_frequency: read_array(&names.document_frequency)?,
-        })
-    }
-
-    /// Number of units.
-    pub fn units(&self) -> usize {
-        self.of_units.len()
+        Ok(Terms { of_units: read_offsets(&names.ends)?, file })
     }
 
     /// Rows of (feature, count) of some units, one after the other.
@@ -414,6 +403,11 @@ impl Terms {
         };
         Ok(units.map(row).collect())
     }
+}
+
+/// The number of units of a split that have each feature.
+pub fn document_frequency(run: &RunContext, task: u32) -> Result<Vec<u32>> {
+    read_array(&EmbedNames::recorded(run, task)?.document_frequency)
 }
 
 /// The vectors that a model gave the units of a split, in fixed point.

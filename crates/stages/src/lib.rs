@@ -20,6 +20,7 @@ pub mod plan;
 pub mod predict;
 mod prelude;
 mod pretokenized;
+pub mod projection;
 pub mod report;
 pub mod route;
 pub mod scan;
@@ -42,6 +43,7 @@ pub use neighbours::NEIGHBOURS;
 pub use pack::PACK;
 pub use plan::PLAN;
 pub use predict::PREDICT;
+pub use projection::PROJECTION;
 pub use report::REPORT;
 pub use route::ROUTE;
 pub use scan::SCAN;
@@ -54,8 +56,8 @@ use longweave_run::Stage;
 
 /// All stages, in the order in which they run. A run has those that its options need.
 pub const STAGES: &[Stage] = &[
-    SPOOL, SCAN, INGEST, DOCUMENTS, PREDICT, EXTRACT, EMBED, VECTORS, INDEX, CENTROIDS, LISTS,
-    NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL,
+    SPOOL, SCAN, INGEST, DOCUMENTS, PREDICT, EXTRACT, EMBED, PROJECTION, VECTORS, INDEX, CENTROIDS,
+    LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL,
 ];
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::plan::PlanCounts;
 use crate::predict::{PredictCounts, UsedPredictor};
 use crate::report::{REPORT, ReportCounts};
 use crate::shares::{Means, Shares, ratio};
-use crate::vectors::VectorCounts;
+use crate::vectors::{self, VectorCounts};
 
 /// The outcome of a run. Parts that were not reached, or do not belong to the run, are null: a
 /// prepared run has neither `corpus` nor `plan`.
@@ -281,7 +281,7 @@ fn predictor(run: &RunContext) -> Result<Option<PredictorSummary>> {
 }
 
 fn vectors(run: &RunContext) -> Result<VectorSummary> {
-    let VectorCounts { vectors, zero_vectors, dimensions } = run.counts(0)?;
+    let VectorCounts { vectors, zero_vectors, dimensions } = vectors::counted(run)?;
     let mut found = VectorSummary {
         source: run.options().vectors.source,
         devices: Vec::new(),

@@ -1,37 +1,31 @@
-//! Vectors: of all documents, or of all their chunks, in fixed point, in columns of about a million
-//! rows. Counts of words are weighed and projected here, where it is known how many documents have
-//! a word; what a model gave is put together; what a file holds is read.
-//!
-//! Costs 12 bytes a document or chunk for the choice of the sample, and 8 bytes a word of each
-//! document of the sample.
+//! Vectors: of all documents, or of all their chunks, in fixed point, in parts of about a million.
+//! Counts of words are projected; the vectors that a model gave are put together; those that a file
+//! holds are read.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
-use longweave_common::random::{Key, draw, lowest};
+use longweave_common::random::Key;
 use longweave_common::{Code, Error, ProgressSink};
 use longweave_corpus::{VectorRow, VectorRows};
-use longweave_neighbours::{Counts, Npy, Projection, VectorSet, Vectors, Weights};
-use longweave_run::{Counts as _, VectorSource};
+use longweave_neighbours::{Npy, VectorSet, Vectors};
+use longweave_run::VectorSource;
 use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, read_array};
 use rayon::prelude::*;
 
 use crate::documents::{DOCUMENTS, Documents};
-use crate::embed::{EMBED, EmbedCounts, Terms, chunks, model_vectors};
+use crate::embed::{EMBED, EmbedCounts, Terms, model_vectors};
 use crate::prelude::*;
+use crate::projection::{OpenProjection, PROJECTION};
 use crate::scan;
 
-/// Rounds of subspace iteration: more made no difference on 20 Newsgroups.
-const ITERATIONS: usize = 3;
 /// Units that are projected at once.
 const BLOCK: usize = 8192;
-/// Vectors do not depend on the run's seed, so that runs with other seeds share them.
-const SEED: u64 = 0;
 /// Rows of a part, and parts at most: each is divided into lists by a task of its own.
 const PART: u64 = 1 << 20;
 const MOST_PARTS: u64 = 256;
 
-/// Counts of the task, in its done record.
+/// Counts of a task, in its done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VectorCounts {
     /// Units with a vector.
@@ -50,7 +44,7 @@ struct VectorsStage;
 
 impl StageSpec for VectorsStage {
     fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
-        vec![DOCUMENTS, EMBED]
+        vec![DOCUMENTS, EMBED, PROJECTION]
     }
 
     fn needed(&self, options: &RunOptions, _inventory: &Inventory) -> bool {
@@ -60,35 +54,50 @@ impl StageSpec for VectorsStage {
     fn identity(&self, file: &RunFile) -> Value {
         let vectors = &file.options.vectors;
         match vectors.source {
-            VectorSource::Tfidf => {
-                json!({ "dimensions": vectors.dimensions, "sample": vectors.sample })
-            }
-            VectorSource::Onnx => json!({}),
+            VectorSource::Tfidf | VectorSource::Onnx => json!({}),
             VectorSource::File => json!({ "file": file.input("vectors") }),
         }
     }
 
-    fn units(&self, run: &RunContext, _tasks: &[u32]) -> Result<u64> {
-        count_units(run)
+    fn tasks(&self, run: &RunContext) -> Result<Option<u32>> {
+        Ok(Some(match run.options().vectors.source {
+            VectorSource::Tfidf | VectorSource::Onnx => parts(run)?.len() as u32,
+            // A file is read once.
+            VectorSource::File => 1,
+        }))
+    }
+
+    fn units(&self, run: &RunContext, tasks: &[u32]) -> Result<u64> {
+        let rows = |&task: &u32| rows_of(run, task).map(|rows| rows.end - rows.start);
+        tasks.iter().map(rows).sum()
     }
 
     fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
         Ok(facts.units * run.options().vector_bytes())
     }
 
-    fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
-        facts.units * 40.0
+    fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
+        match run.options().vectors.source {
+            VectorSource::Tfidf => {
+                // The matrix of the projection.
+                let dims = f64::from(run.options().vectors.dimensions);
+                longweave_neighbours::FEATURES as f64 * 4.0 * dims
+            }
+            VectorSource::Onnx => 0.0,
+            // A Parquet file is held, and where the vector of each document is.
+            VectorSource::File => facts.units * (40.0 + run.options().vector_bytes()),
+        }
     }
 
-    fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
-        let mut column = Column::create(ctx, run)?;
+    fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+        let rows = rows_of(run, task)?;
+        let mut column = Column::create(ctx, run, u64::from(task))?;
         let dims = match run.options().vectors.source {
-            VectorSource::Tfidf => project(ctx, run, &mut column)?,
-            VectorSource::Onnx => gather(run, &mut column)?,
+            VectorSource::Tfidf => project(ctx, run, &rows, &mut column)?,
+            VectorSource::Onnx => gather(ctx, run, &rows, &mut column)?,
             VectorSource::File => read(ctx, run, &mut column)?,
         };
-        let expected = count_units(run)?;
-        let Column { rows, none, .. } = column;
+        let (expected, rows, none) = (rows.end - rows.start, column.rows, column.none);
         if rows != expected {
             let message = format!(
                 "there are {rows} vectors for {expected} documents or chunks; delete the work \
@@ -101,7 +110,7 @@ impl StageSpec for VectorsStage {
     }
 }
 
-impl longweave_run::Counts for VectorCounts {
+impl Counts for VectorCounts {
     const STAGE: Stage = VECTORS;
 }
 
@@ -115,6 +124,8 @@ pub fn count_units(run: &RunContext) -> Result<u64> {
 
 struct Column<'a> {
     directory: PathBuf,
+    /// The number of its first part.
+    first: u64,
     /// Rows of a part.
     size: u64,
     writer: ArrayWriter<i16>,
@@ -127,11 +138,12 @@ struct Column<'a> {
 }
 
 impl Column<'_> {
-    fn create<'a>(ctx: &'a Ctx, run: &RunContext) -> Result<Column<'a>> {
+    fn create<'a>(ctx: &'a Ctx, run: &RunContext, first: u64) -> Result<Column<'a>> {
         let directory = run.directory(VECTORS);
         Ok(Column {
             size: part_rows(count_units(run)?),
-            writer: ArrayWriter::create(&directory.join(name(0)))?,
+            writer: ArrayWriter::create(&directory.join(name(first)))?,
+            first,
             directory,
             files: Vec::new(),
             rows: 0,
@@ -146,9 +158,9 @@ impl Column<'_> {
         while !rows.is_empty() {
             let part = self.rows / self.size;
             if part as usize > self.files.len() {
-                let next = ArrayWriter::create(&self.directory.join(name(part)))?;
+                let next = ArrayWriter::create(&self.directory.join(name(self.first + part)))?;
                 let sealed = std::mem::replace(&mut self.writer, next).commit()?;
-                self.files.push(FileRecord::new(name(part - 1), sealed));
+                self.files.push(FileRecord::new(name(self.first + part - 1), sealed));
             }
             let room = (self.size * (part + 1) - self.rows) as usize;
             let (own, after) = rows.split_at(rows.len().min(room.saturating_mul(dims)));
@@ -162,7 +174,8 @@ impl Column<'_> {
 
     fn finish(mut self) -> Result<Vec<FileRecord>> {
         let sealed = self.writer.commit()?;
-        self.files.push(FileRecord::new(name(self.files.len() as u64), sealed));
+        let part = self.first + self.files.len() as u64;
+        self.files.push(FileRecord::new(name(part), sealed));
         Ok(self.files)
     }
 }
@@ -176,18 +189,36 @@ fn part_rows(rows: u64) -> u64 {
     rows.div_ceil(rows.div_ceil(PART).clamp(1, MOST_PARTS)).max(1)
 }
 
-/// The rows of each part of a finished stage.
+/// The rows of each part.
 pub fn parts(run: &RunContext) -> Result<Vec<Range<u64>>> {
-    let VectorCounts { vectors, zero_vectors, .. } = run.counts(0)?;
-    let rows = vectors + zero_vectors;
+    let rows = count_units(run)?;
     let size = part_rows(rows);
     Ok((0..rows.max(1)).step_by(size as usize).map(|start| start..rows.min(start + size)).collect())
 }
 
+/// The rows of a task.
+fn rows_of(run: &RunContext, task: u32) -> Result<Range<u64>> {
+    Ok(match run.options().vectors.source {
+        VectorSource::Tfidf | VectorSource::Onnx => {
+            parts(run)?.get(task as usize).cloned().unwrap_or_default()
+        }
+        VectorSource::File => 0..count_units(run)?,
+    })
+}
+
+/// The counts of all tasks of a finished stage.
+pub fn counted(run: &RunContext) -> Result<VectorCounts> {
+    let tasks = run.all_counts::<VectorCounts>()?;
+    Ok(VectorCounts {
+        vectors: tasks.iter().map(|counts| counts.vectors).sum(),
+        zero_vectors: tasks.iter().map(|counts| counts.zero_vectors).sum(),
+        dimensions: tasks.first().map_or(0, |counts| counts.dimensions),
+    })
+}
+
 /// Numbers of a vector of a finished stage.
 pub fn dimensions(run: &RunContext) -> Result<usize> {
-    let VectorCounts { dimensions, .. } = run.counts(0)?;
-    Ok(dimensions as usize)
+    Ok(counted(run)?.dimensions as usize)
 }
 
 /// The vectors of a finished stage.
@@ -206,42 +237,44 @@ pub fn open_parts(ctx: &Ctx, run: &RunContext, parts: Range<usize>) -> Result<Ve
     VectorSet::open(ctx, dimensions(run)?, parts.map(open).collect::<Result<_>>()?)
 }
 
-fn project(ctx: &Ctx, run: &RunContext, column: &mut Column<'_>) -> Result<usize> {
-    let options = &run.options().vectors;
-    let splits = (0..run.all_done(EMBED)?.len() as u32)
-        .map(|task| Terms::open(run, task))
-        .collect::<Result<Vec<_>>>()?;
-    let mut document_frequency =
-        vec![0u32; splits.first().map_or(0, |s| s.document_frequency.len())];
-    for split in &splits {
-        document_frequency
-            .iter_mut()
-            .zip(&split.document_frequency)
-            .for_each(|(all, own)| *all += own);
-    }
-    let all = splits.iter().map(|s| s.units() as u64).sum();
-    let weights = Weights::new(&document_frequency, all);
-    let mut sample = Counts::default();
-    for (split, units) in sampled(run, &splits, options.sample as usize)? {
-        for unit in units {
-            sample.push(&splits[split].read(unit..unit + 1)?[0]);
+/// The splits of some rows, with those of each, numbered in the split.
+fn splits(run: &RunContext, rows: &Range<u64>) -> Result<Vec<(u32, Range<usize>)>> {
+    let units = run.all_counts::<EmbedCounts>()?;
+    Ok(overlaps(units.iter().map(|counts| counts.units), rows))
+}
+
+fn overlaps(units: impl Iterator<Item = u64>, rows: &Range<u64>) -> Vec<(u32, Range<usize>)> {
+    let (mut first, mut splits) = (0, Vec::new());
+    for (split, units) in (0..).zip(units) {
+        let (start, end) = (rows.start.max(first), rows.end.min(first + units));
+        if start < end {
+            splits.push((split, (start - first) as usize..(end - first) as usize));
         }
+        first += units;
     }
-    let dims = options.dimensions as usize;
-    let projection = Projection::fit(ctx, &sample, &weights, dims, ITERATIONS, SEED)?;
-    drop(sample);
-    for split in &splits {
-        let mut start = 0;
-        while start < split.units() {
+    splits
+}
+
+fn project(
+    ctx: &Ctx,
+    run: &RunContext,
+    rows: &Range<u64>,
+    column: &mut Column<'_>,
+) -> Result<usize> {
+    let open = OpenProjection::of(run)?;
+    let OpenProjection { weights, projection } = &*open;
+    let dims = run.options().vectors.dimensions as usize;
+    for (split, units) in splits(run, rows)? {
+        let terms = Terms::open(run, split)?;
+        for start in units.clone().step_by(BLOCK) {
             ctx.cancel.check()?;
-            let end = (start + BLOCK).min(split.units());
-            let rows = split.read(start..end)?;
+            let rows = terms.read(start..units.end.min(start + BLOCK))?;
             let part = |rows: &[Vec<(u32, u32)>]| {
                 let mut vectors = Vectors::with_capacity(dims, rows.len());
                 let mut vector = Vec::new();
                 for row in rows {
                     vector.clear();
-                    projection.project(&weights, row, &mut vector);
+                    projection.project(weights, row, &mut vector);
                     vectors.push(&vector);
                 }
                 vectors
@@ -250,60 +283,32 @@ fn project(ctx: &Ctx, run: &RunContext, column: &mut Column<'_>) -> Result<usize
             for vectors in made {
                 column.push(vectors.data(), dims)?;
             }
-            start = end;
         }
     }
     Ok(dims)
 }
 
-/// Units of the sample by split, rising: those of the lowest draws, keyed by the document and the
-/// unit's place in it.
-fn sampled(run: &RunContext, splits: &[Terms], number: usize) -> Result<Vec<(usize, Vec<usize>)>> {
-    let documents = Documents::read(run, false)?;
-    let counts = if run.options().chunk_chars().is_some() { Some(chunks(run)?.0) } else { None };
-    let mut draws: Vec<(u64, u32)> = Vec::new();
-    let mut unit = 0;
-    for (doc, (&key, &len)) in documents.keys.iter().zip(&documents.lens).enumerate() {
-        let own = counts.as_ref().map_or(1, |counts| counts[doc]);
-        // A document without a token has no say, but keeps its place.
-        if len > 0 {
-            draws
-                .extend((0..own).map(|n| (draw(SEED, "sample", Key(key), u64::from(n)), unit + n)));
-        }
-        unit += own;
-    }
-    let mut chosen = lowest(draws, number);
-    chosen.sort_unstable();
-    let mut first = 0;
-    let mut sample = Vec::new();
-    for (number, split) in splits.iter().enumerate() {
-        let end = first + split.units();
-        let own = chosen
-            .iter()
-            .map(|&unit| unit as usize)
-            .filter(|unit| (first..end).contains(unit))
-            .map(|unit| unit - first)
-            .collect();
-        sample.push((number, own));
-        first = end;
-    }
-    Ok(sample)
-}
-
-fn gather(run: &RunContext, column: &mut Column<'_>) -> Result<usize> {
-    let mut dims = 0;
-    for (task, counts) in (0..).zip(run.all_counts::<EmbedCounts>()?) {
-        let own = counts.dimensions.unwrap_or(0) as usize;
+fn gather(
+    ctx: &Ctx,
+    run: &RunContext,
+    rows: &Range<u64>,
+    column: &mut Column<'_>,
+) -> Result<usize> {
+    let counts = run.all_counts::<EmbedCounts>()?;
+    let dims = counts.iter().find_map(|counts| counts.dimensions).unwrap_or(0) as usize;
+    for (task, units) in splits(run, rows)? {
+        ctx.cancel.check()?;
+        let own = counts[task as usize].dimensions.unwrap_or(0) as usize;
         let vectors = model_vectors(run, task)?;
-        if own == 0 || (dims != 0 && own != dims) || vectors.len() % own != 0 {
+        let place = units.start * own..units.end * own;
+        let Some(vectors) = vectors.get(place).filter(|_| own > 0 && own == dims) else {
             let message = format!(
                 "task {task} of stage embed made vectors of {own} numbers, others of {dims}; \
                  delete its folder and run again"
             );
             return Err(Error::new(Code::FileCorrupt, message));
-        }
-        dims = own;
-        column.push(&vectors, dims)?;
+        };
+        column.push(vectors, dims)?;
     }
     Ok(dims)
 }
@@ -422,4 +427,63 @@ fn read_parquet(
         column.push(if place == u32::MAX { &none } else { vectors.row(place as usize) }, dims)?;
     }
     Ok(dims)
+}
+
+#[cfg(test)]
+mod tests {
+    use longweave_common::NoProgress;
+
+    use super::*;
+
+    #[test]
+    fn parts_hold_all_rows_in_order_however_they_come() {
+        let folder = tempfile::tempdir().unwrap();
+        for lengths in [vec![0], vec![3], vec![7], vec![2, 1, 3], vec![1, 9, 2], vec![1; 6]] {
+            let mut column = Column {
+                directory: folder.path().to_owned(),
+                first: 4,
+                size: 3,
+                writer: ArrayWriter::create(&folder.path().join(name(4))).unwrap(),
+                files: Vec::new(),
+                rows: 0,
+                none: 0,
+                progress: &NoProgress,
+            };
+            let (mut all, mut next) = (Vec::new(), 0i16);
+            for length in lengths {
+                let rows: Vec<i16> = (next..next + 2 * length).collect();
+                next += 2 * length;
+                column.push(&rows, 2).unwrap();
+                all.extend(rows);
+            }
+            let files = column.finish().unwrap();
+            assert_eq!(files.len(), (all.len() / 2).div_ceil(3).max(1));
+            let mut read = Vec::new();
+            for (i, file) in files.iter().enumerate() {
+                assert_eq!(file.name, name(4 + i as u64));
+                let part = read_array::<i16>(&folder.path().join(&file.name)).unwrap();
+                assert!(i + 1 == files.len() || part.len() == 6);
+                read.extend(part);
+            }
+            assert_eq!(read, all);
+        }
+    }
+
+    #[test]
+    fn parts_are_at_most_256_and_of_equal_size() {
+        for (rows, size) in [(0, 1), (1, 1), (1 << 20, 1 << 20), ((1 << 20) + 1, (1 << 19) + 1)] {
+            assert_eq!(part_rows(rows), size, "{rows}");
+        }
+        assert_eq!(u64::from(u32::MAX).div_ceil(part_rows(u32::MAX.into())), 256);
+    }
+
+    #[test]
+    fn rows_of_a_part_are_found_in_the_splits_that_have_them() {
+        let units = [3, 0, 4, 2];
+        let of = |rows: Range<u64>| overlaps(units.into_iter(), &rows);
+        assert_eq!(of(0..9), [(0, 0..3), (2, 0..4), (3, 0..2)]);
+        assert_eq!(of(2..4), [(0, 2..3), (2, 0..1)]);
+        assert_eq!(of(3..7), [(2, 0..4)]);
+        assert_eq!(of(5..5), []);
+    }
 }

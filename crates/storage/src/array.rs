@@ -49,7 +49,7 @@ macro_rules! scalar {
         }
     )*};
 }
-scalar!(u8, u16, u32, u64, u128, i16, i32);
+scalar!(u8, u16, u32, u64, u128, i16, i32, f32);
 
 fn header(width: usize, count: u64, xxh3: u64) -> [u8; HEADER] {
     let mut header = [0u8; HEADER];

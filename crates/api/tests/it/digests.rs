@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use longweave_run::{RunContext, Stage};
 use longweave_stages::{
-    CENTROIDS, DOCUMENTS, EMBED, EXTRACT, INDEX, LISTS, NEIGHBOURS, PACK, PLAN, PREDICT, REPORT,
-    ROUTE, SCATTER, SEAL, STAGES, VECTORS,
+    CENTROIDS, DOCUMENTS, EMBED, EXTRACT, INDEX, LISTS, NEIGHBOURS, PACK, PLAN, PREDICT,
+    PROJECTION, REPORT, ROUTE, SCATTER, SEAL, STAGES, VECTORS,
 };
 use serde_json::{Value, json};
 
@@ -222,8 +222,8 @@ type Case = (&'static str, Value, &'static [Stage]);
 const FROM_LISTS: &[Stage] = &[LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
 const FROM_CENTROIDS: &[Stage] =
     &[CENTROIDS, LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
-const FROM_VECTORS: &[Stage] =
-    &[VECTORS, CENTROIDS, LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
+const FROM_PROJECTION: &[Stage] =
+    &[PROJECTION, VECTORS, CENTROIDS, LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
 const FROM_EMBED: &[Stage] =
     &[EMBED, VECTORS, CENTROIDS, LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
 
@@ -244,8 +244,8 @@ fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_de
             vec![
                 ("/method/k", json!(6), FROM_LISTS),
                 ("/method/pool", json!("all"), &[]),
-                ("/vectors/dimensions", json!(8), FROM_VECTORS),
-                ("/vectors/sample", json!(9), FROM_VECTORS),
+                ("/vectors/dimensions", json!(8), FROM_PROJECTION),
+                ("/vectors/sample", json!(9), FROM_PROJECTION),
                 ("/vectors/batchTokens", json!(9), &[]),
                 ("/vectors/prefix", json!("q: "), &[]),
                 ("/neighbours/search", json!("inverted"), FROM_CENTROIDS),
@@ -291,7 +291,7 @@ fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_de
         let method = json!({ "name": "nextlong", "pool": "all", "k": 5, "chunkChars": chars, "reuse": "sequence", "fill": "next" });
         digests(&place.prepare_in(&format!("chunks{chars}"), &[("/method", method)]).unwrap())
     };
-    assert_eq!(changed(&nextlong(20), &nextlong(30)), FROM_EMBED);
+    assert_eq!(changed(&nextlong(20), &nextlong(30)), [&[EMBED], FROM_PROJECTION].concat());
 }
 
 #[test]
