@@ -602,9 +602,9 @@ const output = z.strictObject({
     'Use `none` when the output must not name documents; `show` then has less to say.',
   ),
   shardTokens: inOutput(
-    count(1).default(2 ** 26),
+    count(1).nullable().default(null),
     '--shard-tokens N',
-    'Tokens of an output shard, about.',
+    'Tokens of an output shard, about; without it, 2²⁶, or so many for a larger corpus that its shards stay some thousands.',
     'Lower it when more readers than shards should work at once.',
   ),
   compression: inOutput(
@@ -750,10 +750,10 @@ const shape = {
     'Raise it for books, together with `--memory`.',
   ),
   splitBytes: inCorpus(
-    size(1).prefault('64MiB'),
+    size(1).nullable().default(null),
     '--split-bytes SIZE',
-    'Part of the corpus that one task reads, like 64MiB.',
-    'Raise it for corpora above some terabytes, lower it when a small corpus should keep more cores busy.',
+    'Part of the corpus that one task reads, like 64MiB; without it, 64MiB, or a 4,096th of a larger corpus.',
+    'Lower it when a small corpus should keep more cores busy.',
   ),
   tokenizer: inTokenizer(
     text,

@@ -183,8 +183,8 @@ pub fn jsonl(data: &[u8]) {
         assert!(utf16, "a plain file can be read to its end, unless it is of another kind");
         return;
     }
-    options.split_bytes = (content.len() as u64 / (1 + u64::from(parts % 16))).max(1);
-    assert_eq!(told(rows(&options)), whole, "in splits of {} bytes", options.split_bytes);
+    options.split_bytes = Some((content.len() as u64 / (1 + u64::from(parts % 16))).max(1));
+    assert_eq!(told(rows(&options)), whole, "in splits of {:?} bytes", options.split_bytes);
     let packed = folder.join("packed");
     fs::create_dir(&packed).expect("the folder is new");
     let path = if parts & 16 == 0 {
@@ -221,7 +221,7 @@ pub fn layouts(data: &[u8]) {
     write(&path, content);
     let mut options = corpus_options(&path, fields);
     let Some(whole) = told(rows(&options)) else { return };
-    options.split_bytes = (content.len() as u64 / (1 + u64::from(parts % 16))).max(1);
+    options.split_bytes = Some((content.len() as u64 / (1 + u64::from(parts % 16))).max(1));
     options.spool = Some(folder.join("spool"));
     let Some(list) = told(inventory(ctx(), &options)) else { return };
     for (file, of) in list.spooled() {
@@ -252,7 +252,7 @@ fn columnar(name: &str, data: &[u8]) {
     write(&path, content);
     let mut options = corpus_options(&path, fields);
     let whole = told(rows(&options));
-    options.split_bytes = 1;
+    options.split_bytes = Some(1);
     if let (Some(whole), Some(parts)) = (whole, told(rows(&options))) {
         assert_eq!(parts, whole, "in row groups or record batches");
     }
@@ -275,7 +275,7 @@ pub fn token_files(data: &[u8]) {
         (options.id_field, options.source_field) = (Some("id".into()), Some("src".into()));
     }
     let whole = told(rows(&options));
-    options.split_bytes = (content.len() as u64 / (1 + u64::from(parts % 16))).max(1);
+    options.split_bytes = Some((content.len() as u64 / (1 + u64::from(parts % 16))).max(1));
     if let (Some(whole), Some(parts)) = (whole, told(rows(&options))) {
         assert_eq!(parts, whole, "in ranges of documents");
     }
@@ -425,7 +425,6 @@ pub fn options(data: &[u8]) {
     let _ = (
         options.plan_options(1),
         options.shape(1),
-        options.shard_sequences(),
         options.corpus_options(),
         options.method.name().sentence(),
     );

@@ -247,7 +247,7 @@ impl DocumentReader {
         // Whole files: a split in the middle of one would have to know the rows before it, and
         // parts would have to be spooled.
         let options = CorpusOptions {
-            split_bytes: u64::MAX,
+            split_bytes: Some(u64::MAX),
             ..from_json("the options of a corpus", options)?
         };
         let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(1, 1 << 30)? };

@@ -41,5 +41,6 @@ pub use options::{CorpusOptions, LoneSurrogates, Origin};
 pub use packing::Packing;
 pub use parts::spool_file;
 pub use row::{Before, Content, Counted, Document, Row, RowReader, count_rows};
+pub use split::shard_tokens;
 pub use spool::SpoolWriter;
 pub use vectors::{VectorRow, VectorRows};

@@ -34,8 +34,9 @@ pub struct CorpusOptions {
     pub lone_surrogates: LoneSurrogates,
     /// A document with more bytes is a bad row.
     pub max_document_bytes: u64,
-    /// Files are divided, and small ones taken together, into splits of about this many bytes.
-    pub split_bytes: u64,
+    /// Files are divided, and small ones taken together, into splits of about this many bytes;
+    /// `None` for what follows from their sizes.
+    pub split_bytes: Option<u64>,
     /// The directory of the parts of large packed files, once they are spooled. A corpus whose splits
     /// may be parts cannot be read without it.
     pub spool: Option<PathBuf>,
@@ -82,7 +83,7 @@ impl CorpusOptions {
             source_field: None,
             lone_surrogates: LoneSurrogates::Replace,
             max_document_bytes: 64 << 20,
-            split_bytes: u64::MAX,
+            split_bytes: Some(u64::MAX),
             spool: None,
             origin: Origin::Corpus,
         }

@@ -16,6 +16,28 @@ const PACKED_RATIO: u64 = 4;
 /// Most parts of a packed file.
 const MOST_PARTS: u32 = 1 << 16;
 
+/// Splits, and shards, of a corpus beyond which they grow with it: some thousands of tasks keep a
+/// cluster busy, and the names of their files stay few.
+const MOST: u64 = 4096;
+/// Bytes of text of a token, about.
+const TOKEN_BYTES: u64 = 4;
+
+/// A part of the corpus, rounded up to whole MiB.
+fn part_of(inventory: &Inventory) -> u64 {
+    let bytes: u64 = inventory.files.iter().map(InputFile::all_bytes).sum();
+    (bytes / MOST).div_ceil(1 << 20) << 20
+}
+
+/// Bytes of a split unless an option says otherwise.
+pub(crate) fn split_size(inventory: &Inventory) -> u64 {
+    part_of(inventory).max(64 << 20)
+}
+
+/// Tokens of an output shard unless an option says otherwise.
+pub fn shard_tokens(inventory: &Inventory) -> u64 {
+    (part_of(inventory) / TOKEN_BYTES).max(1 << 26)
+}
+
 /// Splits of about `split_bytes`: large files are divided, small files in sequence share one.
 pub(crate) fn divide(ctx: &Ctx, inventory: &Inventory, split_bytes: u64) -> Result<Vec<Split>> {
     if u32::try_from(inventory.files.len()).is_err() {
@@ -90,4 +112,34 @@ fn ranges(ctx: &Ctx, root: &str, file: &InputFile, size: u64) -> Result<Option<V
             ranges
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_and_shards_grow_with_a_corpus_beyond_a_size() {
+        let sizes = |bytes: &[u64]| {
+            let file = |&bytes: &u64| InputFile {
+                path: String::new(),
+                kind: Kind::Parquet,
+                bytes,
+                modified_ns: 0,
+                etag: None,
+                companion: None,
+            };
+            let inventory = Inventory {
+                root: String::new(),
+                files: bytes.iter().map(file).collect(),
+                splits: Vec::new(),
+                unread: Default::default(),
+            };
+            (split_size(&inventory) >> 20, shard_tokens(&inventory) >> 20)
+        };
+        assert_eq!(sizes(&[]), (64, 64));
+        assert_eq!(sizes(&[1 << 38]), (64, 64));
+        assert_eq!(sizes(&[1 << 38, 1 << 20]), (65, 64));
+        assert_eq!(sizes(&[4 << 40]), (1024, 256));
+    }
 }

@@ -1,6 +1,7 @@
 //! Inverted search: rows are divided into lists around centroids, and each is compared with those
 //! of the lists nearest to it only.
 
+use std::iter::Peekable;
 use std::ops::Range;
 use std::path::Path;
 
@@ -94,7 +95,7 @@ pub(crate) fn nearest_of_lists(
     let size = (rows / (8 * searchers)).clamp(tile::TILE, TILE);
     let tiles = tiles(lists.flat_map(|list| divided.runs(list)), size);
     let of_tile = |work: &mut Work, runs: &[Run]| -> Result<(Vec<u32>, Vec<u64>)> {
-        let Work { tile, visits, places, rows, own, nearest, base_rows, base } = work;
+        let Work { tile, visits, places, rows, own, nearest, base_runs, base_rows, base } = work;
         let rows = divided.numbers(runs, rows)?;
         let own = divided.vectors(runs, own)?;
         let nearest = divided.nearest(runs, nearest)?;
@@ -109,12 +110,13 @@ pub(crate) fn nearest_of_lists(
             places.extend(visits.iter().map(|&(_, place)| place));
             // A list may be larger than memory should hold, and have a few rows of many parts.
             let runs = divided.runs(visits[0].0 as usize).flat_map(|run| cut(run, TILE));
+            let mut runs = runs.peekable();
             let (mut row_check, mut check) = (Check::default(), Check::default());
-            for runs in together(runs, TILE) {
-                let numbers = divided.numbers(&runs, base_rows)?;
-                let vectors = divided.vectors(&runs, base)?;
+            while next(&mut runs, TILE, base_runs) {
+                let numbers = divided.numbers(base_runs, base_rows)?;
+                let vectors = divided.vectors(base_runs, base)?;
                 let mut at = 0;
-                for run in &runs {
+                for run in &*base_runs {
                     let range = at..at + run.rows.len();
                     at = range.end;
                     let numbers = &numbers[range.start * 2..range.end * 2];
@@ -177,18 +179,17 @@ fn join(tile: &mut Vec<Run>, run: Run) {
     }
 }
 
-/// Runs in their order, as many at once as have `most` rows together; a larger one comes alone.
-fn together(runs: impl Iterator<Item = Run>, most: usize) -> impl Iterator<Item = Vec<Run>> {
-    let mut runs = runs.peekable();
-    std::iter::from_fn(move || {
-        let mut own = vec![runs.next()?];
-        let mut rows = own[0].rows.len();
-        while let Some(run) = runs.next_if(|run| rows + run.rows.len() <= most) {
-            rows += run.rows.len();
-            own.push(run);
-        }
-        Some(own)
-    })
+/// Replaces `some` by the next runs, as many as have `most` rows together; a larger one comes alone.
+/// Whether there are any.
+fn next(runs: &mut Peekable<impl Iterator<Item = Run>>, most: usize, some: &mut Vec<Run>) -> bool {
+    some.clear();
+    some.extend(runs.next());
+    let mut rows = some.first().map_or(0, |run| run.rows.len());
+    while let Some(run) = runs.next_if(|run| rows + run.rows.len() <= most) {
+        rows += run.rows.len();
+        some.push(run);
+    }
+    !some.is_empty()
 }
 
 /// The buffers of a thread.
@@ -200,6 +201,7 @@ struct Work {
     rows: Vec<u32>,
     own: Vec<i16>,
     nearest: Vec<u32>,
+    base_runs: Vec<Run>,
     base_rows: Vec<u32>,
     base: Vec<i16>,
 }
@@ -213,6 +215,7 @@ impl Work {
             rows: Vec::new(),
             own: Vec::new(),
             nearest: Vec::new(),
+            base_runs: Vec::new(),
             base_rows: Vec::new(),
             base: Vec::new(),
         }

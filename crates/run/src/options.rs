@@ -86,8 +86,10 @@ pub struct RunOptions {
     pub on_duplicate_id: OnDuplicateId,
     /// Most bytes of a document.
     pub max_document_bytes: u64,
-    /// Bytes of a split of an uncompressed JSONL file, about.
-    pub split_bytes: u64,
+    /// Bytes of a split of an uncompressed JSONL file, about; `None` for what follows from the
+    /// corpus.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub split_bytes: Option<u64>,
     /// The tokenizer.json.
     pub tokenizer: String,
     /// Where queries come from.
@@ -524,8 +526,9 @@ pub struct OutputOptions {
     pub format: OutputFormat,
     /// The detail kept of each sequence's pieces.
     pub provenance: Provenance,
-    /// Tokens of an output shard, about.
-    pub shard_tokens: u64,
+    /// Tokens of an output shard, about; `None` for what follows from the corpus.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub shard_tokens: Option<u64>,
     /// How files with sequences are compressed.
     pub compression: CompressionName,
     /// Attention spans that MDS readers see.
@@ -696,8 +699,8 @@ impl RunOptions {
         let message = format!("`memory` must be at least 16 MiB, but is {} bytes", self.memory);
         need(self.memory >= LEAST_MEMORY, "memory", message)?;
         for (option, value) in [
-            ("output.shardTokens", Some(*shard_tokens)),
-            ("splitBytes", Some(self.split_bytes)),
+            ("output.shardTokens", *shard_tokens),
+            ("splitBytes", self.split_bytes),
             ("maxDocumentBytes", Some(self.max_document_bytes)),
             ("vectors.dimensions", Some(self.vectors.dimensions.into())),
             ("vectors.sample", Some(self.vectors.sample.into())),
@@ -873,11 +876,6 @@ impl RunOptions {
         policies.fill == Fill::Pad
             || policies.incomplete == Incomplete::Pad
             || policies.overflow == Overflow::Whole
-    }
-
-    /// Sequences of an output shard.
-    pub fn shard_sequences(&self) -> u64 {
-        (self.output.shard_tokens / u64::from(self.length)).max(1)
     }
 
     /// Length and begin tokens, for a separator of `separator` tokens.

@@ -76,6 +76,13 @@ impl RunFile {
         Ok((file, resources))
     }
 
+    /// Sequences of an output shard.
+    pub fn shard_sequences(&self) -> u64 {
+        let asked = self.options.output.shard_tokens;
+        let tokens = asked.unwrap_or_else(|| longweave_corpus::shard_tokens(&self.inventory));
+        (tokens / u64::from(self.options.length)).max(1)
+    }
+
     /// Puts the file into the run's directory.
     pub(crate) fn write(&self, out: &Path) -> Result<()> {
         let failed = |e| Error::new(Code::Internal, format!("run.json: {e}"));

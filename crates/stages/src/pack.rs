@@ -41,15 +41,15 @@ pub struct PackCounts {
 }
 
 /// Shards of a plan.
-fn shards(options: &RunOptions, sequences: u64) -> u32 {
-    sequences.div_ceil(options.shard_sequences()) as u32
+fn shards(run: &RunContext, sequences: u64) -> u32 {
+    sequences.div_ceil(run.file.shard_sequences()) as u32
 }
 
 /// A task's part, shard, and the sequences of that shard.
 fn place(run: &RunContext, task: u32) -> Result<(Part, u32, u64, u64)> {
     let PlanCounts { main, holdout } = run.counts(0)?;
-    let size = run.options().shard_sequences();
-    let main_shards = shards(run.options(), main.sequences);
+    let size = run.file.shard_sequences();
+    let main_shards = shards(run, main.sequences);
     let (part, shard, all) = match holdout {
         Some(holdout) if task >= main_shards => {
             (Part::HeldOut, task - main_shards, holdout.sequences)
@@ -257,7 +257,7 @@ impl StageSpec for PackStage {
 
     fn tasks(&self, run: &RunContext) -> Result<Option<u32>> {
         let PlanCounts { main, holdout } = run.counts(0)?;
-        let shards = |stats: PlanStats| shards(run.options(), stats.sequences);
+        let shards = |stats: PlanStats| shards(run, stats.sequences);
         Ok(Some(shards(main) + holdout.map_or(0, shards)))
     }
 

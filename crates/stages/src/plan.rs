@@ -40,7 +40,7 @@ impl StageSpec for PlanStage {
 
     fn identity(&self, file: &RunFile) -> Value {
         let options = file.options.plan_options(file.tokenizer.separator.len() as u32);
-        json!({ "options": options, "shard": file.options.shard_sequences(),
+        json!({ "options": options, "shard": file.shard_sequences(),
             "format": PLAN_FORMAT })
     }
 
@@ -90,7 +90,7 @@ impl StageSpec for PlanStage {
             ctx.cancel.check()?;
             let folder = folder(part);
             let folder_path = directory.join(folder);
-            let shard = options.shard_sequences();
+            let shard = run.file.shard_sequences();
             let written = write_plan(&folder_path, &made, &documents.lens, shard)?;
             files.extend(
                 written

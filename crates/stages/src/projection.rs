@@ -28,7 +28,7 @@ const SEED: u64 = 0;
 /// Counts of the task, in its done record.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ProjectionCounts {
-    /// Documents or chunks, those without a word too.
+    /// Documents or chunks, empty ones too.
     units: u64,
 }
 

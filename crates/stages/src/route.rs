@@ -153,7 +153,7 @@ struct Dealt {
 fn write(ctx: &Ctx, run: &RunContext, plans: &[PlanFile]) -> Result<Vec<FileRecord>> {
     let rows = scan::rows(run)?;
     let splits = rows.first.len() - 1;
-    let size = run.options().shard_sequences();
+    let size = run.file.shard_sequences();
     let deal = |(plan, first): (&PlanFile, u64)| -> Result<Dealt> {
         ctx.cancel.check()?;
         let shape = plan.shape();

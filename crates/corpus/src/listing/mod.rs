@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::CorpusOptions;
 use crate::inventory::{Inventory, Kind};
-use crate::split::divide;
+use crate::split::{divide, split_size};
 use probe::probe;
 use rules::UnreadFiles;
 
@@ -41,7 +41,8 @@ pub fn inventory(ctx: &Ctx, options: &CorpusOptions) -> Result<Inventory> {
     files.iter_mut().zip(probed).for_each(|(file, kind)| file.kind = kind);
     let unread = unread.finish();
     let mut inventory = Inventory { root, files, splits: Vec::new(), unread };
-    inventory.splits = divide(ctx, &inventory, options.split_bytes)?;
+    inventory.splits =
+        divide(ctx, &inventory, options.split_bytes.unwrap_or_else(|| split_size(&inventory)))?;
     Ok(inventory)
 }
 

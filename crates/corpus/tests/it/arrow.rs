@@ -74,9 +74,9 @@ fn record_batches_are_divided_among_splits_and_rows_keep_their_numbers() {
         let path = directory.path().join("a.arrow");
         write(&path, as_file, codec, &batches(6, 4));
         let mut whole = options(&[&path]);
-        whole.split_bytes = 1 << 30;
+        whole.split_bytes = Some(1 << 30);
         let mut parts = whole.clone();
-        parts.split_bytes = 1;
+        parts.split_bytes = Some(1);
         let splits = |o| inventory(crate::ctx(), o).unwrap().splits;
         assert_eq!(splits(&whole)[0].range, Range::Files { end: 1 });
         assert_eq!(splits(&parts).len(), 6);
@@ -121,7 +121,7 @@ fn dictionaries_are_those_that_came_before_a_batch() {
             .collect();
         let mut options = crate::options(&[&path]);
         for split_bytes in [1 << 30, 1] {
-            options.split_bytes = split_bytes;
+            options.split_bytes = Some(split_bytes);
             let found: Vec<String> =
                 rows(&options).unwrap().iter().map(|row| row.document().1.to_owned()).collect();
             assert_eq!(found, expected);

@@ -291,7 +291,7 @@ fn text_files_are_one_document_each_and_share_splits() {
     ];
     assert_eq!(reasons, expected);
     assert_eq!(inventory(crate::ctx(), &options).unwrap().splits.len(), 1);
-    options.split_bytes = 12;
+    options.split_bytes = Some(12);
     assert_eq!(inventory(crate::ctx(), &options).unwrap().splits.len(), 3);
     assert_eq!(rows(&options).unwrap(), found);
     // An id field is for rows; a file is its own id.
@@ -323,7 +323,7 @@ fn small_files_of_any_kind_share_splits_and_rows_keep_the_numbers_of_their_files
     let mut options = options(&[root]);
     let mut numbers = Vec::new();
     for split_bytes in [1 << 20, 200, 100] {
-        options.split_bytes = split_bytes;
+        options.split_bytes = Some(split_bytes);
         let found = rows(&options).unwrap();
         assert_eq!(
             found.iter().map(|r| r.document().0.to_owned()).collect::<Vec<_>>(),

@@ -50,7 +50,7 @@ fn read(ctx: &Ctx, options: &CorpusOptions) -> Result<[u64; 4], Error> {
 fn child() {
     let Some(path) = std::env::var_os("LONGWEAVE_HOSTILE") else { return };
     let mut options = options(&[Path::new(&path)]);
-    (options.max_document_bytes, options.split_bytes) = (64 << 20, u64::MAX);
+    (options.max_document_bytes, options.split_bytes) = (64 << 20, Some(u64::MAX));
     let seen = read(&Ctx::new(1, MEMORY).unwrap(), &options)
         .map_err(|e| (e.code().name(), e.message().to_owned()));
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -99,7 +99,7 @@ proptest! {
         let path = directory.path().join("a.jsonl");
         fs::write(&path, &content).unwrap();
         let mut options = options(&[&path]);
-        options.split_bytes = split_bytes;
+        options.split_bytes = Some(split_bytes);
         check(&rows(&options).unwrap(), &content, "a.jsonl")?;
     }
 
@@ -108,7 +108,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(if gz { "a.jsonl.gz" } else { "a.jsonl.zst" });
         fs::write(&path, if gz { gzip(&content) } else { zst(&content) }).unwrap();
-        let options = spooled(CorpusOptions { split_bytes, ..options(&[&path]) }, directory.path());
+        let options = spooled(CorpusOptions { split_bytes: Some(split_bytes), ..options(&[&path]) }, directory.path());
         check(&rows(&options).unwrap(), &content, if gz { "a.jsonl.gz" } else { "a.jsonl.zst" })?;
     }
 
@@ -387,8 +387,11 @@ fn the_parts_of_a_packed_file_are_about_equal_and_keep_what_is_wrong_with_its_ro
     let path = directory.path().join("a.jsonl.zst");
     fs::write(&path, zst(content.as_bytes())).unwrap();
     let packed = fs::metadata(&path).unwrap().len();
-    let options =
-        CorpusOptions { split_bytes: packed - 1, max_document_bytes: 1 << 20, ..options(&[&path]) };
+    let options = CorpusOptions {
+        split_bytes: Some(packed - 1),
+        max_document_bytes: 1 << 20,
+        ..options(&[&path])
+    };
     let options = spooled(options, directory.path());
     let list = inventory(crate::ctx(), &options).unwrap();
     assert!(
@@ -418,7 +421,7 @@ fn the_parts_of_a_packed_file_are_about_equal_and_keep_what_is_wrong_with_its_ro
     // A stream that ends early is found while it is spooled, and leaves no part behind that could be taken for a whole one.
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    let options = CorpusOptions { split_bytes: packed / 4, ..options };
+    let options = CorpusOptions { split_bytes: Some(packed / 4), ..options };
     let list = inventory(crate::ctx(), &options).unwrap();
     let (file, parts) = list.spooled().next().unwrap();
     assert_eq!(code(spool_file(ctx(), &options, &list, file, parts)), "INPUT_TRUNCATED");
@@ -436,7 +439,7 @@ fn zero_bytes_after_a_gzip_member_are_padding() {
         [member("a"), zeros(3 << 20), member("b"), zeros(3 << 20)].concat(),
     ] {
         fs::write(&path, padded).unwrap();
-        let whole = CorpusOptions { split_bytes: u64::MAX, ..options(&[&path]) };
+        let whole = CorpusOptions { split_bytes: Some(u64::MAX), ..options(&[&path]) };
         let texts: Vec<String> =
             rows(&whole).unwrap().iter().map(|row| row.document().1.to_owned()).collect();
         assert_eq!(texts, ["a", "b"]);
@@ -465,7 +468,7 @@ fn a_file_of_another_format_is_refused_as_a_whole() {
         let path = directory.path().join(name);
         fs::write(&path, bytes).unwrap();
         for split_bytes in [1 << 20, 4] {
-            let whole = CorpusOptions { split_bytes, ..options(&[&path]) };
+            let whole = CorpusOptions { split_bytes: Some(split_bytes), ..options(&[&path]) };
             let list = inventory(ctx(), &whole).unwrap();
             let error = match list.spooled().next() {
                 Some((file, parts)) => {

@@ -28,7 +28,7 @@ fn options(paths: &[&Path]) -> CorpusOptions {
     let paths = paths.iter().map(|p| p.to_str().unwrap().to_owned()).collect();
     CorpusOptions {
         max_document_bytes: 1 << 20,
-        split_bytes: 1 << 20,
+        split_bytes: Some(1 << 20),
         ..CorpusOptions::of_files(paths, "text")
     }
 }

@@ -123,7 +123,7 @@ proptest! {
             let (ending, _, pack) = PACKINGS[packing];
             let path = directory.path().join(format!("a.json{ending}"));
             fs::write(&path, pack(&bytes.unwrap())).unwrap();
-            let options = CorpusOptions { split_bytes, ..options(&[&path]) };
+            let options = CorpusOptions { split_bytes: Some(split_bytes), ..options(&[&path]) };
             rows(&spooled(options, directory.path())).unwrap()
         });
         let objects: Vec<_> = texts.iter().map(|text| serde_json::json!({ "n": [[1], {}], "text": text })).collect();
@@ -202,7 +202,7 @@ fn the_samples_of_a_tar_archive_are_rows() {
         wanted.source_field = Some("lang.a".into());
         assert_eq!(kinds(&wanted), [Kind::Tar(packing)]);
         for split_bytes in [1 << 20, 300] {
-            wanted.split_bytes = split_bytes;
+            wanted.split_bytes = Some(split_bytes);
             let found = rows(&spooled(wanted.clone(), directory.path())).unwrap();
             assert_eq!(found.len(), expected.len(), "{found:?}");
             for (i, (seen, (_, text, source))) in found.iter().zip(expected).enumerate() {
@@ -234,7 +234,7 @@ fn large_arrays_and_archives_are_spooled() {
     let array: String = (0..500).map(|i| format!("{{\"text\":\"row {i}\"}},")).collect();
     let path = directory.path().join("a.json");
     fs::write(&path, format!("[{}]", array.trim_end_matches(','))).unwrap();
-    let options = CorpusOptions { split_bytes: 4000, ..options(&[&path]) };
+    let options = CorpusOptions { split_bytes: Some(4000), ..options(&[&path]) };
     let splits = inventory(ctx(), &options).unwrap().splits;
     assert!(splits.len() > 2 && splits.iter().all(|s| matches!(s.range, Range::Part { .. })));
     let found = rows(&spooled(options, directory.path())).unwrap();

@@ -208,9 +208,9 @@ fn row_groups_are_divided_among_splits_and_rows_keep_their_numbers() {
     let path = directory.path().join("a.parquet");
     write(&path, vec![("text", Arc::new(StringArray::from(texts(25))))], 4);
     let mut whole = options(&[&path]);
-    whole.split_bytes = 1 << 30;
+    whole.split_bytes = Some(1 << 30);
     let mut parts = whole.clone();
-    parts.split_bytes = 1;
+    parts.split_bytes = Some(1);
     let splits = |o| {
         inventory(crate::ctx(), o).unwrap().splits.into_iter().map(|s| s.range).collect::<Vec<_>>()
     };

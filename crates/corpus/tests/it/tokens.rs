@@ -225,7 +225,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         for path in token_files(directory.path(), width, &documents) {
             let name = path.file_name().unwrap().to_str().unwrap();
-            let found = rows(&CorpusOptions { split_bytes, ..options(&[&path]) }).unwrap();
+            let found = rows(&CorpusOptions { split_bytes: Some(split_bytes), ..options(&[&path]) }).unwrap();
             prop_assert_eq!(found.len(), documents.len());
             for (i, (row, document)) in found.iter().zip(&documents).enumerate() {
                 prop_assert_eq!(&row.location, &format!("{name}: document {i} (from 0)"));

@@ -67,7 +67,7 @@ pub(crate) fn need(ctx: &Ctx, run: &RunContext, last: Stage) -> Result<DiskNeed>
             if stage.is_sent(run.options()) {
                 // A shard is deleted once it is sent: the disk holds as many as are packed at the
                 // same time.
-                let shards = facts.sequences.max(1.0) / run.options().shard_sequences() as f64;
+                let shards = facts.sequences.max(1.0) / run.file.shard_sequences() as f64;
                 let shard = stage.bytes(run, facts)? / shards.max(1.0);
                 bytes = bytes.min(shard * ctx.pool.current_num_threads() as f64);
             }
