@@ -604,7 +604,7 @@ const output = z.strictObject({
   shardTokens: inOutput(
     count(1).nullable().default(null),
     '--shard-tokens N',
-    'Tokens of an output shard, about; without it, 2²⁶, or so many for a larger corpus that its shards stay some thousands.',
+    'Tokens of an output shard, about; without it, 2²⁶, or for a larger corpus as many as keep its shards to some thousands.',
     'Lower it when more readers than shards should work at once.',
   ),
   compression: inOutput(

@@ -14,11 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parents[1] / "results.json"
-# Work that grows faster than the tokens, as a power of them: neighbours are sought in lists, whose number is the root of that of vectors.
-GROWTH = {"neighbours": 1.5}
+# Work that grows faster than the tokens, as a power of them: vectors are divided into lists, whose number is the root of that of vectors.
+GROWTH = {"lists": 1.5, "neighbours": 1.5}
 # Stages by their tasks; others have one.
 BY_SPLIT = ("scan", "ingest", "predict", "extract", "embed", "scatter")
 BY_SHARD = ("pack",)
+# Stages that have tasks of so many vectors (crates/stages/src/vectors.rs, neighbours.rs), and at most that many tasks.
+BY_VECTOR = {"vectors": (1 << 20, 256), "lists": (1 << 20, 256), "neighbours": (1 << 16, 4096)}
+# Tokens of a document, whose vector is one: of the corpus that `scale` measures.
+DOCUMENT = 764
 # Bytes of text of a token.
 TEXT = 4.2
 
@@ -69,17 +73,23 @@ class Stage:
         return replace(self, work=self.work * times, serial=self.serial * times, bytes=self.bytes * tokens / 1e9)
 
     def tasks(self, tokens, cluster):
+        # As crates/corpus/src/split.rs.
+        part = tokens * TEXT / 4096
         if self.name in BY_SPLIT:
-            return max(1, round(tokens * TEXT / cluster.split))
-        return max(1, round(tokens / cluster.shard)) if self.name in BY_SHARD else 1
+            return max(1, round(tokens * TEXT / (cluster.split or max(part, 64 << 20))))
+        if self.name in BY_VECTOR:
+            vectors, most = BY_VECTOR[self.name]
+            return min(most, max(1, round(tokens / DOCUMENT / vectors)))
+        return max(1, round(tokens / (cluster.shard or max(part / 4, 1 << 26)))) if self.name in BY_SHARD else 1
 
 
 def seconds(stage, tokens, cluster):
     """Seconds of a stage, and what bounds it."""
     stage, tasks = stage.of(tokens), stage.tasks(tokens, cluster)
-    if stage.name in BY_SPLIT + BY_SHARD:
-        # The parts of a shard keep about eight threads busy.
-        threads = min(8, cluster.cores) if stage.name in BY_SHARD else 1
+    if stage.name in BY_SPLIT or stage.name in BY_SHARD or stage.name in BY_VECTOR:
+        # The parts of a shard keep about eight threads busy; tasks of vectors all that are left for them.
+        side_by_side = min(cluster.cores, -(-tasks // cluster.nodes))
+        threads = min(8, cluster.cores) if stage.name in BY_SHARD else cluster.cores // side_by_side if stage.name in BY_VECTOR else 1
         compute = makespan(tasks, stage.work / tasks / threads, cluster.nodes, max(1, cluster.cores // threads), cluster.call)
         bound = "processors"
     else:
@@ -129,8 +139,8 @@ def options():
         ("start", 10, "seconds until workers are there"),
         ("record", 700, "bytes of a done record"),
         ("driver", 100e6, "bytes of records a second through the driver"),
-        ("split", 1 << 30, "bytes of text in a split"),
-        ("shard", 256e6, "tokens in a shard"),
+        ("split", 0, "bytes of text in a split; with 0 what splitBytes is by default"),
+        ("shard", 0, "tokens in a shard; with 0 what output.shardTokens is by default"),
     ):
         parser.add_argument(f"--{name}", type=float, default=default, help=f"{meaning}; {default:g}")
     return parser.parse_args()

@@ -28,7 +28,7 @@
 
 use std::ops::Range;
 
-use longweave_common::{Ctx, DocId, Offsets, Result};
+use longweave_common::{Ctx, DocId, Offsets, Result, return_freed_memory};
 use longweave_storage::Stored;
 use rayon::prelude::*;
 
@@ -80,6 +80,8 @@ pub(crate) fn joins(
             return Ok(merge.joins);
         }
         let members = merge.join(pairs);
+        // A round needs less than the one before.
+        return_freed_memory();
         round = round.merged(ctx, &members, space.store("counts", members.len()), space)?;
     }
 }

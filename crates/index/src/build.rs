@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::random::{Key, below, draw};
-use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Offsets, Result};
+use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Offsets, Result, return_freed_memory};
 use longweave_keywords::Boilerplate;
 use longweave_neighbours::Vectors;
 use rayon::prelude::*;
@@ -98,10 +98,13 @@ pub fn build_from_files(
             let open = |(prefix, first): &(PathBuf, u32)| CandidateTable::open(prefix, *first);
             let tables = files.iter().map(open).collect::<Result<Vec<_>>>()?;
             check_tables(&tables, keys)?;
-            return builder.finish(in_memory(ctx, &tables, boilerplate)?);
+            let numbered = in_memory(ctx, &tables, boilerplate)?;
+            return_freed_memory();
+            return builder.finish(numbered);
         }
         let numbered = on_disk(ctx, files, boilerplate, &scratch)?;
         check_order(numbered.rows.len(), true, keys)?;
+        return_freed_memory();
         builder.finish(numbered)
     })
 }
@@ -162,6 +165,7 @@ impl IndexBuilder<'_> {
             Hierarchy::Affinity => {
                 let features = Features::of(ctx, &numbered, space)?;
                 drop(numbered);
+                return_freed_memory();
                 hierarchy::joined(&keywords, documents, |clusters| {
                     affinity::joins(ctx, clusters, &features, space)
                 })?
