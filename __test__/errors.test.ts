@@ -248,7 +248,7 @@ const cases: Partial<Record<ErrorCode, Record<string, Case>>> = {
     'the stop list does not exist': [() => Rake.open({ stopWordsFile: 'klingon' }), ['klingon', 'smart', 'fox']],
     'the stop list of a run does not exist': [
       () => run({ keywords: { stopWords: 'german' } }),
-      ['`keywords.stopWords`', 'german', '`smart` or `fox` (both English)', 'one word a line'],
+      ['`keywords.stopWords`', 'german', 'one of smart, fox, af, ar', 'one word a line'],
       { option: 'keywords.stopWords' },
     ],
   },

@@ -213,6 +213,7 @@ export function madeReport(
             { from: 17, to: 32, singletons: 0, short: 0, long: 81 },
             { from: 33, to: 64, singletons: 0, short: 0, long: 19 },
           ],
+          languages: [{ language: 'en', documents: 12_000, withCandidate: 11_000 }],
         }
       : null,
     sources: {

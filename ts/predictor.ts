@@ -9,11 +9,11 @@ import type { DocumentSource } from './documents.ts'
 import { settled } from './errors.ts'
 import type { PredictorInfo } from './generated/results.ts'
 import { fill } from './options.ts'
-import { generation, modelRun, seed, segmentTokens, threads } from './schema.ts'
+import { generation, language, modelRun, seed, segmentTokens, threads } from './schema.ts'
 import { abandonable, cancellable } from './signal.ts'
 import type { CallOptions } from './signal.ts'
 
-const extractive = z.strictObject({ predictor: z.literal('extractive'), segmentTokens, threads })
+const extractive = z.strictObject({ predictor: z.literal('extractive'), language, segmentTokens, threads })
 /** The schema of a query model's options; the CLI's flags come from it too. */
 export const modelSchema = z.strictObject({ segmentTokens, seed, threads, ...modelRun(''), ...generation('') })
 const onnx = z.strictObject({ predictor: z.literal('onnx'), model: z.string().min(1), ...modelSchema.shape })
@@ -79,6 +79,7 @@ export class QueryPredictor implements AsyncDisposable {
         checkpointSeconds: 0,
         ...queries,
       },
+      language: given.predictor === 'extractive' ? given.language : 'auto',
       seed: s,
       threads: n,
     })

@@ -7,12 +7,12 @@ import { fill } from './options.ts'
 import { cancellable } from './signal.ts'
 import type { CallOptions } from './signal.ts'
 
-const minScore = z.number().default(0)
+const shared = { language: z.string().min(1).default('en'), minScore: z.number().default(0) }
 const constructed = z.strictObject({
-  stopWords: z.union([z.enum(['smart', 'fox']), z.array(z.string()).readonly()]).default('smart'),
-  minScore,
+  stopWords: z.union([z.string().min(1), z.array(z.string()).readonly()]).default('auto'),
+  ...shared,
 })
-const opened = z.strictObject({ stopWordsFile: z.string().min(1), minScore })
+const opened = z.strictObject({ stopWordsFile: z.string().min(1), ...shared })
 
 /** Room for a text in UTF-16, then for its keywords. A longer text is a batch of one. */
 const room = Buffer.allocUnsafeSlow(1 << 16)
@@ -20,8 +20,13 @@ const ZERO = '0'.charCodeAt(0)
 
 /** Options of `new Rake`. */
 export interface RakeOptions {
-  /** `smart` (the list of the RAKE paper, 570 English words), `fox` (425), or the words themselves. */
-  stopWords?: 'smart' | 'fox' | readonly string[]
+  /**
+   * `auto` (the list of the language), `smart` (the list of the RAKE paper, 570 English words: that of `en`), `fox` (425 English words), the
+   * code of a language, or the words themselves.
+   */
+  stopWords?: string | readonly string[]
+  /** The code of the texts' language, which decides what a word is; `auto` to detect that of each text. */
+  language?: string
   /** The least score of a keyword; 0 for all. Quest takes 3. */
   minScore?: number
 }
@@ -30,6 +35,8 @@ export interface RakeOptions {
 export interface RakeFileOptions {
   /** A file with one stop word a line; lines that begin with `#` are comments. */
   stopWordsFile: string
+  /** The code of the texts' language, which decides what a word is; `auto` to detect that of each text. */
+  language?: string
   /** The least score of a keyword; 0 for all. Quest takes 3. */
   minScore?: number
 }
@@ -118,9 +125,9 @@ export class Rake {
   #single: number | undefined
 
   constructor(options: RakeOptions = {}) {
-    const { stopWords, minScore: least } = fill(constructed, options)
+    const { stopWords, ...rest } = fill(constructed, options)
     const source = typeof stopWords === 'string' ? { builtin: stopWords } : { words: stopWords }
-    this.#native = call(() => new binding.NativeRake(JSON.stringify({ stopWords: source, minScore: least })))
+    this.#native = call(() => new binding.NativeRake(JSON.stringify({ stopWords: source, ...rest })))
   }
 
   /**
@@ -128,8 +135,8 @@ export class Rake {
    * @throws LongweaveError `INPUT_NOT_FOUND`
    */
   static async open(options: RakeFileOptions, { signal }: CallOptions = {}): Promise<Rake> {
-    const { stopWordsFile, minScore: least } = fill(opened, options)
-    const core = JSON.stringify({ stopWords: { file: stopWordsFile }, minScore: least })
+    const { stopWordsFile, ...rest } = fill(opened, options)
+    const core = JSON.stringify({ stopWords: { file: stopWordsFile }, ...rest })
     const rake = new Rake()
     rake.#native = await cancellable(signal, (c) => binding.NativeRake.open(core, c))
     return rake

@@ -7,6 +7,7 @@ import { bundledModel } from './bundled.ts'
 import { LongweaveError, errorCodes, fromSystem } from './errors.ts'
 import type { ErrorCode, ErrorDetails } from './errors.ts'
 import type { RunEvent, Summary } from './generated/results.ts'
+import { isStopList } from './generated/stop-lists.ts'
 import { RayJobs, dashboard, hasEnded, isTransient } from './ray-jobs.ts'
 import type { JobInfo } from './ray-jobs.ts'
 import { findToken } from './ray-token.ts'
@@ -57,7 +58,7 @@ function portable(resolved: ResolvedOptions, given: Partial<Options>): object {
       file: rooted(queries.file),
       model: given.queries?.model === bundledModel ? bundledModel : rooted(queries.model),
     },
-    keywords: { ...keywords, stopWords: ['smart', 'fox'].includes(stopWords) ? stopWords : rooted(stopWords) },
+    keywords: { ...keywords, stopWords: stopWords === 'auto' || isStopList(stopWords) ? stopWords : rooted(stopWords) },
     vectors: { ...vectors, file: rooted(vectors.file), model: rooted(vectors.model) },
     output: { ...output, directory: rooted(output.directory) },
     work: rooted(work),

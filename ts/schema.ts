@@ -406,6 +406,14 @@ export const threads = inResources(
   common,
 )
 
+/** Language of documents; shared by a run and `QueryPredictor`. */
+export const language = inKeywords(
+  text.default('auto'),
+  '--language CODE',
+  'Language of documents whose row names none, by its code, like de or zh; auto detects that of each document.',
+  'Set it when all documents are in one language: short ones are then not mistaken for another language.',
+)
+
 const queries = z.strictObject({
   predictor: inQueries(
     z.enum(['extractive', 'precomputed', 'onnx']).default('extractive'),
@@ -437,11 +445,12 @@ const queries = z.strictObject({
   ),
 })
 const keywords = z.strictObject({
+  language,
   stopWords: inKeywords(
-    text.default('smart'),
+    text.default('auto'),
     '--stop-words LIST',
-    'Words that end a phrase: smart, fox, or a file with one word a line.',
-    'Give a file for a corpus that is not English.',
+    "Words that end a phrase: auto (the list of each document's language), smart or fox (English), a language's code, or a file with one word a line.",
+    'Give a file for a language without a list, or for words of your own.',
   ),
   minScore: inKeywords(
     z.number().default(3),
@@ -718,6 +727,12 @@ const shape = {
     '--source-field NAME',
     'Field or column that names the source of a document, or its path, like meta.source; else a directory named NAME=VALUE.',
     'Set it to see each source in the report, and for `--method long --long-mode upsample`.',
+  ),
+  languageField: inCorpus(
+    text.nullable().default(null),
+    '--language-field NAME',
+    "Field or column of the code of a document's language, like de or zh-Hant, or its path; else a directory named NAME=VALUE.",
+    'Set it when rows name their language: short documents are then not mistaken for another language.',
   ),
   loneSurrogates: inCorpus(
     z.enum(['replace', 'reject']).default('replace'),

@@ -1,4 +1,5 @@
 // longweave keywords.
+import { isStopList } from '../generated/stop-lists.ts'
 import { openRun } from '../prepared.ts'
 import { json as jsonFlag, runDirectory } from './command.ts'
 import type { Command } from './command.ts'
@@ -28,8 +29,13 @@ Without RUN: reads queries from stdin, one a line, and prints a line of keywords
     top: { value: 'N', description: 'With RUN: how many keywords to print.', default: '50' },
     'stop-words': {
       value: 'LIST',
-      description: 'Without RUN: words that end a phrase: smart, fox, or a file with one word a line.',
-      default: 'smart',
+      description: `Without RUN: words that end a phrase: auto (the list of each line's language), smart or fox (English), a language's code, or a file with one word a line.`,
+      default: 'auto',
+    },
+    language: {
+      value: 'CODE',
+      description: 'Without RUN: language of the lines, by its code; auto detects that of each.',
+      default: 'auto',
     },
     'min-score': { value: 'N', description: 'Without RUN: least score of a keyword.', default: '3' },
     json: jsonFlag,
@@ -59,13 +65,13 @@ Without RUN: reads queries from stdin, one a line, and prints a line of keywords
     const minScore = Number(values['min-score'])
     if (Number.isNaN(minScore))
       throw new UsageError(`--min-score must be a number, but is "${String(values['min-score'])}"`)
-    const words = String(values['stop-words'])
+    const [words, language] = [String(values['stop-words']), String(values['language'])]
     // Its schema is needed for queries alone.
     const { Rake } = await import('../rake.ts')
     const rake =
-      words === 'smart' || words === 'fox'
-        ? new Rake({ stopWords: words, minScore })
-        : await Rake.open({ stopWordsFile: words, minScore })
+      words === 'auto' || isStopList(words)
+        ? new Rake({ stopWords: words, language, minScore })
+        : await Rake.open({ stopWordsFile: words, language, minScore })
     for await (const line of lines()) {
       const found = rake.extract(line)
       const text = found.map(({ phrase, score }) => `${phrase} (${Number(score.toFixed(3))})`).join(', ')

@@ -89,6 +89,11 @@ For a large corpus use \`longweave run --predictor onnx --query-model DIR\` inst
       value: 'DIR',
       description: 'Directory of the exported model, or doc2query-mini, which comes with longweave.',
     },
+    language: {
+      value: 'CODE',
+      description: 'Without --model: language of the documents, by its code; auto detects that of each.',
+      default: 'auto',
+    },
     out: { value: 'FILE', description: 'File for the queries; without it, they are printed.' },
     'token-ids': { description: "Adds the model's tokens of each query." },
     ...quietFlags,
@@ -104,7 +109,10 @@ For a large corpus use \`longweave run --predictor onnx --query-model DIR\` inst
     const { model: directory, out } = parsed.values
     const tokenIds = parsed.values['token-ids'] === true
     const texts = documents(parsed, this.name)
-    const chosen = typeof directory === 'string' ? { predictor: 'onnx', model: directory } : {}
+    const chosen =
+      typeof directory === 'string'
+        ? { predictor: 'onnx', model: directory }
+        : { language: String(parsed.values['language']) }
     const options = { ...chosen, ...parsed.options } as QueryPredictorOptions
     return withOutput(typeof out === 'string' ? [out] : [], async ([file], signal) => {
       await using predictor = await QueryPredictor.open(options, { signal })

@@ -1,6 +1,6 @@
 // The summary of a run, for people.
 import type { Summary } from '../events.ts'
-import type { Unread } from '../generated/results.ts'
+import type { LanguageCounts, Unread } from '../generated/results.ts'
 import { fold } from './layout.ts'
 import { inline } from './text.ts'
 import { bytes, grouped, number, time } from './units.ts'
@@ -23,6 +23,21 @@ export function unreadLine(unread: Unread[]): string[] {
     return `${grouped(count)} ${label} (${examples.join(', ')}${count > examples.length ? ', …' : ''})`
   })
   return parts.length === 0 ? [] : [`not read    ${parts.join(', ')}`]
+}
+
+/** Languages of a corpus that are shown; the others are in the summary. */
+const MOST_LANGUAGES = 8
+
+/** Documents by language, and which share of them has a keyword. */
+function languagesLine(languages: LanguageCounts[]): string {
+  const shown = languages
+    .slice(0, MOST_LANGUAGES)
+    .map(
+      ({ language, documents, withCandidate }) =>
+        `${language} ${grouped(documents)} (${percent(withCandidate / documents)})`,
+    )
+  const more = languages.length > MOST_LANGUAGES ? `, ${languages.length - MOST_LANGUAGES} more` : ''
+  return `languages   ${shown.join(', ')}${more}; in brackets: with a keyword`
 }
 
 /** The summary of a run as text. */
@@ -49,6 +64,7 @@ export function describeSummary(summary: Summary): string {
     lines.push(`predictor   ${summary.predictor.model ?? 'model'} on ${summary.predictor.devices.join(', ')}`)
   if (keywords !== null)
     lines.push(`keywords    ${grouped(keywords.distinct)} keywords for ${grouped(keywords.withKeyword)} documents`)
+  if (keywords !== null && keywords.languages.length > 1) lines.push(languagesLine(keywords.languages))
   const { vectors, neighbours } = summary
   if (vectors !== null)
     lines.push(

@@ -305,6 +305,18 @@ export interface KeywordSummary {
   withKeyword: number
   /** Distinct representative keywords. */
   distinct: number
+  /** Counts of each language, most documents first. */
+  languages: LanguageCounts[]
+}
+
+/** Counts of the documents of a language. */
+export interface LanguageCounts {
+  /** Its code, of ISO 639-1 where there is one; `und` for a language that longweave does not know. */
+  language: string
+  /** Documents in it. */
+  documents: number
+  /** Those with at least one candidate keyword. */
+  withCandidate: number
 }
 
 /** Keyword lists with `from` to `to` documents, by kind. */
@@ -586,6 +598,8 @@ export interface ReportKeywords {
   oversample: number | null
   /** Lists by number of documents, in ranges that double. */
   sizes: ListSizeRange[]
+  /** Documents of the corpus by language, most documents first. */
+  languages: LanguageCounts[]
 }
 
 /** A piece of a report's sequence: a run of tokens of one document. */

@@ -5,8 +5,9 @@ use longweave_common::random::Key;
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
 use longweave_corpus::{Before, Content, CorpusOptions, Inventory, RowReader};
 use longweave_inference::{Embedder, EmbedderOptions, QueryModel, Runtime, Segment};
+use longweave_language::{Language, detect};
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
-use longweave_run::{Base, PredictorName, QueryOptions, VectorOptions};
+use longweave_run::{Base, PredictorName, QueryOptions, VectorOptions, language};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -20,6 +21,8 @@ pub use longweave_inference::offer_packaged;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct MakerOptions {
     queries: QueryOptions,
+    /// A code, or `auto`.
+    language: String,
     seed: u64,
     /// 0 for one per core.
     threads: usize,
@@ -63,16 +66,19 @@ enum Maker {
 /// A query predictor.
 pub struct QueryMaker {
     maker: Maker,
+    /// `None` to detect that of each document.
+    language: Option<Language>,
     ctx: Ctx,
 }
 
 impl QueryMaker {
-    /// From `{queries, seed, threads}` as JSON; loads the model where there is one.
+    /// From `{queries, language, seed, threads}` as JSON; loads the model where there is one.
     ///
     /// Errors: as `QueryModel::load` and `Runtime::load`; `OPTIONS_INVALID` for `precomputed`.
     pub fn new(options: &str) -> Result<QueryMaker> {
-        let MakerOptions { queries, seed, threads } =
+        let MakerOptions { queries, language: code, seed, threads } =
             from_json("the options of QueryPredictor", options)?;
+        let language = language(&code, "language")?;
         let ctx = Ctx::new(threads, 1 << 30)?;
         let base = &Base::default();
         let maker = match queries.predictor {
@@ -95,7 +101,7 @@ impl QueryMaker {
                 )?))
             }
         };
-        Ok(QueryMaker { maker, ctx })
+        Ok(QueryMaker { maker, language, ctx })
     }
 
     /// The predictor, as JSON: `{name, device, model, runtime}`.
@@ -146,7 +152,12 @@ impl QueryMaker {
             let mut out = Queries::default();
             extractive.predict(
                 &self.ctx,
-                &[DocumentRef { id: &d.id, text: &d.text, queries: &[] }],
+                &[DocumentRef {
+                    id: &d.id,
+                    text: &d.text,
+                    language: self.language.unwrap_or_else(|| detect(&d.text)),
+                    queries: &[],
+                }],
                 &mut out,
             )?;
             Ok(Made {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use longweave_common::{Code, Error, Result};
 pub use longweave_keywords::Columns;
-use longweave_keywords::{ColumnScratch, Rake, RakeOptions, StopList};
-use longweave_run::{Base, load_stop_words};
+use longweave_keywords::{ColumnScratch, RakeOptions, Rakes, StopList};
+use longweave_run::{Base, language, read_stop_words};
 use serde::Deserialize;
 
 use crate::json::from_json;
@@ -15,6 +15,8 @@ use crate::json::from_json;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ExtractorOptions {
     stop_words: StopWordSource,
+    /// A code, or `auto`.
+    language: String,
     min_score: f64,
 }
 
@@ -22,7 +24,7 @@ struct ExtractorOptions {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum StopWordSource {
-    /// A built-in list, by name.
+    /// A built-in list, by name; `auto` for the list of each text's language.
     Builtin(String),
     /// The words themselves.
     Words(Vec<String>),
@@ -32,7 +34,7 @@ enum StopWordSource {
 
 /// RAKE with buffers that are reused from call to call.
 pub struct KeywordExtractor {
-    rake: Arc<Rake>,
+    rakes: Arc<Rakes>,
     scratch: ColumnScratch,
     units: Vec<u16>,
     columns: Columns,
@@ -40,37 +42,46 @@ pub struct KeywordExtractor {
 }
 
 impl KeywordExtractor {
-    /// From `{stopWords: {builtin} | {words} | {file}, minScore}` as JSON. Only `file` reads a
-    /// file.
+    /// From `{stopWords: {builtin} | {words} | {file}, language, minScore}` as JSON. Only `file`
+    /// reads a file.
     ///
     /// Errors: `OPTIONS_INVALID`, `INPUT_NOT_FOUND`.
     pub fn new(options: &str) -> Result<KeywordExtractor> {
-        let ExtractorOptions { stop_words, min_score } = from_json("the options of Rake", options)?;
+        let ExtractorOptions { stop_words, language: code, min_score } =
+            from_json("the options of Rake", options)?;
+        let language = language(&code, "language")?;
         let words = match stop_words {
-            StopWordSource::Builtin(name) => StopList::named(&name).ok_or_else(|| {
-                let message = format!("`stopWords` is smart, fox or a list of words, not {name}");
+            StopWordSource::Builtin(name) if name == "auto" => None,
+            StopWordSource::Builtin(name) => Some(StopList::named(&name).ok_or_else(|| {
+                let message = format!(
+                    "`stopWords`: there is no list \"{name}\"; give a list of words, `auto`, or one \
+                     of {}",
+                    StopList::names()
+                );
                 Error::new(Code::OptionsInvalid, message).with("option", "stopWords")
-            })?,
-            StopWordSource::Words(words) => StopList::from_words(words.iter().map(String::as_str)),
-            StopWordSource::File(path) => load_stop_words(&path, &Base::default())?,
+            })?),
+            StopWordSource::Words(words) => {
+                Some(StopList::from_words(words.iter().map(String::as_str)))
+            }
+            StopWordSource::File(path) => Some(read_stop_words(&path, &Base::default())?),
         };
-        let rake = Rake::new(words, RakeOptions { min_score, ..RakeOptions::default() });
-        Ok(KeywordExtractor::of(Arc::new(rake)))
+        let options = RakeOptions { min_score, ..RakeOptions::default() };
+        Ok(KeywordExtractor::of(Arc::new(Rakes::new(words, language, options))))
     }
 
-    fn of(rake: Arc<Rake>) -> KeywordExtractor {
+    fn of(rakes: Arc<Rakes>) -> KeywordExtractor {
         let (scratch, units, columns, out) = Default::default();
-        KeywordExtractor { rake, scratch, units, columns, out }
+        KeywordExtractor { rakes, scratch, units, columns, out }
     }
 
     /// Another one with the same stop words and options, and buffers of its own.
     pub fn another(&self) -> KeywordExtractor {
-        KeywordExtractor::of(Arc::clone(&self.rake))
+        KeywordExtractor::of(Arc::clone(&self.rakes))
     }
 
     /// Keywords of texts, concatenated in `text` with the given lengths in UTF-16 code units.
     pub fn extract(&mut self, text: &[u16], lengths: &[u32]) -> Columns {
-        self.rake.columns(&mut self.scratch, text, lengths)
+        self.rakes.columns(&mut self.scratch, text, lengths)
     }
 
     /// Replaces a text at the beginning of `room`, in UTF-16 of little-endian byte order, by its
@@ -81,7 +92,7 @@ impl KeywordExtractor {
         self.units.clear();
         self.units.extend(text.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])));
         let lengths = [self.units.len() as u32];
-        self.rake.columns_into(&mut self.scratch, &self.units, &lengths, &mut self.columns);
+        self.rakes.columns_into(&mut self.scratch, &self.units, &lengths, &mut self.columns);
         let Columns { phrases, scores, .. } = &self.columns;
         let out = &mut self.out;
         out.clear();
@@ -108,7 +119,7 @@ mod tests {
 
     #[test]
     fn keywords_of_a_text_replace_it_unless_there_is_too_little_room() {
-        let options = r#"{"stopWords":{"builtin":"smart"},"minScore":0}"#;
+        let options = r#"{"stopWords":{"builtin":"smart"},"language":"en","minScore":0}"#;
         let mut extractor = KeywordExtractor::new(options).unwrap().another();
         let mut of = |text: &str, room: usize| {
             let mut bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -9,6 +9,7 @@ use longweave_driver::clean::CleanReport;
 use longweave_driver::status::RunStatus;
 use longweave_driver::{DryRun, Event};
 use longweave_formats::{OutputManifest, VerifyReport};
+use longweave_keywords::StopList;
 use longweave_stages::STAGES;
 use longweave_stages::report::RunReport;
 use longweave_stages::seal::ManifestRun;
@@ -117,6 +118,17 @@ fn error_codes() -> String {
     )
 }
 
+fn stop_lists() -> String {
+    let lists: String =
+        StopList::names().split(", ").map(|name| format!("{}, ", quoted(name))).collect();
+    format!(
+        "{HEADER}\n/** The built-in stop lists: two of English, and those of languages by code. */\n\
+         const stopLists: ReadonlySet<string> = new Set([{lists}])\n\n\
+         /** Whether stop words are a built-in list, not a file. */\n\
+         export const isStopList = (name: string): boolean => stopLists.has(name)\n"
+    )
+}
+
 fn quoted(text: &str) -> String {
     let mark = if text.contains('\'') { '"' } else { '\'' };
     assert!(!text.contains(['\\', '\n']) && !text.contains(mark), "{text} needs escapes");
@@ -153,9 +165,12 @@ fn content(text: &str) -> String {
 #[test]
 fn the_generated_types_are_those_of_rust() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ts/generated");
-    for (name, text) in
-        [("results.ts", results()), ("stages.ts", stages()), ("error-codes.ts", error_codes())]
-    {
+    for (name, text) in [
+        ("results.ts", results()),
+        ("stages.ts", stages()),
+        ("error-codes.ts", error_codes()),
+        ("stop-lists.ts", stop_lists()),
+    ] {
         let path = folder.join(name);
         if std::env::var_os("LONGWEAVE_UPDATE").is_some_and(|value| value == "1") {
             std::fs::create_dir_all(&folder).unwrap();

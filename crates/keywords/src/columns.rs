@@ -1,7 +1,8 @@
 //! Keywords of many texts as columns, for host languages whose strings are UTF-16: two strings and
 //! two arrays cross the boundary, however many texts there are.
 
-use crate::rake::{Rake, Scratch};
+use crate::rake::Scratch;
+use crate::rakes::Rakes;
 
 /// Keywords of texts: text `i` has the phrases and scores `offsets[i]..offsets[i + 1]`.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ pub struct ColumnScratch {
     found: Vec<(u32, u32, f64)>,
 }
 
-impl Rake {
+impl Rakes {
     /// Keywords of texts: of each best first, ties in byte order. `text` is the texts concatenated,
     /// with the given lengths. Half a character by itself counts as U+FFFD.
     pub fn columns(&self, scratch: &mut ColumnScratch, text: &[u16], lengths: &[u32]) -> Columns {
@@ -38,7 +39,7 @@ impl Rake {
         columns
     }
 
-    /// Replaces `columns` by what [`Rake::columns`] returns.
+    /// Replaces `columns` by what [`Rakes::columns`] returns.
     pub fn columns_into(
         &self,
         scratch: &mut ColumnScratch,
@@ -80,7 +81,7 @@ impl Rake {
     ) {
         phrases.clear();
         found.clear();
-        self.extract(rake, text, |phrase, score| {
+        self.of_text(text).extract(rake, text, |phrase, score| {
             let start = phrases.len() as u32;
             phrases.push_str(phrase);
             found.push((start, phrases.len() as u32, score));
@@ -114,11 +115,12 @@ fn to_utf8<'a>(units: &[u16], bytes: &'a mut Vec<u8>) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RakeOptions, StopList};
+    use crate::RakeOptions;
+    use longweave_language::Language;
 
     #[test]
     fn columns_hold_the_keywords_of_each_text() {
-        let rake = Rake::new(StopList::smart(), RakeOptions::default());
+        let rake = Rakes::new(None, Some(Language::ENGLISH), RakeOptions::default());
         let texts = [
             "linear constraints and the linear system",
             "",
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn halves_of_characters_stay_apart_and_lengths_past_the_end_are_cut() {
-        let rake = Rake::new(StopList::smart(), RakeOptions::default());
+        let rake = Rakes::new(None, Some(Language::ENGLISH), RakeOptions::default());
         // The halves of 𝄞, in two texts.
         let columns = rake.columns(
             &mut ColumnScratch::default(),
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn lengths_of_ascii_past_the_end_are_cut() {
-        let rake = Rake::new(StopList::smart(), RakeOptions::default());
+        let rake = Rakes::new(None, Some(Language::ENGLISH), RakeOptions::default());
         let units: Vec<u16> = "steam engines".encode_utf16().collect();
         let columns = rake.columns(&mut ColumnScratch::default(), &units, &[5, 99, 1]);
         assert_eq!(columns.phrases, "steam\nengines\n");

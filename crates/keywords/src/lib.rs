@@ -2,20 +2,19 @@
 //!
 //! In: short texts. Out: their phrases between stop words and punctuation, normalised, with scores:
 //! a word has its degree over its frequency, a phrase the sum of its words. On a text that repeats
-//! no word, a phrase of n words scores n². Uses: no crate of ours.
-//! Begin with `rake.rs`.
+//! no word, a phrase of n words scores n². Uses: `common`, `language`.
+//! Begin with `rake.rs`; `rakes.rs` is for several languages.
 
 mod columns;
 mod hash;
 mod lists;
-mod masks;
 mod normalise;
 mod rake;
-mod words;
+mod rakes;
 
 pub use columns::{ColumnScratch, Columns};
 pub use hash::{hash_bytes, hash_words};
 pub use lists::{Boilerplate, StopList};
 pub use normalise::{normalise, normalise_into};
 pub use rake::{Rake, RakeOptions, Scratch, candidates, strip_possessive};
-pub use words::{Words, words};
+pub use rakes::Rakes;

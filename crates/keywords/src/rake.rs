@@ -3,16 +3,18 @@
 //! A word **[ours]** is a run of letters, digits, marks, `_`, `+` and `#`, joined inside by a
 //! hyphen, an apostrophe or, between digits, a point or comma; a possessive `'s` falls away. The
 //! words of a phrase are separated by white space with at most one line break; anything else ends
-//! the phrase, as does a stop word. A phrase has at least one letter. Scripts that put no space
-//! between words come as one long word, which scores 1 and falls out.
+//! the phrase, as does a stop word. A phrase has at least one letter. Of languages other than
+//! English, words that are written without a space between them follow each other in a phrase, and
+//! a space ends a phrase where it separates clauses. The phrase that is given out has spaces between
+//! its words in every script.
 
 use std::ops::Range;
 
 use hashbrown::HashTable;
 use longweave_common::Offsets;
+use longweave_language::{Language, continues_phrase, words_in};
 
 use crate::hash::{hash_bytes, hash_words};
-use crate::words::words;
 use crate::{StopList, normalise_into};
 
 /// Options of the extraction.
@@ -30,12 +32,13 @@ impl Default for RakeOptions {
     }
 }
 
-/// A keyword extractor: a stop list and options. Threads can share it, each with its own
-/// [`Scratch`].
+/// A keyword extractor: a stop list, options, and the language whose words it reads. Threads can
+/// share it, each with its own [`Scratch`].
 #[derive(Clone, Debug)]
 pub struct Rake {
     stop: StopList,
     options: RakeOptions,
+    language: Language,
 }
 
 /// Buffers of one extraction, reused by the next.
@@ -75,9 +78,15 @@ impl Scratch {
 }
 
 impl Rake {
-    /// An extractor.
+    /// An extractor that reads words as in English.
     pub fn new(stop: StopList, options: RakeOptions) -> Rake {
-        Rake { stop, options }
+        Rake { stop, options, language: Language::ENGLISH }
+    }
+
+    /// The same, which reads words as in a language.
+    #[must_use]
+    pub fn in_language(self, language: Language) -> Rake {
+        Rake { language, ..self }
     }
 
     /// Fresh buffers.
@@ -124,10 +133,8 @@ impl Rake {
         let text = std::mem::take(&mut scratch.text);
         let mut phrase_start = 0;
         let mut last_end = 0;
-        for Range { start, end } in words(&text) {
-            let gap = &text[last_end..start];
-            let joined = gap.chars().all(char::is_whitespace) && gap.matches('\n').count() < 2;
-            if !joined {
+        for Range { start, end } in words_in(&text, self.language) {
+            if !continues_phrase(&text, last_end..start, self.language) {
                 end_phrase(scratch, &mut phrase_start);
             }
             let word = &text[start..end];

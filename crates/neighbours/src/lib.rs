@@ -3,7 +3,7 @@
 //!
 //! In: vectors, row by row, of a `.npy` file ([`Npy`]) or made here by latent semantic analysis of
 //! texts ([`Projection`]). Out: the most similar others of each row, as [`Lists`]. May use
-//! `common` and `storage`.
+//! `common`, `storage` and `language`.
 //!
 //! Begin with `vectors.rs` (fixed point) and `search.rs` (comparing all pairs). `inverted.rs`
 //! compares fewer, in steps that several machines can share: [`Centroids`] once, a [`Division`] for
@@ -39,4 +39,4 @@ pub use terms::{FEATURES, TermCounter};
 pub use vectors::{Vectors, similarity};
 
 /// Changes when vectors or lists do for equal input and options.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

@@ -1,12 +1,13 @@
 //! Words of a text: UTF-8 in, (feature, count) out.
 //!
-//! A word is a maximal run of alphanumeric characters, in lower case. Of scripts that put no spaces
-//! between words each character is a word, and each two that follow each other: ideographs with 々 〆
-//! 〇 (U+3005–3007, U+3400–4DBF, U+4E00–9FFF, U+F900–FAFF, U+20000–3FFFF), kana and bopomofo
-//! (U+3040–312F, U+31A0–31FF, U+FF66–FF9F), Thai and Lao (U+0E00–0EFF), Burmese (U+1000–109F),
-//! Khmer (U+1780–17FF). Hangul has spaces. A word's feature is the low 16 bits of its xxh3-64 (seed
-//! 0); words that share one are counted together.
+//! A word is a maximal run of alphanumeric characters and combining marks, in lower case. Of scripts
+//! that put no spaces between words ([`is_unspaced`]) each character is a word, each two that follow
+//! each other, and each word of three characters and more that ICU's dictionaries find: nearest
+//! neighbours are of one topic more often than by characters or by the dictionaries' words alone. A
+//! word's feature is the low 16 bits of its xxh3-64 (seed 0); words that share one are counted
+//! together.
 
+use longweave_language::{Language, is_mark, is_unspaced, words_in};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Number of features.
@@ -25,6 +26,11 @@ const LOWER: [u8; 128] = {
     lower
 };
 
+/// Fewest characters of a word of the dictionaries that counts: shorter ones are characters and pairs.
+const LONG_WORD: usize = 3;
+/// Most bytes of a character with its marks.
+const MOST_CHARACTER_BYTES: usize = 32;
+
 /// Counts words. About 270 kB, so keep it.
 pub struct TermCounter {
     /// By feature; zeros between two texts.
@@ -32,23 +38,34 @@ pub struct TermCounter {
     /// A bit for each feature with a count.
     seen: Vec<u64>,
     word: Vec<u8>,
+    /// The last character with its marks, where it is of a script without spaces; else empty.
+    before: Vec<u8>,
+}
+
+/// Whether a character is a mark other than a letter, like a tone of Thai; a vowel that is written as a
+/// mark is a letter.
+fn is_mere_mark(character: char) -> bool {
+    is_mark(character) && !character.is_alphanumeric()
 }
 
 impl Default for TermCounter {
     fn default() -> TermCounter {
-        TermCounter { counts: vec![0; FEATURES], seen: vec![0; FEATURES / 64], word: Vec::new() }
+        TermCounter {
+            counts: vec![0; FEATURES],
+            seen: vec![0; FEATURES / 64],
+            word: Vec::new(),
+            before: Vec::new(),
+        }
     }
 }
 
 impl TermCounter {
     /// Replaces `out` by the features of a text with their counts, features rising.
     pub fn count(&mut self, text: &str, out: &mut Vec<(u32, u32)>) {
-        // The last character, where it is of a script without spaces.
-        let mut before: Option<char> = None;
         let mut at = 0;
         while let Some(&byte) = text.as_bytes().get(at) {
             if let Some(&lower) = LOWER.get(usize::from(byte)) {
-                before = None;
+                self.before.clear();
                 at += 1;
                 if lower == 0 {
                     self.end_word();
@@ -56,11 +73,15 @@ impl TermCounter {
                     self.word.push(lower);
                 }
             } else if let Some(character) = text[at..].chars().next() {
-                before = self.character(character, before);
+                if self.before.is_empty() && is_unspaced(character) {
+                    self.long_words(&text[at..]);
+                }
+                self.character(character);
                 at += character.len_utf8();
             }
         }
         self.end_word();
+        self.before.clear();
         out.clear();
         for (group, bits) in (0u32..).zip(&mut self.seen) {
             while *bits != 0 {
@@ -71,26 +92,47 @@ impl TermCounter {
         }
     }
 
-    /// Takes a character that is not ASCII, and returns it if its script has no spaces.
-    fn character(&mut self, character: char, before: Option<char>) -> Option<char> {
-        let mut bytes = [0; 8];
-        if !character.is_alphanumeric() {
-            self.end_word();
-            None
-        } else if unspaced(character) {
-            self.end_word();
-            let first = before.map_or(0, |before| before.encode_utf8(&mut bytes).len());
-            let end = first + character.encode_utf8(&mut bytes[first..]).len();
-            self.add(&bytes[first..end]);
-            if first > 0 {
-                self.add(&bytes[..end]);
+    /// Takes a character that is not ASCII.
+    fn character(&mut self, character: char) {
+        let mut bytes = [0; 4];
+        if is_mere_mark(character) {
+            let bytes = character.encode_utf8(&mut bytes).as_bytes();
+            if !self.word.is_empty() {
+                self.word.extend_from_slice(bytes);
+            } else if (1..MOST_CHARACTER_BYTES).contains(&self.before.len()) {
+                self.before.extend_from_slice(bytes);
             }
-            Some(character)
+        } else if !character.is_alphanumeric() {
+            self.end_word();
+            self.before.clear();
+        } else if is_unspaced(character) {
+            self.end_word();
+            let bytes = character.encode_utf8(&mut bytes).as_bytes();
+            self.add(bytes);
+            if !self.before.is_empty() {
+                let mut pair = std::mem::take(&mut self.before);
+                pair.extend_from_slice(bytes);
+                self.add(&pair);
+                self.before = pair;
+                self.before.clear();
+            }
+            self.before.extend_from_slice(bytes);
         } else {
+            self.before.clear();
             for lower in character.to_lowercase() {
                 self.word.extend_from_slice(lower.encode_utf8(&mut bytes).as_bytes());
             }
-            None
+        }
+    }
+
+    /// Adds the long words of the text without spaces that a text begins with.
+    fn long_words(&mut self, text: &str) {
+        let end = text.find(|c| !is_unspaced(c) && !is_mere_mark(c)).unwrap_or(text.len());
+        let run = &text[..end];
+        for range in words_in(run, Language::UNKNOWN) {
+            if run[range.clone()].chars().filter(|&c| !is_mere_mark(c)).count() >= LONG_WORD {
+                self.add(run[range].as_bytes());
+            }
         }
     }
 
@@ -108,12 +150,4 @@ impl TermCounter {
         self.counts[feature] += 1;
         self.seen[feature / 64] |= 1 << (feature % 64);
     }
-}
-
-/// Whether a character's script puts no spaces between words.
-fn unspaced(character: char) -> bool {
-    matches!(character,
-        '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{312f}'
-        | '\u{31a0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}'
-        | '\u{20000}'..='\u{3ffff}')
 }

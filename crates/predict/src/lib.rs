@@ -2,7 +2,7 @@
 //!
 //! In: a batch of documents ([`DocumentRef`]). Out: short texts, one or more for each segment of a
 //! long document, in one flat buffer ([`Queries`]); a segment is numbered from 0 within its
-//! document. May use `common`, `storage`, `keywords` and `corpus`.
+//! document. May use `common`, `storage`, `language`, `keywords` and `corpus`.
 //!
 //! Begin with `predictor.rs`, the seam; then `extractive/`, which picks phrases, or
 //! `precomputed.rs`, which reads queries.

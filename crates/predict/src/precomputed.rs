@@ -233,14 +233,17 @@ impl Predictor for Precomputed {
 #[cfg(test)]
 mod tests {
     use longweave_common::Budget;
+    use longweave_language::Language;
 
     use super::*;
 
     fn looked_up(ctx: &Ctx, file: &Path, scratch: &Path, documents: usize) -> Vec<Vec<String>> {
         let predictor = Precomputed::from_file(ctx, file, scratch).unwrap();
         let ids: Vec<String> = (0..documents).map(|n| format!("d{n}")).collect();
-        let batch: Vec<DocumentRef<'_>> =
-            ids.iter().map(|id| DocumentRef { id, text: "", queries: &[] }).collect();
+        let batch: Vec<DocumentRef<'_>> = ids
+            .iter()
+            .map(|id| DocumentRef { id, text: "", language: Language::ENGLISH, queries: &[] })
+            .collect();
         let mut out = Queries::default();
         predictor.predict(ctx, &batch, &mut out).unwrap();
         (0..documents).map(|n| out.of(n).map(|(_, query)| query.to_owned()).collect()).collect()

@@ -1,6 +1,7 @@
 //! The seam for every way of predicting queries: a batch of documents in, queries out.
 
 use longweave_common::{Ctx, Result};
+use longweave_language::Language;
 
 use crate::Queries;
 
@@ -11,6 +12,8 @@ pub struct DocumentRef<'a> {
     pub id: &'a str,
     /// Its whole text.
     pub text: &'a str,
+    /// The language of the text.
+    pub language: Language,
     /// The queries of the corpus' own `queryField`; empty if it has none.
     pub queries: &'a [&'a str],
 }

@@ -2,7 +2,7 @@
 //! much they repeat each other, how varied their tokens are.
 //!
 //! In: the documents of a sample of sequences. Out: one number a sequence and measure; the plan
-//! counts what needs no text. Uses: neighbours. Begin with [`Meter`].
+//! counts what needs no text. Uses: language, neighbours. Begin with [`Meter`].
 //!
 //! | measure | definition |
 //! | --- | --- |
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use minhash::{MinHash, SIGNATURE};
 
 /// Changes when a measure does for equal input.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Estimated Jaccard index from which documents count as near-duplicates.
 const NEAR: f64 = 0.5;

@@ -1,6 +1,7 @@
 //! MinHash (Broder 1997): a short signature of a text's set of five words in a row, from which the
 //! Jaccard index of two sets is estimated.
 
+use longweave_language::{Language, is_mark, is_unspaced, words_in};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Hashes of a signature. The estimate's standard error is at most 0.0625.
@@ -34,15 +35,20 @@ impl MinHash {
     }
 }
 
-/// Hashes of a text's runs of five words. Words are runs of alphanumeric characters in lower case; a
-/// text of fewer than five has one run, of all of them.
+/// Hashes of a text's runs of five words. Words are runs of alphanumeric characters and combining
+/// marks in lower case, of scripts without spaces those of ICU's dictionaries; a text of fewer than
+/// five has one run, of all of them.
 pub(crate) fn runs(text: &str) -> Vec<u64> {
     let lower = text.to_lowercase();
-    let words: Vec<u64> = lower
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|w| !w.is_empty())
-        .map(|w| xxh3_64(w.as_bytes()))
-        .collect();
+    let mut words = Vec::new();
+    for part in lower.split(|c: char| !c.is_alphanumeric() && !is_mark(c)) {
+        if part.is_ascii() || !part.contains(is_unspaced) {
+            words.extend((!part.is_empty()).then(|| xxh3_64(part.as_bytes())));
+        } else {
+            let of_part = words_in(part, Language::UNKNOWN);
+            words.extend(of_part.map(|range| xxh3_64(part[range].as_bytes())));
+        }
+    }
     let hash = |run: &[u64]| run.iter().fold(0u64, |hash, &word| mix(hash ^ word));
     words.windows(WORDS.min(words.len()).max(1)).map(hash).collect()
 }
@@ -89,5 +95,7 @@ mod tests {
         assert_eq!(of("One, two: THREE four five six", "one two three four five six"), 1.0);
         assert_eq!((of("a b", "a b"), of("a b", "a c")), (1.0, 0.0));
         assert!(MinHash::of(" .,").is_none());
+        assert_eq!(runs("東京都の人口は多い").len(), 2);
+        assert_eq!(runs("हिन्दी में लिखा है").len(), 1);
     }
 }

@@ -29,7 +29,9 @@ pub use log::{Entry, Log, LogRecord, Outcome, TaskState, parse_time, time_of};
 pub use open::{WORK_FORMAT, check_work_version};
 pub use options::*;
 pub use registry::{lock_registry, registered, registry};
-pub use resources::{InputDigest, Resources, SpecialToken, TokenizerInfo, load_stop_words};
+pub use resources::{
+    InputDigest, Resources, SpecialToken, TokenizerInfo, load_stop_words, read_stop_words,
+};
 pub use run_file::{RUN_FORMAT, RunFile, add_digest};
 pub use shared::Shared;
 pub use usage::{Counters, Used, resident};

@@ -8,6 +8,7 @@ use longweave_index::Hierarchy;
 use longweave_inference::{
     Decoding, Device, DeviceOptions, EmbedderOptions, Pooling, QueryModelOptions, RuntimeOptions,
 };
+use longweave_language::Language;
 use longweave_plan::{
     Dedup, Fill, Incomplete, Method, MethodName, Overflow, PlanOptions, Policies, Pool,
     PoolOptions, Shape,
@@ -75,6 +76,9 @@ pub struct RunOptions {
     /// Field or column that names a document's source.
     #[serde(deserialize_with = "Option::deserialize")]
     pub source_field: Option<String>,
+    /// Field or column of the code of a document's language.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub language_field: Option<String>,
     /// The treatment of half a surrogate pair in JSON.
     pub lone_surrogates: LoneSurrogates,
     /// The treatment of a row that cannot be used.
@@ -359,7 +363,10 @@ pub enum PredictorName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeywordOptions {
-    /// `smart`, `fox`, or the path of a file with one word a line.
+    /// The code of the documents' language; `auto` to detect that of each.
+    pub language: String,
+    /// `auto` for the list of each document's language; `smart`, `fox`, the code of a language, or
+    /// the path of a file with one word a line.
     pub stop_words: String,
     /// Least RAKE score of a candidate.
     pub min_score: f64,
@@ -375,6 +382,32 @@ pub struct KeywordOptions {
     pub min_keyword_cap: u32,
     /// The hierarchy that `fill: related` climbs.
     pub hierarchy: longweave_index::Hierarchy,
+}
+
+impl KeywordOptions {
+    /// The language of documents whose row says none; `None` to detect it.
+    ///
+    /// Errors: `OPTIONS_INVALID` for a code that is not known.
+    pub fn language(&self) -> Result<Option<Language>> {
+        language(&self.language, "keywords.language")
+    }
+}
+
+/// The language of a code; `None` for `auto`. `option` is its name in messages.
+///
+/// Errors: `OPTIONS_INVALID` for a code that is not known.
+pub fn language(code: &str, option: &str) -> Result<Option<Language>> {
+    if code == "auto" {
+        return Ok(None);
+    }
+    Language::of(code).map(Some).ok_or_else(|| {
+        let known: Vec<&str> = Language::all().map(Language::code).collect();
+        let message = format!(
+            "`{option}`: there is no language \"{code}\"; give `auto` or one of {}",
+            known.join(", ")
+        );
+        Error::new(Code::OptionsInvalid, message).with("option", option)
+    })
 }
 
 /// The built-in list of boilerplate phrases.

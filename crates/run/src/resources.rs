@@ -207,7 +207,8 @@ impl Resources {
             let digest = longweave_inference::model_digest(&self.base.join(model))?;
             inputs.push(InputDigest { name: "model".into(), path: model.clone(), digest });
         }
-        if StopList::named(&options.keywords.stop_words).is_none() {
+        options.keywords.language()?;
+        if stop_words_are_a_file(&options.keywords.stop_words) {
             load_stop_words(&options.keywords.stop_words, &self.base)?;
             inputs.push(of_file("stopWords", &options.keywords.stop_words)?);
         }
@@ -276,19 +277,33 @@ fn is_hub_name(path: &str) -> bool {
     named(steps.next()) && named(steps.next()) && steps.next().is_none() && !path.ends_with(".json")
 }
 
-/// A stop list by name, or from a file with one word a line; lines that start with `#` are
-/// comments.
-pub fn load_stop_words(name: &str, base: &Base) -> Result<StopList> {
-    if let Some(list) = StopList::named(name) {
-        return Ok(list);
+/// Whether stop words are neither `auto` nor a built-in list.
+pub(crate) fn stop_words_are_a_file(name: &str) -> bool {
+    name != "auto" && StopList::named(name).is_none()
+}
+
+/// A stop list by name, or from a file; `None` for `auto`.
+///
+/// Errors: as [`read_stop_words`].
+pub fn load_stop_words(name: &str, base: &Base) -> Result<Option<StopList>> {
+    match StopList::named(name) {
+        None if name != "auto" => read_stop_words(name, base).map(Some),
+        list => Ok(list),
     }
+}
+
+/// A stop list from a file with one word a line; lines that start with `#` are comments.
+///
+/// Errors: `INPUT_NOT_FOUND`, `IO`.
+pub fn read_stop_words(name: &str, base: &Base) -> Result<StopList> {
     let path = base.join(name);
     let text = match std::fs::read_to_string(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let message = format!(
-                "`keywords.stopWords`: there is no file {}; give `smart` or `fox` (both English), \
-                 or the path of a file with one word a line",
-                path.display()
+                "`keywords.stopWords`: there is no file {}; give the path of a file with one word a \
+                 line, `auto`, or one of {} (`smart` and `fox` are English)",
+                path.display(),
+                StopList::names()
             );
             return Err(Error::new(Code::InputNotFound, message)
                 .with_file(&path)

@@ -12,7 +12,7 @@ use serde_json::{Serializer, Value};
 use crate::base::{Base, Moved};
 use crate::lines::Lines;
 use crate::options::{RunOptions, result_options};
-use crate::resources::{InputDigest, Resources, TokenizerInfo};
+use crate::resources::{InputDigest, Resources, TokenizerInfo, stop_words_are_a_file};
 
 /// Changes when `run.json` does.
 pub const RUN_FORMAT: u32 = 5;
@@ -239,7 +239,7 @@ fn own_paths(options: &RunOptions, resources: &Resources) -> Vec<PathBuf> {
         options.queries.model.as_ref(),
         options.vectors.file.as_ref(),
         options.vectors.model.as_ref(),
-        Some(&options.keywords.stop_words),
+        Some(&options.keywords.stop_words).filter(|name| stop_words_are_a_file(name)),
     ];
     of_options.into_iter().flatten().map(|path| resources.path(path)).collect()
 }

@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use ts_rs::TS;
 
 use crate::documents::{DOCUMENTS, Documents};
+use crate::extract::{EXTRACT, LanguageCounts, languages};
 use crate::index::INDEX;
 use crate::ingest::{self, INGEST};
 use crate::pack::{self, Named, PartSource};
@@ -157,6 +158,8 @@ pub struct ReportKeywords {
     oversample: Option<f64>,
     /// Lists by number of documents, in ranges that double.
     sizes: Vec<ListSizeRange>,
+    /// Documents of the corpus by language, most documents first.
+    languages: Vec<LanguageCounts>,
 }
 
 /// Keyword lists with `from` to `to` documents, by kind.
@@ -262,13 +265,13 @@ pub fn name(part: Part) -> String {
 }
 
 pub const REPORT: Stage =
-    Stage::new("report", "Measuring the plan", ProgressUnit::Tasks, 1, &ReportStage);
+    Stage::new("report", "Measuring the plan", ProgressUnit::Tasks, 2, &ReportStage);
 
 struct ReportStage;
 
 impl StageSpec for ReportStage {
     fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
-        vec![INGEST, DOCUMENTS, INDEX, PLAN]
+        vec![INGEST, DOCUMENTS, EXTRACT, INDEX, PLAN]
     }
 
     fn needed(&self, options: &RunOptions, _inventory: &Inventory) -> bool {
@@ -448,7 +451,10 @@ impl ReportBuilder<'_> {
             documents_per_sequence: distribution(&stats.documents_per_sequence, stats.sequences),
             groups_per_sequence: distribution(&stats.groups_per_sequence, stats.sequences),
             rules: stats.rules.clone(),
-            keywords: options.needs_keywords().then(|| keywords(stats)),
+            keywords: match options.needs_keywords() {
+                true => Some(keywords(stats, languages(self.run)?)),
+                false => None,
+            },
             sources: (!self.sources.is_empty()).then(|| self.mix(stats)),
             sample: samples(&measures),
             browse,
@@ -554,7 +560,7 @@ fn distribution(counts: &CountDistribution, sequences: u64) -> Distribution {
     }
 }
 
-fn keywords(stats: &PlanStats) -> ReportKeywords {
+fn keywords(stats: &PlanStats, languages: Vec<LanguageCounts>) -> ReportKeywords {
     let k = &stats.keywords;
     let sizes = k.sizes.iter().enumerate().map(|(i, s)| {
         let to = 1u64 << i;
@@ -569,6 +575,7 @@ fn keywords(stats: &PlanStats) -> ReportKeywords {
         short_tokens: k.short_tokens,
         oversample: stats.oversample,
         sizes: sizes.collect(),
+        languages,
     }
 }
 

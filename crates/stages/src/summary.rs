@@ -14,7 +14,7 @@ use ts_rs::TS;
 use crate::centroids::{CentroidCounts, UsedSearch};
 use crate::documents::{self, DocumentCounts};
 use crate::embed::{EMBED, EmbedCounts};
-use crate::extract::ExtractCounts;
+use crate::extract::{ExtractCounts, LanguageCounts, languages};
 use crate::index::IndexCounts;
 use crate::ingest::SpecialCounts;
 use crate::neighbours::{NEIGHBOURS, NeighbourCounts};
@@ -169,6 +169,8 @@ pub struct KeywordSummary {
     pub with_keyword: u64,
     /// Distinct representative keywords.
     pub distinct: u64,
+    /// Counts of each language, most documents first.
+    pub languages: Vec<LanguageCounts>,
 }
 
 /// Warnings that are known before the work begins.
@@ -320,11 +322,21 @@ fn keywords(run: &RunContext) -> Result<KeywordSummary> {
     let extracted = run.all_counts::<ExtractCounts>()?;
     let IndexCounts { keywords, documents } = run.counts(0)?;
     Ok(KeywordSummary {
+        languages: languages(run)?,
         with_query: predicted.iter().map(|counts| counts.documents).sum(),
         with_candidate: extracted.iter().map(|counts| counts.documents).sum(),
         with_keyword: documents,
         distinct: keywords,
     })
+}
+
+/// The languages with most documents, for messages.
+fn most_common(languages: &[LanguageCounts]) -> String {
+    let of = |counts: &LanguageCounts| {
+        let LanguageCounts { language, documents, with_candidate } = counts;
+        format!("{language} {with_candidate} of {documents}")
+    };
+    languages.iter().take(5).map(of).collect::<Vec<_>>().join(", ")
 }
 
 fn percent(share: f64) -> String {
@@ -398,10 +410,12 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
         && keywords.with_keyword * 2 < corpus.documents
     {
         warnings.push(format!(
-            "only {} of {} documents have a keyword. RAKE finds phrases between stop words and \
-             spaces: check that the stop list fits the language and that its script puts spaces \
-             between words, or lower `minScore`",
-            keywords.with_keyword, corpus.documents
+            "only {} of {} documents have a keyword (languages: {}). RAKE finds phrases between \
+             stop words: check that `keywords.language` is right, give stop words of a language \
+             that has no list, or lower `minScore`",
+            keywords.with_keyword,
+            corpus.documents,
+            most_common(&keywords.languages)
         ));
     }
     if let (Some(plan), Some(shares), Method::Quest(_)) =

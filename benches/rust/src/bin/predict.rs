@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use longweave_benches::{arguments, parts, print, time};
 use longweave_common::Ctx;
+use longweave_language::Language;
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
 use serde_json::json;
 
@@ -16,7 +17,7 @@ fn main() {
         let mut digest = DefaultHasher::new();
         for batch in texts.chunks(256) {
             let documents: Vec<DocumentRef<'_>> =
-                batch.iter().map(|text| DocumentRef { id: "", text, queries: &[] }).collect();
+                batch.iter().map(|text| DocumentRef { id: "", text, language: Language::ENGLISH, queries: &[] }).collect();
             let mut queries = Queries::default();
             predictor.predict(&ctx, &documents, &mut queries).expect("queries");
             for (segment, query) in (0..queries.documents()).flat_map(|i| queries.of(i)) {

@@ -12,6 +12,7 @@ use longweave_index::{
     CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative, build,
 };
 use longweave_keywords::{Boilerplate, Rake, RakeOptions, StopList};
+use longweave_language::Language;
 use longweave_neighbours::{
     FEATURES, Query, Search, TermCounter, VectorSet, Vectors, Weights, nearest,
 };
@@ -96,8 +97,10 @@ fn predict(ctx: &Ctx) -> Work {
     let texts = texts(60);
     let ctx = ctx.clone();
     Box::new(move || {
-        let batch: Vec<DocumentRef<'_>> =
-            texts.iter().map(|text| DocumentRef { id: "", text, queries: &[] }).collect();
+        let batch: Vec<DocumentRef<'_>> = texts
+            .iter()
+            .map(|text| DocumentRef { id: "", text, language: Language::ENGLISH, queries: &[] })
+            .collect();
         let mut queries = Queries::default();
         predictor.predict(&ctx, &batch, &mut queries).unwrap();
         queries.documents() as u64

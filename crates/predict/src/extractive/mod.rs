@@ -8,6 +8,9 @@
 //! best few, none within another, make the query, set apart by semicolons so that RAKE finds them
 //! again. Nothing but whole numbers and + − × ÷ √: the same on every machine. How it was chosen:
 //! benches/queries.
+//!
+//! The learned scorer knows English alone. Phrases of other languages have the weight set by hand.
+//! Where a script has no spaces, words of a query are separated by spaces of no width.
 
 mod phrases;
 mod scan;
@@ -17,12 +20,13 @@ mod weights;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use longweave_common::{Ctx, Result};
+use longweave_language::{BOUNDARY, Language, is_unspaced};
 
 use crate::{DocumentRef, Predictor, Queries};
-use phrases::{Phrase, Phrases};
+use phrases::{Phrase, Phrases, score_by_hand};
 use scan::{Lists, Scanner, Token};
 use scorer::Scorer;
 use tree::FEATURES;
@@ -41,7 +45,7 @@ pub struct ExtractiveOptions {
 
 /// Picks phrases.
 pub struct Extractive {
-    lists: Lists,
+    lists: [OnceLock<Lists>; Language::COUNT],
     scorer: Scorer,
     segment_words: usize,
     phrases: usize,
@@ -89,7 +93,7 @@ impl Extractive {
     /// A predictor.
     pub fn new(options: ExtractiveOptions) -> Extractive {
         Extractive {
-            lists: Lists::new(),
+            lists: [const { OnceLock::new() }; Language::COUNT],
             scorer: Scorer::new(),
             segment_words: ((f64::from(options.segment_tokens) / TOKENS_PER_WORD) as usize).max(8),
             phrases: PHRASES,
@@ -103,15 +107,19 @@ impl Extractive {
         Extractive { phrases, ..self }
     }
 
-    /// All phrases of a text, with what the scorer saw of each and gave: for studies.
+    fn lists(&self, language: Language) -> &Lists {
+        self.lists[language.index()].get_or_init(|| Lists::of(language))
+    }
+
+    /// All phrases of an English text, with what the scorer saw of each and gave: for studies.
     pub fn weigh(&self, text: &str) -> Vec<Weighed> {
         let mut buffers = Buffers::new();
         let mut all = Vec::new();
-        self.segments(text, &mut buffers, |segment, buffers| {
+        self.segments(text, Language::ENGLISH, &mut buffers, |segment, buffers| {
             for (at, phrase) in buffers.phrases.all.iter().enumerate() {
                 let features = buffers.phrases.features(&buffers.scanner, phrase);
                 let mut text = String::new();
-                write(&buffers.scanner, phrase, &mut text);
+                write(&buffers.scanner, phrase, true, &mut text);
                 let chosen = buffers.chosen.contains(&(at as u32));
                 all.push(Weighed {
                     segment,
@@ -126,24 +134,37 @@ impl Extractive {
     }
 
     /// Chooses the phrases of each segment, and calls `take` with the segment's number.
-    fn segments(&self, text: &str, buffers: &mut Buffers, mut take: impl FnMut(u32, &Buffers)) {
-        buffers.scanner.scan(&self.lists, text);
+    fn segments(
+        &self,
+        text: &str,
+        language: Language,
+        buffers: &mut Buffers,
+        mut take: impl FnMut(u32, &Buffers),
+    ) {
+        let lists = self.lists(language);
+        buffers.scanner.scan(lists, text);
         let tokens = std::mem::take(&mut buffers.scanner.tokens);
         for (number, segment) in segments(&tokens, self.segment_words).enumerate() {
             buffers.phrases.collect(&buffers.scanner, segment, number as u32);
-            self.choose(buffers);
+            self.choose(buffers, lists.is_english());
             take(number as u32, buffers);
         }
         buffers.scanner.tokens = tokens;
     }
 
     /// The best phrases, best first; none that is part of a better one or has one as a part.
-    fn choose(&self, buffers: &mut Buffers) {
+    fn choose(&self, buffers: &mut Buffers, english: bool) {
         let Buffers { scanner, phrases, ranked, chosen } = buffers;
-        let score = |(phrase, at)| (phrases.score(&self.scorer, scanner, phrase), Reverse(at));
         let mut scores = std::mem::take(ranked).into_vec();
         scores.clear();
-        scores.extend(phrases.all.iter().zip(0..).map(score));
+        let all = phrases.all.iter().zip(0..);
+        if english {
+            let score = |phrase| phrases.score(&self.scorer, scanner, phrase);
+            scores.extend(all.map(|(phrase, at)| (score(phrase), Reverse(at))));
+        } else {
+            let score = |phrase| score_by_hand(scanner, phrase);
+            scores.extend(all.map(|(phrase, at)| (score(phrase), Reverse(at))));
+        }
         *ranked = scores.into();
         chosen.clear();
         while chosen.len() < self.phrases
@@ -163,12 +184,15 @@ fn overlap(a: &Phrase, b: &Phrase) -> bool {
     short.words().iter().all(|w| long.words().contains(w))
 }
 
-fn write(scanner: &Scanner, phrase: &Phrase, out: &mut String) {
+/// Appends a phrase as queries have it.
+fn write(scanner: &Scanner, phrase: &Phrase, english: bool, out: &mut String) {
     for (at, &word) in phrase.words().iter().enumerate() {
+        let text = scanner.text(word);
         if at > 0 {
-            out.push(' ');
+            let touches = out.ends_with(is_unspaced) || text.starts_with(is_unspaced);
+            out.push(if touches && !english { BOUNDARY } else { ' ' });
         }
-        out.push_str(scanner.text(word));
+        out.push_str(text);
     }
 }
 
@@ -192,13 +216,15 @@ impl Predictor for Extractive {
         let mut query = String::new();
         for document in batch {
             ctx.cancel.check()?;
-            self.segments(document.text, &mut buffers, |segment, buffers| {
+            let english = document.language == Language::ENGLISH;
+            self.segments(document.text, document.language, &mut buffers, |segment, buffers| {
                 query.clear();
                 for &at in &buffers.chosen {
                     if !query.is_empty() {
                         query.push_str("; ");
                     }
-                    write(&buffers.scanner, &buffers.phrases.all[at as usize], &mut query);
+                    let phrase = &buffers.phrases.all[at as usize];
+                    write(&buffers.scanner, phrase, english, &mut query);
                 }
                 if !query.is_empty() {
                     out.push(segment, &query);
@@ -220,9 +246,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn queries(text: &str, segment_tokens: u32) -> Vec<String> {
+        queries_in(text, Language::ENGLISH, segment_tokens)
+    }
+
+    fn queries_in(text: &str, language: Language, segment_tokens: u32) -> Vec<String> {
         let ctx = Ctx::new(1, 1 << 20).unwrap();
         let mut out = Queries::default();
-        let document = DocumentRef { id: "x", text, queries: &[] };
+        let document = DocumentRef { id: "x", text, language, queries: &[] };
         Extractive::new(ExtractiveOptions { segment_tokens })
             .predict(&ctx, &[document], &mut out)
             .unwrap();
@@ -271,22 +301,63 @@ mod tests {
     }
 
     #[test]
+    fn texts_of_other_languages_have_phrases() {
+        for (code, text, expected) in [
+            (
+                "zh",
+                "光合作用是植物利用光能的过程。叶绿素吸收光能。",
+                "植物·利用·光能; 叶绿素·吸收·光能",
+            ),
+            ("ja", "東京都の人口は多い。機械学習モデルを訓練する！", "東京·都; 機械·学習·モデル"),
+            (
+                "th",
+                "ระบบสุริยะประกอบด้วยดวงอาทิตย์ ดาวเคราะห์น้อย",
+                "ดวง·อาทิตย์; ระบบ·สุริยะ·ประกอบ; ดาว·เคราะห์·น้อย",
+            ),
+            (
+                "ar",
+                "تقع مدينة القاهرة على ضفاف نهر النيل؟ نهر النيل طويل",
+                "ضفاف نهر النيل; تقع مدينة القاهرة; نهر النيل طويل",
+            ),
+            (
+                "hi",
+                "नई दिल्ली भारत की राजधानी है। नई दिल्ली में बहुत लोग रहते हैं।",
+                "नई दिल्ली; लोग रहते; दिल्ली भारत",
+            ),
+            (
+                "ru",
+                "Красная площадь расположена в центре Москвы",
+                "центре москвы; красная площадь расположена",
+            ),
+            ("fr", "Les panneaux d'énergie solaire de l’État français", "énergie solaire"),
+        ] {
+            let all = queries_in(text, Language::of(code).unwrap(), 384);
+            assert_eq!(all.join("; ").replace('\u{200b}', "·"), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn buffers_that_were_used_give_the_same_as_fresh_ones() {
         let ctx = Ctx::new(1, 1 << 20).unwrap();
         let texts = [
             "Red kites nest in tall trees near open fields.",
             "Tall trees: open fields! Red kites.",
             "",
-            "Open fields and red kites",
+            "Open fields and red kites; old dice die hard",
         ];
-        let batch: Vec<DocumentRef<'_>> =
-            texts.iter().map(|text| DocumentRef { id: "x", text, queries: &[] }).collect();
+        // Words that two languages share, one after the other: only one of them has "die" as a stop word.
+        let languages = [Language::ENGLISH, Language::of("de").unwrap(), Language::ENGLISH];
+        let all = || languages.iter().flat_map(|&l| texts.iter().map(move |&t| (t, l)));
+        let batch: Vec<DocumentRef<'_>> = all()
+            .map(|(text, language)| DocumentRef { id: "x", text, language, queries: &[] })
+            .collect();
         let mut out = Queries::default();
         Extractive::new(ExtractiveOptions { segment_tokens: 384 })
             .predict(&ctx, &batch, &mut out)
             .unwrap();
-        for (i, text) in texts.iter().enumerate() {
-            assert!(out.of(i).map(|(_, q)| q.to_owned()).eq(queries(text, 384)), "{text:?}");
+        for (i, (text, language)) in all().enumerate() {
+            let fresh = queries_in(text, language, 384);
+            assert!(out.of(i).map(|(_, q)| q.to_owned()).eq(fresh), "{text:?}");
         }
     }
 
@@ -300,6 +371,23 @@ mod tests {
                 let found = candidates(&rake, &mut rake.scratch(), [query.as_str()]);
                 for phrase in query.split("; ").filter(|p| p.contains(' ')) {
                     prop_assert!(found.iter().any(|f| f == phrase), "{phrase:?} of {query:?} in {text:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn rake_finds_phrases_of_any_language_again(
+            text in "\\PC{0,120}|([一-三]{1,4}|太阳能电池|東京都の|ประเทศไทย|မြန်မာ|[a-c]{1,3}|[ ,。.\u{200b}]){0,40}",
+            number in 0..Language::COUNT as u8,
+        ) {
+            let language = Language::of_number(number).unwrap();
+            let options = RakeOptions { min_score: 3.0, ..RakeOptions::default() };
+            let rake = Rake::new(StopList::of(language), options).in_language(language);
+            for query in queries_in(&text, language, 16) {
+                let found = candidates(&rake, &mut rake.scratch(), [query.as_str()]);
+                let words = |phrase: &str| phrase.replace('\u{200b}', " ");
+                for phrase in query.split("; ").map(words).filter(|p| p.contains(' ')) {
+                    prop_assert!(found.contains(&phrase), "{phrase:?} of {query:?} in {text:?}");
                 }
             }
         }

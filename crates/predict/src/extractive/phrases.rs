@@ -218,8 +218,8 @@ impl Phrases {
 
     /// How likely a query has the phrase: larger is likelier.
     pub(super) fn score(&self, scorer: &Scorer, scanner: &Scanner, phrase: &Phrase) -> i32 {
-        let by_hand = (BY_HAND * by_hand(scanner, phrase)) as i32;
-        scorer.score(&self.features(scanner, phrase)).saturating_add(by_hand)
+        let learned = scorer.score(&self.features(scanner, phrase));
+        learned.saturating_add(score_by_hand(scanner, phrase))
     }
 
     /// The features of the scorer.
@@ -275,6 +275,11 @@ impl Phrases {
             u8::from(verb),
         ]
     }
+}
+
+/// The score of a phrase by its hand-set weight alone.
+pub(super) fn score_by_hand(scanner: &Scanner, phrase: &Phrase) -> i32 {
+    (BY_HAND * by_hand(scanner, phrase)) as i32
 }
 
 /// The hand-set weight: how often the phrase's words occur in the document, their number, how early

@@ -1,13 +1,14 @@
 //! A document as tokens: each word's number and kind, where phrases and sentences end. Words are
-//! numbered once for many documents, so that what depends on the word alone (normal form, stop
-//! word, ending) is found once.
+//! numbered once for many documents, so that what depends on the word and its language alone (normal
+//! form, stop word, ending) is found once.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use hashbrown::HashMap;
-use longweave_keywords::{StopList, hash_bytes, normalise_into, strip_possessive, words};
+use longweave_keywords::{StopList, hash_bytes, normalise_into, strip_possessive};
+use longweave_language::{Language, continues_phrase, words, words_in};
 use memchr::memmem;
 
 /// The role of a word next to a phrase. The kinds of stop words separate a noun's surroundings from
@@ -128,15 +129,24 @@ pub(super) struct Token {
 /// Bytes of numbered words above which numbering restarts.
 const MOST_BYTES: usize = 1 << 20;
 
-/// The numbers of words; threads share it.
+/// Stop words and other lists of a language; threads share it.
 pub(super) struct Lists {
+    language: Language,
     stop: StopList,
     kinds: HashMap<&'static str, Kind>,
     common: HashMap<&'static str, u8>,
 }
 
 impl Lists {
-    pub(super) fn new() -> Lists {
+    pub(super) fn of(language: Language) -> Lists {
+        if language == Language::ENGLISH {
+            return Lists::english();
+        }
+        let (kinds, common) = Default::default();
+        Lists { language, stop: StopList::of(language), kinds, common }
+    }
+
+    fn english() -> Lists {
         let lists = [
             (CONJUNCTIONS, Kind::Conjunction),
             (PREPOSITIONS, Kind::Preposition),
@@ -153,12 +163,26 @@ impl Lists {
         let common = common
             .map(|(rank, word)| (word, 11 - (rank as u32 / 2).max(1).ilog2().min(10) as u8))
             .collect();
-        Lists { stop: StopList::smart(), kinds, common }
+        Lists { language: Language::ENGLISH, stop: StopList::smart(), kinds, common }
+    }
+
+    /// Whether this is English, whose words the learned scorer knows.
+    pub(super) fn is_english(&self) -> bool {
+        self.language == Language::ENGLISH
+    }
+
+    /// The second half of the key of a word that is long or not English: another for each language, with
+    /// bytes that UTF-8 never has.
+    fn mark(&self) -> u64 {
+        match self.language {
+            Language::ENGLISH => u64::MAX,
+            other => u64::MAX - 1 - u64::from(other.number()),
+        }
     }
 }
 
-/// The key of a word: its bytes padded with zeros, which no word contains; for a long one its hash,
-/// with bytes that UTF-8 never has.
+/// The key of a word: its bytes padded with zeros, which no word contains; for a long one and one that
+/// is not English its hash, with bytes that UTF-8 never has.
 type Key = [u64; 2];
 const KEY_BYTES: usize = 16;
 
@@ -277,10 +301,14 @@ impl Scanner {
         let (mut last, mut line, mut sentence) = (0, 0, 0);
         let (mut fenced, mut heading, mut breaks) = (false, false, true);
         let (mut run, mut in_run) = ([const { Met::NONE }; RUN], 0);
-        for range in words(text) {
-            if range.start != last + 1 || bytes[last] != b' ' {
+        let english = lists.is_english();
+        for range in words_in(text, lists.language) {
+            if range.start != last + 1 || bytes[last] != b' ' || !english {
                 let gap = &text[last..range.start];
-                let (end, newline) = Gap::of(gap, last - line);
+                let (mut end, newline) = Gap::of(gap, last - line);
+                if !english && end != Gap::Sentence {
+                    end = Gap::of_language(text, last..range.start, lists.language);
+                }
                 if let Some(at) = newline {
                     line = last + at + 1;
                     heading = bytes[line..range.start].starts_with(b"#");
@@ -313,7 +341,8 @@ impl Scanner {
                 sentence,
             });
             breaks = false;
-            let key = plain_key(bytes, &range).unwrap_or_default();
+            let plain = if english { plain_key(bytes, &range) } else { None };
+            let key = plain.unwrap_or_default();
             run[in_run] = Met { key, hash: self.hash(key), place: range };
             in_run += 1;
             if in_run == RUN {
@@ -384,10 +413,10 @@ impl Scanner {
         while strip_possessive(bare).len() < bare.len() {
             bare = strip_possessive(bare);
         }
-        let (key, long) = if bare.len() <= KEY_BYTES {
+        let (key, long) = if lists.is_english() && bare.len() <= KEY_BYTES {
             (halves(padded(bare.as_bytes())), None)
         } else {
-            ([hash_bytes(bare.as_bytes()), u64::MAX], Some(bare))
+            ([hash_bytes(bare.as_bytes()), lists.mark()], Some(bare))
         };
         let number = self.find(key, long).unwrap_or_else(|slot| self.add(lists, bare, key, slot));
         self.folded = folded;
@@ -396,7 +425,7 @@ impl Scanner {
 
     /// Numbers a word.
     fn add(&mut self, lists: &Lists, bare: &str, key: Key, slot: usize) -> u32 {
-        let Lists { stop, kinds, common } = lists;
+        let Lists { stop, kinds, common, .. } = lists;
         let straight = if bare.is_ascii() {
             Cow::Borrowed(bare)
         } else {
@@ -483,4 +512,21 @@ impl Gap {
         };
         (end, last_break)
     }
+
+    /// Of a gap between two words of another language than English, which ends no sentence as in
+    /// English.
+    fn of_language(text: &str, gap: Range<usize>, language: Language) -> Gap {
+        if text[gap.clone()].contains(FULL_STOPS) {
+            Gap::Sentence
+        } else if continues_phrase(text, gap, language) {
+            Gap::Joins
+        } else {
+            Gap::Phrase
+        }
+    }
 }
+
+/// Ends of sentences beyond ASCII: of Chinese and Japanese, Arabic, Urdu, the scripts of India,
+/// Armenian, Ethiopic, Burmese, Khmer. They need no space after them.
+const FULL_STOPS: [char; 14] =
+    ['。', '｡', '．', '！', '？', '؟', '۔', '।', '॥', '։', '።', '။', '។', '…'];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use longweave_common::{Code, Ctx, Result};
 use longweave_corpus::{Content, RowReader};
+use longweave_language::{Language, detect};
 use longweave_run::RunContext;
 use longweave_storage::read_array;
 use longweave_tokens::Encoder;
@@ -21,6 +22,15 @@ pub(super) struct Document {
     pub(super) id: String,
     pub(super) text: String,
     pub(super) queries: Vec<String>,
+    /// The language that its row names.
+    language: Option<Language>,
+}
+
+impl Document {
+    /// Its language: the one that its row names, else `language`, else what its text says.
+    pub(super) fn language(&self, language: Option<Language>) -> Language {
+        self.language.or(language).unwrap_or_else(|| detect(&self.text))
+    }
 }
 
 /// The documents of a split that ingest accepted.
@@ -32,6 +42,10 @@ pub(super) struct Documents {
     status: Vec<u8>,
     /// The tokenizer and the separator, where rows may have token ids.
     decoder: Option<(Arc<dyn Encoder>, Vec<u32>)>,
+    /// Whether rows name their language.
+    names_languages: bool,
+    /// The language of documents that name none; `None` to detect it.
+    pub(super) language: Option<Language>,
     /// The next row.
     pub(super) row: u32,
 }
@@ -42,21 +56,26 @@ impl Documents {
         let inventory = &run.file.inventory;
         check_split(run, split)?;
         let status = read_array::<u8>(&IngestPaths::of(&run.directory(INGEST), task).status)?;
-        let reader = RowReader::open(
-            ctx,
-            &corpus_with_queries(run),
-            inventory,
-            split,
-            rows(run)?.before(split),
-        )?;
         let options = run.options();
+        let mut corpus = corpus_with_queries(run);
+        // Nothing here needs the source: the language is read in its place.
+        corpus.source_field = options.language_field.clone();
+        let reader = RowReader::open(ctx, &corpus, inventory, split, rows(run)?.before(split))?;
         let skip_bad_queries = options.reads_query_field().then(|| options.skips_bad_rows());
         let decoder = if run.file.has_tokens() {
             Some((run.resources.encoder()?, run.file.tokenizer.separator.clone()))
         } else {
             None
         };
-        Ok(Documents { reader, skip_bad_queries, status, decoder, row: 0 })
+        Ok(Documents {
+            reader,
+            skip_bad_queries,
+            status,
+            decoder,
+            names_languages: options.language_field.is_some(),
+            language: options.keywords.language()?,
+            row: 0,
+        })
     }
 
     /// The next row: its number, and the document if it was accepted; `None` after the last.
@@ -78,6 +97,13 @@ impl Documents {
                     "fix the row's queries, or set `onBadRow: skip` to ignore them",
                 ));
             }
+            if let (Content::Bad(bad), true) = (&next.content, self.names_languages) {
+                return Err(next.location.error(
+                    Code::BadRow,
+                    &bad.reason,
+                    "fix the field that `languageField` names, or leave out `languageField`",
+                ));
+            }
             return Err(next.location.error(
                 Code::InputChanged,
                 "the row was a document when it was ingested, and is not now",
@@ -91,6 +117,9 @@ impl Documents {
             _ => document.text.to_owned(),
         };
         let queries = document.queries.iter().map(|q| q.to_string()).collect();
-        Ok(Some((row, Some(Document { row, id: document.id.to_owned(), text, queries }))))
+        let named = document.source.map(str::trim).filter(|code| !code.is_empty());
+        let language = named.map(|code| Language::of(code).unwrap_or(Language::UNKNOWN));
+        let id = document.id.to_owned();
+        Ok(Some((row, Some(Document { row, id, text, queries, language }))))
     }
 }

@@ -1,10 +1,11 @@
-//! The queries of a split: written by predict, read by extract.
+//! The queries of a split, and the languages of its documents: written by predict, read by extract.
 
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Offsets, Result};
+use longweave_language::Language;
 use longweave_storage::{
-    ArrayWriter, DoneRecord, FileRecord, StringTable, StringTableWriter, read_offsets,
+    ArrayWriter, DoneRecord, FileRecord, StringTable, StringTableWriter, read_array, read_offsets,
 };
 
 use crate::attempt::recorded_prefix;
@@ -12,10 +13,14 @@ use crate::attempt::recorded_prefix;
 /// Bytes that are kept of a query: thousands are in memory at once, and no real query is longer.
 const LONGEST_QUERY: usize = 8 << 10;
 
+/// The language of a row without a document.
+const NO_LANGUAGE: u8 = u8::MAX;
+
 pub(super) struct QueryNames {
     texts: PathBuf,
     segments: PathBuf,
     ends: PathBuf,
+    languages: PathBuf,
 }
 
 impl QueryNames {
@@ -25,6 +30,7 @@ impl QueryNames {
             texts: directory.join(format!("{prefix}.queries.arrow")),
             segments: directory.join(format!("{prefix}.segments")),
             ends: directory.join(format!("{prefix}.ends")),
+            languages: directory.join(format!("{prefix}.languages")),
         }
     }
 }
@@ -35,6 +41,7 @@ pub(super) struct QueryWriter {
     texts: StringTableWriter,
     segments: ArrayWriter<u32>,
     ends: ArrayWriter<u64>,
+    languages: ArrayWriter<u8>,
     with_query: u64,
 }
 
@@ -45,19 +52,26 @@ impl QueryWriter {
             texts: StringTableWriter::create(&names.texts, "query")?,
             segments: ArrayWriter::create(&names.segments)?,
             ends: ArrayWriter::create(&names.ends)?,
+            languages: ArrayWriter::create(&names.languages)?,
             with_query: 0,
             names,
         })
     }
 
-    /// The queries of the next row, segments rising; a row without a document has none.
-    pub(super) fn row<'q>(&mut self, queries: impl Iterator<Item = (u32, &'q str)>) -> Result<()> {
+    /// The language of the next row, and its queries, segments rising. A row without a document has
+    /// neither.
+    pub(super) fn row<'q>(
+        &mut self,
+        language: Option<Language>,
+        queries: impl Iterator<Item = (u32, &'q str)>,
+    ) -> Result<()> {
         let before = self.segments.len();
         for (segment, query) in queries {
             self.texts.push(&query[..query.floor_char_boundary(LONGEST_QUERY)])?;
             self.segments.push(&[segment])?;
         }
         self.with_query += u64::from(self.segments.len() > before);
+        self.languages.push(&[language.map_or(NO_LANGUAGE, Language::number)])?;
         self.ends.push(&[self.segments.len()])
     }
 
@@ -68,15 +82,17 @@ impl QueryWriter {
             FileRecord::at(&names.texts, self.texts.commit()?),
             FileRecord::at(&names.segments, self.segments.commit()?),
             FileRecord::at(&names.ends, self.ends.commit()?),
+            FileRecord::at(&names.languages, self.languages.commit()?),
         ];
         Ok((files, self.with_query, queries))
     }
 }
 
-/// The queries of a split by row. Costs 8 bytes a row; texts are read on demand.
+/// The queries of a split by row. Costs 9 bytes a row; texts are read on demand.
 pub(crate) struct QueryFiles {
     texts: PathBuf,
     of_rows: Offsets,
+    languages: Vec<u8>,
 }
 
 /// The queries of some rows.
@@ -89,11 +105,20 @@ impl QueryFiles {
     /// The files of a finished task, by its record.
     pub(crate) fn open(directory: &Path, task: u32, record: &DoneRecord) -> Result<QueryFiles> {
         let names = QueryNames::of(directory, &recorded_prefix(record, task));
-        Ok(QueryFiles { of_rows: read_offsets(&names.ends)?, texts: names.texts })
+        Ok(QueryFiles {
+            of_rows: read_offsets(&names.ends)?,
+            languages: read_array(&names.languages)?,
+            texts: names.texts,
+        })
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.of_rows.len()
+    }
+
+    /// The language of a row's document; `None` for a row without one.
+    pub(crate) fn language(&self, row: usize) -> Option<Language> {
+        Language::of_number(*self.languages.get(row)?)
     }
 
     /// The queries of a run of rows.

@@ -87,7 +87,7 @@ pub struct UsedPredictor {
 }
 
 pub const PREDICT: Stage =
-    Stage::new("predict", "Predicting queries", ProgressUnit::Documents, 1, &PredictStage);
+    Stage::new("predict", "Predicting queries", ProgressUnit::Documents, 2, &PredictStage);
 
 struct PredictStage;
 
@@ -102,14 +102,16 @@ impl StageSpec for PredictStage {
 
     fn identity(&self, file: &RunFile) -> Value {
         let (options, queries) = (&file.options, &file.options.queries);
+        let language = json!([options.keywords.language, options.language_field]);
         match queries.predictor {
             PredictorName::Extractive => json!({
                 "predictor": queries.predictor, "segmentTokens": queries.segment_tokens,
-                "version": longweave_predict::VERSION,
+                "language": language, "version": longweave_predict::VERSION,
             }),
             PredictorName::Precomputed => json!({
                 "predictor": queries.predictor, "queryField": options.query_field.as_ref().filter(|_| options.reads_query_field()),
-                "queries": file.input("queries"), "version": longweave_predict::VERSION,
+                "queries": file.input("queries"), "language": language,
+                "version": longweave_predict::VERSION,
             }),
             // Not the device: what a model wrote is a record, whatever it ran on.
             PredictorName::Onnx => json!({
@@ -119,7 +121,8 @@ impl StageSpec for PredictStage {
                 "queriesPerSegment": queries.queries_per_segment,
                 "maxQueryTokens": queries.max_query_tokens, "batchTokens": queries.batch_tokens,
                 "decodeRows": queries.decode_rows,
-                "tf32": queries.tf32, "version": longweave_inference::VERSION,
+                "tf32": queries.tf32, "language": language,
+                "version": longweave_inference::VERSION,
             }),
         }
     }
@@ -140,7 +143,7 @@ impl StageSpec for PredictStage {
             PredictorName::Precomputed => facts.rows * facts.queries,
             PredictorName::Onnx => segments * f64::from(queries.queries_per_segment) * 80.0,
         };
-        Ok(bytes + facts.rows * 8.0)
+        Ok(bytes + facts.rows * 9.0)
     }
 
     fn needs(&self, options: &RunOptions) -> Needs {

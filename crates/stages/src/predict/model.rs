@@ -12,6 +12,7 @@ use std::time::Duration;
 use longweave_common::random::Key;
 use longweave_common::{Code, Ctx, Error, Result};
 use longweave_inference::{PendingBatch, QueryModel, Segment};
+use longweave_language::Language;
 use rayon::prelude::*;
 
 use super::checkpoint::{Checkpoint, Predicted};
@@ -38,8 +39,10 @@ struct Window {
     rows: std::ops::Range<u32>,
     /// Row of each segment.
     row_of: Vec<u32>,
-    /// Ids of the documents that have segments, by row.
+    /// Ids of the documents, by row.
     ids: HashMap<u32, String>,
+    /// Their languages, by row.
+    languages: HashMap<u32, Language>,
     segments: Vec<Segment>,
     batches: Vec<Pending>,
 }
@@ -94,7 +97,8 @@ fn next_window(
 ) -> Result<Option<Window>> {
     let first = documents.row;
     let (mut segments, mut row_of, mut bytes) = (Vec::new(), Vec::new(), 0);
-    let mut ids = HashMap::new();
+    let (mut ids, mut languages) = (HashMap::new(), HashMap::new());
+    let language = documents.language;
     while segments.len() < WINDOW_SEGMENTS && bytes < WINDOW_BYTES {
         ctx.cancel.check()?;
         let before = documents.row;
@@ -103,10 +107,13 @@ fn next_window(
             break;
         }
         bytes += step.iter().map(|d| d.text.len()).sum::<usize>();
-        let cut = |d: &Document| model.segments().of(Key::of(&d.id), &d.text);
-        let cut: Vec<Vec<Segment>> =
+        let cut = |d: &Document| {
+            Ok((d.language(language), model.segments().of(Key::of(&d.id), &d.text)?))
+        };
+        let cut: Vec<(Language, Vec<Segment>)> =
             ctx.pool.install(|| step.par_iter().map(cut).collect::<Result<_>>())?;
-        for (document, own) in step.into_iter().zip(cut) {
+        for (document, (language, own)) in step.into_iter().zip(cut) {
+            languages.insert(document.row, language);
             row_of.extend(std::iter::repeat_n(document.row, own.len()));
             segments.extend(own);
             ids.insert(document.row, document.id);
@@ -124,7 +131,7 @@ fn next_window(
             Pending { segments: batch.segments, queries }
         })
         .collect();
-    Ok(Some(Window { rows: first..documents.row, row_of, ids, segments, batches }))
+    Ok(Some(Window { rows: first..documents.row, row_of, ids, languages, segments, batches }))
 }
 
 fn read_step(documents: &mut Documents) -> Result<Vec<Document>> {
@@ -146,7 +153,7 @@ fn finish(
     checkpoint: &mut Checkpoint,
     writer: &mut QueryWriter,
 ) -> Result<()> {
-    let Window { rows, row_of, ids, segments, batches } = window;
+    let Window { rows, row_of, ids, languages, segments, batches } = window;
     let mut open = HashMap::<u32, u32>::new();
     row_of.iter().for_each(|&row| *open.entry(row).or_default() += 1);
     ctx.progress.advance(u64::from(rows.len() as u32) - open.len() as u64);
@@ -184,8 +191,11 @@ fn finish(
     for row in rows {
         let (own, after) = rest.split_at(rest.iter().take_while(|p| p.row == row).count());
         rest = after;
-        writer
-            .row(own.iter().filter(|p| !p.text.is_empty()).map(|p| (p.segment, p.text.as_str())))?;
+        let language = languages.get(&row).copied();
+        writer.row(
+            language,
+            own.iter().filter(|p| !p.text.is_empty()).map(|p| (p.segment, p.text.as_str())),
+        )?;
     }
     Ok(())
 }

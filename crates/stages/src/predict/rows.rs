@@ -1,6 +1,7 @@
 //! Predictors that need no device: parts of a batch in parallel on the run's threads.
 
 use longweave_common::{Code, Ctx, Error, Result};
+use longweave_language::Language;
 use longweave_predict::{DocumentRef, Predictor, Queries};
 use rayon::prelude::*;
 
@@ -34,36 +35,55 @@ pub(super) fn run(
             .sum::<u64>();
         held = held.exchange(COST * bytes.max(limit), &ctx.cancel)?;
         let chunk = batch.len().div_ceil(ctx.pool.current_num_threads() * 4).max(1);
-        let predicted: Vec<Queries> = ctx.pool.install(|| {
-            batch.par_chunks(chunk).map(|part| predict(ctx, predictor, part)).collect::<Result<_>>()
+        let language = documents.language;
+        let predicted: Vec<(Vec<Language>, Queries)> = ctx.pool.install(|| {
+            let parts = batch.par_chunks(chunk);
+            parts.map(|part| predict(ctx, predictor, language, part)).collect::<Result<_>>()
         })?;
-        let mut queries = predicted.iter().flat_map(|q| (0..q.documents()).map(move |i| q.of(i)));
+        let mut queries = predicted.iter().flat_map(|(languages, queries)| {
+            let documents = languages.iter().zip(0..queries.documents());
+            documents.map(|(&language, i)| (language, queries.of(i)))
+        });
         let mut expected = batch.iter().peekable();
         for row in first..documents.row {
             if expected.next_if(|d| d.row == row).is_some() {
                 let missing = || {
                     Error::new(Code::Internal, "a predictor gave fewer documents than it was given")
                 };
-                writer.row(queries.next().ok_or_else(missing)?)?;
+                let (language, own) = queries.next().ok_or_else(missing)?;
+                writer.row(Some(language), own)?;
             } else {
-                writer.row(std::iter::empty())?;
+                writer.row(None, std::iter::empty())?;
             }
         }
         ctx.progress.advance(u64::from(documents.row - first));
     }
 }
 
-fn predict(ctx: &Ctx, predictor: &dyn Predictor, part: &[Document]) -> Result<Queries> {
+/// The languages of documents, and their queries.
+fn predict(
+    ctx: &Ctx,
+    predictor: &dyn Predictor,
+    language: Option<Language>,
+    part: &[Document],
+) -> Result<(Vec<Language>, Queries)> {
     let mut out = Queries::default();
     let fields: Vec<Vec<&str>> =
         part.iter().map(|d| d.queries.iter().map(String::as_str).collect()).collect();
+    let languages: Vec<Language> = part.iter().map(|d| d.language(language)).collect();
     let documents: Vec<DocumentRef<'_>> = part
         .iter()
         .zip(&fields)
-        .map(|(d, queries)| DocumentRef { id: &d.id, text: &d.text, queries })
+        .zip(&languages)
+        .map(|((d, queries), &language)| DocumentRef {
+            id: &d.id,
+            text: &d.text,
+            language,
+            queries,
+        })
         .collect();
     predictor.predict(ctx, &documents, &mut out)?;
-    Ok(out)
+    Ok((languages, out))
 }
 
 /// Documents of the next rows until their texts reach `limit` bytes.
