@@ -65,6 +65,8 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/queryField", json!("text"), FROM_PREDICT),
         ("/queries/predictor", json!("extractive"), FROM_PREDICT),
         ("/queries/file", path("corpus.jsonl"), FROM_PREDICT),
+        ("/languageField", json!("q"), FROM_PREDICT),
+        ("/keywords/language", json!("de"), FROM_PREDICT),
         ("/keywords/stopWords", json!("fox"), FROM_EXTRACT),
         ("/keywords/stopWords", path("stop.txt"), FROM_EXTRACT),
         ("/keywords/minScore", json!(1.0), FROM_EXTRACT),
