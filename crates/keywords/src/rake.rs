@@ -133,8 +133,11 @@ impl Rake {
         let text = std::mem::take(&mut scratch.text);
         let mut phrase_start = 0;
         let mut last_end = 0;
+        let english = self.language == Language::ENGLISH;
         for Range { start, end } in words_in(&text, self.language) {
-            if !continues_phrase(&text, last_end..start, self.language) {
+            // Most words of English are a space apart.
+            let is_space = english && text.as_bytes()[last_end..start] == *b" ";
+            if !is_space && !continues_phrase(&text, last_end..start, self.language) {
                 end_phrase(scratch, &mut phrase_start);
             }
             let word = &text[start..end];
