@@ -156,7 +156,7 @@ def pack(programs):
     size = ids.stat().st_size / 4
     copy, gather = size / median(ours["memcpy"]), ours["tokens"] / median(ours["gather"])
     peers = {}
-    for name in ("numpy", "pyarrow", "mosaicml-streaming", "megatron-core", "datatrove"):
+    for name in ("numpy", "pyarrow", "mosaicml-streaming", "megatron-core", "datatrove", "tofile", "datasets", "litdata"):
         peers[name], _, peers[name]["peak"] = peer("pack", ids, ends, length, passes, folder, name)
     speed = lambda result, key: result["tokens"] / median(result[key])
     of = lambda speed, other: f"{speed / other:.2f}"
@@ -169,7 +169,8 @@ def pack(programs):
     ratios = {"numpy, in memory": gather / speed(peers["numpy"], "seconds")}
     formats = (
         ("Parquet (zstd)", "parquet", "pyarrow"), ("MDS", "mds", "mosaicml-streaming"), ("MDS (zstd)", "mdsZstd", None),
-        ("Megatron's IndexedDataset (u16)", "megatron", "megatron-core"), ("datatrove's files (u16)", "datatrove", "datatrove"), ("JSONL (zstd)", "jsonl", None),
+        ("Megatron's IndexedDataset (u16)", "megatron", "megatron-core"), ("datatrove's files (u16)", "datatrove", "datatrove"), ("OLMo-core's files (u16)", "numpy", "tofile"),
+        ("a saved dataset", "datasets", "datasets"), ("LitData's chunks (u16)", "litdata", "litdata"), ("JSONL (zstd)", "jsonl", None),
     )
     for title, key, name in formats:
         own = ours[key]

@@ -1,6 +1,6 @@
 """Packing documents in random order as Python users do: `pack_peer.py IDS ENDS LENGTH PASSES FOLDER PEER`.
 
-`numpy` gathers in memory; `pyarrow`, `mosaicml-streaming`, `megatron-core` and `datatrove` write what numpy has gathered, with their writers. Seconds include gathering, but for `write`, which
+`numpy` gathers in memory; `tofile` writes what numpy has gathered, and all others do with their own writers. Seconds include gathering, but for `write`, which
 are those of the writer alone. Nothing here calls fsync, which longweave does. Of megatron-core only the file with its builder is loaded: the package needs torch."""
 import importlib.util
 import json
@@ -94,6 +94,50 @@ def datatrove():
         for row in rows:
             file.write(row.tolist(), None)
         file.close()
+
+    return write
+
+
+def tofile():
+    def write(rows):
+        rows.astype(np.uint16).tofile(folder / "peer.npy")
+
+    return write
+
+
+def datasets():
+    import pyarrow as pa
+    from datasets import Dataset, disable_progress_bars
+    from datasets.table import InMemoryTable
+
+    disable_progress_bars()
+
+    def write(rows):
+        offsets = pa.array(np.arange(0, rows.size + 1, length), pa.int32())
+        column = pa.ListArray.from_arrays(offsets, pa.array(rows.reshape(-1)))
+        Dataset(InMemoryTable(pa.table({"input_ids": column}))).save_to_disk(folder / "peer-datasets", num_shards=1)
+
+    return write
+
+
+def litdata():
+    # Its reading side imports these; of torch the writer asks only whether it is one of several processes.
+    empty("torch", "torchvision", "boto3", "botocore", "obstore", "requests", "tifffile", "urllib3")
+    import torch.distributed
+    import torch.utils.data
+
+    torch.distributed.is_initialized = lambda: False
+    torch.utils.data.get_worker_info = lambda: None
+    from litdata.streaming.item_loader import TokensLoader
+    from litdata.streaming.writer import BinaryWriter
+
+    def write(rows):
+        shutil.rmtree(folder / "peer-litdata", ignore_errors=True)
+        writer = BinaryWriter(str(folder / "peer-litdata"), chunk_bytes=1 << 28, item_loader=TokensLoader())
+        for number, row in enumerate(rows.astype(np.uint16)):
+            writer[number] = row
+        writer.done()
+        writer.merge()
 
     return write
 

@@ -147,6 +147,9 @@ fn main() {
         ("mdsZstd", Format::Mds, Compression::Zstd),
         ("megatron", Format::Megatron, Compression::None),
         ("datatrove", Format::Datatrove, Compression::None),
+        ("numpy", Format::Numpy, Compression::None),
+        ("datasets", Format::Datasets, Compression::None),
+        ("litdata", Format::Litdata, Compression::None),
         ("jsonl", Format::Jsonl, Compression::Zstd),
     ];
     let only = arguments.get(6);
