@@ -24,16 +24,21 @@ const BLOCK: usize = 1 << 16;
 /// Writes the files of a shard.
 pub(crate) struct NumpyWriter {
     ids: IdWriter,
-    documents: BufWriter<GzEncoder<AtomicFile>>,
-    documents_path: PathBuf,
-    mask: Option<AtomicFile>,
+    documents: Documents,
     shard: u32,
+    sequences: u64,
+    provenance: ProvenanceWriter,
+}
+
+/// Writes the lines of documents, and the label mask.
+struct Documents {
+    lines: BufWriter<GzEncoder<AtomicFile>>,
+    path: PathBuf,
+    mask: Option<AtomicFile>,
     /// Whether documents are named.
     named: bool,
-    sequences: u64,
     /// Tokens before the next sequence.
     tokens: u64,
-    provenance: ProvenanceWriter,
 }
 
 impl NumpyWriter {
@@ -42,29 +47,66 @@ impl NumpyWriter {
         directory: &Path,
         shard: u32,
     ) -> Result<NumpyWriter> {
-        let documents_path = directory.join(documents_name(shard));
-        let with_mask = options.columns.contains(&Column::LabelMask);
-        let mask = with_mask.then(|| AtomicFile::create(&directory.join(mask_name(shard))));
         Ok(NumpyWriter {
             ids: IdWriter::create(
                 &directory.join(ids_name(shard)),
                 Width::narrowest(options.max_id),
             )?,
-            // Neither a time nor a system is in the file's head. Packed bytes depend on how many come
-            // at once, which is therefore a matter of the lines alone.
-            documents: BufWriter::with_capacity(
-                BLOCK,
-                GzBuilder::new()
-                    .write(AtomicFile::create(&documents_path)?, flate2::Compression::default()),
-            ),
-            documents_path,
-            mask: mask.transpose()?,
+            documents: Documents::create(options, directory, shard)?,
             shard,
-            named: options.provenance != Provenance::None,
             sequences: 0,
-            tokens: 0,
             provenance: ProvenanceWriter::create(options, directory, shard)?,
         })
+    }
+}
+
+impl Documents {
+    fn create(options: &WriterOptions, directory: &Path, shard: u32) -> Result<Documents> {
+        let path = directory.join(documents_name(shard));
+        let with_mask = options.columns.contains(&Column::LabelMask);
+        let mask = with_mask.then(|| AtomicFile::create(&directory.join(mask_name(shard))));
+        // Neither a time nor a system is in the file's head. Packed bytes depend on how many come at
+        // once, which is therefore a matter of the lines alone.
+        let packed =
+            GzBuilder::new().write(AtomicFile::create(&path)?, flate2::Compression::default());
+        Ok(Documents {
+            lines: BufWriter::with_capacity(BLOCK, packed),
+            path,
+            mask: mask.transpose()?,
+            named: options.provenance != Provenance::None,
+            tokens: 0,
+        })
+    }
+
+    fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
+        for row in parts.iter().flat_map(SequenceBatch::rows) {
+            let mut start = self.tokens;
+            let ids = row.pieces.iter().map(|piece| if self.named { piece.doc_id } else { "" });
+            for (end, id) in row.ends().zip(ids.chain([""])) {
+                let end = self.tokens + u64::from(end);
+                let line = line(start, end, id);
+                self.lines.write_all(line.as_bytes()).at("write", &self.path)?;
+                start = end;
+            }
+            self.tokens += row.input_ids.len() as u64;
+            if let Some(mask) = &mut self.mask {
+                let own = row.n_tokens as usize;
+                mask.put(&vec![1; own])?;
+                mask.put(&vec![0; row.input_ids.len() - own])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts both files in place.
+    fn finish(self, shard: u32) -> Result<Vec<ShardFile>> {
+        let packed = self.lines.into_inner().map_err(IntoInnerError::into_error);
+        let file = packed.and_then(GzEncoder::finish).at("write", &self.path)?;
+        let mut files = vec![ShardFile::new(documents_name(shard), file.commit()?, 0)];
+        if let Some(mask) = self.mask {
+            files.push(ShardFile::new(mask_name(shard), mask.commit()?, 0));
+        }
+        Ok(files)
     }
 }
 
@@ -91,39 +133,17 @@ fn line(start: u64, end: u64, id: &str) -> String {
 
 impl SequenceWriter for NumpyWriter {
     fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
-        for row in parts.iter().flat_map(SequenceBatch::rows) {
-            let mut start = self.tokens;
-            let ids = row.pieces.iter().map(|piece| if self.named { piece.doc_id } else { "" });
-            for (end, id) in row.ends().zip(ids.chain([""])) {
-                let end = self.tokens + u64::from(end);
-                let line = line(start, end, id);
-                self.documents.write_all(line.as_bytes()).at("write", &self.documents_path)?;
-                start = end;
-            }
-            self.tokens += row.input_ids.len() as u64;
-            self.sequences += 1;
-            if let Some(mask) = &mut self.mask {
-                let own = row.n_tokens as usize;
-                mask.put(&vec![1; own])?;
-                mask.put(&vec![0; row.input_ids.len() - own])?;
-            }
-        }
-        self.ids.push(parts, &mut self.provenance)
+        let NumpyWriter { ids, documents, sequences, provenance, .. } = self;
+        *sequences += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        let (listed, written) =
+            rayon::join(|| documents.push(parts), || ids.push(parts, provenance));
+        listed.and(written)
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<ShardFile>> {
-        let NumpyWriter {
-            ids, documents, documents_path, mask, shard, sequences, provenance, ..
-        } = *self;
-        let documents = documents.into_inner().map_err(IntoInnerError::into_error);
-        let documents = documents.and_then(GzEncoder::finish).at("write", &documents_path)?;
-        let mut files = vec![
-            ShardFile::new(ids_name(shard), ids.commit()?, sequences),
-            ShardFile::new(documents_name(shard), documents.commit()?, 0),
-        ];
-        if let Some(mask) = mask {
-            files.push(ShardFile::new(mask_name(shard), mask.commit()?, 0));
-        }
+        let NumpyWriter { ids, documents, shard, sequences, provenance } = *self;
+        let mut files = vec![ShardFile::new(ids_name(shard), ids.commit()?, sequences)];
+        files.extend(documents.finish(shard)?);
         files.extend(provenance.finish()?);
         Ok(files)
     }

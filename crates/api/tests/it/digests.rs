@@ -106,6 +106,9 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/output/provenance", json!("ids"), OUTPUT),
         ("/output/format", json!("megatron"), OUTPUT),
         ("/output/format", json!("datatrove"), OUTPUT),
+        ("/output/format", json!("numpy"), OUTPUT),
+        ("/output/format", json!("datasets"), OUTPUT),
+        ("/output/format", json!("litdata"), OUTPUT),
         ("/output/compression", json!("zstd"), OUTPUT),
         ("/output/mdsIndices", json!("document"), OUTPUT),
     ];
@@ -125,12 +128,18 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
     let other = [ids, ("/separator", json!("token:<pad>"))];
     let other = digests(&place.prepare_in("ids-other", &other).unwrap());
     assert_eq!(changed(&tokens, &other), from_ingest);
-    let mds = ("/output/format", json!("mds"));
-    let plain = digests(&place.prepare_in("mds", std::slice::from_ref(&mds)).unwrap());
-    let files = digests(
-        &place.prepare_in("mds-files", &[mds, ("/output/mdsShardBytes", json!(1000))]).unwrap(),
-    );
-    assert_eq!(changed(&files, &plain), OUTPUT);
+    for (name, option, value) in [
+        ("mds", "/output/mdsShardBytes", json!(1000)),
+        ("parquet", "/output/columns", json!(["labels"])),
+    ] {
+        let format = ("/output/format", json!(name));
+        let digests = |to: &str, changes: &[_]| {
+            digests(&place.prepare_in(&format!("{name}-{to}"), changes).unwrap())
+        };
+        let plain = digests("plain", std::slice::from_ref(&format));
+        let other = digests("other", &[format, (option, value)]);
+        assert_eq!(changed(&other, &plain), OUTPUT, "{option}");
+    }
     std::fs::write(place.path("corpus.jsonl"), corpus(41)).unwrap();
     let longer = digests(&place.prepare_in("longer", &[]).unwrap());
     assert_eq!(changed(&longer, &base), stages, "a changed corpus changes everything");
