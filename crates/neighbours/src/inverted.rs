@@ -10,8 +10,8 @@ use rayon::prelude::*;
 
 use crate::centroids::Centroids;
 use crate::divided::{Check, Column, Divided, Division, Part, Run, Space, cut, in_order};
+use crate::progress::counted_in_rows;
 use crate::query::{DEFAULT_PROBES, Query, nothing};
-use crate::search::counted_in_rows;
 use crate::set::pick;
 use crate::tile::{self, Tile, wave};
 

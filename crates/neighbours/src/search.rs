@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use longweave_common::{Ctx, ProgressSink, Result};
+use longweave_common::{Ctx, Result};
 use rayon::prelude::*;
 
 use crate::divided::Divided;
 use crate::inverted;
+use crate::progress::counted_in_rows;
 use crate::query::{Lists, Query, Search, unpacked};
 use crate::tile::{TILE, Tile, wave};
 
@@ -105,29 +104,6 @@ pub fn nearest_of_lists(
         let (ids, similarities) = columns(found);
         take(rows, &ids, &similarities)
     })
-}
-
-/// Progress in comparisons becomes progress in rows, each of which is compared so often.
-pub fn counted_in_rows(ctx: &Ctx, comparisons: u64) -> Ctx {
-    ctx.with_progress(Arc::new(Compared {
-        rows: Arc::clone(&ctx.progress),
-        of_row: comparisons.max(1),
-        done: AtomicU64::new(0),
-    }))
-}
-
-/// Counts comparisons and reports progress in rows.
-struct Compared {
-    rows: Arc<dyn ProgressSink>,
-    of_row: u64,
-    done: AtomicU64,
-}
-
-impl ProgressSink for Compared {
-    fn advance(&self, comparisons: u64) {
-        let before = self.done.fetch_add(comparisons, Ordering::Relaxed);
-        self.rows.advance((before + comparisons) / self.of_row - before / self.of_row);
-    }
 }
 
 /// Numbers and similarities of packed neighbours.

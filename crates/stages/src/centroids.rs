@@ -13,7 +13,7 @@ use longweave_storage::{FileRecord, read_array, write_array};
 use ts_rs::TS;
 
 use crate::embed::EMBED;
-use crate::neighbours::{NeighbourChunks, SEED};
+use crate::owners::{NeighbourChunks, SEED};
 use crate::prelude::*;
 use crate::vectors::{self, VECTORS, VectorCounts};
 

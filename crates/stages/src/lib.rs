@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod lists;
 mod names;
 pub mod neighbours;
+mod owners;
 pub mod pack;
 pub mod plan;
 pub mod predict;

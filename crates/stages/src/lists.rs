@@ -16,7 +16,7 @@ use longweave_storage::{ArrayWriter, FileRecord, read_array, read_offsets, write
 
 use crate::centroids::{CENTROIDS, CentroidCounts, OpenCentroids, UsedSearch};
 use crate::embed::EMBED;
-use crate::neighbours::NeighbourChunks;
+use crate::owners::NeighbourChunks;
 use crate::prelude::*;
 use crate::vectors::{self, VECTORS};
 

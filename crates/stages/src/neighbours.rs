@@ -21,15 +21,14 @@ use rayon::prelude::*;
 
 use crate::centroids::{CENTROIDS, CentroidCounts, OpenCentroids, UsedSearch};
 use crate::documents::DOCUMENTS;
-use crate::embed::{self, EMBED};
+use crate::embed::EMBED;
 use crate::ingest::{self, INGEST};
 use crate::lists::{self, LISTS};
+use crate::owners::{NeighbourChunks, SEED};
 use crate::prelude::*;
 use crate::scan;
 use crate::vectors::{self, VECTORS};
 
-/// Neighbours do not depend on the run's seed, so that runs with other seeds share them.
-pub(crate) const SEED: u64 = 0;
 /// Characters of a head, and tokens that it is decoded from.
 const HEAD: usize = 100;
 const HEAD_TOKENS: u32 = 400;
@@ -54,24 +53,6 @@ pub struct NeighbourCounts {
     pub sampled: u64,
     pub expected: u64,
     pub recalled: u64,
-}
-
-/// Chunks of all documents; `None` where the method knows no chunks.
-pub fn chunks(run: &RunContext) -> Result<Option<Chunks>> {
-    if run.options().chunk_chars().is_none() {
-        return Ok(None);
-    }
-    let (counts, lens) = embed::chunks(run)?;
-    Chunks::new(counts, &lens).map(Some)
-}
-
-/// Chunks, as tasks of a process share them.
-pub(crate) struct NeighbourChunks(pub(crate) Option<Chunks>);
-
-impl NeighbourChunks {
-    pub(crate) fn open(run: &RunContext) -> Result<Arc<NeighbourChunks>> {
-        run.shared.get(|| chunks(run).map(NeighbourChunks))
-    }
 }
 
 pub const NEIGHBOURS: Stage =

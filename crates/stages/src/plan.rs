@@ -9,6 +9,7 @@ use crate::documents::{DOCUMENTS, Documents};
 use crate::embed::EMBED;
 use crate::index::{self, INDEX};
 use crate::neighbours::{self, NEIGHBOURS};
+use crate::owners;
 use crate::prelude::*;
 
 /// The counts in the plan task's done record.
@@ -70,7 +71,7 @@ impl StageSpec for PlanStage {
         let documents = Documents::read(run, options.dedup == Dedup::Exact)?;
         let index = index::open(run)?;
         let (neighbours, heads) = (neighbours::open(run)?, neighbours::open_heads(run)?);
-        let chunks = neighbours::chunks(run)?;
+        let chunks = owners::chunks(run)?;
         let input = PlanInput {
             lens: &documents.lens,
             keys: &documents.keys,

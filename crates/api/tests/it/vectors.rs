@@ -2,7 +2,7 @@
 //! division into splits; vectors from files.
 
 use longweave_run::RunOptions;
-use longweave_stages::{EMBED, NEIGHBOURS, VECTORS};
+use longweave_stages::{EMBED, LISTS, NEIGHBOURS, VECTORS};
 use serde_json::{Value, json};
 
 use crate::{Place, code, sequences};
@@ -97,6 +97,30 @@ fn vectors_come_from_a_file_and_equal_ones_give_equal_sequences() {
     assert!(made("scaled", &scaled).unwrap() == base, "only directions count");
     assert!(made("other", &other).unwrap() != base);
     assert_eq!(code(made("short", &short)), "VECTORS_INVALID");
+}
+
+#[test]
+fn neighbours_and_heads_of_many_tasks_are_those_of_one() {
+    let (rows, place) = (4300, Place::with_documents(4300));
+    let value = |row: usize, d: usize| ((row * 7 + d * d * 3 + row * d) % 101) as f32 - 50.0;
+    let file = place.path("vectors.npy");
+    std::fs::write(&file, npy(rows, 6, value)).unwrap();
+    let (_, release) = methods().swap_remove(2);
+    let made = |name: &str, search: &str| {
+        let changes = [
+            ("/method", release.clone()),
+            ("/vectors/source", json!("file")),
+            ("/vectors/file", json!(file.to_str().unwrap())),
+            ("/neighbours/search", json!(search)),
+            ("/neighbours/lists", json!(9)),
+            ("/neighbours/probes", json!(9)),
+        ];
+        let run = place.run_in(name, &changes).unwrap();
+        (run.tasks(NEIGHBOURS).unwrap(), run.tasks(LISTS).unwrap(), sequences(run.out()))
+    };
+    let (exact, inverted) = (made("exact", "exact"), made("inverted", "inverted"));
+    assert_eq!((exact.0, exact.1, inverted.0, inverted.1), (Some(2), Some(0), Some(1), Some(1)));
+    assert!(exact.2 == inverted.2);
 }
 
 #[test]
