@@ -44,6 +44,11 @@ impl Format {
         }
     }
 
+    /// Tokens of a shard that its files can hold for certain: offsets of 32 bits end at 4 GiB.
+    pub fn most_shard_tokens(self) -> Option<u64> {
+        matches!(self, Format::Mds | Format::Litdata).then_some(1 << 29)
+    }
+
     /// Whether files are compressed unless options say otherwise; `None` where readers take ids
     /// straight from the file, so that it never can be.
     pub fn compresses(self) -> Option<bool> {

@@ -34,11 +34,26 @@ impl Space<'_> {
     }
 }
 
-/// Gives some rows of a column to `take`, in their order; in place of number `u32::MAX` what there
-/// is for none.
+/// Bytes of rows that are worked on at once, at most, where memory does not bound them.
+const WAVE_BYTES: u64 = 64 << 20;
+
+/// Bytes that a wave of rows takes at most, however many threads there are.
+fn wave_bytes(ctx: &Ctx) -> u64 {
+    (ctx.budget.limit() / 8).min(WAVE_BYTES)
+}
+
+/// Rows of `bytes` bytes that are worked on at once.
+fn wave(ctx: &Ctx, bytes: usize) -> usize {
+    let most = (wave_bytes(ctx) / bytes.max(1) as u64) as usize;
+    (BLOCK * BLOCKS * ctx.pool.current_num_threads()).min(most).max(BLOCK)
+}
+
+/// Gives some rows of a column of rows of `width` to `take`, in their order; in place of number
+/// `u32::MAX` what there is for none.
 pub(crate) fn in_order<T: Scalar>(
     ctx: &Ctx,
     read: impl Fn(&[u32], &mut Vec<T>) -> Result<()> + Sync,
+    width: usize,
     rows: &[u32],
     none: &[T],
     take: &mut dyn FnMut(&[T]) -> Result<()>,
@@ -54,7 +69,7 @@ pub(crate) fn in_order<T: Scalar>(
         }
         Ok(out)
     };
-    for rows in rows.chunks(BLOCK * BLOCKS * ctx.pool.current_num_threads()) {
+    for rows in rows.chunks(wave(ctx, width * T::WIDTH)) {
         ctx.cancel.check()?;
         let blocks: Vec<Vec<T>> =
             ctx.pool.install(|| rows.par_chunks(BLOCK).map(read).collect::<Result<_>>())?;
@@ -63,8 +78,9 @@ pub(crate) fn in_order<T: Scalar>(
     Ok(())
 }
 
-/// Rows of a set, divided into lists. Memory: 12 bytes a row with a vector, and 4 · probes bytes,
-/// which are on disk where they take more than an eighth of the memory bound.
+/// Rows of a set, divided into lists. Memory: 12 bytes a row with a vector, an eighth of the memory
+/// bound at most for those that are worked on, and 4 · probes bytes a row, which are on disk where
+/// they take more than another eighth.
 pub struct Division<'a> {
     ctx: &'a Ctx,
     set: &'a VectorSet,
@@ -93,7 +109,7 @@ impl<'a> Division<'a> {
         let present = set.present();
         let mut nearest = Space { ctx, scratch }.column("nearest");
         let mut own = Vec::with_capacity(present.len());
-        for rows in present.chunks(BLOCK * BLOCKS * ctx.pool.current_num_threads()) {
+        for rows in present.chunks(wave(ctx, 4 * probes)) {
             let pick = |range: Range<usize>, out: &mut Vec<i16>| set.pick(&rows[range], out);
             let of_block = centroids.nearest(ctx, rows.len(), pick, probes)?;
             own.extend(of_block.chunks(probes).map(|nearest| nearest[0]));
@@ -119,12 +135,13 @@ impl<'a> Division<'a> {
     /// row.
     pub fn nearest(&self, take: &mut dyn FnMut(&[u32]) -> Result<()>) -> Result<()> {
         let read = |rows: &[u32], out: &mut Vec<u32>| pick(&self.nearest, self.probes, rows, out);
-        in_order(self.ctx, read, &self.places, &[], take)
+        in_order(self.ctx, read, self.probes, &self.places, &[], take)
     }
 
     /// Gives the vectors to `take`, in the order of lists.
     pub fn vectors(&self, take: &mut dyn FnMut(&[i16]) -> Result<()>) -> Result<()> {
-        in_order(self.ctx, |rows, out| self.set.pick(rows, out), &self.rows, &[], take)
+        let read = |rows: &[u32], out: &mut Vec<i16>| self.set.pick(rows, out);
+        in_order(self.ctx, read, self.set.dims(), &self.rows, &[], take)
     }
 }
 

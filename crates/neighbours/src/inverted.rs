@@ -15,9 +15,10 @@ use crate::query::{DEFAULT_PROBES, Query, nothing};
 use crate::set::pick;
 use crate::tile::{self, Tile, wave};
 
-/// Rows of a tile at most. The larger, the more of them look into the same lists, which are then
-/// read once for all of these.
+/// Rows of a tile at most, and bytes of their vectors. The larger, the more of them look into the
+/// same lists, which are then read once for all of these.
 const TILE: usize = 8192;
+const TILE_BYTES: usize = 4 << 20;
 
 /// Lists that a row is compared with, of all `lists`.
 pub fn probes(probes: Option<u32>, lists: usize) -> usize {
@@ -75,7 +76,7 @@ pub(crate) fn nearest(
     })?;
     drop(divided);
     let found = found.finish()?;
-    in_order(ctx, |rows, out| pick(&found, k, rows, out), &place, &nothing(k), take)
+    in_order(ctx, |rows, out| pick(&found, k, rows, out), k, &place, &nothing(k), take)
 }
 
 /// Searches the neighbours of the rows of `lists`, each in the lists nearest to it. `take` is given
@@ -92,7 +93,8 @@ pub(crate) fn nearest_of_lists(
     divided.check_nearest(ctx, lists.clone())?;
     let rows = divided.rows_of(lists.clone()) as usize;
     // The result does not depend on it.
-    let size = (rows / (8 * searchers)).clamp(tile::TILE, TILE);
+    let most = (TILE_BYTES / (2 * divided.dims)).clamp(tile::TILE, TILE);
+    let size = (rows / (8 * searchers)).clamp(tile::TILE, most);
     let tiles = tiles(lists.flat_map(|list| divided.runs(list)), size);
     let of_tile = |work: &mut Work, runs: &[Run]| -> Result<(Vec<u32>, Vec<u64>)> {
         let Work { tile, visits, places, rows, own, nearest, base_runs, base_rows, base } = work;
@@ -109,10 +111,10 @@ pub(crate) fn nearest_of_lists(
             places.clear();
             places.extend(visits.iter().map(|&(_, place)| place));
             // A list may be larger than memory should hold, and have a few rows of many parts.
-            let runs = divided.runs(visits[0].0 as usize).flat_map(|run| cut(run, TILE));
+            let runs = divided.runs(visits[0].0 as usize).flat_map(|run| cut(run, size));
             let mut runs = runs.peekable();
             let (mut row_check, mut check) = (Check::default(), Check::default());
-            while next(&mut runs, TILE, base_runs) {
+            while next(&mut runs, size, base_runs) {
                 let numbers = divided.numbers(base_runs, base_rows)?;
                 let vectors = divided.vectors(base_runs, base)?;
                 let mut at = 0;
@@ -134,7 +136,12 @@ pub(crate) fn nearest_of_lists(
         Ok((rows.chunks_exact(2).map(|row| row[0]).collect(), tile.found()))
     };
     let wave = wave(ctx, size, k);
-    let bytes = (wave.min(tiles.len()) * size * k * size_of::<u64>()) as u64;
+    // A thread holds the vectors of a tile and of as many rows that it is compared with, the lists
+    // that they look into, and twice the best of each.
+    let held = size * (4 * divided.dims + 12 * divided.probes + 16 * k);
+    let threads = ctx.pool.current_num_threads().min(tiles.len());
+    let found = wave.min(tiles.len()) * size * k * size_of::<u64>();
+    let bytes = (found + threads * held) as u64;
     let _held = ctx.budget.reserve(bytes.min(ctx.budget.limit()), &ctx.cancel)?;
     for tiles in tiles.chunks(wave) {
         let made = tiles.par_iter().map_init(

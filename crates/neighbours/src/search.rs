@@ -86,8 +86,8 @@ pub fn nearest_of_rows(
 
 /// Gives the lists of the rows of some inverted `lists` to `take`, some rows' at a time: their
 /// numbers, and `k` (at least 1) places of numbers and similarities each. Rows come in the order of
-/// lists. Progress is counted in rows. Memory: an eighth of the bound at most, which is reserved,
-/// and 10 MB a thread.
+/// lists. Progress is counted in rows. Memory is reserved: an eighth of the bound, or a tile a
+/// thread, and about 14 MB a thread.
 ///
 /// Errors: `CANCELLED`; `FILE_CORRUPT` for a list that differs from its checksum; those of reading,
 /// and those of `take`.

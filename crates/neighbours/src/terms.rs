@@ -62,7 +62,8 @@ impl Default for TermCounter {
 impl TermCounter {
     /// Replaces `out` by the features of a text with their counts, features rising.
     pub fn count(&mut self, text: &str, out: &mut Vec<(u32, u32)>) {
-        let mut at = 0;
+        // Long words are found run by run: a run may have signs between its letters.
+        let (mut at, mut run_end) = (0, 0);
         while let Some(&byte) = text.as_bytes().get(at) {
             if let Some(&lower) = LOWER.get(usize::from(byte)) {
                 self.before.clear();
@@ -73,8 +74,8 @@ impl TermCounter {
                     self.word.push(lower);
                 }
             } else if let Some(character) = text[at..].chars().next() {
-                if self.before.is_empty() && is_unspaced(character) {
-                    self.long_words(&text[at..]);
+                if at >= run_end && is_unspaced(character) {
+                    run_end = at + self.long_words(&text[at..]);
                 }
                 self.character(character);
                 at += character.len_utf8();
@@ -125,8 +126,8 @@ impl TermCounter {
         }
     }
 
-    /// Adds the long words of the text without spaces that a text begins with.
-    fn long_words(&mut self, text: &str) {
+    /// Adds the long words of the text without spaces that a text begins with; its bytes.
+    fn long_words(&mut self, text: &str) -> usize {
         let end = text.find(|c| !is_unspaced(c) && !is_mere_mark(c)).unwrap_or(text.len());
         let run = &text[..end];
         for range in words_in(run, Language::UNKNOWN) {
@@ -134,6 +135,7 @@ impl TermCounter {
                 self.add(run[range].as_bytes());
             }
         }
+        end
     }
 
     fn end_word(&mut self) {

@@ -619,6 +619,11 @@ impl OutputOptions {
                 plain.map_or("", Format::name)
             ),
         )?;
+        need(
+            self.format.file().is_some() || self.columns.as_ref().is_none_or(Vec::is_empty),
+            "output.columns",
+            "`output.columns` is for files; leave it out with `output.format: memory`",
+        )?;
         if let Some(format) = self.format.file() {
             let strange = self.columns().into_iter().find(|column| !column.goes_with(format));
             let able: Vec<&str> = Column::ALL

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Ctx, Error, Result, ResultExt};
 use longweave_corpus::{CorpusOptions, Inventory};
+use longweave_formats::Format;
 use longweave_storage::{digest_of_text, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Serializer, Value};
@@ -79,7 +80,11 @@ impl RunFile {
     /// Sequences of an output shard.
     pub fn shard_sequences(&self) -> u64 {
         let asked = self.options.output.shard_tokens;
-        let tokens = asked.unwrap_or_else(|| longweave_corpus::shard_tokens(&self.inventory));
+        let tokens = asked.unwrap_or_else(|| {
+            let format = self.options.output.format.file();
+            let most = format.and_then(Format::most_shard_tokens).unwrap_or(u64::MAX);
+            longweave_corpus::shard_tokens(&self.inventory).min(most)
+        });
         (tokens / u64::from(self.options.length)).max(1)
     }
 

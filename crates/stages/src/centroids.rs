@@ -64,6 +64,9 @@ impl StageSpec for CentroidsStage {
     }
 
     fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
+        if will_compare_all(run.options(), facts.units) {
+            return Ok(0.0);
+        }
         let lists = 4.0 * facts.units.sqrt();
         let sample = f64::from(run.options().neighbours.recall_sample);
         Ok((lists + sample) * run.options().vector_bytes())
@@ -77,11 +80,7 @@ impl StageSpec for CentroidsStage {
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let given = &run.options().neighbours;
         let VectorCounts { vectors, .. } = vectors::counted(run)?;
-        let exact = given.search == SearchName::Exact
-            || (given.search == SearchName::Auto
-                && vectors <= longweave_neighbours::MOST_EXACT as u64)
-            || vectors == 0;
-        if exact {
+        if vectors == 0 || will_compare_all(run.options(), vectors as f64) {
             ctx.progress.advance(1);
             let search = UsedSearch::Exact;
             return CentroidCounts { search, vectors, lists: 0, probes: 0 }.done(Vec::new());
@@ -124,6 +123,15 @@ impl StageSpec for CentroidsStage {
 
 impl Counts for CentroidCounts {
     const STAGE: Stage = CENTROIDS;
+}
+
+/// Whether all pairs of `vectors` vectors are compared.
+pub(crate) fn will_compare_all(options: &RunOptions, vectors: f64) -> bool {
+    match options.neighbours.search {
+        SearchName::Exact => true,
+        SearchName::Inverted => false,
+        SearchName::Auto => vectors <= longweave_neighbours::MOST_EXACT as f64,
+    }
 }
 
 /// The centroids of a finished stage, and the sample.

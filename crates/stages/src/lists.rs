@@ -10,11 +10,12 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use longweave_common::Error;
 use longweave_neighbours::{Divided, Division, ListSums, Part, best_of, counted_in_rows};
 use longweave_plan::Chunks;
 use longweave_storage::{ArrayWriter, FileRecord, read_array, read_offsets, write_array};
 
-use crate::centroids::{CENTROIDS, CentroidCounts, OpenCentroids, UsedSearch};
+use crate::centroids::{CENTROIDS, CentroidCounts, OpenCentroids, UsedSearch, will_compare_all};
 use crate::embed::EMBED;
 use crate::owners::NeighbourChunks;
 use crate::prelude::*;
@@ -63,7 +64,7 @@ impl StageSpec for ListsStage {
 
     fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
         let options = run.options();
-        if facts.units <= longweave_neighbours::MOST_EXACT as f64 {
+        if will_compare_all(run.options(), facts.units) {
             return Ok(0.0);
         }
         let probes = options.neighbours.probes.unwrap_or(longweave_neighbours::DEFAULT_PROBES);
@@ -71,10 +72,13 @@ impl StageSpec for ListsStage {
     }
 
     fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
-        facts.units.min(1_048_576.0) * 16.0
+        // The rows of a part in two orders; four parts at once, as memory is reserved.
+        facts.units.min(4.0 * 1_048_576.0) * 16.0
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
+        // Rows that are worked on, and the lists nearest to each.
+        let _held = ctx.budget.reserve(ctx.budget.limit() / 4, &ctx.cancel)?;
         let open = OpenCentroids::of(run)?;
         let CentroidCounts { probes, .. } = run.counts(0)?;
         let probes = probes as usize;
@@ -186,11 +190,19 @@ pub(crate) fn open(run: &RunContext) -> Result<Arc<Divided>> {
     if let Some(divided) = &*held {
         return Ok(Arc::clone(divided));
     }
-    let CentroidCounts { probes, .. } = run.counts(0)?;
+    let CentroidCounts { probes, lists: all, .. } = run.counts(0)?;
     let (probes, dims) = (probes as usize, vectors::dimensions(run)?);
     let open = |part: u32| -> Result<Part> {
         let names = PartNames::of(run, part);
         let (lists, sums) = (read_offsets(&names.ends)?, read_array(&names.sums)?);
+        if lists.len() as u64 != all {
+            let message = format!(
+                "{} has {} lists, but there are {all} centroids; delete its folder and run again",
+                names.ends.display(),
+                lists.len()
+            );
+            return Err(Error::corrupt(&names.ends, message));
+        }
         Part::open(lists, [names.rows, names.nearest, names.vectors], sums, probes, dims)
     };
     let parts = (0..vectors::parts(run)?.len() as u32).map(open).collect::<Result<_>>()?;

@@ -64,3 +64,23 @@ proptest! {
         prop_assert_eq!(count(&mut counter, &text), found, "nothing is left behind");
     }
 }
+
+#[test]
+fn a_sign_between_words_of_a_script_without_spaces_counts_no_word_twice() {
+    let mut counter = TermCounter::default();
+    let mut count = |text: &str| {
+        let mut row = Vec::new();
+        counter.count(text, &mut row);
+        row.into_iter().collect::<std::collections::BTreeMap<u32, u32>>()
+    };
+    let words = ["アメリカ", "イギリス", "フランス", "アメリカ"];
+    let mut expected = std::collections::BTreeMap::new();
+    for word in words {
+        for (feature, times) in count(word) {
+            *expected.entry(feature).or_default() += times;
+        }
+    }
+    assert_eq!(count(&words.join("・")), expected);
+    // In time that grows with the text, not with its square.
+    count(&"ア・".repeat(200_000));
+}

@@ -44,6 +44,8 @@ pub(super) struct Documents {
     decoder: Option<(Arc<dyn Encoder>, Vec<u32>)>,
     /// Whether rows name their language.
     names_languages: bool,
+    /// Whether such a row counts as a document without queries.
+    skips_bad_rows: bool,
     /// The language of documents that name none; `None` to detect it.
     pub(super) language: Option<Language>,
     /// The next row.
@@ -73,6 +75,7 @@ impl Documents {
             status,
             decoder,
             names_languages: options.language_field.is_some(),
+            skips_bad_rows: options.skips_bad_rows(),
             language: options.keywords.language()?,
             row: 0,
         })
@@ -98,9 +101,13 @@ impl Documents {
                 ));
             }
             if let (Content::Bad(bad), true) = (&next.content, self.names_languages) {
+                if self.skips_bad_rows {
+                    return Ok(Some((row, Some(Document { row, ..Document::default() }))));
+                }
                 return Err(next.location.error(
                     Code::BadRow,
-                    &bad.reason,
+                    // The language is read in place of the source.
+                    &bad.reason.replace("sourceField", "languageField"),
                     "fix the field that `languageField` names, or leave out `languageField`",
                 ));
             }
@@ -118,8 +125,34 @@ impl Documents {
         };
         let queries = document.queries.iter().map(|q| q.to_string()).collect();
         let named = document.source.map(str::trim).filter(|code| !code.is_empty());
-        let language = named.map(|code| Language::of(code).unwrap_or(Language::UNKNOWN));
+        let language = named.and_then(named_language);
         let id = document.id.to_owned();
         Ok(Some((row, Some(Document { row, id, text, queries, language }))))
+    }
+}
+
+/// The language that a code names: of a code that longweave does not know, one without rules; of
+/// other texts, none.
+fn named_language(code: &str) -> Option<Language> {
+    let is_code = |base: &str| {
+        (2..=3).contains(&base.len()) && base.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let base = code.split(['-', '_']).next().unwrap_or_default();
+    Language::of(code).or_else(|| is_code(base).then_some(Language::UNKNOWN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_that_is_not_known_is_a_language_without_rules_and_a_name_is_none() {
+        for code in ["tlh", "tlh_Latn", "xx"] {
+            assert_eq!(named_language(code), Some(Language::UNKNOWN), "{code}");
+        }
+        for text in ["English", "__label__en", "1", "e", ""] {
+            assert_eq!(named_language(text), None, "{text}");
+        }
+        assert_eq!(named_language("deu_Latn"), Language::of("de"));
     }
 }
