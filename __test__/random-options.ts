@@ -86,7 +86,7 @@ export function randomOptions(seed: number): Options {
   if (['megatron', 'datatrove', 'numpy', 'datasets', 'litdata'].includes(format) && output['compression'] === 'zstd')
     output['compression'] = 'auto'
   if (format === 'numpy' && output['columns'] !== null) output['columns'] = ['label_mask']
-  if (['mds', 'megatron', 'datatrove', 'litdata', 'jsonl'].includes(format)) output['columns'] = null
+  if (['mds', 'megatron', 'datatrove', 'litdata', 'jsonl', 'memory'].includes(format)) output['columns'] = null
   const { minTokens, maxTokens } = options as { minTokens: number; maxTokens: number | null }
   if (maxTokens !== null) options['maxTokens'] = Math.max(minTokens, maxTokens)
   return options as Options
