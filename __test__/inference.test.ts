@@ -141,7 +141,10 @@ test('rows that have finished leave the batch', async () => {
     queries: { predictor: 'onnx', model: own, ...decoding, maxQueryTokens: 200 },
   })
   const never = new binding.Cancellation()
-  const predictor = await binding.NativePredictor.open(JSON.stringify({ queries, language: 'auto', seed, threads }), never)
+  const predictor = await binding.NativePredictor.open(
+    JSON.stringify({ queries, language: 'auto', seed, threads }),
+    never,
+  )
   const rows = JSON.parse(await predictor.predict(JSON.stringify(documents), never)) as { tokenIds: number[][] }[]
   const tokens = rows.reduce((sum, { tokenIds }) => sum + (tokenIds[0]?.length ?? 0) + 1, 0)
   const { steppedRows } = JSON.parse(await predictor.timing(never)) as { steppedRows: number }
