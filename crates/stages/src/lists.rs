@@ -7,13 +7,13 @@
 //! nearest, then of its vectors); `NNNNN.exact` (u64: the best of the part for each vector of the
 //! sample).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use longweave_common::Error;
+use longweave_common::{Error, Offsets};
 use longweave_neighbours::{Divided, Division, ListSums, Part, best_of, counted_in_rows};
 use longweave_plan::Chunks;
-use longweave_storage::{ArrayWriter, FileRecord, read_array, read_offsets, write_array};
+use longweave_storage::{ArrayWriter, FileRecord, Scalar, read_array, read_offsets, write_array};
 
 use crate::centroids::{CENTROIDS, CentroidCounts, OpenCentroids, UsedSearch, will_compare_all};
 use crate::embed::EMBED;
@@ -73,7 +73,7 @@ impl StageSpec for ListsStage {
 
     fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
         // The rows of a part in two orders; four parts at once, as memory is reserved.
-        facts.units.min(4.0 * 1_048_576.0) * 16.0
+        facts.units.min(4.0 * vectors::PART as f64) * 16.0
     }
 
     fn run(&self, ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
@@ -95,43 +95,29 @@ impl StageSpec for ListsStage {
         let division = Division::of(&counted, &set, &open.centroids, probes, Some(&directory))?;
         ctx.progress.advance(set.rows() as u64 - set.present().len() as u64);
         let lists = division.lists();
-        let mut sums = Vec::new();
-
-        let mut writer = ArrayWriter::create(&names.rows)?;
-        let mut own = ListSums::new(lists, 2);
+        let mut rows = SummedColumn::create(&names.rows, lists, 2)?;
         for some in division.rows().chunks(BLOCK) {
             let number = |&row: &u32| {
                 let number = first + row;
                 [number, owners.map_or(number, |owners| owners[row as usize])]
             };
-            let numbers: Vec<u32> = some.iter().flat_map(number).collect();
-            own.take(&numbers);
-            writer.push(&numbers)?;
+            rows.push(&some.iter().flat_map(number).collect::<Vec<u32>>())?;
         }
-        sums.extend(own.finish());
+        let mut nearest = SummedColumn::create(&names.nearest, lists, probes)?;
+        division.nearest(&mut |some| nearest.push(some))?;
+        let mut vectors = SummedColumn::create(&names.vectors, lists, set.dims())?;
+        division.vectors(&mut |some| vectors.push(some))?;
+        let columns = [
+            rows.commit(&names.rows)?,
+            nearest.commit(&names.nearest)?,
+            vectors.commit(&names.vectors)?,
+        ];
+        let sums = columns.iter().flat_map(|(_, sums)| sums).copied().collect::<Vec<u64>>();
         let mut files = vec![
             FileRecord::at(&names.ends, write_array(&names.ends, lists.ends())?),
-            FileRecord::at(&names.rows, writer.commit()?),
+            FileRecord::at(&names.sums, write_array(&names.sums, &sums)?),
         ];
-
-        let mut writer = ArrayWriter::create(&names.nearest)?;
-        let mut own = ListSums::new(lists, probes);
-        division.nearest(&mut |nearest| {
-            own.take(nearest);
-            writer.push(nearest)
-        })?;
-        sums.extend(own.finish());
-        files.push(FileRecord::at(&names.nearest, writer.commit()?));
-
-        let mut writer = ArrayWriter::create(&names.vectors)?;
-        let mut own = ListSums::new(lists, set.dims());
-        division.vectors(&mut |vectors| {
-            own.take(vectors);
-            writer.push(vectors)
-        })?;
-        sums.extend(own.finish());
-        files.push(FileRecord::at(&names.vectors, writer.commit()?));
-        files.push(FileRecord::at(&names.sums, write_array(&names.sums, &sums)?));
+        files.extend(columns.into_iter().map(|(file, _)| file));
 
         let k = run.options().neighbour_depth().unwrap_or(1) as usize;
         let exact = open.sample.nearest_in(ctx, &set, first, owners, k)?;
@@ -152,6 +138,27 @@ impl Counts for ListCounts {
 
 fn rows_of(parts: &[std::ops::Range<u64>], task: u32) -> u64 {
     parts.get(task as usize).map_or(0, |rows| rows.end - rows.start)
+}
+
+/// A column that is written with the checksums of its lists.
+struct SummedColumn<'a, T> {
+    writer: ArrayWriter<T>,
+    sums: ListSums<'a>,
+}
+
+impl<'a, T: Scalar> SummedColumn<'a, T> {
+    fn create(path: &Path, lists: &'a Offsets, width: usize) -> Result<SummedColumn<'a, T>> {
+        Ok(SummedColumn { writer: ArrayWriter::create(path)?, sums: ListSums::new(lists, width) })
+    }
+
+    fn push(&mut self, elements: &[T]) -> Result<()> {
+        self.sums.take(elements);
+        self.writer.push(elements)
+    }
+
+    fn commit(self, path: &Path) -> Result<(FileRecord, Vec<u64>)> {
+        Ok((FileRecord::at(path, self.writer.commit()?), self.sums.finish()))
+    }
 }
 
 /// The files of a part.

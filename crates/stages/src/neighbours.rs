@@ -99,7 +99,7 @@ impl StageSpec for NeighboursStage {
 
     fn held(&self, _run: &RunContext, facts: &Facts) -> f64 {
         // Places and checksums of the lists of each part.
-        let parts = (facts.units / 1_048_576.0).ceil().min(256.0);
+        let parts = vectors::part_count(facts.units as u64) as f64;
         4.0 * facts.units.sqrt() * parts * 32.0
     }
 

@@ -22,7 +22,7 @@ use crate::scan;
 /// Units that are projected at once.
 const BLOCK: usize = 8192;
 /// Rows of a part, and parts at most: each is divided into lists by a task of its own.
-const PART: u64 = 1 << 20;
+pub(crate) const PART: u64 = 1 << 20;
 const MOST_PARTS: u64 = 256;
 
 /// Counts of a task, in its done record.
@@ -184,9 +184,14 @@ fn name(part: u64) -> String {
     format!("{part:05}.vectors")
 }
 
+/// Parts of a number of rows.
+pub(crate) fn part_count(rows: u64) -> u64 {
+    rows.div_ceil(PART).clamp(1, MOST_PARTS)
+}
+
 /// Rows of each part but the last.
 fn part_rows(rows: u64) -> u64 {
-    rows.div_ceil(rows.div_ceil(PART).clamp(1, MOST_PARTS)).max(1)
+    rows.div_ceil(part_count(rows)).max(1)
 }
 
 /// The rows of each part.
