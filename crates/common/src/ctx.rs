@@ -56,6 +56,28 @@ impl Ctx {
         Ctx { cancel: self.cancel.child(), ..self.clone() }
     }
 
+    /// Makes something of each item, and gives it to `take`, in order. While one is taken the next
+    /// is made, so two are held. Threads of the pool do both.
+    ///
+    /// Errors: the first of `take`'s and `make`'s; nothing is made or taken after it. `CANCELLED`.
+    pub fn make_ahead<I: Send, T: Send>(
+        &self,
+        items: impl IntoIterator<Item = I>,
+        make: impl Fn(I) -> Result<T> + Sync,
+        mut take: impl FnMut(T) -> Result<()> + Send,
+    ) -> Result<()> {
+        let mut ready = None;
+        for item in items {
+            self.cancel.check()?;
+            let taking = || ready.take().map_or(Ok(()), &mut take);
+            let (taken, made) = self.pool.install(|| rayon::join(taking, || make(item)));
+            taken?;
+            ready = Some(made?);
+        }
+        self.cancel.check()?;
+        ready.map_or(Ok(()), take)
+    }
+
     /// The same context with another progress sink.
     pub fn with_progress(&self, progress: Arc<dyn ProgressSink>) -> Ctx {
         Ctx { progress, ..self.clone() }

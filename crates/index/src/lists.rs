@@ -69,7 +69,7 @@ pub(crate) fn in_order<T: Copy + Send + Sync, E: Send + Sync, S: Default>(
         }
         start..end
     };
-    let made = |wave: &Range<usize>| -> Result<Vec<(Lists<T>, Vec<E>)>> {
+    let made = |wave: Range<usize>| -> Result<Vec<(Lists<T>, Vec<E>)>> {
         let block = wave.len().div_ceil(rayon::current_num_threads() * 8).max(1);
         (0..wave.len().div_ceil(block))
             .into_par_iter()
@@ -84,15 +84,9 @@ pub(crate) fn in_order<T: Copy + Send + Sync, E: Send + Sync, S: Default>(
             })
             .collect()
     };
-    let (mut start, mut ready) = (0, Vec::<(Lists<T>, Vec<E>)>::new());
-    while start < number || !ready.is_empty() {
-        ctx.cancel.check()?;
-        let next = if start < number { wave(start) } else { start..start };
-        let taking = || ready.iter().try_for_each(|(lists, results)| take(lists, results));
-        let (taken, made) = rayon::join(taking, || made(&next));
-        taken?;
-        ready = made?;
-        start = next.end;
-    }
-    Ok(())
+    let first = (number > 0).then(|| wave(0));
+    let after = |last: &Range<usize>| (last.end < number).then(|| wave(last.end));
+    ctx.make_ahead(std::iter::successors(first, after), made, |blocks| {
+        blocks.iter().try_for_each(|(lists, results)| take(lists, results))
+    })
 }

@@ -35,11 +35,11 @@ impl Space<'_> {
 }
 
 /// Bytes of rows that are worked on at once, at most, where memory does not bound them.
-const WAVE_BYTES: u64 = 64 << 20;
+const WAVE_BYTES: u64 = 32 << 20;
 
-/// Bytes that a wave of rows takes at most, however many threads there are.
+/// Bytes that a wave of rows takes at most, however many threads there are; two are held.
 fn wave_bytes(ctx: &Ctx) -> u64 {
-    (ctx.budget.limit() / 8).min(WAVE_BYTES)
+    (ctx.budget.limit() / 16).min(WAVE_BYTES)
 }
 
 /// Rows of `bytes` bytes that are worked on at once.
@@ -56,7 +56,7 @@ pub(crate) fn in_order<T: Scalar>(
     width: usize,
     rows: &[u32],
     none: &[T],
-    take: &mut dyn FnMut(&[T]) -> Result<()>,
+    take: &mut (dyn FnMut(&[T]) -> Result<()> + Send),
 ) -> Result<()> {
     let read = |rows: &[u32]| -> Result<Vec<T>> {
         let mut out = Vec::new();
@@ -69,13 +69,10 @@ pub(crate) fn in_order<T: Scalar>(
         }
         Ok(out)
     };
-    for rows in rows.chunks(wave(ctx, width * T::WIDTH)) {
-        ctx.cancel.check()?;
-        let blocks: Vec<Vec<T>> =
-            ctx.pool.install(|| rows.par_chunks(BLOCK).map(read).collect::<Result<_>>())?;
-        blocks.iter().try_for_each(|block| take(block))?;
-    }
-    Ok(())
+    let make = |rows: &[u32]| rows.par_chunks(BLOCK).map(read).collect::<Result<Vec<Vec<T>>>>();
+    ctx.make_ahead(rows.chunks(wave(ctx, width * T::WIDTH)), make, |blocks| {
+        blocks.iter().try_for_each(|block| take(block))
+    })
 }
 
 /// Rows of a set, divided into lists. Memory: 12 bytes a row with a vector, an eighth of the memory
@@ -109,12 +106,14 @@ impl<'a> Division<'a> {
         let present = set.present();
         let mut nearest = Space { ctx, scratch }.column("nearest");
         let mut own = Vec::with_capacity(present.len());
-        for rows in present.chunks(wave(ctx, 4 * probes)) {
+        let make = |rows: &[u32]| {
             let pick = |range: Range<usize>, out: &mut Vec<i16>| set.pick(&rows[range], out);
-            let of_block = centroids.nearest(ctx, rows.len(), pick, probes)?;
+            centroids.nearest(ctx, rows.len(), pick, probes)
+        };
+        ctx.make_ahead(present.chunks(wave(ctx, 4 * probes)), make, |of_block| {
             own.extend(of_block.chunks(probes).map(|nearest| nearest[0]));
-            nearest.push(&of_block)?;
-        }
+            nearest.push(&of_block)
+        })?;
         let own = own.iter().map(|&list| list as usize);
         let (lists, places) = Offsets::sort(centroids.lists(), own.zip(0u32..));
         let rows = places.iter().map(|&place| present[place as usize]).collect();
@@ -133,13 +132,13 @@ impl<'a> Division<'a> {
 
     /// Gives the lists nearest to each row to `take`, in the order of lists: `probes` numbers a
     /// row.
-    pub fn nearest(&self, take: &mut dyn FnMut(&[u32]) -> Result<()>) -> Result<()> {
+    pub fn nearest(&self, take: &mut (dyn FnMut(&[u32]) -> Result<()> + Send)) -> Result<()> {
         let read = |rows: &[u32], out: &mut Vec<u32>| pick(&self.nearest, self.probes, rows, out);
         in_order(self.ctx, read, self.probes, &self.places, &[], take)
     }
 
     /// Gives the vectors to `take`, in the order of lists.
-    pub fn vectors(&self, take: &mut dyn FnMut(&[i16]) -> Result<()>) -> Result<()> {
+    pub fn vectors(&self, take: &mut (dyn FnMut(&[i16]) -> Result<()> + Send)) -> Result<()> {
         let read = |rows: &[u32], out: &mut Vec<i16>| self.set.pick(rows, out);
         in_order(self.ctx, read, self.set.dims(), &self.rows, &[], take)
     }

@@ -32,7 +32,7 @@ pub(crate) fn nearest(
     lists: Option<u32>,
     asked: Option<u32>,
     scratch: Option<&Path>,
-    take: &mut dyn FnMut(&[u64]) -> Result<()>,
+    take: &mut (dyn FnMut(&[u64]) -> Result<()> + Send),
 ) -> Result<()> {
     let Query { vectors: set, k, .. } = *query;
     let present = set.present().len();

@@ -254,9 +254,7 @@ fn orthonormalise(ctx: &Ctx, matrix: &mut [f32], dims: usize) -> Result<()> {
         let (done, later) = columns.split_at_mut(end * rows);
         let panel = &mut done[start * rows..];
         for (i, &before) in (start..end).zip(&before[start..end]) {
-            let (finished, rest) = panel.split_at_mut((i - start) * rows);
-            let column = &mut rest[..rows];
-            finished.chunks_exact(rows).for_each(|other| remove(column, other));
+            let (column, rest) = panel[(i - start) * rows..].split_at_mut(rows);
             let norm = dot(column, column).sqrt();
             // No more columns than rows can be independent.
             if i < rows && norm > VANISHED * before {
@@ -264,6 +262,10 @@ fn orthonormalise(ctx: &Ctx, matrix: &mut [f32], dims: usize) -> Result<()> {
             } else {
                 column.fill(0.0);
             }
+            let column = &*column;
+            ctx.pool.install(|| {
+                rest.par_chunks_mut(rows).for_each(|other| remove(other, column));
+            });
         }
         let panel = &*panel;
         ctx.pool.install(|| {

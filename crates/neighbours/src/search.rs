@@ -45,7 +45,7 @@ pub fn nearest_in_order(
     ctx: &Ctx,
     query: &Query<'_>,
     scratch: Option<&Path>,
-    mut take: impl FnMut(&[u32], &[i32]) -> Result<()>,
+    mut take: impl FnMut(&[u32], &[i32]) -> Result<()> + Send,
 ) -> Result<()> {
     let rows = query.vectors.rows();
     assert!(

@@ -94,33 +94,38 @@ impl StageSpec for ListsStage {
         let directory = run.directory(LISTS);
         let division = Division::of(&counted, &set, &open.centroids, probes, Some(&directory))?;
         ctx.progress.advance(set.rows() as u64 - set.present().len() as u64);
-        let lists = division.lists();
-        let mut rows = SummedColumn::create(&names.rows, lists, 2)?;
-        for some in division.rows().chunks(BLOCK) {
-            let number = |&row: &u32| {
-                let number = first + row;
-                [number, owners.map_or(number, |owners| owners[row as usize])]
-            };
-            rows.push(&some.iter().flat_map(number).collect::<Vec<u32>>())?;
-        }
-        let mut nearest = SummedColumn::create(&names.nearest, lists, probes)?;
-        division.nearest(&mut |some| nearest.push(some))?;
-        let mut vectors = SummedColumn::create(&names.vectors, lists, set.dims())?;
-        division.vectors(&mut |some| vectors.push(some))?;
-        let columns = [
-            rows.commit(&names.rows)?,
-            nearest.commit(&names.nearest)?,
-            vectors.commit(&names.vectors)?,
-        ];
-        let sums = columns.iter().flat_map(|(_, sums)| sums).copied().collect::<Vec<u64>>();
-        let mut files = vec![
-            FileRecord::at(&names.ends, write_array(&names.ends, lists.ends())?),
-            FileRecord::at(&names.sums, write_array(&names.sums, &sums)?),
-        ];
-        files.extend(columns.into_iter().map(|(file, _)| file));
-
+        let write = || {
+            let lists = division.lists();
+            let mut rows = SummedColumn::create(&names.rows, lists, 2)?;
+            for some in division.rows().chunks(BLOCK) {
+                let number = |&row: &u32| {
+                    let number = first + row;
+                    [number, owners.map_or(number, |owners| owners[row as usize])]
+                };
+                rows.push(&some.iter().flat_map(number).collect::<Vec<u32>>())?;
+            }
+            let mut nearest = SummedColumn::create(&names.nearest, lists, probes)?;
+            division.nearest(&mut |some| nearest.push(some))?;
+            let mut vectors = SummedColumn::create(&names.vectors, lists, set.dims())?;
+            division.vectors(&mut |some| vectors.push(some))?;
+            let columns = [
+                rows.commit(&names.rows)?,
+                nearest.commit(&names.nearest)?,
+                vectors.commit(&names.vectors)?,
+            ];
+            let sums = columns.iter().flat_map(|(_, sums)| sums).copied().collect::<Vec<u64>>();
+            let mut files = vec![
+                FileRecord::at(&names.ends, write_array(&names.ends, lists.ends())?),
+                FileRecord::at(&names.sums, write_array(&names.sums, &sums)?),
+            ];
+            files.extend(columns.into_iter().map(|(file, _)| file));
+            Ok(files)
+        };
         let k = run.options().neighbour_depth().unwrap_or(1) as usize;
-        let exact = open.sample.nearest_in(ctx, &set, first, owners, k)?;
+        // One thread writes while the others compare.
+        let compare = || open.sample.nearest_in(ctx, &set, first, owners, k);
+        let (written, exact) = ctx.pool.install(|| rayon::join(write, compare));
+        let (mut files, exact): (Vec<FileRecord>, _) = (written?, exact?);
         files.push(FileRecord::at(&names.exact, write_array(&names.exact, &exact)?));
         ListCounts { vectors: division.rows().len() as u64 }.done(files)
     }
@@ -152,8 +157,7 @@ impl<'a, T: Scalar> SummedColumn<'a, T> {
     }
 
     fn push(&mut self, elements: &[T]) -> Result<()> {
-        self.sums.take(elements);
-        self.writer.push(elements)
+        rayon::join(|| self.sums.take(elements), || self.writer.push(elements)).1
     }
 
     fn commit(self, path: &Path) -> Result<(FileRecord, Vec<u64>)> {

@@ -21,6 +21,8 @@ use crate::scan;
 
 /// Units that are projected at once.
 const BLOCK: usize = 8192;
+/// Units that a thread reads at once; divides `BLOCK`.
+const READ: usize = 256;
 /// Rows of a part, and parts at most: each is divided into lists by a task of its own.
 pub(crate) const PART: u64 = 1 << 20;
 const MOST_PARTS: u64 = 256;
@@ -269,26 +271,25 @@ fn project(
     let open = OpenProjection::of(run)?;
     let OpenProjection { weights, projection } = &*open;
     let dims = run.options().vectors.dimensions as usize;
+    let project = |rows: &[Vec<(u32, u32)>]| {
+        let mut vectors = Vectors::with_capacity(dims, rows.len());
+        let mut vector = Vec::new();
+        for row in rows {
+            projection.project(weights, row, &mut vector);
+            vectors.push(&vector);
+        }
+        vectors
+    };
     for (split, units) in splits(run, rows)? {
         let terms = Terms::open(run, split)?;
-        for start in units.clone().step_by(BLOCK) {
-            ctx.cancel.check()?;
-            let rows = terms.read(start..units.end.min(start + BLOCK))?;
-            let part = |rows: &[Vec<(u32, u32)>]| {
-                let mut vectors = Vectors::with_capacity(dims, rows.len());
-                let mut vector = Vec::new();
-                for row in rows {
-                    vector.clear();
-                    projection.project(weights, row, &mut vector);
-                    vectors.push(&vector);
-                }
-                vectors
-            };
-            let made: Vec<Vectors> = ctx.pool.install(|| rows.par_chunks(256).map(part).collect());
-            for vectors in made {
-                column.push(vectors.data(), dims)?;
-            }
-        }
+        let make = |start: usize| -> Result<Vec<Vectors>> {
+            let starts = (start..units.end.min(start + BLOCK)).into_par_iter().step_by(READ);
+            let read = |start: usize| terms.read(start..units.end.min(start + READ));
+            starts.map(|start| Ok(project(&read(start)?))).collect()
+        };
+        ctx.make_ahead(units.clone().step_by(BLOCK), make, |made| {
+            made.iter().try_for_each(|vectors| column.push(vectors.data(), dims))
+        })?;
     }
     Ok(dims)
 }

@@ -79,7 +79,7 @@ fn main() {
     let lens: Vec<u32> = (0..documents).map(|d| tokens.documents.range(d).len() as u32).collect();
     let options = PlanOptions {
         method: Method::Standard(StandardOptions { pool: Pool::All }),
-        pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None },
+        pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None, lengths: Vec::new() },
         policies: Policies {
             length,
             lead: 0,
@@ -102,6 +102,7 @@ fn main() {
         keyword_keys: &[],
         forest: None,
         sources: None,
+        weights: None,
         neighbours: None,
         chunks: None,
         heads: None,

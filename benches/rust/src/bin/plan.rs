@@ -112,7 +112,7 @@ fn main() {
     };
     let options = PlanOptions {
         method,
-        pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None },
+        pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None, lengths: Vec::new() },
         policies: Policies {
             length,
             lead: 0,
@@ -134,6 +134,7 @@ fn main() {
         keyword_keys: &keyword_keys,
         forest: quest.then_some(&forest),
         sources: None,
+        weights: None,
         neighbours: neighbours.as_ref(),
         chunks: chunks.as_ref(),
         heads: Some(&heads),
