@@ -55,7 +55,7 @@ export function randomOptions(seed: number): Options {
   const random = randomNumbers(seed)
   const schema = optionsJsonSchema()
   const { properties } = schema as { properties: Record<string, Json> }
-  const sizes = new Set(['maxBadRows', 'maxDocumentBytes', 'splitBytes', 'memory'])
+  const sizes = new Set(['maxBadRows', 'maxDocumentBytes', 'splitBytes', 'memory', 'sources', 'lengths'])
   const drawn = Object.entries(properties)
     .filter(([name]) => !sizes.has(name))
     .map(([name, below]) => [name, draw(below, random)])
@@ -65,6 +65,11 @@ export function randomOptions(seed: number): Options {
   options['splitBytes'] = `${1 + seed}kB`
   options['maxDocumentBytes'] = 1 + seed
   if (options['bos'] === 'sequence') options['length'] = Math.max(2, options['length'] as number)
+  // Without a field, sources are paths of the corpus.
+  const weights = [{}, { wiki: 1.5, 'a=b': 0 }, ['wiki=2', 'a=b=0.5']]
+  options['sources'] = options['sourceField'] === null ? {} : weights[seed % 3]
+  const length = options['length'] as number
+  options['lengths'] = seed % 2 === 0 ? [] : [`${length}=2`, { length: length + 1, share: 0.5 }]
   const vectors = options['vectors'] as Json
   vectors['deviceMemory'] = seed % 3 === 1 ? null : `${2 + seed}MiB`
   if (vectors['source'] === 'onnx') vectors['model'] ??= 'model'

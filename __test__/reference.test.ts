@@ -65,10 +65,11 @@ function randomMethod(random: Random): Method {
 
 function randomOptions(random: Random): Options {
   const method = randomMethod(random)
+  const length = whole(random, 2, 80)
   const bos = pick(random, ['none', 'sequence', 'document'])
   return {
     method,
-    length: whole(random, 2, 80),
+    length,
     lead: bos === 'document' ? 1 : 0,
     sep: whole(random, 0, 2),
     sequenceBos: bos === 'sequence',
@@ -81,6 +82,16 @@ function randomOptions(random: Random): Options {
     maxTokens: pick(random, [null, null, 30]),
     holdout: pick(random, [0, 0, 0, 0.3]),
     dedup: pick(random, ['none', 'none', 'exact']),
+    sources: pick(random, [null, null, { books: random(), mail: pick(random, [0, random()]), wiki: 0.5 }]),
+    lengths: pick(random, [
+      [],
+      [],
+      [
+        { length, share: 1 + random() },
+        { length: length + 7, share: random() },
+        { length: length + 1, share: 1 },
+      ],
+    ]),
   }
 }
 
@@ -134,14 +145,24 @@ function randomVectors(random: Random, rows: number): Float32Array[] {
   return vectors
 }
 
+/** Whether no document of the pool is of a source with a weight. */
+const isOfPool = (error: unknown) =>
+  error instanceof LongweaveError && error.message.includes('the pool has no document of it')
+
 /** Both plans of one corpus; how many sequences agree. */
 async function compare(
   name: string,
-  options: Options,
+  given: Options,
   corpus: Row[],
   vectorsOf: (rows: number) => Float32Array[],
 ): Promise<number> {
-  const { method, lead, sep, sequenceBos, ...others } = options
+  // Weights of sources that the corpus has.
+  const present = Object.entries(given.sources ?? {}).filter(([name]) => corpus.some(({ source }) => source === name))
+  const options = {
+    ...given,
+    sources: present.some(([, weight]) => weight > 0) ? Object.fromEntries(present) : null,
+  }
+  const { method, lead, sep, sequenceBos, sources, lengths, ...others } = options
   const docs: Doc[] = corpus.map(({ id, text, query, source }) => ({
     id,
     words: text.split(' '),
@@ -164,6 +185,8 @@ async function compare(
       : {}),
     method,
     ...others,
+    ...(sources === null ? {} : { sources }),
+    lengths,
     bos: lead === 1 ? 'document' : sequenceBos ? 'sequence' : 'none',
     separator: (['none', 'auto', 'text:w1 w2'] as const)[sep] ?? 'none',
     output: { directory: out, format: 'jsonl' },
@@ -176,6 +199,7 @@ async function compare(
   try {
     await run.finished
   } catch (error) {
+    if (isOfPool(error)) return 0
     if (!(error instanceof LongweaveError && ['PLAN_EMPTY', 'NO_KEYWORDS'].includes(error.code))) throw error
     expect(expected, told).toEqual([])
     return 0

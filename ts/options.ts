@@ -60,6 +60,14 @@ export function fill<T extends z.ZodType>(schema: T, options: z.input<T>): z.out
 }
 
 /**
+ * The lengths that share the documents, as the option `lengths` gives them.
+ * @throws LongweaveError `OPTIONS_INVALID`
+ */
+export function lengthsOf(lengths: Options['lengths']): ResolvedOptions['lengths'] {
+  return fill(optionsSchema.pick({ lengths: true }), lengths === undefined ? {} : { lengths }).lengths
+}
+
+/**
  * Fills in defaults and checks every option.
  * @throws LongweaveError `OPTIONS_INVALID`, whose message names each option that is wrong and whose details list them.
  *

@@ -88,6 +88,39 @@ export const skipped = [
   'requirements.txt',
   'longweave.json',
 ]
+/** `NAME=NUMBER`, divided at the last `=`. */
+const share = (given: string): [string, number] => {
+  const at = given.lastIndexOf('=')
+  return [given.slice(0, at), Number(given.slice(at + 1))]
+}
+const notShare = (what: string) => `must be a list of ${what}, the part a number`
+/** Weights by name: an object, or `NAME=WEIGHT` each. */
+const weights = z
+  .union([
+    z.array(z.string().regex(/^.+=\d+(\.\d+)?$/s, { error: notShare('NAME=WEIGHT') })).transform((given, context) => {
+      const all = given.map(share)
+      const again = all.find(([name], at) => all.findIndex(([other]) => other === name) < at)
+      if (again !== undefined)
+        context.issues.push({ code: 'custom', message: `names "${again[0]}" more than once`, input: given })
+      return Object.fromEntries(all)
+    }),
+    z.record(z.string().min(1), z.number().min(0)),
+  ])
+  .meta({ form: 'shares' })
+/** Lengths with their shares: objects, or `LENGTH=SHARE` each. */
+const lengthShares = z.array(
+  z.union([
+    z
+      .string()
+      .regex(/^\d+=\d+(\.\d+)?$/, { error: notShare('LENGTH=SHARE') })
+      .transform((given) => {
+        const [length, part] = share(given)
+        return { length: Number(length), share: part }
+      })
+      .pipe(z.strictObject({ length: count(1, 2 ** 31 - 1), share: z.number().gt(0) })),
+    z.strictObject({ length: count(1, 2 ** 31 - 1), share: z.number().gt(0) }),
+  ]),
+)
 const local = text
   .refine((path) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(path), {
     error: 'must be a local directory; `output.upload` sends finished files to a URL',
@@ -458,6 +491,12 @@ const keywords = z.strictObject({
     'Least RAKE score of a keyword. A phrase of n different words scores n², so 3 excludes single words.',
     'Lower it to 1 to allow single words.',
   ),
+  phrases: inKeywords(
+    z.enum(['searchable', 'all']).default('searchable'),
+    '--keyword-phrases KIND',
+    'The phrases of English texts that can be keywords: what a person would search for, or all that RAKE finds. The first cuts verbs and adverbs at the edges, and leaves out dates, directions and measures where a document has other phrases.',
+    'Use `all` to follow the Quest paper.',
+  ),
   boilerplate: inKeywords(
     z.enum(['builtin', 'none']).default('builtin'),
     '--boilerplate LIST',
@@ -728,6 +767,12 @@ const shape = {
     'Field or column that names the source of a document, or its path, like meta.source; else a directory named NAME=VALUE.',
     'Set it to see each source in the report, and for `--method long --long-mode upsample`.',
   ),
+  sources: inCorpus(
+    weights.default({}),
+    '--sources NAME=WEIGHT',
+    'Weights of the sources in the output, in any unit: of values of `sourceField`, or without it of paths as `corpus` names them. A source without one is left out.',
+    'Give it once for each source: --sources wiki=3 --sources code=1. docs/planning.md says how an epoch meets them.',
+  ),
   languageField: inCorpus(
     text.nullable().default(null),
     '--language-field NAME',
@@ -796,10 +841,16 @@ const shape = {
     'Set it to the context length to train with, like 32768 or 131072.',
     common,
   ),
+  lengths: inSequences(
+    lengthShares.default([]),
+    '--lengths LENGTH=SHARE',
+    'Several lengths that share the documents, each in its own output OUT/LENGTH; no document is in two. `--length` names one of them to make that one alone.',
+    'Give it once for each phase of a curriculum: --lengths 8192=1 --lengths 32768=3.',
+  ),
   tokens: inSequences(
     count(1).nullable().default(null),
     '--tokens N',
-    'Tokens of the whole output, over as many epochs as it takes; without it, one epoch.',
+    'Tokens of the whole output, of all `lengths` together, over as many epochs as it takes; without it, one epoch.',
     'Set it when the training budget is given in tokens.',
     common,
   ),
@@ -975,7 +1026,7 @@ export type ResolvedOptions = z.output<typeof optionsSchema>
 /** The defaults that a preset changes. `paper`: those of the Quest paper. */
 export const presets = {
   paper: {
-    keywords: { representative: 'random', minScore: 3 },
+    keywords: { representative: 'random', minScore: 3, phrases: 'all' },
     method: { name: 'quest', pool: 'keyworded', splitRatio: 0.2, fill: 'next' },
   },
 } as const satisfies Record<string, { keywords: Partial<z.input<typeof keywords>>; method: z.input<typeof quest> }>

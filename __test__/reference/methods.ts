@@ -8,15 +8,14 @@ import type { Doc, Group, Iclm, Knn, Long, NextLong, Options, Piece, Quest } fro
 
 export interface Setting {
   docs: Doc[]
-  pool: Doc[]
   keywords: string[]
   vectors: Float32Array[]
   random: Random
   C: number
   o: Options
 }
-/** The rounds of an epoch; asked for the epochs one after another, because uses add up. */
-export type Rounds = (epoch: number) => Group[][]
+/** The rounds of an epoch over its pool; asked for the epochs one after another, because uses add up. */
+export type Rounds = (epoch: number, pool: Doc[]) => Group[][]
 
 export function roundsOf(setting: Setting): Rounds {
   const { method } = setting.o
@@ -24,7 +23,7 @@ export function roundsOf(setting: Setting): Rounds {
     case 'quest':
       return quest(method, setting)
     case 'standard':
-      return inOneGroup(setting, (epoch) => shuffled(setting, setting.pool, epoch, 0))
+      return inOneGroup(setting, (epoch, pool) => shuffled(setting, pool, epoch, 0))
     case 'knn':
       return knn(method, setting)
     case 'iclm':
@@ -57,44 +56,43 @@ function counter({ o }: Setting) {
 }
 
 /** One round with one group that uses every document it can once. */
-function inOneGroup(setting: Setting, documents: (epoch: number) => Doc[]): Rounds {
+function inOneGroup(setting: Setting, documents: (epoch: number, pool: Doc[]) => Doc[]): Rounds {
   const { cut } = counter(setting)
-  return (epoch) =>
-    cut('all', 1) === 1 ? [[{ keyword: null, pieces: wholeDocuments(setting, documents(epoch)) }]] : []
+  return (epoch, pool) =>
+    cut('all', 1) === 1 ? [[{ keyword: null, pieces: wholeDocuments(setting, documents(epoch, pool)) }]] : []
 }
 
 function quest(method: Quest, setting: Setting): Rounds {
-  const { pool, keywords, random } = setting
+  const { keywords, random } = setting
   const { draw, key } = random
-  const list = (keyword: string) => pool.filter((d) => d.keyword === keyword)
-  const tokens = (docs: Doc[]) => sum(docs.map((d) => virtual(setting, d)))
-  const measure = (keyword: string) =>
-    method.splitBy === 'keywords' ? 1 : method.splitBy === 'documents' ? list(keyword).length : tokens(list(keyword))
-  const several = sortBy(
-    keywords.filter((k) => list(k).length >= method.minKeywordDocuments && list(k).length > 0),
-    (k) => [list(k).length, draw('partition', key(k), 0), key(k)],
-  )
-  const limit = method.splitRatio * sum(several.map(measure))
-  const short = new Set<string>()
-  let reached = 0
-  for (const k of several) {
-    reached += measure(k)
-    if (reached > limit) break
-    short.add(k)
-  }
-  const S = tokens(pool.filter((d) => d.keyword !== null && short.has(d.keyword)))
-  const R = tokens(pool) - S
-  const { shortShare } = method
-  const oversample = shortShare === null ? method.oversample : Math.max(1, (shortShare * R) / ((1 - shortShare) * S))
-  const uses = (k: string, epoch: number) =>
-    short.has(k)
-      ? Math.floor(oversample) +
-        (happens(draw('oversample', key(k), epoch), oversample - Math.floor(oversample)) ? 1 : 0)
-      : 1
-
   const { cut } = counter(setting)
-  return (epoch) => {
-    const times = keywords.map((k) => ({ k, n: list(k).length === 0 ? 0 : cut(`k ${k}`, uses(k, epoch)) }))
+  return (epoch, pool) => {
+    const list = (keyword: string) => pool.filter((d) => d.keyword === keyword)
+    const tokens = (docs: Doc[]) => sum(docs.map((d) => virtual(setting, d)))
+    const measure = (keyword: string) =>
+      method.splitBy === 'keywords' ? 1 : method.splitBy === 'documents' ? list(keyword).length : tokens(list(keyword))
+    const several = sortBy(
+      keywords.filter((k) => list(k).length >= method.minKeywordDocuments && list(k).length > 0),
+      (k) => [list(k).length, draw('partition', key(k), 0), key(k)],
+    )
+    const limit = method.splitRatio * sum(several.map(measure))
+    const short = new Set<string>()
+    let reached = 0
+    for (const k of several) {
+      reached += measure(k)
+      if (reached > limit) break
+      short.add(k)
+    }
+    const S = tokens(pool.filter((d) => d.keyword !== null && short.has(d.keyword)))
+    const R = tokens(pool) - S
+    const { shortShare } = method
+    const oversample = shortShare === null ? method.oversample : Math.max(1, (shortShare * R) / ((1 - shortShare) * S))
+    const uses = (k: string) =>
+      short.has(k)
+        ? Math.floor(oversample) +
+          (happens(draw('oversample', key(k), epoch), oversample - Math.floor(oversample)) ? 1 : 0)
+        : 1
+    const times = keywords.map((k) => ({ k, n: list(k).length === 0 ? 0 : cut(`k ${k}`, uses(k)) }))
     const lone = cut('lone', 1)
     return Array.from({ length: Math.max(lone, ...times.map(({ n }) => n)) }, (_, round) => [
       ...times
@@ -109,18 +107,21 @@ function quest(method: Quest, setting: Setting): Rounds {
 }
 
 /** Virtual tokens of its groups that end an epoch of `knn` and `nextlong`. */
-const budget = (setting: Setting) => {
-  const { pool, C, o } = setting
+const budget = (setting: Setting, pool: Doc[]) => {
+  const { C, o } = setting
   return o.tokens === null ? sum(pool.map((doc) => virtual(setting, doc))) : C * Math.ceil(o.tokens / o.length)
 }
 
 /** One round: a group for each anchor that `groupOf` gives one, until the budget is reached. */
-function aroundAnchors(setting: Setting, groupOf: (anchor: Doc, first: boolean) => Piece[] | null): Rounds {
-  return (epoch) => {
+function aroundAnchors(
+  setting: Setting,
+  groupOf: (anchor: Doc, pool: Doc[], first: boolean) => Piece[] | null,
+): Rounds {
+  return (epoch, pool) => {
     const groups: Group[] = []
-    for (const [i, anchor] of shuffled(setting, setting.pool, epoch, 0).entries()) {
-      if (sum(groups.flatMap(({ pieces }) => pieces.map(({ len }) => len))) >= budget(setting)) break
-      const pieces = groupOf(anchor, i === 0)
+    for (const [i, anchor] of shuffled(setting, pool, epoch, 0).entries()) {
+      if (sum(groups.flatMap(({ pieces }) => pieces.map(({ len }) => len))) >= budget(setting, pool)) break
+      const pieces = groupOf(anchor, pool, i === 0)
       if (pieces !== null) groups.push({ keyword: null, pieces })
     }
     return [groups]
@@ -128,10 +129,10 @@ function aroundAnchors(setting: Setting, groupOf: (anchor: Doc, first: boolean) 
 }
 
 function knn(method: Knn, setting: Setting): Rounds {
-  const { docs, pool, vectors, C } = setting
+  const { docs, vectors, C } = setting
   const { lists } = neighboursOf(vectors, method.k, (i, j) => i !== j)
   const { left, cut } = counter(setting)
-  return aroundAnchors(setting, (anchor) => {
+  return aroundAnchors(setting, (anchor, pool) => {
     if (cut(anchor.id, 1) < 1) return null
     const pieces = wholeDocuments(setting, [anchor])
     let room = C - virtual(setting, anchor)
@@ -148,16 +149,17 @@ function knn(method: Knn, setting: Setting): Rounds {
 }
 
 function iclm(method: Iclm, setting: Setting): Rounds {
-  const { docs, pool, vectors, random } = setting
+  const { docs, vectors, random } = setting
   const neighbours = neighboursOf(vectors, method.k, (i, j) => i !== j)
-  return inOneGroup(setting, (epoch) => pathOf(method.variant, docs, pool, neighbours, random, epoch))
+  return inOneGroup(setting, (epoch, pool) => pathOf(method.variant, docs, pool, neighbours, random, epoch))
 }
 
 function long(method: Long, setting: Setting): Rounds {
-  const { pool, random } = setting
+  const { random } = setting
   const isLong = (doc: Doc) => doc.words.length >= method.threshold
-  if (method.mode === 'filter') return inOneGroup(setting, (epoch) => shuffled(setting, pool.filter(isLong), epoch, 0))
-  const uses = (doc: Doc, epoch: number) => {
+  if (method.mode === 'filter')
+    return inOneGroup(setting, (epoch, pool) => shuffled(setting, pool.filter(isLong), epoch, 0))
+  const uses = (doc: Doc, pool: Doc[], epoch: number) => {
     const source = pool.filter((other) => other.source === doc.source)
     const T = ownTokens(source)
     const A = ownTokens(source.filter(isLong))
@@ -168,8 +170,8 @@ function long(method: Long, setting: Setting): Rounds {
     return Math.floor(u) + (happens(d, u - Math.floor(u)) ? 1 : 0)
   }
   const { cut } = counter(setting)
-  return (epoch) => {
-    const times = pool.map((doc) => ({ doc, n: cut(doc.id, uses(doc, epoch)) }))
+  return (epoch, pool) => {
+    const times = pool.map((doc) => ({ doc, n: cut(doc.id, uses(doc, pool, epoch)) }))
     return Array.from({ length: Math.max(0, ...times.map(({ n }) => n)) }, (_, round) => {
       const docs = times.filter(({ n }) => n > round).map(({ doc }) => doc)
       return [{ keyword: null, pieces: wholeDocuments(setting, shuffled(setting, docs, epoch, round)) }]
@@ -178,12 +180,12 @@ function long(method: Long, setting: Setting): Rounds {
 }
 
 function nextlong(method: NextLong, setting: Setting): Rounds {
-  const { docs, pool, vectors, C, o } = setting
+  const { docs, vectors, C, o } = setting
   const chunks = chunksOf(docs, method.chunkChars)
   const { lists } = neighboursOf(vectors, method.k, (i, j) => chunks[i]?.doc !== chunks[j]?.doc)
   const { cut } = counter(setting)
   const neighbours = new Set<number>()
-  return aroundAnchors(setting, (anchor, first) => {
+  return aroundAnchors(setting, (anchor, pool, first) => {
     if (first) neighbours.clear()
     if (cut(anchor.id, 1) < 1) return null
     const v = virtual(setting, anchor)

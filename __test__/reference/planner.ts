@@ -1,6 +1,7 @@
 // A slow, plain planner, written from docs/planning.md alone, to compare the real one with.
 import { arrange } from './arrange.ts'
 import { roundsOf } from './methods.ts'
+import { ofLength, ownTokens, usesOf } from './mix.ts'
 import { happens, randomOf, sortBy, turn } from './random.ts'
 import type { Doc, Options, Piece, Sequence } from './types.ts'
 
@@ -17,22 +18,27 @@ const parent = (phrase: string) => (phrase.includes(' ') ? phrase.slice(phrase.i
 /** The plan of the documents that are not held out, or of those that are. Row i of `vectors` belongs to document i, for `nextlong` to chunk i. */
 export async function referencePlan(
   docs: Doc[],
-  o: Options,
+  given: Options,
   vectors: Float32Array[] = [],
   part: 'main' | 'holdout' = 'main',
 ): Promise<Sequence[]> {
+  const o = { ...given, tokens: ownTokens(given) }
   const random = await randomOf(o.seed)
   const { key, draw, order } = random
   const C = o.length - (o.sequenceBos ? 1 : 0)
 
   const able = docs.filter(
-    ({ id, words, keyword }) =>
+    ({ id, words, keyword, source }) =>
       words.length >= Math.max(1, o.minTokens) &&
       (o.maxTokens === null || words.length <= o.maxTokens) &&
       (o.method.pool === 'all' || keyword !== null) &&
+      (o.sources === null || (o.sources[source] ?? 0) > 0) &&
       happens(draw('holdout', key(id), 0), o.holdout) === (part === 'holdout'),
   )
-  const pool = able.filter((doc) => o.dedup === 'none' || able.find((other) => text(other) === text(doc)) === doc)
+  const kept = able.filter((doc) => o.dedup === 'none' || able.find((other) => text(other) === text(doc)) === doc)
+  const pool = kept.filter(({ id, keyword }) =>
+    ofLength(o, draw('length', key(o.method.name === 'quest' ? (keyword ?? id) : id), 0)),
+  )
   const keywords = [...new Set(docs.flatMap((d) => d.keyword ?? []))].toSorted(compare)
 
   const children = new Map<string, Set<string>>()
@@ -77,13 +83,19 @@ export async function referencePlan(
     return left
   }
 
+  const virtual = (pieces: Piece[]) => pieces.reduce((sum, { len }) => sum + len, 0)
   const wanted = o.tokens === null ? null : Math.ceil(o.tokens / o.length)
-  const rounds = roundsOf({ docs, pool, keywords, vectors, random, C, o })
+  const uses = usesOf(o, pool, random)
+  const rounds = roundsOf({ docs, keywords, vectors, random, C, o })
   const all: Sequence[] = []
+  let open: Piece[] = []
   for (;;) {
     finished = []
-    let open: Piece[] = []
-    for (const [r, groups] of rounds(epoch).entries()) {
+    if (o.sources === null) open = []
+    const before = virtual(open)
+    const now = epoch
+    const mixed = pool.filter((doc) => uses(doc, now))
+    for (const [r, groups] of rounds(epoch, mixed).entries()) {
       round = r
       const tails: Tail[] = []
       for (const { keyword, pieces } of groups) {
@@ -105,7 +117,10 @@ export async function referencePlan(
           'next',
         )
     }
-    end(open)
+    const enough = () => wanted === null || all.length + finished.length >= wanted
+    if (o.sources === null) end(open)
+    const done = enough() || (finished.length === 0 && (o.sources === null || virtual(open) <= before))
+    if (done && o.sources !== null) end(open)
     all.push(
       ...sortBy(finished, (s) => {
         const first = s.pieces[0] as Piece
@@ -115,7 +130,7 @@ export async function referencePlan(
     )
     epoch += 1
     round = 0
-    if (wanted === null || all.length >= wanted || finished.length === 0) break
+    if (done) break
   }
   return wanted === null ? all : all.slice(0, wanted)
 }

@@ -87,4 +87,8 @@ export interface Options {
   maxTokens: number | null
   holdout: number
   dedup: 'none' | 'exact'
+  /** The weight of each source, or null. */
+  sources: Record<string, number> | null
+  /** The lengths that share the documents; empty where `length` has them all. */
+  lengths: { length: number; share: number }[]
 }

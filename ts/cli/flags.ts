@@ -60,7 +60,7 @@ export function flags(): Flag[] {
   const ofMethods = new Map<string, Map<string, unknown>>()
   const sections = { ...properties(described()), engine: described(engineSchema) }
   for (const [section, schema] of Object.entries(sections)) {
-    const objects = alternatives(schema).filter((form) => form['type'] === 'object')
+    const objects = alternatives(schema).filter((form) => form['properties'] !== undefined)
     if (objects.length === 0) found.set(section, leaf([section], schema))
     for (const object of objects) {
       const method = String(properties(object)['name']?.['const'])
@@ -85,7 +85,8 @@ export function flags(): Flag[] {
 
 /** The default of a flag as help and docs show it; null where it has none. */
 export function defaultOf({ kind, default: value, on, off }: Flag): string | null {
-  if (value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)) return null
+  if (value === undefined || value === null || value === '') return null
+  if (typeof value === 'object' && Object.keys(value).length === 0) return null
   if (kind === 'switch') return value === on ? 'on' : value === off ? 'off' : null
   return String(value)
 }

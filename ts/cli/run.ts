@@ -4,6 +4,8 @@ import { dryRun, plan } from '../plan.ts'
 import type { ObservedOptions } from '../plan.ts'
 import { prepare } from '../prepare.ts'
 import { presets } from '../schema.ts'
+import { runsByLength, weaveLengths } from '../lengths.ts'
+import type { LengthsOptions } from '../lengths.ts'
 import { submit, weave } from '../run.ts'
 import type { RunOptions } from '../run.ts'
 import { json, quietFlags } from './command.ts'
@@ -52,15 +54,24 @@ function optionsOf({ values, options: given }: Parsed): RunOptions {
   return { ...all, corpus: all.corpus ?? [] }
 }
 
-/** A result for people and for programs. */
+/** Whether the options ask for several lengths, each a run of its own. */
+const ofLengths = (given: RunOptions): given is RunOptions & LengthsOptions =>
+  (given.lengths ?? []).length > 0 && (given as Partial<RunOptions>).length === undefined
+
+/** The runs that the options ask for. */
+const runsOf = (given: RunOptions): RunOptions[] => (ofLengths(given) ? runsByLength(given) : [given])
+
+/** A result for people and for programs: of several lengths, one each. */
 interface Said {
   text: string
-  json: object
+  json: object[]
 }
 
-const summarised = (summary: Summary): Said => ({
-  text: describeSummary(summary),
-  json: { type: 'summary', ...summary },
+const summarised = (summaries: Summary[]): Said => ({
+  text: summaries
+    .map((summary) => (summaries.length > 1 ? `length      ${summary.length}\n` : '') + describeSummary(summary))
+    .join('\n'),
+  json: summaries.map((summary) => ({ type: 'summary', ...summary })),
 })
 
 /** Runs `start` with progress, then prints its result. */
@@ -71,7 +82,7 @@ function drive(start: (call: ObservedOptions) => Promise<Said>, values: Parsed['
     try {
       const { text, json: value } = await start({ signal, onEvent: (event) => to.event(event) })
       to.end()
-      if (asJson) process.stdout.write(jsonLine(value))
+      if (asJson) for (const one of value) process.stdout.write(jsonLine(one))
       else if (!quiet) process.stdout.write(printable(text))
     } finally {
       to.end()
@@ -116,16 +127,23 @@ export const runCommand: Command = {
   async run(args) {
     const parsed = parse(args, this)
     const { values } = parsed
-    if (values['detach'] === true) return await detached(optionsOf(parsed), values)
+    const given = optionsOf(parsed)
+    if (values['detach'] === true) {
+      for (const one of runsOf(given)) await detached(one, values)
+      return
+    }
     if (values['dry-run'] !== true)
-      return drive(async ({ signal, onEvent }) => {
-        const run = weave(optionsOf(parsed), { signal })
-        for await (const event of run) onEvent?.(event)
-        return summarised(await run.finished)
+      return drive(async (call) => {
+        if (ofLengths(given)) return summarised((await weaveLengths(given, call)).map(({ summary }) => summary))
+        const run = weave(given, { signal: call.signal })
+        for await (const event of run) call.onEvent?.(event)
+        return summarised([await run.finished])
       }, values)
     return interruptible('nothing was written.', async (signal) => {
-      const would = await dryRun(optionsOf(parsed), { signal })
-      process.stdout.write(values['json'] === true ? jsonLine(would) : printable(describeDryRun(would)))
+      for (const one of runsOf(given)) {
+        const would = await dryRun(one, { signal })
+        process.stdout.write(values['json'] === true ? jsonLine(would) : printable(describeDryRun(would)))
+      }
     })
   },
 }
@@ -144,9 +162,13 @@ export const planCommand: Command = {
   async run(args) {
     const parsed = parse(args, this)
     return drive(async (call) => {
-      const planned = await plan(optionsOf(parsed), call)
-      await planned.close()
-      return summarised(planned.summary)
+      const summaries: Summary[] = []
+      for (const one of runsOf(optionsOf(parsed))) {
+        const planned = await plan(one, call)
+        summaries.push(planned.summary)
+        await planned.close()
+      }
+      return summarised(summaries)
     }, parsed.values)
   },
 }
@@ -164,9 +186,15 @@ export const prepareCommand: Command = {
   async run(args) {
     const parsed = parse(args, this)
     return drive(async (call) => {
-      const { directory } = await prepare(optionsOf(parsed), call)
-      const text = `prepared    ${directory}: \`longweave task list ${directory}\` lists its tasks\n`
-      return { text, json: { type: 'prepared', directory } }
+      const directories: string[] = []
+      for (const one of runsOf(optionsOf(parsed))) {
+        const { directory } = await prepare(one, call)
+        directories.push(directory)
+      }
+      const text = directories.map(
+        (directory) => `prepared    ${directory}: \`longweave task list ${directory}\` lists its tasks\n`,
+      )
+      return { text: text.join(''), json: directories.map((directory) => ({ type: 'prepared', directory })) }
     }, parsed.values)
   },
 }

@@ -210,8 +210,12 @@ export interface ExcludedDocuments {
   otherPart: number
   /** Without a representative keyword (`pool: keyworded`). */
   withoutKeyword: number
+  /** Of a source that `sources` does not name, or gives no weight. */
+  withoutWeight: number
   /** Exact duplicates of an earlier document of the pool (`dedup: exact`). */
   duplicate: number
+  /** Documents of the plans of other `lengths`. */
+  otherLength: number
 }
 
 /** The format of an output's files, as in the option `output.format`. */
@@ -252,6 +256,8 @@ export interface InputFile {
   modifiedNs?: number
   /** The entity tag of a remote file. Absent for a local one. */
   etag?: string
+  /** The number of the path of the corpus that names the file; kept where that is its source. */
+  namedBy?: number
   /** The other file of a token file, next to it. */
   companion?: InputFile
 }
@@ -921,6 +927,10 @@ export interface SourceTokens {
   pool: number
   /** In the plan's sequences. */
   inSequences: number
+  /** The share of an epoch's virtual tokens that `sources` asks for. Null without `sources`. */
+  wanted: number | null
+  /** The part of the source's documents that an epoch uses, 0 to 1. */
+  rate: number
 }
 
 /** Special tokens that are written in the text of documents. */

@@ -321,7 +321,7 @@ fn run(
     Ok((summary, planned))
 }
 
-/// Runs the stages up to and with `last`; sends warnings before and after.
+/// Runs the stages up to and with `last`; sends warnings before, once the plan is known, and after.
 pub(crate) fn drive(
     ctx: &Ctx,
     run: &RunContext,
@@ -329,9 +329,8 @@ pub(crate) fn drive(
     engine: &dyn Engine,
     last: Option<Stage>,
 ) -> Result<summary::Summary> {
-    let warn = |message: &String| events.warn(run, message);
-    let before = summary::warnings_of_preparation(run);
-    before.iter().for_each(warn);
+    let warn = |message: &String| events.warn_once(run, message);
+    summary::warnings_of_preparation(run).iter().for_each(warn);
     if let Some(last) = last {
         // A driver that another has replaced is cancelled.
         longweave_driver::run(ctx, run, events, engine, last)
@@ -344,7 +343,7 @@ pub(crate) fn drive(
     };
     run.check_driver()?;
     let summary = summary::summary(run, mode, events.seconds())?;
-    summary.warnings.iter().filter(|w| !before.contains(w)).for_each(warn);
+    summary.warnings.iter().for_each(warn);
     Ok(summary)
 }
 

@@ -41,6 +41,10 @@ pub struct InputFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub etag: Option<String>,
+    /// The number of the path of the corpus that names the file; kept where that is its source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub named_by: Option<u32>,
     /// The other file of a token file, next to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]

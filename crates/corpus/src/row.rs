@@ -438,9 +438,13 @@ fn read_text(file: &CorpusFile, max: u64, fields: &mut Fields) -> Result<Option<
     }
 }
 
-/// The source that a directory `SOURCE_FIELD=VALUE` in the path of a file gives, as Hive writes
-/// partitions: the last one, its value with `%XX` decoded.
+/// The source that the place of a file gives: the path that names it, or a directory
+/// `SOURCE_FIELD=VALUE` above it, as Hive writes partitions: the last one, its value with `%XX`
+/// decoded.
 fn partition_of(options: &CorpusOptions, file: &InputFile) -> Option<String> {
+    if let Some(number) = file.named_by {
+        return options.paths.get(number as usize).cloned();
+    }
     let field = options.source_field.as_ref()?;
     let (directories, _) = file.path.rsplit_once('/')?;
     let (_, value) =

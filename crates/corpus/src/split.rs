@@ -127,6 +127,7 @@ mod tests {
                 bytes,
                 modified_ns: 0,
                 etag: None,
+                named_by: None,
                 companion: None,
             };
             let inventory = Inventory {

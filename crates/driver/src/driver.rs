@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use longweave_common::{Code, Ctx, Error, Result, return_freed_memory};
-use longweave_run::{Clean, Counters, Entry, RunContext, Stage, TaskState};
-use longweave_stages::SEAL;
+use longweave_run::{Clean, Counters, Entry, Mode, RunContext, Stage, TaskState};
+use longweave_stages::{PLAN, SEAL, summary};
 use longweave_storage::DoneRecord;
 
 use crate::engine::Engine;
@@ -66,6 +66,7 @@ pub fn run(
             });
             keep(run, stage, records)?;
             events.send(event(StageState::Reused, tasks));
+            tell_plan(run, events, stage, last);
             unchecked |= stage.tells_sizes();
             continue;
         }
@@ -94,12 +95,24 @@ pub fn run(
         unchecked |= stage.tells_sizes();
         keep(run, stage, records)?;
         events.send(event(StageState::Done, tasks));
+        tell_plan(run, events, stage, last);
     }
     if last == SEAL && run.options().clean == Clean::Sealed && (ran || !clean::is_complete(run)) {
         run.check_driver()?;
         clean::after_seal(run)?.iter().for_each(|kept| events.warn(run, kept));
     }
     Ok(())
+}
+
+/// Warns of what the plan cannot meet before its tokens are packed.
+fn tell_plan(run: &RunContext, events: &Events, stage: Stage, last: Stage) {
+    if stage != PLAN || last == PLAN {
+        return;
+    }
+    // A damaged record of a later stage is found, and made again, when its turn comes.
+    if let Ok(planned) = summary::summary(run, Mode::Plan, events.seconds()) {
+        planned.warnings.iter().for_each(|message| events.warn_once(run, message));
+    }
 }
 
 /// The tasks without a record.

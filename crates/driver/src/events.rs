@@ -1,7 +1,7 @@
 //! Events of a run. They wait in a queue that never blocks the run: a new progress event of a stage
 //! replaces the waiting one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -80,6 +80,8 @@ struct Queue {
 pub struct Events {
     queue: Mutex<Queue>,
     start: Instant,
+    /// The warnings so far.
+    warned: Mutex<BTreeSet<String>>,
 }
 
 impl Default for Events {
@@ -91,7 +93,7 @@ impl Default for Events {
             progress_given: start,
             ended: false,
         };
-        Events { queue: Mutex::new(queue), start }
+        Events { queue: Mutex::new(queue), start, warned: Mutex::default() }
     }
 }
 
@@ -116,8 +118,17 @@ impl Events {
 
     /// Tells a person something, and the run's log.
     pub fn warn(&self, run: &RunContext, message: &str) {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(message.to_owned());
         run.log.warning(message);
         self.send(Event::Warning { message: message.to_owned() });
+    }
+
+    /// Warns, unless these words were said before.
+    pub fn warn_once(&self, run: &RunContext, message: &str) {
+        let said = self.warned.lock().unwrap_or_else(PoisonError::into_inner).contains(message);
+        if !said {
+            self.warn(run, message);
+        }
     }
 
     /// Ends the events. Waiting listeners get `None`.

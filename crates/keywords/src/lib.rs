@@ -11,6 +11,7 @@ mod lists;
 mod normalise;
 mod rake;
 mod rakes;
+mod searchable;
 
 pub use columns::{ColumnScratch, Columns};
 pub use hash::{hash_bytes, hash_words};
@@ -18,3 +19,4 @@ pub use lists::{Boilerplate, StopList};
 pub use normalise::{normalise, normalise_into};
 pub use rake::{Rake, RakeOptions, Scratch, candidates, strip_possessive};
 pub use rakes::Rakes;
+pub use searchable::{begins_name, keep_searchable, searchable};

@@ -15,7 +15,7 @@ use longweave_common::Offsets;
 use longweave_language::{Language, continues_phrase, words_in};
 
 use crate::hash::{hash_bytes, hash_words};
-use crate::{StopList, normalise_into};
+use crate::{StopList, begins_name, normalise_into};
 
 /// Options of the extraction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,11 +24,13 @@ pub struct RakeOptions {
     pub min_score: f64,
     /// Most words of a keyword.
     pub max_words: usize,
+    /// Whether stop words of English that begin a name are words of it ([`begins_name`]).
+    pub names: bool,
 }
 
 impl Default for RakeOptions {
     fn default() -> RakeOptions {
-        RakeOptions { min_score: 0.0, max_words: usize::MAX }
+        RakeOptions { min_score: 0.0, max_words: usize::MAX, names: false }
     }
 }
 
@@ -99,7 +101,7 @@ impl Rake {
     pub fn extract(&self, scratch: &mut Scratch, text: &str, mut take: impl FnMut(&str, f64)) {
         scratch.clear();
         normalise_into(text, &mut scratch.text);
-        self.collect(scratch);
+        self.collect(scratch, text);
         for phrase in 0..scratch.phrases.len() {
             let words = &scratch.phrase_words[scratch.phrases.range(phrase)];
             if words.len() > self.options.max_words {
@@ -129,7 +131,7 @@ impl Rake {
     }
 
     /// Splits the normalised text into phrases and counts their words.
-    fn collect(&self, scratch: &mut Scratch) {
+    fn collect(&self, scratch: &mut Scratch, original: &str) {
         let text = std::mem::take(&mut scratch.text);
         let mut phrase_start = 0;
         let mut last_end = 0;
@@ -141,8 +143,9 @@ impl Rake {
                 end_phrase(scratch, &mut phrase_start);
             }
             let word = &text[start..end];
-            if self.stop.contains(word)
-                || (word.contains('’') && self.stop.contains(&word.replace('’', "'")))
+            if (self.stop.contains(word)
+                || (word.contains('’') && self.stop.contains(&word.replace('’', "'"))))
+                && !(english && self.options.names && is_name(original.as_bytes(), word, end))
             {
                 end_phrase(scratch, &mut phrase_start);
             } else {
@@ -155,6 +158,17 @@ impl Rake {
         end_phrase(scratch, &mut phrase_start);
         scratch.text = text;
     }
+}
+
+/// Whether a word that ends at `end` begins a name in the original text: it and the word after the
+/// next space have capitals. Places of the normalised text are those of the original where it is
+/// ASCII so far; elsewhere no capital is found, as a rule.
+fn is_name(original: &[u8], word: &str, end: usize) -> bool {
+    let capital = |at: usize| original.get(at).is_some_and(u8::is_ascii_uppercase);
+    begins_name(word)
+        && capital(end - word.len())
+        && original.get(end) == Some(&b' ')
+        && capital(end + 1)
 }
 
 /// A normalised word without its possessive `'s`, once.
@@ -277,8 +291,17 @@ mod tests {
     }
 
     #[test]
+    fn names_keep_the_stop_word_that_they_begin_with() {
+        let text = "who built new York in New York City after the Second World War? A New plan";
+        let names = RakeOptions { names: true, ..RakeOptions::default() };
+        let of = |options| keywords(options, text).into_iter().map(|k| k.0).collect::<Vec<_>>();
+        assert_eq!(of(names), ["built", "york", "new york city", "second world war", "plan"]);
+        assert_eq!(of(RakeOptions::default()), ["built", "york", "york city", "world war", "plan"]);
+    }
+
+    #[test]
     fn keywords_below_the_least_score_or_above_the_most_words_are_left_out() {
-        let options = RakeOptions { min_score: 3.0, max_words: 2 };
+        let options = RakeOptions { min_score: 3.0, max_words: 2, ..RakeOptions::default() };
         let found = keywords(options, "tall building, house, very large green garden");
         assert_eq!(found, [("tall building".into(), 4.0)]);
     }

@@ -24,12 +24,23 @@ pub struct PlanInput<'a> {
     pub forest: Option<&'a Forest>,
     /// The number of each document's source, from 0. Without it all documents are of one source.
     pub sources: Option<&'a [u32]>,
+    /// The weight of each source, by number; without them sources mix as they come.
+    pub weights: Option<&'a [SourceWeight]>,
     /// The nearest of each document (knn, iclm), or of each chunk (nextlong).
     pub neighbours: Option<&'a Neighbours>,
     /// Chunks of documents; needed for nextlong.
     pub chunks: Option<&'a Chunks>,
     /// Beginnings of documents' texts; needed for iclm's release.
     pub heads: Option<&'a dyn Heads>,
+}
+
+/// The part that a source is to have of the tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceWeight {
+    /// The source's name, for messages.
+    pub name: String,
+    /// Its weight, in any unit; documents of one with 0 do not take part.
+    pub weight: f64,
 }
 
 /// Beginnings of documents' texts.
@@ -65,6 +76,11 @@ impl PlanInput<'_> {
     /// The number of a document's source.
     pub(crate) fn source(&self, doc: DocId) -> u32 {
         self.sources.map_or(0, |column| column[doc.index()])
+    }
+
+    /// The weight of a document's source; 1 where sources have none.
+    pub(crate) fn weight(&self, doc: DocId) -> f64 {
+        self.weights.map_or(1.0, |weights| weights[self.source(doc) as usize].weight)
     }
 
     /// Checks that columns agree with each other.
@@ -111,6 +127,16 @@ impl PlanInput<'_> {
                 Code::FileCorrupt,
                 message + "; delete the work directory and run again",
             ));
+        }
+        if let (Some(weights), Some(sources)) = (self.weights, self.sources)
+            && let Some(row) = sources.iter().position(|&source| source as usize >= weights.len())
+        {
+            let message = format!(
+                "document {row} has a source beyond the {} that have weights; delete the documents \
+                 stage's folder and run again",
+                weights.len()
+            );
+            return Err(Error::new(Code::FileCorrupt, message).with("row", row));
         }
         let keywords = self.keyword_keys.len();
         let beyond = |k: &KeywordId| !k.is_none() && k.index() >= keywords;

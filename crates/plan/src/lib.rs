@@ -11,6 +11,7 @@ mod file;
 mod forest;
 mod input;
 mod methods;
+mod mix;
 mod neighbours;
 mod options;
 mod planner;
@@ -20,12 +21,12 @@ mod stats;
 
 pub use file::{FORMAT as PLAN_FORMAT, PlanFile, PlannedPart, write_plan};
 pub use forest::Forest;
-pub use input::{Heads, Part, PlanInput};
+pub use input::{Heads, Part, PlanInput, SourceWeight};
 pub use neighbours::{Chunks, Neighbours};
 pub use options::{
-    Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions, Method,
-    MethodName, NextlongOptions, Overflow, PlanOptions, Policies, Pool, PoolOptions, QuestOptions,
-    Reuse, SplitBy, StandardOptions,
+    Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LengthShare, LongMode,
+    LongOptions, Method, MethodName, NextlongOptions, Overflow, PlanOptions, Policies, Pool,
+    PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
 };
 pub use planner::{Plan, plan};
 pub use sequences::{Group, Groups, NamedGroups, Piece, Rule, Sequence, Sequences, Shape};

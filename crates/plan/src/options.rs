@@ -281,6 +281,19 @@ pub struct PoolOptions {
     pub holdout: f64,
     /// The definition of a duplicate.
     pub dedup: Dedup,
+    /// The lengths that share the documents, in order; empty where one length has them all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lengths: Vec<LengthShare>,
+}
+
+/// A length, and its part of the documents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LengthShare {
+    /// Tokens of a sequence.
+    pub length: u32,
+    /// Its share, above 0, in any unit.
+    pub share: f64,
 }
 
 /// The definition of a duplicate.
@@ -388,6 +401,7 @@ impl PlanOptions {
             "from 0 to 1",
             self.pool.holdout,
         )?;
+        self.check_lengths()?;
         let related =
             self.policies.fill == Fill::Related && !matches!(self.method, Method::Quest(_));
         expect(!related, "fill", "next, drop or pad with a method without keywords", "related")?;
@@ -425,6 +439,20 @@ impl PlanOptions {
             }
         }
         Ok(())
+    }
+}
+
+impl PlanOptions {
+    fn check_lengths(&self) -> Result<()> {
+        let (lengths, length) = (&self.pool.lengths, self.policies.length);
+        for (place, own) in lengths.iter().enumerate() {
+            let positive = own.share > 0.0 && own.share.is_finite();
+            expect(positive, "lengths", "shares above 0", own.share)?;
+            let twice = lengths[..place].iter().any(|other| other.length == own.length);
+            expect(!twice, "lengths", "lengths that differ", own.length)?;
+        }
+        let listed = lengths.is_empty() || lengths.iter().any(|own| own.length == length);
+        expect(listed, "length", "one of `lengths`", length)
     }
 }
 

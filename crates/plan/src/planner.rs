@@ -6,11 +6,12 @@
 //! with `fill: related` 32 bytes a node of the hierarchy and 16 a piece of a tail.
 
 use longweave_common::random::{Key, draw};
-use longweave_common::{Code, Ctx, Error, GroupId, KeywordId, Result};
+use longweave_common::{Code, Ctx, DocId, Error, GroupId, KeywordId, Result};
 
 use crate::arrange::{Open, RepeatPolicy, Sink, Unit, Why};
 use crate::forest::PostOrder;
 use crate::methods::{self, Group, Grouping, PlanContext, Run, round_key};
+use crate::mix::Mix;
 use crate::stats::{PlanStats, gather};
 use crate::{
     Fill, Forest, Groups, Part, Piece, PlanInput, PlanOptions, Rule, Sequences, Shape, pool,
@@ -43,6 +44,8 @@ struct Planner<'a> {
     groups: Groups,
     forest: Option<(&'a Forest, PostOrder)>,
     used_tokens: u64,
+    /// The sequence that an epoch left open.
+    open: Open,
 }
 
 /// Plans the sequences of a part.
@@ -87,24 +90,47 @@ fn plan_inside(
         ..PlanStats::default()
     };
     stats.tokens.pool = pool_tokens;
-    let mut method = methods::method(PlanContext { ctx, input, options, shape }, pool.clone())?;
+    let mut method = methods::method(PlanContext { ctx, input, options, shape }, &pool)?;
+    let mix = Mix::of(input, options, &pool, part)?;
     let forest = match (options.policies.fill, input.forest) {
         (Fill::Related, Some(forest)) => Some((forest, PostOrder::new(forest)?)),
         _ => None,
     };
     let sink = Sink::new(&options.policies, input.lens);
-    let mut planner =
-        Planner { ctx, input, options, sink, groups: Groups::default(), forest, used_tokens: 0 };
+    let mut planner = Planner {
+        ctx,
+        input,
+        options,
+        sink,
+        groups: Groups::default(),
+        forest,
+        used_tokens: 0,
+        open: Open::default(),
+    };
     let wanted = options.policies.tokens.map(|tokens| tokens.div_ceil(u64::from(shape.length)));
     let mut all = Sequences::default();
     loop {
-        let before = all.len();
-        planner.epoch(&mut *method, stats.epochs)?;
+        let open = planner.open.len;
+        let mixed =
+            mix.as_ref().map(|mix| mix.epoch(input, options.policies.seed, &pool, stats.epochs));
+        planner.epoch(&mut *method, stats.epochs, mixed.as_deref().unwrap_or(&pool))?;
         stats.epochs += 1;
         ctx.cancel.check()?;
+        if mix.is_none() {
+            planner.end();
+        }
+        let made = all.len() + planner.sink.sequences.len();
+        let nothing_more = match &mix {
+            Some(_) => planner.sink.sequences.is_empty() && planner.open.len <= open,
+            None => planner.sink.sequences.is_empty(),
+        };
+        let done = wanted.is_none_or(|wanted| made as u64 >= wanted) || nothing_more;
+        if done {
+            planner.end();
+        }
         planner.append_shuffled(&mut all, stats.epochs - 1);
         ctx.cancel.check()?;
-        if wanted.is_none_or(|wanted| all.len() as u64 >= wanted) || all.len() == before {
+        if done {
             break;
         }
     }
@@ -122,6 +148,12 @@ fn plan_inside(
     stats.groups = planner.groups.len() as u64;
     method.report(&mut stats);
     gather(&mut stats, input, &pool, shape, &all, |doc| method.is_short(doc));
+    for (number, source) in stats.sources.iter_mut().enumerate() {
+        source.rate = 1.0;
+        if let Some((share, rate)) = mix.as_ref().map(|mix| mix.of_source(number)) {
+            (source.wanted, source.rate) = (Some(share), rate);
+        }
+    }
     Ok(Plan { shape, sequences: all, groups: planner.groups, stats })
 }
 
@@ -155,14 +187,14 @@ fn empty(stats: &PlanStats, input: &PlanInput<'_>, options: &PlanOptions, shape:
 }
 
 impl Planner<'_> {
-    fn epoch(&mut self, method: &mut dyn Grouping, epoch: u32) -> Result<()> {
-        let rounds = method.begin(epoch)?;
+    fn epoch(&mut self, method: &mut dyn Grouping, epoch: u32, pool: &[DocId]) -> Result<()> {
+        let rounds = method.begin(epoch, pool)?;
         let repeats = match (method.repeats(), method.by_range()) {
             (false, _) => RepeatPolicy::Carried,
             (true, false) => RepeatPolicy::Documents,
             (true, true) => RepeatPolicy::Tokens,
         };
-        let mut open = Open::default();
+        let mut open = std::mem::take(&mut self.open);
         for round in 0..rounds {
             (self.sink.epoch, self.sink.round) = (epoch, round);
             let mut tails = Vec::new();
@@ -172,8 +204,14 @@ impl Planner<'_> {
             })?;
             open = self.fill(tails, open, repeats, round_key(epoch, round))?;
         }
-        self.sink.end(&open);
+        self.open = open;
         Ok(())
+    }
+
+    /// Ends the open sequence.
+    fn end(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        self.sink.end(&open);
     }
 
     /// Arranges a group alone. Returns its leftover.

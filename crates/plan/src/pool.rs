@@ -1,11 +1,16 @@
 //! Which documents take part.
 
+use std::ops::Range;
+
 use longweave_common::random::{Key, chance, draw};
 use longweave_common::{Code, DocId, Error, Result};
 use rayon::prelude::*;
 
 use crate::stats::ExcludedDocuments;
-use crate::{Dedup, Part, PlanInput, PlanOptions, Pool};
+use crate::{Dedup, LengthShare, Method, Part, PlanInput, PlanOptions, Pool};
+
+/// The number of draws.
+pub(crate) const ALL: u128 = 1 << 64;
 
 /// The documents of a part's pool in `DocId` order, and why others are not in it.
 pub(crate) fn pool(
@@ -35,6 +40,8 @@ pub(crate) fn pool(
             &mut excluded.other_part
         } else if keyworded && input.keyword(doc).is_none() {
             &mut excluded.without_keyword
+        } else if input.weight(doc) <= 0.0 {
+            &mut excluded.without_weight
         } else {
             pool.push(doc);
             continue;
@@ -55,7 +62,35 @@ pub(crate) fn pool(
         pool.par_sort_unstable();
         excluded.duplicate = (before - pool.len()) as u64;
     }
+    if let Some(own) = interval(&limits.lengths, options.policies.length) {
+        let by_keyword = matches!(options.method, Method::Quest(_));
+        let before = pool.len();
+        pool.retain(|&doc| {
+            let keyword = input.keyword(doc);
+            let key = if by_keyword && !keyword.is_none() {
+                input.keyword_key(keyword)
+            } else {
+                input.key(doc)
+            };
+            own.contains(&u128::from(draw(options.policies.seed, "length", key, 0)))
+        });
+        excluded.other_length = (before - pool.len()) as u64;
+    }
     Ok((pool, excluded))
+}
+
+/// The draws that belong to a length; `None` where one length has all.
+fn interval(lengths: &[LengthShare], length: u32) -> Option<Range<u128>> {
+    let own = lengths.iter().position(|other| other.length == length)?;
+    let sum = |lengths: &[LengthShare]| lengths.iter().map(|length| length.share).sum::<f64>();
+    let bound = |place: usize| {
+        if place == lengths.len() {
+            ALL
+        } else {
+            (sum(&lengths[..place]) / sum(lengths) * ALL as f64) as u128
+        }
+    };
+    Some(bound(own)..bound(own + 1))
 }
 
 /// Sorts documents into random order by (`purpose`, `counter`) over their ids' keys; ties by

@@ -65,13 +65,17 @@ pub struct PieceCounts {
 }
 
 /// Tokens of the documents of one source, without separators and begin tokens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceTokens {
     /// In the pool, each document once.
     pub pool: u64,
     /// In the plan's sequences.
     pub in_sequences: u64,
+    /// The share of an epoch's virtual tokens that `sources` asks for. Null without `sources`.
+    pub wanted: Option<f64>,
+    /// The part of the source's documents that an epoch uses, 0 to 1.
+    pub rate: f64,
 }
 
 /// Documents of the pool with at least `method.threshold` tokens; 0 for methods other than `long`.
@@ -111,8 +115,12 @@ pub struct ExcludedDocuments {
     pub other_part: u64,
     /// Without a representative keyword (`pool: keyworded`).
     pub without_keyword: u64,
+    /// Of a source that `sources` does not name, or gives no weight.
+    pub without_weight: u64,
     /// Exact duplicates of an earlier document of the pool (`dedup: exact`).
     pub duplicate: u64,
+    /// Documents of the plans of other `lengths`.
+    pub other_length: u64,
 }
 
 /// Keyword lists of the pool by kind (`quest`). A list holds the documents of one keyword.

@@ -1,6 +1,8 @@
 //! The resolved options of a run: every choice made, no defaults (the TypeScript schema alone holds
 //! them), unknown fields refused.
 
+use std::collections::BTreeMap;
+
 use longweave_common::{Code, Error, Result};
 use longweave_corpus::{CorpusOptions, LoneSurrogates, Origin};
 use longweave_formats::{Column, Compression, Format, MdsIndices, Provenance};
@@ -10,8 +12,8 @@ use longweave_inference::{
 };
 use longweave_language::Language;
 use longweave_plan::{
-    Dedup, Fill, Incomplete, Method, MethodName, Overflow, PlanOptions, Policies, Pool,
-    PoolOptions, Shape,
+    Dedup, Fill, Incomplete, LengthShare, Method, MethodName, Overflow, PlanOptions, Policies,
+    Pool, PoolOptions, Shape,
 };
 use longweave_remote::{Location, Scheme, is_remote};
 use serde::{Deserialize, Serialize};
@@ -76,6 +78,9 @@ pub struct RunOptions {
     /// Field or column that names a document's source.
     #[serde(deserialize_with = "Option::deserialize")]
     pub source_field: Option<String>,
+    /// Weights of sources by name: values of `sourceField`, or without it paths of `corpus`; empty
+    /// where they mix as they come.
+    pub sources: BTreeMap<String, f64>,
     /// Field or column of the code of a document's language.
     #[serde(deserialize_with = "Option::deserialize")]
     pub language_field: Option<String>,
@@ -108,7 +113,9 @@ pub struct RunOptions {
     pub method: MethodOptions,
     /// Tokens of a sequence.
     pub length: u32,
-    /// Tokens of the output; `None` for one epoch.
+    /// The lengths that share the documents; empty where `length` has them all.
+    pub lengths: Vec<LengthShare>,
+    /// Tokens of the output, or of those of all `lengths` together; `None` for one epoch.
     #[serde(deserialize_with = "Option::deserialize")]
     pub tokens: Option<u64>,
     /// Seed of every draw.
@@ -370,6 +377,8 @@ pub struct KeywordOptions {
     pub stop_words: String,
     /// Least RAKE score of a candidate.
     pub min_score: f64,
+    /// The phrases of English that can be keywords.
+    pub phrases: KeywordPhrases,
     /// The built-in list of boilerplate phrases.
     pub boilerplate: BoilerplateList,
     /// Phrases added to it.
@@ -408,6 +417,16 @@ pub fn language(code: &str, option: &str) -> Result<Option<Language>> {
         );
         Error::new(Code::OptionsInvalid, message).with("option", option)
     })
+}
+
+/// The phrases of English that can be keywords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum KeywordPhrases {
+    /// Those that a person would search for.
+    Searchable,
+    /// All that RAKE finds.
+    All,
 }
 
 /// The built-in list of boilerplate phrases.
@@ -732,6 +751,27 @@ impl RunOptions {
             need(upload.starts_with(Scheme::S3.prefix()), option, message)?;
             Location::parse(upload).map_err(|e| e.with("option", option))?;
         }
+        let listed =
+            self.lengths.is_empty() || self.lengths.iter().any(|own| own.length == self.length);
+        need(listed, "length", "`length` must be one of `lengths`")?;
+        let positive = |weight: &f64| *weight >= 0.0 && weight.is_finite();
+        need(
+            self.sources.values().all(positive)
+                && (self.sources.is_empty() || self.sources.values().any(|&weight| weight > 0.0)),
+            "sources",
+            "`sources` must give weights of at least 0, one of them above 0",
+        )?;
+        let paths = self.corpus.as_deref().unwrap_or_default();
+        if let Some(strange) = self.sources.keys().find(|&name| !paths.contains(name))
+            && self.source_by_path()
+            && !paths.is_empty()
+        {
+            let message = format!(
+                "`sources` names \"{strange}\", which is not a path of `corpus`; name a path as it is \
+                 there, or set `sourceField`"
+            );
+            need(false, "sources", message)?;
+        }
         let message = "`corpus` must name at least one file, directory or glob";
         need(!self.corpus.as_ref().is_some_and(Vec::is_empty), "corpus", message)?;
         let message = format!("`memory` must be at least 16 MiB, but is {} bytes", self.memory);
@@ -858,12 +898,33 @@ impl RunOptions {
             id_field: self.id_field.clone(),
             query_field: self.query_field.clone().filter(|_| self.reads_query_field()),
             source_field: self.source_field.clone(),
+            source_by_path: self.source_by_path(),
             lone_surrogates: self.lone_surrogates,
             max_document_bytes: self.max_document_bytes,
             split_bytes: self.split_bytes,
             spool: None,
             origin: Origin::Corpus,
         }
+    }
+
+    /// Whether documents have sources.
+    pub fn has_sources(&self) -> bool {
+        self.source_field.is_some() || !self.sources.is_empty()
+    }
+
+    /// Whether a document's source is the path of `corpus` that names its file.
+    pub fn source_by_path(&self) -> bool {
+        self.has_sources() && self.source_field.is_none()
+    }
+
+    /// Tokens of this output: the part of its length, where several share them.
+    fn own_tokens(&self) -> Option<u64> {
+        let Some(own) = self.lengths.iter().find(|own| own.length == self.length) else {
+            return self.tokens;
+        };
+        let all: f64 = self.lengths.iter().map(|own| own.share).sum();
+        let part = |tokens: u64| (tokens as f64 * own.share / all).ceil() as u64;
+        self.tokens.map(|tokens| part(tokens).clamp(1, tokens.max(1)))
     }
 
     /// Whether sequences are written to files.
@@ -892,6 +953,7 @@ impl RunOptions {
                 max_tokens: self.max_tokens,
                 holdout: self.holdout,
                 dedup: self.dedup,
+                lengths: self.lengths.clone(),
             },
             policies: Policies {
                 length: self.length,
@@ -901,7 +963,7 @@ impl RunOptions {
                 overflow: self.overflow,
                 fill: self.method.fill,
                 incomplete: self.incomplete,
-                tokens: self.tokens,
+                tokens: self.own_tokens(),
                 seed: self.seed,
                 max_uses: self.max_uses,
             },

@@ -57,7 +57,7 @@ impl StageSpec for DocumentsStage {
 
     fn identity(&self, file: &RunFile) -> Value {
         let options = &file.options;
-        json!({ "onDuplicateId": options.on_duplicate_id, "sources": options.source_field.is_some() })
+        json!({ "onDuplicateId": options.on_duplicate_id, "sources": options.has_sources() })
     }
 
     fn units(&self, run: &RunContext, _tasks: &[u32]) -> Result<u64> {
@@ -65,7 +65,7 @@ impl StageSpec for DocumentsStage {
     }
 
     fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
-        let source = if run.options().source_field.is_some() { 4.0 } else { 0.0 };
+        let source = if run.options().has_sources() { 4.0 } else { 0.0 };
         Ok(facts.rows * (44.0 + facts.id + source))
     }
 
@@ -151,7 +151,7 @@ impl StageSpec for DocumentsStage {
                 write_ids(ctx, &directory.join("ids.arrow"), &splits, &renamed)?,
             ),
         ];
-        if run.options().source_field.is_some() {
+        if run.options().has_sources() {
             let (names, column) = sources(ctx, &splits, &lens)?;
             files.push(FileRecord::new(
                 "sources",
@@ -381,6 +381,15 @@ pub struct Documents {
     pub sources: Option<Vec<u32>>,
 }
 
+/// The names of the sources, by number; none where documents have no sources.
+pub(crate) fn source_names(run: &RunContext) -> Result<Vec<String>> {
+    if !run.options().has_sources() {
+        return Ok(Vec::new());
+    }
+    let table = read_strings(&run.directory(DOCUMENTS).join("sources.arrow"))?;
+    Ok(table.iter().map(str::to_owned).collect())
+}
+
 impl Documents {
     /// Reads them, the hashes of texts only if `text_hashes`.
     pub fn read(run: &RunContext, text_hashes: bool) -> Result<Documents> {
@@ -391,9 +400,8 @@ impl Documents {
             keys: read_array(&directory.join("keys"))?,
             sources: run
                 .options()
-                .source_field
-                .as_ref()
-                .map(|_| read_array(&directory.join("sources")))
+                .has_sources()
+                .then(|| read_array(&directory.join("sources")))
                 .transpose()?,
             text_hashes: if text_hashes {
                 Some(read_array(&directory.join("text_hashes"))?)

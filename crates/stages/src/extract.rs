@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use longweave_index::CandidateWriter;
 use longweave_keywords::{RakeOptions, Rakes, Scratch};
 use longweave_language::Language;
-use longweave_run::load_stop_words;
+use longweave_run::{KeywordPhrases, load_stop_words};
 use rayon::prelude::*;
 use ts_rs::TS;
 
@@ -76,7 +76,7 @@ impl StageSpec for ExtractStage {
     fn identity(&self, file: &RunFile) -> Value {
         let keywords = &file.options.keywords;
         json!({ "stopWords": keywords.stop_words, "list": file.input("stopWords"),
-            "minScore": keywords.min_score })
+            "minScore": keywords.min_score, "phrases": keywords.phrases })
     }
 
     fn tasks(&self, run: &RunContext) -> Result<Option<u32>> {
@@ -96,9 +96,14 @@ impl StageSpec for ExtractStage {
         let rakes = run.shared.get(|| {
             let keywords = &run.options().keywords;
             let list = load_stop_words(&keywords.stop_words, run.resources.base())?;
-            let options = RakeOptions { min_score: keywords.min_score, ..RakeOptions::default() };
+            let options = RakeOptions {
+                min_score: keywords.min_score,
+                names: keywords.phrases == KeywordPhrases::Searchable,
+                ..RakeOptions::default()
+            };
             Ok(Rakes::new(list, None, options))
         })?;
+        let searchable = run.options().keywords.phrases == KeywordPhrases::Searchable;
         let predicted = run.all_done(PREDICT)?;
         let queries = QueryFiles::open(&run.directory(PREDICT), task, &predicted[task as usize])?;
         let directory = run.directory(EXTRACT);
@@ -118,8 +123,17 @@ impl StageSpec for ExtractStage {
                             .map(|&row| {
                                 // A row without a document has no queries.
                                 let language = queries.language(first + row);
-                                let rake = rakes.of(language.unwrap_or(Language::ENGLISH));
-                                longweave_keywords::candidates(rake, &mut scratch, batch.of(row))
+                                let language = language.unwrap_or(Language::ENGLISH);
+                                let rake = rakes.of(language);
+                                let mut phrases = longweave_keywords::candidates(
+                                    rake,
+                                    &mut scratch,
+                                    batch.of(row),
+                                );
+                                if searchable && language == Language::ENGLISH {
+                                    longweave_keywords::keep_searchable(&mut phrases);
+                                }
+                                phrases
                             })
                             .collect()
                     })

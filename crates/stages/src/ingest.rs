@@ -222,11 +222,16 @@ impl StageSpec for IngestStage {
         let (options, tokenizer) = (&file.options, &file.tokenizer);
         // Separators at the end of rows of token ids are left out.
         let separator = file.has_tokens().then_some(&tokenizer.separator);
+        let source = if options.source_by_path() {
+            json!({ "paths": options.corpus })
+        } else {
+            json!(options.source_field)
+        };
         json!({
             "tokensField": options.tokens_field, "separator": separator,
             "tokenizer": tokenizer.digest, "encoder": tokenizer.encoder, "maxId": tokenizer.max_id,
             "specialText": options.special_text, "reserved": tokenizer.reserved,
-            "textField": options.text_field, "idField": options.id_field, "sourceField": options.source_field,
+            "textField": options.text_field, "idField": options.id_field, "sourceField": source,
             "textJoin": options.text_join, "loneSurrogates": options.lone_surrogates,
             "skipBadRows": options.skips_bad_rows(), "maxDocumentBytes": options.max_document_bytes,
         })
@@ -241,7 +246,7 @@ impl StageSpec for IngestStage {
     }
 
     fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
-        let source = if run.options().source_field.is_some() { 24.0 } else { 0.0 };
+        let source = if run.options().has_sources() { 24.0 } else { 0.0 };
         Ok(facts.tokens * token_bytes(run) as f64 + facts.rows * (53.0 + facts.id + source))
     }
 
@@ -274,9 +279,8 @@ fn run_task(ctx: &Ctx, run: &RunContext, task: u32) -> Result<DoneRecord> {
         ids: StringTableWriter::create(&paths.ids, "id")?,
         sources: run
             .options()
-            .source_field
-            .as_ref()
-            .map(|_| StringTableWriter::create(&paths.sources, "source"))
+            .has_sources()
+            .then(|| StringTableWriter::create(&paths.sources, "source"))
             .transpose()?,
         rejects: AtomicFile::create(&paths.rejects)?,
     };

@@ -1,11 +1,13 @@
 //! Plan: decides all sequences from metadata, those of the held-out documents as a second plan.
 
+use longweave_common::{Code, Error};
 use longweave_plan::{
-    Dedup, Heads, MethodName, PLAN_FORMAT, Part, PlanFile, PlanInput, PlanStats, plan, write_plan,
+    Dedup, Heads, MethodName, PLAN_FORMAT, Part, PlanFile, PlanInput, PlanStats, SourceWeight,
+    plan, write_plan,
 };
 use longweave_storage::FileRecord;
 
-use crate::documents::{DOCUMENTS, Documents};
+use crate::documents::{self, DOCUMENTS, Documents};
 use crate::embed::EMBED;
 use crate::index::{self, INDEX};
 use crate::neighbours::{self, NEIGHBOURS};
@@ -30,7 +32,10 @@ pub const fn folder(part: Part) -> &'static str {
     }
 }
 
-pub const PLAN: Stage = Stage::new("plan", "Planning", ProgressUnit::Tasks, 1, &PlanStage);
+pub const PLAN: Stage = Stage::new("plan", "Planning", ProgressUnit::Tasks, 2, &PlanStage);
+
+/// Sources that a message names, at most.
+const NAMED: usize = 20;
 
 struct PlanStage;
 
@@ -41,8 +46,12 @@ impl StageSpec for PlanStage {
 
     fn identity(&self, file: &RunFile) -> Value {
         let options = file.options.plan_options(file.tokenizer.separator.len() as u32);
-        json!({ "options": options, "shard": file.shard_sequences(),
-            "format": PLAN_FORMAT })
+        let mut identity = json!({ "options": options, "shard": file.shard_sequences(),
+            "format": PLAN_FORMAT });
+        if !file.options.sources.is_empty() {
+            identity["sources"] = json!(file.options.sources);
+        }
+        identity
     }
 
     fn bytes(&self, _run: &RunContext, facts: &Facts) -> Result<f64> {
@@ -72,6 +81,7 @@ impl StageSpec for PlanStage {
         let index = index::open(run)?;
         let (neighbours, heads) = (neighbours::open(run)?, neighbours::open_heads(run)?);
         let chunks = owners::chunks(run)?;
+        let weights = weights(run)?;
         let input = PlanInput {
             lens: &documents.lens,
             keys: &documents.keys,
@@ -80,6 +90,7 @@ impl StageSpec for PlanStage {
             keyword_keys: index.as_ref().map_or(&[], |i| i.keyword_keys()),
             forest: index.as_ref().map(|i| i.forest()),
             sources: documents.sources.as_deref(),
+            weights: weights.as_deref(),
             neighbours: neighbours.as_ref(),
             chunks: chunks.as_ref(),
             heads: heads.as_ref().map(|heads| heads as &dyn Heads),
@@ -109,6 +120,34 @@ impl StageSpec for PlanStage {
 
 impl Counts for PlanCounts {
     const STAGE: Stage = PLAN;
+}
+
+/// The weight of each source, where `sources` gives weights.
+///
+/// Errors: `OPTIONS_INVALID` for a name that no document has.
+fn weights(run: &RunContext) -> Result<Option<Vec<SourceWeight>>> {
+    let wanted = &run.options().sources;
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let names = documents::source_names(run)?;
+    if let Some(strange) = wanted.keys().find(|&name| !names.contains(name)) {
+        let known = names.iter().take(NAMED).map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
+        let more = if names.len() > NAMED { " and others" } else { "" };
+        let message = format!(
+            "`sources` names \"{strange}\", which no document has as its source; the corpus has \
+             {}{more}",
+            known.join(", ")
+        );
+        return Err(Error::new(Code::OptionsInvalid, message)
+            .with("option", "sources")
+            .with("source", strange.as_str()));
+    }
+    let weight = |name: String| {
+        let weight = wanted.get(&name).copied().unwrap_or(0.0);
+        SourceWeight { name, weight }
+    };
+    Ok(Some(names.into_iter().map(weight).collect()))
 }
 
 /// The plan of a part.

@@ -14,12 +14,12 @@ use longweave_plan::{
 };
 use longweave_report::{Measures, Meter, divergence};
 use longweave_run::result_options;
-use longweave_storage::{FileRecord, read_strings, write_file};
+use longweave_storage::{FileRecord, write_file};
 use longweave_tokens::Encoder;
 use rayon::prelude::*;
 use ts_rs::TS;
 
-use crate::documents::{DOCUMENTS, Documents};
+use crate::documents::{DOCUMENTS, Documents, source_names};
 use crate::extract::{EXTRACT, LanguageCounts, languages};
 use crate::index::INDEX;
 use crate::ingest::{self, INGEST};
@@ -298,13 +298,7 @@ impl StageSpec for ReportStage {
         let encoder = run.resources.encoder()?;
         let documents = Documents::read(run, false)?;
         let weights = weights(ctx, run, &*encoder, &documents)?;
-        let sources = match run.options().source_field {
-            Some(_) => read_strings(&run.directory(DOCUMENTS).join("sources.arrow"))?
-                .iter()
-                .map(str::to_owned)
-                .collect(),
-            None => Vec::new(),
-        };
+        let sources = source_names(run)?;
         let world = ReportBuilder {
             ctx,
             run,

@@ -3,7 +3,7 @@
 use longweave_common::Result;
 use longweave_corpus::Unread;
 use longweave_formats::Format;
-use longweave_plan::{Method, MethodName, Overflow, PlanStats};
+use longweave_plan::{Method, MethodName, Overflow, PlanStats, SourceTokens};
 use longweave_run::{
     Mode, OutputFormat, PredictorName, RunContext, SpecialText, SpecialToken, VectorSource,
 };
@@ -12,7 +12,7 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use crate::centroids::{CentroidCounts, UsedSearch};
-use crate::documents::{self, DocumentCounts};
+use crate::documents::{self, DocumentCounts, source_names};
 use crate::embed::{EMBED, EmbedCounts};
 use crate::extract::{ExtractCounts, LanguageCounts, languages};
 use crate::index::IndexCounts;
@@ -24,6 +24,9 @@ use crate::predict::{PredictCounts, UsedPredictor};
 use crate::report::{REPORT, ReportCounts};
 use crate::shares::{Means, Shares, ratio};
 use crate::vectors::{self, VectorCounts};
+
+/// A source's share of the tokens may differ from the one that is asked for by this much.
+const SHARE_MISSED: f64 = 0.02;
 
 /// The outcome of a run. Parts that were not reached, or do not belong to the run, are null: a
 /// prepared run has neither `corpus` nor `plan`.
@@ -478,12 +481,55 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
                 percent(shares.dropped)
             ));
         }
+        warnings.extend(unmet_sources(run, plan));
         if plan.sequences_missing > 0 {
             warnings.push(format!(
                 "`tokens` asks for {} sequences more than `maxUses` and the pool allow",
                 plan.sequences_missing
             ));
         }
+    }
+    warnings
+}
+
+/// Sources whose share of the tokens is not the one that `sources` asks for, and those that are used
+/// again and again for it.
+fn unmet_sources(run: &RunContext, plan: &PlanStats) -> Vec<String> {
+    let all = plan.tokens.in_sequences.max(1) as f64;
+    let Ok(names) = source_names(run) else { return Vec::new() };
+    let weighed = names.iter().zip(&plan.sources).filter_map(|(name, source)| {
+        source.wanted.filter(|&wanted| wanted > 0.0).map(|wanted| (name, source, wanted))
+    });
+    let share = |source: &SourceTokens| source.in_sequences as f64 / all;
+    let unmet: Vec<String> = weighed
+        .clone()
+        .filter(|(_, source, wanted)| (share(source) - wanted).abs() > SHARE_MISSED)
+        .map(|(name, source, wanted)| {
+            format!("\"{name}\" {} in place of {}", percent(share(source)), percent(wanted))
+        })
+        .collect();
+    let mut warnings = Vec::new();
+    if !unmet.is_empty() {
+        warnings.push(format!(
+            "the sources' shares of the tokens in sequences are not those of `sources`: {}; the \
+             method repeats or drops more of some sources than of others",
+            unmet.join(", ")
+        ));
+    }
+    let again: Vec<String> = weighed
+        .filter(|(_, source, _)| source.rate >= 1.0)
+        .map(|(name, source, _)| {
+            let tokens = source.pool;
+            format!("\"{name}\" has {tokens} tokens")
+        })
+        .collect();
+    if plan.epochs > 1 && !again.is_empty() {
+        warnings.push(format!(
+            "`tokens` and `sources` together need {} epochs, and so use each document of the \
+             scarcest source in each of them: {}; lower `tokens` or its weight, or set `maxUses`",
+            plan.epochs,
+            again.join(", ")
+        ));
     }
     warnings
 }

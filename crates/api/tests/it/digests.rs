@@ -41,6 +41,7 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
     .unwrap();
     std::fs::write(place.path("stop.txt"), "the\n").unwrap();
     let path = |name: &str| json!(place.path(name).to_str().unwrap());
+    let file = place.path("corpus.jsonl").to_str().unwrap().to_owned();
     let base_run = place.prepare_in("base", &[]).unwrap();
     let stages: Vec<Stage> = base_run.stages().collect();
     let (all, from_ingest) = (&stages[..], &stages[1..]);
@@ -56,6 +57,7 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/tokensField", json!("ids"), from_ingest),
         ("/idField", Value::Null, from_ingest),
         ("/sourceField", json!("q"), from_ingest),
+        ("/sources", json!({ &file: 1.0 }), all),
         ("/onBadRow", json!("skip"), from_ingest),
         ("/textJoin", json!(" "), from_ingest),
         ("/loneSurrogates", json!("reject"), from_ingest),
@@ -70,6 +72,7 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/keywords/stopWords", json!("fox"), FROM_EXTRACT),
         ("/keywords/stopWords", path("stop.txt"), FROM_EXTRACT),
         ("/keywords/minScore", json!(1.0), FROM_EXTRACT),
+        ("/keywords/phrases", json!("searchable"), FROM_EXTRACT),
         ("/keywords/boilerplate", json!("none"), FROM_INDEX),
         ("/keywords/boilerplatePhrases", json!(["tin whistle"]), FROM_INDEX),
         ("/keywords/representative", json!("random"), FROM_INDEX),
@@ -84,6 +87,11 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/method/minKeywordDocuments", json!(3), FROM_PLAN),
         ("/method/fill", json!("next"), FROM_PLAN),
         ("/length", json!(32), FROM_PLAN),
+        (
+            "/lengths",
+            json!([{ "length": 64, "share": 1.0 }, { "length": 32, "share": 2.0 }]),
+            FROM_PLAN,
+        ),
         ("/tokens", json!(1000), FROM_PLAN),
         ("/seed", json!(1), FROM_PLAN),
         ("/bos", json!("sequence"), FROM_PLAN),
@@ -122,6 +130,12 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         let run = place.prepare_in(&format!("out{i}"), &[(pointer, value.clone())]).unwrap();
         assert_eq!(changed(&digests(&run), &base), expected, "{pointer}: {value}");
     }
+    // Weights of sources that a field names decide the plan alone.
+    let field = ("/sourceField", json!("q"));
+    let named = digests(&place.prepare_in("field", std::slice::from_ref(&field)).unwrap());
+    let weighed = [field, ("/sources", json!({ "q0": 1.0 }))];
+    let weighed = digests(&place.prepare_in("field-weighed", &weighed).unwrap());
+    assert_eq!(changed(&named, &weighed), FROM_PLAN);
     // Separators at the end of a row of token ids are left out, so that they decide the tokens.
     let ids = ("/tokensField", json!("ids"));
     let tokens = digests(&place.prepare_in("ids", std::slice::from_ref(&ids)).unwrap());

@@ -27,7 +27,8 @@ pub(crate) fn options(path: &dyn Fn(&str) -> String, changes: &[(&str, Value)]) 
             "tf32": true, "deviceMemory": null, "onnxRuntime": null, "checkpointSeconds": 20.0,
         },
         "keywords": {
-            "language": "auto", "stopWords": "auto", "minScore": 3.0, "boilerplate": "builtin",
+            "language": "auto", "stopWords": "auto", "minScore": 3.0, "phrases": "all",
+            "boilerplate": "builtin",
             "boilerplatePhrases": [], "representative": "common",
             "maxKeywordShare": 1.0, "minKeywordCap": 2, "hierarchy": "suffix"
         },
@@ -54,6 +55,7 @@ pub(crate) fn options(path: &dyn Fn(&str) -> String, changes: &[(&str, Value)]) 
     let of_rows = json!({
         "corpusPreset": null, "corpusSkip": [], "textJoin": "\n",
         "loneSurrogates": "replace", "maxBadRows": null, "languageField": null,
+        "sources": {}, "lengths": [],
     });
     options.as_object_mut().unwrap().extend(of_rows.as_object().unwrap().clone());
     for (pointer, value) in changes {

@@ -192,8 +192,13 @@ fn policies(length: u32, fill: Fill) -> Policies {
     }
 }
 
-const POOL: PoolOptions =
-    PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None };
+const POOL: PoolOptions = PoolOptions {
+    min_tokens: 1,
+    max_tokens: None,
+    holdout: 0.0,
+    dedup: Dedup::None,
+    lengths: Vec::new(),
+};
 
 fn plan_quest(ctx: &Ctx) -> Work {
     let (documents, keywords) = (20_000, 2_000);
@@ -240,6 +245,7 @@ fn bare<'a>(lens: &'a [u32], keys: &'a [u128]) -> PlanInput<'a> {
         keyword_keys: &[],
         forest: None,
         sources: None,
+        weights: None,
         neighbours: None,
         chunks: None,
         heads: None,

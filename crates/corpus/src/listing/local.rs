@@ -21,10 +21,14 @@ pub(super) fn files(
     unread: &mut UnreadFiles,
 ) -> Result<(String, Vec<InputFile>)> {
     let rules = Rules::new(options)?;
-    let mut found: BTreeMap<PathBuf, Kind> = BTreeMap::new();
+    let mut found: BTreeMap<PathBuf, (Kind, u32)> = BTreeMap::new();
     let mut bases: Vec<PathBuf> = Vec::new();
-    for path in &options.paths {
-        let mut base = find(path, &rules, &mut found, unread)?;
+    for (number, path) in (0..).zip(&options.paths) {
+        let mut own = BTreeMap::new();
+        let mut base = find(path, &rules, &mut own, unread)?;
+        for (file, kind) in own {
+            found.entry(file).or_insert((kind, number));
+        }
         // A partition belongs to the path of its files: its name is a column.
         while base.file_name().and_then(|name| partition(name.to_str()?)).is_some() && base.pop() {}
         bases.push(base);
@@ -34,7 +38,7 @@ pub(super) fn files(
         None => common(&bases),
     };
     let mut files = Vec::with_capacity(found.len());
-    for (path, kind) in found {
+    for (path, (kind, number)) in found {
         let relative = path.strip_prefix(&root).map_err(|_| {
             let message = format!(
                 "{} is not below the corpus root {}; give another `corpusRoot`",
@@ -53,7 +57,8 @@ pub(super) fn files(
         })?;
         let listed = |path: String, companion| -> Result<InputFile> {
             let (bytes, modified_ns) = stamp(&root.join(&path))?;
-            Ok(InputFile { path, kind, bytes, modified_ns, etag: None, companion })
+            let named_by = options.source_by_path.then_some(number);
+            Ok(InputFile { path, kind, bytes, modified_ns, etag: None, named_by, companion })
         };
         let path = relative.join("/");
         let other = kind.companion(&path).map(|other| {

@@ -31,10 +31,14 @@ pub(super) fn files(
         );
     }
     let remote = Remote::open(cancel)?;
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<Location, (Found, u32)> = BTreeMap::new();
     let mut bases = Vec::new();
-    for path in &options.paths {
-        let mut base = find(&remote, path, &rules, &mut found, unread)?;
+    for (number, path) in (0..).zip(&options.paths) {
+        let mut own = BTreeMap::new();
+        let mut base = find(&remote, path, &rules, &mut own, unread)?;
+        for (file, of_file) in own {
+            found.entry(file).or_insert((of_file, number));
+        }
         while base.key().rsplit('/').next().and_then(partition).is_some() {
             base = base.parent();
         }
@@ -51,7 +55,7 @@ pub(super) fn files(
         None => common(&bases),
     };
     let mut files = Vec::with_capacity(found.len());
-    for (at, Found { kind, stat, companion }) in found {
+    for (at, (Found { kind, stat, companion }, number)) in found {
         let whole = at.to_string();
         let Some(path) = whole
             .strip_prefix(&root)
@@ -69,6 +73,7 @@ pub(super) fn files(
             bytes,
             modified_ns: 0,
             etag: Some(etag),
+            named_by: options.source_by_path.then_some(number),
             companion,
         };
         let other = kind.companion(path).zip(companion);

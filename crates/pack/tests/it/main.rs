@@ -102,6 +102,7 @@ fn planned(world: &World, policies: &Policies) -> Option<Plan> {
         keyword_keys: &keyword_keys,
         forest: None,
         sources: None,
+        weights: None,
         neighbours: None,
         chunks: None,
         heads: None,
@@ -114,7 +115,13 @@ fn planned(world: &World, policies: &Policies) -> Option<Plan> {
         short_share: None,
         min_keyword_documents: 1,
     });
-    let pool = PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None };
+    let pool = PoolOptions {
+        min_tokens: 1,
+        max_tokens: None,
+        holdout: 0.0,
+        dedup: Dedup::None,
+        lengths: Vec::new(),
+    };
     plan(ctx(), &input, &PlanOptions { method, pool, policies: policies.clone() }, Part::Main).ok()
 }
 

@@ -25,10 +25,11 @@ pub(crate) struct Group {
 /// Where groups go.
 pub(crate) type Take<'t> = &'t mut dyn FnMut(Group) -> Result<()>;
 
-/// A method over one pool. Epochs are requested in rising order, and so are the rounds of each.
+/// A method. Epochs are requested in rising order, and so are the rounds of each.
 pub(crate) trait Grouping {
-    /// Begins an epoch: how many rounds it has.
-    fn begin(&mut self, epoch: u32) -> Result<u32>;
+    /// Begins an epoch over a pool, the same each time unless sources have weights: how many rounds
+    /// it has.
+    fn begin(&mut self, epoch: u32, pool: &[DocId]) -> Result<u32>;
 
     /// Hands out the groups of a round, in order.
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()>;
@@ -143,10 +144,14 @@ pub(crate) fn round_key(epoch: u32, round: u32) -> u64 {
 pub(super) fn limit_uses(most: Option<u32>, uses: &mut [u32], used: &mut Vec<u64>) {
     used.resize(uses.len(), 0);
     for (uses, used) in uses.iter_mut().zip(used) {
-        let left = most.map_or(u64::MAX, |most| u64::from(most).saturating_sub(*used));
-        *uses = u64::from(*uses).min(left) as u32;
-        *used += u64::from(*uses);
+        limit(most.unwrap_or(u32::MAX), uses, used);
     }
+}
+
+/// Cuts the uses of one thing so that their sum over epochs, in `used`, does not pass `most`.
+pub(super) fn limit(most: u32, uses: &mut u32, used: &mut u64) {
+    *uses = u64::from(*uses).min(u64::from(most).saturating_sub(*used)) as u32;
+    *used += u64::from(*uses);
 }
 
 /// Uses of documents, counted only where they are bounded.

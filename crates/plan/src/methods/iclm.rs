@@ -28,11 +28,7 @@ pub(crate) struct Iclm<'a> {
 }
 
 impl<'a> Iclm<'a> {
-    pub(crate) fn new(
-        context: PlanContext<'a>,
-        options: &IclmOptions,
-        pool: Vec<DocId>,
-    ) -> Result<Iclm<'a>> {
+    pub(crate) fn new(context: PlanContext<'a>, options: &IclmOptions) -> Result<Iclm<'a>> {
         let neighbours =
             context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
         let heads = match options.variant {
@@ -41,14 +37,13 @@ impl<'a> Iclm<'a> {
                 context.input.heads.ok_or_else(|| PlanContext::missing("heads of documents"))?,
             ),
         };
-        let members = context.members(&pool);
         Ok(Iclm {
             context,
             neighbours,
             variant: options.variant,
             heads,
-            members,
-            pool,
+            members: Vec::new(),
+            pool: Vec::new(),
             used: Vec::new(),
             near_duplicates: 0,
         })
@@ -198,7 +193,8 @@ impl<'a> Iclm<'a> {
 }
 
 impl Grouping for Iclm<'_> {
-    fn begin(&mut self, _epoch: u32) -> Result<u32> {
+    fn begin(&mut self, _epoch: u32, pool: &[DocId]) -> Result<u32> {
+        (self.members, self.pool) = (self.context.members(pool), pool.to_vec());
         let mut uses = [1];
         limit_uses(self.context.options.policies.max_uses, &mut uses, &mut self.used);
         Ok(uses[0])

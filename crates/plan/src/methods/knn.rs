@@ -18,14 +18,14 @@ pub(crate) struct Knn<'a> {
 }
 
 impl<'a> Knn<'a> {
-    pub(crate) fn new(context: PlanContext<'a>, pool: Vec<DocId>) -> Result<Knn<'a>> {
+    pub(crate) fn new(context: PlanContext<'a>) -> Result<Knn<'a>> {
         let neighbours =
             context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
         Ok(Knn {
             context,
             neighbours,
-            members: context.members(&pool),
-            pool,
+            members: Vec::new(),
+            pool: Vec::new(),
             uses: DocumentUses::new(&context),
         })
     }
@@ -55,7 +55,8 @@ impl<'a> Knn<'a> {
 }
 
 impl Grouping for Knn<'_> {
-    fn begin(&mut self, _epoch: u32) -> Result<u32> {
+    fn begin(&mut self, _epoch: u32, pool: &[DocId]) -> Result<u32> {
+        (self.members, self.pool) = (self.context.members(pool), pool.to_vec());
         Ok(1)
     }
 

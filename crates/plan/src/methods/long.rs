@@ -6,7 +6,7 @@
 use longweave_common::random::{chance, draw};
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::context::{Grouping, PlanContext, Take, limit_uses};
+use super::context::{Grouping, PlanContext, Take, limit};
 use crate::{LongCounts, LongMode, LongOptions, PlanStats};
 
 /// How often documents of a source are used in an epoch, in the mean.
@@ -18,26 +18,36 @@ struct Rates {
 
 pub(crate) struct Long<'a> {
     context: PlanContext<'a>,
-    threshold: u32,
+    options: &'a LongOptions,
     pool: Vec<DocId>,
     /// By source; empty for `filter`, whose pool is of long documents alone.
     rates: Vec<Rates>,
     counts: LongCounts,
     /// Uses in the epoch by place in the pool.
     uses: Vec<u32>,
+    /// Uses so far by document, where they are bounded.
     used: Vec<u64>,
 }
 
 impl<'a> Long<'a> {
-    pub(crate) fn new(
-        context: PlanContext<'a>,
-        options: &LongOptions,
-        mut pool: Vec<DocId>,
-    ) -> Result<Long<'a>> {
+    pub(crate) fn new(context: PlanContext<'a>, options: &'a LongOptions) -> Long<'a> {
+        Long {
+            context,
+            options,
+            pool: Vec::new(),
+            rates: Vec::new(),
+            counts: LongCounts::default(),
+            uses: Vec::new(),
+            used: Vec::new(),
+        }
+    }
+
+    fn over(&mut self, pool: &[DocId]) {
+        let (context, options) = (self.context, self.options);
         let len = |doc: DocId| context.input.lens[doc.index()];
         let mut counts = LongCounts::default();
         let mut tokens: Vec<(u64, u64)> = Vec::new();
-        for &doc in &pool {
+        for &doc in pool {
             let source = context.input.source(doc) as usize;
             if tokens.len() <= source {
                 tokens.resize(source + 1, (0, 0));
@@ -49,39 +59,32 @@ impl<'a> Long<'a> {
                 counts.tokens += u64::from(len(doc));
             }
         }
-        let rates = match options.mode {
-            LongMode::Filter => {
-                pool.retain(|&doc| len(doc) >= options.threshold);
-                Vec::new()
+        self.counts = counts;
+        let rates = |&(all, long): &(u64, u64)| {
+            let wanted = options.long_share * all as f64;
+            if long == 0 || long == all || long as f64 >= wanted {
+                return Rates { long: 1.0, other: 1.0 };
             }
-            LongMode::Upsample => tokens
-                .iter()
-                .map(|&(all, long)| {
-                    let wanted = options.long_share * all as f64;
-                    if long == 0 || long == all || long as f64 >= wanted {
-                        return Rates { long: 1.0, other: 1.0 };
-                    }
-                    Rates {
-                        long: wanted / long as f64,
-                        other: ((1.0 - options.long_share) * all as f64) / (all - long) as f64,
-                    }
-                })
-                .collect(),
+            Rates {
+                long: wanted / long as f64,
+                other: ((1.0 - options.long_share) * all as f64) / (all - long) as f64,
+            }
         };
-        Ok(Long {
-            context,
-            threshold: options.threshold,
-            pool,
-            rates,
-            counts,
-            uses: Vec::new(),
-            used: Vec::new(),
-        })
+        match options.mode {
+            LongMode::Filter => {
+                self.pool =
+                    pool.iter().copied().filter(|&doc| len(doc) >= options.threshold).collect();
+            }
+            LongMode::Upsample => {
+                self.rates = tokens.iter().map(rates).collect();
+                self.pool = pool.to_vec();
+            }
+        }
     }
 
     fn drawn(&self, doc: DocId, epoch: u32) -> u32 {
         let rates = self.rates[self.context.input.source(doc) as usize];
-        let rate = if self.context.input.lens[doc.index()] >= self.threshold {
+        let rate = if self.context.input.lens[doc.index()] >= self.options.threshold {
             rates.long
         } else {
             rates.other
@@ -98,14 +101,18 @@ impl<'a> Long<'a> {
 }
 
 impl Grouping for Long<'_> {
-    fn begin(&mut self, epoch: u32) -> Result<u32> {
+    fn begin(&mut self, epoch: u32, pool: &[DocId]) -> Result<u32> {
+        self.over(pool);
         self.uses = if self.rates.is_empty() {
             vec![1; self.pool.len()]
         } else {
             self.pool.iter().map(|&d| self.drawn(d, epoch)).collect()
         };
-        if self.context.options.policies.max_uses.is_some() {
-            limit_uses(self.context.options.policies.max_uses, &mut self.uses, &mut self.used);
+        if let Some(most) = self.context.options.policies.max_uses {
+            self.used.resize(self.context.input.lens.len(), 0);
+            for (uses, doc) in self.uses.iter_mut().zip(&self.pool) {
+                limit(most, uses, &mut self.used[doc.index()]);
+            }
         }
         Ok(self.uses.iter().copied().max().unwrap_or(0))
     }

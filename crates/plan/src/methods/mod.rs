@@ -16,18 +16,18 @@ mod standard;
 
 pub(crate) use context::{Group, Grouping, PlanContext, Run, round_key};
 
-/// The method that the options name, over `pool`, whose documents' virtual lengths fit in 31
-/// bits.
+/// The method that the options name. Epochs have documents of `pool` only, whose virtual lengths fit
+/// in 31 bits.
 pub(crate) fn method<'a>(
     context: PlanContext<'a>,
-    pool: Vec<DocId>,
+    pool: &[DocId],
 ) -> Result<Box<dyn Grouping + 'a>> {
     Ok(match &context.options.method {
-        Method::Standard(_) => Box::new(standard::Standard::new(context, pool)),
-        Method::Quest(options) => Box::new(quest::Quest::new(context, options, &pool)),
-        Method::Knn(_) => Box::new(knn::Knn::new(context, pool)?),
-        Method::Iclm(options) => Box::new(iclm::Iclm::new(context, options, pool)?),
-        Method::Long(options) => Box::new(long::Long::new(context, options, pool)?),
-        Method::Nextlong(options) => Box::new(nextlong::Nextlong::new(context, options, pool)?),
+        Method::Standard(_) => Box::new(standard::Standard::new(context)),
+        Method::Quest(options) => Box::new(quest::Quest::new(context, options, pool)),
+        Method::Knn(_) => Box::new(knn::Knn::new(context)?),
+        Method::Iclm(options) => Box::new(iclm::Iclm::new(context, options)?),
+        Method::Long(options) => Box::new(long::Long::new(context, options)),
+        Method::Nextlong(options) => Box::new(nextlong::Nextlong::new(context, options)?),
     })
 }

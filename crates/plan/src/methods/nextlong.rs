@@ -24,22 +24,18 @@ pub(crate) struct Nextlong<'a> {
 }
 
 impl<'a> Nextlong<'a> {
-    pub(crate) fn new(
-        context: PlanContext<'a>,
-        options: &NextlongOptions,
-        pool: Vec<DocId>,
-    ) -> Result<Nextlong<'a>> {
+    pub(crate) fn new(context: PlanContext<'a>, options: &NextlongOptions) -> Result<Nextlong<'a>> {
         let neighbours =
             context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
         let chunks = context.input.chunks.ok_or_else(|| PlanContext::missing("chunks"))?;
-        let (members, uses) = (context.members(&pool), DocumentUses::new(&context));
+        let uses = DocumentUses::new(&context);
         Ok(Nextlong {
             context,
             neighbours,
             chunks,
             reuse: options.reuse,
-            members,
-            pool,
+            members: Vec::new(),
+            pool: Vec::new(),
             uses,
             taken: Vec::new(),
         })
@@ -89,7 +85,8 @@ impl<'a> Nextlong<'a> {
 }
 
 impl Grouping for Nextlong<'_> {
-    fn begin(&mut self, _epoch: u32) -> Result<u32> {
+    fn begin(&mut self, _epoch: u32, pool: &[DocId]) -> Result<u32> {
+        (self.members, self.pool) = (self.context.members(pool), pool.to_vec());
         if self.reuse == Reuse::Run {
             self.taken = vec![false; self.chunks.len()];
         }

@@ -8,6 +8,8 @@ use crate::{PlanStats, QuestOptions};
 
 pub(crate) struct Quest<'a> {
     context: PlanContext<'a>,
+    options: &'a QuestOptions,
+    /// Of the epoch's pool.
     lists: Lists,
     /// Uses in the epoch by `KeywordId`, and last those of the documents without a keyword.
     uses: Vec<u32>,
@@ -17,11 +19,12 @@ pub(crate) struct Quest<'a> {
 impl<'a> Quest<'a> {
     pub(crate) fn new(
         context: PlanContext<'a>,
-        options: &QuestOptions,
+        options: &'a QuestOptions,
         pool: &[DocId],
     ) -> Quest<'a> {
         Quest {
             context,
+            options,
             lists: Lists::new(context.input, context.options, options, pool),
             uses: Vec::new(),
             used: Vec::new(),
@@ -30,7 +33,11 @@ impl<'a> Quest<'a> {
 }
 
 impl Grouping for Quest<'_> {
-    fn begin(&mut self, epoch: u32) -> Result<u32> {
+    fn begin(&mut self, epoch: u32, pool: &[DocId]) -> Result<u32> {
+        let PlanContext { input, options, .. } = self.context;
+        if input.weights.is_some() {
+            self.lists = Lists::new(input, options, self.options, pool);
+        }
         let policies = &self.context.options.policies;
         self.uses = self
             .lists

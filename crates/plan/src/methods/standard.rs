@@ -11,13 +11,14 @@ pub(crate) struct Standard<'a> {
 }
 
 impl<'a> Standard<'a> {
-    pub(crate) fn new(context: PlanContext<'a>, pool: Vec<DocId>) -> Standard<'a> {
-        Standard { context, pool, used: Vec::new() }
+    pub(crate) fn new(context: PlanContext<'a>) -> Standard<'a> {
+        Standard { context, pool: Vec::new(), used: Vec::new() }
     }
 }
 
 impl Grouping for Standard<'_> {
-    fn begin(&mut self, _epoch: u32) -> Result<u32> {
+    fn begin(&mut self, _epoch: u32, pool: &[DocId]) -> Result<u32> {
+        self.pool = pool.to_vec();
         let mut uses = [1];
         limit_uses(self.context.options.policies.max_uses, &mut uses, &mut self.used);
         Ok(uses[0])

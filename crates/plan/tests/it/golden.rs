@@ -25,7 +25,13 @@ pub(crate) fn golden_plan(method: Method, fill: Fill) -> Plan {
     let world = world();
     let options = PlanOptions {
         method,
-        pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None },
+        pool: PoolOptions {
+            min_tokens: 1,
+            max_tokens: None,
+            holdout: 0.0,
+            dedup: Dedup::None,
+            lengths: Vec::new(),
+        },
         policies: Policies {
             length: 128,
             lead: 0,

@@ -6,13 +6,14 @@ use longweave_plan::{
 };
 use proptest::prelude::*;
 
-use crate::world::{World, ctx, options, worlds};
+use crate::world::{World, ctx, lengths, options, worlds};
 
 /// The plan; `None` for a pool that is too small.
 fn planned(ctx: &Ctx, world: &World, options: &PlanOptions, part: Part) -> Option<Plan> {
     match plan(ctx, &world.input(&options.method), options, part) {
         Ok(plan) => Some(plan),
         Err(e) if matches!(e.code(), Code::PlanEmpty | Code::NoKeywords) => None,
+        Err(e) if e.to_string().contains("the pool has no document of it") => None,
         Err(e) => panic!("{e}"),
     }
 }
@@ -70,7 +71,8 @@ proptest! {
         prop_assert_eq!(t.used, t.in_sequences + t.dropped.total());
         prop_assert_eq!(t.in_sequences + t.separators + t.begins + t.padding, plan.stats.sequences * u64::from(options.policies.length));
         let e = &plan.stats.excluded;
-        let outside = e.empty + e.too_short + e.too_long + e.other_part + e.without_keyword + e.duplicate;
+        let outside = e.empty + e.too_short + e.too_long + e.other_part + e.without_keyword
+            + e.without_weight + e.duplicate + e.other_length;
         prop_assert_eq!(outside + plan.stats.pool_documents, plan.stats.documents);
         prop_assert_eq!(plan.stats.documents_by_uses.iter().sum::<u64>(), plan.stats.pool_documents);
     }
@@ -98,6 +100,7 @@ proptest! {
         if o >= 2.0 {
             prop_assert_eq!(several, plan.stats.keywords.short);
         }
+        // Lists of an epoch's pool: with weights, a list may have no document in it.
         prop_assert_eq!(passes.len() as u64, plan.stats.keywords.short + plan.stats.keywords.long + plan.stats.keywords.singletons);
     }
 
@@ -122,7 +125,8 @@ proptest! {
         // can happen to give no sequence, and ends it.
         let release = matches!(&options.method, Method::Iclm(iclm) if iclm.variant == IclmVariant::Release);
         let by_chance = release || matches!(options.method, Method::Knn(_) | Method::Nextlong(_) | Method::Long(_));
-        prop_assert!(plan.stats.sequences_missing == 0 || options.policies.max_uses.is_some() || by_chance);
+        let mixed = world.weights.is_some(); // an epoch of few documents can add nothing
+        prop_assert!(plan.stats.sequences_missing == 0 || options.policies.max_uses.is_some() || by_chance || mixed);
     }
 
     #[test]
@@ -135,6 +139,7 @@ proptest! {
 
     #[test]
     fn what_is_held_out_and_what_is_not_are_disjoint_and_all(world in worlds(), mut options in options(), share in 0.1f64..0.9) {
+        let world = World { weights: None, ..world };
         options.pool.holdout = share;
         options.policies.incomplete = Incomplete::Pad;
         options.policies.fill = Fill::Next;
@@ -154,6 +159,7 @@ proptest! {
 
     #[test]
     fn a_document_added_to_one_keyword_leaves_the_order_inside_others_alone(world in worlds(), mut options in options(), len in 1u32..30) {
+        let world = World { weights: None, ..world };
         options.pool.dedup = longweave_plan::Dedup::None;
         options.policies.overflow = Overflow::Split;
         options.policies.fill = Fill::Pad;
@@ -215,6 +221,7 @@ proptest! {
 
     #[test]
     fn iclm_uses_each_document_once_but_for_those_it_counts_as_near_duplicates(world in worlds(), mut options in options(), release: bool) {
+        let world = World { weights: None, ..world };
         let variant = if release { longweave_plan::IclmVariant::Release } else { longweave_plan::IclmVariant::Paper };
         options.method = Method::Iclm(longweave_plan::IclmOptions { pool: options.method.pool(), k: 5, variant });
         let policies = &mut options.policies;
@@ -306,6 +313,70 @@ fn upsampling_raises_long_documents_within_each_source_and_leaves_the_sources_sh
     assert_eq!(plan.stats.long.documents, 400);
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn lengths_share_all_documents_and_none_twice(world in worlds(), mut options in options(), shares in [0.1f64..3.0, 0.1f64..3.0, 0.1f64..3.0]) {
+        options.policies.incomplete = Incomplete::Pad;
+        options.policies.fill = Fill::Next;
+        options.policies.overflow = Overflow::Split;
+        options.policies.tokens = None;
+        options.policies.max_uses = None;
+        if !matches!(options.method, Method::Quest(_) | Method::Standard(_)) {
+            return Ok(()); // the others need not use every document
+        }
+        let world = World { weights: None, ..world };
+        let length = options.policies.length;
+        let documents = |options: &PlanOptions| {
+            let plan = planned(&ctx(1), &world, options, Part::Main)?;
+            Some(plan.sequences.pieces().iter().map(|p| p.doc).collect::<HashSet<_>>())
+        };
+        options.pool.lengths = Vec::new();
+        let all = documents(&options).unwrap_or_default();
+        let mut found = HashSet::new();
+        let mut together = 0;
+        for at in 0..3 {
+            options.pool.lengths = lengths(&[(length, shares[0]), (length + 1, shares[1]), (length + 2, shares[2])]);
+            options.policies.length = length + at;
+            let own = documents(&options).unwrap_or_default();
+            together += own.len();
+            found.extend(own);
+        }
+        prop_assert_eq!(together, found.len(), "a document is in two lengths");
+        prop_assert_eq!(found, all);
+    }
+}
+
+#[test]
+fn sources_have_the_shares_of_their_weights_whatever_the_method() {
+    let documents: Vec<(u32, u32, u8)> =
+        (0..3000).map(|n| (10 + n % 17, n % 40, (n % 10 / 4) as u8)).collect();
+    let world = World::new(&documents, 40).weighed([1.0, 1.0, 2.0]);
+    for method in [
+        standard().method,
+        Method::Knn(longweave_plan::KnnOptions { pool: longweave_plan::Pool::All, k: 5 }),
+        Method::Iclm(longweave_plan::IclmOptions {
+            pool: longweave_plan::Pool::All,
+            k: 5,
+            variant: IclmVariant::Paper,
+        }),
+    ] {
+        for tokens in [None, Some(200_000)] {
+            let mut options = standard();
+            options.method = method.clone();
+            options.policies.tokens = tokens;
+            let plan = planned(&ctx(2), &world, &options, Part::Main).unwrap();
+            let all = plan.stats.tokens.in_sequences as f64;
+            for (source, wanted) in plan.stats.sources.iter().zip([0.25, 0.25, 0.5]) {
+                assert_eq!(source.wanted, Some(wanted));
+                let share = source.in_sequences as f64 / all;
+                assert!((share - wanted).abs() < 0.03, "{:?}: {share}", options.method);
+            }
+        }
+    }
+}
+
 /// Options of `standard` with few surprises.
 fn standard() -> PlanOptions {
     PlanOptions {
@@ -317,6 +388,7 @@ fn standard() -> PlanOptions {
             max_tokens: None,
             holdout: 0.0,
             dedup: longweave_plan::Dedup::None,
+            lengths: Vec::new(),
         },
         policies: longweave_plan::Policies {
             length: 10,

@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use longweave_common::random::Key;
 use longweave_common::{Ctx, DocId, KeywordId};
 use longweave_plan::{
-    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode,
-    LongOptions, Method, Neighbours, NextlongOptions, Overflow, PlanInput, PlanOptions, Policies,
-    Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
+    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, KnnOptions,
+    LengthShare, LongMode, LongOptions, Method, Neighbours, NextlongOptions, Overflow, PlanInput,
+    PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SourceWeight, SplitBy,
+    StandardOptions,
 };
 use proptest::prelude::*;
 
@@ -28,6 +29,7 @@ pub(crate) struct World {
     /// Lists of chunks.
     pub(crate) chunk_neighbours: Neighbours,
     pub(crate) heads: Texts,
+    pub(crate) weights: Option<Vec<SourceWeight>>,
 }
 
 #[derive(Clone, Debug)]
@@ -88,7 +90,14 @@ impl World {
             .map(|((&len, k), &text)| (len, keyword_of(k), text as u8))
             .collect();
         documents.push((len, keyword, 0));
-        World::new(&documents, self.keyword_keys.len() as u32)
+        let weights = self.weights.clone();
+        World { weights, ..World::new(&documents, self.keyword_keys.len() as u32) }
+    }
+
+    /// Weights of the three sources.
+    pub(crate) fn weighed(self, weights: [f64; 3]) -> World {
+        let weigh = |(n, weight)| SourceWeight { name: format!("source {n}"), weight };
+        World { weights: Some((0..).zip(weights).map(weigh).collect()), ..self }
     }
 
     /// The same, without neighbours.
@@ -120,6 +129,7 @@ impl World {
                     .collect(),
             ),
             lens,
+            weights: None,
             keys: (0..documents.len()).map(|d| Key::of(&format!("doc-{d}")).0).collect(),
             texts: documents.iter().map(|d| u128::from(d.2)).collect(),
             keyword_of: documents
@@ -145,6 +155,7 @@ impl World {
             keyword_keys: &self.keyword_keys,
             forest: Some(&self.forest),
             sources: Some(&self.sources),
+            weights: self.weights.as_deref(),
             neighbours: match method {
                 Method::Nextlong(_) => Some(&self.chunk_neighbours),
                 Method::Knn(_) | Method::Iclm(_) => Some(&self.neighbours),
@@ -158,8 +169,15 @@ impl World {
 
 pub(crate) fn worlds() -> impl Strategy<Value = World> {
     (1u32..12).prop_flat_map(|keywords| {
-        prop::collection::vec((0u32..40, 0..keywords + 2, any::<u8>()), 1..60)
-            .prop_map(move |documents| World::new(&documents, keywords))
+        let weights = prop::option::weighted(0.3, [0.1f64..1.0, 0.1f64..1.0, 0.1f64..1.0]);
+        let documents = prop::collection::vec((0u32..40, 0..keywords + 2, any::<u8>()), 1..60);
+        (documents, weights).prop_map(move |(documents, weights)| {
+            let world = World::new(&documents, keywords);
+            match weights {
+                Some(weights) => world.weighed(weights),
+                None => world,
+            }
+        })
     })
 }
 
@@ -202,6 +220,11 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
     ]
 }
 
+/// Lengths with their shares.
+pub(crate) fn lengths(shares: &[(u32, f64)]) -> Vec<LengthShare> {
+    shares.iter().map(|&(length, share)| LengthShare { length, share }).collect()
+}
+
 pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
     let fill = prop::sample::select(vec![Fill::Next, Fill::Related, Fill::Drop, Fill::Pad]);
     let overflow = prop::sample::select(vec![Overflow::Split, Overflow::Truncate, Overflow::Whole]);
@@ -214,6 +237,7 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
         prop::option::of(1u64..2000),
         any::<u64>(),
         any::<bool>(),
+        prop::option::weighted(0.3, 0.1f64..5.0),
     );
     (methods(), fill, overflow, last, shape, limits).prop_map(
         |(
@@ -222,7 +246,7 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
             overflow,
             incomplete,
             (length, lead, separator, sequence_bos),
-            (min, max, uses, tokens, seed, dedup),
+            (min, max, uses, tokens, seed, dedup, share),
         )| {
             let fill = if fill == Fill::Related && !matches!(method, Method::Quest(_)) {
                 Fill::Next
@@ -232,7 +256,15 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
             let dedup = if dedup { Dedup::Exact } else { Dedup::None };
             PlanOptions {
                 method,
-                pool: PoolOptions { min_tokens: min, max_tokens: max, holdout: 0.0, dedup },
+                pool: PoolOptions {
+                    min_tokens: min,
+                    max_tokens: max,
+                    holdout: 0.0,
+                    dedup,
+                    lengths: share.map_or_else(Vec::new, |share| {
+                        lengths(&[(length, share), (length + 1, 1.0)])
+                    }),
+                },
                 policies: Policies {
                     length,
                     lead,

@@ -186,13 +186,23 @@ fn overlap(a: &Phrase, b: &Phrase) -> bool {
 
 /// Appends a phrase as queries have it.
 fn write(scanner: &Scanner, phrase: &Phrase, english: bool, out: &mut String) {
+    let mut in_name = false;
     for (at, &word) in phrase.words().iter().enumerate() {
         let text = scanner.text(word);
         if at > 0 {
             let touches = out.ends_with(is_unspaced) || text.starts_with(is_unspaced);
             out.push(if touches && !english { BOUNDARY } else { ' ' });
         }
-        out.push_str(text);
+        // Capitals tell RAKE that a stop word begins a name.
+        let begins_name = scanner.word(word).begins_name;
+        match text.chars().next().filter(|_| begins_name || in_name) {
+            Some(first) => {
+                out.extend(first.to_uppercase());
+                out.push_str(&text[first.len_utf8()..]);
+            }
+            None => out.push_str(text),
+        }
+        in_name = begins_name;
     }
 }
 

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use hashbrown::HashMap;
-use longweave_keywords::{StopList, hash_bytes, normalise_into, strip_possessive};
+use longweave_keywords::{StopList, begins_name, hash_bytes, normalise_into, strip_possessive};
 use longweave_language::{Language, continues_phrase, words, words_in};
 use memchr::memmem;
 
@@ -99,6 +99,8 @@ pub(super) struct Word {
     end: u32,
     pub(super) kind: Kind,
     pub(super) ending: Ending,
+    /// Whether a name can begin with it though it is a stop word.
+    pub(super) begins_name: bool,
     /// Whether it has a letter.
     pub(super) letter: bool,
     /// Whether it has a digit.
@@ -351,6 +353,33 @@ impl Scanner {
             }
         }
         self.look_up(lists, text, &run[..in_run]);
+        if english {
+            self.join_names();
+        }
+    }
+
+    /// Makes stop words that begin a name words of phrases: "New York". The beginning of a sentence
+    /// has a capital anyway: there only "new" begins a name.
+    fn join_names(&mut self) {
+        let Scanner { tokens, words, text, .. } = self;
+        let mut sentence = u32::MAX;
+        for at in 1..tokens.len() {
+            let (token, next) = (tokens[at - 1], tokens[at]);
+            let opens = token.sentence != sentence;
+            sentence = token.sentence;
+            if !token.capital || token.kind == Kind::Content {
+                continue;
+            }
+            let word = &words[token.word as usize];
+            if word.begins_name
+                && next.capital
+                && next.kind == Kind::Content
+                && !next.breaks
+                && (!opens || &text[word.start as usize..word.end as usize] == "new")
+            {
+                tokens[at - 1].kind = Kind::Content;
+            }
+        }
     }
 
     /// Finds the words of the last tokens. Most are far away in memory: the loops over a run wait for
@@ -446,6 +475,7 @@ impl Scanner {
             end: (self.text.len() + bare.len()) as u32,
             kind,
             ending: ending(bare),
+            begins_name: lists.is_english() && kind != Kind::Content && begins_name(bare),
             letter: bare.chars().any(char::is_alphabetic),
             digit: bare.chars().any(char::is_numeric),
             length: bare.chars().take(255).count() as u8,

@@ -87,7 +87,7 @@ pub struct UsedPredictor {
 }
 
 pub const PREDICT: Stage =
-    Stage::new("predict", "Predicting queries", ProgressUnit::Documents, 2, &PredictStage);
+    Stage::new("predict", "Predicting queries", ProgressUnit::Documents, 3, &PredictStage);
 
 struct PredictStage;
 
