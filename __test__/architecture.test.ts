@@ -26,6 +26,7 @@ const foundation = [
   'formats',
   'inference',
   'index',
+  'duplicates',
 ]
 
 /** For each crate those it may depend on; `index` knows the plan's `Forest`, which `related` climbs. */
@@ -41,7 +42,8 @@ const allowed: Record<string, string[]> = {
   plan: ['common', 'storage'],
   formats: ['common', 'storage'],
   neighbours: ['common', 'storage', 'language'],
-  report: ['language', 'neighbours'],
+  duplicates: ['language'],
+  report: ['duplicates', 'neighbours'],
   predict: ['common', 'storage', 'language', 'keywords', 'corpus'],
   index: ['common', 'storage', 'keywords', 'plan', 'neighbours'],
   pack: ['common', 'storage', 'tokens', 'plan', 'formats'],

@@ -105,7 +105,7 @@ const least = { corpus: 'a', tokenizer: 't', length: 1, output: { directory: 'o'
 /** Options of a run with each method: every leaf with its default, by path. */
 function resolvedLeaves(): Map<string, unknown> {
   const leaves = new Map<string, unknown>()
-  for (const method of ['nextlong', 'long', 'iclm', 'knn', 'standard', 'quest'] as const) {
+  for (const method of ['topics', 'interleave', 'nextlong', 'long', 'iclm', 'knn', 'standard', 'quest'] as const) {
     for (const [section, value] of Object.entries(resolveOptions({ ...least, method })))
       if (typeof value === 'object' && value !== null && !Array.isArray(value))
         for (const [name, below] of Object.entries(value as object)) leaves.set(`${section}.${name}`, below)
@@ -165,7 +165,9 @@ test('every option is a flag of its own that sets it, in one topic of help run, 
       expect(row, option).toContain(flag.kind === 'switch' ? `\`${String(fallback)}\`` : `\`${text}\``)
     }
   }
-  expect(flat(page)).toContain('[default: related; standard, knn, iclm, long: next; nextlong: drop]')
+  expect(flat(page)).toContain(
+    '[default: related; standard, knn, iclm, long, interleave, topics: next; nextlong: drop]',
+  )
   expect(flat(page)).toContain('[default: keyworded; others: all]')
   for (const option of ['memory', 'splitBytes', 'maxDocumentBytes'])
     expect((optionsJsonSchema()['properties'] as Record<string, object>)[option]).toHaveProperty('default')
@@ -813,7 +815,7 @@ describe.each(Object.keys(shells))('completions in %s', (shell) => {
     for (const name of ['--dry-run', '--quiet', '--no-progress']) expect(list).toContain(name)
     expect(list).not.toContain('--shard')
     expect(offered('run', '--method', '')).toEqual(
-      ['quest', 'standard', 'knn', 'iclm', 'long', 'nextlong'].toSorted(order(shell)),
+      ['quest', 'standard', 'knn', 'iclm', 'long', 'nextlong', 'topics', 'interleave'].toSorted(order(shell)),
     )
     expect(offered('task', 'run', out('made'), 'scan', '--')).toEqual(
       expect.arrayContaining(['--task', '--shard', '--all']),

@@ -29,6 +29,8 @@ const methods: Record<string, RunOptions['method']> = {
   standard: 'standard',
   knn: { name: 'knn', k: 6 },
   nextlong: { name: 'nextlong', k: 9, chunkChars: 60 },
+  topics: { name: 'topics', documents: 60, sequences: 2 },
+  interleave: { name: 'interleave', order: 'shuffle' },
 }
 type Output = NonNullable<RunOptions['output']>
 
@@ -39,7 +41,10 @@ function corpusFile(folderName: string, name: string, content: Buffer): string {
   return join(out(folderName), name)
 }
 const corpus = corpusFile('plain', 'a.jsonl', bytes)
-const base = { ...plain, corpus, tokenizer, length: 128, holdout: 0.1 } as const
+const list = out('topics.txt')
+writeFileSync(list, Array.from({ length: 24 }, (_, i) => `w${4 * i} w${4 * i + 1}\n`).join(''))
+const topics = { source: 'file', file: list, match: 'any' } as const
+const base = { ...plain, corpus, tokenizer, length: 128, holdout: 0.1, topics } as const
 
 /** Weaves with 1, 2 and 7 threads into outputs, and compares all files of each. */
 async function expectSameForAnyThreads(method: string, outputs: Output[]): Promise<void> {

@@ -719,6 +719,21 @@ const cases: Partial<Record<ErrorCode, Record<string, Case>>> = {
       ['could not run', 'decoder.onnx'],
     ],
   },
+  TOPICS_INVALID: {
+    'a line of the file is no topic': [
+      () => {
+        const list = fresh('.txt')
+        writeFileSync(list, 'tides\n{"query": "moon"}\n')
+        return run({ ...noQueries, method: 'topics', topics: { source: 'file', file: list } })
+      },
+      [':2: ', '"topic"', 'fix the line'],
+    ],
+    'the command fails': [
+      () =>
+        run({ ...noQueries, method: 'topics', topics: { source: 'command', command: 'echo no model >&2; exit 7' } }),
+      ['`topics.command`', '7', 'no model', 'run it by itself'],
+    ],
+  },
   NO_KEYWORDS: {
     'no query holds a keyword': [
       () => run({ keywords: { minScore: 1e6 } }),

@@ -74,10 +74,21 @@ export function randomOptions(seed: number): Options {
   vectors['deviceMemory'] = seed % 3 === 1 ? null : `${2 + seed}MiB`
   if (vectors['source'] === 'onnx') vectors['model'] ??= 'model'
   if (vectors['source'] === 'file') vectors['file'] ??= 'v.npy'
+  const near = options['near'] as Json
+  near['threshold'] = Math.max(0.01, near['threshold'] as number)
+  near['hashes'] = 1 + (seed % 200)
+  if (near['bands'] !== null) near['bands'] = 1 + (seed % (near['hashes'] as number))
+  if (near['rows'] !== null)
+    near['rows'] = Math.floor((near['hashes'] as number) / ((near['bands'] as number | null) ?? 1))
   const { name, pool } = options['method'] as { name: string; pool: string }
   const keywords = options['keywords'] as Json
-  if (name === 'nextlong' && pool === 'keyworded' && keywords['hierarchy'] === 'vectors')
-    keywords['hierarchy'] = 'affinity'
+  const { within } = options['method'] as { within?: string }
+  const ofChunks = name === 'nextlong' || (name === 'topics' && within === 'nextlong')
+  const topics = options['topics'] as Json
+  if (topics['source'] === 'file') topics['file'] ??= 'topics.txt'
+  if (topics['source'] === 'command') topics['command'] ??= 'make-topics'
+  const keyworded = pool === 'keyworded' || (name === 'topics' && topics['source'] === 'keywords')
+  if (ofChunks && keyworded && keywords['hierarchy'] === 'vectors') keywords['hierarchy'] = 'affinity'
   const queries = options['queries'] as Json
   queries['deviceMemory'] = seed % 3 === 0 ? null : `${1 + seed}GiB`
   if (queries['decoding'] === 'greedy') queries['queriesPerSegment'] = 1

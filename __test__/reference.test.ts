@@ -4,9 +4,11 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { LongweaveError, readSequences, weave } from '../ts/index.ts'
+import { isOfChunks } from './reference/arrange.ts'
 import { chunksOf } from './reference/neighbours.ts'
 import { referencePlan } from './reference/planner.ts'
-import type { Doc, Method, Options, Sequence } from './reference/types.ts'
+import { b, k1 } from './reference/topics.ts'
+import type { Doc, Method, Options, Sequence, Topic } from './reference/types.ts'
 import { folder, full, inLines, lineTokenizer, randomCorpus, randomNumbers, writeJsonl, writeNpy } from './support.ts'
 
 const directory = folder()
@@ -56,10 +58,31 @@ function randomMethod(random: Random): Method {
       reuse: pick(random, ['sequence', 'run']),
       fill,
     }),
+    () => ({
+      name: 'topics',
+      pool,
+      documents: pick(random, [1, 3, 20]),
+      order: pick(random, ['shuffle', 'score', 'reversed']),
+      sequences: pick(random, [1, 2, 4]),
+      within: pick(random, ['documents', 'documents', 'nextlong']),
+      k: whole(random, 1, 12),
+      chunkChars: whole(random, 4, 12),
+      reuse: pick(random, ['sequence', 'run']),
+      fill,
+    }),
+    () => ({
+      name: 'interleave',
+      pool,
+      documents: pick(random, [null, null, whole(random, 1, 6)]),
+      parts: whole(random, 1, 6),
+      partTokens: pick(random, [null, null, whole(random, 1, 20)]),
+      order: pick(random, ['turns', 'shuffle', 'shuffleInOrder']),
+      fill,
+    }),
   ]
   return pick(
     random,
-    [0, 0, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5].map((i) => methods[i] as () => Method),
+    [0, 0, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7, 7].map((i) => methods[i] as () => Method),
   )()
 }
 
@@ -81,7 +104,8 @@ function randomOptions(random: Random): Options {
     minTokens: pick(random, [1, 1, 3]),
     maxTokens: pick(random, [null, null, 30]),
     holdout: pick(random, [0, 0, 0, 0.3]),
-    dedup: pick(random, ['none', 'none', 'exact']),
+    dedup: pick(random, ['none', 'none', 'exact', 'near']),
+    keep: pick(random, ['longest', 'first']),
     sources: pick(random, [null, null, { books: random(), mail: pick(random, [0, random()]), wiki: 0.5 }]),
     lengths: pick(random, [
       [],
@@ -145,6 +169,15 @@ function randomVectors(random: Random, rows: number): Float32Array[] {
   return vectors
 }
 
+/** Topics whose queries have one to three words of the corpus, some of them twice, some of none. */
+function randomTopics(random: Random): Topic[] {
+  return Array.from({ length: whole(random, 1, 12) }, (_, i) => {
+    const words = Array.from({ length: whole(random, 1, 3) }, () => `w${whole(random, 0, 105)}`)
+    const query = pick(random, [words, words, [...words, ...words.slice(0, 1)]]).join(' ')
+    return { name: `topic ${i}`, query }
+  })
+}
+
 /** Whether no document of the pool is of a source with a weight. */
 const isOfPool = (error: unknown) =>
   error instanceof LongweaveError && error.message.includes('the pool has no document of it')
@@ -155,6 +188,7 @@ async function compare(
   given: Options,
   corpus: Row[],
   vectorsOf: (rows: number) => Float32Array[],
+  topics: Topic[] = [],
 ): Promise<number> {
   // Weights of sources that the corpus has.
   const present = Object.entries(given.sources ?? {}).filter(([name]) => corpus.some(({ source }) => source === name))
@@ -162,14 +196,16 @@ async function compare(
     ...given,
     sources: present.some(([, weight]) => weight > 0) ? Object.fromEntries(present) : null,
   }
-  const { method, lead, sep, sequenceBos, sources, lengths, ...others } = options
+  const { method, lead, sep, sequenceBos, keep, sources, lengths, ...others } = options
   const docs: Doc[] = corpus.map(({ id, text, query, source }) => ({
     id,
     words: text.split(' '),
     keyword: query[0] ?? null,
     source,
   }))
-  const vectors = vectorsOf(method.name === 'nextlong' ? chunksOf(docs, method.chunkChars).length : docs.length)
+  const ofChunks = isOfChunks(method)
+  const match = options.seed % 3 === 0 ? 'all' : 'any'
+  const vectors = vectorsOf(ofChunks && 'chunkChars' in method ? chunksOf(docs, method.chunkChars).length : docs.length)
   const path = (kind: string) => join(directory, `${name}-${kind}`)
   const out = path('out')
   const run = weave({
@@ -180,11 +216,14 @@ async function compare(
     tokenizer,
     queries: { predictor: 'precomputed' },
     keywords: { boilerplate: 'none', hierarchy: 'suffix' },
-    ...(['knn', 'iclm', 'nextlong'].includes(method.name)
+    ...(ofChunks || ['knn', 'iclm'].includes(method.name)
       ? { vectors: { source: 'file', file: writeNpy(path('vectors.npy'), vectors) }, neighbours: { search: 'exact' } }
       : {}),
+    topics: topicsOption(path('topics.jsonl'), topics, match),
     method,
     ...others,
+    // Near are texts with the same words: of as many hashes, others do not share all.
+    near: { threshold: 1, words: 1, hashes: 1024, keep },
     ...(sources === null ? {} : { sources }),
     lengths,
     bos: lead === 1 ? 'document' : sequenceBos ? 'sequence' : 'none',
@@ -195,7 +234,7 @@ async function compare(
   const told = `${name}: ${JSON.stringify(options)}`
   const asText = (sequences: Sequence[]) =>
     sequences.map(({ pieces }) => pieces.map(({ doc, start, len }) => `${doc.id}@${Math.max(0, start - lead)}+${len}`))
-  const expected = asText(await referencePlan(docs, options, vectors))
+  const expected = asText(await referencePlan(docs, options, vectors, topics, match))
   try {
     await run.finished
   } catch (error) {
@@ -208,11 +247,25 @@ async function compare(
   const held = join(out, 'holdout')
   if (options.holdout > 0)
     expect(existsSync(held) ? await written(held) : [], told).toEqual(
-      asText(await referencePlan(docs, options, vectors, 'holdout')),
+      asText(await referencePlan(docs, options, vectors, topics, match, 'holdout')),
     )
   await rm(out, { recursive: true })
   return expected.length
 }
+
+const topicsOption = (path: string, list: Topic[], match: 'all' | 'any') =>
+  list.length === 0
+    ? {}
+    : {
+        source: 'file' as const,
+        file: writeJsonl(
+          path,
+          list.map(({ name, query }) => ({ topic: name, query })),
+        ),
+        match,
+        k1,
+        b,
+      }
 
 /** Works on some seeds at a time: runs wait for the disk more than they compute. */
 async function each(seeds: number, work: (seed: number) => Promise<void>): Promise<void> {
@@ -239,13 +292,14 @@ test(`plans agree with the reference planner on ${rounds} random corpora`, async
     const { name } = options.method
     // Now and then many short documents, so that uses, lists and paths grow longer.
     const corpus =
-      name !== 'nextlong' && seed % 8 === 0
+      !isOfChunks(options.method) && seed % 8 === 0
         ? corpusOf(random, 120, 5)
         : corpusOf(random, whole(random, 5, pick(random, [10, 55])), 40)
-    const agree = await compare(`${seed}`, options, corpus, (n) => randomVectors(random, n))
+    const topics = name === 'topics' ? randomTopics(random) : []
+    const agree = await compare(`${seed}`, options, corpus, (n) => randomVectors(random, n), topics)
     compared.set(name, (compared.get(name) ?? 0) + agree)
   })
-  expect(compared.size).toBe(6)
+  expect(compared.size).toBe(7)
   expect(Math.min(...compared.values())).toBeGreaterThan(rounds / 2)
 })
 

@@ -173,7 +173,7 @@ export function madeReport(
     },
     length,
     sequences,
-    documents: { corpus: 12_360, pool: documents, byUses },
+    documents: { corpus: 12_360, pool: documents, duplicates: 0, nearDuplicates: 0, byUses },
     tokens: {
       pool,
       used: inSequences + lost,
@@ -183,6 +183,7 @@ export function madeReport(
       padding: quest ? 0 : 4982,
       inSingleKeywordSequences: quest ? Math.round(inSequences * 0.22) : 0,
       ofShortSet: quest ? Math.round(inSequences * 0.18) : 0,
+      byContext: [sequences * 11, sequences * 22, inSequences - sequences * 22],
       dropped,
     },
     shares: {
@@ -192,6 +193,7 @@ export function madeReport(
       padding: quest ? 0 : 4982 / inSequences,
     },
     nearDuplicatesLeftOut: 0,
+    topics: null,
     pieces: { total: sequences * 12, cut: Math.round(sequences * 1.8) },
     documentsPerSequence: spread(11),
     groupsPerSequence: path ? { mean: 1, max: 1, histogram: [sequences] } : spread(quest ? 3.1 : 1.8),

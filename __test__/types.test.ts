@@ -51,7 +51,7 @@ test('resolved options have every choice made', () => {
   expectTypeOf<ResolvedOptions['memory']>().toEqualTypeOf<number>()
   expectTypeOf<Options['memory']>().toEqualTypeOf<number | string | undefined>()
   expectTypeOf<ResolvedOptions['method']['name']>().toEqualTypeOf<
-    'quest' | 'standard' | 'knn' | 'iclm' | 'long' | 'nextlong'
+    'quest' | 'standard' | 'knn' | 'iclm' | 'long' | 'nextlong' | 'topics' | 'interleave'
   >()
   expectTypeOf<ResolvedOptions>().toExtend<Required<ResolvedOptions>>()
 })

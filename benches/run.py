@@ -226,13 +226,13 @@ def write_npy(column, dims, path):
 def plan(programs):
     """Planning ten million synthetic documents."""
     lines = []
-    for name in ("standard", "standard-whole", "long", "quest", "quest-next", "knn", "iclm", "iclm-release", "nextlong"):
+    for name in ("standard", "standard-whole", "long", "quest", "quest-next", "knn", "iclm", "iclm-release", "nextlong", "topics", "topics-nextlong", "interleave"):
         ours, _, peak = run([programs / "plan", name, 10_000_000, 32_768])
         own = (peak - ours["input"]) / 1e7
         lines.append([name, f"{ours['seconds'][0]:.0f} s", f"{ours['sequences']:,}", f"{ours['pieces'] / 1e6:.1f} M", mb(ours["input"]), mb(peak), f"{own:.0f}"])
     head = (
         "Ten million synthetic documents of 40 to 3,000 tokens (about 7 billion tokens) into sequences of 32,768; a million keywords by a power law, 20 neighbours a document for knn, "
-        f"10 for iclm, 16 a chunk for nextlong; {CORES} threads. No peer plans these. The last column is the memory of a method in addition to its input."
+        f"10 for iclm, 16 a chunk for nextlong; 32,768 topics of 256 documents; {CORES} threads. No peer plans these. The last column is the memory of a method in addition to its input."
     )
     return head, table(["method", "time", "sequences", "pieces", "input", "peak memory", "bytes a document"], lines)
 

@@ -17,6 +17,9 @@ const methods = {
   'iclm release': ['--method', 'iclm', '--iclm-variant', 'release'],
   long: ['--long-threshold', '1000'],
   nextlong: ['--chunk-chars', '1024'],
+  topics: ['--topic-documents', '64'],
+  'topics nextlong': ['--method', 'topics', '--topic-within', 'nextlong', '--chunk-chars', '1024'],
+  interleave: [],
 }
 const formats = ['parquet', 'mds', 'megatron', 'datatrove', 'numpy', 'datasets', 'litdata', 'jsonl']
 

@@ -58,6 +58,7 @@ interface SpecificDetails {
   }
   TOKEN_NOT_FOUND: { option?: string; token?: string }
   QUERIES_INVALID: RowDetails
+  TOPICS_INVALID: { option?: string; line?: number }
   VECTORS_INVALID: RowDetails & { expected?: unknown; found?: unknown }
   ONNXRUNTIME_MISSING: { library?: string; looked?: string[] }
   ONNXRUNTIME_INCOMPATIBLE: { library?: string }

@@ -137,6 +137,7 @@ export const sections = {
   'query-model': 'Query model (predictor onnx)',
   keywords: 'Keywords',
   vectors: 'Vectors and neighbours',
+  topics: 'Topics',
   sequences: 'Sequences',
   output: 'Output',
   resources: 'Resources',
@@ -182,6 +183,7 @@ const inQueries = optionsIn('queries')
 const inQueryModel = optionsIn('query-model')
 const inKeywords = optionsIn('keywords')
 export const inVectors = optionsIn('vectors')
+const inTopics = optionsIn('topics')
 const inSequences = optionsIn('sequences')
 const inOutput = optionsIn('output')
 const inResources = optionsIn('resources')
@@ -197,7 +199,7 @@ const ofMethod = {
       z.literal(name),
       '--method NAME',
       'How documents are put together.',
-      'Change it to compare methods over one corpus: `standard` is the random baseline, `knn` and `iclm` follow neighbours, `long` takes long documents, `nextlong` adds negatives to chunks.',
+      'Change it to compare methods over one corpus: `standard` is the random baseline, `knn` and `iclm` follow neighbours, `long` takes long documents, `nextlong` adds negatives to chunks, `topics` finds documents for topics, `interleave` mixes parts of documents.',
       common,
     ),
   pool: <T extends z.ZodType>(type: T) =>
@@ -221,6 +223,20 @@ const ofMethod = {
       '--neighbours-k N',
       'Most neighbours of a document or chunk.',
       'Raise it when many neighbours are used up and groups end early; the search then takes longer.',
+    ),
+  chunkChars: () =>
+    inMethod(
+      count(1, 2 ** 31 - 1).default(2048),
+      '--chunk-chars N',
+      'Most characters of a chunk, which is made of whole lines; a longer line is a chunk alone.',
+      'Raise it for long sequences, so that fewer chunks are searched.',
+    ),
+  reuse: () =>
+    inMethod(
+      z.enum(['sequence', 'run']).default('sequence'),
+      '--chunk-reuse SCOPE',
+      'Where a chunk is a neighbour at most once: in a group, or in an epoch.',
+      'Use `run` to see no chunk twice; more groups then end early.',
     ),
 }
 const pool = z.enum(['keyworded', 'all'])
@@ -310,22 +326,77 @@ const nextlong = z.strictObject({
   name: ofMethod.name('nextlong'),
   pool: ofMethod.pool(pool.default('all')),
   k: ofMethod.k(count(1, 65_536).default(64)),
-  chunkChars: inMethod(
-    count(1, 2 ** 31 - 1).default(2048),
-    '--chunk-chars N',
-    'Most characters of a chunk, which is made of whole lines; a longer line is a chunk alone.',
-    'Raise it for long sequences, so that fewer chunks are searched.',
-  ),
-  reuse: inMethod(
-    z.enum(['sequence', 'run']).default('sequence'),
-    '--chunk-reuse SCOPE',
-    'Where a chunk is a neighbour at most once: in a group, or in an epoch.',
-    'Use `run` to see no chunk twice; more groups then end early.',
-  ),
+  chunkChars: ofMethod.chunkChars(),
+  reuse: ofMethod.reuse(),
   // The authors advise to leave out what does not fill a sequence.
   fill: ofMethod.fill(withoutRelated.default('drop')),
 })
-const methods = { quest, standard, knn, iclm, long, nextlong }
+const topicsMethod = z.strictObject({
+  name: ofMethod.name('topics'),
+  pool: ofMethod.pool(pool.default('all')),
+  documents: inMethod(
+    count(1, 65_536).default(256),
+    '--topic-documents N',
+    'Most documents that are found for a topic.',
+    'Raise it when topics have too few documents to fill their sequences.',
+  ),
+  order: inMethod(
+    z.enum(['shuffle', 'score', 'reversed']).default('shuffle'),
+    '--topic-order ORDER',
+    "Order of a topic's documents: random, the best first, or the best last.",
+    'Use `reversed` to put the most relevant documents last.',
+  ),
+  sequences: inMethod(
+    count(1, 2 ** 32 - 1).default(4),
+    '--topic-sequences N',
+    'Most sequences of a topic in an epoch; its least relevant documents are left out.',
+    'Lower it for sequences that keep closer to their topics.',
+  ),
+  within: inMethod(
+    z.enum(['documents', 'nextlong']).default('documents'),
+    '--topic-within KIND',
+    "Content of a topic's sequences: its documents, or chunks of one of them with negatives between, as `nextlong` makes them.",
+    'Use `nextlong` to train dependencies over the whole sequence; chunks then need vectors.',
+  ),
+  k: ofMethod.k(count(1, 65_536).default(64)),
+  chunkChars: ofMethod.chunkChars(),
+  reuse: ofMethod.reuse(),
+  fill: ofMethod.fill(withoutRelated.default('next')),
+})
+const interleave = z.strictObject({
+  name: ofMethod.name('interleave'),
+  pool: ofMethod.pool(pool.default('all')),
+  documents: inMethod(
+    count(1, 2 ** 32 - 1)
+      .nullable()
+      .default(null),
+    '--interleave-documents N',
+    'Documents of a group; without it, as many as fill a sequence.',
+    'Set it when each sequence should mix few long documents.',
+  ),
+  parts: inMethod(
+    count(1, 2 ** 31 - 1).default(4),
+    '--interleave-parts N',
+    'Parts of equal length that a document is cut into.',
+    'Raise it to spread each document further.',
+  ),
+  partTokens: inMethod(
+    count(1, 2 ** 31 - 1)
+      .nullable()
+      .default(null),
+    '--interleave-part-tokens N',
+    'Tokens of a part, in place of the number of parts.',
+    'Set it when parts of long and short documents should be equally long.',
+  ),
+  order: inMethod(
+    z.enum(['turns', 'shuffle', 'shuffleInOrder']).default('turns'),
+    '--interleave-order ORDER',
+    'Parts follow in turn, a part of each document, or in random order; with shuffleInOrder the parts of each document keep theirs.',
+    'Use `shuffle` or `shuffleInOrder` to follow Untie the Knots.',
+  ),
+  fill: ofMethod.fill(withoutRelated.default('next')),
+})
+const methods = { quest, standard, knn, iclm, long, nextlong, topics: topicsMethod, interleave }
 
 /** Where and how a model runs; shared by query models and embedders. `prefix` begins the flags; it is empty where a command has one model. */
 export function modelRun(prefix: 'query-' | 'vectors-' | '') {
@@ -617,6 +688,94 @@ const neighbours = z.strictObject({
     'Raise it for a more exact figure; 0 measures nothing.',
   ),
 })
+const topics = z.strictObject({
+  source: inTopics(
+    z.enum(['keywords', 'file', 'command']).default('keywords'),
+    '--topics SOURCE',
+    "Where topics come from: the documents' own keywords, a file, or the output of a command.",
+    'Use `file` for topics of your own, `command` for those that a program or model writes.',
+  ),
+  file: inTopics(
+    text.nullable().default(null),
+    '--topics-file FILE',
+    'With `file`: a topic a line, as text or as {"topic", "query"}; the query is searched for.',
+    'Set it with `--topics file`.',
+  ),
+  command: inTopics(
+    text.nullable().default(null),
+    '--topics-command COMMAND',
+    'With `command`: a command line for the shell that writes such lines. It runs once; the work directory keeps its output.',
+    'Set it with `--topics command`.',
+  ),
+  most: inTopics(
+    count(1, 2 ** 32 - 1).default(32_768),
+    '--topics-most N',
+    'With `keywords`: most topics; those with the most documents are taken.',
+    'Raise it for a corpus of more than some million documents.',
+  ),
+  minDocuments: inTopics(
+    count(1, 2 ** 32 - 1).default(5),
+    '--topics-min-documents N',
+    'With `keywords`: fewest documents of a keyword that becomes a topic.',
+    'Raise it when rare keywords are noise, lower it for more topics.',
+  ),
+  match: inTopics(
+    z.enum(['all', 'any']).default('all'),
+    '--topics-match WORDS',
+    'Words of a query that a document must have: all, or any of them. Words that half of the documents have count nothing.',
+    'Use `any` when topics find too few documents.',
+  ),
+  k1: inTopics(
+    z.number().min(0).default(1.2),
+    '--bm25-k1 N',
+    'How much more a word counts that a document has more often; at 0 not at all.',
+    'Raise it when long, repetitive documents are the relevant ones.',
+  ),
+  b: inTopics(
+    z.number().min(0).max(1).default(0.75),
+    '--bm25-b N',
+    'How much long documents are held back, from 0 to 1.',
+    'Lower it when long documents should be found more often.',
+  ),
+})
+const near = z.strictObject({
+  threshold: inCorpus(
+    z.number().gt(0).max(1).default(0.8),
+    '--near-threshold SHARE',
+    'With --dedup near: least Jaccard index of the runs of words of two documents that resemble each other.',
+    'Lower it to leave out looser copies, like pages of one template.',
+  ),
+  words: inCorpus(
+    count(1, 1024).default(5),
+    '--near-words N',
+    'With --dedup near: words of a run.',
+    'Lower it for short documents, where one changed word changes most runs.',
+  ),
+  hashes: inCorpus(
+    count(1, 4096).default(128),
+    '--near-hashes N',
+    'With --dedup near: hashes of a signature, a byte each; the error of an estimate falls with their root.',
+    'Raise it for a sharper threshold; time and disk grow with it.',
+  ),
+  bands: inCorpus(
+    count(1, 4096).nullable().default(null),
+    '--near-bands N',
+    'With --dedup near: bands of a signature; documents that share one are compared. Without it, 95 % of pairs at the threshold share one.',
+    'Set it, with `--near-rows`, to repeat the settings of another tool.',
+  ),
+  rows: inCorpus(
+    count(1, 4096).nullable().default(null),
+    '--near-rows N',
+    'With --dedup near: hashes of a band; without it, as many as the bands allow.',
+    'Set it together with `--near-bands`.',
+  ),
+  keep: inCorpus(
+    z.enum(['longest', 'first']).default('longest'),
+    '--near-keep WHICH',
+    'With --dedup near: the document that stays of those that resemble each other.',
+    'Use `first` when the order of the corpus is an order of preference.',
+  ),
+})
 const output = z.strictObject({
   directory: inOutput(
     local.nullable().default(null),
@@ -677,12 +836,30 @@ const output = z.strictObject({
   ),
   columns: inOutput(
     z
-      .array(z.enum(['seq_lengths', 'position_ids', 'attention_mask', 'labels', 'label_mask']))
+      .array(z.enum(['seq_lengths', 'position_ids', 'attention_mask', 'labels', 'label_mask', 'loss_weights']))
       .nullable()
       .default(null),
     '--columns NAME',
-    'Columns of parquet and datasets in addition to the ids: seq_lengths, position_ids, attention_mask, labels, label_mask; of numpy, label_mask. Without it, seq_lengths for datasets.',
+    'Columns of parquet and datasets in addition to the ids: seq_lengths, position_ids, attention_mask, labels, label_mask, loss_weights; of numpy, label_mask. Without it, seq_lengths for datasets.',
     'Name those that your trainer reads; docs/trainers.md says which.',
+  ),
+  maskFirst: inOutput(
+    z.boolean().default(false),
+    '--mask-first',
+    'Leaves the first token of each document out of the loss, too: in labels, label_mask and loss_weights.',
+    'Use it with attention inside documents, where nothing precedes that token.',
+  ),
+  lossWeightScale: inOutput(
+    z.enum(['inverse', 'root']).default('root'),
+    '--loss-weight-scale SCALE',
+    'Of loss_weights: a weight is the inverse of how frequent a context of that length is, or its root.',
+    'Use `inverse` to give every length of context the same weight in all.',
+  ),
+  lossWeightLimit: inOutput(
+    z.number().min(1).max(1e6).default(8),
+    '--loss-weight-limit TIMES',
+    "Of loss_weights: the largest weight, in weights of a document's first token.",
+    'Lower it when few long documents would decide the loss.',
   ),
 })
 
@@ -826,12 +1003,13 @@ const shape = {
   keywords: keywords.prefault({}),
   vectors: vectors.prefault({}),
   neighbours: neighbours.prefault({}),
+  topics: topics.prefault({}),
   method: z
     .union([
       z
-        .enum(['quest', 'standard', 'knn', 'iclm', 'long', 'nextlong'])
+        .enum(['quest', 'standard', 'knn', 'iclm', 'long', 'nextlong', 'topics', 'interleave'])
         .transform((name) => methods[name].parse({ name })),
-      z.discriminatedUnion('name', [quest, standard, knn, iclm, long, nextlong]),
+      z.discriminatedUnion('name', [quest, standard, knn, iclm, long, nextlong, topicsMethod, interleave]),
     ])
     .prefault('quest'),
   length: inSequences(
@@ -933,11 +1111,12 @@ const shape = {
     common,
   ),
   dedup: inCorpus(
-    z.enum(['none', 'exact']).default('none'),
+    z.enum(['none', 'exact', 'near']).default('none'),
     '--dedup KIND',
-    'Leaves out documents whose text equals that of an earlier one.',
-    'Use `exact` when the corpus was not deduplicated.',
+    'Leaves out documents whose text equals, or with near resembles, that of another one. OUT/duplicates.jsonl.zst lists them.',
+    'Use `near` when the corpus was not deduplicated, `exact` when only copies are to go.',
   ),
+  near: near.prefault({}),
   output: output.prefault({}),
   work: inResources(
     local.nullable().default(null),

@@ -1,6 +1,6 @@
 // The arranger: the section "Arranging: one function" of docs/planning.md.
 import { sortBy } from './random.ts'
-import type { Options, Piece } from './types.ts'
+import type { Method, Options, Piece } from './types.ts'
 
 export interface Arranger {
   docIdOf(piece: Piece): number
@@ -13,11 +13,15 @@ export interface Arranger {
 /** Units of the queue found not eligible after which a pass ends. */
 const MISSES = 64
 
+/** Whether a method's groups are made of chunks. */
+export const isOfChunks = (method: Method) =>
+  method.name === 'nextlong' || (method.name === 'topics' && method.within === 'nextlong')
+
 const length = (pieces: Piece[]) => pieces.reduce((sum, p) => sum + p.len, 0)
 
-/** Whether two pieces cannot share a sequence: for `nextlong` they share a token, else a document. */
-export const clash = (a: Piece, b: Piece, method: string) =>
-  a.doc === b.doc && (method !== 'nextlong' || (a.start < b.start + b.len && b.start < a.start + a.len))
+/** Whether two pieces cannot share a sequence: of parts of documents they share a token, else a document. */
+export const clash = (a: Piece, b: Piece, ofParts: boolean) =>
+  a.doc === b.doc && (!ofParts || (a.start < b.start + b.len && b.start < a.start + a.len))
 
 /** Lays `units` into sequences of `C` virtual tokens, beginning with `open`; returns what stays open. */
 export function arrange(
@@ -28,7 +32,7 @@ export function arrange(
   o: Options,
   { docIdOf, finish, end }: Arranger,
 ): Piece[] {
-  const clashes = (piece: Piece, held: Piece[]) => held.some((other) => clash(piece, other, o.method.name))
+  const clashes = (piece: Piece, held: Piece[]) => held.some((other) => clash(piece, other, isOfChunks(o.method)))
   if (o.overflow === 'whole') {
     const rest: Piece[] = []
     if (rule === 'group' && length(units.flat()) <= C) {

@@ -4,12 +4,28 @@ import { pathOf } from './iclm.ts'
 import { chunksOf, neighboursOf } from './neighbours.ts'
 import { happens, sortBy, turn } from './random.ts'
 import type { Random } from './random.ts'
-import type { Doc, Group, Iclm, Knn, Long, NextLong, Options, Piece, Quest } from './types.ts'
+import { listsOf } from './topics.ts'
+import type {
+  Doc,
+  Group,
+  Iclm,
+  Interleave,
+  Knn,
+  Long,
+  NextLong,
+  Options,
+  Piece,
+  Quest,
+  Topic,
+  Topics,
+} from './types.ts'
 
 export interface Setting {
   docs: Doc[]
   keywords: string[]
   vectors: Float32Array[]
+  topics: Topic[]
+  match: 'all' | 'any'
   random: Random
   C: number
   o: Options
@@ -32,6 +48,10 @@ export function roundsOf(setting: Setting): Rounds {
       return long(method, setting)
     case 'nextlong':
       return nextlong(method, setting)
+    case 'topics':
+      return topics(method, setting)
+    case 'interleave':
+      return interleave(method, setting)
   }
 }
 
@@ -106,7 +126,7 @@ function quest(method: Quest, setting: Setting): Rounds {
   }
 }
 
-/** Virtual tokens of its groups that end an epoch of `knn` and `nextlong`. */
+/** Virtual tokens of its groups that end an epoch of `knn`, `nextlong` and `topics`. */
 const budget = (setting: Setting, pool: Doc[]) => {
   const { C, o } = setting
   return o.tokens === null ? sum(pool.map((doc) => virtual(setting, doc))) : C * Math.ceil(o.tokens / o.length)
@@ -179,38 +199,166 @@ function long(method: Long, setting: Setting): Rounds {
   }
 }
 
-function nextlong(method: NextLong, setting: Setting): Rounds {
+/** The pieces around an anchor; of neighbours, those of the documents in `first` come before others. */
+type Around = (anchor: Doc, first: Doc[]) => Piece[]
+
+/** The construction of `nextlong`, for the anchors of one epoch after another. */
+function interleaver(
+  { k, chunkChars, reuse }: Pick<NextLong, 'k' | 'chunkChars' | 'reuse'>,
+  setting: Setting,
+): (pool: Doc[]) => Around {
   const { docs, vectors, C, o } = setting
-  const chunks = chunksOf(docs, method.chunkChars)
-  const { lists } = neighboursOf(vectors, method.k, (i, j) => chunks[i]?.doc !== chunks[j]?.doc)
+  const chunks = chunksOf(docs, chunkChars)
+  const { lists } = neighboursOf(vectors, k, (i, j) => chunks[i]?.doc !== chunks[j]?.doc)
+  const chunk = (number: number) => chunks[number] as (typeof chunks)[number]
+  return (pool) => {
+    const neighbours = new Set<number>()
+    return (anchor, first) => {
+      const v = virtual(setting, anchor)
+      if (v >= C) return wholeDocuments(setting, [anchor])
+      const own = [...chunks.entries()].filter(([, { doc }]) => doc === anchor)
+      const pieces: Piece[] = []
+      let size = 0
+      let before = 0
+      for (const [i, [number, { to }]] of own.entries()) {
+        const until = i === own.length - 1 ? v : o.lead + to
+        pieces.push({ doc: anchor, start: before, len: until - before })
+        size += until - before
+        before = until
+        const target = until + Math.floor(((C - v) * (i + 1)) / own.length)
+        for (const other of sortBy(lists[number] ?? [], (n) => [first.includes(chunk(n).doc) ? 0 : 1])) {
+          if (size >= target) break
+          const { doc, from, to: end } = chunk(other)
+          const piece = { doc, start: o.lead + from, len: Math.min(end - from, target - size) }
+          const taken = pieces.some((held) => clash(held, { ...piece, len: end - from }, true))
+          if (!pool.includes(doc) || taken || (reuse === 'run' && neighbours.has(other))) continue
+          neighbours.add(other)
+          pieces.push(piece)
+          size += piece.len
+        }
+      }
+      return pieces
+    }
+  }
+}
+
+function nextlong(method: NextLong, setting: Setting): Rounds {
   const { cut } = counter(setting)
-  const neighbours = new Set<number>()
+  const begin = interleaver(method, setting)
+  let around: Around | null = null
   return aroundAnchors(setting, (anchor, pool, first) => {
-    if (first) neighbours.clear()
-    if (cut(anchor.id, 1) < 1) return null
-    const v = virtual(setting, anchor)
-    if (v >= C) return wholeDocuments(setting, [anchor])
-    const own = [...chunks.entries()].filter(([, { doc }]) => doc === anchor)
-    const pieces: Piece[] = []
+    if (first || around === null) around = begin(pool)
+    return cut(anchor.id, 1) < 1 ? null : around(anchor, [])
+  })
+}
+
+function topics(method: Topics, setting: Setting): Rounds {
+  const { docs, random, C } = setting
+  const { key, order } = random
+  const lists = listsOf(docs, setting.topics, method.documents, setting.match)
+  const { left, cut } = counter(setting)
+  const begin = method.within === 'nextlong' ? interleaver(method, setting) : null
+  const room = method.sequences * C
+
+  function documents(topic: Topic, pool: Doc[], epoch: number): Piece[] {
+    const usable = (lists.get(topic) ?? []).filter((doc) => pool.includes(doc) && left(doc.id) > 0)
+    const whole: Piece[] = []
+    const last: Piece[] = []
     let size = 0
-    let before = 0
-    for (const [i, [number, { to }]] of own.entries()) {
-      const until = i === own.length - 1 ? v : o.lead + to
-      pieces.push({ doc: anchor, start: before, len: until - before })
-      size += until - before
-      before = until
-      const target = until + Math.floor(((C - v) * (i + 1)) / own.length)
-      for (const other of lists[number] ?? []) {
-        if (size >= target) break
-        const { doc, from, to: end } = chunks[other] as (typeof chunks)[number]
-        const piece = { doc, start: o.lead + from, len: Math.min(end - from, target - size) }
-        const taken = pieces.some((held) => clash(held, { ...piece, len: end - from }, 'nextlong'))
-        if (!pool.includes(doc) || taken || (method.reuse === 'run' && neighbours.has(other))) continue
-        neighbours.add(other)
-        pieces.push(piece)
-        size += piece.len
+    for (const piece of wholeDocuments(setting, usable)) {
+      if (size >= room) break
+      const fits = size + piece.len <= room
+      if (fits) whole.push(piece)
+      else last.push({ ...piece, len: room - size })
+      size += piece.len
+      cut(piece.doc.id, 1)
+    }
+    const turned = {
+      score: () => whole,
+      reversed: () => whole.toReversed(),
+      shuffle: () => order(whole, 'topic', turn(epoch, 0) + key(topic.name), ({ doc }) => key(doc.id)),
+    }[method.order]()
+    return [...turned, ...last]
+  }
+
+  return (epoch, pool) => {
+    const groups: Group[] = []
+    const around = begin?.(pool)
+    const anchors = new Set<Doc>()
+    for (const topic of order(setting.topics, 'order', turn(epoch, 0), ({ name }) => key(name))) {
+      if (sum(groups.flatMap(({ pieces }) => pieces.map(({ len }) => len))) >= budget(setting, pool)) break
+      const { name: keyword } = topic
+      if (around === undefined) {
+        groups.push({ keyword, pieces: documents(topic, pool, epoch) })
+        continue
+      }
+      const list = lists.get(topic) ?? []
+      const usable = list.filter((doc) => pool.includes(doc) && left(doc.id) > 0 && !anchors.has(doc))
+      for (const anchor of usable.slice(0, method.sequences)) {
+        cut(anchor.id, 1)
+        anchors.add(anchor)
+        groups.push({ keyword, pieces: around(anchor, list) })
       }
     }
-    return pieces
-  })
+    return [groups]
+  }
+}
+
+function interleave(method: Interleave, setting: Setting): Rounds {
+  const { random, C } = setting
+  const partsOf = ({ doc, start, len }: Piece): Piece[] => {
+    const { parts, partTokens } = method
+    const ends =
+      partTokens === null
+        ? Array.from({ length: parts }, (_, i) => Math.floor((len * (i + 1)) / parts))
+        : Array.from({ length: Math.ceil(len / partTokens) }, (_, i) => Math.min(len, (i + 1) * partTokens))
+    const begins = [0, ...ends]
+    return ends
+      .map((end, i) => ({ doc, start: start + (begins[i] as number), len: end - (begins[i] as number) }))
+      .filter((part) => part.len > 0)
+  }
+  const ordered = (parts: Piece[][], epoch: number): Piece[] => {
+    const most = Math.max(0, ...parts.map((own) => own.length))
+    if (method.order === 'turns')
+      return Array.from({ length: most }, (_, i) => parts.flatMap((own) => own.slice(i, i + 1))).flat()
+    const mixed = sortBy(parts.flat(), ({ doc, start }) => {
+      const key = random.key(doc.id)
+      return [random.draw('part', key, (BigInt(epoch) << 56n) + BigInt(start)), key, start]
+    })
+    if (method.order === 'shuffle') return mixed
+    const left = parts.map((own) => [...own])
+    return mixed.map(({ doc }) => left.find((own) => own[0]?.doc === doc)?.shift() as Piece)
+  }
+  const runsOf = (pieces: Piece[]): Piece[][] => {
+    const { documents } = method
+    if (documents !== null)
+      return Array.from({ length: Math.ceil(pieces.length / documents) }, (_, i) =>
+        pieces.slice(i * documents, (i + 1) * documents),
+      )
+    const groups: Piece[][] = [[]]
+    let room = C
+    for (let { doc, start, len } of pieces)
+      while (len > 0) {
+        const own = Math.min(len, room)
+        groups.at(-1)?.push({ doc, start, len: own })
+        start += own
+        len -= own
+        room -= own
+        if (room === 0) {
+          groups.push([])
+          room = C
+        }
+      }
+    return groups
+  }
+  const { cut } = counter(setting)
+  return (epoch, pool) =>
+    cut('all', 1) === 1
+      ? [
+          runsOf(wholeDocuments(setting, shuffled(setting, pool, epoch, 0))).map((runs) => ({
+            keyword: null,
+            pieces: ordered(runs.map(partsOf), epoch),
+          })),
+        ]
+      : []
 }

@@ -3,7 +3,7 @@ import { arrange } from './arrange.ts'
 import { roundsOf } from './methods.ts'
 import { ofLength, ownTokens, usesOf } from './mix.ts'
 import { happens, randomOf, sortBy, turn } from './random.ts'
-import type { Doc, Options, Piece, Sequence } from './types.ts'
+import type { Doc, Options, Piece, Sequence, Topic } from './types.ts'
 
 interface Tail {
   unit: Piece[]
@@ -13,13 +13,20 @@ interface Tail {
 
 const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 const text = ({ words }: Doc) => words.join(' ')
+/** Texts are near with a Jaccard index of 1 of their words: where they have the same ones. A text that has no words is near none. */
+const feature = (doc: Doc) => {
+  const words = new Set(doc.words.map((word) => word.trim()).filter((word) => word !== ''))
+  return words.size === 0 ? doc.id : [...words].toSorted(compare).join(' ')
+}
 const parent = (phrase: string) => (phrase.includes(' ') ? phrase.slice(phrase.indexOf(' ') + 1) : null)
 
-/** The plan of the documents that are not held out, or of those that are. Row i of `vectors` belongs to document i, for `nextlong` to chunk i. */
+/** The plan of the documents that are not held out, or of those that are. Row i of `vectors` belongs to document i, where chunks have vectors to chunk i. */
 export async function referencePlan(
   docs: Doc[],
   given: Options,
   vectors: Float32Array[] = [],
+  topics: Topic[] = [],
+  match: 'all' | 'any' = 'all',
   part: 'main' | 'holdout' = 'main',
 ): Promise<Sequence[]> {
   const o = { ...given, tokens: ownTokens(given) }
@@ -28,15 +35,23 @@ export async function referencePlan(
   const C = o.length - (o.sequenceBos ? 1 : 0)
 
   const able = docs.filter(
-    ({ id, words, keyword, source }) =>
+    ({ words, keyword, source }) =>
       words.length >= Math.max(1, o.minTokens) &&
       (o.maxTokens === null || words.length <= o.maxTokens) &&
       (o.method.pool === 'all' || keyword !== null) &&
-      (o.sources === null || (o.sources[source] ?? 0) > 0) &&
-      happens(draw('holdout', key(id), 0), o.holdout) === (part === 'holdout'),
+      (o.sources === null || (o.sources[source] ?? 0) > 0),
   )
-  const kept = able.filter((doc) => o.dedup === 'none' || able.find((other) => text(other) === text(doc)) === doc)
-  const pool = kept.filter(({ id, keyword }) =>
+  const different = able.filter((doc) => o.dedup === 'none' || able.find((other) => text(other) === text(doc)) === doc)
+  const before = (a: Doc, b: Doc) => o.keep === 'longest' && a.words.length > b.words.length
+  const kept = different.filter(
+    (doc, i) =>
+      o.dedup !== 'near' ||
+      different.every(
+        (other, j) => i === j || feature(other) !== feature(doc) || (j < i ? before(doc, other) : !before(other, doc)),
+      ),
+  )
+  const ofPart = kept.filter(({ id }) => happens(draw('holdout', key(id), 0), o.holdout) === (part === 'holdout'))
+  const pool = ofPart.filter(({ id, keyword }) =>
     ofLength(o, draw('length', key(o.method.name === 'quest' ? (keyword ?? id) : id), 0)),
   )
   const keywords = [...new Set(docs.flatMap((d) => d.keyword ?? []))].toSorted(compare)
@@ -86,7 +101,7 @@ export async function referencePlan(
   const virtual = (pieces: Piece[]) => pieces.reduce((sum, { len }) => sum + len, 0)
   const wanted = o.tokens === null ? null : Math.ceil(o.tokens / o.length)
   const uses = usesOf(o, pool, random)
-  const rounds = roundsOf({ docs, keywords, vectors, random, C, o })
+  const rounds = roundsOf({ docs, keywords, vectors, topics, match, random, C, o })
   const all: Sequence[] = []
   let open: Piece[] = []
   for (;;) {

@@ -12,7 +12,7 @@ export interface Piece {
   start: number
   len: number
 }
-/** Pieces that belong together, and the keyword they have in common. */
+/** Pieces that belong together, and the keyword or topic they have in common. */
 export interface Group {
   keyword: string | null
   pieces: Piece[]
@@ -70,7 +70,34 @@ export interface NextLong {
   reuse: 'sequence' | 'run'
   fill: Fill
 }
-export type Method = Quest | Standard | Knn | Iclm | Long | NextLong
+export interface Topics {
+  name: 'topics'
+  pool: Pool
+  documents: number
+  order: 'shuffle' | 'score' | 'reversed'
+  sequences: number
+  within: 'documents' | 'nextlong'
+  k: number
+  chunkChars: number
+  reuse: 'sequence' | 'run'
+  fill: Fill
+}
+export interface Interleave {
+  name: 'interleave'
+  pool: Pool
+  documents: number | null
+  parts: number
+  partTokens: number | null
+  order: 'turns' | 'shuffle' | 'shuffleInOrder'
+  fill: Fill
+}
+export type Method = Quest | Standard | Knn | Iclm | Long | NextLong | Topics | Interleave
+
+/** A topic and how it is searched for. */
+export interface Topic {
+  name: string
+  query: string
+}
 
 export interface Options {
   method: Method
@@ -86,7 +113,8 @@ export interface Options {
   minTokens: number
   maxTokens: number | null
   holdout: number
-  dedup: 'none' | 'exact'
+  dedup: 'none' | 'exact' | 'near'
+  keep: 'longest' | 'first'
   /** The weight of each source, or null. */
   sources: Record<string, number> | null
   /** The lengths that share the documents; empty where `length` has them all. */

@@ -26,6 +26,8 @@ METHODS = {
     "iclm": ["--method", "iclm"],
     "iclm, release": ["--method", "iclm", "--iclm-variant", "release"],
     "nextlong, k 256": ["--method", "nextlong", "--neighbours-k", "256"],
+    "topics": ["--method", "topics"],
+    "topics, nextlong": ["--method", "topics", "--topic-within", "nextlong", "--neighbours-k", "256", "--fill", "drop"],
     "knn": ["--method", "knn"],
     "knn, k 100": ["--method", "knn", "--neighbours-k", "100"],
 }

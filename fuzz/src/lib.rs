@@ -19,10 +19,11 @@ use longweave_corpus::{
 use longweave_formats::{SequenceReader, verify_output};
 use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative};
 use longweave_keywords::Boilerplate;
-use longweave_neighbours::{Npy, Vectors};
+use longweave_neighbours::{Npy, QueryWords, Vectors};
 use longweave_plan::PlanFile;
 use longweave_run::{RunContext, RunOptions, add_digest};
 use longweave_stages::STAGES;
+use longweave_stages::topics::TopicList;
 use longweave_storage::{DoneRecord, Scalar, StringTable, read_array, read_strings, write_array};
 use longweave_tokens::{Ids, RowRun, ScatteredTokens, TokenStore, scatter_split};
 use serde_json::{Value, json};
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("token_files", token_files),
     ("vector_rows", vector_rows),
     ("npy", npy),
+    ("topics", topics),
     ("output_jsonl", output_jsonl),
     ("output_mds", output_mds),
     ("output_parquet", output_parquet),
@@ -313,6 +315,18 @@ pub fn npy(data: &[u8]) {
     if let Some((&dims, rest)) = data.split_first() {
         let numbers = rest.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
         told(Vectors::from_data(usize::from(dims), numbers).map(|vectors| vectors.rows()));
+    }
+}
+
+/// A list of topics: names differ and neither they nor queries are empty.
+pub fn topics(data: &[u8]) {
+    if let Some(list) = told(TopicList::read(data, "topics.txt")) {
+        assert_eq!(list.names.len(), list.queries.len());
+        assert!(list.names.iter().chain(&list.queries).all(|text| !text.is_empty()));
+        let names: std::collections::HashSet<&String> = list.names.iter().collect();
+        assert_eq!(names.len(), list.names.len());
+        let words = QueryWords::of(list.queries.iter().map(String::as_str));
+        assert_eq!(words.queries(), list.queries.len());
     }
 }
 

@@ -3,6 +3,7 @@ import io
 import json
 import subprocess
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 
 import duckdb
@@ -82,6 +83,18 @@ TRAINER_COLUMNS = {
 
 def check_columns(rows, length):
     """Rows with all columns for trainers."""
+    by_context = defaultdict(set)
+    for row in rows:
+        assert len(row["loss_weights"]) == length
+        for start, end in spans(row, length):
+            for at in range(start, end):
+                weight = row["loss_weights"][at]
+                if at < row["n_tokens"]:
+                    by_context[(at - start + 1).bit_length()].add(weight)
+                else:
+                    assert weight == 0
+    weights = [by_context[context] for context in sorted(by_context)]
+    assert all(len(same) == 1 for same in weights) and weights == sorted(weights, key=min), weights
     for number, row in enumerate(rows):
         for name, told in TRAINER_COLUMNS.items():
             assert row[name] == told(row, length), f"{name} of sequence {number}"

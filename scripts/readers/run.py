@@ -209,7 +209,7 @@ def main():
         else:
             check("datatrove, by DatatroveFolderDataset", lambda: compare(datasets.datatrove(out, length), sequences(out)))
             check("datatrove, documents set aside", lambda: compare(datasets.datatrove(out / "holdout", length), sequences(out / "holdout")))
-        every = [part for name in checks.TRAINER_COLUMNS for part in ("--columns", name)]
+        every = [part for name in (*checks.TRAINER_COLUMNS, "loss_weights") for part in ("--columns", name)]
         # Documents that begin with a token or end with several have other ends by their last token.
         eos = expected.separator[0] if len(expected.separator) == 1 and not expected.sequence + expected.document else None
         dtype = "uint16" if expected.largest < 65_536 else "uint32"

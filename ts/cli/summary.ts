@@ -103,6 +103,11 @@ export function describeSummary(summary: Summary): string {
           `            ${grouped(stats.nearDuplicates)} documents left out because they begin like the one before`,
         )
     }
+    const { duplicate, nearDuplicate } = stats.excluded
+    if (duplicate + nearDuplicate > 0)
+      lines.push(
+        `duplicates  ${grouped(duplicate)} documents left out as equal to another one, ${grouped(nearDuplicate)} as similar`,
+      )
     const { sample } = summary
     if (sample !== null && sample.similarity !== null) {
       const repeats =

@@ -20,6 +20,7 @@ export const errorCodes = {
     'The tokenizer has no known separator, padding or begin-of-text token, or lacks the token that an option names.',
   QUERIES_INVALID: 'A file of precomputed queries is malformed or holds no query.',
   VECTORS_INVALID: 'A file of vectors is not in a supported format, is cut short, or lacks the vector of a document.',
+  TOPICS_INVALID: 'A file or command of topics gives no topic or a line that is not one, or the command fails.',
   ONNXRUNTIME_MISSING: 'No ONNX Runtime library was found, or the one that was named does not load.',
   ONNXRUNTIME_INCOMPATIBLE:
     'The ONNX Runtime that was found is too old, or another one is loaded in this process already.',

@@ -212,8 +212,10 @@ export interface ExcludedDocuments {
   withoutKeyword: number
   /** Of a source that `sources` does not name, or gives no weight. */
   withoutWeight: number
-  /** Exact duplicates of an earlier document of the pool (`dedup: exact`). */
+  /** Documents whose text equals that of an earlier one (`dedup: exact` and `near`). */
   duplicate: number
+  /** Documents whose text nearly equals that of another one (`dedup: near`). */
+  nearDuplicate: number
   /** Documents of the plans of other `lengths`. */
   otherLength: number
 }
@@ -235,9 +237,12 @@ export interface FileRecord {
 export interface GroupPass {
   /** The epoch, from 0. */
   epoch: number
-  /** The pass over the group's keyword in the epoch, from 0. */
+  /** The pass over the group's keyword or topic in the epoch, from 0. */
   round: number
-  /** Documents of the corpus with the group's keyword. Null for a group without a keyword. */
+  /**
+   * Documents of the corpus with the group's keyword, or found for its topic. Null for a group
+   * without one.
+   */
   documents: number | null
 }
 
@@ -454,7 +459,7 @@ export interface MemoryPlan {
 }
 
 /** A method of composing sequences, as in the option `method.name`. */
-export type MethodName = 'quest' | 'standard' | 'knn' | 'iclm' | 'long' | 'nextlong'
+export type MethodName = 'quest' | 'standard' | 'knn' | 'iclm' | 'long' | 'nextlong' | 'interleave'
 
 /** How neighbours were searched: over all pairs, or over inverted lists. */
 export type NeighbourSearch = 'exact' | 'inverted'
@@ -539,6 +544,8 @@ export interface PlanStats {
   nearDuplicates: number
   /** Long documents of the pool (`long`). */
   long: LongCounts
+  /** Topics and their documents (`topics`). */
+  topics: TopicCounts
 }
 
 /** A loaded query predictor. */
@@ -581,6 +588,10 @@ export interface ReportDocuments {
   corpus: number
   /** Documents that take part in the plan. */
   pool: number
+  /** Documents left out because their text equals that of another one (`dedup`). */
+  duplicates: number
+  /** Documents left out because their text resembles that of another one (`dedup: near`). */
+  nearDuplicates: number
   /**
    * Documents of the pool by how often they begin in the plan: entry n counts those that begin
    * n times.
@@ -619,7 +630,7 @@ export interface ReportPiece {
   /** First token of the piece in its document, from 0. */
   docOffset: number
   /**
-   * The keyword, or the id of the document, that brought the piece. Null where it came by
+   * The keyword, topic, or id of the document that brought the piece. Null where it came by
    * chance.
    */
   reason: string | null
@@ -761,6 +772,8 @@ export interface RunReport {
   rules: RuleCounts
   /** Keyword lists of the pool. Null for methods without keywords. */
   keywords: ReportKeywords | null
+  /** Topics and their documents. Null for methods without topics. */
+  topics: TopicCounts | null
   /** Tokens by source. Null without `sourceField`. */
   sources: SourceMix | null
   /** Measures of a sample of sequences. */
@@ -878,7 +891,7 @@ export interface ShownPiece {
   /** First token of the piece in its document, from 0. */
   docOffset: number
   /**
-   * The keyword, or the id of the document, that brought the piece. Null where it came by
+   * The keyword, topic, or id of the document that brought the piece. Null where it came by
    * chance, and for an output without full provenance.
    */
   reason: string | null
@@ -1050,6 +1063,8 @@ export interface Summary {
   vectors: VectorSummary | null
   /** The search for nearest neighbours. Null for methods without neighbours. */
   neighbours: NeighbourSummary | null
+  /** The list of topics. Null for methods without topics. */
+  topics: TopicSummary | null
   /** Counts of the plan. */
   plan: PlanStats | null
   /** Shares that follow from the plan. */
@@ -1128,6 +1143,36 @@ export interface TokenCounts {
   inSingleKeywordSequences: number
   /** Tokens of the short set's documents in the plan's sequences. */
   ofShortSet: number
+  /**
+   * Tokens of sequences, padding left out, by the tokens of their piece before them: entry n
+   * counts those with 2ⁿ − 1 to 2ⁿ⁺¹ − 2. A begin token of a sequence belongs to the first piece.
+   */
+  byContext: number[]
+}
+
+/** Topics and the documents found for them; 0 for methods other than `topics`. */
+export interface TopicCounts {
+  /** Length of the list. */
+  topics: number
+  /** Topics that have a document of the pool. */
+  withDocuments: number
+  /** Documents of the pool that no topic has. */
+  documentsInNone: number
+  /** Tokens of topics' documents beyond `method.sequences`, over all epochs. */
+  beyondSequences: number
+}
+
+/** Where topics come from. */
+export type TopicSource = 'keywords' | 'file' | 'command'
+
+/** The list of topics. Counts of the plan say how many have documents. */
+export interface TopicSummary {
+  /** Where it comes from. */
+  source: TopicSource
+  /** Length of the list. */
+  topics: number
+  /** Lines of the list that were left out because an earlier one has the same name. */
+  repeated: number
 }
 
 /** Files and directories below the corpus that are not read for the same reason. */

@@ -78,6 +78,12 @@ export const measures: [string, Measure[]][] = [
         show: ({ documents }) => `${count(documents.pool)} of ${count(documents.corpus)}`,
       },
       {
+        name: 'duplicates',
+        about: 'Documents left out because their text equals, or resembles, that of another one.',
+        show: ({ documents: { duplicates, nearDuplicates } }) =>
+          duplicates + nearDuplicates === 0 ? null : `${count(duplicates)} equal, ${count(nearDuplicates)} similar`,
+      },
+      {
         name: 'used',
         about: 'Share of the pool that is in at least one sequence.',
         show: (report) => share(used(report), report.documents.pool),

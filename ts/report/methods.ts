@@ -1,13 +1,14 @@
 // Words of the methods for readers; docs/methods has more.
 
 /** Methods with documents in random order: documents of their groups have nothing in common. */
-const random = new Set(['standard', 'long'])
+const random = new Set(['standard', 'long', 'interleave'])
 
 const groups = new Map([
   ['quest', 'one keyword'],
   ['knn', 'one neighbourhood'],
   ['iclm', 'one path'],
   ['nextlong', 'one document among its neighbours'],
+  ['topics', 'one topic'],
 ])
 
 /** Whether a method's groups are in random order. */
@@ -19,8 +20,14 @@ export const groupName = (method: string) => groups.get(method) ?? (isRandom(met
 /** Whether documents of a group belong together without a reason for each: a path has no anchor. */
 export const isPath = (method: string) => method === 'iclm'
 
-/** A reason in words: a keyword, or the document that others are near. */
-export const reasonName = (method: string, reason: string) => `${method === 'quest' ? 'keyword' : 'near'} ${reason}`
+const reasons = new Map([
+  ['quest', 'keyword'],
+  // A topic, or with `within: nextlong` the document that others are near.
+  ['topics', 'for'],
+])
+
+/** A reason in words: a keyword, a topic, or the document that others are near. */
+export const reasonName = (method: string, reason: string) => `${reasons.get(method) ?? 'near'} ${reason}`
 
 const rules = new Map([
   ['related', 'leftovers of related keywords'],

@@ -8,7 +8,7 @@ use longweave_formats::SequenceReader;
 use longweave_plan::{Part, Rule};
 use longweave_run::RunContext;
 use longweave_stages::plan::{self, PLAN, folder};
-use longweave_stages::{STAGES, index};
+use longweave_stages::{STAGES, index, matches};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -55,7 +55,7 @@ pub struct ShownPiece {
     pub length: u32,
     /// First token of the piece in its document, from 0.
     pub doc_offset: u32,
-    /// The keyword, or the id of the document, that brought the piece. Null where it came by
+    /// The keyword, topic, or id of the document that brought the piece. Null where it came by
     /// chance, and for an output without full provenance.
     pub reason: Option<String>,
     /// The plan's number of the group that brought the piece. Null for an output without full
@@ -73,9 +73,10 @@ pub struct ShownPiece {
 pub struct GroupPass {
     /// The epoch, from 0.
     pub epoch: u32,
-    /// The pass over the group's keyword in the epoch, from 0.
+    /// The pass over the group's keyword or topic in the epoch, from 0.
     pub round: u32,
-    /// Documents of the corpus with the group's keyword. Null for a group without a keyword.
+    /// Documents of the corpus with the group's keyword, or found for its topic. Null for a group
+    /// without one.
     pub documents: Option<u64>,
 }
 
@@ -168,15 +169,17 @@ pub(crate) fn show(
 fn why(run: &RunContext, part: Part, sequence: u64, shown: &mut ShownSequence) -> Result<()> {
     run.require(PLAN)?;
     let plan = plan::open(run, part)?;
-    let index = index::open(run)?;
+    let (index, of_topics) = (index::open(run)?, run.options().needs_topics());
     let read = plan.read(sequence, 1)?;
     let planned = read.sequences.get(0);
     for (piece, shown) in planned.pieces.iter().zip(&mut shown.pieces) {
-        shown.pass = read.groups.get(piece.group).map(|group| {
-            let index = index.as_ref().filter(|_| !group.keyword.is_none());
-            let documents = index.map(|i| i.postings(group.keyword).len() as u64);
-            GroupPass { epoch: group.epoch, round: group.round, documents }
-        });
+        let Some(group) = read.groups.get(piece.group) else { continue };
+        let documents = match (&index, group.keyword) {
+            (_, keyword) if keyword.is_none() => None,
+            (_, topic) if of_topics => Some(matches::documents_of(run, topic)?),
+            (index, keyword) => index.as_ref().map(|i| i.postings(keyword).len() as u64),
+        };
+        shown.pass = Some(GroupPass { epoch: group.epoch, round: group.round, documents });
     }
     let phrase =
         planned.node.and_then(|node| index.as_ref().map(|i| i.node_phrase(node).to_owned()));

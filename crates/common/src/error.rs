@@ -47,6 +47,7 @@ codes! {
     TokenNotFound "TOKEN_NOT_FOUND" "The tokenizer has no known separator, padding or begin-of-text token, or lacks the token that an option names.",
     QueriesInvalid "QUERIES_INVALID" "A file of precomputed queries is malformed or holds no query.",
     VectorsInvalid "VECTORS_INVALID" "A file of vectors is not in a supported format, is cut short, or lacks the vector of a document.",
+    TopicsInvalid "TOPICS_INVALID" "A file or command of topics gives no topic or a line that is not one, or the command fails.",
     OnnxRuntimeMissing "ONNXRUNTIME_MISSING" "No ONNX Runtime library was found, or the one that was named does not load.",
     OnnxRuntimeIncompatible "ONNXRUNTIME_INCOMPATIBLE" "The ONNX Runtime that was found is too old, or another one is loaded in this process already.",
     DeviceUnavailable "DEVICE_UNAVAILABLE" "The requested device cannot be used: no CUDA provider, no such GPU, or its libraries are missing.",

@@ -30,19 +30,27 @@ const MOST_DESCRIPTION: u64 = 1 << 20;
 
 /// The columns' types, as datasets writes them down.
 fn features(columns: &[Column]) -> Value {
-    let names = ["input_ids"].into_iter().chain(columns.iter().map(|column| column.name()));
-    let list = json!({ "_type": "List", "feature": { "_type": "Value", "dtype": "int32" } });
-    Value::Object(names.map(|name| (name.to_owned(), list.clone())).collect::<Map<_, _>>())
+    let list = |(name, data_type): (&str, DataType)| {
+        let dtype = if data_type == DataType::Float32 { "float32" } else { "int32" };
+        let list = json!({ "_type": "List", "feature": { "_type": "Value", "dtype": dtype } });
+        (name.to_owned(), list)
+    };
+    Value::Object(typed(columns).map(list).collect::<Map<_, _>>())
 }
 
-fn element() -> FieldRef {
-    Arc::new(Field::new("item", DataType::Int32, true))
+/// The name of each column, and the type of its lists' items.
+fn typed(columns: &[Column]) -> impl Iterator<Item = (&'static str, DataType)> {
+    let more = columns.iter().map(|column| (column.name(), column.data_type()));
+    [("input_ids", DataType::Int32)].into_iter().chain(more)
+}
+
+fn element(data_type: DataType) -> FieldRef {
+    Arc::new(Field::new("item", data_type, true))
 }
 
 fn schema(columns: &[Column]) -> SchemaRef {
-    let names = ["input_ids"].into_iter().chain(columns.iter().map(|column| column.name()));
-    let fields: Vec<Field> =
-        names.map(|name| Field::new(name, DataType::List(element()), true)).collect();
+    let field = |(name, data_type)| Field::new(name, DataType::List(element(data_type)), true);
+    let fields: Vec<Field> = typed(columns).map(field).collect();
     let info = json!({ "info": { "features": features(columns) } }).to_string();
     let metadata = HashMap::from([("huggingface".to_owned(), info)]);
     Arc::new(Schema::new_with_metadata(fields, metadata))
@@ -52,7 +60,7 @@ fn schema(columns: &[Column]) -> SchemaRef {
 pub(crate) struct DatasetsWriter {
     file: StreamWriter<AtomicFile>,
     schema: SchemaRef,
-    columns: Vec<Column>,
+    options: WriterOptions,
     rows: u64,
     name: String,
     path: PathBuf,
@@ -73,7 +81,7 @@ impl DatasetsWriter {
         Ok(DatasetsWriter {
             file,
             schema,
-            columns: options.columns.clone(),
+            options: options.clone(),
             rows: 0,
             name,
             path,
@@ -85,24 +93,29 @@ impl DatasetsWriter {
 /// The record batch of a part.
 fn batch(
     schema: &SchemaRef,
-    columns: &[Column],
+    options: &WriterOptions,
     part: &SequenceBatch<'_>,
 ) -> Result<RecordBatch, ArrowError> {
-    let element = element();
     let ids = Int32Array::from_iter_values(part.input_ids().iter().map(|&id| id as i32));
     let lengths = part.rows().map(|row| row.input_ids.len());
-    let ids =
-        ListArray::new(element.clone(), OffsetBuffer::from_lengths(lengths), Arc::new(ids), None);
-    let more = columns.iter().map(|&column| Arc::new(columns::list(column, part, &element)));
+    let ids = ListArray::new(
+        element(DataType::Int32),
+        OffsetBuffer::from_lengths(lengths),
+        Arc::new(ids),
+        None,
+    );
+    let list =
+        |&column: &Column| columns::list(column, options, part, &element(column.data_type()));
+    let more = options.columns.iter().map(|column| Arc::new(list(column)));
     let arrays = [Arc::new(ids)].into_iter().chain(more).map(|list| list as ArrayRef).collect();
     RecordBatch::try_new(Arc::clone(schema), arrays)
 }
 
 impl SequenceWriter for DatasetsWriter {
     fn push(&mut self, parts: &[SequenceBatch<'_>]) -> Result<()> {
-        let DatasetsWriter { file, schema, columns, rows, path, provenance, .. } = self;
+        let DatasetsWriter { file, schema, options, rows, path, provenance, .. } = self;
         let write = || {
-            let batches = parts.par_iter().map(|part| batch(schema, columns, part));
+            let batches = parts.par_iter().map(|part| batch(schema, options, part));
             let batches = batches.collect::<Result<Vec<_>, _>>()?;
             batches.iter().try_for_each(|batch| file.write(batch))
         };

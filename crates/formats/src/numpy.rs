@@ -1,7 +1,7 @@
 //! Token files as dolma leaves them for OLMo-core: `NNNNN.npy` with the ids end to end and, whatever
 //! the name says, no header; `NNNNN.csv.gz` with a line for each document, `start,end,id,src,loc`,
 //! counted in tokens from the file's start. With the column `label_mask`, `label_mask/NNNNN.npy`
-//! has a byte for each token: 0 for padding, else 1.
+//! has a byte for each token: 0 for padding, and for first tokens that take no part; else 1.
 //!
 //! Documents tile the sequences as in `datatrove.rs`. `src` and `loc` are empty.
 
@@ -16,7 +16,7 @@ use longweave_storage::AtomicFile;
 use crate::id_writer::IdWriter;
 use crate::ids::Width;
 use crate::provenance::ProvenanceWriter;
-use crate::{Column, Provenance, SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
+use crate::{Column, Provenance, SequenceBatch, SequenceWriter, ShardFile, WriterOptions, columns};
 
 /// Bytes of lines that are packed at once.
 const BLOCK: usize = 1 << 16;
@@ -35,6 +35,8 @@ struct Documents {
     lines: BufWriter<GzEncoder<AtomicFile>>,
     path: PathBuf,
     mask: Option<AtomicFile>,
+    /// Whether the mask leaves out the first token of each document.
+    mask_first: bool,
     /// Whether documents are named.
     named: bool,
     /// Tokens before the next sequence.
@@ -73,6 +75,7 @@ impl Documents {
             lines: BufWriter::with_capacity(BLOCK, packed),
             path,
             mask: mask.transpose()?,
+            mask_first: options.mask_first,
             named: options.provenance != Provenance::None,
             tokens: 0,
         })
@@ -90,9 +93,12 @@ impl Documents {
             }
             self.tokens += row.input_ids.len() as u64;
             if let Some(mask) = &mut self.mask {
-                let own = row.n_tokens as usize;
-                mask.put(&vec![1; own])?;
-                mask.put(&vec![0; row.input_ids.len() - own])?;
+                let mut own = vec![1; row.n_tokens as usize];
+                own.resize(row.input_ids.len(), 0);
+                if self.mask_first {
+                    columns::firsts(&row).for_each(|first| own[first] = 0);
+                }
+                mask.put(&own)?;
             }
         }
         Ok(())

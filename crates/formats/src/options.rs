@@ -1,5 +1,6 @@
 //! How sequences are written.
 
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -128,15 +129,18 @@ pub enum Column {
     Labels,
     /// A number for each token: 0 for padding, else 1. Of `numpy` a file of its own.
     LabelMask,
+    /// A weight for each token, by the number of tokens of its document before it; 0 for padding.
+    LossWeights,
 }
 
 impl Column {
-    pub const ALL: [Column; 5] = [
+    pub const ALL: [Column; 6] = [
         Column::SeqLengths,
         Column::PositionIds,
         Column::AttentionMask,
         Column::Labels,
         Column::LabelMask,
+        Column::LossWeights,
     ];
 
     /// The name in options and files.
@@ -147,6 +151,7 @@ impl Column {
             Column::AttentionMask => "attention_mask",
             Column::Labels => "labels",
             Column::LabelMask => "label_mask",
+            Column::LossWeights => "loss_weights",
         }
     }
 
@@ -163,6 +168,18 @@ impl Column {
         }
     }
 
+    /// The type of its numbers.
+    pub(crate) fn data_type(self) -> DataType {
+        match self {
+            Column::LossWeights => DataType::Float32,
+            Column::SeqLengths
+            | Column::PositionIds
+            | Column::AttentionMask
+            | Column::Labels
+            | Column::LabelMask => DataType::Int32,
+        }
+    }
+
     /// Bytes that it adds for a token and for a piece, estimated.
     pub fn bytes(self, format: Format) -> (f64, f64) {
         match (self, format) {
@@ -171,7 +188,8 @@ impl Column {
             (_, Format::Datasets) => (4.0, 0.0),
             (Column::Labels, _) => (2.5, 0.0),
             // Of places, the differences are kept; of the others, the runs.
-            (Column::PositionIds | Column::AttentionMask | Column::LabelMask, _) => (0.1, 0.0),
+            (Column::PositionIds | Column::AttentionMask | Column::LabelMask, _)
+            | (Column::LossWeights, _) => (0.1, 0.0),
         }
     }
 }
@@ -199,4 +217,9 @@ pub struct WriterOptions {
     pub mds_shard_bytes: Option<u64>,
     /// Columns for trainers that go with the format, in rising order.
     pub columns: Vec<Column>,
+    /// Whether labels, masks and weights leave out the first token of each document, too.
+    pub mask_first: bool,
+    /// Of `loss_weights`, in thousandths: entry n is the weight of a token that 2ⁿ − 1 to 2ⁿ⁺¹ − 2
+    /// tokens of its document precede in the sequence.
+    pub weights: Vec<u32>,
 }

@@ -70,13 +70,13 @@ fn schema(provenance: Provenance, with_ids: bool, columns: &[Column]) -> SchemaR
         fields.push(list("groups", DataType::UInt32, false));
     }
     if with_ids {
-        fields.extend(columns.iter().map(|column| list(column.name(), DataType::Int32, false)));
+        fields.extend(columns.iter().map(|column| list(column.name(), column.data_type(), false)));
     }
     Arc::new(Schema::new(fields))
 }
 
 /// A column other than `input_ids` of a part.
-fn column(field: &Field, part: &SequenceBatch<'_>) -> ArrayRef {
+fn column(field: &Field, options: &WriterOptions, part: &SequenceBatch<'_>) -> ArrayRef {
     let list = |values: ArrayRef| -> ArrayRef {
         let DataType::List(element) = field.data_type() else {
             unreachable!("all columns but n_tokens are lists")
@@ -105,7 +105,7 @@ fn column(field: &Field, part: &SequenceBatch<'_>) -> ArrayRef {
             else {
                 unreachable!("all columns but n_tokens are lists")
             };
-            Arc::new(columns::list(column, part, element))
+            Arc::new(columns::list(column, options, part, element))
         }
     }
 }
@@ -124,7 +124,7 @@ pub(crate) struct ParquetWriter {
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
     compression: basic::Compression,
-    length: u32,
+    options: WriterOptions,
     with_ids: bool,
     group: Option<Group>,
     /// A complete row group, which is written while the next one is encoded.
@@ -170,7 +170,7 @@ impl ParquetWriter {
             factory,
             schema,
             compression,
-            length: options.length,
+            options: options.clone(),
             with_ids,
             group: None,
             complete: None,
@@ -187,7 +187,7 @@ impl ParquetWriter {
         let ids = self.with_ids.then(|| {
             // Its place in the library's list is taken by our own.
             drop(columns.remove(0));
-            IdColumn::new(self.length, descr, self.compression)
+            IdColumn::new(self.options.length, descr, self.compression)
         });
         Ok(Group { ids, columns, rows: 0 })
     }
@@ -201,7 +201,7 @@ impl ParquetWriter {
         let complete = self.complete.take();
         let fields = &self.schema.fields()[usize::from(self.with_ids)..];
         let Group { ids, columns, rows } = &mut group;
-        let file = &mut self.file;
+        let (file, options) = (&mut self.file, &self.options);
         let (written, (of_ids, of_columns)) = rayon::join(
             || complete.map_or(Ok(()), |group| write_group(file, group)),
             || {
@@ -213,9 +213,9 @@ impl ParquetWriter {
                     || {
                         columns.par_iter_mut().zip(fields.par_iter()).try_for_each(
                             |(writer, field)| {
-                                let mut leaves = parts
-                                    .iter()
-                                    .map(|part| compute_leaves(field, &column(field, part)));
+                                let mut leaves = parts.iter().map(|part| {
+                                    compute_leaves(field, &column(field, options, part))
+                                });
                                 leaves.try_for_each(|leaves| {
                                     leaves?.iter().try_for_each(|leaf| writer.write(leaf))
                                 })
@@ -227,7 +227,7 @@ impl ParquetWriter {
         );
         *rows += parts.iter().map(|part| part.len() as u64).sum::<u64>();
         written.and(of_ids).and(of_columns)?;
-        if group.rows < group_rows(self.length) {
+        if group.rows < group_rows(self.options.length) {
             self.group = Some(group);
         } else {
             self.groups += 1;
@@ -256,7 +256,7 @@ impl SequenceWriter for ParquetWriter {
         let mut rest = parts;
         while !rest.is_empty() {
             let open = self.group.as_ref().map_or(0, |group| group.rows);
-            let mut room = group_rows(self.length) - open;
+            let mut room = group_rows(self.options.length) - open;
             let fits = |part: &&SequenceBatch<'_>| {
                 let fits = part.len() as u64 <= room;
                 room = room.saturating_sub(part.len() as u64);

@@ -15,10 +15,10 @@ pub struct SequenceRow<'a> {
     pub pieces: &'a [PieceRow<'a>],
 }
 
-impl SequenceRow<'_> {
+impl<'a> SequenceRow<'a> {
     /// Where documents end, for readers that divide a sequence among them: a begin token of the
     /// sequence belongs to the first, padding to the last.
-    pub(crate) fn ends(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn ends(&self) -> impl Iterator<Item = u32> + use<'a> {
         let inner = self.pieces.iter().skip(1).map(|piece| piece.start);
         inner.chain([self.input_ids.len() as u32])
     }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use hashbrown::HashMap;
 
-/// What a word is; several at once.
+/// The classes of a word, a bit each.
 type Class = u8;
 const LEFT: Class = 1;
 const RIGHT: Class = 1 << 1;

@@ -50,6 +50,13 @@ impl Best {
         }
     }
 
+    /// Offers a single similarity.
+    pub(crate) fn offer_one(&mut self, similarity: i32, number: u32) {
+        if similarity >= self.floor {
+            self.push(key(similarity, number));
+        }
+    }
+
     fn push(&mut self, key: u64) {
         if key <= self.worst {
             return;

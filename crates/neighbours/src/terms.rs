@@ -1,4 +1,4 @@
-//! Words of a text: UTF-8 in, (feature, count) out.
+//! Words of a text: UTF-8 in, words or (feature, count) out.
 //!
 //! A word is a maximal run of alphanumeric characters and combining marks, in lower case. Of scripts
 //! that put no spaces between words ([`is_unspaced`]) each character is a word, each two that follow
@@ -37,6 +37,12 @@ pub struct TermCounter {
     counts: Vec<u32>,
     /// A bit for each feature with a count.
     seen: Vec<u64>,
+    cutter: WordCutter,
+}
+
+/// Divides texts into words.
+#[derive(Default)]
+pub struct WordCutter {
     word: Vec<u8>,
     /// The last character with its marks, where it is of a script without spaces; else empty.
     before: Vec<u8>,
@@ -53,8 +59,7 @@ impl Default for TermCounter {
         TermCounter {
             counts: vec![0; FEATURES],
             seen: vec![0; FEATURES / 64],
-            word: Vec::new(),
-            before: Vec::new(),
+            cutter: WordCutter::default(),
         }
     }
 }
@@ -62,27 +67,12 @@ impl Default for TermCounter {
 impl TermCounter {
     /// Replaces `out` by the features of a text with their counts, features rising.
     pub fn count(&mut self, text: &str, out: &mut Vec<(u32, u32)>) {
-        // Long words are found run by run: a run may have signs between its letters.
-        let (mut at, mut run_end) = (0, 0);
-        while let Some(&byte) = text.as_bytes().get(at) {
-            if let Some(&lower) = LOWER.get(usize::from(byte)) {
-                self.before.clear();
-                at += 1;
-                if lower == 0 {
-                    self.end_word();
-                } else {
-                    self.word.push(lower);
-                }
-            } else if let Some(character) = text[at..].chars().next() {
-                if at >= run_end && is_unspaced(character) {
-                    run_end = at + self.long_words(&text[at..]);
-                }
-                self.character(character);
-                at += character.len_utf8();
-            }
-        }
-        self.end_word();
-        self.before.clear();
+        let TermCounter { counts, seen, cutter } = self;
+        cutter.cut(text, &mut |word| {
+            let feature = xxh3_64(word) as usize % FEATURES;
+            counts[feature] += 1;
+            seen[feature / 64] |= 1 << (feature % 64);
+        });
         out.clear();
         for (group, bits) in (0u32..).zip(&mut self.seen) {
             while *bits != 0 {
@@ -92,9 +82,36 @@ impl TermCounter {
             }
         }
     }
+}
+
+impl WordCutter {
+    /// Passes each word of a text to `take`, in lower case.
+    pub fn cut(&mut self, text: &str, take: &mut impl FnMut(&[u8])) {
+        // Long words are found run by run: a run may have signs between its letters.
+        let (mut at, mut run_end) = (0, 0);
+        while let Some(&byte) = text.as_bytes().get(at) {
+            if let Some(&lower) = LOWER.get(usize::from(byte)) {
+                self.before.clear();
+                at += 1;
+                if lower == 0 {
+                    self.end_word(take);
+                } else {
+                    self.word.push(lower);
+                }
+            } else if let Some(character) = text[at..].chars().next() {
+                if at >= run_end && is_unspaced(character) {
+                    run_end = at + long_words(&text[at..], take);
+                }
+                self.character(character, take);
+                at += character.len_utf8();
+            }
+        }
+        self.end_word(take);
+        self.before.clear();
+    }
 
     /// Takes a character that is not ASCII.
-    fn character(&mut self, character: char) {
+    fn character(&mut self, character: char, take: &mut impl FnMut(&[u8])) {
         let mut bytes = [0; 4];
         if is_mere_mark(character) {
             let bytes = character.encode_utf8(&mut bytes).as_bytes();
@@ -104,17 +121,15 @@ impl TermCounter {
                 self.before.extend_from_slice(bytes);
             }
         } else if !character.is_alphanumeric() {
-            self.end_word();
+            self.end_word(take);
             self.before.clear();
         } else if is_unspaced(character) {
-            self.end_word();
+            self.end_word(take);
             let bytes = character.encode_utf8(&mut bytes).as_bytes();
-            self.add(bytes);
+            take(bytes);
             if !self.before.is_empty() {
-                let mut pair = std::mem::take(&mut self.before);
-                pair.extend_from_slice(bytes);
-                self.add(&pair);
-                self.before = pair;
+                self.before.extend_from_slice(bytes);
+                take(&self.before);
                 self.before.clear();
             }
             self.before.extend_from_slice(bytes);
@@ -126,30 +141,22 @@ impl TermCounter {
         }
     }
 
-    /// Adds the long words of the text without spaces that a text begins with; its bytes.
-    fn long_words(&mut self, text: &str) -> usize {
-        let end = text.find(|c| !is_unspaced(c) && !is_mere_mark(c)).unwrap_or(text.len());
-        let run = &text[..end];
-        for range in words_in(run, Language::UNKNOWN) {
-            if run[range.clone()].chars().filter(|&c| !is_mere_mark(c)).count() >= LONG_WORD {
-                self.add(run[range].as_bytes());
-            }
-        }
-        end
-    }
-
-    fn end_word(&mut self) {
+    fn end_word(&mut self, take: &mut impl FnMut(&[u8])) {
         if !self.word.is_empty() {
-            let word = std::mem::take(&mut self.word);
-            self.add(&word);
-            self.word = word;
+            take(&self.word);
             self.word.clear();
         }
     }
+}
 
-    fn add(&mut self, word: &[u8]) {
-        let feature = xxh3_64(word) as usize % FEATURES;
-        self.counts[feature] += 1;
-        self.seen[feature / 64] |= 1 << (feature % 64);
+/// Passes on the long words of the text without spaces that a text begins with; its bytes.
+fn long_words(text: &str, take: &mut impl FnMut(&[u8])) -> usize {
+    let end = text.find(|c| !is_unspaced(c) && !is_mere_mark(c)).unwrap_or(text.len());
+    let run = &text[..end];
+    for range in words_in(run, Language::UNKNOWN) {
+        if run[range.clone()].chars().filter(|&c| !is_mere_mark(c)).count() >= LONG_WORD {
+            take(run[range].as_bytes());
+        }
     }
+    end
 }

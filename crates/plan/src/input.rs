@@ -4,7 +4,7 @@
 use longweave_common::random::Key;
 use longweave_common::{Code, DocId, Error, KeywordId, Result};
 
-use crate::{Chunks, Forest, Neighbours};
+use crate::{Chunks, Forest, Neighbours, TopicLists};
 
 /// The metadata of a corpus. Columns of documents are indexed by `DocId` and equally long.
 #[derive(Clone, Copy, Debug)]
@@ -13,8 +13,11 @@ pub struct PlanInput<'a> {
     pub lens: &'a [u32],
     /// [`Key`] of each document's id.
     pub keys: &'a [u128],
-    /// xxh3-128 of each document's text; needed for `dedup: exact`.
+    /// xxh3-128 of each document's text; needed where duplicates are left out.
     pub text_hashes: Option<&'a [u128]>,
+    /// The first document of each document's cluster of near-duplicates, itself where it has none;
+    /// needed for `dedup: near`.
+    pub near: Option<&'a [u32]>,
     /// Representative keyword of each document, [`KeywordId::NONE`] where there is none; needed for
     /// quest and keyworded pools.
     pub keyword_of: Option<&'a [KeywordId]>,
@@ -30,6 +33,8 @@ pub struct PlanInput<'a> {
     pub neighbours: Option<&'a Neighbours>,
     /// Chunks of documents; needed for nextlong.
     pub chunks: Option<&'a Chunks>,
+    /// The documents of each topic; needed for topics, whose groups name topics as keywords.
+    pub topics: Option<&'a TopicLists>,
     /// Beginnings of documents' texts; needed for iclm's release.
     pub heads: Option<&'a dyn Heads>,
 }
@@ -68,6 +73,14 @@ impl PlanInput<'_> {
         Key(self.keyword_keys[keyword.index()])
     }
 
+    /// The key of a group's keyword, or topic.
+    pub(crate) fn group_key(&self, keyword: KeywordId) -> Key {
+        match self.topics {
+            Some(topics) => topics.key(keyword),
+            None => self.keyword_key(keyword),
+        }
+    }
+
     /// The representative keyword of a document; `NONE` where there is none.
     pub(crate) fn keyword(&self, doc: DocId) -> KeywordId {
         self.keyword_of.map_or(KeywordId::NONE, |column| column[doc.index()])
@@ -97,6 +110,7 @@ impl PlanInput<'_> {
         let columns = [
             ("keys", Some(self.keys.len())),
             ("text hashes", self.text_hashes.map(<[_]>::len)),
+            ("clusters of near-duplicates", self.near.map(<[_]>::len)),
             ("keywords", self.keyword_of.map(<[_]>::len)),
             ("sources", self.sources.map(<[_]>::len)),
             ("documents with chunks", self.chunks.map(Chunks::documents)),
@@ -127,6 +141,13 @@ impl PlanInput<'_> {
                 Code::FileCorrupt,
                 message + "; delete the work directory and run again",
             ));
+        }
+        if self.topics.is_some_and(|topics| !topics.is_within(n)) {
+            let message = format!(
+                "a topic has a document beyond the {n} of the corpus; delete the work directory and \
+                 run again"
+            );
+            return Err(Error::new(Code::FileCorrupt, message));
         }
         if let (Some(weights), Some(sources)) = (self.weights, self.sources)
             && let Some(row) = sources.iter().position(|&source| source as usize >= weights.len())

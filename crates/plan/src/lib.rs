@@ -18,19 +18,23 @@ mod planner;
 mod pool;
 mod sequences;
 mod stats;
+mod topics;
 
 pub use file::{FORMAT as PLAN_FORMAT, PlanFile, PlannedPart, write_plan};
 pub use forest::Forest;
 pub use input::{Heads, Part, PlanInput, SourceWeight};
 pub use neighbours::{Chunks, Neighbours};
 pub use options::{
-    Dedup, Fill, IclmOptions, IclmVariant, Incomplete, KnnOptions, LengthShare, LongMode,
-    LongOptions, Method, MethodName, NextlongOptions, Overflow, PlanOptions, Policies, Pool,
-    PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
+    Dedup, Fill, IclmOptions, IclmVariant, Incomplete, InterleaveOptions, Keep, KnnOptions,
+    LengthShare, LongMode, LongOptions, Method, MethodName, NextlongOptions, Overflow, PartOrder,
+    PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
+    TopicOrder, TopicsOptions, Within,
 };
 pub use planner::{Plan, plan};
+pub use pool::{Duplicate, Likeness};
 pub use sequences::{Group, Groups, NamedGroups, Piece, Rule, Sequence, Sequences, Shape};
 pub use stats::{
     CountDistribution, DroppedTokens, ExcludedDocuments, Histogram, KeywordListCounts, ListSizes,
-    LongCounts, PieceCounts, PlanStats, RuleCounts, SourceTokens, TokenCounts,
+    LongCounts, PieceCounts, PlanStats, RuleCounts, SourceTokens, TokenCounts, TopicCounts,
 };
+pub use topics::TopicLists;

@@ -130,6 +130,7 @@ mod tests {
                 lens: &vec![1; documents as usize],
                 keys: &keys,
                 text_hashes: None,
+                near: None,
                 keyword_of: None,
                 keyword_keys: &[],
                 forest: None,
@@ -137,6 +138,7 @@ mod tests {
                 weights: None,
                 neighbours: None,
                 chunks: None,
+                topics: None,
                 heads: None,
             };
             let parts = rates.iter().map(|rate| (rate * ALL as f64) as u128).collect();

@@ -34,6 +34,10 @@ pub enum Method {
     /// A document's chunks, each followed by its nearest chunks of other documents (NextLong,
     /// 2025).
     Nextlong(NextlongOptions),
+    /// The documents found for each topic of a list (LiteLong, 2026).
+    Topics(TopicsOptions),
+    /// Parts of some documents in turn, or in random order (Skywork 2024, Untie the Knots 2024).
+    Interleave(InterleaveOptions),
 }
 
 impl Method {
@@ -46,6 +50,8 @@ impl Method {
             Method::Iclm(iclm) => iclm.pool,
             Method::Long(long) => long.pool,
             Method::Nextlong(nextlong) => nextlong.pool,
+            Method::Topics(topics) => topics.pool,
+            Method::Interleave(interleave) => interleave.pool,
         }
     }
 
@@ -57,6 +63,8 @@ impl Method {
             Method::Iclm(_) => MethodName::Iclm,
             Method::Long(_) => MethodName::Long,
             Method::Nextlong(_) => MethodName::Nextlong,
+            Method::Topics(_) => MethodName::Topics,
+            Method::Interleave(_) => MethodName::Interleave,
         }
     }
 
@@ -67,7 +75,10 @@ impl Method {
             Method::Knn(knn) => Some(knn.k),
             Method::Iclm(iclm) => Some(iclm.k),
             Method::Nextlong(nextlong) => Some(nextlong.k),
-            Method::Quest(_) | Method::Standard(_) | Method::Long(_) => None,
+            Method::Topics(topics) => topics.chunks().map(|chunks| chunks.k),
+            Method::Quest(_) | Method::Standard(_) | Method::Long(_) | Method::Interleave(_) => {
+                None
+            }
         }
     }
 
@@ -75,6 +86,15 @@ impl Method {
     pub fn chunk_chars(&self) -> Option<u32> {
         match self {
             Method::Nextlong(nextlong) => Some(nextlong.chunk_chars),
+            Method::Topics(topics) => topics.chunks().map(|chunks| chunks.chunk_chars),
+            _ => None,
+        }
+    }
+
+    /// Most documents found for a topic; `None` for a method without topics.
+    pub fn topic_documents(&self) -> Option<u32> {
+        match self {
+            Method::Topics(topics) => Some(topics.documents),
             _ => None,
         }
     }
@@ -101,6 +121,10 @@ pub enum MethodName {
     Long,
     /// Chunks of long documents with hard negatives between them.
     Nextlong,
+    /// Documents found for a topic.
+    Topics,
+    /// Parts of some documents in turn.
+    Interleave,
 }
 
 impl MethodName {
@@ -113,6 +137,8 @@ impl MethodName {
             MethodName::Iclm => "iclm",
             MethodName::Long => "long",
             MethodName::Nextlong => "nextlong",
+            MethodName::Topics => "topics",
+            MethodName::Interleave => "interleave",
         }
     }
 
@@ -139,6 +165,14 @@ impl MethodName {
             MethodName::Nextlong => {
                 "Chunks of a document are in order, each followed by its nearest chunks of others \
                  (NExtLong, arXiv 2501.12766)."
+            }
+            MethodName::Topics => {
+                "Documents that BM25 finds for a topic share a sequence (LiteLong, arXiv \
+                 2509.15568)."
+            }
+            MethodName::Interleave => {
+                "Documents in random order are cut into parts, and the parts of some documents are \
+                 interleaved (LongSkywork, arXiv 2406.00605; Untie the Knots, arXiv 2409.04774)."
             }
         }
     }
@@ -238,6 +272,55 @@ pub struct NextlongOptions {
     pub reuse: Reuse,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopicsOptions {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// Most documents found for a topic.
+    pub documents: u32,
+    /// The order of a topic's documents.
+    pub order: TopicOrder,
+    /// Most sequences of a topic in an epoch.
+    pub sequences: u32,
+    /// The content of these sequences.
+    pub within: Within,
+    /// Of `within: nextlong`, as in [`NextlongOptions`].
+    pub k: u32,
+    pub chunk_chars: u32,
+    pub reuse: Reuse,
+}
+
+impl TopicsOptions {
+    /// The options of the construction within a topic, where it is `nextlong`.
+    pub(crate) fn chunks(&self) -> Option<NextlongOptions> {
+        let TopicsOptions { pool, k, chunk_chars, reuse, .. } = *self;
+        (self.within == Within::Nextlong).then_some(NextlongOptions { pool, k, chunk_chars, reuse })
+    }
+}
+
+/// The order of a topic's documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TopicOrder {
+    /// A random one.
+    Shuffle,
+    /// The best first.
+    Score,
+    /// The best last.
+    Reversed,
+}
+
+/// The content of a topic's sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Within {
+    /// Whole documents.
+    Documents,
+    /// Chunks of one document of the topic, each followed by its nearest chunks.
+    Nextlong,
+}
+
 /// How often a chunk can be a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -246,6 +329,35 @@ pub enum Reuse {
     Sequence,
     /// Once in an epoch.
     Run,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InterleaveOptions {
+    /// The documents it draws from.
+    pub pool: Pool,
+    /// Documents of a group; `None` for as many as fill a sequence.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub documents: Option<u32>,
+    /// Parts of a document, of equal length.
+    pub parts: u32,
+    /// Tokens of a part; in place of `parts`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub part_tokens: Option<u32>,
+    /// The order of the parts of a group.
+    pub order: PartOrder,
+}
+
+/// The order of the parts of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PartOrder {
+    /// The first part of each document, then the second of each, and so on.
+    Turns,
+    /// Random.
+    Shuffle,
+    /// Random, but the parts of each document keep their order.
+    ShuffleInOrder,
 }
 
 /// The documents a method draws from.
@@ -297,13 +409,25 @@ pub struct LengthShare {
 }
 
 /// The definition of a duplicate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Dedup {
     /// Nothing.
     None,
     /// Equal text; the smallest `DocId` stays.
     Exact,
+    /// Equal text first, then a text of the same cluster of [`PlanInput::near`](crate::PlanInput).
+    Near(Keep),
+}
+
+/// The document of a cluster of near-duplicates that stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Keep {
+    /// The one with the most tokens, of equals the first.
+    Longest,
+    /// The smallest `DocId`.
+    First,
 }
 
 /// How groups become sequences, whatever the method.
@@ -406,6 +530,10 @@ impl PlanOptions {
             self.policies.fill == Fill::Related && !matches!(self.method, Method::Quest(_));
         expect(!related, "fill", "next, drop or pad with a method without keywords", "related")?;
         expect(self.method.neighbours() != Some(0), "k", "at least 1", 0)?;
+        if let Method::Topics(topics) = &self.method {
+            expect(topics.documents >= 1, "documents", "at least 1", topics.documents)?;
+            expect(topics.sequences >= 1, "sequences", "at least 1", topics.sequences)?;
+        }
         if let Method::Long(long) = &self.method {
             expect(long.threshold >= 1, "threshold", "at least 1", long.threshold)?;
             expect(
@@ -414,6 +542,15 @@ impl PlanOptions {
                 "above 0 and below 1",
                 long.long_share,
             )?;
+        }
+        if let Method::Interleave(interleave) = &self.method {
+            for (option, value) in [
+                ("documents", interleave.documents),
+                ("parts", Some(interleave.parts)),
+                ("partTokens", interleave.part_tokens),
+            ] {
+                expect(value != Some(0), option, "at least 1", 0)?;
+            }
         }
         if let Method::Quest(quest) = &self.method {
             expect(

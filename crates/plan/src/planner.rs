@@ -12,10 +12,9 @@ use crate::arrange::{Open, RepeatPolicy, Sink, Unit, Why};
 use crate::forest::PostOrder;
 use crate::methods::{self, Group, Grouping, PlanContext, Run, round_key};
 use crate::mix::Mix;
+use crate::pool::{Duplicate, PartPool};
 use crate::stats::{PlanStats, gather};
-use crate::{
-    Fill, Forest, Groups, Part, Piece, PlanInput, PlanOptions, Rule, Sequences, Shape, pool,
-};
+use crate::{Fill, Forest, Groups, Part, Piece, PlanInput, PlanOptions, Rule, Sequences, Shape};
 
 /// All sequences of an output as pieces, in the order in which they are written.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +24,8 @@ pub struct Plan {
     pub sequences: Sequences,
     /// The groups that pieces name.
     pub groups: Groups,
+    /// Documents of both parts that were left out as duplicates, in `DocId` order.
+    pub duplicates: Vec<Duplicate>,
     /// Counts for the summary.
     pub stats: PlanStats,
 }
@@ -65,7 +66,7 @@ fn plan_inside(
     part: Part,
 ) -> Result<Plan> {
     let shape = Shape::of(&options.policies);
-    let (pool, excluded) = pool::pool(input, options, part)?;
+    let PartPool { documents: pool, excluded, duplicates } = PartPool::of(input, options, part)?;
     if part == Part::Main && pool.is_empty() && excluded.without_keyword > 0 {
         let message = format!(
             "none of {} documents has a keyword, so a keyworded pool is empty; check `minScore`, \
@@ -154,7 +155,7 @@ fn plan_inside(
             (source.wanted, source.rate) = (Some(share), rate);
         }
     }
-    Ok(Plan { shape, sequences: all, groups: planner.groups, stats })
+    Ok(Plan { shape, sequences: all, groups: planner.groups, duplicates, stats })
 }
 
 /// Why a plan has no sequence: the pool is too small, or its groups are.
@@ -167,12 +168,12 @@ fn empty(stats: &PlanStats, input: &PlanInput<'_>, options: &PlanOptions, shape:
              documents, a smaller `length`, or `incomplete: pad`"
         )
     } else {
-        let alone = match input.neighbours {
-            Some(neighbours) if !neighbours.any() => {
-                ": no document has a neighbour, because none has a vector (`vectors: tfidf` needs \
-                 words)"
-            }
-            _ => "",
+        let alone = if input.topics.is_some_and(|topics| topics.documents() == 0) {
+            ": no document has a word of a topic that fewer than half of the documents have"
+        } else if input.neighbours.is_some_and(|neighbours| !neighbours.any()) {
+            ": no document has a neighbour, because none has a vector (`vectors: tfidf` needs words)"
+        } else {
+            ""
         };
         let fill = match options.policies.fill {
             Fill::Drop => "`fill: next`, ",
@@ -231,7 +232,7 @@ impl Planner<'_> {
         let key = if group.keyword.is_none() {
             self.input.key(first.doc)
         } else {
-            self.input.keyword_key(group.keyword)
+            self.input.group_key(group.keyword)
         };
         let piece = |run: &Run| Piece { doc: run.doc, start: run.start, len: run.len, group: id };
         self.used_tokens += group.runs.iter().map(|run| self.sink.own(&[piece(run)])).sum::<u64>();

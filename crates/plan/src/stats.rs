@@ -52,6 +52,8 @@ pub struct PlanStats {
     pub near_duplicates: u64,
     /// Long documents of the pool (`long`).
     pub long: LongCounts,
+    /// Topics and their documents (`topics`).
+    pub topics: TopicCounts,
 }
 
 /// Pieces of a plan. A piece is a run of a document's tokens in one sequence.
@@ -88,6 +90,20 @@ pub struct LongCounts {
     pub tokens: u64,
 }
 
+/// Topics and the documents found for them; 0 for methods other than `topics`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopicCounts {
+    /// Length of the list.
+    pub topics: u64,
+    /// Topics that have a document of the pool.
+    pub with_documents: u64,
+    /// Documents of the pool that no topic has.
+    pub documents_in_none: u64,
+    /// Tokens of topics' documents beyond `method.sequences`, over all epochs.
+    pub beyond_sequences: u64,
+}
+
 /// Keyword lists of one range of sizes, by kind. Entry n of `KeywordListCounts.sizes` is about
 /// lists with more than 2ⁿ⁻¹ and at most 2ⁿ documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -117,8 +133,11 @@ pub struct ExcludedDocuments {
     pub without_keyword: u64,
     /// Of a source that `sources` does not name, or gives no weight.
     pub without_weight: u64,
-    /// Exact duplicates of an earlier document of the pool (`dedup: exact`).
+    /// Documents whose text equals that of an earlier one (`dedup: exact` and `near`).
     pub duplicate: u64,
+    /// Documents whose text nearly equals that of another one (`dedup: near`).
+    #[serde(default)]
+    pub near_duplicate: u64,
     /// Documents of the plans of other `lengths`.
     pub other_length: u64,
 }
@@ -163,6 +182,10 @@ pub struct TokenCounts {
     pub in_single_keyword_sequences: u64,
     /// Tokens of the short set's documents in the plan's sequences.
     pub of_short_set: u64,
+    /// Tokens of sequences, padding left out, by the tokens of their piece before them: entry n
+    /// counts those with 2ⁿ − 1 to 2ⁿ⁺¹ − 2. A begin token of a sequence belongs to the first piece.
+    #[serde(default)]
+    pub by_context: Histogram,
 }
 
 /// Tokens of documents that were used and are in no sequence, by cause.
@@ -241,7 +264,9 @@ pub(crate) fn gather(
         groups.clear();
         documents.clear();
         let mut own_tokens = 0;
+        let mut begin = u32::from(shape.sequence_bos);
         for &piece in sequence.pieces {
+            add_context(&mut stats.tokens.by_context, piece.len + std::mem::take(&mut begin));
             let (begins, own, separators) = shape.parts(piece, input.lens[piece.doc.index()]);
             own_tokens += u64::from(own);
             stats.pieces.total += 1;
@@ -287,6 +312,22 @@ pub(crate) fn gather(
     }
 }
 
+/// Adds the tokens of a piece by how many of them come before.
+fn add_context(histogram: &mut Histogram, len: u32) {
+    let (len, mut start) = (u64::from(len), 0);
+    for bucket in 0.. {
+        if start >= len {
+            break;
+        }
+        let end = len.min((2 << bucket) - 1);
+        if histogram.len() <= bucket {
+            histogram.resize(bucket + 1, 0);
+        }
+        histogram[bucket] += end - start;
+        start = end;
+    }
+}
+
 fn count_distinct<T: Ord>(list: &mut Vec<T>, distribution: &mut CountDistribution) {
     list.sort_unstable();
     list.dedup();
@@ -301,4 +342,23 @@ fn add(histogram: &mut Histogram, bucket: usize) {
         histogram.resize(bucket + 1, 0);
     }
     histogram[bucket] += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_counted_by_those_before_them() {
+        let of = |lens: &[u32]| {
+            let mut histogram = Vec::new();
+            lens.iter().for_each(|&len| add_context(&mut histogram, len));
+            histogram
+        };
+        assert_eq!(of(&[1]), [1]);
+        assert_eq!(of(&[2, 3]), [2, 3]);
+        assert_eq!(of(&[4, 1]), [2, 2, 1]);
+        assert_eq!(of(&[20]), [1, 2, 4, 8, 5]);
+        assert_eq!(of(&[u32::MAX >> 1]).iter().sum::<u64>(), u64::from(u32::MAX >> 1));
+    }
 }

@@ -18,6 +18,7 @@
 mod minhash;
 
 use hashbrown::HashMap;
+use longweave_duplicates::runs;
 use longweave_neighbours::{FEATURES, TermCounter, Weights};
 use serde::{Deserialize, Serialize};
 
@@ -114,7 +115,7 @@ fn near_duplicates(documents: &[&str]) -> Option<f64> {
     if documents.len() < 2 {
         return None;
     }
-    let runs: Vec<Vec<u64>> = documents.iter().map(|text| minhash::runs(text)).collect();
+    let runs: Vec<Vec<u64>> = documents.iter().map(|text| runs(text, minhash::WORDS)).collect();
     let mut places: Vec<(u64, usize)> = runs
         .iter()
         .enumerate()

@@ -1,12 +1,12 @@
 //! MinHash (Broder 1997): a short signature of a text's set of five words in a row, from which the
 //! Jaccard index of two sets is estimated.
 
-use longweave_language::{Language, is_mark, is_unspaced, words_in};
-use xxhash_rust::xxh3::xxh3_64;
+use longweave_duplicates::{mix, runs};
 
 /// Hashes of a signature. The estimate's standard error is at most 0.0625.
 pub const SIGNATURE: usize = 64;
-const WORDS: usize = 5;
+/// Words of a run.
+pub(crate) const WORDS: usize = 5;
 
 /// A signature.
 pub struct MinHash([u64; SIGNATURE]);
@@ -14,7 +14,7 @@ pub struct MinHash([u64; SIGNATURE]);
 impl MinHash {
     /// Of a text; `None` for one that contains no word. See [`runs`].
     pub fn of(text: &str) -> Option<MinHash> {
-        MinHash::of_runs(&runs(text))
+        MinHash::of_runs(&runs(text, WORDS))
     }
 
     /// Of the runs of a text; `None` where it has none. Two texts without a run in common have no
@@ -35,24 +35,6 @@ impl MinHash {
     }
 }
 
-/// Hashes of a text's runs of five words. Words are runs of alphanumeric characters and combining
-/// marks in lower case, of scripts without spaces those of ICU's dictionaries; a text of fewer than
-/// five has one run, of all of them.
-pub(crate) fn runs(text: &str) -> Vec<u64> {
-    let lower = text.to_lowercase();
-    let mut words = Vec::new();
-    for part in lower.split(|c: char| !c.is_alphanumeric() && !is_mark(c)) {
-        if part.is_ascii() || !part.contains(is_unspaced) {
-            words.extend((!part.is_empty()).then(|| xxh3_64(part.as_bytes())));
-        } else {
-            let of_part = words_in(part, Language::UNKNOWN);
-            words.extend(of_part.map(|range| xxh3_64(part[range].as_bytes())));
-        }
-    }
-    let hash = |run: &[u64]| run.iter().fold(0u64, |hash, &word| mix(hash ^ word));
-    words.windows(WORDS.min(words.len()).max(1)).map(hash).collect()
-}
-
 /// The difference between the hashes of a signature.
 const HASHES: [u64; SIGNATURE] = {
     let mut hashes = [0; SIGNATURE];
@@ -63,14 +45,6 @@ const HASHES: [u64; SIGNATURE] = {
     }
     hashes
 };
-
-/// The finaliser of SplitMix64 (Steele et al. 2014): a bijection that mixes all bits.
-const fn mix(x: u64) -> u64 {
-    let x = (x.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ (x.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 30))
-        .wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
 
 #[cfg(test)]
 mod tests {
@@ -90,12 +64,10 @@ mod tests {
     }
 
     #[test]
-    fn case_and_punctuation_do_not_count_and_short_texts_have_one_run() {
+    fn case_and_punctuation_do_not_count() {
         let of = |a: &str, b: &str| MinHash::of(a).unwrap().similarity(&MinHash::of(b).unwrap());
         assert_eq!(of("One, two: THREE four five six", "one two three four five six"), 1.0);
         assert_eq!((of("a b", "a b"), of("a b", "a c")), (1.0, 0.0));
         assert!(MinHash::of(" .,").is_none());
-        assert_eq!(runs("東京都の人口は多い").len(), 2);
-        assert_eq!(runs("हिन्दी में लिखा है").len(), 1);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use longweave_common::{Code, Error, Result};
 use longweave_corpus::{CorpusOptions, LoneSurrogates, Origin};
+use longweave_duplicates::Bands;
 use longweave_formats::{Column, Compression, Format, MdsIndices, Provenance};
 use longweave_index::Hierarchy;
 use longweave_inference::{
@@ -12,8 +13,8 @@ use longweave_inference::{
 };
 use longweave_language::Language;
 use longweave_plan::{
-    Dedup, Fill, Incomplete, LengthShare, Method, MethodName, Overflow, PlanOptions, Policies,
-    Pool, PoolOptions, Shape,
+    Dedup, Fill, Incomplete, Keep, LengthShare, Method, MethodName, Overflow, PlanOptions,
+    Policies, Pool, PoolOptions, Shape,
 };
 use longweave_remote::{Location, Scheme, is_remote};
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,8 @@ pub struct RunOptions {
     pub vectors: VectorOptions,
     /// How neighbours are looked for.
     pub neighbours: NeighbourOptions,
+    /// Where topics come from, and how documents are found for them.
+    pub topics: TopicOptions,
     /// The method: it decides which pieces share a sequence.
     pub method: MethodOptions,
     /// Tokens of a sequence.
@@ -145,7 +148,9 @@ pub struct RunOptions {
     /// Share of documents set aside as a second output.
     pub holdout: f64,
     /// The definition of a duplicate.
-    pub dedup: Dedup,
+    pub dedup: DedupName,
+    /// How near-duplicates are found.
+    pub near: NearOptions,
     /// The output: place, format, shards.
     pub output: OutputOptions,
     /// The work directory; `None` for `.work` in the output directory.
@@ -551,6 +556,153 @@ pub enum SearchName {
     Inverted,
 }
 
+/// Where topics come from, and how documents are found for them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopicOptions {
+    /// The source of topics.
+    pub source: TopicSource,
+    /// Of `file`: a file with a topic a line.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub file: Option<String>,
+    /// Of `command`: a command line whose output has a topic a line.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub command: Option<String>,
+    /// Of `keywords`: most topics.
+    pub most: u32,
+    /// Of `keywords`: fewest documents of a keyword that is a topic.
+    pub min_documents: u32,
+    /// The words of a query that a document must have.
+    #[serde(rename = "match")]
+    pub match_words: MatchWords,
+    /// BM25: how soon more occurrences of a word stop to count; at least 0.
+    pub k1: f64,
+    /// BM25: how much long documents are held back, 0 to 1.
+    pub b: f64,
+}
+
+/// The words of a query that a document must have, of those that weigh something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MatchWords {
+    /// Every one.
+    All,
+    /// One of them.
+    Any,
+}
+
+/// Where topics come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum TopicSource {
+    /// The documents' own keywords.
+    Keywords,
+    /// `topics.file`.
+    File,
+    /// The output of `topics.command`.
+    Command,
+}
+
+impl TopicOptions {
+    fn check(&self) -> Result<()> {
+        need(
+            self.source != TopicSource::File || self.file.is_some(),
+            "topics.file",
+            "`topics.source: file` needs `topics.file`",
+        )?;
+        need(
+            self.source != TopicSource::Command || self.command.is_some(),
+            "topics.command",
+            "`topics.source: command` needs `topics.command`",
+        )?;
+        let TopicOptions { k1, b, .. } = *self;
+        need(
+            k1 >= 0.0 && k1.is_finite(),
+            "topics.k1",
+            format!("`topics.k1` must be a number of at least 0, but is {k1}"),
+        )?;
+        need(
+            (0.0..=1.0).contains(&b),
+            "topics.b",
+            format!("`topics.b` must be from 0 to 1, but is {b}"),
+        )
+    }
+}
+
+/// The definitions of a duplicate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DedupName {
+    /// Nothing.
+    None,
+    /// Equal text.
+    Exact,
+    /// Equal or similar text.
+    Near,
+}
+
+/// How near-duplicates are found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NearOptions {
+    /// Least Jaccard index of two texts' runs of words, above 0, at most 1.
+    pub threshold: f64,
+    /// Words of a run.
+    pub words: u32,
+    /// Hashes of a signature.
+    pub hashes: u32,
+    /// Bands of a signature; `None` for what follows from `rows`, or from the threshold.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub bands: Option<u32>,
+    /// Hashes of a band; `None` for what follows from `bands`, or from the threshold.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub rows: Option<u32>,
+    /// The document of a cluster that stays.
+    pub keep: Keep,
+}
+
+impl NearOptions {
+    /// How a signature is divided.
+    pub fn bands(&self) -> Bands {
+        match (self.bands, self.rows) {
+            (Some(number), Some(rows)) => Bands { number, rows },
+            (Some(number), None) => Bands { number, rows: self.hashes / number },
+            (None, Some(rows)) => Bands { number: self.hashes / rows, rows },
+            (None, None) => Bands::for_threshold(self.threshold, self.hashes),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let NearOptions { threshold, words, hashes, bands, rows, .. } = *self;
+        need(
+            threshold > 0.0 && threshold <= 1.0,
+            "near.threshold",
+            format!("`near.threshold` must be above 0 and at most 1, but is {threshold}"),
+        )?;
+        for (option, value, most) in [
+            ("near.words", Some(words), 1 << 10),
+            ("near.hashes", Some(hashes), 1 << 12),
+            ("near.bands", bands, 1 << 12),
+            ("near.rows", rows, 1 << 12),
+        ] {
+            need(
+                value.is_none_or(|value| (1..=most).contains(&value)),
+                option,
+                format!("`{option}` must be from 1 to {most}, but is {}", value.unwrap_or(0)),
+            )?;
+        }
+        let (number, size) = (bands.unwrap_or(1), rows.unwrap_or(1));
+        need(
+            number * size <= hashes,
+            "near.bands",
+            format!(
+                "`near.bands` × `near.rows` must be at most `near.hashes`, but is {number} × {size} \
+                 of {hashes}"
+            ),
+        )
+    }
+}
+
 /// The method, its own options, and the treatment of tails, which every method has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MethodOptions {
@@ -591,6 +743,22 @@ pub struct OutputOptions {
     /// Columns for trainers; `None` for those that most readers of the format take.
     #[serde(deserialize_with = "Option::deserialize")]
     pub columns: Option<Vec<Column>>,
+    /// Whether labels, masks and weights leave out the first token of each document, too.
+    pub mask_first: bool,
+    /// How the weights of `loss_weights` follow from how rare a context is.
+    pub loss_weight_scale: WeightScale,
+    /// The largest weight of a token, in weights of a document's first token.
+    pub loss_weight_limit: f64,
+}
+
+/// How a weight follows from how rare a context is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WeightScale {
+    /// By the inverse of its frequency.
+    Inverse,
+    /// By the root of that.
+    Root,
 }
 
 /// How files with sequences are compressed.
@@ -662,6 +830,14 @@ impl OutputOptions {
                 ),
             )?;
         }
+        need(
+            self.loss_weight_limit >= 1.0 && self.loss_weight_limit <= 1e6,
+            "output.lossWeightLimit",
+            format!(
+                "`output.lossWeightLimit` must be from 1 to 1000000, but is {}",
+                self.loss_weight_limit
+            ),
+        )?;
         let Some(bytes) = self.mds_shard_bytes else { return Ok(()) };
         let option = "output.mdsShardBytes";
         need(bytes > 0, option, "`output.mdsShardBytes` must be at least 1")?;
@@ -785,6 +961,8 @@ impl RunOptions {
             ("neighbours.lists", self.neighbours.lists.map(u64::from)),
             ("neighbours.probes", self.neighbours.probes.map(u64::from)),
             ("queries.segmentTokens", Some(self.queries.segment_tokens.into())),
+            ("topics.most", Some(self.topics.most.into())),
+            ("topics.minDocuments", Some(self.topics.min_documents.into())),
         ] {
             need(value != Some(0), option, format!("`{option}` must be at least 1"))?;
         }
@@ -817,14 +995,15 @@ impl RunOptions {
             "vectors.file",
             "`vectors.source: file` needs `vectors.file`",
         )?;
+        self.topics.check()?;
         let KeywordOptions { hierarchy, max_keyword_share, min_score, .. } = self.keywords;
         need(
             hierarchy != Hierarchy::Vectors
                 || self.chunk_chars().is_none()
                 || !self.needs_keywords(),
             "keywords.hierarchy",
-            "`keywords.hierarchy: vectors` needs vectors of documents, but `method: nextlong` has \
-             vectors of chunks; use `affinity`",
+            "`keywords.hierarchy: vectors` needs vectors of documents, but `nextlong` has vectors of \
+             chunks; use `affinity`",
         )?;
         need(
             max_keyword_share > 0.0 && max_keyword_share <= 1.0,
@@ -835,7 +1014,13 @@ impl RunOptions {
             ),
         )?;
         need(min_score.is_finite(), "keywords.minScore", "`keywords.minScore` must be a number")?;
+        self.near.check()?;
         self.plan_options(0).check()
+    }
+
+    /// Whether near-duplicates are looked for.
+    pub fn needs_signatures(&self) -> bool {
+        self.dedup == DedupName::Near
     }
 
     /// Whether a bad row is skipped, or ends the run.
@@ -849,9 +1034,17 @@ impl RunOptions {
             .map(|most| if most < 1.0 { (most * rows as f64) as u64 } else { most as u64 })
     }
 
-    /// Whether documents need a keyword: the method groups by it, or its pool asks for it.
+    /// Whether documents need a keyword: the method groups by it, its pool asks for it, or keywords
+    /// are topics.
     pub fn needs_keywords(&self) -> bool {
-        matches!(self.method.own, Method::Quest(_)) || self.method.own.pool() == Pool::Keyworded
+        let are_topics = self.needs_topics() && self.topics.source == TopicSource::Keywords;
+        let quest = matches!(self.method.own, Method::Quest(_));
+        quest || are_topics || self.method.own.pool() == Pool::Keyworded
+    }
+
+    /// Whether the method has topics.
+    pub fn needs_topics(&self) -> bool {
+        self.method.own.topic_documents().is_some()
     }
 
     /// Neighbours of each document or chunk that the method asks for; `None` where it asks for
@@ -880,6 +1073,9 @@ impl RunOptions {
     pub fn text_reader(&self) -> Option<&'static str> {
         if self.needs_keywords() && self.queries.predictor != PredictorName::Precomputed {
             return Some("queries.predictor");
+        }
+        if self.needs_topics() {
+            return Some("method");
         }
         let embeds = self.needs_vectors() && self.vectors.source == VectorSource::Onnx;
         embeds.then_some("vectors.source")
@@ -952,7 +1148,11 @@ impl RunOptions {
                 min_tokens: self.min_tokens,
                 max_tokens: self.max_tokens,
                 holdout: self.holdout,
-                dedup: self.dedup,
+                dedup: match self.dedup {
+                    DedupName::None => Dedup::None,
+                    DedupName::Exact => Dedup::Exact,
+                    DedupName::Near => Dedup::Near(self.near.keep),
+                },
                 lengths: self.lengths.clone(),
             },
             policies: Policies {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::base::{Base, Moved};
-use crate::options::{Bos, PredictorName, RunOptions, VectorSource};
+use crate::options::{Bos, PredictorName, RunOptions, TopicSource, VectorSource};
 
 /// The facts about its tokenizer that a run records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,6 +192,22 @@ impl Resources {
                 }
                 _ => {}
             }
+        }
+        if let (true, TopicSource::File, Some(file)) =
+            (options.needs_topics(), options.topics.source, &options.topics.file)
+        {
+            let path = self.base.join(file);
+            if !path.is_file() {
+                let message = format!(
+                    "`topics.file`: there is no file {}; give the path of a file with a topic a \
+                     line",
+                    path.display()
+                );
+                return Err(Error::new(Code::InputNotFound, message)
+                    .with_file(&path)
+                    .with("option", "topics.file"));
+            }
+            inputs.push(of_file("topics", file)?);
         }
         if !options.needs_keywords() {
             return Ok(inputs);

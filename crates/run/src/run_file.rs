@@ -16,7 +16,7 @@ use crate::options::{RunOptions, result_options};
 use crate::resources::{InputDigest, Resources, TokenizerInfo, stop_words_are_a_file};
 
 /// Changes when `run.json` does.
-pub const RUN_FORMAT: u32 = 5;
+pub const RUN_FORMAT: u32 = 6;
 
 /// The content of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -244,6 +244,7 @@ fn own_paths(options: &RunOptions, resources: &Resources) -> Vec<PathBuf> {
         options.queries.model.as_ref(),
         options.vectors.file.as_ref(),
         options.vectors.model.as_ref(),
+        options.topics.file.as_ref(),
         Some(&options.keywords.stop_words).filter(|name| stop_words_are_a_file(name)),
     ];
     of_options.into_iter().flatten().map(|path| resources.path(path)).collect()

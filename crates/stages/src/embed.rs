@@ -268,7 +268,7 @@ fn embedder(ctx: &Ctx, run: &RunContext) -> Result<Arc<Embedder>> {
 }
 
 /// How many rows come next, and their tokens: at most `limit`, unless a single one has more.
-fn next_rows(lens: &[u32], limit: u64) -> (usize, u64) {
+pub(crate) fn next_rows(lens: &[u32], limit: u64) -> (usize, u64) {
     let (mut rows, mut tokens) = (0, 0);
     while rows < lens.len()
         && (rows == 0 || tokens + u64::from(lens[rows]) <= limit)

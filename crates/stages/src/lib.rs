@@ -7,17 +7,22 @@
 mod attempt;
 pub mod centroids;
 mod chunks;
+pub mod clusters;
 pub mod documents;
 pub mod embed;
 pub mod extract;
 pub mod index;
 pub mod ingest;
 pub mod lists;
+mod loss_weights;
+pub mod matches;
 mod names;
 pub mod neighbours;
 mod owners;
 pub mod pack;
+pub mod pairs;
 pub mod plan;
+pub mod postings;
 pub mod predict;
 mod prelude;
 mod pretokenized;
@@ -28,21 +33,27 @@ pub mod scan;
 pub mod scatter;
 pub mod seal;
 pub mod shares;
+pub mod signatures;
 pub mod spool;
 pub mod summary;
+pub mod topics;
 mod uploads;
 pub mod vectors;
 
 pub use centroids::CENTROIDS;
+pub use clusters::CLUSTERS;
 pub use documents::DOCUMENTS;
 pub use embed::EMBED;
 pub use extract::EXTRACT;
 pub use index::INDEX;
 pub use ingest::INGEST;
 pub use lists::LISTS;
+pub use matches::MATCHES;
 pub use neighbours::NEIGHBOURS;
 pub use pack::PACK;
+pub use pairs::PAIRS;
 pub use plan::PLAN;
+pub use postings::POSTINGS;
 pub use predict::PREDICT;
 pub use projection::PROJECTION;
 pub use report::REPORT;
@@ -50,15 +61,18 @@ pub use route::ROUTE;
 pub use scan::SCAN;
 pub use scatter::SCATTER;
 pub use seal::SEAL;
+pub use signatures::SIGNATURES;
 pub use spool::SPOOL;
+pub use topics::TOPICS;
 pub use vectors::VECTORS;
 
 use longweave_run::Stage;
 
 /// All stages, in the order in which they run. A run has those that its options need.
 pub const STAGES: &[Stage] = &[
-    SPOOL, SCAN, INGEST, DOCUMENTS, PREDICT, EXTRACT, EMBED, PROJECTION, VECTORS, INDEX, CENTROIDS,
-    LISTS, NEIGHBOURS, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL,
+    SPOOL, SCAN, INGEST, DOCUMENTS, SIGNATURES, PAIRS, CLUSTERS, PREDICT, EXTRACT, EMBED,
+    PROJECTION, VECTORS, INDEX, CENTROIDS, LISTS, NEIGHBOURS, TOPICS, POSTINGS, MATCHES, PLAN,
+    REPORT, ROUTE, SCATTER, PACK, SEAL,
 ];
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ fn count(run: &RunContext) -> Result<u32> {
 }
 
 /// A task's share of some things in order.
-fn share(things: u64, task: u32, tasks: u32) -> Range<u64> {
+pub(crate) fn share(things: u64, task: u32, tasks: u32) -> Range<u64> {
     let before =
         |task: u64| (u128::from(things) * u128::from(task) / u128::from(tasks.max(1))) as u64;
     before(task.into())..before(u64::from(task) + 1)

@@ -19,11 +19,13 @@ use longweave_tokens::TokenStore;
 use crate::documents::DOCUMENTS;
 use crate::index::INDEX;
 use crate::ingest::{INGEST, tokens};
+use crate::loss_weights::loss_weights;
 use crate::names::Names;
 use crate::plan::{self, PLAN, PlanCounts, folder};
 use crate::prelude::*;
 use crate::route::{self, ROUTE};
 use crate::scatter::{SCATTER, Scattered};
+use crate::topics::{self, TOPICS};
 use crate::uploads::{ObjectRecord, Staging, Uploads};
 
 /// The counts in a pack task's done record.
@@ -77,11 +79,20 @@ pub fn output(out: &Path, part: Part) -> PathBuf {
     }
 }
 
-/// How this run's sequences are written.
-pub fn writer_options(run: &RunContext) -> Option<WriterOptions> {
+/// How this run's sequences are written, once they are planned; those of both outputs have the
+/// weights of the main one.
+pub fn writer_options(run: &RunContext) -> Result<WriterOptions> {
     let options = run.options();
-    let format = options.output.format.file()?;
-    Some(WriterOptions {
+    let format = options.output.format.file().expect("memory runs write no files");
+    let (columns, output) = (options.output.columns(), &options.output);
+    let weights = if columns.contains(&Column::LossWeights) {
+        let contexts = run.counts::<PlanCounts>(0)?.main.tokens.by_context;
+        let scale = (output.loss_weight_scale, output.loss_weight_limit);
+        loss_weights(&contexts, options.length, scale, output.mask_first)
+    } else {
+        Vec::new()
+    };
+    Ok(WriterOptions {
         format,
         length: options.length,
         max_id: run.file.tokenizer.max_id,
@@ -93,7 +104,9 @@ pub fn writer_options(run: &RunContext) -> Option<WriterOptions> {
         compression: options.output.compression(),
         mds_indices: options.output.mds_indices,
         mds_shard_bytes: options.output.mds_shard_bytes,
-        columns: options.output.columns(),
+        columns,
+        mask_first: output.mask_first,
+        weights,
     })
 }
 
@@ -111,8 +124,10 @@ pub struct PartSource {
     plan: PlanFile,
     /// The table of documents' ids.
     ids: PathBuf,
-    /// The folder of the index.
-    index: Option<PathBuf>,
+    /// The table of the phrases of groups' keywords, or of topics.
+    phrases: Option<PathBuf>,
+    /// The table of the phrases of the hierarchy.
+    nodes: Option<PathBuf>,
     separator: Vec<u32>,
     bos: Option<u32>,
     pad: Option<u32>,
@@ -121,10 +136,15 @@ pub struct PartSource {
 impl PartSource {
     /// Opens plan, tokens and names.
     pub fn open(run: &RunContext, part: Part) -> Result<PartSource> {
+        let index = run.options().needs_keywords().then(|| run.directory(INDEX));
         Ok(PartSource {
             plan: plan::open(run, part)?,
             ids: run.directory(DOCUMENTS).join("ids.arrow"),
-            index: run.options().needs_keywords().then(|| run.directory(INDEX)),
+            phrases: match (run.has(TOPICS), &index) {
+                (true, _) => Some(topics::names_file(run)?),
+                (false, index) => index.as_ref().map(|index| index.join(PHRASES)),
+            },
+            nodes: index.map(|index| index.join(NODES)),
             separator: run.file.tokenizer.separator.clone(),
             bos: run.file.tokenizer.bos,
             pad: run.file.tokenizer.pad,
@@ -153,12 +173,12 @@ impl PartSource {
         };
         let keywords = groups.iter().map(|(_, group)| group.keyword);
         let keywords = keywords.filter(|keyword| !keyword.is_none()).map(KeywordId::index);
-        let phrases = match &self.index {
-            Some(index) => Names::of(ctx, &index.join(PHRASES), keywords)?,
+        let phrases = match &self.phrases {
+            Some(phrases) => Names::of(ctx, phrases, keywords)?,
             None => Names::default(),
         };
         let phrase = |keyword: KeywordId| {
-            (self.index.is_some() && !keyword.is_none()).then(|| phrases.get(keyword.index()))
+            (self.phrases.is_some() && !keyword.is_none()).then(|| phrases.get(keyword.index()))
         };
         let id = |doc: DocId| ids.as_ref().map_or("", |ids| ids.get(doc.index()));
         work(&PackSource {
@@ -224,9 +244,9 @@ impl PartSource {
 
     /// The phrase of a node of the hierarchy.
     pub fn node_phrase(&self, ctx: &Ctx, node: u32) -> Result<Option<String>> {
-        let Some(index) = &self.index else { return Ok(None) };
+        let Some(nodes) = &self.nodes else { return Ok(None) };
         let node = node as usize;
-        let names = Names::of(ctx, &index.join(NODES), std::iter::once(node))?;
+        let names = Names::of(ctx, nodes, std::iter::once(node))?;
         Ok(Some(names.get(node).to_owned()))
     }
 }
@@ -240,7 +260,7 @@ struct PackStage;
 
 impl StageSpec for PackStage {
     fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
-        vec![INGEST, DOCUMENTS, INDEX, PLAN]
+        vec![INGEST, DOCUMENTS, INDEX, TOPICS, PLAN]
     }
 
     fn waits_for(&self) -> &'static [Stage] {
@@ -386,7 +406,7 @@ fn write(
     let source = part(run, of)?;
     let planned = source.plan.read(first, n)?;
     let sequences = &planned.sequences;
-    let options = writer_options(run).expect("memory runs have no pack stage");
+    let options = writer_options(run)?;
     let pieces: Vec<u32> = (0..sequences.len()).map(|i| sequences.range(i).len() as u32).collect();
     let mut writer = open_writer(&options, &output(out, of), shard, &pieces)?;
     let held = writer_bytes(&options, n);

@@ -1,18 +1,25 @@
 //! Plan: decides all sequences from metadata, those of the held-out documents as a second plan.
 
-use longweave_common::{Code, Error};
+use longweave_common::{Code, DocId, Error};
+use longweave_duplicates::Nearness;
 use longweave_plan::{
-    Dedup, Heads, MethodName, PLAN_FORMAT, Part, PlanFile, PlanInput, PlanStats, SourceWeight,
-    plan, write_plan,
+    Dedup, Duplicate, Heads, Likeness, Method, PLAN_FORMAT, Part, PlanFile, PlanInput, PlanStats,
+    SourceWeight, plan, write_plan,
 };
-use longweave_storage::FileRecord;
+use longweave_run::DedupName;
+use longweave_storage::{ArrayFile, ArrayWriter, FileRecord};
 
+use crate::clusters::{self, CLUSTERS};
 use crate::documents::{self, DOCUMENTS, Documents};
 use crate::embed::EMBED;
 use crate::index::{self, INDEX};
+use crate::matches::{self, MATCHES};
 use crate::neighbours::{self, NEIGHBOURS};
 use crate::owners;
 use crate::prelude::*;
+use crate::scan;
+use crate::signatures::{SIGNATURES, read_signatures};
+use crate::topics::{self, TOPICS};
 
 /// The counts in the plan task's done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,7 +48,7 @@ struct PlanStage;
 
 impl StageSpec for PlanStage {
     fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
-        vec![DOCUMENTS, EMBED, INDEX, NEIGHBOURS]
+        vec![DOCUMENTS, SIGNATURES, CLUSTERS, EMBED, INDEX, NEIGHBOURS, TOPICS, MATCHES]
     }
 
     fn identity(&self, file: &RunFile) -> Value {
@@ -54,20 +61,39 @@ impl StageSpec for PlanStage {
         identity
     }
 
-    fn bytes(&self, _run: &RunContext, facts: &Facts) -> Result<f64> {
-        Ok(24.0 * facts.sequences + 20.0 * (facts.pieces + facts.groups))
+    fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
+        // As if a fifth of the documents were copies.
+        let copies = if run.options().dedup == DedupName::None { 0.0 } else { 0.2 * facts.rows };
+        Ok(24.0 * facts.sequences + 20.0 * (facts.pieces + facts.groups) + 12.0 * copies)
     }
 
     fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
         // As benches/README.md measures for ten million documents.
         let options = run.options();
-        let own = match options.method.name() {
-            MethodName::Iclm => 253.0,
-            MethodName::Nextlong => 156.0,
-            MethodName::Quest | MethodName::Standard | MethodName::Long | MethodName::Knn => 91.0,
+        let own = match &options.method.own {
+            Method::Iclm(_) => 253.0,
+            Method::Nextlong(_) | Method::Topics(_) => 156.0,
+            Method::Interleave(interleave) => {
+                let tokens = facts.tokens / facts.rows.max(1.0);
+                let parts = match interleave.part_tokens {
+                    Some(of_part) => tokens / f64::from(of_part),
+                    None => f64::from(interleave.parts),
+                };
+                91.0 + 27.0 * (parts.min(tokens) - 1.0).max(0.0)
+            }
+            Method::Quest(_) | Method::Standard(_) | Method::Long(_) | Method::Knn(_) => 91.0,
         };
         let neighbours = options.neighbour_depth().map_or(0.0, |k| 8.0 * f64::from(k));
-        facts.rows * own + facts.units * neighbours
+        // A text's hash and what stays of it; its cluster.
+        let duplicates = match options.dedup {
+            DedupName::None => 0.0,
+            DedupName::Exact => 24.0,
+            DedupName::Near => 28.0,
+        };
+        let topics = options.method.own.topic_documents().map_or(0.0, |documents| {
+            topics::number(run, facts) * 4.0 * f64::from(documents).min(facts.rows)
+        });
+        facts.rows * (own + duplicates) + facts.units * neighbours + topics
     }
 
     fn tells_sizes(&self) -> bool {
@@ -77,15 +103,16 @@ impl StageSpec for PlanStage {
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let options = run.options();
         let plan_options = options.plan_options(run.file.tokenizer.separator.len() as u32);
-        let documents = Documents::read(run, options.dedup == Dedup::Exact)?;
+        let documents = Documents::read(run, plan_options.pool.dedup != Dedup::None)?;
         let index = index::open(run)?;
         let (neighbours, heads) = (neighbours::open(run)?, neighbours::open_heads(run)?);
-        let chunks = owners::chunks(run)?;
-        let weights = weights(run)?;
+        let (chunks, near) = (owners::chunks(run)?, clusters::first(run)?);
+        let (topics, weights) = (matches::open(run)?, weights(run)?);
         let input = PlanInput {
             lens: &documents.lens,
             keys: &documents.keys,
             text_hashes: documents.text_hashes.as_deref(),
+            near: near.as_deref(),
             keyword_of: index.as_ref().map(|i| i.keyword_of()),
             keyword_keys: index.as_ref().map_or(&[], |i| i.keyword_keys()),
             forest: index.as_ref().map(|i| i.forest()),
@@ -93,6 +120,7 @@ impl StageSpec for PlanStage {
             weights: weights.as_deref(),
             neighbours: neighbours.as_ref(),
             chunks: chunks.as_ref(),
+            topics: topics.as_ref(),
             heads: heads.as_ref().map(|heads| heads as &dyn Heads),
         };
         let directory = run.directory(PLAN);
@@ -100,6 +128,9 @@ impl StageSpec for PlanStage {
         let mut make = |part: Part| -> Result<PlanStats> {
             let made = plan(ctx, &input, &plan_options, part)?;
             ctx.cancel.check()?;
+            if part == Part::Main && plan_options.pool.dedup != Dedup::None {
+                files.push(write_duplicates(ctx, run, &made.duplicates)?);
+            }
             let folder = folder(part);
             let folder_path = directory.join(folder);
             let shard = run.file.shard_sequences();
@@ -148,6 +179,76 @@ fn weights(run: &RunContext) -> Result<Option<Vec<SourceWeight>>> {
         SourceWeight { name, weight }
     };
     Ok(Some(names.into_iter().map(weight).collect()))
+}
+
+/// The file of duplicates in the stage's directory: three u32 for each, see [`LeftOut`].
+const DUPLICATES: &str = "duplicates";
+/// In place of a similarity: the texts are equal.
+const EQUAL: u32 = u32::MAX;
+/// Duplicates that are compared, or read, at once.
+const AT_ONCE: usize = 1 << 16;
+
+/// A document that is left out as a duplicate.
+pub(crate) struct LeftOut {
+    pub(crate) doc: u32,
+    /// The document that stays.
+    pub(crate) kept: u32,
+    /// The estimated Jaccard index, in millionths; `None` where the texts are equal.
+    pub(crate) similarity: Option<u32>,
+}
+
+fn write_duplicates(ctx: &Ctx, run: &RunContext, duplicates: &[Duplicate]) -> Result<FileRecord> {
+    let path = run.directory(PLAN).join(DUPLICATES);
+    let mut writer = ArrayWriter::create(&path)?;
+    let (rows, hashes) = (scan::rows(run)?, run.options().near.hashes as usize);
+    for some in duplicates.chunks(AT_ONCE) {
+        let near = some.iter().filter(|d| d.likeness == Likeness::Near);
+        let mut documents: Vec<u32> = near.flat_map(|d| [d.doc.get(), d.kept.get()]).collect();
+        documents.sort_unstable();
+        documents.dedup();
+        let signatures = read_signatures(ctx, run, &rows, &documents)?;
+        let signature = |doc: u32| {
+            let place = documents.partition_point(|&other| other < doc);
+            &signatures[place * hashes..][..hashes]
+        };
+        for &Duplicate { doc, kept, likeness } in some {
+            let similarity = match likeness {
+                Likeness::Exact => EQUAL,
+                Likeness::Near => {
+                    let of = |doc: DocId| signature(doc.get());
+                    (Nearness::estimate(of(doc), of(kept)) * 1e6).round() as u32
+                }
+            };
+            writer.push(&[doc.get(), kept.get(), similarity])?;
+        }
+    }
+    Ok(FileRecord::at(&path, writer.commit()?))
+}
+
+/// Hands out the duplicates of a planned run in `DocId` order, some at once.
+pub(crate) fn read_duplicates(
+    run: &RunContext,
+    mut take: impl FnMut(&[LeftOut]) -> Result<()>,
+) -> Result<()> {
+    if run.options().dedup == DedupName::None {
+        return Ok(());
+    }
+    let file = ArrayFile::<u32>::open(&run.directory(PLAN).join(DUPLICATES))?;
+    file.check()?;
+    let (mut start, mut packed) = (0, Vec::new());
+    while start < file.len() {
+        let n = (file.len() - start).min(3 * AT_ONCE as u64);
+        packed.clear();
+        file.read_into(start, n as usize, &mut packed)?;
+        let left_out = |d: &[u32]| LeftOut {
+            doc: d[0],
+            kept: d[1],
+            similarity: (d[2] != EQUAL).then_some(d[2]),
+        };
+        take(&packed.chunks_exact(3).map(left_out).collect::<Vec<_>>())?;
+        start += n;
+    }
+    Ok(())
 }
 
 /// The plan of a part.

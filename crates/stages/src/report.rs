@@ -10,7 +10,7 @@ use longweave_formats::SequenceRecord;
 use longweave_neighbours::{FEATURES, TermCounter, Weights};
 use longweave_plan::{
     CountDistribution, Histogram, ListSizes, MethodName, Part, PieceCounts, PlanStats, Rule,
-    RuleCounts, Sequences, TokenCounts,
+    RuleCounts, Sequences, TokenCounts, TopicCounts,
 };
 use longweave_report::{Measures, Meter, divergence};
 use longweave_run::result_options;
@@ -27,6 +27,7 @@ use crate::pack::{self, Named, PartSource};
 use crate::plan::{PLAN, PlanCounts, folder};
 use crate::prelude::*;
 use crate::shares::Shares;
+use crate::topics::TOPICS;
 
 /// The version of `report.json`.
 pub const FORMAT: u32 = 2;
@@ -107,6 +108,8 @@ pub struct RunReport {
     rules: RuleCounts,
     /// Keyword lists of the pool. Null for methods without keywords.
     keywords: Option<ReportKeywords>,
+    /// Topics and their documents. Null for methods without topics.
+    topics: Option<TopicCounts>,
     /// Tokens by source. Null without `sourceField`.
     sources: Option<SourceMix>,
     /// Measures of a sample of sequences.
@@ -123,6 +126,10 @@ pub struct ReportDocuments {
     corpus: u64,
     /// Documents that take part in the plan.
     pool: u64,
+    /// Documents left out because their text equals that of another one (`dedup`).
+    duplicates: u64,
+    /// Documents left out because their text resembles that of another one (`dedup: near`).
+    near_duplicates: u64,
     /// Documents of the pool by how often they begin in the plan: entry n counts those that begin
     /// n times.
     by_uses: Histogram,
@@ -246,7 +253,7 @@ pub struct ReportPiece {
     length: u32,
     /// First token of the piece in its document, from 0.
     doc_offset: u32,
-    /// The keyword, or the id of the document, that brought the piece. Null where it came by
+    /// The keyword, topic, or id of the document that brought the piece. Null where it came by
     /// chance.
     reason: Option<String>,
     /// The plan's number of the group that brought the piece.
@@ -271,7 +278,7 @@ struct ReportStage;
 
 impl StageSpec for ReportStage {
     fn inputs(&self, _: &RunOptions) -> Vec<Stage> {
-        vec![INGEST, DOCUMENTS, EXTRACT, INDEX, PLAN]
+        vec![INGEST, DOCUMENTS, EXTRACT, INDEX, TOPICS, PLAN]
     }
 
     fn needed(&self, options: &RunOptions, _inventory: &Inventory) -> bool {
@@ -436,6 +443,8 @@ impl ReportBuilder<'_> {
             documents: ReportDocuments {
                 corpus: stats.documents,
                 pool: stats.pool_documents,
+                duplicates: stats.excluded.duplicate,
+                near_duplicates: stats.excluded.near_duplicate,
                 by_uses: stats.documents_by_uses.clone(),
             },
             tokens: stats.tokens.clone(),
@@ -445,6 +454,7 @@ impl ReportBuilder<'_> {
             documents_per_sequence: distribution(&stats.documents_per_sequence, stats.sequences),
             groups_per_sequence: distribution(&stats.groups_per_sequence, stats.sequences),
             rules: stats.rules.clone(),
+            topics: options.needs_topics().then(|| stats.topics.clone()),
             keywords: match options.needs_keywords() {
                 true => Some(keywords(stats, languages(self.run)?)),
                 false => None,

@@ -8,15 +8,18 @@ use longweave_common::{Code, Error, ResultExt};
 use longweave_corpus::InputFile;
 use longweave_formats::{Format, ManifestFile, OutputManifest, ShardFile, write_sums};
 use longweave_plan::{Part, PlanStats};
-use longweave_run::{Mode, SpecialToken, result_options};
+use longweave_run::{DedupName, Mode, SpecialToken, result_options};
 use longweave_storage::{AtomicFile, FileRecord, Sealed, checksum_file, checksum_with, write_file};
 use rayon::prelude::*;
 use serde_json::Map;
 use ts_rs::TS;
+use zstd::stream::write::Encoder;
 
+use crate::documents::DOCUMENTS;
 use crate::ingest::{INGEST, IngestPaths};
+use crate::names::Names;
 use crate::pack::{PACK, PackCounts, output, output_identity, writer_options};
-use crate::plan::{PlanCounts, folder};
+use crate::plan::{LeftOut, PlanCounts, folder, read_duplicates};
 use crate::prelude::*;
 use crate::report::{self, REPORT};
 use crate::summary;
@@ -52,8 +55,10 @@ impl StageSpec for SealStage {
     }
 
     fn bytes(&self, run: &RunContext, facts: &Facts) -> Result<f64> {
-        // A copy of the report, manifests, a card, rejected rows.
-        Ok(REPORT.bytes(run, facts)? + 32e3)
+        // A copy of the report, manifests, a card, rejected rows; duplicates, as if a fifth of the
+        // documents were copies.
+        let copies = if run.options().dedup == DedupName::None { 0.0 } else { 0.2 * facts.rows };
+        Ok(REPORT.bytes(run, facts)? + 32e3 + copies * (20.0 + facts.id))
     }
 
     fn needs(&self, _options: &RunOptions) -> Needs {
@@ -100,13 +105,16 @@ fn seal_part(
         shards.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
     let packed: BTreeMap<&str, &FileRecord> =
         shards.iter().map(|f| (f.record.name.as_str(), &f.record)).collect();
-    let options = writer_options(run).expect("memory runs have no seal stage");
+    let options = writer_options(run)?;
     for (name, bytes) in longweave_formats::index_files(&options, &shards) {
         write_file(&directory.join(&name), &bytes)?;
         sequences_of.insert(name, 0);
     }
     if part == Part::Main && write_rejects(run, &directory.join("rejects.jsonl"))? {
         sequences_of.insert("rejects.jsonl".into(), 0);
+    }
+    if part == Part::Main && write_duplicates(ctx, run, &directory.join(DUPLICATES))? {
+        sequences_of.insert(DUPLICATES.into(), 0);
     }
     run.check(REPORT, &report::name(part))?;
     let report = run.directory(REPORT).join(report::name(part));
@@ -303,6 +311,49 @@ fn write_rejects(run: &RunContext, path: &Path) -> Result<bool> {
     }
     match file {
         Some(file) => file.commit().map(|_| true),
+        None => Ok(false),
+    }
+}
+
+/// The list of documents that were left out as duplicates.
+const DUPLICATES: &str = "duplicates.jsonl.zst";
+
+/// A line of it. The format's page describes the fields.
+#[derive(Serialize)]
+struct DuplicateLine<'a> {
+    id: &'a str,
+    kept: &'a str,
+    kind: &'a str,
+    similarity: f64,
+}
+
+/// Lists the duplicates of a run; whether there are any.
+fn write_duplicates(ctx: &Ctx, run: &RunContext, path: &Path) -> Result<bool> {
+    let ids = run.directory(DOCUMENTS).join("ids.arrow");
+    let mut file: Option<Encoder<'_, AtomicFile>> = None;
+    read_duplicates(run, |duplicates| {
+        ctx.cancel.check()?;
+        let rows = duplicates.iter().flat_map(|d| [d.doc, d.kept]);
+        let names = Names::of(ctx, &ids, rows.map(|row| row as usize))?;
+        let mut lines = Vec::new();
+        for LeftOut { doc, kept, similarity } in duplicates {
+            let line = DuplicateLine {
+                id: names.get(*doc as usize),
+                kept: names.get(*kept as usize),
+                kind: if similarity.is_none() { "exact" } else { "near" },
+                similarity: similarity.map_or(1.0, |millionths| f64::from(millionths) / 1e6),
+            };
+            serde_json::to_writer(&mut lines, &line)
+                .map_err(|e| Error::new(Code::Internal, format!("a duplicate as JSON: {e}")))?;
+            lines.push(b'\n');
+        }
+        if file.is_none() {
+            file = Some(Encoder::new(AtomicFile::create(path)?, 3).at("write", path)?);
+        }
+        file.as_mut().map_or(Ok(()), |file| file.write_all(&lines).at("write", path))
+    })?;
+    match file {
+        Some(file) => file.finish().at("write", path)?.commit().map(|_| true),
         None => Ok(false),
     }
 }

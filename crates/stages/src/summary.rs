@@ -5,7 +5,8 @@ use longweave_corpus::Unread;
 use longweave_formats::Format;
 use longweave_plan::{Method, MethodName, Overflow, PlanStats, SourceTokens};
 use longweave_run::{
-    Mode, OutputFormat, PredictorName, RunContext, SpecialText, SpecialToken, VectorSource,
+    Mode, OutputFormat, PredictorName, RunContext, SpecialText, SpecialToken, TopicSource,
+    VectorSource,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -23,6 +24,7 @@ use crate::plan::PlanCounts;
 use crate::predict::{PredictCounts, UsedPredictor};
 use crate::report::{REPORT, ReportCounts};
 use crate::shares::{Means, Shares, ratio};
+use crate::topics::TopicListCounts;
 use crate::vectors::{self, VectorCounts};
 
 /// A source's share of the tokens may differ from the one that is asked for by this much.
@@ -57,6 +59,8 @@ pub struct Summary {
     pub vectors: Option<VectorSummary>,
     /// The search for nearest neighbours. Null for methods without neighbours.
     pub neighbours: Option<NeighbourSummary>,
+    /// The list of topics. Null for methods without topics.
+    pub topics: Option<TopicSummary>,
     /// Counts of the plan.
     pub plan: Option<PlanStats>,
     /// Shares that follow from the plan.
@@ -160,6 +164,18 @@ pub struct NeighbourSummary {
     pub sampled: u64,
 }
 
+/// The list of topics. Counts of the plan say how many have documents.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicSummary {
+    /// Where it comes from.
+    pub source: TopicSource,
+    /// Length of the list.
+    pub topics: u64,
+    /// Lines of the list that were left out because an earlier one has the same name.
+    pub repeated: u64,
+}
+
 /// Counts of keywords.
 #[derive(Clone, Debug, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
@@ -205,6 +221,7 @@ pub fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summary> {
         keywords: None,
         vectors: None,
         neighbours: None,
+        topics: None,
         plan: None,
         shares: None,
         means: None,
@@ -244,6 +261,10 @@ pub fn summary(run: &RunContext, mode: Mode, seconds: f64) -> Result<Summary> {
     if options.needs_vectors() {
         summary.vectors = Some(vectors(run)?);
         summary.neighbours = neighbours(run)?;
+    }
+    if options.needs_topics() {
+        let TopicListCounts { topics, repeated, .. } = run.counts(0)?;
+        summary.topics = Some(TopicSummary { source: options.topics.source, topics, repeated });
     }
     if let Some(PlanCounts { main, holdout }) = run.counts_if_done(0)? {
         summary.shares = Some(Shares::of(&main, options.length));
@@ -451,6 +472,15 @@ fn warnings(run: &RunContext, summary: &Summary) -> Vec<String> {
              neighbours",
             vectors.vectors,
             vectors.vectors + vectors.zero_vectors
+        ));
+    }
+    if let (Some(plan), Some(found)) = (&summary.plan, &summary.topics)
+        && plan.topics.with_documents * 2 < found.topics
+    {
+        warnings.push(format!(
+            "only {} of {} topics have a document of the pool: a word of a query must be in a text, \
+             and in fewer than half of them",
+            plan.topics.with_documents, found.topics
         ));
     }
     if let (Some(plan), Method::Knn(_) | Method::Nextlong(_)) =

@@ -98,6 +98,7 @@ fn main() {
         lens: &lens,
         keys: &keys,
         text_hashes: None,
+        near: None,
         keyword_of: None,
         keyword_keys: &[],
         forest: None,
@@ -170,6 +171,8 @@ fn main() {
             mds_indices: MdsIndices::Sequence,
             mds_shard_bytes: None,
             columns: Vec::new(),
+            mask_first: false,
+            weights: Vec::new(),
         };
         let pieces: Vec<u32> =
             (0..sequences).map(|i| planned.sequences.range(i).len() as u32).collect();

@@ -3,11 +3,12 @@
 
 use longweave_benches::{arguments, memory, print, time};
 use longweave_common::random::{Key, draw};
-use longweave_common::{Ctx, DocId, KeywordId};
+use longweave_common::{Ctx, DocId, KeywordId, Offsets};
 use longweave_plan::{
-    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, KnnOptions, Incomplete, LongMode,
-    LongOptions, Method, Neighbours, NextlongOptions, Overflow, Part, PlanInput, PlanOptions,
-    Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions, plan,
+    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, InterleaveOptions,
+    KnnOptions, LongMode, LongOptions, Method, Neighbours, NextlongOptions, Overflow, Part, PartOrder,
+    PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
+    TopicLists, TopicOrder, TopicsOptions, Within, plan,
 };
 use serde_json::json;
 
@@ -38,6 +39,24 @@ fn lists(rows: usize, k: usize) -> Neighbours {
         }
     }
     Neighbours::new(k, ids, similarities).expect("lists")
+}
+
+const TOPICS: usize = 32_768;
+const TOPIC_DOCUMENTS: usize = 256;
+
+/// Topics whose documents are drawn from all.
+fn topics(documents: usize) -> TopicLists {
+    let (mut own, mut docs) = (Offsets::default(), Vec::new());
+    for topic in 0..TOPICS {
+        let doc = |i: usize| random("topic", topic * TOPIC_DOCUMENTS + i) as usize % documents;
+        let mut list: Vec<usize> = (0..TOPIC_DOCUMENTS).map(doc).collect();
+        list.sort_unstable();
+        list.dedup();
+        docs.extend(list.into_iter().map(|doc| DocId::new(doc as u32)));
+        own.push(docs.len());
+    }
+    let keys = (0..TOPICS).map(|topic| Key::of(&format!("t{topic}")).0).collect();
+    TopicLists::new(keys, own, docs).expect("lists")
 }
 
 fn main() {
@@ -73,7 +92,7 @@ fn main() {
     let (k, by_chunk) = match name {
         "knn" => (20, false),
         "iclm" | "iclm-release" => (10, false),
-        "nextlong" => (16, true),
+        "nextlong" | "topics-nextlong" => (16, true),
         _ => (0, false),
     };
     let chunks = by_chunk.then(|| {
@@ -84,6 +103,7 @@ fn main() {
     let neighbours = (k > 0).then(|| lists(chunks.as_ref().map_or(documents, Chunks::len), k));
     let letter = |i: usize, c: usize| char::from(b'a' + (random("head", i * 100 + c) % 26) as u8);
     let heads = Texts((0..10_000).map(|i| (0..100).map(|c| letter(i, c)).collect()).collect());
+    let topics = name.starts_with("topics").then(|| topics(documents));
     let pool = Pool::All;
     let method = match name {
         "standard" | "standard-whole" => Method::Standard(StandardOptions { pool }),
@@ -108,6 +128,23 @@ fn main() {
             long_share: 0.7,
         }),
         "nextlong" => Method::Nextlong(NextlongOptions { pool, k: 20, chunk_chars: 4000, reuse: Reuse::Sequence }),
+        "topics" | "topics-nextlong" => Method::Topics(TopicsOptions {
+            pool,
+            documents: TOPIC_DOCUMENTS as u32,
+            order: TopicOrder::Shuffle,
+            sequences: 4,
+            within: if by_chunk { Within::Nextlong } else { Within::Documents },
+            k: 20,
+            chunk_chars: 4000,
+            reuse: Reuse::Sequence,
+        }),
+        "interleave" => Method::Interleave(InterleaveOptions {
+            pool,
+            documents: None,
+            parts: 4,
+            part_tokens: None,
+            order: PartOrder::Turns,
+        }),
         other => panic!("no method {other}"),
     };
     let options = PlanOptions {
@@ -130,6 +167,7 @@ fn main() {
         lens: &lens,
         keys: &keys,
         text_hashes: None,
+        near: None,
         keyword_of: quest.then_some(&keyword_of[..]),
         keyword_keys: &keyword_keys,
         forest: quest.then_some(&forest),
@@ -137,6 +175,7 @@ fn main() {
         weights: None,
         neighbours: neighbours.as_ref(),
         chunks: chunks.as_ref(),
+        topics: topics.as_ref(),
         heads: Some(&heads),
     };
     let before = memory();

@@ -14,7 +14,7 @@ use longweave_api::run::{Mode, Run};
 use longweave_common::{Cancel, Ctx};
 use longweave_driver::{Event, Events, Threads};
 use longweave_run::{Claim, RunContext, RunOptions, Stage};
-use longweave_stages::{DOCUMENTS, INGEST, PACK, PLAN, SCAN, SCATTER, SEAL, STAGES};
+use longweave_stages::{DOCUMENTS, INGEST, PACK, PLAN, SCAN, SCATTER, SEAL, SIGNATURES, STAGES};
 use serde_json::{Value, json};
 
 use crate::{Place, at, before, code, ctx, files, output, row, run_tasks};
@@ -48,7 +48,7 @@ fn place() -> Place {
 }
 
 /// The runs that tests go through.
-const NAMES: [&str; 3] = ["quest", "iclm", "nextlong"];
+const NAMES: [&str; 4] = ["quest", "iclm", "nextlong", "topics"];
 
 type Changes = Vec<(&'static str, Value)>;
 
@@ -59,7 +59,11 @@ fn runs(place: &Place) -> Vec<(&'static str, Changes)> {
         skip.clone(),
         ("/sourceField", json!("source")),
         ("/holdout", json!(0.2)),
-        ("/dedup", json!("exact")),
+        ("/dedup", json!("near")),
+        ("/near/threshold", json!(0.6)),
+        ("/near/hashes", json!(12)),
+        ("/near/bands", json!(3)),
+        ("/near/rows", json!(2)),
         ("/keywords/hierarchy", json!("vectors")),
         ("/packing", json!("scatter")),
         ("/output/format", json!("mds")),
@@ -76,6 +80,20 @@ fn runs(place: &Place) -> Vec<(&'static str, Changes)> {
         ("/splitBytes", json!(1000)),
         ("/output/format", json!("parquet")),
     ];
+    let list = place.path("topics.txt");
+    fs::write(&list, "w3 w50\n{\"topic\": \"seven\", \"query\": \"w7 w8\"}\nw90\n").unwrap();
+    let topics = vec![
+        skip.clone(),
+        (
+            "/method",
+            json!({
+                "name": "topics", "pool": "all", "documents": 9, "order": "shuffle", "sequences": 2,
+                "within": "documents", "k": 5, "chunkChars": 30, "reuse": "run", "fill": "next"
+            }),
+        ),
+        ("/topics/source", json!("command")),
+        ("/topics/command", json!(format!("cat '{}'", list.display()))),
+    ];
     let nextlong = vec![
         skip,
         (
@@ -83,7 +101,7 @@ fn runs(place: &Place) -> Vec<(&'static str, Changes)> {
             json!({ "name": "nextlong", "pool": "all", "k": 5, "chunkChars": 30, "reuse": "run", "fill": "next" }),
         ),
     ];
-    vec![("quest", quest), ("iclm", iclm), ("nextlong", nextlong)]
+    vec![("quest", quest), ("iclm", iclm), ("nextlong", nextlong), ("topics", topics)]
 }
 
 /// Attempts that were left half written.
@@ -305,7 +323,7 @@ fn hits(log: &str) -> Vec<Hit> {
 
 #[test]
 fn a_run_that_dies_at_any_kind_of_place_in_any_stage_goes_on() {
-    for (seed, name) in ["quest", "iclm"].into_iter().enumerate() {
+    for (seed, name) in ["quest", "iclm", "topics"].into_iter().enumerate() {
         let run = Watched::new(name);
         let names: BTreeSet<&str> = run.hits.iter().map(|hit| hit.name.as_str()).collect();
         assert_eq!(
@@ -542,11 +560,12 @@ fn damage_all(name: &str, times: usize) -> (BTreeMap<String, usize>, usize) {
             };
             let task =
                 number(name).filter(|_| run.run.tasks(*stage).unwrap() != Some(1)).unwrap_or(0);
-            // Of scattered tokens and their sums it is the tokens that are said not to fit, unless
-            // the sums cannot be read at all.
+            // Of scattered tokens or hashes of bands and their sums it is the former that are said
+            // not to fit, unless the sums cannot be read at all.
             let named = [
                 name.clone(),
                 if *stage == SCATTER { name.replace(".sums", ".ids") } else { name.clone() },
+                if *stage == SIGNATURES { name.replace(".ranges", ".bands") } else { name.clone() },
             ];
             *found.entry(kind.clone()).or_default() += usize::from(!mended.again.is_empty());
             if mended.again.is_empty() {

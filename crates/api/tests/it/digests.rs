@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use longweave_run::{RunContext, Stage};
 use longweave_stages::{
-    CENTROIDS, DOCUMENTS, EMBED, EXTRACT, INDEX, LISTS, NEIGHBOURS, PACK, PLAN, PREDICT,
-    PROJECTION, REPORT, ROUTE, SCATTER, SEAL, STAGES, VECTORS,
+    CENTROIDS, CLUSTERS, DOCUMENTS, EMBED, EXTRACT, INDEX, LISTS, MATCHES, NEIGHBOURS, PACK, PAIRS,
+    PLAN, POSTINGS, PREDICT, PROJECTION, REPORT, ROUTE, SCATTER, SEAL, SIGNATURES, STAGES, TOPICS,
+    VECTORS,
 };
 use serde_json::{Value, json};
 
@@ -107,6 +108,8 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/maxUses", json!(1), FROM_PLAN),
         ("/holdout", json!(0.5), FROM_PLAN),
         ("/dedup", json!("exact"), FROM_PLAN),
+        ("/near/threshold", json!(0.5), &[]),
+        ("/near/keep", json!("first"), &[]),
         ("/vectors/dimensions", json!(8), &[]),
         ("/neighbours/search", json!("exact"), &[]),
         ("/output/shardTokens", json!(512), FROM_PLAN),
@@ -119,6 +122,9 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/output/format", json!("litdata"), OUTPUT),
         ("/output/compression", json!("zstd"), OUTPUT),
         ("/output/mdsIndices", json!("document"), OUTPUT),
+        ("/output/maskFirst", json!(true), OUTPUT),
+        ("/output/lossWeightScale", json!("inverse"), OUTPUT),
+        ("/output/lossWeightLimit", json!(3.0), OUTPUT),
     ];
     let base = digests(&base_run);
     assert_eq!(
@@ -317,6 +323,101 @@ fn vectors_and_neighbours_depend_on_what_makes_them_and_not_on_length_seed_or_de
         digests(&place.prepare_in(&format!("chunks{chars}"), &[("/method", method)]).unwrap())
     };
     assert_eq!(changed(&nextlong(20), &nextlong(30)), [&[EMBED], FROM_PROJECTION].concat());
+}
+
+const FROM_MATCHES: &[Stage] = &[MATCHES, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
+const FROM_TOPICS: &[Stage] =
+    &[TOPICS, POSTINGS, MATCHES, PLAN, REPORT, ROUTE, SCATTER, PACK, SEAL];
+
+#[test]
+fn topics_depend_on_their_source_and_what_is_found_for_them_on_neither_length_nor_seed() {
+    let place = Place::with_documents(30);
+    for (name, text) in [("a.txt", "w1\n"), ("b.txt", "w2\n")] {
+        std::fs::write(place.path(name), text).unwrap();
+    }
+    let path = |name: &str| json!(place.path(name).to_str().unwrap());
+    let method = json!({
+        "name": "topics", "pool": "all", "documents": 9, "order": "score", "sequences": 2,
+        "within": "documents", "k": 5, "chunkChars": 30, "reuse": "run", "fill": "next"
+    });
+    let method = ("/method", method);
+    let of_file = [("/topics/source", json!("file")), ("/topics/file", path("a.txt"))];
+    let of_command = [("/topics/source", json!("command")), ("/topics/command", json!("cat a"))];
+    let cases: [(&[Change], Vec<Case>); 3] = [
+        (
+            &[],
+            vec![
+                ("/topics/most", json!(3), FROM_TOPICS),
+                ("/topics/minDocuments", json!(3), FROM_TOPICS),
+                ("/topics/file", path("a.txt"), &[]),
+                ("/topics/match", json!("all"), FROM_MATCHES),
+                ("/topics/k1", json!(2.0), FROM_MATCHES),
+                ("/topics/b", json!(0.5), FROM_MATCHES),
+                ("/method/documents", json!(8), FROM_MATCHES),
+                ("/method/order", json!("reversed"), FROM_PLAN),
+                ("/method/sequences", json!(3), FROM_PLAN),
+                ("/length", json!(32), FROM_PLAN),
+                ("/seed", json!(3), FROM_PLAN),
+                ("/vectors/dimensions", json!(8), &[]),
+            ],
+        ),
+        (
+            &of_file,
+            vec![
+                ("/topics/file", path("b.txt"), FROM_TOPICS),
+                ("/topics/most", json!(3), &[]),
+                ("/queries/predictor", json!("extractive"), &[]),
+            ],
+        ),
+        (
+            &of_command,
+            vec![
+                ("/topics/command", json!("cat b"), FROM_TOPICS),
+                ("/topics/file", path("a.txt"), &[]),
+            ],
+        ),
+    ];
+    for (set, (more, cases)) in cases.into_iter().enumerate() {
+        let with = |name: &str, change: &[Change]| {
+            let changes = [std::slice::from_ref(&method), more, change].concat();
+            digests(&place.prepare_in(name, &changes).unwrap())
+        };
+        let base = with(&format!("base{set}"), &[]);
+        assert_eq!(base.contains_key(&at(INDEX)), more.is_empty());
+        assert!(!base.contains_key(&at(EMBED)));
+        for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
+            let now = with(&format!("out{set}-{i}"), &[(pointer, value.clone())]);
+            assert_eq!(changed(&now, &base), expected, "{pointer}: {value}");
+        }
+    }
+}
+
+#[test]
+fn near_duplicates_depend_on_what_finds_them_and_not_on_length_seed_or_method() {
+    let place = Place::with_documents(30);
+    let near = ("/dedup", json!("near"));
+    let with = |name: &str, change: &[Change]| {
+        digests(&place.prepare_in(name, &[std::slice::from_ref(&near), change].concat()).unwrap())
+    };
+    let base = with("base", &[]);
+    let from_pairs = [&[PAIRS, CLUSTERS], FROM_PLAN].concat();
+    let from_signatures = [&[SIGNATURES], from_pairs.as_slice()].concat();
+    let cases: [(&str, Value, &[Stage]); 9] = [
+        ("/near/words", json!(3), &from_signatures),
+        ("/near/hashes", json!(64), &from_signatures),
+        ("/near/bands", json!(3), &from_signatures),
+        ("/near/rows", json!(3), &from_signatures),
+        // The bands that follow from the threshold stay the same.
+        ("/near/threshold", json!(0.801), &from_pairs),
+        ("/near/keep", json!("first"), FROM_PLAN),
+        ("/length", json!(32), FROM_PLAN),
+        ("/seed", json!(3), FROM_PLAN),
+        ("/memory", json!(32 << 20), &[]),
+    ];
+    for (i, (pointer, value, expected)) in cases.into_iter().enumerate() {
+        let now = with(&format!("out{i}"), &[(pointer, value.clone())]);
+        assert_eq!(changed(&now, &base), expected, "{pointer}: {value}");
+    }
 }
 
 #[test]

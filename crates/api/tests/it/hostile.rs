@@ -317,6 +317,8 @@ fn outputs(seeds: &mut Vec<Seed>) {
             mds_indices: MdsIndices::Document,
             mds_shard_bytes: None,
             columns: Vec::new(),
+            mask_first: false,
+            weights: Vec::new(),
         };
         let records = [record(0), record(1)];
         let batch = SequenceBatch::of(&records);
@@ -349,10 +351,12 @@ fn runs(seeds: &mut Vec<Seed>) {
         "nextlong".into(),
         neutral(place.json(&[("/method", nextlong)]).to_string()).into_bytes(),
     ));
+    let lines = "tin whistle\n{\"topic\": \"Tides\", \"query\": \"tide moon\"}\n\n Ice \r\nIce";
+    seeds.push(("topics", "valid".into(), lines.as_bytes().to_vec()));
     place.prepare(&[]).unwrap();
     let run = fs::read_to_string(place.path("out/run.json")).unwrap();
     seeds.push(("run_json", "quest".into(), neutral(run).into_bytes()));
-    let plan = repository().join("crates/plan/tests/fixtures/plan-4");
+    let plan = repository().join("crates/plan/tests/fixtures/plan-5");
     let column = |name: &str| fs::read(plan.join(name)).unwrap()[32..].to_vec();
     let header = fs::read(plan.join("plan.json")).unwrap();
     let parts = [

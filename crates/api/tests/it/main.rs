@@ -5,12 +5,14 @@
 mod crash;
 mod digests;
 mod hostile;
+mod near;
 mod options;
 mod prepare;
 mod run;
 mod sample;
 mod stages;
 mod tokens;
+mod topics;
 mod vectors;
 mod worker;
 

@@ -29,6 +29,11 @@ fn every_field_must_be_given_and_no_other() {
         json!({ "name": "iclm", "pool": "all", "k": 20, "variant": "paper", "fill": "next" }),
         json!({ "name": "long", "pool": "all", "threshold": 9, "mode": "filter", "longShare": 0.7, "fill": "drop" }),
         json!({ "name": "nextlong", "pool": "all", "k": 20, "chunkChars": 9, "reuse": "run", "fill": "pad" }),
+        json!({
+            "name": "topics", "pool": "all", "documents": 9, "order": "score", "sequences": 4,
+            "within": "nextlong", "k": 20, "chunkChars": 9, "reuse": "run", "fill": "pad"
+        }),
+        json!({ "name": "interleave", "pool": "all", "documents": null, "parts": 4, "partTokens": null, "order": "turns", "fill": "next" }),
     ];
     let mut changes = vec![vec![], vec![standard()]];
     changes.extend(methods.map(|method| vec![("/method", method)]));
@@ -47,7 +52,7 @@ fn every_field_must_be_given_and_no_other() {
             lacking.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(field);
             assert!(parse(&lacking).starts_with("OPTIONS_INVALID"), "{pointer} may be left out");
         }
-        for section in ["", "/queries", "/keywords", "/method", "/output"] {
+        for section in ["", "/queries", "/keywords", "/topics", "/method", "/output"] {
             let mut extra = whole.clone();
             extra.pointer_mut(section).unwrap()["colour"] = json!("blue");
             assert!(parse(&extra).contains("colour"), "{section}/colour is taken");
@@ -84,6 +89,12 @@ fn values_out_of_range_are_named() {
         ("/holdout", json!(-0.1), "holdout"),
         ("/method/oversample", json!(0.9), "oversample"),
         ("/method", json!({ "name": "knn", "pool": "all", "k": 0, "fill": "next" }), "k"),
+        ("/topics/source", json!("file"), "topics.file"),
+        ("/topics/source", json!("command"), "topics.command"),
+        ("/topics/most", json!(0), "topics.most"),
+        ("/topics/minDocuments", json!(0), "topics.minDocuments"),
+        ("/topics/k1", json!(-0.1), "topics.k1"),
+        ("/topics/b", json!(1.1), "topics.b"),
     ] {
         let error = RunOptions::parse(&place.json(&[(pointer, value)]).to_string()).unwrap_err();
         assert_eq!(

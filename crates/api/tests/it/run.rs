@@ -10,8 +10,8 @@ use longweave_api::run::{Mode, Run};
 use longweave_common::Cancel;
 use longweave_run::RunContext;
 use longweave_stages::{
-    DOCUMENTS, EMBED, EXTRACT, INDEX, INGEST, NEIGHBOURS, PACK, PLAN, PREDICT, SCATTER, SPOOL,
-    STAGES, VECTORS,
+    DOCUMENTS, EMBED, EXTRACT, INDEX, INGEST, MATCHES, NEIGHBOURS, PACK, PLAN, POSTINGS, PREDICT,
+    SCATTER, SPOOL, STAGES, TOPICS, VECTORS,
 };
 use longweave_storage::DoneRecord;
 use serde_json::{Value, json};
@@ -470,7 +470,13 @@ fn a_sequence_is_shown_with_its_documents_words_and_why_they_stand_together() {
 fn counts_that_a_done_record_lacks_are_corruption_and_not_zero() {
     let place = Place::with_documents(60);
     let nextlong = json!({ "name": "nextlong", "pool": "all", "k": 5, "chunkChars": 30, "reuse": "run", "fill": "next" });
+    let topics = json!({ "name": "topics", "pool": "all", "documents": 9, "order": "score", "sequences": 2, "within": "documents", "k": 5, "chunkChars": 30, "reuse": "run", "fill": "next" });
+    fs::write(place.path("topics.txt"), "w3 w50\nw90\n").unwrap();
+    let file = json!(place.path("topics.txt").to_str().unwrap());
+    let topics =
+        vec![("/method", topics), ("/topics/source", json!("file")), ("/topics/file", file)];
     for (name, changes, stages) in [
+        ("topics", topics, vec![TOPICS, POSTINGS, MATCHES]),
         ("quest", vec![], vec![PREDICT, EXTRACT, INDEX, PLAN, DOCUMENTS]),
         ("nextlong", vec![("/method", nextlong)], vec![EMBED, VECTORS, NEIGHBOURS]),
     ] {

@@ -12,7 +12,8 @@ pub(crate) fn options(path: &dyn Fn(&str) -> String, changes: &[(&str, Value)]) 
     let output = json!({
         "directory": path("out"), "upload": null, "format": "jsonl", "provenance": "full",
         "shardTokens": 1024, "compression": "none",
-        "mdsIndices": "sequence", "mdsShardBytes": null, "columns": null
+        "mdsIndices": "sequence", "mdsShardBytes": null, "columns": null,
+        "maskFirst": false, "lossWeightScale": "root", "lossWeightLimit": 8.0
     });
     let mut options = json!({
         "corpus": [path("corpus.jsonl")], "corpusRoot": null, "textField": "text", "tokensField": null,
@@ -39,6 +40,10 @@ pub(crate) fn options(path: &dyn Fn(&str) -> String, changes: &[(&str, Value)]) 
             "maxTokens": null
         },
         "neighbours": { "search": "auto", "lists": null, "probes": null, "recallSample": 16 },
+        "topics": {
+            "source": "keywords", "file": null, "command": null, "most": 100, "minDocuments": 2,
+            "match": "any", "k1": 1.2, "b": 0.75
+        },
         "method": {
             "name": "quest", "pool": "keyworded", "splitRatio": 0.2, "splitBy": "keywords",
             "oversample": 2.0, "shortShare": null,
@@ -48,6 +53,7 @@ pub(crate) fn options(path: &dyn Fn(&str) -> String, changes: &[(&str, Value)]) 
         "bosToken": "auto", "padToken": "auto", "specialText": "text",
         "overflow": "split", "incomplete": "drop", "minTokens": 1, "maxTokens": null,
         "maxUses": null, "holdout": 0.0, "dedup": "none",
+        "near": { "threshold": 0.8, "words": 5, "hashes": 128, "bands": null, "rows": null, "keep": "longest" },
         "output": output,
         "work": null, "threads": 2, "packing": "auto", "memory": 64 << 20,
         "diskCheck": "refuse", "clean": "none"

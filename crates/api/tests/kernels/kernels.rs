@@ -241,6 +241,7 @@ fn bare<'a>(lens: &'a [u32], keys: &'a [u128]) -> PlanInput<'a> {
         lens,
         keys,
         text_hashes: None,
+        near: None,
         keyword_of: None,
         keyword_keys: &[],
         forest: None,
@@ -248,6 +249,7 @@ fn bare<'a>(lens: &'a [u32], keys: &'a [u128]) -> PlanInput<'a> {
         weights: None,
         neighbours: None,
         chunks: None,
+        topics: None,
         heads: None,
     }
 }
@@ -382,6 +384,8 @@ fn write(ctx: &Ctx, format: Format) -> Work {
         mds_indices: MdsIndices::Sequence,
         mds_shard_bytes: None,
         columns: Vec::new(),
+        mask_first: false,
+        weights: Vec::new(),
     };
     let ctx = ctx.clone();
     Box::new(move || {

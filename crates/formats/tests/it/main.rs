@@ -28,6 +28,8 @@ fn options(format: Format, length: u32) -> WriterOptions {
         mds_indices: MdsIndices::Sequence,
         mds_shard_bytes: None,
         columns: Vec::new(),
+        mask_first: false,
+        weights: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Neighbours against plain loops; vectors of texts; files of vectors.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod bm25;
 mod divided;
 mod lsa;
 mod npy;

@@ -98,6 +98,7 @@ fn planned(world: &World, policies: &Policies) -> Option<Plan> {
         lens: &lens,
         keys: &keys,
         text_hashes: None,
+        near: None,
         keyword_of: Some(&world.keywords),
         keyword_keys: &keyword_keys,
         forest: None,
@@ -105,6 +106,7 @@ fn planned(world: &World, policies: &Policies) -> Option<Plan> {
         weights: None,
         neighbours: None,
         chunks: None,
+        topics: None,
         heads: None,
     };
     let method = Method::Quest(QuestOptions {

@@ -22,6 +22,13 @@ pub(crate) struct Group {
     pub(crate) runs: Vec<Run>,
 }
 
+impl Group {
+    /// Virtual tokens of its runs.
+    pub(super) fn len(&self) -> u64 {
+        self.runs.iter().map(|run| u64::from(run.len)).sum()
+    }
+}
+
 /// Where groups go.
 pub(crate) type Take<'t> = &'t mut dyn FnMut(Group) -> Result<()>;
 
@@ -94,6 +101,16 @@ impl<'a> PlanContext<'a> {
         }
     }
 
+    /// Virtual tokens of its groups with which an epoch ends.
+    pub(super) fn epoch_end(&self, pool: &[DocId]) -> u64 {
+        match self.options.policies.tokens {
+            Some(tokens) => tokens
+                .div_ceil(u64::from(self.shape.length))
+                .saturating_mul(u64::from(self.shape.capacity())),
+            None => pool.iter().map(|&doc| u64::from(self.len(doc))).sum(),
+        }
+    }
+
     /// Hands out the groups `around` anchors in random order, until they have as many virtual
     /// tokens as an epoch is to have.
     pub(super) fn around_anchors(
@@ -103,19 +120,14 @@ impl<'a> PlanContext<'a> {
         take: Take<'_>,
         mut around: impl FnMut(DocId) -> Option<Group>,
     ) -> Result<()> {
-        let end = match self.options.policies.tokens {
-            Some(tokens) => tokens
-                .div_ceil(u64::from(self.shape.length))
-                .saturating_mul(u64::from(self.shape.capacity())),
-            None => pool.iter().map(|&doc| u64::from(self.len(doc))).sum(),
-        };
+        let end = self.epoch_end(pool);
         let mut reached = 0;
         for anchor in self.in_order(epoch, round, pool.to_vec()) {
             if reached >= end {
                 break;
             }
             if let Some(group) = around(anchor) {
-                reached += group.runs.iter().map(|run| u64::from(run.len)).sum::<u64>();
+                reached += group.len();
                 take(group)?;
             }
         }

@@ -7,12 +7,14 @@ use crate::Method;
 
 mod context;
 mod iclm;
+mod interleave;
 mod knn;
 mod long;
 mod nextlong;
 mod partition;
 mod quest;
 mod standard;
+mod topics;
 
 pub(crate) use context::{Group, Grouping, PlanContext, Run, round_key};
 
@@ -28,6 +30,8 @@ pub(crate) fn method<'a>(
         Method::Knn(_) => Box::new(knn::Knn::new(context)?),
         Method::Iclm(options) => Box::new(iclm::Iclm::new(context, options)?),
         Method::Long(options) => Box::new(long::Long::new(context, options)),
+        Method::Interleave(options) => Box::new(interleave::Interleave::new(context, options)),
         Method::Nextlong(options) => Box::new(nextlong::Nextlong::new(context, options)?),
+        Method::Topics(options) => Box::new(topics::Topics::new(context, options, pool)?),
     })
 }

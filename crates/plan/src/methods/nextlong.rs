@@ -1,8 +1,8 @@
 //! `nextlong`: a document cut into chunks, each followed by its nearest chunks of other documents
 //! (Gao et al. 2025, arXiv 2501.12766).
 //!
-//! Costs 1 byte a document and 4 for its place, 1 bit and more a chunk with `reuse: run`; chunks
-//! and lists are the input's.
+//! Costs 1 byte a document and 4 for its place, 1 byte a chunk with `reuse: run`; chunks and lists
+//! are the input's.
 
 use std::collections::HashSet;
 
@@ -11,41 +11,54 @@ use longweave_common::{DocId, KeywordId, Result};
 use super::context::{DocumentUses, Group, Grouping, PlanContext, Run, Take};
 use crate::{Chunks, Neighbours, NextlongOptions, Reuse};
 
-pub(crate) struct Nextlong<'a> {
+/// Puts the nearest chunks of other documents after each chunk of an anchor.
+pub(super) struct Interleaver<'a> {
     context: PlanContext<'a>,
     neighbours: &'a Neighbours,
     chunks: &'a Chunks,
     reuse: Reuse,
     members: Vec<bool>,
-    pool: Vec<DocId>,
-    uses: DocumentUses,
     /// Chunks that were neighbours in this epoch (`reuse: run`).
     taken: Vec<bool>,
 }
 
-impl<'a> Nextlong<'a> {
-    pub(crate) fn new(context: PlanContext<'a>, options: &NextlongOptions) -> Result<Nextlong<'a>> {
+impl<'a> Interleaver<'a> {
+    pub(super) fn new(
+        context: PlanContext<'a>,
+        options: &NextlongOptions,
+    ) -> Result<Interleaver<'a>> {
         let neighbours =
             context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
         let chunks = context.input.chunks.ok_or_else(|| PlanContext::missing("chunks"))?;
-        let uses = DocumentUses::new(&context);
-        Ok(Nextlong {
+        let reuse = options.reuse;
+        Ok(Interleaver {
             context,
             neighbours,
             chunks,
-            reuse: options.reuse,
+            reuse,
             members: Vec::new(),
-            pool: Vec::new(),
-            uses,
             taken: Vec::new(),
         })
     }
 
-    /// An anchor that is shorter than a sequence, with its chunks' neighbours.
-    fn around(&mut self, anchor: DocId) -> Group {
+    /// Begins an epoch over a pool.
+    pub(super) fn begin(&mut self, pool: &[DocId]) {
+        self.members = self.context.members(pool);
+        if self.reuse == Reuse::Run {
+            self.taken = vec![false; self.chunks.len()];
+        }
+    }
+
+    /// The runs around an anchor: alone if it is as long as a sequence, else with its chunks'
+    /// neighbours, those of the documents in `first` before others.
+    pub(super) fn around(&mut self, anchor: DocId, first: Option<&HashSet<DocId>>) -> Vec<Run> {
         let PlanContext { shape, input, .. } = self.context;
+        let len = self.context.len(anchor);
+        if len >= shape.capacity() {
+            return vec![self.context.whole(anchor)];
+        }
         let own = self.chunks.of(anchor);
-        let (number, len) = (own.len() as u64, self.context.len(anchor));
+        let number = own.len() as u64;
         let room = u64::from(shape.capacity() - len);
         let (mut runs, mut held): (Vec<Run>, HashSet<u32>) = (Vec::new(), HashSet::new());
         let (mut at, mut of_anchor) = (0, 0);
@@ -59,7 +72,15 @@ impl<'a> Nextlong<'a> {
             at += end - of_anchor;
             of_anchor = end;
             let target = of_anchor + (room * (i as u64 + 1) / number) as u32;
-            for (neighbour, _) in self.neighbours.of(chunk) {
+            let listed = || self.neighbours.of(chunk).map(|(neighbour, _)| neighbour);
+            let is_of = |first: &HashSet<DocId>, neighbour: u32| {
+                first.contains(&self.chunks.document(neighbour))
+            };
+            let before = first
+                .into_iter()
+                .flat_map(|first| listed().filter(move |&neighbour| is_of(first, neighbour)));
+            let others = listed().filter(|&n| !first.is_some_and(|first| is_of(first, n)));
+            for neighbour in before.chain(others) {
                 if at >= target {
                     break;
                 }
@@ -80,35 +101,41 @@ impl<'a> Nextlong<'a> {
                 }
             }
         }
-        Group { keyword: KeywordId::NONE, anchor, runs }
+        runs
+    }
+}
+
+pub(crate) struct Nextlong<'a> {
+    context: PlanContext<'a>,
+    interleaver: Interleaver<'a>,
+    pool: Vec<DocId>,
+    uses: DocumentUses,
+}
+
+impl<'a> Nextlong<'a> {
+    pub(crate) fn new(context: PlanContext<'a>, options: &NextlongOptions) -> Result<Nextlong<'a>> {
+        let interleaver = Interleaver::new(context, options)?;
+        Ok(Nextlong { context, interleaver, pool: Vec::new(), uses: DocumentUses::new(&context) })
     }
 }
 
 impl Grouping for Nextlong<'_> {
     fn begin(&mut self, _epoch: u32, pool: &[DocId]) -> Result<u32> {
-        (self.members, self.pool) = (self.context.members(pool), pool.to_vec());
-        if self.reuse == Reuse::Run {
-            self.taken = vec![false; self.chunks.len()];
-        }
+        self.pool = pool.to_vec();
+        self.interleaver.begin(pool);
         Ok(1)
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
-        let (context, pool) = (self.context, std::mem::take(&mut self.pool));
-        let done = context.around_anchors(&pool, (epoch, round), take, |anchor| {
-            if !self.uses.left(anchor) {
+        let (uses, interleaver) = (&mut self.uses, &mut self.interleaver);
+        self.context.around_anchors(&self.pool, (epoch, round), take, |anchor| {
+            if !uses.left(anchor) {
                 return None;
             }
-            self.uses.add(anchor);
-            let long = context.len(anchor) >= context.shape.capacity();
-            Some(if long {
-                Group { anchor, ..context.group(KeywordId::NONE, [anchor]) }
-            } else {
-                self.around(anchor)
-            })
-        });
-        self.pool = pool;
-        done
+            uses.add(anchor);
+            let runs = interleaver.around(anchor, None);
+            Some(Group { keyword: KeywordId::NONE, anchor, runs })
+        })
     }
 
     fn repeats(&self) -> bool {

@@ -2,9 +2,10 @@
 //! version, and needs a CHANGELOG line.
 
 use longweave_plan::{
-    Dedup, Fill, Forest, IclmOptions, IclmVariant, Incomplete, KnnOptions, LongMode, LongOptions,
-    Method, NextlongOptions, Overflow, Part, Plan, PlanOptions, Policies, Pool, PoolOptions,
-    QuestOptions, Reuse, Rule, SplitBy, StandardOptions, plan,
+    Dedup, Fill, Forest, IclmOptions, IclmVariant, Incomplete, InterleaveOptions, KnnOptions,
+    LongMode, LongOptions, Method, NextlongOptions, Overflow, Part, PartOrder, Plan, PlanOptions,
+    Policies, Pool, PoolOptions, QuestOptions, Reuse, Rule, SplitBy, StandardOptions, TopicOrder,
+    TopicsOptions, Within, plan,
 };
 use longweave_storage::{FileRecord, write_array};
 
@@ -77,6 +78,29 @@ pub(crate) fn quest() -> Method {
     })
 }
 
+pub(crate) fn topics(within: Within) -> Method {
+    Method::Topics(TopicsOptions {
+        pool: Pool::All,
+        documents: 99,
+        order: TopicOrder::Shuffle,
+        sequences: 3,
+        within,
+        k: 6,
+        chunk_chars: 7,
+        reuse: Reuse::Sequence,
+    })
+}
+
+pub(crate) fn interleave(order: PartOrder) -> Method {
+    Method::Interleave(InterleaveOptions {
+        pool: Pool::All,
+        documents: None,
+        parts: 3,
+        part_tokens: None,
+        order,
+    })
+}
+
 #[test]
 fn plans_are_fixed_for_ever() {
     let pool = Pool::All;
@@ -118,6 +142,10 @@ fn plans_are_fixed_for_ever() {
             Method::Nextlong(NextlongOptions { pool, k: 6, chunk_chars: 7, reuse: Reuse::Run }),
             Fill::Next,
         ),
+        hash(topics(Within::Documents), Fill::Next),
+        hash(topics(Within::Nextlong), Fill::Next),
+        hash(interleave(PartOrder::Turns), Fill::Next),
+        hash(interleave(PartOrder::ShuffleInOrder), Fill::Next),
     ];
     let expected = [
         "907c60e91205994a 1157ba7c99b5ee42",
@@ -130,6 +158,10 @@ fn plans_are_fixed_for_ever() {
         "b2ff45f8820757e6 fae84e82e242e20d",
         "b51f3cd7b4f7a450 714234460db34617",
         "43046acb4a3ca235 2fb21b265c12da50",
+        "909b60c94a816f95 c77d1bf39daa4736",
+        "c60d56a5f1c3557b 9e13cea51c6bbaff",
+        "8852088c3cd2410e 665752df501d3b30",
+        "c7aceb96ba222845 b9e76b420bf6828d",
     ];
     assert_eq!(found, expected);
 }

@@ -1,8 +1,10 @@
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use longweave_common::{Code, Ctx};
 use longweave_plan::{
-    Fill, IclmVariant, Incomplete, Method, Overflow, Part, Plan, PlanOptions, Rule, plan,
+    Dedup, Duplicate, Fill, IclmVariant, Incomplete, InterleaveOptions, Keep, Likeness, Method,
+    Overflow, Part, PartOrder, Plan, PlanOptions, Policies, Rule, TopicOrder, Within, plan,
 };
 use proptest::prelude::*;
 
@@ -37,10 +39,10 @@ proptest! {
     }
 
     #[test]
-    fn no_document_stands_twice_in_a_sequence_and_with_nextlong_no_token(world in worlds(), options in options()) {
+    fn no_document_stands_twice_in_a_sequence_and_where_it_is_cut_no_token(world in worlds(), options in options()) {
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         for s in plan.sequences.iter() {
-            if let Method::Nextlong(_) = options.method {
+            if options.method.chunk_chars().is_some() || matches!(options.method, Method::Interleave(_)) {
                 let mut ranges: Vec<_> = s.pieces.iter().map(|p| (p.doc, p.start, p.start + p.len)).collect();
                 ranges.sort_unstable();
                 prop_assert!(ranges.windows(2).all(|w| w[0].0 != w[1].0 || w[0].2 <= w[1].1), "{:?}", s);
@@ -70,9 +72,10 @@ proptest! {
         let t = &plan.stats.tokens;
         prop_assert_eq!(t.used, t.in_sequences + t.dropped.total());
         prop_assert_eq!(t.in_sequences + t.separators + t.begins + t.padding, plan.stats.sequences * u64::from(options.policies.length));
+        prop_assert_eq!(t.by_context.iter().sum::<u64>(), t.in_sequences + t.separators + t.begins);
         let e = &plan.stats.excluded;
         let outside = e.empty + e.too_short + e.too_long + e.other_part + e.without_keyword
-            + e.without_weight + e.duplicate + e.other_length;
+            + e.without_weight + e.duplicate + e.near_duplicate + e.other_length;
         prop_assert_eq!(outside + plan.stats.pool_documents, plan.stats.documents);
         prop_assert_eq!(plan.stats.documents_by_uses.iter().sum::<u64>(), plan.stats.pool_documents);
     }
@@ -108,11 +111,58 @@ proptest! {
     fn a_document_is_used_at_most_max_uses_times(world in worlds(), mut options in options(), most in 1u32..3) {
         options.policies.max_uses = Some(most);
         options.policies.tokens = Some(5000);
-        if let Method::Nextlong(_) = options.method {
+        if options.method.chunk_chars().is_some() {
             return Ok(()); // it bounds how often a document is an anchor, see below
         }
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         prop_assert!(plan.stats.documents_by_uses.len() <= most as usize + 1, "{:?}", plan.stats.documents_by_uses);
+    }
+
+    #[test]
+    fn interleaved_documents_are_whole_and_their_parts_in_the_asked_order(world in worlds(), mut options in options(), documents in prop::option::of(1u32..6), parts in 1u32..6, part_tokens in prop::option::of(1u32..20), in_turns: bool) {
+        let order = if in_turns { PartOrder::Turns } else { PartOrder::ShuffleInOrder };
+        options.method = Method::Interleave(InterleaveOptions { pool: options.method.pool(), documents, parts, part_tokens, order });
+        options.policies = Policies { length: 1 << 20, lead: 1, sequence_bos: false, overflow: Overflow::Split, incomplete: Incomplete::Pad, fill: Fill::Next, tokens: None, max_uses: None, ..options.policies };
+        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
+        let mut seen: HashMap<_, Vec<_>> = HashMap::new();
+        let mut turns: HashMap<_, u32> = HashMap::new();
+        let mut turn = HashMap::new();
+        for p in plan.sequences.pieces() {
+            let own = seen.entry(p.doc).or_default();
+            // In order, and without a gap.
+            prop_assert_eq!(own.last().copied().unwrap_or(0), p.start);
+            own.push(p.start + p.len);
+            let number = turns.entry(p.doc).or_default();
+            if in_turns {
+                let last = turn.insert(p.group, *number).unwrap_or(0);
+                prop_assert!(part_tokens.is_none() || last <= *number);
+            }
+            *number += 1;
+        }
+        prop_assert_eq!(seen.len() as u64, plan.stats.pool_documents);
+        for (doc, ends) in seen {
+            let all = plan.shape.virtual_len(world.lens[doc.index()]);
+            prop_assert_eq!(u64::from(*ends.last().unwrap()), all);
+            match part_tokens {
+                Some(tokens) => prop_assert_eq!(ends.len() as u64, all.div_ceil(tokens.into())),
+                None => prop_assert_eq!(ends.len() as u64, u64::from(parts).min(all)),
+            }
+        }
+        if let Some(documents) = documents {
+            prop_assert_eq!(plan.groups.len() as u64, plan.stats.pool_documents.div_ceil(documents.into()));
+        }
+    }
+
+    #[test]
+    fn groups_that_fill_a_sequence_lose_no_token_and_have_one_tail(world in worlds(), mut options in options(), parts in 1u32..6) {
+        options.method = Method::Interleave(InterleaveOptions { pool: options.method.pool(), documents: None, parts, part_tokens: None, order: PartOrder::Shuffle });
+        options.policies.tokens = None;
+        options.policies.fill = Fill::Drop;
+        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
+        prop_assert!(plan.sequences.iter().all(|s| s.rule == Rule::Group));
+        let t = &plan.stats.tokens;
+        prop_assert_eq!((t.used, t.dropped.truncate), (t.pool, 0));
+        prop_assert!(t.dropped.fill < u64::from(plan.shape.capacity()));
     }
 
     #[test]
@@ -124,7 +174,7 @@ proptest! {
         // An epoch of neighbourhoods, of sampled documents or of paths that drop near-duplicates
         // can happen to give no sequence, and ends it.
         let release = matches!(&options.method, Method::Iclm(iclm) if iclm.variant == IclmVariant::Release);
-        let by_chance = release || matches!(options.method, Method::Knn(_) | Method::Nextlong(_) | Method::Long(_));
+        let by_chance = release || matches!(options.method, Method::Knn(_) | Method::Nextlong(_) | Method::Long(_) | Method::Topics(_));
         let mixed = world.weights.is_some(); // an epoch of few documents can add nothing
         prop_assert!(plan.stats.sequences_missing == 0 || options.policies.max_uses.is_some() || by_chance || mixed);
     }
@@ -145,7 +195,7 @@ proptest! {
         options.policies.fill = Fill::Next;
         options.policies.overflow = Overflow::Split;
         options.policies.tokens = None;
-        options.pool.dedup = longweave_plan::Dedup::None;
+        options.pool.dedup = Dedup::None;
         if !matches!(options.method, Method::Quest(_) | Method::Standard(_)) {
             return Ok(()); // the others need not use every document
         }
@@ -158,9 +208,43 @@ proptest! {
     }
 
     #[test]
+    fn of_each_text_and_cluster_one_document_stays_in_one_of_the_parts(world in worlds(), mut options in options(), share in 0.0f64..0.9, keep in prop::sample::select(vec![Keep::First, Keep::Longest])) {
+        options.method = standard().method;
+        options.pool.holdout = share;
+        options.pool.dedup = Dedup::Near(keep);
+        options.policies = Policies { incomplete: Incomplete::Pad, ..standard().policies };
+        let plans = [Part::Main, Part::HeldOut].map(|part| planned(&ctx(1), &world, &options, part));
+        let plans: Vec<_> = plans.into_iter().flatten().collect();
+        let kept: Vec<_> = plans.iter().flat_map(|plan| plan.sequences.pieces()).map(|p| p.doc).collect();
+        let kept: HashSet<_> = kept.into_iter().collect();
+        let clusters: HashSet<_> = kept.iter().map(|d| world.near[d.index()]).collect();
+        prop_assert_eq!(kept.len(), clusters.len());
+        let Some(plan) = plans.first() else { return Ok(()) };
+        for other in &plans {
+            prop_assert_eq!(&other.duplicates, &plan.duplicates);
+        }
+        let counted: u64 = plans.iter().map(|p| p.stats.excluded.duplicate + p.stats.excluded.near_duplicate).sum();
+        prop_assert!(plans.len() < 2 || counted == plan.duplicates.len() as u64);
+        for &Duplicate { doc, kept: other, likeness } in &plan.duplicates {
+            prop_assert!(kept.contains(&other) || plans.len() < 2);
+            prop_assert!(!kept.contains(&doc));
+            prop_assert_eq!(world.near[doc.index()], world.near[other.index()]);
+            prop_assert_eq!(likeness == Likeness::Exact, world.texts[doc.index()] == world.texts[other.index()]);
+            // Two documents of one text may differ in length here; the first of them counts.
+            let earlier = (0..doc.index()).any(|d| world.texts[d] == world.texts[doc.index()] && world.lens[d] >= options.pool.min_tokens.max(1));
+            if likeness == Likeness::Near && !earlier {
+                match keep {
+                    Keep::First => prop_assert!(other < doc),
+                    Keep::Longest => prop_assert!((Reverse(world.lens[other.index()]), other) < (Reverse(world.lens[doc.index()]), doc)),
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_document_added_to_one_keyword_leaves_the_order_inside_others_alone(world in worlds(), mut options in options(), len in 1u32..30) {
         let world = World { weights: None, ..world };
-        options.pool.dedup = longweave_plan::Dedup::None;
+        options.pool.dedup = Dedup::None;
         options.policies.overflow = Overflow::Split;
         options.policies.fill = Fill::Pad;
         options.policies.tokens = None;
@@ -278,6 +362,83 @@ proptest! {
     }
 }
 
+/// Puts `topics` in place of another method, over all documents; every token of a group is written.
+fn topics(options: &mut PlanOptions, order: TopicOrder, sequences: u32, within: Within) {
+    let reuse = longweave_plan::Reuse::Sequence;
+    let (pool, documents, k, chunk_chars) = (longweave_plan::Pool::All, 99, 6, 7);
+    options.method = Method::Topics(longweave_plan::TopicsOptions {
+        pool,
+        documents,
+        order,
+        sequences,
+        within,
+        k,
+        chunk_chars,
+        reuse,
+    });
+    options.pool = standard().pool;
+    options.policies.overflow = Overflow::Split;
+    options.policies.fill = Fill::Pad;
+    (options.policies.tokens, options.policies.max_uses) = (None, None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn a_topic_takes_its_best_documents_as_far_as_its_sequences_reach_and_counts_the_rest(
+        world in worlds(), mut options in options(), sequences in 1u32..4, order in 0..3usize
+    ) {
+        let order = [TopicOrder::Score, TopicOrder::Reversed, TopicOrder::Shuffle][order];
+        topics(&mut options, order, sequences, Within::Documents);
+        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
+        let most = u64::from(plan.shape.capacity()) * u64::from(sequences);
+        let listed = |topic| world.topics.of(topic).iter().copied().filter(|doc| world.lens[doc.index()] > 0);
+        let mut beyond = 0;
+        for (group, pieces) in by_group(&plan) {
+            let own: Vec<_> = listed(plan.groups.keywords[group as usize]).collect();
+            let (mut expected, mut sum) = (HashSet::new(), 0);
+            for &doc in own.iter().take_while(|doc| { let fits = sum < most; sum += plan.shape.virtual_len(world.lens[doc.index()]); fits }) {
+                expected.insert(doc);
+            }
+            prop_assert_eq!(pieces.iter().map(|p| p.doc).collect::<HashSet<_>>(), expected);
+            let all: u64 = own.iter().map(|doc| plan.shape.virtual_len(world.lens[doc.index()])).sum();
+            prop_assert_eq!(pieces.iter().map(|p| u64::from(p.len)).sum::<u64>(), all.min(most));
+            let tokens = |p: &longweave_plan::Piece| u64::from(plan.shape.parts(*p, world.lens[p.doc.index()]).1);
+            beyond += own.iter().map(|doc| u64::from(world.lens[doc.index()])).sum::<u64>() - pieces.iter().map(tokens).sum::<u64>();
+            let sequences: Vec<_> = plan.sequences.iter().filter(|s| s.pieces[0].group.get() == group).collect();
+            prop_assert!(sequences.len() as u64 == all.min(most).div_ceil(u64::from(plan.shape.capacity())));
+            for s in sequences.iter().filter(|_| order == TopicOrder::Score) {
+                prop_assert!(s.pieces.iter().map(|p| own.iter().position(|doc| *doc == p.doc)).is_sorted());
+            }
+        }
+        let counts = &plan.stats.topics;
+        prop_assert_eq!((counts.topics, counts.beyond_sequences), (7, beyond));
+        let of_any: HashSet<_> = world.topics.topics().flat_map(listed).collect();
+        prop_assert_eq!(counts.documents_in_none + of_any.len() as u64, plan.stats.pool_documents);
+        prop_assert_eq!(counts.with_documents, world.topics.topics().filter(|&topic| listed(topic).next().is_some()).count() as u64);
+    }
+
+    #[test]
+    fn nextlong_within_topics_has_an_anchor_once_an_epoch_and_neighbours_of_the_topic_first(
+        world in worlds(), mut options in options(), sequences in 1u32..4
+    ) {
+        topics(&mut options, TopicOrder::Score, sequences, Within::Nextlong);
+        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
+        let (mut anchors, mut of_topic) = (HashSet::new(), HashMap::<_, u32>::new());
+        for (group, pieces) in by_group(&plan) {
+            let group = plan.groups.get(longweave_common::GroupId::new(group));
+            let own = world.topics.of(group.keyword);
+            prop_assert!(anchors.insert(group.anchor), "an anchor comes twice");
+            prop_assert!(own.contains(&group.anchor));
+            *of_topic.entry(group.keyword).or_default() += 1;
+            let is_first = |p: &longweave_plan::Piece| own.contains(&p.doc);
+            prop_assert!(pieces.windows(2).all(|p| p[1].doc == group.anchor || is_first(&p[0]) || !is_first(&p[1])), "{:?}", pieces);
+        }
+        prop_assert!(of_topic.values().all(|&groups| groups <= sequences));
+    }
+}
+
 #[test]
 fn upsampling_raises_long_documents_within_each_source_and_leaves_the_sources_shares_alone() {
     // 6,000 documents of two sources and one of short documents alone; a tenth of the others is
@@ -387,10 +548,10 @@ fn standard() -> PlanOptions {
             min_tokens: 1,
             max_tokens: None,
             holdout: 0.0,
-            dedup: longweave_plan::Dedup::None,
+            dedup: Dedup::None,
             lengths: Vec::new(),
         },
-        policies: longweave_plan::Policies {
+        policies: Policies {
             length: 10,
             lead: 0,
             separator: 1,
@@ -426,8 +587,22 @@ fn options_out_of_range_are_named() {
             _ => unreachable!("just set"),
         }
     }
+    fn interleave(options: &mut PlanOptions) -> &mut InterleaveOptions {
+        options.method = crate::golden::interleave(PartOrder::Turns);
+        match &mut options.method {
+            Method::Interleave(interleave) => interleave,
+            _ => unreachable!("just set"),
+        }
+    }
     type Spoil = fn(&mut PlanOptions);
-    let wrong: [(&str, Spoil); 12] = [
+    fn topics(options: &mut PlanOptions) -> &mut longweave_plan::TopicsOptions {
+        options.method = crate::golden::topics(longweave_plan::Within::Nextlong);
+        match &mut options.method {
+            Method::Topics(topics) => topics,
+            _ => unreachable!("just set"),
+        }
+    }
+    let wrong: [(&str, Spoil); 18] = [
         ("length", |o| o.policies.length = 0),
         ("length", |o| o.policies.length = 1 << 31),
         ("lead", |o| o.policies.lead = 2),
@@ -440,6 +615,12 @@ fn options_out_of_range_are_named() {
         ("oversample", |o| quest(o).oversample = 0.5),
         ("shortShare", |o| quest(o).short_share = Some(1.0)),
         ("minKeywordDocuments", |o| quest(o).min_keyword_documents = 0),
+        ("documents", |o| topics(o).documents = 0),
+        ("sequences", |o| topics(o).sequences = 0),
+        ("k", |o| topics(o).k = 0),
+        ("documents", |o| interleave(o).documents = Some(0)),
+        ("parts", |o| interleave(o).parts = 0),
+        ("partTokens", |o| interleave(o).part_tokens = Some(0)),
     ];
     assert!(standard().check().is_ok());
     for (option, change) in wrong {

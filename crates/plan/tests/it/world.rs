@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use longweave_common::random::Key;
-use longweave_common::{Ctx, DocId, KeywordId};
+use longweave_common::{Ctx, DocId, KeywordId, Offsets};
 use longweave_plan::{
-    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, KnnOptions,
-    LengthShare, LongMode, LongOptions, Method, Neighbours, NextlongOptions, Overflow, PlanInput,
-    PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SourceWeight, SplitBy,
-    StandardOptions,
+    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, InterleaveOptions,
+    Keep, KnnOptions, LengthShare, LongMode, LongOptions, Method, Neighbours, NextlongOptions,
+    Overflow, PartOrder, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse,
+    SourceWeight, SplitBy, StandardOptions, TopicLists, TopicOrder, TopicsOptions, Within,
 };
 use proptest::prelude::*;
 
@@ -19,6 +19,8 @@ pub(crate) struct World {
     pub(crate) lens: Vec<u32>,
     pub(crate) keys: Vec<u128>,
     pub(crate) texts: Vec<u128>,
+    /// The first document of each cluster: of eight texts that follow each other.
+    pub(crate) near: Vec<u32>,
     pub(crate) keyword_of: Vec<KeywordId>,
     pub(crate) keyword_keys: Vec<u128>,
     pub(crate) forest: Forest,
@@ -29,6 +31,7 @@ pub(crate) struct World {
     /// Lists of chunks.
     pub(crate) chunk_neighbours: Neighbours,
     pub(crate) heads: Texts,
+    pub(crate) topics: TopicLists,
     pub(crate) weights: Option<Vec<SourceWeight>>,
 }
 
@@ -65,6 +68,23 @@ fn lists(
         similarities.extend((0..k).map(|i| list.get(i).map_or(0, |l| l.0)));
     }
     Neighbours::new(k, ids, similarities).unwrap()
+}
+
+/// Seven topics; each has about a third of the documents, in an order of its own, the last none.
+fn topics(documents: usize) -> TopicLists {
+    let (mut own, mut docs) = (Offsets::default(), Vec::new());
+    for topic in 0..7u128 {
+        let draw = |doc: usize| {
+            longweave_common::random::draw(6, "topic", Key(topic << 64 | doc as u128), 0)
+        };
+        let mut list: Vec<usize> =
+            (0..documents).filter(|&doc| topic < 6 && draw(doc) % 3 == 0).collect();
+        list.sort_by_key(|&doc| draw(doc));
+        docs.extend(list.into_iter().map(|doc| DocId::new(doc as u32)));
+        own.push(docs.len());
+    }
+    let keys = (0..7).map(|topic| Key::of(&format!("topic {topic}")).0).collect();
+    TopicLists::new(keys, own, docs).unwrap()
 }
 
 impl World {
@@ -114,6 +134,7 @@ impl World {
             neighbours: Neighbours::default(),
             chunk_neighbours: Neighbours::default(),
             chunks,
+            topics: topics(lens.len()),
             sources: documents.iter().map(|d| u32::from(d.2 % 3)).collect(),
             // A third of the texts begin alike.
             heads: Texts(
@@ -132,6 +153,10 @@ impl World {
             weights: None,
             keys: (0..documents.len()).map(|d| Key::of(&format!("doc-{d}")).0).collect(),
             texts: documents.iter().map(|d| u128::from(d.2)).collect(),
+            near: documents
+                .iter()
+                .map(|d| documents.iter().position(|o| o.2 / 8 == d.2 / 8).unwrap() as u32)
+                .collect(),
             keyword_of: documents
                 .iter()
                 .map(|d| if d.1 < keywords { KeywordId::new(d.1) } else { KeywordId::NONE })
@@ -146,22 +171,23 @@ impl World {
     }
 
     pub(crate) fn input(&self, method: &Method) -> PlanInput<'_> {
-        let by_chunk = matches!(method, Method::Nextlong(_));
+        let by_chunk = method.chunk_chars().is_some();
         PlanInput {
             lens: &self.lens,
             keys: &self.keys,
             text_hashes: Some(&self.texts),
+            near: Some(&self.near),
             keyword_of: Some(&self.keyword_of),
             keyword_keys: &self.keyword_keys,
             forest: Some(&self.forest),
             sources: Some(&self.sources),
             weights: self.weights.as_deref(),
-            neighbours: match method {
-                Method::Nextlong(_) => Some(&self.chunk_neighbours),
-                Method::Knn(_) | Method::Iclm(_) => Some(&self.neighbours),
-                _ => None,
-            },
+            neighbours: method.neighbours().map(|_| match by_chunk {
+                true => &self.chunk_neighbours,
+                false => &self.neighbours,
+            }),
             chunks: by_chunk.then_some(&self.chunks),
+            topics: method.topic_documents().map(|_| &self.topics),
             heads: Some(&self.heads),
         }
     }
@@ -207,9 +233,34 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
         },
     );
     let reuse = prop::sample::select(vec![Reuse::Sequence, Reuse::Run]);
-    let nextlong = (pool.clone(), reuse).prop_map(|(pool, reuse)| {
+    let nextlong = (pool.clone(), reuse.clone()).prop_map(|(pool, reuse)| {
         Method::Nextlong(NextlongOptions { pool, k: 6, chunk_chars: 7, reuse })
     });
+    let order = vec![TopicOrder::Shuffle, TopicOrder::Score, TopicOrder::Reversed];
+    let order = prop::sample::select(order);
+    let within = prop::sample::select(vec![Within::Documents, Within::Nextlong]);
+    let topics = (pool.clone(), order, 1u32..5, within, reuse).prop_map(
+        |(pool, order, sequences, within, reuse)| {
+            Method::Topics(TopicsOptions {
+                pool,
+                documents: 99,
+                order,
+                sequences,
+                within,
+                k: 6,
+                chunk_chars: 7,
+                reuse,
+            })
+        },
+    );
+    let order =
+        prop::sample::select(vec![PartOrder::Turns, PartOrder::Shuffle, PartOrder::ShuffleInOrder]);
+    let tokens = prop::option::of(1u32..30);
+    let interleave = (pool.clone(), prop::option::of(1u32..6), 1u32..6, tokens, order).prop_map(
+        |(pool, documents, parts, part_tokens, order)| {
+            Method::Interleave(InterleaveOptions { pool, documents, parts, part_tokens, order })
+        },
+    );
     prop_oneof![
         3 => quest,
         1 => pool.clone().prop_map(|pool| Method::Standard(StandardOptions { pool })),
@@ -217,6 +268,8 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
         2 => iclm,
         2 => long,
         2 => nextlong,
+        3 => topics,
+        2 => interleave,
     ]
 }
 
@@ -236,7 +289,13 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
         prop::option::of(1u32..4),
         prop::option::of(1u64..2000),
         any::<u64>(),
-        any::<bool>(),
+        prop::sample::select(vec![
+            Dedup::None,
+            Dedup::None,
+            Dedup::Exact,
+            Dedup::Near(Keep::First),
+            Dedup::Near(Keep::Longest),
+        ]),
         prop::option::weighted(0.3, 0.1f64..5.0),
     );
     (methods(), fill, overflow, last, shape, limits).prop_map(
@@ -253,7 +312,6 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
             } else {
                 fill
             };
-            let dedup = if dedup { Dedup::Exact } else { Dedup::None };
             PlanOptions {
                 method,
                 pool: PoolOptions {
