@@ -30,7 +30,7 @@ const methods: Record<string, RunOptions['method']> = {
   knn: { name: 'knn', k: 6 },
   nextlong: { name: 'nextlong', k: 9, chunkChars: 60 },
   topics: { name: 'topics', documents: 60, sequences: 2 },
-  interleave: { name: 'interleave', order: 'shuffle' },
+  interleave: { name: 'interleave', partOrder: 'shuffle' },
 }
 type Output = NonNullable<RunOptions['output']>
 

@@ -364,7 +364,7 @@ describe('in a run', () => {
     let kept = 0
     for (;;) {
       const { status, signal, err } = await cli(configured('killed'), {
-        env: { LONGWEAVE_FAILPOINT: 'rename=abort@21' },
+        env: { LONGWEAVE_FAILPOINT: 'rename=abort@18' },
       })
       if (status === 0) break
       expect(signal, err).toBe('SIGABRT')

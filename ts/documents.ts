@@ -78,6 +78,7 @@ export async function* readDocuments({
     loneSurrogates: 'replace',
     queryField: null,
     sourceField: null,
+    sourceByPath: false,
     splitBytes: 1,
   }
   const cancellation = new binding.Cancellation()

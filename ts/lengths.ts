@@ -56,12 +56,13 @@ export function runsByLength(options: LengthsOptions): RunOptions[] {
   }))
 }
 
+const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0)
+const percent = (part: number) => `${(part * 100).toFixed(1)} %`
+
 /** Says which lengths have another share of the planned tokens than was asked for. */
 function unmet(runs: RunOptions[], planned: Summary[]): string | null {
   const lengths = lengthsOf(runs[0]?.lengths ?? [])
-  const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0)
   const tokens = planned.map(({ plan: stats }) => stats?.tokens.inSequences ?? 0)
-  const percent = (part: number) => `${(part * 100).toFixed(1)} %`
   const missed = lengths.flatMap(({ length, share }, i) => {
     const [found, asked] = [(tokens[i] ?? 0) / Math.max(1, sum(tokens)), share / sum(lengths.map((own) => own.share))]
     return Math.abs(found - asked) > SHARE_MISSED

@@ -108,19 +108,21 @@ const weights = z
   ])
   .meta({ form: 'shares' })
 /** Lengths with their shares: objects, or `LENGTH=SHARE` each. */
-const lengthShares = z.array(
-  z.union([
-    z
-      .string()
-      .regex(/^\d+=\d+(\.\d+)?$/, { error: notShare('LENGTH=SHARE') })
-      .transform((given) => {
-        const [length, part] = share(given)
-        return { length: Number(length), share: part }
-      })
-      .pipe(z.strictObject({ length: count(1, 2 ** 31 - 1), share: z.number().gt(0) })),
-    z.strictObject({ length: count(1, 2 ** 31 - 1), share: z.number().gt(0) }),
-  ]),
-)
+const lengthShares = z
+  .array(
+    z.union([
+      z
+        .string()
+        .regex(/^\d+=\d+(\.\d+)?$/, { error: notShare('LENGTH=SHARE') })
+        .transform((given) => {
+          const [length, part] = share(given)
+          return { length: Number(length), share: part }
+        })
+        .pipe(z.strictObject({ length: count(1, 2 ** 31 - 1), share: z.number().gt(0) })),
+      z.strictObject({ length: count(1, 2 ** 31 - 1), share: z.number().gt(0) }),
+    ]),
+  )
+  .meta({ form: 'lengths' })
 const local = text
   .refine((path) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(path), {
     error: 'must be a local directory; `output.upload` sends finished files to a URL',
@@ -366,7 +368,7 @@ const topicsMethod = z.strictObject({
 const interleave = z.strictObject({
   name: ofMethod.name('interleave'),
   pool: ofMethod.pool(pool.default('all')),
-  documents: inMethod(
+  groupDocuments: inMethod(
     count(1, 2 ** 32 - 1)
       .nullable()
       .default(null),
@@ -388,7 +390,7 @@ const interleave = z.strictObject({
     'Tokens of a part, in place of the number of parts.',
     'Set it when parts of long and short documents should be equally long.',
   ),
-  order: inMethod(
+  partOrder: inMethod(
     z.enum(['turns', 'shuffle', 'shuffleInOrder']).default('turns'),
     '--interleave-order ORDER',
     'Parts follow in turn, a part of each document, or in random order; with shuffleInOrder the parts of each document keep theirs.',

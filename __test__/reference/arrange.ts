@@ -14,8 +14,10 @@ export interface Arranger {
 const MISSES = 64
 
 /** Whether a method's groups are made of chunks. */
-export const isOfChunks = (method: Method) =>
-  method.name === 'nextlong' || (method.name === 'topics' && method.within === 'nextlong')
+export const isOfParts = (method: Method) =>
+  method.name === 'interleave' ||
+  method.name === 'nextlong' ||
+  (method.name === 'topics' && method.within === 'nextlong')
 
 const length = (pieces: Piece[]) => pieces.reduce((sum, p) => sum + p.len, 0)
 
@@ -32,7 +34,7 @@ export function arrange(
   o: Options,
   { docIdOf, finish, end }: Arranger,
 ): Piece[] {
-  const clashes = (piece: Piece, held: Piece[]) => held.some((other) => clash(piece, other, isOfChunks(o.method)))
+  const clashes = (piece: Piece, held: Piece[]) => held.some((other) => clash(piece, other, isOfParts(o.method)))
   if (o.overflow === 'whole') {
     const rest: Piece[] = []
     if (rule === 'group' && length(units.flat()) <= C) {

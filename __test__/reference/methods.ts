@@ -319,18 +319,18 @@ function interleave(method: Interleave, setting: Setting): Rounds {
   }
   const ordered = (parts: Piece[][], epoch: number): Piece[] => {
     const most = Math.max(0, ...parts.map((own) => own.length))
-    if (method.order === 'turns')
+    if (method.partOrder === 'turns')
       return Array.from({ length: most }, (_, i) => parts.flatMap((own) => own.slice(i, i + 1))).flat()
     const mixed = sortBy(parts.flat(), ({ doc, start }) => {
       const key = random.key(doc.id)
       return [random.draw('part', key, (BigInt(epoch) << 56n) + BigInt(start)), key, start]
     })
-    if (method.order === 'shuffle') return mixed
+    if (method.partOrder === 'shuffle') return mixed
     const left = parts.map((own) => [...own])
     return mixed.map(({ doc }) => left.find((own) => own[0]?.doc === doc)?.shift() as Piece)
   }
   const runsOf = (pieces: Piece[]): Piece[][] => {
-    const { documents } = method
+    const { groupDocuments: documents } = method
     if (documents !== null)
       return Array.from({ length: Math.ceil(pieces.length / documents) }, (_, i) =>
         pieces.slice(i * documents, (i + 1) * documents),

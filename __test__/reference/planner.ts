@@ -20,6 +20,8 @@ const feature = (doc: Doc) => {
 }
 const parent = (phrase: string) => (phrase.includes(' ') ? phrase.slice(phrase.indexOf(' ') + 1) : null)
 
+const virtual = (pieces: Piece[]) => pieces.reduce((sum, { len }) => sum + len, 0)
+
 /** The plan of the documents that are not held out, or of those that are. Row i of `vectors` belongs to document i, where chunks have vectors to chunk i. */
 export async function referencePlan(
   docs: Doc[],
@@ -98,7 +100,6 @@ export async function referencePlan(
     return left
   }
 
-  const virtual = (pieces: Piece[]) => pieces.reduce((sum, { len }) => sum + len, 0)
   const wanted = o.tokens === null ? null : Math.ceil(o.tokens / o.length)
   const uses = usesOf(o, pool, random)
   const rounds = roundsOf({ docs, keywords, vectors, topics, match, random, C, o })
@@ -107,7 +108,7 @@ export async function referencePlan(
   for (;;) {
     finished = []
     if (o.sources === null) open = []
-    const before = virtual(open)
+    const carried = virtual(open)
     const now = epoch
     const mixed = pool.filter((doc) => uses(doc, now))
     for (const [r, groups] of rounds(epoch, mixed).entries()) {
@@ -134,7 +135,7 @@ export async function referencePlan(
     }
     const enough = () => wanted === null || all.length + finished.length >= wanted
     if (o.sources === null) end(open)
-    const done = enough() || (finished.length === 0 && (o.sources === null || virtual(open) <= before))
+    const done = enough() || (finished.length === 0 && (o.sources === null || virtual(open) <= carried))
     if (done && o.sources !== null) end(open)
     all.push(
       ...sortBy(finished, (s) => {

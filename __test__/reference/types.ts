@@ -85,10 +85,10 @@ export interface Topics {
 export interface Interleave {
   name: 'interleave'
   pool: Pool
-  documents: number | null
+  groupDocuments: number | null
   parts: number
   partTokens: number | null
-  order: 'turns' | 'shuffle' | 'shuffleInOrder'
+  partOrder: 'turns' | 'shuffle' | 'shuffleInOrder'
   fill: Fill
 }
 export type Method = Quest | Standard | Knn | Iclm | Long | NextLong | Topics | Interleave

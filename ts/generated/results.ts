@@ -459,7 +459,7 @@ export interface MemoryPlan {
 }
 
 /** A method of composing sequences, as in the option `method.name`. */
-export type MethodName = 'quest' | 'standard' | 'knn' | 'iclm' | 'long' | 'nextlong' | 'interleave'
+export type MethodName = 'quest' | 'standard' | 'knn' | 'iclm' | 'long' | 'nextlong' | 'topics' | 'interleave'
 
 /** How neighbours were searched: over all pairs, or over inverted lists. */
 export type NeighbourSearch = 'exact' | 'inverted'

@@ -337,7 +337,7 @@ pub struct InterleaveOptions {
     /// The documents it draws from.
     pub pool: Pool,
     /// Documents of a group; `None` for as many as fill a sequence.
-    #[serde(deserialize_with = "Option::deserialize")]
+    #[serde(rename = "groupDocuments", deserialize_with = "Option::deserialize")]
     pub documents: Option<u32>,
     /// Parts of a document, of equal length.
     pub parts: u32,
@@ -345,6 +345,7 @@ pub struct InterleaveOptions {
     #[serde(deserialize_with = "Option::deserialize")]
     pub part_tokens: Option<u32>,
     /// The order of the parts of a group.
+    #[serde(rename = "partOrder")]
     pub order: PartOrder,
 }
 
@@ -545,7 +546,7 @@ impl PlanOptions {
         }
         if let Method::Interleave(interleave) = &self.method {
             for (option, value) in [
-                ("documents", interleave.documents),
+                ("groupDocuments", interleave.documents),
                 ("parts", Some(interleave.parts)),
                 ("partTokens", interleave.part_tokens),
             ] {

@@ -103,7 +103,7 @@ def take(schema, value, path):
     form = schema.get("form")
     if form in FORMS:
         value = FORMS[form](value, schema, path)
-        if form in ("bytes", "share"):
+        if form in ("bytes", "share", "shares", "lengths"):
             return value
     forms = schema.get("anyOf")
     if forms is None:
@@ -213,7 +213,46 @@ def to_local(value, _, path):
     return value
 
 
+def divided(value, path, what):
+    """`NAME=NUMBER`, divided at the last `=`."""
+    match = re.fullmatch(r"(.+)=([0-9]+(?:\.[0-9]+)?)", value, re.S) if isinstance(value, str) else None
+    if match is None:
+        raise wrong(path, f"must be a list of {what}, the part a number, but is {json.dumps(value)}")
+    return match[1], a_number({"type": "number"}, float(match[2]), path)
+
+
+def to_shares(value, schema, path):
+    """Weights by name, from an object or from `NAME=WEIGHT` each."""
+    if isinstance(value, list):
+        pairs = [divided(one, path, "NAME=WEIGHT") for one in value]
+        again = next((name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at])), None)
+        if again is not None:
+            raise wrong(path, f"names {json.dumps(again)} more than once")
+        value = dict(pairs)
+    if not isinstance(value, dict) or "" in value:
+        raise wrong(path, f"must be weights by name, but is {json.dumps(value)}")
+    return {name: a_number({"type": "number", "minimum": 0}, one, f"{path}.{name}") for name, one in value.items()}
+
+
+def to_lengths(value, schema, path):
+    """Lengths with their shares, from objects or from `LENGTH=SHARE` each."""
+    if not isinstance(value, list):
+        raise wrong(path, f"must be a list, but is {json.dumps(value)}")
+    (form,) = objects(schema["items"]["anyOf"])
+    taken = []
+    for at, one in enumerate(value):
+        if not isinstance(one, dict):
+            length, share = divided(one, path, "LENGTH=SHARE")
+            if not length.isdecimal():
+                raise wrong(path, f"must be a list of LENGTH=SHARE, the part a number, but is {json.dumps(one)}")
+            one = {"length": int(length), "share": share}
+        taken.append(an_object(form, one, f"{path}.{at}"))
+    return taken
+
+
 FORMS = {
+    "shares": to_shares,
+    "lengths": to_lengths,
     "bytes": to_bytes,
     "share": to_share,
     "local": to_local,

@@ -33,7 +33,7 @@ fn every_field_must_be_given_and_no_other() {
             "name": "topics", "pool": "all", "documents": 9, "order": "score", "sequences": 4,
             "within": "nextlong", "k": 20, "chunkChars": 9, "reuse": "run", "fill": "pad"
         }),
-        json!({ "name": "interleave", "pool": "all", "documents": null, "parts": 4, "partTokens": null, "order": "turns", "fill": "next" }),
+        json!({ "name": "interleave", "pool": "all", "groupDocuments": null, "parts": 4, "partTokens": null, "partOrder": "turns", "fill": "next" }),
     ];
     let mut changes = vec![vec![], vec![standard()]];
     changes.extend(methods.map(|method| vec![("/method", method)]));

@@ -120,6 +120,8 @@ proptest! {
 
     #[test]
     fn interleaved_documents_are_whole_and_their_parts_in_the_asked_order(world in worlds(), mut options in options(), documents in prop::option::of(1u32..6), parts in 1u32..6, part_tokens in prop::option::of(1u32..20), in_turns: bool) {
+        let world = World { weights: None, ..world };
+        options.pool.lengths = Vec::new();
         let order = if in_turns { PartOrder::Turns } else { PartOrder::ShuffleInOrder };
         options.method = Method::Interleave(InterleaveOptions { pool: options.method.pool(), documents, parts, part_tokens, order });
         options.policies = Policies { length: 1 << 20, lead: 1, sequence_bos: false, overflow: Overflow::Split, incomplete: Incomplete::Pad, fill: Fill::Next, tokens: None, max_uses: None, ..options.policies };
@@ -155,6 +157,8 @@ proptest! {
 
     #[test]
     fn groups_that_fill_a_sequence_lose_no_token_and_have_one_tail(world in worlds(), mut options in options(), parts in 1u32..6) {
+        let world = World { weights: None, ..world };
+        options.pool.lengths = Vec::new();
         options.method = Method::Interleave(InterleaveOptions { pool: options.method.pool(), documents: None, parts, part_tokens: None, order: PartOrder::Shuffle });
         options.policies.tokens = None;
         options.policies.fill = Fill::Drop;
@@ -209,6 +213,8 @@ proptest! {
 
     #[test]
     fn of_each_text_and_cluster_one_document_stays_in_one_of_the_parts(world in worlds(), mut options in options(), share in 0.0f64..0.9, keep in prop::sample::select(vec![Keep::First, Keep::Longest])) {
+        let world = World { weights: None, ..world };
+        options.pool.lengths = Vec::new();
         options.method = standard().method;
         options.pool.holdout = share;
         options.pool.dedup = Dedup::Near(keep);
@@ -389,6 +395,8 @@ proptest! {
     fn a_topic_takes_its_best_documents_as_far_as_its_sequences_reach_and_counts_the_rest(
         world in worlds(), mut options in options(), sequences in 1u32..4, order in 0..3usize
     ) {
+        let world = World { weights: None, ..world };
+        options.pool.lengths = Vec::new();
         let order = [TopicOrder::Score, TopicOrder::Reversed, TopicOrder::Shuffle][order];
         topics(&mut options, order, sequences, Within::Documents);
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
@@ -618,7 +626,7 @@ fn options_out_of_range_are_named() {
         ("documents", |o| topics(o).documents = 0),
         ("sequences", |o| topics(o).sequences = 0),
         ("k", |o| topics(o).k = 0),
-        ("documents", |o| interleave(o).documents = Some(0)),
+        ("groupDocuments", |o| interleave(o).documents = Some(0)),
         ("parts", |o| interleave(o).parts = 0),
         ("partTokens", |o| interleave(o).part_tokens = Some(0)),
     ];
