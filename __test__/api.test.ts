@@ -1,6 +1,6 @@
 // The public API as a user meets it: from documents to sequences and back.
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import {
   LongweaveError,
@@ -10,9 +10,11 @@ import {
   plan,
   openOutput,
   presets,
+  readSequences,
   resolveOptions,
   verify,
   weave,
+  weaveLengths,
   show,
 } from '../ts/index.ts'
 import type { RunOptions, RunReport } from '../ts/index.ts'
@@ -627,4 +629,58 @@ test('an output can be moved and read where it arrived; only why needs the run',
   expect((await show(out('arrived'), 0, { tokenizer })).pieces[0]?.text).toMatch(/^w\d+/)
   expect((await failure(() => show(out('arrived'), 0, { why: true }))).code).toBe('RUN_NOT_PREPARED')
   expect(readFileSync(out('arrived/SHA256SUMS'), 'utf8')).toContain('longweave.json')
+})
+
+const inMixing = (name: string) => join(directory, 'mixing', name)
+const coal = (prefix: string, count: number) =>
+  Array.from({ length: count }, (_, i) => ({
+    id: `${prefix}-${i}`,
+    text: `steam engine ${prefix} ${'coal '.repeat(20)}`,
+  }))
+
+test('sources are paths of the corpus as they are given, each with its share; lengths share the documents, each in an output of its own', async () => {
+  mkdirSync(inMixing(''), { recursive: true })
+  const written = [
+    writeJsonl(inMixing('many.jsonl'), coal('many', 300)),
+    writeJsonl(inMixing('few.jsonl'), coal('few', 60)),
+  ]
+  const near = written.map((path) => relative(process.cwd(), path))
+  const [many, few] = near as [string, string]
+  const options = { idField: 'id', tokenizer, method: 'standard', incomplete: 'pad' } as const
+  const { plan: mixed } = await weave({
+    ...options,
+    corpus: near,
+    length: 64,
+    sources: { [many]: 1, [few]: 1 },
+    output: { directory: inMixing('mixed') },
+  }).finished
+  // In byte order of names.
+  const [small, large] = mixed?.sources ?? []
+  expect([small?.rate, small?.wanted, large?.wanted]).toEqual([1, 0.5, 0.5])
+  expect(large?.rate).toBeCloseTo(0.2, 1)
+  expect((small?.inSequences ?? 0) / (large?.inSequences ?? 1)).toBeCloseTo(1, 0)
+  const strange = weave({
+    ...options,
+    corpus: near,
+    length: 64,
+    sources: { x: 1 },
+    output: { directory: inMixing('x') },
+  })
+  await expect(strange.finished).rejects.toThrow(/"x", which is not a path of `corpus`/)
+
+  const made = await weaveLengths({
+    ...options,
+    corpus: near,
+    lengths: [
+      { length: 64, share: 1 },
+      { length: 128, share: 3 },
+    ],
+    output: { directory: inMixing('lengths') },
+  })
+  expect(made.map(({ length }) => length)).toEqual([64, 128])
+  const ids: string[] = []
+  for (const { length } of made)
+    for await (const { pieces } of readSequences(inMixing(`lengths/${length}`)))
+      ids.push(...pieces.filter(({ docOffset }) => docOffset === 0).map(({ docId }) => docId))
+  expect([ids.length, new Set(ids).size]).toEqual([360, 360])
 })

@@ -78,7 +78,7 @@ export async function* readDocuments({
     loneSurrogates: 'replace',
     queryField: null,
     sourceField: null,
-    sourceByPath: false,
+    sourceNames: [],
     splitBytes: 1,
   }
   const cancellation = new binding.Cancellation()

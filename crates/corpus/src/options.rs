@@ -30,8 +30,8 @@ pub struct CorpusOptions {
     pub query_field: Option<String>,
     /// Field or column of the source.
     pub source_field: Option<String>,
-    /// Whether the source of a document is the path, of `paths`, that names its file.
-    pub source_by_path: bool,
+    /// The source of the documents of each of `paths`; empty where a field names sources.
+    pub source_names: Vec<String>,
     /// The treatment of half a surrogate pair in a string of JSON.
     pub lone_surrogates: LoneSurrogates,
     /// A document with more bytes is a bad row.
@@ -83,7 +83,7 @@ impl CorpusOptions {
             id_field: None,
             query_field: None,
             source_field: None,
-            source_by_path: false,
+            source_names: Vec::new(),
             lone_surrogates: LoneSurrogates::Replace,
             max_document_bytes: 64 << 20,
             split_bytes: Some(u64::MAX),

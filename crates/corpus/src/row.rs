@@ -443,7 +443,7 @@ fn read_text(file: &CorpusFile, max: u64, fields: &mut Fields) -> Result<Option<
 /// decoded.
 fn partition_of(options: &CorpusOptions, file: &InputFile) -> Option<String> {
     if let Some(number) = file.named_by {
-        return options.paths.get(number as usize).cloned();
+        return options.source_names.get(number as usize).cloned();
     }
     let field = options.source_field.as_ref()?;
     let (directories, _) = file.path.rsplit_once('/')?;

@@ -1094,7 +1094,10 @@ impl RunOptions {
             id_field: self.id_field.clone(),
             query_field: self.query_field.clone().filter(|_| self.reads_query_field()),
             source_field: self.source_field.clone(),
-            source_by_path: self.source_by_path(),
+            source_names: match &self.corpus {
+                Some(paths) if self.source_by_path() => paths.clone(),
+                _ => Vec::new(),
+            },
             lone_surrogates: self.lone_surrogates,
             max_document_bytes: self.max_document_bytes,
             split_bytes: self.split_bytes,

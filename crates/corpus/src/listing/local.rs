@@ -57,7 +57,7 @@ pub(super) fn files(
         })?;
         let listed = |path: String, companion| -> Result<InputFile> {
             let (bytes, modified_ns) = stamp(&root.join(&path))?;
-            let named_by = options.source_by_path.then_some(number);
+            let named_by = (!options.source_names.is_empty()).then_some(number);
             Ok(InputFile { path, kind, bytes, modified_ns, etag: None, named_by, companion })
         };
         let path = relative.join("/");

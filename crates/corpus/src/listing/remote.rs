@@ -73,7 +73,7 @@ pub(super) fn files(
             bytes,
             modified_ns: 0,
             etag: Some(etag),
-            named_by: options.source_by_path.then_some(number),
+            named_by: (!options.source_names.is_empty()).then_some(number),
             companion,
         };
         let other = kind.companion(path).zip(companion);
