@@ -103,6 +103,8 @@ export function randomOptions(seed: number): Options {
     output['compression'] = 'auto'
   if (format === 'numpy' && output['columns'] !== null) output['columns'] = ['label_mask']
   if (['mds', 'megatron', 'datatrove', 'litdata', 'jsonl', 'memory'].includes(format)) output['columns'] = null
+  const columns = (output['columns'] ?? []) as string[]
+  output['maskFirst'] &&= columns.some((column) => ['labels', 'label_mask', 'loss_weights'].includes(column))
   const { minTokens, maxTokens } = options as { minTokens: number; maxTokens: number | null }
   if (maxTokens !== null) options['maxTokens'] = Math.max(minTokens, maxTokens)
   return options as Options

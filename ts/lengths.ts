@@ -60,7 +60,7 @@ const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0)
 const percent = (part: number) => `${(part * 100).toFixed(1)} %`
 
 /** Says which lengths have another share of the planned tokens than was asked for. */
-function unmet(runs: RunOptions[], planned: Summary[]): string | null {
+export function unmet(runs: RunOptions[], planned: Summary[]): string | null {
   const lengths = lengthsOf(runs[0]?.lengths ?? [])
   const tokens = planned.map(({ plan: stats }) => stats?.tokens.inSequences ?? 0)
   const missed = lengths.flatMap(({ length, share }, i) => {

@@ -4,7 +4,7 @@ import { dryRun, plan } from '../plan.ts'
 import type { ObservedOptions } from '../plan.ts'
 import { prepare } from '../prepare.ts'
 import { presets } from '../schema.ts'
-import { runsByLength, weaveLengths } from '../lengths.ts'
+import { runsByLength, unmet, weaveLengths } from '../lengths.ts'
 import type { LengthsOptions } from '../lengths.ts'
 import { submit, weave } from '../run.ts'
 import type { RunOptions } from '../run.ts'
@@ -163,11 +163,14 @@ export const planCommand: Command = {
     const parsed = parse(args, this)
     return drive(async (call) => {
       const summaries: Summary[] = []
-      for (const one of runsOf(optionsOf(parsed))) {
+      const runs = runsOf(optionsOf(parsed))
+      for (const one of runs) {
         const planned = await plan(one, call)
         summaries.push(planned.summary)
         await planned.close()
       }
+      const message = runs.length > 1 ? unmet(runs, summaries) : null
+      if (message !== null) call.onEvent?.({ type: 'warning', message })
       return summarised(summaries)
     }, parsed.values)
   },

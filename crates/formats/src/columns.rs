@@ -100,7 +100,10 @@ pub(crate) fn firsts<'a>(row: &SequenceRow<'a>) -> impl Iterator<Item = usize> +
 fn append_weights(options: &WriterOptions, row: &SequenceRow<'_>, values: &mut Vec<f32>) {
     let weight = |before: u32| {
         let bucket = (u64::from(before) + 1).ilog2() as usize;
-        options.weights.get(bucket).map_or(1.0, |&thousandths| thousandths as f32 / 1000.0)
+        // A context longer than any that was counted is as rare as the longest.
+        let weights = &options.weights;
+        let thousandths = weights.get(bucket).or(weights.last());
+        thousandths.map_or(1.0, |&thousandths| thousandths as f32 / 1000.0)
     };
     let begin = values.len();
     values.extend(spans(row).flat_map(|tokens| (0..tokens).map(weight)));

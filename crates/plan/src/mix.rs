@@ -40,9 +40,13 @@ impl Mix {
             && let Some(source) = (0..weights.len()).find(missing)
         {
             let name = &weights[source].name;
+            let of_length = match options.pool.lengths.as_slice() {
+                [] => String::new(),
+                _ => format!(", because `lengths` leaves none to {}", shape.length),
+            };
             let message = format!(
-                "`sources` gives \"{name}\" a weight, but the pool has no document of it; correct \
-                 the name, check the pool's conditions, or leave it out"
+                "`sources` gives \"{name}\" a weight, but the pool has no document of it{of_length}; \
+                 check the pool's conditions, give more documents of it, or leave it out"
             );
             return Err(Error::new(Code::OptionsInvalid, message)
                 .with("option", "sources")
@@ -60,7 +64,8 @@ impl Mix {
         };
         let all: f64 = (0..weights.len()).filter(present).map(|s| weights[s].weight).sum();
         let asked = options.policies.tokens.map_or(0.0, |tokens| tokens as f64);
-        let epochs = asked / (least * all);
+        let most = options.policies.max_uses.map_or(f64::INFINITY, f64::from);
+        let epochs = (asked / (least * all)).min(most);
         if part == Part::Main
             && epochs > MOST_EPOCHS
             && let Some(source) = (0..weights.len())

@@ -191,6 +191,7 @@ impl Planner<'_> {
     fn epoch(&mut self, method: &mut dyn Grouping, epoch: u32, pool: &[DocId]) -> Result<()> {
         let rounds = method.begin(epoch, pool)?;
         let repeats = match (method.repeats(), method.by_range()) {
+            (false, true) if self.input.weights.is_some() => RepeatPolicy::Tokens,
             (false, _) => RepeatPolicy::Carried,
             (true, false) => RepeatPolicy::Documents,
             (true, true) => RepeatPolicy::Tokens,

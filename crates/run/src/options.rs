@@ -811,6 +811,13 @@ impl OutputOptions {
             "output.columns",
             "`output.columns` is for files; leave it out with `output.format: memory`",
         )?;
+        let masked = [Column::Labels, Column::LabelMask, Column::LossWeights];
+        need(
+            !self.mask_first || self.columns().iter().any(|column| masked.contains(column)),
+            "output.maskFirst",
+            "`output.maskFirst` changes `labels`, `label_mask` and `loss_weights`; name one of them \
+             in `output.columns`, or leave it out",
+        )?;
         if let Some(format) = self.format.file() {
             let strange = self.columns().into_iter().find(|column| !column.goes_with(format));
             let able: Vec<&str> = Column::ALL

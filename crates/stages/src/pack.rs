@@ -126,6 +126,8 @@ pub struct PartSource {
     ids: PathBuf,
     /// The table of the phrases of groups' keywords, or of topics.
     phrases: Option<PathBuf>,
+    /// Finds the table of topics again after their task was repeated.
+    topics: Option<topics::NamesPlace>,
     /// The table of the phrases of the hierarchy.
     nodes: Option<PathBuf>,
     separator: Vec<u32>,
@@ -144,6 +146,7 @@ impl PartSource {
                 (true, _) => Some(topics::names_file(run)?),
                 (false, index) => index.as_ref().map(|index| index.join(PHRASES)),
             },
+            topics: run.has(TOPICS).then(|| topics::NamesPlace::of(run)),
             nodes: index.map(|index| index.join(NODES)),
             separator: run.file.tokenizer.separator.clone(),
             bos: run.file.tokenizer.bos,
@@ -173,7 +176,11 @@ impl PartSource {
         };
         let keywords = groups.iter().map(|(_, group)| group.keyword);
         let keywords = keywords.filter(|keyword| !keyword.is_none()).map(KeywordId::index);
-        let phrases = match &self.phrases {
+        let moved = match &self.topics {
+            Some(place) => place.file()?,
+            None => None,
+        };
+        let phrases = match moved.as_ref().or(self.phrases.as_ref()) {
             Some(phrases) => Names::of(ctx, phrases, keywords)?,
             None => Names::default(),
         };

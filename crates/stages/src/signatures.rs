@@ -89,24 +89,28 @@ impl StageSpec for SignaturesStage {
 
         let block = (BLOCK.min(lens.len()) * bands.number as usize * size_of::<Entry>()) as u64;
         let block = block.min(ctx.budget.limit() / 2);
+        // Signatures that are made at once.
+        let row_bytes = 4 * u64::from(near.hashes) + 24;
+        let most_rows = (ctx.budget.limit() / 8 / row_bytes).clamp(1, BLOCK as u64) as usize;
+        let signed = row_bytes * most_rows as u64;
         let limit = BATCH_TOKENS.min(ctx.budget.limit() / COST / 8);
-        let mut held = ctx.budget.reserve(block + COST * limit, &ctx.cancel)?;
+        let mut held = ctx.budget.reserve(block + signed + COST * limit, &ctx.cancel)?;
         let (mut row, mut documents) = (0, 0);
         while row < lens.len() {
             ctx.cancel.check()?;
-            let of_block = BLOCK - row % BLOCK;
+            let of_block = (BLOCK - row % BLOCK).min(most_rows);
             let (rows, tokens) = next_rows(&lens[row..lens.len().min(row + of_block)], limit);
-            held = held.exchange(block + COST * tokens.max(limit), &ctx.cancel)?;
+            held = held.exchange(block + signed + COST * tokens.max(limit), &ctx.cancel)?;
             let sign = |row: usize| -> Result<Option<Vec<u32>>> {
                 let mut ids = Vec::new();
                 store.read_into(DocId::new(row as u32), 0, lens[row], &mut ids)?;
                 let runs = runs(&encoder.decode(&ids)?, near.words as usize);
                 Ok((!runs.is_empty()).then(|| hashes.least(&runs)))
             };
-            let signed: Vec<Option<Vec<u32>>> = ctx.pool.install(|| {
+            let least: Vec<Option<Vec<u32>>> = ctx.pool.install(|| {
                 (row..row + rows).into_par_iter().with_min_len(8).map(sign).collect::<Result<_>>()
             })?;
-            for (least, row) in signed.iter().zip(row as u32..) {
+            for (least, row) in least.iter().zip(row as u32..) {
                 files.push(row, least.as_deref())?;
                 documents += u64::from(least.is_some());
             }

@@ -34,7 +34,7 @@ impl<'a> Interleave<'a> {
                 .map(|i| part(i * tokens, run.len.min((i + 1).saturating_mul(tokens))))
                 .collect(),
             None => {
-                let parts = self.options.parts;
+                let parts = self.options.parts.min(run.len);
                 let all = (0..parts).map(|i| part(end(i, parts), end(i + 1, parts)));
                 all.filter(|part| part.len > 0).collect()
             }

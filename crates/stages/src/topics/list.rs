@@ -116,7 +116,12 @@ impl TopicList {
         let output = child.stdout.take().map(BufReader::new);
         let messages = child.stderr.take();
         let list = std::thread::spawn(move || match output {
-            Some(output) => TopicList::read(output, "the output of `topics.command`"),
+            Some(mut output) => {
+                let list = TopicList::read(&mut output, "the output of `topics.command`");
+                // A command whose output nobody reads would end by a signal.
+                let _ = std::io::copy(&mut output, &mut std::io::sink());
+                list
+            }
             None => Ok(TopicList::default()),
         });
         let messages = std::thread::spawn(move || messages.map_or_else(String::new, last_messages));

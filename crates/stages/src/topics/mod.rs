@@ -88,6 +88,9 @@ impl StageSpec for TopicsStage {
             }
             _ => of_keywords(run)?,
         };
+        if options.source == TopicSource::Command {
+            check_unchanged(run, &list)?;
+        }
         let prefix = prefix(task, options.source == TopicSource::Command);
         let file = |kind: &str, texts: &[String]| -> Result<FileRecord> {
             let path = run.directory(TOPICS).join(format!("{prefix}.{kind}.arrow"));
@@ -104,6 +107,28 @@ impl StageSpec for TopicsStage {
             *open.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
+}
+
+/// Refuses a list other than the one that documents were searched with: a command that runs again,
+/// because its list was damaged, may write another.
+///
+/// Errors: `TOPICS_INVALID`.
+fn check_unchanged(run: &RunContext, list: &TopicList) -> Result<()> {
+    let splits = run.file.inventory.splits.len() as u32;
+    let Some(postings) = run.stages().find(|stage| stage.name == "postings") else { return Ok(()) };
+    // A damaged record is found by the stage that reads it.
+    let searched = (0..splits).find_map(|split| run.done(postings, split).ok().flatten());
+    let Some(searched) = searched else { return Ok(()) };
+    if searched.counts["topics"].as_str().is_none_or(|before| before == digest(list)) {
+        return Ok(());
+    }
+    let folders = [TOPICS, postings].map(|stage| run.directory(stage).display().to_string());
+    let message = format!(
+        "the list of topics was damaged, and `topics.command` writes other topics than before; let \
+         it write those again, or delete {} and run again",
+        folders.join(" and ")
+    );
+    Err(Error::new(Code::TopicsInvalid, message).with("option", "topics.command"))
 }
 
 impl Counts for TopicListCounts {
@@ -157,6 +182,25 @@ pub(crate) fn number(run: &RunContext, facts: &Facts) -> f64 {
 /// The table of topics' names.
 pub(crate) fn names_file(run: &RunContext) -> Result<PathBuf> {
     file(run, "topics")
+}
+
+/// Where the record says which table has the names: a repeated command writes another.
+pub(crate) struct NamesPlace {
+    record: PathBuf,
+    directory: PathBuf,
+}
+
+impl NamesPlace {
+    pub(crate) fn of(run: &RunContext) -> NamesPlace {
+        NamesPlace { record: run.record(TOPICS, 0), directory: run.directory(TOPICS) }
+    }
+
+    /// The table of the record as it is now; `None` where there is no record.
+    pub(crate) fn file(&self) -> Result<Option<PathBuf>> {
+        let record = DoneRecord::load(&self.record)?;
+        let name = |record| format!("{}.topics.arrow", recorded_prefix(&record, 0));
+        Ok(record.map(|record| self.directory.join(name(record))))
+    }
 }
 
 fn file(run: &RunContext, kind: &str) -> Result<PathBuf> {
