@@ -122,7 +122,6 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         ("/output/format", json!("litdata"), OUTPUT),
         ("/output/compression", json!("zstd"), OUTPUT),
         ("/output/mdsIndices", json!("document"), OUTPUT),
-        ("/output/maskFirst", json!(true), OUTPUT),
         ("/output/lossWeightScale", json!("inverse"), OUTPUT),
         ("/output/lossWeightLimit", json!(3.0), OUTPUT),
     ];
@@ -136,6 +135,12 @@ fn each_option_touches_the_stages_that_it_decides_and_no_other() {
         let run = place.prepare_in(&format!("out{i}"), &[(pointer, value.clone())]).unwrap();
         assert_eq!(changed(&digests(&run), &base), expected, "{pointer}: {value}");
     }
+    // The first token is masked in columns alone.
+    let labels = [("/output/format", json!("parquet")), ("/output/columns", json!(["labels"]))];
+    let all_labels = digests(&place.prepare_in("labels", &labels).unwrap());
+    let masked = [&labels[..], &[("/output/maskFirst", json!(true))]].concat();
+    let masked = digests(&place.prepare_in("labels-masked", &masked).unwrap());
+    assert_eq!(changed(&all_labels, &masked), OUTPUT);
     // Weights of sources that a field names decide the plan alone.
     let field = ("/sourceField", json!("q"));
     let named = digests(&place.prepare_in("field", std::slice::from_ref(&field)).unwrap());
