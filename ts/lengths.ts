@@ -60,7 +60,7 @@ const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0)
 const percent = (part: number) => `${(part * 100).toFixed(1)} %`
 
 /** Says which lengths have another share of the planned tokens than was asked for. */
-export function unmet(runs: RunOptions[], planned: Summary[]): string | null {
+function unmet(runs: RunOptions[], planned: Summary[]): string | null {
   const lengths = lengthsOf(runs[0]?.lengths ?? [])
   const tokens = planned.map(({ plan: stats }) => stats?.tokens.inSequences ?? 0)
   const missed = lengths.flatMap(({ length, share }, i) => {
@@ -72,6 +72,19 @@ export function unmet(runs: RunOptions[], planned: Summary[]): string | null {
   return missed.length === 0
     ? null
     : `the lengths' shares of the tokens are not those of \`lengths\`: ${missed.join(', ')}. Documents of one keyword stay together, and a length drops what fills no sequence`
+}
+
+/** Plans each run, and warns of shares of lengths that cannot be met. */
+export async function planEach(runs: RunOptions[], call: ObservedOptions): Promise<Summary[]> {
+  const planned: Summary[] = []
+  for (const own of runs) {
+    const made = await plan(own, call)
+    planned.push(made.summary)
+    await made.close()
+  }
+  const message = runs.length > 1 ? unmet(runs, planned) : null
+  if (message !== null) call.onEvent?.({ type: 'warning', message })
+  return planned
 }
 
 /**
@@ -101,16 +114,7 @@ export function unmet(runs: RunOptions[], planned: Summary[]): string | null {
 export async function weaveLengths(options: LengthsOptions, call: ObservedOptions = {}): Promise<LengthSummary[]> {
   const runs = runsByLength(options)
   const { signal, onEvent } = call
-  if (options.engine === undefined) {
-    const planned: Summary[] = []
-    for (const own of runs) {
-      const made = await plan(own, call)
-      planned.push(made.summary)
-      await made.close()
-    }
-    const message = unmet(runs, planned)
-    if (message !== null) onEvent?.({ type: 'warning', message })
-  }
+  if (options.engine === undefined) await planEach(runs, call)
   const made: LengthSummary[] = []
   for (const own of runs) {
     const run = weave(own, signal === undefined ? {} : { signal })

@@ -1,10 +1,10 @@
 // longweave run, longweave plan, longweave prepare.
 import type { Summary } from '../events.ts'
-import { dryRun, plan } from '../plan.ts'
+import { dryRun } from '../plan.ts'
 import type { ObservedOptions } from '../plan.ts'
 import { prepare } from '../prepare.ts'
 import { presets } from '../schema.ts'
-import { runsByLength, unmet, weaveLengths } from '../lengths.ts'
+import { planEach, runsByLength, weaveLengths } from '../lengths.ts'
 import type { LengthsOptions } from '../lengths.ts'
 import { submit, weave } from '../run.ts'
 import type { RunOptions } from '../run.ts'
@@ -161,18 +161,7 @@ export const planCommand: Command = {
   examples: ["longweave plan --corpus 'data/*.jsonl' --tokenizer tokenizer.json --length 32768 --fill drop --out try"],
   async run(args) {
     const parsed = parse(args, this)
-    return drive(async (call) => {
-      const summaries: Summary[] = []
-      const runs = runsOf(optionsOf(parsed))
-      for (const one of runs) {
-        const planned = await plan(one, call)
-        summaries.push(planned.summary)
-        await planned.close()
-      }
-      const message = runs.length > 1 ? unmet(runs, summaries) : null
-      if (message !== null) call.onEvent?.({ type: 'warning', message })
-      return summarised(summaries)
-    }, parsed.values)
+    return drive(async (call) => summarised(await planEach(runsOf(optionsOf(parsed)), call)), parsed.values)
   },
 }
 

@@ -48,9 +48,7 @@ impl Mix {
                 "`sources` gives \"{name}\" a weight, but the pool has no document of it{of_length}; \
                  check the pool's conditions, give more documents of it, or leave it out"
             );
-            return Err(Error::new(Code::OptionsInvalid, message)
-                .with("option", "sources")
-                .with("source", name.as_str()));
+            return Err(refused(message, name));
         }
         let present = |source: &usize| weighed(source) && tokens[*source] > 0;
         let stretch = |source: usize| tokens[source] as f64 / weights[source].weight;
@@ -77,9 +75,7 @@ impl Mix {
                 "`tokens` and `sources` use each document of \"{name}\" about {epochs:.0} times: \
                  it has {own} tokens; lower its weight or `tokens` (at most {MOST_EPOCHS} times)"
             );
-            return Err(Error::new(Code::OptionsInvalid, message)
-                .with("option", "sources")
-                .with("source", name.as_str()));
+            return Err(refused(message, name));
         }
         let share = |source: usize| {
             if present(&source) { weights[source].weight / all } else { 0.0 }
@@ -112,6 +108,10 @@ impl Mix {
     pub(crate) fn of_source(&self, source: usize) -> (f64, f64) {
         (self.shares[source], self.rates[source] as f64 / ALL as f64)
     }
+}
+
+fn refused(message: String, source: &str) -> Error {
+    Error::new(Code::OptionsInvalid, message).with("option", "sources").with("source", source)
 }
 
 #[cfg(test)]

@@ -23,9 +23,9 @@ use crate::prelude::*;
 use crate::scan;
 
 /// Tokens of documents that are read at once, at most; a longer document comes alone.
-const BATCH_TOKENS: u64 = 1 << 20;
-/// Bytes that a token may cost meanwhile: its id, its text, the counts of its words.
-const COST: u64 = 32;
+pub(crate) const BATCH_TOKENS: u64 = 1 << 20;
+/// Bytes that a token may cost meanwhile: its id, its text, the counts or runs of its words.
+pub(crate) const COST: u64 = 32;
 /// Tokens of a text that a model is shown, for each token that counts for it; what is beyond is not
 /// decoded.
 const SHOWN: u32 = 16;

@@ -13,16 +13,11 @@ use longweave_storage::{ArrayWriter, FileRecord, read_array, write_array};
 use longweave_tokens::TokenStore;
 use rayon::prelude::*;
 
-use crate::embed::next_rows;
+use crate::embed::{BATCH_TOKENS, COST, next_rows};
 use crate::ingest::{INGEST, IngestPaths};
 use crate::prelude::*;
 use crate::scan;
 use crate::topics::{self, TOPICS, TopicWords};
-
-/// Tokens of documents that are read at once, at most; a longer document comes alone.
-const BATCH_TOKENS: u64 = 1 << 20;
-/// Bytes that a token may cost meanwhile: its id, its text, the counts of its words.
-const COST: u64 = 32;
 
 /// The counts in a task's done record.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use longweave_tokens::TokenStore;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use crate::embed::next_rows;
+use crate::embed::{BATCH_TOKENS, COST, next_rows};
 use crate::ingest::{INGEST, IngestPaths};
 use crate::prelude::*;
 use crate::scan::{self, Rows};
@@ -28,10 +28,6 @@ use crate::scan::{self, Rows};
 const BLOCK: usize = 1 << 15;
 /// Ranges of a band's entries in a block.
 pub(crate) const RANGES: u32 = 256;
-/// Tokens of documents that are read at once, at most; a longer document comes alone.
-const BATCH_TOKENS: u64 = 1 << 20;
-/// Bytes that a token may cost meanwhile: its id, its text, its run of words.
-const COST: u64 = 32;
 /// Bytes of a signature's checksum.
 const SUM: usize = 8;
 

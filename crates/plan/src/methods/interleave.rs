@@ -35,8 +35,7 @@ impl<'a> Interleave<'a> {
                 .collect(),
             None => {
                 let parts = self.options.parts.min(run.len);
-                let all = (0..parts).map(|i| part(end(i, parts), end(i + 1, parts)));
-                all.filter(|part| part.len > 0).collect()
+                (0..parts).map(|i| part(end(i, parts), end(i + 1, parts))).collect()
             }
         }
     }
