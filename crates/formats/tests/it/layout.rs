@@ -364,8 +364,8 @@ fn weights_are_lists_of_floats() {
             column.values().as_primitive::<Float32Type>().values().to_vec()
         })
         .collect();
-    // Beyond the table a weight is 1.
-    assert_eq!(weights, [0.0, 1.25, 1.25, 0.0, 0.0, 1.25, 1.25, 1.0, 0.0, 1.25, 0.0, 0.0]);
+    // Beyond the table the last weight holds.
+    assert_eq!(weights, [0.0, 1.25, 1.25, 0.0, 0.0, 1.25, 1.25, 1.25, 0.0, 1.25, 0.0, 0.0]);
 }
 
 /// The lists of a column of all batches.
