@@ -14,8 +14,8 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { clean, dryRun, plan, prepare, status, verify, show } from '../ts/index.ts'
-import type { CleanReport, DryRun, ProgressEvent, RunStatus, Stage, RunOptions } from '../ts/index.ts'
+import { clean, dryRun, plan, prepare, status, stopRun, verify, show } from '../ts/index.ts'
+import type { CleanReport, DryRun, ProgressEvent, RunStatus, Stage, StoppedDriver, RunOptions } from '../ts/index.ts'
 import {
   argv,
   claiming,
@@ -97,6 +97,26 @@ async function during(
   expect(seen, `${text} was never told: ${result.err}`).toBeDefined()
   return result
 }
+
+describe('stop', () => {
+  test('ends a run that another process drives, which the same command resumes', async () => {
+    const made = options()
+    const out = outOf(made)
+    const never = await cli(argv`stop ${out}`)
+    expect([never.status, never.err]).toEqual([1, expect.stringContaining('[RUN_NOT_PREPARED]')])
+    // A command that makes topics for a minute: only an interruption ends it earlier.
+    const slow = { ...made, method: { name: 'topics' }, topics: { source: 'command', command: 'sleep 60' } } as const
+    let stopped: Promise<Ended> | undefined
+    const interrupted = await during(slow, '"stage":"topics"', () => (stopped = cli(argv`stop ${out} --json`)))
+    expect([interrupted.status, (await stopped)?.status]).toEqual([130, 0])
+    const driver = JSON.parse((await stopped)?.out ?? '') as StoppedDriver
+    expect(driver).toEqual({ process: expect.any(Number) as number, host: hostname() })
+    expect((await status(out)).state).toBe('interrupted')
+    expect(await stopRun(out)).toBeNull()
+    expect((await cli(argv`stop ${out}`)).out).toBe('no process drives the run\n')
+    expect((await failure(() => stopRun(out, { waitSeconds: -1 }))).code).toBe('OPTIONS_INVALID')
+  })
+})
 
 describe('status', () => {
   test('of a prepared run, a finished one and one that failed says so, in words and as JSON', async () => {

@@ -63,15 +63,12 @@ test('it brings what it needs and nothing of the workshop', () => {
     'dist/report/LICENSES.txt',
     'dist/report/app.css',
     'dist/report/app.js',
-    'models/doc2query-mini/README.md',
-    'models/doc2query-mini/model/longweave-model.json',
   ]
   expect(files).toEqual(expect.arrayContaining(needed))
   const kinds = [
     /^binding\/longweave\.[\w-]+\.node$/,
     /^dist\/(generated\/)?[\w-]+\.(js|d\.ts)$/,
     /^dist\/cli\/[\w-]+\.js$/,
-    /^models\/doc2query-mini\/model\//,
   ]
   expect(files.filter((file) => !needed.includes(file) && !kinds.some((kind) => kind.test(file)))).toEqual([])
   // Every module of the source is there, and no other.

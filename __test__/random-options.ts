@@ -38,9 +38,8 @@ function draw(schema: Json, random: () => number): unknown {
     case 'string':
       if (schema['pattern'] === undefined) return pick(['a', 'data/b.jsonl', 'grüße', 'x y'])
       if (String(schema['pattern']).includes('s3')) return pick(['s3://bucket', 's3://bucket/a/prefix'])
-      return String(schema['pattern']).includes('cuda')
-        ? pick(['auto', 'cpu', 'cuda', 'cuda:3'])
-        : pick(['auto', 'token:<|end|>'])
+      if (String(schema['pattern']).includes('cuda')) return pick(['auto', 'cpu', 'cuda', 'cuda:3'])
+      return pick([String(schema['pattern']).includes('auto') ? 'auto' : 'none', 'token:<|end|>'])
     case 'boolean':
       return random() < 0.5
     case 'null':

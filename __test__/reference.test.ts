@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { LongweaveError, readSequences, weave } from '../ts/index.ts'
 import { isOfParts } from './reference/arrange.ts'
 import { chunksOf } from './reference/neighbours.ts'
+import { offsetOf } from './reference/parts.ts'
 import { referencePlan } from './reference/planner.ts'
 import { b, k1 } from './reference/topics.ts'
 import type { Doc, Method, Options, Sequence, Topic } from './reference/types.ts'
@@ -76,6 +77,8 @@ function randomMethod(random: Random): Method {
       groupDocuments: pick(random, [null, null, whole(random, 1, 6)]),
       parts: whole(random, 1, 6),
       partTokens: pick(random, [null, null, whole(random, 1, 20)]),
+      partEnd: pick(random, [0, 0, 1, 2]),
+      partBegin: pick(random, [0, 0, 1, 2]),
       partOrder: pick(random, ['turns', 'shuffle', 'shuffleInOrder']),
       fill,
     }),
@@ -182,6 +185,9 @@ function randomTopics(random: Random): Topic[] {
 const isOfPool = (error: unknown) =>
   error instanceof LongweaveError && error.message.includes('the pool has no document of it')
 
+/** A marker of that number of tokens. */
+const marker = (tokens: number) => (['none', 'text:w3', 'text:w4 w5'] as const)[tokens] ?? 'none'
+
 /** Both plans of one corpus; how many sequences agree. */
 async function compare(
   name: string,
@@ -222,7 +228,10 @@ async function compare(
       ? { vectors: { source: 'file', file: writeNpy(path('vectors.npy'), vectors) }, neighbours: { search: 'exact' } }
       : {}),
     topics: topicsOption(path('topics.jsonl'), topics, match),
-    method,
+    method:
+      method.name === 'interleave'
+        ? { ...method, partEnd: marker(method.partEnd), partBegin: marker(method.partBegin) }
+        : method,
     ...others,
     // Near are texts with the same words: of as many hashes, others do not share all.
     near: { threshold: 1, words: 1, hashes: 1024, keep },
@@ -235,7 +244,7 @@ async function compare(
   })
   const told = `${name}: ${JSON.stringify(options)}`
   const asText = (sequences: Sequence[]) =>
-    sequences.map(({ pieces }) => pieces.map(({ doc, start, len }) => `${doc.id}@${Math.max(0, start - lead)}+${len}`))
+    sequences.map(({ pieces }) => pieces.map((piece) => `${piece.doc.id}@${offsetOf(options, piece)}+${piece.len}`))
   const expected = asText(await referencePlan(docs, options, vectors, topics, match))
   try {
     await run.finished

@@ -180,6 +180,7 @@ export function madeReport(
       inSequences,
       separators: sequences * 11,
       begins: 0,
+      partMarkers: 0,
       padding: quest ? 0 : 4982,
       inSingleKeywordSequences: quest ? Math.round(inSequences * 0.22) : 0,
       ofShortSet: quest ? Math.round(inSequences * 0.18) : 0,

@@ -38,7 +38,7 @@ from measure import mb, median, peer, run, table
 
 DATA = Path(os.environ.get("LONGWEAVE_DATA", ROOT.parent / "shared" / "data"))
 PYTHIA = DATA / "tokenizers" / "pythia-20b_tokenizer.json"
-SMART = ROOT / "crates" / "keywords" / "data" / "smart.txt"
+SMART = ROOT / "crates" / "language" / "data" / "smart.txt"
 CORES = os.cpu_count()
 
 

@@ -1,6 +1,6 @@
 // Programs and commands of the documentation: found in Markdown, compiled together, run one by one in a folder of their own.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { brown } from './brown.mjs'
 import { fail, root } from './setup.mjs'
@@ -50,7 +50,7 @@ export function folderFor(name, files) {
   mkdirSync(folder, { recursive: true })
   for (const [to, from] of Object.entries(files)) {
     mkdirSync(join(folder, to, '..'), { recursive: true })
-    copyFileSync(from, join(folder, to))
+    cpSync(from, join(folder, to), { recursive: true })
   }
   return folder
 }

@@ -1,7 +1,7 @@
-// Runs what the documentation shows, each page in a fresh folder with the demo's corpus: every ```ts block of README.md, and each ```ts and ```sh block
-// of any page after the comment <!-- runs: demo -->. Programs are checked by the compiler too; of a ```sh block the lines that call longweave
-// run, and a block after <!-- output --> is the output of the last command. A block that fails is an error, and so is a README without program
-// or command.
+// Runs what the documentation shows, each page in a fresh folder with the demo's corpus and a query model: every ```ts block of README.md, and each
+// ```ts and ```sh block of any page after the comment <!-- runs: demo -->. Programs are checked by the compiler too; of a ```sh block the lines that
+// call longweave run, and a block after <!-- output --> is the output of the last command. A block that fails is an error, and so is a README
+// without program or command.
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { blocks, check, commands, compile, demo, environment, folderFor } from './programs.mjs'
@@ -60,7 +60,11 @@ let last = ''
 for (const page of new Set(found.map((block) => block.page))) {
   const name = join('readme', page.replaceAll(/\W+/g, '-'))
   const options = {
-    cwd: folderFor(name, { 'out/demo/brown.jsonl': corpus, 'out/demo/tokenizer.json': tokenizer }),
+    cwd: folderFor(name, {
+      'out/demo/brown.jsonl': corpus,
+      'out/demo/tokenizer.json': tokenizer,
+      doc2query: join(root, '__test__/fixtures/models/t5-v1_0/longweave'),
+    }),
     env,
   }
   for (const block of found.filter((one) => one.page === page)) {

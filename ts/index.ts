@@ -39,6 +39,8 @@ export { SequenceBatch } from './sequences.ts'
 export type { Piece, Sequence } from './sequences.ts'
 export type { CallOptions } from './signal.ts'
 export { status } from './status.ts'
+export { stopRun } from './stop.ts'
+export type { StopOptions, StoppedDriver } from './stop.ts'
 
 /** The version of longweave. */
 export const version: string = binding.version()

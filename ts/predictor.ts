@@ -2,7 +2,6 @@
 import type { NativePredictor } from '#binding'
 import * as z from 'zod'
 import { binding } from './binding.ts'
-import { modelDirectory } from './bundled.ts'
 import { counting } from './counting.ts'
 import { ahead, batched } from './documents.ts'
 import type { DocumentSource } from './documents.ts'
@@ -62,8 +61,7 @@ export class QueryPredictor implements AsyncDisposable {
 
   /**
    * Opens a predictor. The extractive one (the default) takes phrases of the document. With `predictor: 'onnx'`, a sequence-to-sequence model
-   * is loaded from the directory `model`, or `doc2query-mini`, which comes with longweave. docs/models.md lists the layouts of models,
-   * `tools/export` exports one.
+   * is loaded from the directory `model`. docs/models.md lists the layouts of models, `tools/export` exports one.
    * @throws LongweaveError `ONNXRUNTIME_MISSING`, `ONNXRUNTIME_INCOMPATIBLE`, `DEVICE_UNAVAILABLE`, `MODEL_MISSING`, `MODEL_INVALID`,
    * `MODEL_MISMATCH`, `MODEL_TOKENIZER`
    */
@@ -75,7 +73,7 @@ export class QueryPredictor implements AsyncDisposable {
       queries: {
         predictor,
         file: null,
-        model: model === null ? null : modelDirectory(model),
+        model,
         checkpointSeconds: 0,
         ...queries,
       },

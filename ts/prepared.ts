@@ -20,6 +20,8 @@ export interface RunTasksOptions extends CallOptions {
   threads?: number
   /** Bytes of heap. */
   memory?: number
+  /** A directory on a disk of this machine for temporary files; without it they are in the work directory. */
+  scratch?: string
 }
 
 /**
@@ -58,9 +60,10 @@ export class PreparedRun {
    * Runs tasks of a stage. A task that is done is passed over, so that the same call can be repeated.
    * @throws LongweaveError `STAGE_NOT_FOUND`, `STAGE_NOT_READY`, `RUN_LOCKED` where another process holds a task, and the errors of the tasks
    */
-  async runTasks({ stage, tasks, threads = 0, memory = 2 ** 31, signal }: RunTasksOptions): Promise<TaskRecord[]> {
-    const options = JSON.stringify({ stage, tasks, threads, memory })
-    return JSON.parse(await cancellable(signal, (c) => binding.runTasks(this.directory, options, c))) as TaskRecord[]
+  async runTasks(options: RunTasksOptions): Promise<TaskRecord[]> {
+    const { stage, tasks, threads = 0, memory = 2 ** 31, scratch = null, signal } = options
+    const given = JSON.stringify({ stage, tasks, threads, memory, scratch })
+    return JSON.parse(await cancellable(signal, (c) => binding.runTasks(this.directory, given, c))) as TaskRecord[]
   }
 
   /**

@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join, resolve as absolute } from 'node:path'
 import { binding } from './binding.ts'
-import { bundledModel } from './bundled.ts'
 import { LongweaveError, errorCodes, fromSystem } from './errors.ts'
 import type { ErrorCode, ErrorDetails } from './errors.ts'
 import type { RunEvent, Summary } from './generated/results.ts'
@@ -56,7 +55,7 @@ function portable(resolved: ResolvedOptions, given: Partial<Options>): object {
     queries: {
       ...queries,
       file: rooted(queries.file),
-      model: given.queries?.model === bundledModel ? bundledModel : rooted(queries.model),
+      model: rooted(queries.model),
     },
     keywords: { ...keywords, stopWords: stopWords === 'auto' || isStopList(stopWords) ? stopWords : rooted(stopWords) },
     vectors: { ...vectors, file: rooted(vectors.file), model: rooted(vectors.model) },
@@ -172,6 +171,7 @@ class Submitter {
     this.place.writeConfig(this.#config)
     // Before the job exists: a submission whose answer is lost is found again.
     this.place.writeJob(job, this.jobs.url.href)
+    const { scratch } = this.#engine
     const words = [
       '-m',
       'longweave.ray',
@@ -180,6 +180,7 @@ class Submitter {
       binding.version(),
       '--config',
       quoted(this.place.config),
+      ...(scratch === null ? [] : ['--scratch', quoted(scratch)]),
     ]
     const submission = { entrypoint: `${quoted(this.#engine.python)} ${words.join(' ')}`, submission_id: job }
     try {

@@ -2,7 +2,6 @@
 import type { Cancellation, NativeRun } from '#binding'
 import * as z from 'zod'
 import { binding } from './binding.ts'
-import { modelDirectory } from './bundled.ts'
 import { feed } from './corpus.ts'
 import type { Corpus, DocumentStream } from './corpus.ts'
 import { isStream } from './corpus.ts'
@@ -43,7 +42,6 @@ export function resolve({ corpus, engine, ...rest }: RunOptions): {
 } {
   const stream = isStream(corpus) ? corpus : undefined
   const resolved = resolveOptions({ ...rest, corpus: stream === undefined ? (corpus as string | string[]) : null })
-  if (resolved.queries.model !== null) resolved.queries.model = modelDirectory(resolved.queries.model)
   return { resolved, stream, engine: fill(z.object({ engine: engineSchema.optional() }), { engine }).engine }
 }
 

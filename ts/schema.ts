@@ -129,6 +129,7 @@ const local = text
   })
   .meta({ form: 'local' })
 const token = (forms: string, pattern: RegExp) => z.string().regex(pattern, { error: `must be ${forms}` })
+const marker = token('none, token:TEXT or text:TEXT', /^(none|token:.+|text:[\s\S]+)$/)
 
 /** The topics by which help and docs/options.md group the options, in their order. */
 export const sections = {
@@ -390,6 +391,18 @@ const interleave = z.strictObject({
     'Tokens of a part, in place of the number of parts.',
     'Set it when parts of long and short documents should be equally long.',
   ),
+  partEnd: inMethod(
+    marker.default('none'),
+    '--interleave-part-end TOKEN',
+    'Marker at the end of each part but the last of its document: none, token:TEXT or text:TEXT.',
+    'Set it when the model should see that the document continues elsewhere.',
+  ),
+  partBegin: inMethod(
+    marker.default('none'),
+    '--interleave-part-begin TOKEN',
+    'Marker at the beginning of each part but the first of its document, as `--interleave-part-end`.',
+    'Set it when the model should see that the document began elsewhere.',
+  ),
   partOrder: inMethod(
     z.enum(['turns', 'shuffle', 'shuffleInOrder']).default('turns'),
     '--interleave-order ORDER',
@@ -538,7 +551,7 @@ const queries = z.strictObject({
   model: inQueryModel(
     text.nullable().default(null),
     '--query-model DIR',
-    'Directory of the exported model, or doc2query-mini, which comes with longweave.',
+    'Directory of the exported model.',
     'Set it with `--predictor onnx`; docs/models.md says how to export a model.',
   ),
   ...modelRun('query-'),
@@ -1185,6 +1198,12 @@ export const engineSchema = z.strictObject({
     '--ray-python PROGRAM',
     'Python of the environment in which Ray and longweave are installed, as the head finds it.',
     'Set it to a path when Ray was started without activating its environment.',
+  ),
+  scratch: inEngine(
+    text.nullable().default(null),
+    '--ray-scratch DIR',
+    'Directory on a disk of each node for temporary files; without it they are in the work directory.',
+    'Set it when nodes have fast disks of their own.',
   ),
   insecure: inEngine(
     z.boolean().default(false),

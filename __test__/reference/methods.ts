@@ -2,6 +2,7 @@
 import { clash } from './arrange.ts'
 import { pathOf } from './iclm.ts'
 import { chunksOf, neighboursOf } from './neighbours.ts'
+import { partsOf, virtualTokens } from './parts.ts'
 import { happens, sortBy, turn } from './random.ts'
 import type { Random } from './random.ts'
 import { listsOf } from './topics.ts'
@@ -56,7 +57,7 @@ export function roundsOf(setting: Setting): Rounds {
 }
 
 const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0)
-const virtual = ({ o }: Setting, doc: Doc) => o.lead + doc.words.length + o.sep
+const virtual = ({ o }: Setting, doc: Doc) => virtualTokens(o, doc).length
 const ownTokens = (docs: Doc[]) => sum(docs.map(({ words }) => words.length))
 const shuffled = ({ random }: Setting, docs: Doc[], epoch: number, round: number) =>
   random.order(docs, 'order', turn(epoch, round), ({ id }) => random.key(id))
@@ -305,18 +306,7 @@ function topics(method: Topics, setting: Setting): Rounds {
 }
 
 function interleave(method: Interleave, setting: Setting): Rounds {
-  const { random, C } = setting
-  const partsOf = ({ doc, start, len }: Piece): Piece[] => {
-    const { parts, partTokens } = method
-    const ends =
-      partTokens === null
-        ? Array.from({ length: parts }, (_, i) => Math.floor((len * (i + 1)) / parts))
-        : Array.from({ length: Math.ceil(len / partTokens) }, (_, i) => Math.min(len, (i + 1) * partTokens))
-    const begins = [0, ...ends]
-    return ends
-      .map((end, i) => ({ doc, start: start + (begins[i] as number), len: end - (begins[i] as number) }))
-      .filter((part) => part.len > 0)
-  }
+  const { random, C, o } = setting
   const ordered = (parts: Piece[][], epoch: number): Piece[] => {
     const most = Math.max(0, ...parts.map((own) => own.length))
     if (method.partOrder === 'turns')
@@ -357,7 +347,10 @@ function interleave(method: Interleave, setting: Setting): Rounds {
       ? [
           runsOf(wholeDocuments(setting, shuffled(setting, pool, epoch, 0))).map((runs) => ({
             keyword: null,
-            pieces: ordered(runs.map(partsOf), epoch),
+            pieces: ordered(
+              runs.map((run) => partsOf(o, run)),
+              epoch,
+            ),
           })),
         ]
       : []

@@ -1,4 +1,5 @@
 // Which documents belong to a length, and which an epoch uses: the sections "Several lengths" and "Sources" of docs/planning.md.
+import { virtualTokens } from './parts.ts'
 import type { Random } from './random.ts'
 import type { Doc, Options } from './types.ts'
 
@@ -16,9 +17,10 @@ export function ofLength({ length, lengths }: Options, draw: bigint): boolean {
 }
 
 /** Whether an epoch uses a document of the pool. */
-export function usesOf({ sources, lead, sep }: Options, pool: Doc[], { draw, key }: Random) {
+export function usesOf(options: Options, pool: Doc[], { draw, key }: Random) {
+  const { sources } = options
   const stretch = (source: string) =>
-    sum(pool.filter((doc) => doc.source === source).map(({ words }) => lead + words.length + sep)) /
+    sum(pool.filter((doc) => doc.source === source).map((doc) => virtualTokens(options, doc).length)) /
     (sources?.[source] ?? 0)
   const least = Math.min(...new Set(pool.map(({ source }) => stretch(source))))
   return ({ id, source }: Doc, epoch: number) => {

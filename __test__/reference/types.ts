@@ -88,6 +88,9 @@ export interface Interleave {
   groupDocuments: number | null
   parts: number
   partTokens: number | null
+  /** Tokens of the marker at the end of a part, and at the beginning of one. */
+  partEnd: number
+  partBegin: number
   partOrder: 'turns' | 'shuffle' | 'shuffleInOrder'
   fill: Fill
 }

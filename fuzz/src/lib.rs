@@ -21,7 +21,7 @@ use longweave_index::{CandidateTable, CandidateWriter, Hierarchy, IndexOptions, 
 use longweave_keywords::Boilerplate;
 use longweave_neighbours::{Npy, QueryWords, Vectors};
 use longweave_plan::PlanFile;
-use longweave_run::{RunContext, RunOptions, add_digest};
+use longweave_run::{MarkerLengths, RunContext, RunOptions, add_digest};
 use longweave_stages::STAGES;
 use longweave_stages::topics::TopicList;
 use longweave_storage::{DoneRecord, Scalar, StringTable, read_array, read_strings, write_array};
@@ -437,8 +437,7 @@ pub fn options(data: &[u8]) {
     let again = RunOptions::parse(&again).expect("what was parsed parses again");
     assert_eq!(json!(options), json!(again));
     let _ = (
-        options.plan_options(1),
-        options.shape(1),
+        options.plan_options(MarkerLengths::default()),
         options.corpus_options(),
         options.method.name().sentence(),
     );

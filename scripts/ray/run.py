@@ -343,7 +343,7 @@ def a_wrong_and_a_missing_token_are_errors(world):
 
 @test
 def a_gpu_stage_without_gpus_is_an_error(world):
-    config = world.config("quest-gpu", queries={"predictor": "onnx", "model": "doc2query-mini", "device": "cuda"})
+    config = world.config("quest-gpu", queries={"predictor": "onnx", "model": str(ROOT / "__test__/fixtures/models/t5-v1_0/longweave"), "device": "cuda"})
     out = world.fresh()
     command = [world.bin / "python", "-m", "longweave.ray", "--config", config, "--out", out, "--address", world.cluster.address, "--patience", "5"]
     done = subprocess.run(command, capture_output=True, text=True, env=world.cluster.environment(), timeout=300)

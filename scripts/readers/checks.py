@@ -288,10 +288,11 @@ class Levanter(Process):
         super().__init__(python, "read_levanter.py")
 
     def parquet(self, directory, length):
-        """Its examples. The last token of a sequence has no label, and padding has no weight."""
-        answer = self.ask("levanter", directory, length)
+        """Its examples, with each column of weights. The last token of a sequence has no label, and padding has no weight."""
         rows = read_trainer_parquet(directory)
-        assert answer["sequences"] == [row["input_ids"] for row in rows], "ids"
-        for number, (row, weights) in enumerate(zip(rows, answer["weights"])):
-            assert weights == [float(at < row["n_tokens"] and at + 1 < length) for at in range(length)], f"loss weights of sequence {number}"
+        for column in ("label_mask", "loss_weights"):
+            answer = self.ask("levanter", directory, length, weights=column)
+            assert answer["sequences"] == [row["input_ids"] for row in rows], "ids"
+            for number, (row, weights) in enumerate(zip(rows, answer["weights"])):
+                assert weights == [float(weight) for weight in row[column][:-1]] + [0.0], f"{column} of sequence {number}"
         return rows

@@ -16,9 +16,9 @@ from levanter.data.text.formats import PrebuiltLmDatasetFormat  # noqa: E402
 from levanter.store.cache import CacheMetadata, SerialCacheWriter  # noqa: E402
 
 
-def levanter(directory, length):
-    """The examples of a cache that is made of the Parquet files, as training does it on one machine, and their loss weights."""
-    columns = {"input_ids_key": "input_ids", "loss_weights_key": "label_mask"}
+def levanter(directory, length, weights):
+    """The examples of a cache that is made of the Parquet files, as training does it on one machine, and their loss weights, of column `weights`."""
+    columns = {"input_ids_key": "input_ids", "loss_weights_key": weights}
     source = UrlDatasetSourceConfig(train_urls=[str(file) for file in sorted(Path(directory).glob("*.parquet"))]).get_shard_source("train")
     processor = PrebuiltLmDatasetFormat(**columns).build_preprocessor(None)
     with tempfile.TemporaryDirectory() as place:

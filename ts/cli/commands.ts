@@ -15,6 +15,7 @@ const modules: Record<string, () => Promise<Command>> = {
   'task list': async () => (await import('./task.ts')).taskListCommand,
   'task run': async () => (await import('./task.ts')).taskRunCommand,
   'script slurm': async () => (await import('./slurm.ts')).scriptSlurmCommand,
+  stop: async () => (await import('./stop.ts')).stopCommand,
   clean: async () => (await import('./clean.ts')).cleanCommand,
   completions: async () => (await import('./completions.ts')).completionsCommand(allCommands),
 }

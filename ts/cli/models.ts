@@ -87,7 +87,7 @@ For a large corpus use \`longweave run --predictor onnx --query-model DIR\` inst
     ...input,
     model: {
       value: 'DIR',
-      description: 'Directory of the exported model, or doc2query-mini, which comes with longweave.',
+      description: 'Directory of the exported model.',
     },
     language: {
       value: 'CODE',

@@ -8,7 +8,13 @@ import { bytes, grouped, number, time } from './units.ts'
 const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
 
 /** The uses of special tokens, as a line begins. */
-const named = { separator: 'separator', bosToken: 'begin', padToken: 'padding' }
+const named = {
+  separator: 'separator',
+  bosToken: 'begin',
+  padToken: 'padding',
+  partEnd: 'part end',
+  partBegin: 'part begin',
+}
 /** Files and directories that were not read, as one line; none where there are none. */
 export function unreadLine(unread: Unread[]): string[] {
   const names: Record<Unread['reason'], string> = {

@@ -86,6 +86,12 @@ export const taskRunCommand: Command = {
       description: 'Most heap of this process, like 2GiB.',
       default: '2GiB',
     },
+    scratch: {
+      value: 'DIR',
+      description:
+        'Directory on a disk of this machine for temporary files; without it they are in the work directory.',
+      when: 'Use it when the work directory is on a network file system.',
+    },
     json,
     quiet: { ...quietFlags['quiet'], description: 'Prints nothing but errors.' },
   },
@@ -103,7 +109,11 @@ export const taskRunCommand: Command = {
     const [tasks, more] = given.filter((selection) => selection !== undefined)
     if (tasks === undefined || more !== undefined)
       throw new UsageError('give one of --task, --shard and --all', this.name)
-    const options = { threads: wholeNumber(values['threads'], '--threads'), memory: size(values['memory']) }
+    const options = {
+      threads: wholeNumber(values['threads'], '--threads'),
+      memory: size(values['memory']),
+      ...(typeof values['scratch'] === 'string' && { scratch: values['scratch'] }),
+    }
     return interruptible('finished tasks are kept.', async (signal) => {
       const run = await openRun(directory, { signal })
       const records = await run.runTasks({ stage: name as Stage, tasks, ...options, signal })

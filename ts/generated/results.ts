@@ -958,8 +958,8 @@ export interface SpecialTextCounts {
 
 /** A special token that a run uses. */
 export interface SpecialToken {
-  /** Its use: `separator`, `bosToken` or `padToken`. */
-  option: 'separator' | 'bosToken' | 'padToken'
+  /** Its use: the option that names it. */
+  option: 'separator' | 'bosToken' | 'padToken' | 'partEnd' | 'partBegin'
   /** The token as the vocabulary writes it. */
   token: string
   /** Its id in sequences. */
@@ -1032,6 +1032,14 @@ export interface StageStatus {
   seconds: number | null
   /** Seconds left at `rate`. Null where the stage is done or the rate unknown. */
   etaSeconds: number | null
+}
+
+/** A driver that was asked to stop, and ended. */
+export interface StoppedDriver {
+  /** The id of its process. */
+  process: number
+  /** Its machine. */
+  host: string
 }
 
 /**
@@ -1137,6 +1145,8 @@ export interface TokenCounts {
   separators: number
   /** Begin tokens in the plan's sequences, of documents and of sequences. */
   begins: number
+  /** Tokens of markers between parts of documents (`interleave`) in the plan's sequences. */
+  partMarkers: number
   /** Padding tokens in the plan's sequences. */
   padding: number
   /** Tokens of documents in sequences whose documents all have the same representative keyword. */

@@ -141,7 +141,11 @@ export function used(runs: Run[]): Section {
         parts: [
           { name: 'documents in sequences', colour: 'var(--ink-1)', value: ({ report }) => report.tokens.inSequences },
           { name: 'separators', colour: 'var(--ink-2)', value: ({ report }) => report.tokens.separators },
-          { name: 'begin tokens', colour: 'var(--ink-3)', value: ({ report }) => report.tokens.begins },
+          {
+            name: 'begin tokens, markers of parts',
+            colour: 'var(--ink-3)',
+            value: ({ report }) => report.tokens.begins + report.tokens.partMarkers,
+          },
           { name: 'padding', colour: 'var(--ink-4)', value: ({ report }) => report.tokens.padding },
           {
             name: 'dropped: cut off at the end of a sequence',

@@ -1,7 +1,8 @@
 //! Commands over directories, with JSON in and out: what the binding calls.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use longweave_common::{Cancel, Ctx, Result};
 use longweave_driver::Events;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::fetched::{FetchedFiles, location};
-use crate::job::Job;
+use crate::job::{Job, JobOptions};
 use crate::json::{from_json, to_json};
 use crate::show::ShowOptions;
 use crate::tasks as listing;
@@ -40,6 +41,20 @@ pub fn status(out: &Path) -> Result<String> {
     to_json(&longweave_driver::status::status(out)?)
 }
 
+/// Asks the driver of the run in `out` to stop, and waits for it at most `wait` seconds: the driver,
+/// or null where there is none.
+///
+/// Errors: `RUN_NOT_PREPARED`; those of [`longweave_run::stop`].
+pub fn stop(out: &Path, wait: f64, cancel: &Cancel) -> Result<String> {
+    let patience = Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
+    let stopped = longweave_run::stop(out, patience, cancel)?;
+    if stopped.is_none() {
+        // A run that is being prepared has a driver before its file.
+        RunContext::open_read_only(STAGES, out)?;
+    }
+    to_json(&stopped)
+}
+
 /// A dry run with the given resolved options.
 ///
 /// Errors: those of preparing the run; `CANCELLED`.
@@ -62,16 +77,17 @@ struct StageOptions {
     /// 0 for one per core.
     threads: usize,
     memory: u64,
+    scratch: Option<PathBuf>,
 }
 
-/// Runs the selected tasks of a stage: `{stage, tasks, threads, memory}` as JSON.
+/// Runs the selected tasks of a stage: `{stage, tasks, threads, memory, scratch}` as JSON.
 ///
 /// Errors: those of the tasks; a corrupt result of an earlier stage names the command that makes it
 /// again; `CANCELLED`.
 pub fn run_tasks(out: &Path, options: &str, cancel: &Cancel) -> Result<String> {
-    let StageOptions { stage, tasks, threads, memory } = from_json("the tasks", options)?;
+    let StageOptions { stage, tasks, threads, memory, scratch } = from_json("the tasks", options)?;
     let events = Arc::new(Events::default());
-    let job = Job::open(out, threads, memory, false, cancel)?;
+    let job = Job::open(out, &JobOptions { threads, memory, scratch }, false, cancel)?;
     let records = job.run(&stage, &tasks, cancel, &events);
     job.end(events.seconds());
     to_json(&records?)

@@ -1,14 +1,14 @@
 //! A prepared run that is kept open, for any number of calls that run tasks: what a task needs of
 //! the run (its file, records of finished stages, tokenizer, model, open token store) is read once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use longweave_common::{Cancel, Code, Ctx, Error, Result};
 use longweave_driver::{Events, Threads, explain};
 use longweave_run::{LEAST_MEMORY, Outcome, RunContext};
 use longweave_stages::STAGES;
-use longweave_storage::DoneRecord;
+use longweave_storage::{DoneRecord, LocalDirectory};
 
 use crate::tasks::{self as listing, StageInfo, TaskRecord, TaskSelection};
 
@@ -18,21 +18,34 @@ pub(crate) struct Job {
     ctx: Ctx,
     /// How the last call that ended did.
     outcome: Mutex<Outcome>,
+    /// For temporary files, until the run is closed.
+    _scratch: Option<LocalDirectory>,
+}
+
+/// The resources of a process that runs tasks.
+#[derive(Clone, Debug)]
+pub struct JobOptions {
+    /// Threads of each run that is opened; 0 for one per core.
+    pub threads: usize,
+    /// Bytes that tokenizing, predicting and packing may hold, for each run.
+    pub memory: u64,
+    /// A directory on a disk of this machine for temporary files; without one they are in the work
+    /// directory.
+    pub scratch: Option<PathBuf>,
 }
 
 impl Job {
-    /// Opens the run prepared in `out`, to run tasks with `threads` threads (0: one per core) and
-    /// `memory` bytes. `driven`: one driver hands out the tasks ([`RunContext::driven`]).
+    /// Opens the run prepared in `out`, to run tasks. `driven`: one driver hands out the tasks ([`RunContext::driven`]).
     ///
     /// Errors: `OPTIONS_INVALID`, `RUN_NOT_PREPARED`, `VERSION_MISMATCH`, `FILE_CORRUPT`,
     /// `INPUT_CHANGED`.
     pub(crate) fn open(
         out: &Path,
-        threads: usize,
-        memory: u64,
+        options: &JobOptions,
         driven: bool,
         cancel: &Cancel,
     ) -> Result<Job> {
+        let JobOptions { threads, memory, ref scratch } = *options;
         if memory < LEAST_MEMORY {
             let message = format!("`memory` must be at least 16 MiB, but is {memory} bytes");
             return Err(Error::new(Code::OptionsInvalid, message).with("option", "memory"));
@@ -40,9 +53,11 @@ impl Job {
         let run = RunContext::open(STAGES, out)?;
         let (run, mode) = if driven { (run.driven(), "worker") } else { (run, "stage") };
         run.check_inputs()?;
-        let ctx = Ctx { cancel: cancel.clone(), ..Ctx::new(threads, memory)? };
+        let local = scratch.as_deref().map(LocalDirectory::create).transpose()?;
+        let scratch = local.as_ref().map(|local| Arc::from(local.path()));
+        let ctx = Ctx { cancel: cancel.clone(), scratch, ..Ctx::new(threads, memory)? };
         run.log.begin(mode, run.options(), ctx.pool.current_num_threads());
-        Ok(Job { run, ctx, outcome: Mutex::new(Outcome::Done) })
+        Ok(Job { run, ctx, outcome: Mutex::new(Outcome::Done), _scratch: local })
     }
 
     /// The stages of the run with their tasks.

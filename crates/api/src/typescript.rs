@@ -10,6 +10,7 @@ use longweave_driver::status::RunStatus;
 use longweave_driver::{DryRun, Event};
 use longweave_formats::{OutputManifest, VerifyReport};
 use longweave_keywords::StopList;
+use longweave_run::StoppedDriver;
 use longweave_stages::STAGES;
 use longweave_stages::report::RunReport;
 use longweave_stages::seal::ManifestRun;
@@ -73,6 +74,7 @@ fn results() -> String {
     types.add::<Event>();
     types.add::<Summary>();
     types.add::<RunStatus>();
+    types.add::<StoppedDriver>();
     types.add::<DryRun>();
     types.add::<CleanReport>();
     types.add::<VerifyReport>();

@@ -21,20 +21,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::job::Job;
+pub use crate::job::JobOptions as WorkerOptions;
 use crate::tasks::{StageInfo, TaskRecord, TaskSelection};
 use crate::wire::{Handed, Line, Output, Request};
 
 /// Progress of a call is reported at most this often.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// The resources of a worker.
-#[derive(Clone, Copy, Debug)]
-pub struct WorkerOptions {
-    /// Threads of each run that is opened; 0 for one per core.
-    pub threads: usize,
-    /// Bytes that tokenizing, predicting and packing may hold, for each run.
-    pub memory: u64,
-}
 
 /// A line that the worker writes.
 #[derive(Serialize)]
@@ -210,8 +202,7 @@ impl<W: Write + Send + 'static> Worker<W> {
         if let Some((job, _)) = self.jobs.get(&run) {
             return Ok(Arc::clone(job));
         }
-        let WorkerOptions { threads, memory } = self.options;
-        let job = Arc::new(Job::open(&run, threads, memory, driven, &self.cancel)?);
+        let job = Arc::new(Job::open(&run, &self.options, driven, &self.cancel)?);
         self.jobs.insert(run, (Arc::clone(&job), Instant::now()));
         Ok(job)
     }

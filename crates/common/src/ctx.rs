@@ -1,6 +1,7 @@
 //! The context a task runs in: memory bound, threads, cancellation, progress. Passed down as
 //! `&Ctx`, never global.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::{Budget, Cancel, Code, Error, Result};
@@ -29,6 +30,9 @@ pub struct Ctx {
     pub cancel: Cancel,
     /// Where to report units done.
     pub progress: Arc<dyn ProgressSink>,
+    /// A directory on a disk of this machine for temporary files; without one they are with the
+    /// results.
+    pub scratch: Option<Arc<Path>>,
 }
 
 impl Ctx {
@@ -48,7 +52,13 @@ impl Ctx {
             pool: Arc::new(pool),
             cancel: Cancel::new(),
             progress: Arc::new(NoProgress),
+            scratch: None,
         })
+    }
+
+    /// The directory for temporary files of a stage whose results are in `results`.
+    pub fn scratch_for(&self, results: &Path) -> PathBuf {
+        self.scratch.as_deref().unwrap_or(results).to_owned()
     }
 
     /// The same context with a cancel flag of its own, which also follows this one's.

@@ -45,6 +45,19 @@ pub fn status<'env>(
     on_thread(env, cancellation, move |_| commands::status(&PathBuf::from(directory)))
 }
 
+/// Asks the driver of a run to stop and waits for it; resolves with the driver as JSON, or null.
+#[napi(ts_return_type = "Promise<string>", catch_unwind)]
+pub fn stop_run<'env>(
+    env: &'env Env,
+    directory: String,
+    wait: f64,
+    cancellation: &Cancellation,
+) -> napi::Result<Object<'env>> {
+    on_thread(env, cancellation, move |cancel| {
+        commands::stop(&PathBuf::from(directory), wait, cancel)
+    })
+}
+
 /// A dry run with resolved options; resolves with JSON.
 #[napi(ts_return_type = "Promise<string>", catch_unwind)]
 pub fn dry_run<'env>(

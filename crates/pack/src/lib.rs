@@ -40,7 +40,8 @@ fn sequence<'a>(
     let bos = || source.bos.ok_or_else(|| missing("begin token"));
     // First the pieces, then the tokens: so the processor waits for many lookups at once.
     let mut at = u32::from(shape.sequence_bos);
-    for (row, piece) in place.pieces.iter_mut().zip(planned.pieces) {
+    let pieces = place.pieces.iter_mut().zip(planned.pieces).zip(source.sequences.range(i));
+    for ((row, &piece), number) in pieces {
         let group = source.groups.get(piece.group).ok_or_else(|| missing("group"))?;
         let reason = if group.anchor.is_none() || group.anchor == piece.doc {
             (source.phrase)(group.keyword)
@@ -51,7 +52,7 @@ fn sequence<'a>(
             doc_id: (source.id)(piece.doc),
             start: at,
             len: piece.len,
-            offset: piece.start.saturating_sub(shape.lead),
+            offset: shape.tokens(piece, source.lens[number]).offset(),
             reason,
             group: piece.group.get(),
         };
@@ -72,26 +73,33 @@ fn sequence<'a>(
     }
     let pieces = place.pieces.iter().zip(planned.pieces).zip(source.sequences.range(i));
     for ((row, &piece), number) in pieces {
-        let len = source.lens[number];
-        let (begins, own, separators) = shape.parts(piece, len);
+        let kinds = shape.tokens(piece, source.lens[number]);
         let piece_tokens = &mut tokens[row.start as usize..][..row.len as usize];
-        let (begin, rest) = piece_tokens.split_at_mut(begins as usize);
-        let (own, after) = rest.split_at_mut(own as usize);
-        if !begin.is_empty() {
-            begin.fill(bos()?);
+        let [before, own, after] = [&kinds.before, &kinds.own, &kinds.after].map(Range::len);
+        if before + own + after != piece_tokens.len() {
+            return Err(missing("separator"));
         }
-        own_tokens.read(number, piece.doc, row.offset.min(len), own)?;
-        let first = row.offset.saturating_sub(len) as usize;
-        let separator = source
-            .separator
-            .get(first..first + separators as usize)
-            .ok_or_else(|| missing("separator"))?;
-        after.copy_from_slice(separator);
+        let (before, rest) = piece_tokens.split_at_mut(before);
+        let (own, after) = rest.split_at_mut(own);
+        if kinds.first && !before.is_empty() {
+            before.fill(bos()?);
+        } else if !before.is_empty() {
+            copy(before, source.part_begin, &kinds.before).ok_or_else(|| missing("marker"))?;
+        }
+        own_tokens.read(number, piece.doc, kinds.own.start, own)?;
+        let marker = if kinds.last { source.separator } else { source.part_end };
+        copy(after, marker, &kinds.after).ok_or_else(|| missing("separator or marker"))?;
     }
     if !padding.is_empty() {
         padding.fill(source.pad.ok_or_else(|| missing("padding token"))?);
     }
     Ok(())
+}
+
+/// Copies a range of a marker's tokens; `None` where the marker does not have it.
+fn copy(out: &mut [u32], marker: &[u32], range: &Range<u32>) -> Option<()> {
+    out.copy_from_slice(marker.get(range.start as usize..range.end as usize)?);
+    Some(())
 }
 
 /// Assembles sequences `range` of the source into `batch`, in the place of those that it had.

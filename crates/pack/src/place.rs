@@ -104,8 +104,8 @@ impl<'p, 's, 'a> Bands<'p, 's, 'a> {
             source.sequences.range(range.start).start..source.sequences.range(range.end - 1).end;
         let pieces = &source.sequences.pieces()[places.clone()];
         let split_and_own = |(&piece, &len): (&Piece, &u32)| {
-            let (_, own, _) = source.shape.parts(piece, len);
-            (store.split_of(piece.doc) as u32, u64::from(own))
+            let own = source.shape.tokens(piece, len).own;
+            (store.split_of(piece.doc) as u32, own.len() as u64)
         };
         let with_lens = pieces.par_iter().zip(&source.lens[places.clone()]);
         with_lens.map(split_and_own).collect_into_vec(&mut band.starts);

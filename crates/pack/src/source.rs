@@ -56,6 +56,10 @@ pub struct PackSource<'a> {
     pub phrase: &'a (dyn Fn(KeywordId) -> Option<&'a str> + Sync),
     /// Ids of the separator.
     pub separator: &'a [u32],
+    /// Ids of the marker at the end of each part of a document but the last.
+    pub part_end: &'a [u32],
+    /// Ids of the marker at the beginning of each part of a document but the first.
+    pub part_begin: &'a [u32],
     /// The begin token.
     pub bos: Option<u32>,
     /// The padding token.

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use longweave_common::DocId;
 
 use crate::stats::DroppedTokens;
-use crate::{Incomplete, Overflow, Piece, Policies, Rule, Sequence, Sequences, Shape};
+use crate::{Incomplete, Overflow, Piece, PlanOptions, Rule, Sequence, Sequences, Shape};
 
 /// Pieces that belong together, in order.
 pub(crate) type Unit = Vec<Piece>;
@@ -124,9 +124,10 @@ impl Why {
 }
 
 impl<'a> Sink<'a> {
-    pub(crate) fn new(policies: &Policies, lens: &'a [u32]) -> Sink<'a> {
+    pub(crate) fn new(options: &PlanOptions, lens: &'a [u32]) -> Sink<'a> {
+        let policies = &options.policies;
         Sink {
-            shape: Shape::of(policies),
+            shape: Shape::of(options),
             overflow: policies.overflow,
             incomplete: policies.incomplete,
             lens,
@@ -139,7 +140,10 @@ impl<'a> Sink<'a> {
 
     /// Own tokens of pieces.
     pub(crate) fn own(&self, pieces: &[Piece]) -> u64 {
-        pieces.iter().map(|&p| u64::from(self.shape.parts(p, self.lens[p.doc.index()]).1)).sum()
+        pieces
+            .iter()
+            .map(|&p| self.shape.tokens(p, self.lens[p.doc.index()]).own.len() as u64)
+            .sum()
     }
 
     /// Finishes a sequence, full or to be padded.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Forest, Group, NamedGroups, Piece, Plan, PlanStats, Rule, Sequence, Sequences, Shape};
 
 /// The version of the files; work directories keep plans of different versions apart by it.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// Numbers of a sequence, of a piece, and of a group.
 const SEQUENCE: usize = 6;

@@ -32,7 +32,9 @@ pub use options::{
 };
 pub use planner::{Plan, plan};
 pub use pool::{Duplicate, Likeness};
-pub use sequences::{Group, Groups, NamedGroups, Piece, Rule, Sequence, Sequences, Shape};
+pub use sequences::{
+    Cuts, Group, Groups, NamedGroups, Piece, PieceTokens, Rule, Sequence, Sequences, Shape,
+};
 pub use stats::{
     CountDistribution, DroppedTokens, ExcludedDocuments, Histogram, KeywordListCounts, ListSizes,
     LongCounts, PieceCounts, PlanStats, RuleCounts, SourceTokens, TokenCounts, TopicCounts,

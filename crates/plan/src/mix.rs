@@ -29,7 +29,7 @@ impl Mix {
         part: Part,
     ) -> Result<Option<Mix>> {
         let Some(weights) = input.weights else { return Ok(None) };
-        let shape = Shape::of(&options.policies);
+        let shape = Shape::of(options);
         let mut tokens = vec![0u64; weights.len()];
         for doc in pool {
             tokens[input.source(*doc) as usize] += shape.virtual_len(input.lens[doc.index()]);

@@ -344,6 +344,11 @@ pub struct InterleaveOptions {
     /// Tokens of a part; in place of `parts`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub part_tokens: Option<u32>,
+    /// The marker at the end of each part but the last: `none`, `token:TEXT` or `text:TEXT`. The
+    /// planner knows its length alone, [`Policies::part_end`].
+    pub part_end: String,
+    /// The marker at the beginning of each part but the first, as `part_end`.
+    pub part_begin: String,
     /// The order of the parts of a group.
     #[serde(rename = "partOrder")]
     pub order: PartOrder,
@@ -443,6 +448,11 @@ pub struct Policies {
     pub separator: u32,
     /// Whether each sequence starts with a begin token (`bos: sequence`), which counts in `length`.
     pub sequence_bos: bool,
+    /// Tokens of the marker at the end of each part of a document but the last (`interleave`).
+    pub part_end: u32,
+    /// Tokens of the marker at the beginning of each part of a document but the first
+    /// (`interleave`).
+    pub part_begin: u32,
     /// The treatment of a piece that crosses the end of a sequence.
     pub overflow: Overflow,
     /// The treatment of the tail of a group: its last tokens, fewer than a sequence.
@@ -512,12 +522,13 @@ impl PlanOptions {
             policies.length,
         )?;
         expect(policies.lead <= 1, "lead", "0 or 1", policies.lead)?;
-        expect(
-            policies.separator <= 1 << 20,
-            "separator",
-            "at most 1048576 tokens",
-            policies.separator,
-        )?;
+        for (option, tokens) in [
+            ("separator", policies.separator),
+            ("partEnd", policies.part_end),
+            ("partBegin", policies.part_begin),
+        ] {
+            expect(tokens <= 1 << 20, option, "at most 1048576 tokens", tokens)?;
+        }
         expect(policies.tokens != Some(0), "tokens", "at least 1", 0)?;
         expect(policies.max_uses != Some(0), "maxUses", "at least 1", 0)?;
         expect(

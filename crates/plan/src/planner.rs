@@ -65,7 +65,7 @@ fn plan_inside(
     options: &PlanOptions,
     part: Part,
 ) -> Result<Plan> {
-    let shape = Shape::of(&options.policies);
+    let shape = Shape::of(options);
     let PartPool { documents: pool, excluded, duplicates } = PartPool::of(input, options, part)?;
     if part == Part::Main && pool.is_empty() && excluded.without_keyword > 0 {
         let message = format!(
@@ -97,7 +97,7 @@ fn plan_inside(
         (Fill::Related, Some(forest)) => Some((forest, PostOrder::new(forest)?)),
         _ => None,
     };
-    let sink = Sink::new(&options.policies, input.lens);
+    let sink = Sink::new(options, input.lens);
     let mut planner = Planner {
         ctx,
         input,

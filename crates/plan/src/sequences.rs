@@ -7,10 +7,10 @@ use longweave_common::{DocId, GroupId, KeywordId, Offsets};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{Forest, Policies};
+use crate::{Forest, Method, PlanOptions};
 
-/// A run of one document's virtual tokens: its begin token (where there is one), its own tokens,
-/// its separator's.
+/// A run of one document's virtual tokens: its begin token (where there is one), its own tokens with
+/// the markers of its parts (`interleave`), its separator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Piece {
     /// The document.
@@ -69,13 +69,84 @@ pub struct Shape {
     pub separator: u32,
     /// Whether each sequence starts with a begin token.
     pub sequence_bos: bool,
+    /// Where documents are cut into parts; `None` for methods that have none.
+    pub cuts: Option<Cuts>,
+}
+
+/// The cuts between the parts of a document, and the tokens of the markers there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cuts {
+    /// Parts of a document, of equal length.
+    pub parts: u32,
+    /// Tokens of a part, in place of `parts`.
+    pub part_tokens: Option<u32>,
+    /// Tokens of the marker at the end of each part but the last.
+    pub end: u32,
+    /// Tokens of the marker at the beginning of each part but the first.
+    pub begin: u32,
+}
+
+impl Cuts {
+    /// Parts of a document of `len` tokens.
+    pub fn count(&self, len: u32) -> u32 {
+        self.part_tokens.map_or(self.parts.min(len), |tokens| len.div_ceil(tokens.max(1))).max(1)
+    }
+
+    /// The document's own tokens before part `i`.
+    fn own(&self, len: u32, i: u32) -> u32 {
+        let before = match self.part_tokens {
+            Some(tokens) => u64::from(i) * u64::from(tokens),
+            None => u64::from(len) * u64::from(i) / u64::from(self.count(len)),
+        };
+        before.min(u64::from(len)) as u32
+    }
+}
+
+/// The tokens of a piece by kind, in their order. A piece is in one part of its document; a document
+/// that is not cut is one part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PieceTokens {
+    /// Whether the part is the first of its document.
+    pub first: bool,
+    /// Whether the part is the last of its document.
+    pub last: bool,
+    /// Of the begin token, or of the marker at the beginning of a part that is not the first.
+    pub before: Range<u32>,
+    /// Of the document's own tokens.
+    pub own: Range<u32>,
+    /// Of the separator, or of the marker at the end of a part that is not the last.
+    pub after: Range<u32>,
+}
+
+impl PieceTokens {
+    /// Tokens of the document that precede the piece; of a piece of its separator alone, with the
+    /// separator's.
+    pub fn offset(&self) -> u32 {
+        self.own.start + if self.own.is_empty() { self.after.start } else { 0 }
+    }
 }
 
 impl Shape {
-    /// The shape that `policies` ask for.
-    pub fn of(policies: &Policies) -> Shape {
-        let Policies { length, lead, separator, sequence_bos, .. } = *policies;
-        Shape { length, lead, separator, sequence_bos }
+    /// The shape that `options` ask for.
+    pub fn of(options: &PlanOptions) -> Shape {
+        let policies = &options.policies;
+        let cuts = match &options.method {
+            Method::Interleave(interleave) => Some(Cuts {
+                parts: interleave.parts,
+                part_tokens: interleave.part_tokens,
+                end: policies.part_end,
+                begin: policies.part_begin,
+            }),
+            _ => None,
+        };
+        Shape {
+            length: policies.length,
+            lead: policies.lead,
+            separator: policies.separator,
+            sequence_bos: policies.sequence_bos,
+            cuts,
+        }
     }
 
     /// Virtual tokens that the pieces of a sequence can hold.
@@ -84,17 +155,92 @@ impl Shape {
     }
 
     /// Virtual tokens of a document of `len` tokens.
+    #[inline]
     pub fn virtual_len(&self, len: u32) -> u64 {
-        u64::from(self.lead) + u64::from(len) + u64::from(self.separator)
+        let markers = match self.cuts {
+            Some(Cuts { end: 0, begin: 0, .. }) | None => 0,
+            Some(cuts) => {
+                u64::from(cuts.count(len) - 1) * (u64::from(cuts.end) + u64::from(cuts.begin))
+            }
+        };
+        u64::from(self.lead) + u64::from(len) + u64::from(self.separator) + markers
     }
 
-    /// The parts of a piece of a document of `len` tokens: (begin tokens, the document's own, the
-    /// separator's).
-    pub fn parts(&self, piece: Piece, len: u32) -> (u32, u32, u32) {
-        let (start, end) = (u64::from(piece.start), u64::from(piece.start) + u64::from(piece.len));
-        let (own, after) = (u64::from(self.lead), u64::from(self.lead) + u64::from(len));
-        let overlap = |a: u64, b: u64| end.min(b).saturating_sub(start.max(a)) as u32;
-        (overlap(0, own), overlap(own, after), overlap(after, u64::MAX))
+    /// Parts of a document of `len` tokens.
+    pub fn part_count(&self, len: u32) -> u32 {
+        self.cuts.map_or(1, |cuts| cuts.count(len))
+    }
+
+    /// The virtual token that part `i` of a document of `len` tokens begins with; the document's
+    /// end for the number of parts.
+    pub fn part_begin(&self, len: u32, i: u32) -> u64 {
+        match self.cuts {
+            _ if i == 0 => 0,
+            Some(cuts) if i < cuts.count(len) => {
+                let markers =
+                    u64::from(cuts.end) * u64::from(i) + u64::from(cuts.begin) * u64::from(i - 1);
+                u64::from(self.lead) + u64::from(cuts.own(len, i)) + markers
+            }
+            _ => self.virtual_len(len),
+        }
+    }
+
+    /// The part of a document of `len` tokens that virtual token `at` is in.
+    pub(crate) fn part_of(&self, len: u32, at: u32) -> u32 {
+        let (mut low, mut high) = (0, self.part_count(len));
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.part_begin(len, middle) <= u64::from(at) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// The tokens of a piece of a document of `len` tokens. One that reaches into the next part,
+    /// which no plan has, gives fewer tokens than its length.
+    #[inline]
+    pub fn tokens(&self, piece: Piece, len: u32) -> PieceTokens {
+        let start = u64::from(piece.start);
+        let Some(cuts) = self.cuts else {
+            let all = (true, true);
+            return tokens_of(all, start, piece.len, self.lead, 0..len, self.separator);
+        };
+        let part = self.part_of(len, piece.start);
+        let (first, last) = (part == 0, part + 1 == cuts.count(len));
+        let before = if first { self.lead } else { cuts.begin };
+        let after = if last { self.separator } else { cuts.end };
+        let own = cuts.own(len, part)..cuts.own(len, part + 1);
+        let start = start - self.part_begin(len, part);
+        tokens_of((first, last), start, piece.len, before, own, after)
+    }
+}
+
+/// The tokens of a piece of a part that has `before`, `own` and `after` of each kind.
+#[inline]
+fn tokens_of(
+    (first, last): (bool, bool),
+    start: u64,
+    len: u32,
+    before: u32,
+    own: Range<u32>,
+    after: u32,
+) -> PieceTokens {
+    let end = start + u64::from(len);
+    let own_len = own.end - own.start;
+    let clip = |from: u64, tokens: u32| {
+        let place = |at: u64| at.saturating_sub(from).min(u64::from(tokens)) as u32;
+        place(start)..place(end)
+    };
+    let taken = clip(u64::from(before), own_len);
+    PieceTokens {
+        first,
+        last,
+        before: clip(0, before),
+        own: own.start + taken.start..own.start + taken.end,
+        after: clip(u64::from(before) + u64::from(own_len), after),
     }
 }
 
@@ -293,19 +439,77 @@ impl NamedGroups {
 mod tests {
     use super::*;
 
+    const SHAPE: Shape =
+        Shape { length: 100, lead: 1, separator: 2, sequence_bos: true, cuts: None };
+
+    fn piece(start: u32, len: u32) -> Piece {
+        Piece { doc: DocId::new(0), start, len, group: GroupId::new(0) }
+    }
+
     #[test]
     fn a_piece_is_told_apart_into_begin_own_and_separator() {
-        let shape = Shape { length: 100, lead: 1, separator: 2, sequence_bos: true };
-        assert_eq!((shape.capacity(), shape.virtual_len(5)), (99, 8));
-        for (start, len, expected) in [
-            (0, 8, (1, 5, 2)),
-            (0, 1, (1, 0, 0)),
-            (3, 2, (0, 2, 0)),
-            (5, 3, (0, 1, 2)),
-            (7, 1, (0, 0, 1)),
+        assert_eq!((SHAPE.capacity(), SHAPE.virtual_len(5)), (99, 8));
+        for (start, len, before, own, after, offset) in [
+            (0, 8, 0..1, 0..5, 0..2, 0),
+            (0, 1, 0..1, 0..0, 0..0, 0),
+            (3, 2, 1..1, 2..4, 0..0, 2),
+            (5, 3, 1..1, 4..5, 0..2, 4),
+            (7, 1, 1..1, 5..5, 1..2, 6),
         ] {
-            let piece = Piece { doc: DocId::new(0), start, len, group: GroupId::new(0) };
-            assert_eq!(shape.parts(piece, 5), expected, "{start}+{len}");
+            let tokens = SHAPE.tokens(piece(start, len), 5);
+            assert_eq!(tokens.offset(), offset, "{start}+{len}");
+            let expected = PieceTokens { first: true, last: true, before, own, after };
+            assert_eq!(tokens, expected, "{start}+{len}");
+        }
+    }
+
+    /// The kind and number of each virtual token of a document.
+    fn written_out(shape: Shape, len: u32) -> Vec<String> {
+        let cuts = shape.cuts.unwrap();
+        let named = |name: &'static str, n: u32| (0..n).map(move |i| format!("{name}{i}"));
+        let mut all: Vec<String> = named("bos", shape.lead).collect();
+        let parts = cuts.count(len);
+        for part in 0..parts {
+            if part > 0 {
+                all.extend(named("begin", cuts.begin));
+            }
+            let own = cuts.own(len, part)..cuts.own(len, part + 1);
+            all.extend(own.map(|i| format!("own{i}")));
+            all.extend(if part + 1 < parts {
+                named("end", cuts.end)
+            } else {
+                named("separator", shape.separator)
+            });
+        }
+        all
+    }
+
+    #[test]
+    fn a_document_with_markers_is_its_parts_one_after_the_other() {
+        for (len, parts, part_tokens, end, begin) in
+            [(10, 3, None, 2, 1), (10, 3, Some(4), 0, 2), (2, 5, None, 1, 0), (1, 1, None, 3, 3)]
+        {
+            let cuts = Some(Cuts { parts, part_tokens, end, begin });
+            let shape = Shape { cuts, ..SHAPE };
+            let all = written_out(shape, len);
+            assert_eq!(shape.virtual_len(len), all.len() as u64);
+            for part in 0..shape.part_count(len) {
+                let range =
+                    shape.part_begin(len, part) as u32..shape.part_begin(len, part + 1) as u32;
+                for start in range.clone() {
+                    for stop in start + 1..=range.end {
+                        let found = shape.tokens(piece(start, stop - start), len);
+                        let name = |inner: bool, edge: &str, other: &str, n: u32| {
+                            format!("{}{n}", if inner { other } else { edge })
+                        };
+                        let before = found.before.map(|i| name(!found.first, "bos", "begin", i));
+                        let own = found.own.map(|i| format!("own{i}"));
+                        let after = found.after.map(|i| name(!found.last, "separator", "end", i));
+                        let tokens: Vec<String> = before.chain(own).chain(after).collect();
+                        assert_eq!(tokens, all[start as usize..stop as usize]);
+                    }
+                }
+            }
         }
     }
 }

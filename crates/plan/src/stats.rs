@@ -176,6 +176,8 @@ pub struct TokenCounts {
     pub separators: u64,
     /// Begin tokens in the plan's sequences, of documents and of sequences.
     pub begins: u64,
+    /// Tokens of markers between parts of documents (`interleave`) in the plan's sequences.
+    pub part_markers: u64,
     /// Padding tokens in the plan's sequences.
     pub padding: u64,
     /// Tokens of documents in sequences whose documents all have the same representative keyword.
@@ -267,17 +269,21 @@ pub(crate) fn gather(
         let mut begin = u32::from(shape.sequence_bos);
         for &piece in sequence.pieces {
             add_context(&mut stats.tokens.by_context, piece.len + std::mem::take(&mut begin));
-            let (begins, own, separators) = shape.parts(piece, input.lens[piece.doc.index()]);
-            own_tokens += u64::from(own);
+            let len = input.lens[piece.doc.index()];
+            let tokens = shape.tokens(piece, len);
+            let own = tokens.own.len() as u64;
+            own_tokens += own;
             stats.pieces.total += 1;
-            stats.pieces.cut += u64::from(own < input.lens[piece.doc.index()]);
-            stats.sources[input.source(piece.doc) as usize].in_sequences += u64::from(own);
-            stats.tokens.begins += u64::from(begins);
-            stats.tokens.separators += u64::from(separators);
+            stats.pieces.cut += u64::from(own < u64::from(len));
+            stats.sources[input.source(piece.doc) as usize].in_sequences += own;
+            let (before, after) = (tokens.before.len() as u64, tokens.after.len() as u64);
+            let TokenCounts { begins, separators, part_markers, .. } = &mut stats.tokens;
+            *(if tokens.first { begins } else { &mut *part_markers }) += before;
+            *(if tokens.last { separators } else { part_markers }) += after;
             if short(piece.doc) {
-                stats.tokens.of_short_set += u64::from(own);
+                stats.tokens.of_short_set += own;
             }
-            if piece.start <= shape.lead && piece.start + piece.len > shape.lead && own > 0 {
+            if tokens.own.start == 0 && own > 0 {
                 uses[piece.doc.index()] += 1;
             }
             groups.push(piece.group);

@@ -4,7 +4,8 @@
 //! driver replaces its own file every few seconds, with a higher `beat`, and leaves it `ended`. The
 //! next driver makes the next number, which a file system lets only one do. No clock of another
 //! machine is believed: a driver is gone when its file does not change while the next one watches
-//! it. A driver that was frozen meanwhile sees the higher number when it wakes, and stops.
+//! it. A driver that was frozen meanwhile sees the higher number when it wakes, and stops. Any
+//! process asks a driver to stop with a file `NNNNNN.stop`, which it sees at its next beat.
 //!
 //! A lock (flock) says at once what watching would take seconds for, but only of drivers on the
 //! same machine: elsewhere it may be unknown, missing, or outlive its holder.
@@ -15,11 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use longweave_common::{Cancel, Code, Error, Result, ResultExt};
 use longweave_storage::{Lock, host, process_token};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::log::{parse_time, time_of};
 
@@ -100,6 +102,11 @@ fn latest(folder: &Path) -> Option<u64> {
 
 fn file_of(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:06}.json"))
+}
+
+/// The file that asks a driver to stop.
+fn stop_of(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:06}.stop"))
 }
 
 /// The file of a driver; `None` while it is not whole.
@@ -214,6 +221,9 @@ impl Driving {
                 if own.check().is_err() {
                     return cancel.cancel();
                 }
+                if stop_of(&own.folder, own.number).exists() {
+                    cancel.cancel();
+                }
                 beat.beat += 1;
                 beat.time = time_of(SystemTime::now());
                 own.write(&beat);
@@ -286,6 +296,53 @@ pub fn driver(out: &Path, now: f64) -> Option<DriverSeen> {
         now - parse_time(&beat.time).unwrap_or(0.0) < beat.every * f64::from(WATCHED)
     };
     lives.then_some(DriverSeen { process: beat.process, host: beat.host })
+}
+
+/// A driver that was asked to stop, and ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct StoppedDriver {
+    /// The id of its process.
+    pub process: u32,
+    /// Its machine.
+    pub host: String,
+}
+
+/// Asks the driver of the run in `out` to stop, on whatever machine it is, and waits until it has
+/// ended. `None` where no process drives the run.
+///
+/// Errors: `RUN_LOCKED` where it has not ended after `patience`; `CANCELLED`.
+pub fn stop(out: &Path, patience: Duration, cancel: &Cancel) -> Result<Option<StoppedDriver>> {
+    let folder = folder(out);
+    let Some(number) = latest(&folder) else { return Ok(None) };
+    let path = file_of(&folder, number);
+    let Some((beat, is_known)) = unended(out) else { return Ok(None) };
+    let is_gone = || is_known && !Lock::is_held(&lock_file(out));
+    if is_gone() {
+        return Ok(None);
+    }
+    let stop = stop_of(&folder, number);
+    fs::write(&stop, b"").at("write", &stop)?;
+    let began = Instant::now();
+    loop {
+        let has_ended = read(&path).is_none_or(|beat| beat.ended);
+        if has_ended || is_gone() || latest(&folder) != Some(number) {
+            let Beat { process, host, .. } = beat;
+            return Ok(Some(StoppedDriver { process, host }));
+        }
+        if began.elapsed() > patience {
+            let message = format!(
+                "{} was asked to stop and has not ended after {:.0} s; it may still finish its \
+                 tasks, or its machine may be gone: `longweave status {}` shows which",
+                beat.holder(),
+                patience.as_secs_f64(),
+                out.display()
+            );
+            return Err(Error::new(Code::RunLocked, message).with_file(&path));
+        }
+        cancel.check()?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Whether a process drives the run in `out`. One of another machine is watched, which may take
@@ -385,6 +442,36 @@ mod tests {
         elsewhere(out, 3, 2, 0.02);
         let driving = begin(out).unwrap();
         assert_eq!(driving.fence().number, 4);
+    }
+
+    #[test]
+    fn a_driver_that_is_asked_to_stop_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path();
+        let ask = |patience: u64| stop(out, Duration::from_millis(patience), &Cancel::new());
+        assert_eq!(ask(0).unwrap(), None);
+        let cancel = Cancel::new();
+        let claim = Claim { every: Duration::from_millis(5), ..Claim::default() };
+        let driving = Driving::begin(out, &cancel, &claim).unwrap();
+        let late = ask(100).unwrap_err();
+        assert_eq!(late.code(), Code::RunLocked);
+        assert!(cancel.is_cancelled(), "it was asked, and has not ended");
+        let ends = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(driving);
+        });
+        assert_eq!(ask(10_000).unwrap().unwrap().process, std::process::id());
+        ends.join().unwrap();
+        assert_eq!(ask(0).unwrap(), None);
+        // The next driver was not asked.
+        let cancel = Cancel::new();
+        let next = Driving::begin(out, &cancel, &claim).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!cancel.is_cancelled());
+        drop(next);
+        // One of another machine, which does not answer.
+        elsewhere(out, 9, 1, 4.0);
+        assert!(ask(60).unwrap_err().message().contains("process 7 on elsewhere"));
     }
 
     #[test]

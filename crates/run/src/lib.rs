@@ -24,7 +24,7 @@ mod usage;
 pub use base::Base;
 pub use context::{Counts, Needs, Place, ProgressUnit, RunContext, Stage, StageSpec};
 pub use facts::Facts;
-pub use fence::{Claim, DriverSeen, Driving, driver, is_driven};
+pub use fence::{Claim, DriverSeen, Driving, StoppedDriver, driver, is_driven, stop};
 pub use log::{Entry, Log, LogRecord, Outcome, TaskState, parse_time, time_of};
 pub use open::{WORK_FORMAT, check_work_version};
 pub use options::*;

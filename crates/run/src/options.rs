@@ -14,7 +14,7 @@ use longweave_inference::{
 use longweave_language::Language;
 use longweave_plan::{
     Dedup, Fill, Incomplete, Keep, LengthShare, Method, MethodName, Overflow, PlanOptions,
-    Policies, Pool, PoolOptions, Shape,
+    Policies, Pool, PoolOptions,
 };
 use longweave_remote::{Location, Scheme, is_remote};
 use serde::{Deserialize, Serialize};
@@ -1022,7 +1022,7 @@ impl RunOptions {
         )?;
         need(min_score.is_finite(), "keywords.minScore", "`keywords.minScore` must be a number")?;
         self.near.check()?;
-        self.plan_options(0).check()
+        self.plan_options(MarkerLengths::default()).check()
     }
 
     /// Whether near-duplicates are looked for.
@@ -1150,8 +1150,8 @@ impl RunOptions {
         self.queries.predictor == PredictorName::Precomputed && self.queries.file.is_none()
     }
 
-    /// The planner's options, for a separator of `separator` tokens.
-    pub fn plan_options(&self, separator: u32) -> PlanOptions {
+    /// The planner's options, for markers of these lengths.
+    pub fn plan_options(&self, markers: MarkerLengths) -> PlanOptions {
         PlanOptions {
             method: self.method.own.clone(),
             pool: PoolOptions {
@@ -1168,7 +1168,9 @@ impl RunOptions {
             policies: Policies {
                 length: self.length,
                 lead: u32::from(self.bos == Bos::Document),
-                separator,
+                separator: markers.separator,
+                part_end: markers.part_end,
+                part_begin: markers.part_begin,
                 sequence_bos: self.bos == Bos::Sequence,
                 overflow: self.overflow,
                 fill: self.method.fill,
@@ -1182,16 +1184,22 @@ impl RunOptions {
 
     /// Whether padding can occur in an output.
     pub fn may_pad(&self) -> bool {
-        let policies = self.plan_options(0).policies;
+        let policies = self.plan_options(MarkerLengths::default()).policies;
         policies.fill == Fill::Pad
             || policies.incomplete == Incomplete::Pad
             || policies.overflow == Overflow::Whole
     }
+}
 
-    /// Length and begin tokens, for a separator of `separator` tokens.
-    pub fn shape(&self, separator: u32) -> Shape {
-        Shape::of(&self.plan_options(separator).policies)
-    }
+/// Tokens of the markers that the tokenizer decides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MarkerLengths {
+    /// The separator after each document.
+    pub separator: u32,
+    /// At the end of each part of a document but the last.
+    pub part_end: u32,
+    /// At the beginning of each part of a document but the first.
+    pub part_begin: u32,
 }
 
 /// The options that decide results, without those that only say where and how fast.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use longweave_common::{Code, Error, Result, ResultExt};
 use longweave_keywords::StopList;
+use longweave_plan::Method;
 use longweave_storage::checksum_file;
 use longweave_tokens::{
     Choice, Encoder, Loaded, ModelFiles, Origin, SpecialOptions, SpecialTokens,
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::base::{Base, Moved};
-use crate::options::{Bos, PredictorName, RunOptions, TopicSource, VectorSource};
+use crate::options::{Bos, MarkerLengths, PredictorName, RunOptions, TopicSource, VectorSource};
 
 /// The facts about its tokenizer that a run records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,10 @@ pub struct TokenizerInfo {
     pub max_id: u32,
     /// Ids of the separator.
     pub separator: Vec<u32>,
+    /// Ids of the marker at the end of each part of a document but the last (`interleave`).
+    pub part_end: Vec<u32>,
+    /// Ids of the marker at the beginning of each part of a document but the first (`interleave`).
+    pub part_begin: Vec<u32>,
     /// Id of the begin token, where one is used.
     pub bos: Option<u32>,
     /// Id of the padding token, where one is known or needed.
@@ -43,12 +48,23 @@ pub struct TokenizerInfo {
     pub reserved: Vec<u32>,
 }
 
+impl TokenizerInfo {
+    /// Tokens of each marker.
+    pub fn lengths(&self) -> MarkerLengths {
+        MarkerLengths {
+            separator: self.separator.len() as u32,
+            part_end: self.part_end.len() as u32,
+            part_begin: self.part_begin.len() as u32,
+        }
+    }
+}
+
 /// A special token that a run uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SpecialToken {
-    /// Its use: `separator`, `bosToken` or `padToken`.
-    #[ts(type = "'separator' | 'bosToken' | 'padToken'")]
+    /// Its use: the option that names it.
+    #[ts(type = "'separator' | 'bosToken' | 'padToken' | 'partEnd' | 'partBegin'")]
     pub option: String,
     /// The token as the vocabulary writes it.
     pub token: String,
@@ -135,10 +151,17 @@ impl Resources {
             );
             return Err(Error::new(Code::OptionsInvalid, message).with("option", option));
         }
+        let interleave = match &options.method.own {
+            Method::Interleave(interleave) => Some(interleave),
+            _ => None,
+        };
+        let none = || "none".to_owned();
         let special = SpecialOptions {
             separator: options.separator.clone(),
             pad: options.pad_token.clone(),
             bos: options.bos_token.clone(),
+            part_end: interleave.map_or_else(none, |own| own.part_end.clone()),
+            part_begin: interleave.map_or_else(none, |own| own.part_begin.clone()),
         };
         let found =
             SpecialTokens::resolve(encoder, &special, &ModelFiles::beside(&self.tokenizer)?)?;
@@ -149,8 +172,9 @@ impl Resources {
             found.require_pad(encoder)?;
         }
         let bos = found.bos.filter(|_| options.bos != Bos::None);
-        let largest =
-            found.separator.iter().copied().chain(bos).chain(found.pad).max().unwrap_or(0);
+        let markers = [&found.separator, &found.part_end, &found.part_begin];
+        let used = markers.into_iter().flatten().copied().chain(bos).chain(found.pad);
+        let largest = used.max().unwrap_or(0);
         let is_used = |choice: &&Choice| choice.option != "bosToken" || bos.is_some();
         let choices: Vec<&Choice> = found.choices.iter().filter(is_used).collect();
         let is_special = |id| encoder.special_tokens().iter().any(|&(_, special)| special == id);
@@ -167,6 +191,8 @@ impl Resources {
             special: choices.into_iter().map(special_token).collect(),
             reserved,
             separator: found.separator,
+            part_end: found.part_end,
+            part_begin: found.part_begin,
             bos,
             pad: found.pad,
         })

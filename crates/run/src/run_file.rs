@@ -16,7 +16,7 @@ use crate::options::{RunOptions, result_options};
 use crate::resources::{InputDigest, Resources, TokenizerInfo, stop_words_are_a_file};
 
 /// Changes when `run.json` does.
-pub const RUN_FORMAT: u32 = 6;
+pub const RUN_FORMAT: u32 = 7;
 
 /// The content of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

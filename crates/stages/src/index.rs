@@ -102,7 +102,7 @@ impl StageSpec for IndexStage {
             BoilerplateList::None => Boilerplate::none(),
         };
         let words = words.with(keywords.boilerplate_phrases.iter().map(String::as_str));
-        let scratch = target.join(SCRATCH);
+        let scratch = ctx.scratch_for(&target).join(SCRATCH);
         let index = longweave_index::build_from_files(
             ctx,
             &files,

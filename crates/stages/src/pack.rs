@@ -118,19 +118,25 @@ pub enum Named {
     No,
 }
 
+/// The table of the phrases of groups.
+enum Phrases {
+    None,
+    OfKeywords(PathBuf),
+    OfTopics(topics::NamesPlace),
+}
+
 /// Everything that sequences of one part are assembled from. Nothing of it grows with the corpus:
 /// names are read from the disk for the pieces at hand.
 pub struct PartSource {
     plan: PlanFile,
     /// The table of documents' ids.
     ids: PathBuf,
-    /// The table of the phrases of groups' keywords, or of topics.
-    phrases: Option<PathBuf>,
-    /// Finds the table of topics again after their task was repeated.
-    topics: Option<topics::NamesPlace>,
+    phrases: Phrases,
     /// The table of the phrases of the hierarchy.
     nodes: Option<PathBuf>,
     separator: Vec<u32>,
+    part_end: Vec<u32>,
+    part_begin: Vec<u32>,
     bos: Option<u32>,
     pad: Option<u32>,
 }
@@ -143,12 +149,14 @@ impl PartSource {
             plan: plan::open(run, part)?,
             ids: run.directory(DOCUMENTS).join("ids.arrow"),
             phrases: match (run.has(TOPICS), &index) {
-                (true, _) => Some(topics::names_file(run)?),
-                (false, index) => index.as_ref().map(|index| index.join(PHRASES)),
+                (true, _) => Phrases::OfTopics(topics::NamesPlace::of(run)?),
+                (false, Some(index)) => Phrases::OfKeywords(index.join(PHRASES)),
+                (false, None) => Phrases::None,
             },
-            topics: run.has(TOPICS).then(|| topics::NamesPlace::of(run)),
             nodes: index.map(|index| index.join(NODES)),
             separator: run.file.tokenizer.separator.clone(),
+            part_end: run.file.tokenizer.part_end.clone(),
+            part_begin: run.file.tokenizer.part_begin.clone(),
             bos: run.file.tokenizer.bos,
             pad: run.file.tokenizer.pad,
         })
@@ -176,16 +184,13 @@ impl PartSource {
         };
         let keywords = groups.iter().map(|(_, group)| group.keyword);
         let keywords = keywords.filter(|keyword| !keyword.is_none()).map(KeywordId::index);
-        let moved = match &self.topics {
-            Some(place) => place.file()?,
-            None => None,
-        };
-        let phrases = match moved.as_ref().or(self.phrases.as_ref()) {
-            Some(phrases) => Names::of(ctx, phrases, keywords)?,
-            None => Names::default(),
+        let phrases = match &self.phrases {
+            Phrases::None => None,
+            Phrases::OfKeywords(table) => Some(Names::of(ctx, table, keywords)?),
+            Phrases::OfTopics(place) => Some(Names::of(ctx, &place.file()?, keywords)?),
         };
         let phrase = |keyword: KeywordId| {
-            (self.phrases.is_some() && !keyword.is_none()).then(|| phrases.get(keyword.index()))
+            phrases.as_ref().filter(|_| !keyword.is_none()).map(|names| names.get(keyword.index()))
         };
         let id = |doc: DocId| ids.as_ref().map_or("", |ids| ids.get(doc.index()));
         work(&PackSource {
@@ -196,6 +201,8 @@ impl PartSource {
             id: &id,
             phrase: &phrase,
             separator: &self.separator,
+            part_end: &self.part_end,
+            part_begin: &self.part_begin,
             bos: self.bos,
             pad: self.pad,
         })
@@ -244,7 +251,7 @@ impl PartSource {
             .ok_or_else(|| Error::new(Code::Internal, "a sequence was not assembled"))
     }
 
-    /// Length, begin tokens, separators.
+    /// Length, begin tokens, separators, cuts.
     pub fn shape(&self) -> Shape {
         self.plan.shape()
     }
@@ -444,6 +451,7 @@ pub fn output_identity(file: &RunFile) -> Value {
     json!({
         "output": result_options(options)["output"], "upload": options.output.upload,
         "separator": tokenizer.separator, "bos": tokenizer.bos, "pad": tokenizer.pad,
+        "partEnd": tokenizer.part_end, "partBegin": tokenizer.part_begin,
     })
 }
 

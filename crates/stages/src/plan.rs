@@ -52,7 +52,7 @@ impl StageSpec for PlanStage {
     }
 
     fn identity(&self, file: &RunFile) -> Value {
-        let options = file.options.plan_options(file.tokenizer.separator.len() as u32);
+        let options = file.options.plan_options(file.tokenizer.lengths());
         let mut identity = json!({ "options": options, "shard": file.shard_sequences(),
             "format": PLAN_FORMAT });
         if !file.options.sources.is_empty() {
@@ -102,7 +102,7 @@ impl StageSpec for PlanStage {
 
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let options = run.options();
-        let plan_options = options.plan_options(run.file.tokenizer.separator.len() as u32);
+        let plan_options = options.plan_options(run.file.tokenizer.lengths());
         let documents = Documents::read(run, plan_options.pool.dedup != Dedup::None)?;
         let index = index::open(run)?;
         let (neighbours, heads) = (neighbours::open(run)?, neighbours::open_heads(run)?);

@@ -470,9 +470,9 @@ impl ReportBuilder<'_> {
         let (planned, record) = source.sequence(self.ctx, &tokens, number, named)?;
         let shape = source.shape();
         let own = planned.pieces().iter().zip(&record.doc_starts).map(|(&piece, &start)| {
-            let (begins, own, _) = shape.parts(piece, self.documents.lens[piece.doc.index()]);
-            let start = (start + begins) as usize;
-            start..start + own as usize
+            let tokens = shape.tokens(piece, self.documents.lens[piece.doc.index()]);
+            let start = start as usize + tokens.before.len();
+            start..start + tokens.own.len()
         });
         Ok(Sampled { number, own: own.collect(), planned, record })
     }

@@ -159,9 +159,9 @@ fn write(ctx: &Ctx, run: &RunContext, plans: &[PlanFile]) -> Result<Vec<FileReco
         let shape = plan.shape();
         let planned = plan.read(first, size.min(plan.sequences() - first))?;
         let place = |(&piece, &len): (&Piece, &u32)| {
-            let (_, own, _) = shape.parts(piece, len);
+            let own = shape.tokens(piece, len).own;
             let (split, row) = rows.place(piece.doc);
-            (own > 0).then(|| (split, [row, piece.start.saturating_sub(shape.lead).min(len), own]))
+            (!own.is_empty()).then(|| (split, [row, own.start, own.end - own.start]))
         };
         let pieces = planned.sequences.pieces().iter().zip(&planned.lens);
         let placed: Vec<(usize, [u32; 3])> = pieces.filter_map(place).collect();

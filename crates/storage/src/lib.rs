@@ -10,6 +10,7 @@ mod atomic;
 mod digest;
 mod done;
 pub mod failpoint;
+mod local;
 mod lock;
 mod npy;
 mod pages;
@@ -29,6 +30,7 @@ pub use atomic::{
 };
 pub use digest::{Digest, checksum_file, checksum_with, digest_of, digest_of_text};
 pub use done::{DoneRecord, FileRecord};
+pub use local::LocalDirectory;
 pub use lock::{Holder, Lock, host};
 pub use npy::{NPY_MAGIC, NpyDefect, NpyHeader};
 pub use pages::{PageBudget, Pages};

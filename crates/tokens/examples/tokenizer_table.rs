@@ -31,6 +31,8 @@ fn tokens(path: &Path, encoder: &dyn longweave_tokens::Encoder) -> [String; 3] {
         separator: separator.into(),
         pad: "auto".into(),
         bos: "auto".into(),
+        part_end: "none".into(),
+        part_begin: "none".into(),
     };
     let found = SpecialTokens::resolve(encoder, &options("auto"), &files)
         .or_else(|_| SpecialTokens::resolve(encoder, &options("none"), &files))

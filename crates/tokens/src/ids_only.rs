@@ -113,7 +113,13 @@ mod tests {
     fn special(path: &Path, separator: &str) -> Result<SpecialTokens> {
         let encoder = crate::load(path)?.encoder;
         let auto = || "auto".to_owned();
-        let options = SpecialOptions { separator: separator.into(), pad: auto(), bos: auto() };
+        let options = SpecialOptions {
+            separator: separator.into(),
+            pad: auto(),
+            bos: auto(),
+            part_end: "none".into(),
+            part_begin: "none".into(),
+        };
         SpecialTokens::resolve(&*encoder, &options, &ModelFiles::beside(path)?)
     }
 

@@ -67,6 +67,11 @@ pub struct SpecialOptions {
     pub pad: String,
     /// `auto` or `token:TEXT`.
     pub bos: String,
+    /// At the end of each part of a document but the last: `none`, `token:TEXT` or `text:TEXT`, as
+    /// `separator`.
+    pub part_end: String,
+    /// At the beginning of each part of a document but the first.
+    pub part_begin: String,
 }
 
 /// The tokens found.
@@ -78,6 +83,10 @@ pub struct SpecialTokens {
     pub pad: Option<u32>,
     /// The begin token, where one is known.
     pub bos: Option<u32>,
+    /// Ids of the marker at the end of a part, none for `none`.
+    pub part_end: Vec<u32>,
+    /// Ids of the marker at the beginning of a part, none for `none`.
+    pub part_begin: Vec<u32>,
     /// How each was found, those of `text:` excepted.
     pub choices: Vec<Choice>,
 }
@@ -85,7 +94,7 @@ pub struct SpecialTokens {
 /// A token that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The option: `separator`, `padToken` or `bosToken`.
+    /// The option: `separator`, `padToken`, `bosToken`, `partEnd` or `partBegin`.
     pub option: &'static str,
     /// The token as the vocabulary writes it.
     pub token: String,
@@ -171,35 +180,20 @@ impl SpecialTokens {
     ) -> Result<SpecialTokens> {
         let mut choices = Vec::new();
         let separator = match options.separator.as_str() {
-            "none" => Vec::new(),
             "auto" => {
                 let found = own(encoder, files, "eos", SEPARATORS);
                 let (token, id, by) = found.ok_or_else(|| unknown(encoder, "separator"))?;
                 choices.push(Choice { option: "separator", token, id, by });
                 vec![id]
             }
-            other => match other.strip_prefix("text:") {
-                Some(text) => {
-                    let mut ids = Vec::new();
-                    encoder.encode(&unescaped(text)?, None, &mut ids)?;
-                    if ids.is_empty() {
-                        return Err(invalid(
-                            "separator",
-                            "`text:` and a string that has tokens",
-                            other,
-                        ));
-                    }
-                    ids
-                }
-                None => {
-                    let expected = "`auto`, `none`, `token:TEXT` or `text:TEXT`";
-                    let choice = named(encoder, "separator", other, expected)?;
-                    let id = choice.id;
-                    choices.push(choice);
-                    vec![id]
-                }
-            },
+            other => {
+                let expected = "`auto`, `none`, `token:TEXT` or `text:TEXT`";
+                marker(encoder, "separator", other, expected, &mut choices)?
+            }
         };
+        let expected = "`none`, `token:TEXT` or `text:TEXT`";
+        let part_end = marker(encoder, "partEnd", &options.part_end, expected, &mut choices)?;
+        let part_begin = marker(encoder, "partBegin", &options.part_begin, expected, &mut choices)?;
         let mut single = |option, value: &str, role, names| -> Result<Option<u32>> {
             let choice = match value {
                 "auto" => own(encoder, files, role, names).map(|(token, id, by)| Choice {
@@ -216,7 +210,7 @@ impl SpecialTokens {
         };
         let pad = single("padToken", &options.pad, "pad", PADDINGS)?;
         let bos = single("bosToken", &options.bos, "bos", BEGINS)?;
-        Ok(SpecialTokens { separator, pad, bos, choices })
+        Ok(SpecialTokens { separator, pad, bos, part_end, part_begin, choices })
     }
 
     /// The padding token.
@@ -234,10 +228,37 @@ impl SpecialTokens {
     }
 }
 
+/// The ids of a marker that is given as `none`, `token:TEXT` or `text:TEXT`.
+///
+/// Errors: as [`SpecialTokens::resolve`].
+fn marker(
+    encoder: &dyn Encoder,
+    option: &'static str,
+    given: &str,
+    expected: &str,
+    choices: &mut Vec<Choice>,
+) -> Result<Vec<u32>> {
+    if given == "none" {
+        return Ok(Vec::new());
+    }
+    let Some(text) = given.strip_prefix("text:") else {
+        let choice = named(encoder, option, given, expected)?;
+        let id = choice.id;
+        choices.push(choice);
+        return Ok(vec![id]);
+    };
+    let mut ids = Vec::new();
+    encoder.encode(&unescaped(option, text)?, None, &mut ids)?;
+    if ids.is_empty() {
+        return Err(invalid(option, "`text:` and a string that has tokens", given));
+    }
+    Ok(ids)
+}
+
 /// A text with its escapes replaced: in a shell, a line feed is easier to type as `\n`.
 ///
 /// Errors: `OPTIONS_INVALID` for another escape.
-fn unescaped(text: &str) -> Result<String> {
+fn unescaped(option: &'static str, text: &str) -> Result<String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -250,7 +271,7 @@ fn unescaped(text: &str) -> Result<String> {
                 _ => {
                     let expected =
                         "`text:` with `\\n`, `\\r`, `\\t` or `\\\\` where it has a backslash";
-                    return Err(invalid("separator", expected, &format!("text:{text}")));
+                    return Err(invalid(option, expected, &format!("text:{text}")));
                 }
             },
             c => c,

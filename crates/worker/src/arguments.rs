@@ -8,7 +8,7 @@ use longweave_api::worker::WorkerOptions;
 
 const USAGE: &str = "longweave-worker: run tasks of prepared runs for a scheduler
 
-Usage: longweave-worker [--threads N] [--memory SIZE]
+Usage: longweave-worker [--threads N] [--memory SIZE] [--scratch DIR]
        longweave-worker drive --out OUT [--options FILE] [--until STAGE]
                               [--silence SECONDS] [--patience SECONDS]
                               [--beat SECONDS] [--threads N] [--memory SIZE]
@@ -18,6 +18,8 @@ the standard output; docs/worker.md lists them. Ends with its input.
 
   --threads N    Threads of each run; 0 for one per core.  [default: 0]
   --memory SIZE  Most heap of each run, in bytes or like 2GiB.  [default: 2GiB]
+  --scratch DIR  Directory on a disk of this machine for temporary files;
+                 without it they are in the work directory.
   --version      Prints the version.
 
 drive: gives the tasks of a run to workers, whose lines an engine carries.
@@ -63,6 +65,7 @@ fn seconds(text: &str) -> Option<Duration> {
 struct Values {
     threads: usize,
     memory: Option<u64>,
+    scratch: Option<PathBuf>,
     out: Option<PathBuf>,
     options: Option<PathBuf>,
     until: Option<String>,
@@ -91,6 +94,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Wish, Str
                 );
                 values.memory = Some(size(&text).ok_or(wrong)?);
             }
+            "--scratch" if !drives => values.scratch = Some(value()?.into()),
             "--out" if drives => values.out = Some(value()?.into()),
             "--options" if drives => values.options = Some(value()?.into()),
             "--until" if drives => values.until = Some(value()?),
@@ -109,11 +113,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Wish, Str
             other => return Err(format!("there is no argument \"{other}\"; {TRY}")),
         }
     }
-    let Values { threads, memory, out, options, until, patience, beat } = values;
+    let Values { threads, memory, scratch, out, options, until, patience, beat } = values;
     let beat = beat.unwrap_or(Duration::from_secs(5));
     let memory = memory.unwrap_or(2 << 30);
     if !drives {
-        return Ok(Wish::Serve(WorkerOptions { threads, memory }));
+        return Ok(Wish::Serve(WorkerOptions { threads, memory, scratch }));
     }
     let out = out.ok_or(format!("--out must be given; {TRY}"))?;
     Ok(Wish::Drive(DriveOptions { out, options, until, threads, memory, patience, beat }))

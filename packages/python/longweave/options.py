@@ -9,7 +9,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 KNOWN = json.loads((HERE / "options.json").read_text(encoding="utf-8"))
-MODEL = "doc2query-mini"
 MISSING = object()
 
 
@@ -76,9 +75,6 @@ def resolve(options):
         raise wrong("output.format", "memory hands sequences to a program: it is for the API of JavaScript")
     if resolved["output"]["directory"] is None:
         raise Failure("OPTIONS_INVALID", "`output.directory` must be given", option="output.directory")
-    model = resolved["queries"]["model"]
-    if model == MODEL and not Path(model).exists():
-        resolved["queries"]["model"] = str(HERE / MODEL)
     return resolved
 
 

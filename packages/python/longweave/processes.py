@@ -77,9 +77,10 @@ def killed_for_memory():
 class Worker:
     """The worker of a place. `read` never waits longer than it is asked to."""
 
-    def __init__(self, threads, memory):
+    def __init__(self, threads, memory, scratch=None):
         self.before = killed_for_memory()
-        self.process = Process("--threads", threads, "--memory", memory)
+        local = () if scratch is None else ("--scratch", scratch)
+        self.process = Process("--threads", threads, "--memory", memory, *local)
         self.inbox = queue.Queue()
         threading.Thread(target=self._receive, daemon=True).start()
 

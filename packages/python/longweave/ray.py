@@ -42,8 +42,9 @@ class Seat:
 class Cluster:
     """Nodes, actors and their calls. One thread looks after them; every wait has an end."""
 
-    def __init__(self, ray, inbox, threads, memory, silence, expected=0):
+    def __init__(self, ray, inbox, threads, memory, silence, expected=0, scratch=None):
         self.ray, self.inbox, self.threads, self.memory, self.silence = ray, inbox, threads, memory, silence
+        self.scratch = scratch
         # A worker is written to while a call waits for its lines.
         self.actor = ray.remote(concurrency_groups={"send": 1})(Worker)
         self.seats, self.losses, self.nodes = {}, {}, {}
@@ -137,7 +138,7 @@ class Cluster:
         place = Place(f"{host}-{key[:6]}-{self.number}", self.threads or threads, memory, gpus)
         strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id=key, soft=False)
         wanted = {"num_cpus": cpus, "num_gpus": gpus, "scheduling_strategy": strategy, "max_restarts": 0, "max_task_retries": 0}
-        actor = self.actor.options(**wanted).remote(place.threads, memory)
+        actor = self.actor.options(**wanted).remote(place.threads, memory, self.scratch)
         self.seats[place.name] = Seat(key, host, actor, place, actor.read.remote(0))
 
     def _poll(self):
@@ -264,7 +265,7 @@ def run(arguments, show):
         # After ray.init, which sets its own.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, inbox.cancel)
-        cluster = Cluster(ray, inbox, threads, heap, arguments.silence, arguments.nodes)
+        cluster = Cluster(ray, inbox, threads, heap, arguments.silence, arguments.nodes, arguments.scratch)
         status = carry(inbox, driver, cluster, show)
     # With the head gone, a call of Ray may not return.
     stopping = threading.Thread(target=lambda: (cluster.stop(), ray.shutdown()), daemon=True)
@@ -280,6 +281,7 @@ def main():
     parser.add_argument("--address", default="auto", help="address of the cluster  [default: auto, the one of this job or machine]")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of a worker  [default: the option `threads`, then the CPUs of its node]")
     parser.add_argument("--memory", metavar="SIZE", help="most heap of a worker, like 8GiB  [default: the option `memory`, then half of its node's memory as Ray counts it, shared with the workers of GPUs]")
+    parser.add_argument("--scratch", metavar="DIR", help="directory on a disk of each node for temporary files  [default: the work directory]")
     parser.add_argument("--nodes", type=int, default=0, metavar="N", help="nodes that will join: the first leave work for the others  [default: those that are there]")
     parser.add_argument("--silence", type=float, default=60, metavar="SECONDS", help="give the tasks of a worker to others after this long without an answer  [default: 60]")
     parser.add_argument("--patience", type=float, default=300, metavar="SECONDS", help="fail where no worker comes for tasks for this long  [default: 300]")

@@ -38,12 +38,12 @@ class FakeRay:
 
 
 class Clusters(unittest.TestCase):
-    def cluster(self, *nodes, expected=0, memory=None):
+    def cluster(self, *nodes, expected=0, memory=None, scratch=None):
         often = mock.patch.object(program, "LOOK", 0.01)
         often.start()
         self.addCleanup(often.stop)
         ray, inbox = FakeRay(*nodes), queue.Queue()
-        cluster = program.Cluster(ray, inbox, 0, memory, 60, expected)
+        cluster = program.Cluster(ray, inbox, 0, memory, 60, expected, scratch)
         self.addCleanup(cluster.stop)
         return cluster, ray, inbox
 
@@ -66,11 +66,11 @@ class Clusters(unittest.TestCase):
         cluster, ray, _ = self.cluster({"CPU": 6, "GPU": 3, "memory": 64 << 30})
         cluster.need(1)
         found = [ray.created.get(timeout=60) for _ in range(4)]
-        self.assertEqual(found, [(6, 8 << 30), (2, 8 << 30), (2, 8 << 30), (2, 8 << 30)])
+        self.assertEqual(found, [(threads, 8 << 30, None) for threads in (6, 2, 2, 2)])
 
-    def test_the_memory_of_a_worker_can_be_chosen(self):
-        _, ray, _ = self.cluster({"CPU": 1, "memory": 64 << 30}, memory=3 << 30)
-        self.assertEqual(ray.created.get(timeout=60), (1, 3 << 30))
+    def test_memory_and_scratch_of_a_worker_can_be_chosen(self):
+        _, ray, _ = self.cluster({"CPU": 1, "memory": 64 << 30}, memory=3 << 30, scratch="/local")
+        self.assertEqual(ray.created.get(timeout=60), (1, 3 << 30, "/local"))
 
 
 class Command(unittest.TestCase):

@@ -85,6 +85,8 @@ fn main() {
             lead: 0,
             separator: 1,
             sequence_bos: false,
+            part_end: 0,
+            part_begin: 0,
             overflow: Overflow::Split,
             fill: Fill::Next,
             incomplete: Incomplete::Drop,
@@ -106,6 +108,7 @@ fn main() {
         weights: None,
         neighbours: None,
         chunks: None,
+        topics: None,
         heads: None,
     };
     let planned = plan(&ctx, &input, &options, Part::Main).expect("a plan");
@@ -121,6 +124,8 @@ fn main() {
         id: &id,
         phrase: &|_| None,
         separator: &[0],
+        part_end: &[],
+        part_begin: &[],
         bos: None,
         pad: None,
     };

@@ -356,7 +356,7 @@ fn runs(seeds: &mut Vec<Seed>) {
     place.prepare(&[]).unwrap();
     let run = fs::read_to_string(place.path("out/run.json")).unwrap();
     seeds.push(("run_json", "quest".into(), neutral(run).into_bytes()));
-    let plan = repository().join("crates/plan/tests/fixtures/plan-5");
+    let plan = repository().join("crates/plan/tests/fixtures/plan-6");
     let column = |name: &str| fs::read(plan.join(name)).unwrap()[32..].to_vec();
     let header = fs::read(plan.join("plan.json")).unwrap();
     let parts = [

@@ -33,7 +33,7 @@ fn every_field_must_be_given_and_no_other() {
             "name": "topics", "pool": "all", "documents": 9, "order": "score", "sequences": 4,
             "within": "nextlong", "k": 20, "chunkChars": 9, "reuse": "run", "fill": "pad"
         }),
-        json!({ "name": "interleave", "pool": "all", "groupDocuments": null, "parts": 4, "partTokens": null, "partOrder": "turns", "fill": "next" }),
+        json!({ "name": "interleave", "pool": "all", "groupDocuments": null, "parts": 4, "partTokens": null, "partEnd": "none", "partBegin": "none", "partOrder": "turns", "fill": "next" }),
     ];
     let mut changes = vec![vec![], vec![standard()]];
     changes.extend(methods.map(|method| vec![("/method", method)]));
@@ -95,6 +95,7 @@ fn values_out_of_range_are_named() {
         ("/topics/minDocuments", json!(0), "topics.minDocuments"),
         ("/topics/k1", json!(-0.1), "topics.k1"),
         ("/topics/b", json!(1.1), "topics.b"),
+        ("/output/maskFirst", json!(true), "output.maskFirst"),
     ] {
         let error = RunOptions::parse(&place.json(&[(pointer, value)]).to_string()).unwrap_err();
         assert_eq!(

@@ -124,6 +124,64 @@ fn a_command_runs_once_for_all_runs_of_a_work_directory() {
     assert!(sequences(first.out()) == sequences(by_file.out()), "equal lists give equal sequences");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_command_that_is_repeated_has_to_write_the_same_topics() {
+    let place = Place::with_documents(60);
+    of_file(&place);
+    let list = place.path("topics.txt");
+    let changes = |seed: u64| {
+        vec![
+            method("documents"),
+            ("/work", json!(place.path("work").to_str().unwrap())),
+            ("/seed", json!(seed)),
+            ("/topics/source", json!("command")),
+            ("/topics/command", json!(format!("cat '{}'", list.display()))),
+        ]
+    };
+    let first = place.run_in("first", &changes(1)).unwrap();
+    let table = || {
+        let names = fs::read_dir(first.directory(TOPICS)).unwrap().flatten();
+        let is_table =
+            |path: &std::path::PathBuf| path.to_str().unwrap().ends_with(".topics.arrow");
+        names.map(|entry| entry.path()).find(is_table).unwrap()
+    };
+    let damage = || {
+        let path = table();
+        let mut bytes = fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    // Packing meets the damage after it opened the table. It reads the one that is written again.
+    damage();
+    let again = place.run_in("again", &changes(2)).unwrap();
+    assert!(reasons(&again).len() > 1);
+    // Documents were searched with the first list, so that names of another one would be wrong.
+    damage();
+    fs::write(&list, "w1\nw2\n").unwrap();
+    let error = place.run_in("other", &changes(3)).err().unwrap();
+    assert_eq!(error.code().name(), "TOPICS_INVALID");
+    assert!(error.message().contains("writes other topics than before"), "{error}");
+    fs::write(&list, LIST).unwrap();
+    place.run_in("other", &changes(3)).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_wrong_line_of_a_command_is_named_however_much_follows_it() {
+    let place = Place::with_documents(20);
+    let command = "echo w3; echo '{\"topic\": 5}'; yes w4 | head -n 200000";
+    let changes = [
+        method("documents"),
+        ("/topics/source", json!("command")),
+        ("/topics/command", json!(command)),
+    ];
+    let error = place.run_in("out", &changes).err().unwrap();
+    assert_eq!(error.code().name(), "TOPICS_INVALID");
+    assert!(error.message().contains("`topics.command`:2: "), "{error}");
+}
+
 #[test]
 fn a_list_or_command_that_gives_no_topics_ends_the_run() {
     let place = Place::with_documents(20);

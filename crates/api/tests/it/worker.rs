@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, PipeReader, PipeWriter, Write, pipe};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use longweave_api::worker::{WorkerOptions, serve};
@@ -22,9 +22,13 @@ struct Worker {
 
 impl Worker {
     fn start() -> Worker {
+        Worker::start_with(None)
+    }
+
+    fn start_with(scratch: Option<PathBuf>) -> Worker {
         let (input, requests) = pipe().unwrap();
         let (answers, writer) = pipe().unwrap();
-        let options = WorkerOptions { threads: 1, memory: 64 << 20 };
+        let options = WorkerOptions { threads: 1, memory: 64 << 20, scratch };
         let body = move || serve(options, BufReader::new(input), writer);
         Worker {
             requests: Some(requests),
@@ -114,6 +118,32 @@ fn two_workers_that_share_every_stage_give_the_bytes_of_a_local_run() {
         output(run.out()).into_keys().collect::<Vec<_>>(),
         output(local.out()).into_keys().collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn temporary_files_are_in_a_directory_of_the_worker_which_goes_with_it() {
+    let place = Place::with_documents(60);
+    let local = place.run_in("local", &[]).unwrap();
+    let run = place.prepare_in("out", &[]).unwrap();
+    let (scratch, taken) = (place.path("scratch"), place.path("taken"));
+    fs::write(&taken, "a file").unwrap();
+    let mut refused = Worker::start_with(Some(taken));
+    let error = refused.ask(json!({ "type": "open", "run": run.out() }));
+    assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("IO")), "{error}");
+    refused.end();
+    let mut worker = Worker::start_with(Some(scratch.clone()));
+    let directories = || {
+        let entries = fs::read_dir(&scratch).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.path().is_dir()).count()
+    };
+    let stages: Vec<_> = run.stages().collect();
+    for stage in stages {
+        let done = worker.run(run.out(), stage.name, json!("all"));
+        assert_eq!((&done["type"], directories()), (&json!("done"), 1), "{done}");
+    }
+    worker.end();
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
+    assert_eq!(sequences(run.out()), sequences(local.out()));
 }
 
 #[test]

@@ -183,6 +183,8 @@ fn policies(length: u32, fill: Fill) -> Policies {
         lead: 0,
         separator: 1,
         sequence_bos: false,
+        part_end: 0,
+        part_begin: 0,
         overflow: Overflow::Split,
         fill,
         incomplete: Incomplete::Drop,
@@ -351,6 +353,8 @@ impl Packed {
             id: &|doc| self.names[doc.index()].as_str(),
             phrase: &|_| None,
             separator: &[0],
+            part_end: &[],
+            part_begin: &[],
             bos: None,
             pad: None,
         })

@@ -9,8 +9,8 @@ use longweave_common::{Code, Ctx, DocId, KeywordId, Result};
 use longweave_formats::{SequenceBatch, SequenceRecord, SequenceWriter, ShardFile};
 use longweave_pack::{PackSource, Placement, ShardTokens, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, Incomplete, Method, NamedGroups, Overflow, Part, Piece, Plan, PlanInput,
-    PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, plan,
+    Dedup, Fill, Incomplete, InterleaveOptions, Method, NamedGroups, Overflow, Part, PartOrder,
+    Piece, Plan, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, plan,
 };
 use longweave_tokens::{RowRun, ScatteredTokens, TokenWriter, Width, scatter_split};
 use proptest::prelude::*;
@@ -18,6 +18,8 @@ use proptest::prelude::*;
 const BOS: u32 = 1;
 const PAD: u32 = 2;
 const SEPARATOR: [u32; 4] = [3, 4, 5, 6];
+const PART_END: [u32; 2] = [7, 8];
+const PART_BEGIN: [u32; 2] = [9, 10];
 
 fn ctx() -> &'static Ctx {
     static CTX: OnceLock<Ctx> = OnceLock::new();
@@ -80,6 +82,8 @@ fn policies() -> impl Strategy<Value = Policies> {
             lead,
             separator,
             sequence_bos,
+            part_end: 0,
+            part_begin: 0,
             overflow,
             fill,
             incomplete: Incomplete::Pad,
@@ -91,6 +95,21 @@ fn policies() -> impl Strategy<Value = Policies> {
 }
 
 fn planned(world: &World, policies: &Policies) -> Option<Plan> {
+    planned_by(world, policies, quest())
+}
+
+fn quest() -> Method {
+    Method::Quest(QuestOptions {
+        pool: Pool::All,
+        split_ratio: 0.5,
+        split_by: SplitBy::Keywords,
+        oversample: 2.0,
+        short_share: None,
+        min_keyword_documents: 1,
+    })
+}
+
+fn planned_by(world: &World, policies: &Policies, method: Method) -> Option<Plan> {
     let lens: Vec<u32> = world.tokens.iter().map(|t| t.len() as u32).collect();
     let keys: Vec<u128> = world.ids.iter().map(|id| Key::of(id).0).collect();
     let keyword_keys: Vec<u128> = ["a", "b", "c"].map(|k| Key::of(k).0).to_vec();
@@ -109,14 +128,6 @@ fn planned(world: &World, policies: &Policies) -> Option<Plan> {
         topics: None,
         heads: None,
     };
-    let method = Method::Quest(QuestOptions {
-        pool: Pool::All,
-        split_ratio: 0.5,
-        split_by: SplitBy::Keywords,
-        oversample: 2.0,
-        short_share: None,
-        min_keyword_documents: 1,
-    });
     let pool = PoolOptions {
         min_tokens: 1,
         max_tokens: None,
@@ -147,6 +158,8 @@ fn with_source<T>(
         id: &id,
         phrase: &phrase,
         separator: &SEPARATOR[..plan.shape.separator as usize],
+        part_end: &PART_END[..plan.shape.cuts.map_or(0, |cuts| cuts.end as usize)],
+        part_begin: &PART_BEGIN[..plan.shape.cuts.map_or(0, |cuts| cuts.begin as usize)],
         bos: Some(BOS),
         pad: Some(PAD),
     };
@@ -172,6 +185,44 @@ fn whole(world: &World, plan: &Plan, doc: DocId) -> Vec<u32> {
 }
 
 proptest! {
+    #[test]
+    fn between_the_parts_of_a_document_are_its_markers(world in worlds(), policies in policies(), parts in 1u32..5, part_tokens in prop::option::of(1u32..9), (part_end, part_begin) in (0u32..3, 0u32..3)) {
+        let interleave = InterleaveOptions { pool: Pool::All, documents: None, parts, part_tokens, part_end: String::new(), part_begin: String::new(), order: PartOrder::Shuffle };
+        let policies = Policies { part_end, part_begin, overflow: Overflow::Split, ..policies };
+        let Some(plan) = planned_by(&world, &policies, Method::Interleave(interleave)) else { return Ok(()) };
+        // Documents written out by their parts, by the definition of docs/planning.md.
+        let documents: Vec<Vec<u32>> = world.tokens.iter().map(|own| {
+            let count = part_tokens.map_or((parts as usize).min(own.len()), |tokens| own.len().div_ceil(tokens as usize)).max(1);
+            let cut = |i: usize| part_tokens.map_or(own.len() * i / count, |tokens| (i * tokens as usize).min(own.len()));
+            let mut all = vec![BOS; policies.lead as usize];
+            for part in 0..count {
+                if part > 0 {
+                    all.extend(&PART_END[..part_end as usize]);
+                    all.extend(&PART_BEGIN[..part_begin as usize]);
+                }
+                all.extend(&own[cut(part)..cut(part + 1)]);
+            }
+            all.extend(&SEPARATOR[..policies.separator as usize]);
+            all
+        }).collect();
+        let records = assembled(&world, &plan);
+        for (record, planned) in records.iter().zip(plan.sequences.iter()) {
+            let mut expected = vec![BOS; usize::from(plan.shape.sequence_bos)];
+            for (i, piece) in planned.pieces.iter().enumerate() {
+                let (start, end) = (piece.start as usize, (piece.start + piece.len) as usize);
+                let taken = &documents[piece.doc.index()][start..end];
+                expected.extend_from_slice(taken);
+                // The offset is that of the first own token, where the piece has one.
+                if let Some(first) = taken.iter().find(|&&id| id >= 100) {
+                    prop_assert_eq!(record.doc_offsets[i], first % 1000 - 100);
+                }
+            }
+            prop_assert_eq!(record.n_tokens as usize, expected.len());
+            expected.resize(policies.length as usize, PAD);
+            prop_assert_eq!(&record.input_ids, &expected);
+        }
+    }
+
     #[test]
     fn sequences_are_slices_of_whole_documents_laid_end_to_end(world in worlds(), policies in policies()) {
         let Some(plan) = planned(&world, &policies) else { return Ok(()) };
@@ -234,7 +285,7 @@ fn scattered(
             .filter(|piece| (first..first + documents.len()).contains(&piece.doc.index()));
         let run = |piece: &Piece| {
             let len = world.tokens[piece.doc.index()].len() as u32;
-            let (_, own, _) = plan.shape.parts(*piece, len);
+            let own = plan.shape.tokens(*piece, len).own.len() as u32;
             RowRun {
                 row: (piece.doc.index() - first) as u32,
                 start: piece.start.saturating_sub(plan.shape.lead).min(len),
@@ -334,6 +385,8 @@ fn one_document() -> (World, Policies) {
         lead: 1,
         separator: 2,
         sequence_bos: true,
+        part_end: 0,
+        part_begin: 0,
         overflow: Overflow::Split,
         fill: Fill::Next,
         incomplete: Incomplete::Pad,

@@ -70,6 +70,14 @@ pub(crate) struct PlanContext<'a> {
 }
 
 impl<'a> PlanContext<'a> {
+    /// The rounds of an epoch that uses each document once: 1, or 0 once `used`, the sum over
+    /// epochs, has come to `maxUses`.
+    pub(super) fn one_round(&self, used: &mut u64) -> u32 {
+        let mut uses = 1;
+        limit(self.options.policies.max_uses.unwrap_or(u32::MAX), &mut uses, used);
+        uses
+    }
+
     /// Virtual tokens of a document of the pool.
     pub(super) fn len(&self, doc: DocId) -> u32 {
         self.shape.virtual_len(self.input.lens[doc.index()]) as u32

@@ -7,7 +7,7 @@ use longweave_common::random::draw;
 use longweave_common::{DocId, KeywordId, Offsets, Result};
 use rayon::prelude::*;
 
-use super::context::{Grouping, PlanContext, Take, limit_uses, round_key};
+use super::context::{Grouping, PlanContext, Take, round_key};
 use crate::{Heads, IclmOptions, IclmVariant, Neighbours, PlanStats};
 
 /// Ranks of its list among which a document chooses its successor (`release`).
@@ -23,7 +23,7 @@ pub(crate) struct Iclm<'a> {
     heads: Option<&'a dyn Heads>,
     members: Vec<bool>,
     pool: Vec<DocId>,
-    used: Vec<u64>,
+    used: u64,
     near_duplicates: u64,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Iclm<'a> {
             heads,
             members: Vec::new(),
             pool: Vec::new(),
-            used: Vec::new(),
+            used: 0,
             near_duplicates: 0,
         })
     }
@@ -195,9 +195,7 @@ impl<'a> Iclm<'a> {
 impl Grouping for Iclm<'_> {
     fn begin(&mut self, _epoch: u32, pool: &[DocId]) -> Result<u32> {
         (self.members, self.pool) = (self.context.members(pool), pool.to_vec());
-        let mut uses = [1];
-        limit_uses(self.context.options.policies.max_uses, &mut uses, &mut self.used);
-        Ok(uses[0])
+        Ok(self.context.one_round(&mut self.used))
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {

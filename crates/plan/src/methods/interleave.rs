@@ -8,36 +8,36 @@ use std::collections::HashMap;
 use longweave_common::random::draw;
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::context::{Group, Grouping, PlanContext, Run, Take, limit_uses};
+use super::context::{Group, Grouping, PlanContext, Run, Take};
 use crate::{InterleaveOptions, PartOrder};
 
 pub(crate) struct Interleave<'a> {
     context: PlanContext<'a>,
     options: &'a InterleaveOptions,
     pool: Vec<DocId>,
-    used: Vec<u64>,
+    used: u64,
 }
 
 impl<'a> Interleave<'a> {
     pub(crate) fn new(context: PlanContext<'a>, options: &'a InterleaveOptions) -> Interleave<'a> {
-        Interleave { context, options, pool: Vec::new(), used: Vec::new() }
+        Interleave { context, options, pool: Vec::new(), used: 0 }
     }
 
-    /// The parts of a run, in order.
+    /// The parts of the document that a run is of, or has some of, in order.
     fn parts(&self, run: Run) -> Vec<Run> {
-        let end =
-            |i: u32, parts: u32| (u64::from(run.len) * u64::from(i) / u64::from(parts)) as u32;
-        let part =
-            |start: u32, end: u32| Run { doc: run.doc, start: run.start + start, len: end - start };
-        match self.options.part_tokens {
-            Some(tokens) => (0..run.len.div_ceil(tokens))
-                .map(|i| part(i * tokens, run.len.min((i + 1).saturating_mul(tokens))))
-                .collect(),
-            None => {
-                let parts = self.options.parts.min(run.len);
-                (0..parts).map(|i| part(end(i, parts), end(i + 1, parts))).collect()
-            }
-        }
+        let PlanContext { shape, input, .. } = self.context;
+        let len = input.lens[run.doc.index()];
+        let end = u64::from(run.start) + u64::from(run.len);
+        let part = |i: u32| {
+            let start = shape.part_begin(len, i).max(u64::from(run.start));
+            let stop = shape.part_begin(len, i + 1).min(end);
+            (start < stop).then(|| Run {
+                doc: run.doc,
+                start: start as u32,
+                len: (stop - start) as u32,
+            })
+        };
+        (shape.part_of(len, run.start)..shape.part_count(len)).map_while(part).collect()
     }
 
     /// The group of some runs of different documents.
@@ -81,9 +81,7 @@ fn in_turns(parts: &[Vec<Run>]) -> Vec<Run> {
 impl Grouping for Interleave<'_> {
     fn begin(&mut self, _epoch: u32, pool: &[DocId]) -> Result<u32> {
         self.pool = pool.to_vec();
-        let mut uses = [1];
-        limit_uses(self.context.options.policies.max_uses, &mut uses, &mut self.used);
-        Ok(uses[0])
+        Ok(self.context.one_round(&mut self.used))
     }
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {

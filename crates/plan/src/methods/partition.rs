@@ -68,7 +68,7 @@ impl Lists {
     }
 
     fn divide(&mut self, input: &PlanInput<'_>, options: &PlanOptions, quest: &QuestOptions) {
-        let shape = Shape::of(&options.policies);
+        let shape = Shape::of(options);
         let tokens = |docs: &[DocId]| {
             docs.iter().map(|d| shape.virtual_len(input.lens[d.index()])).sum::<u64>()
         };

@@ -50,7 +50,7 @@ proptest! {
 }
 
 fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/plan-5")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/plan-6")
 }
 
 fn golden() -> Plan {
@@ -59,7 +59,7 @@ fn golden() -> Plan {
 
 /// `LONGWEAVE_BLESS=1` writes the files of a new format; those of an old one stay as they are.
 #[test]
-fn a_plan_file_of_format_5_is_read_and_written_byte_by_byte() {
+fn a_plan_file_of_format_6_is_read_and_written_byte_by_byte() {
     let directory = tempfile::tempdir().unwrap();
     let (plan, lens) = (golden(), golden_lens());
     let written = write_plan(directory.path(), &plan, &lens, 40).unwrap();
@@ -71,7 +71,7 @@ fn a_plan_file_of_format_5_is_read_and_written_byte_by_byte() {
             fs::read(directory.path().join(&file.name)).unwrap(),
             fs::read(fixture().join(&file.name)).unwrap(),
         );
-        assert!(new == old, "{} differs from format 5", file.name);
+        assert!(new == old, "{} differs from format 6", file.name);
     }
     let read = PlanFile::open(&fixture()).unwrap();
     assert_eq!(read.sequences(), plan.stats.sequences);
@@ -89,7 +89,7 @@ fn damage_is_refused_by_name() {
             "plan.json",
             |b| {
                 *b = String::from_utf8_lossy(b)
-                    .replace("\"format\": 5", "\"format\": 1")
+                    .replace("\"format\": 6", "\"format\": 1")
                     .into_bytes()
             },
             Code::VersionMismatch,

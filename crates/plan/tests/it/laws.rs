@@ -71,8 +71,8 @@ proptest! {
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         let t = &plan.stats.tokens;
         prop_assert_eq!(t.used, t.in_sequences + t.dropped.total());
-        prop_assert_eq!(t.in_sequences + t.separators + t.begins + t.padding, plan.stats.sequences * u64::from(options.policies.length));
-        prop_assert_eq!(t.by_context.iter().sum::<u64>(), t.in_sequences + t.separators + t.begins);
+        prop_assert_eq!(t.in_sequences + t.separators + t.begins + t.part_markers + t.padding, plan.stats.sequences * u64::from(options.policies.length));
+        prop_assert_eq!(t.by_context.iter().sum::<u64>(), t.in_sequences + t.separators + t.begins + t.part_markers);
         let e = &plan.stats.excluded;
         let outside = e.empty + e.too_short + e.too_long + e.other_part + e.without_keyword
             + e.without_weight + e.duplicate + e.near_duplicate + e.other_length;
@@ -119,12 +119,12 @@ proptest! {
     }
 
     #[test]
-    fn interleaved_documents_are_whole_and_their_parts_in_the_asked_order(world in worlds(), mut options in options(), documents in prop::option::of(1u32..6), parts in 1u32..6, part_tokens in prop::option::of(1u32..20), in_turns: bool) {
+    fn interleaved_documents_are_whole_and_their_parts_in_the_asked_order(world in worlds(), mut options in options(), documents in prop::option::of(1u32..6), parts in 1u32..6, part_tokens in prop::option::of(1u32..20), (part_end, part_begin) in (0u32..3, 0u32..3), in_turns: bool) {
         let world = World { weights: None, ..world };
         options.pool.lengths = Vec::new();
         let order = if in_turns { PartOrder::Turns } else { PartOrder::ShuffleInOrder };
-        options.method = Method::Interleave(InterleaveOptions { pool: options.method.pool(), documents, parts, part_tokens, order });
-        options.policies = Policies { length: 1 << 20, lead: 1, sequence_bos: false, overflow: Overflow::Split, incomplete: Incomplete::Pad, fill: Fill::Next, tokens: None, max_uses: None, ..options.policies };
+        options.method = Method::Interleave(InterleaveOptions { pool: options.method.pool(), documents, parts, part_tokens, part_end: String::new(), part_begin: String::new(), order });
+        options.policies = Policies { length: 1 << 20, lead: 1, sequence_bos: false, part_end, part_begin, overflow: Overflow::Split, incomplete: Incomplete::Pad, fill: Fill::Next, tokens: None, max_uses: None, ..options.policies };
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         let mut seen: HashMap<_, Vec<_>> = HashMap::new();
         let mut turns: HashMap<_, u32> = HashMap::new();
@@ -143,13 +143,17 @@ proptest! {
         }
         prop_assert_eq!(seen.len() as u64, plan.stats.pool_documents);
         for (doc, ends) in seen {
-            let all = plan.shape.virtual_len(world.lens[doc.index()]);
-            prop_assert_eq!(u64::from(*ends.last().unwrap()), all);
-            match part_tokens {
-                Some(tokens) => prop_assert_eq!(ends.len() as u64, all.div_ceil(tokens.into())),
-                None => prop_assert_eq!(ends.len() as u64, u64::from(parts).min(all)),
-            }
+            let len = world.lens[doc.index()];
+            let count = part_tokens.map_or(parts.min(len), |tokens| len.div_ceil(tokens));
+            prop_assert_eq!(ends.len() as u32, count);
+            let markers = (count - 1) * (part_end + part_begin);
+            let all = 1 + len + markers + options.policies.separator;
+            prop_assert_eq!(*ends.last().unwrap(), all);
+            prop_assert_eq!(plan.shape.virtual_len(len), u64::from(all));
         }
+        let t = &plan.stats.tokens;
+        let pieces: u64 = plan.sequences.pieces().iter().map(|p| u64::from(p.len)).sum();
+        prop_assert_eq!(t.in_sequences + t.begins + t.separators + t.part_markers, pieces);
         if let Some(documents) = documents {
             prop_assert_eq!(plan.groups.len() as u64, plan.stats.pool_documents.div_ceil(documents.into()));
         }
@@ -159,7 +163,7 @@ proptest! {
     fn groups_that_fill_a_sequence_lose_no_token_and_have_one_tail(world in worlds(), mut options in options(), parts in 1u32..6) {
         let world = World { weights: None, ..world };
         options.pool.lengths = Vec::new();
-        options.method = Method::Interleave(InterleaveOptions { pool: options.method.pool(), documents: None, parts, part_tokens: None, order: PartOrder::Shuffle });
+        options.method = Method::Interleave(InterleaveOptions { pool: options.method.pool(), documents: None, parts, part_tokens: None, part_end: String::new(), part_begin: String::new(), order: PartOrder::Shuffle });
         options.policies.tokens = None;
         options.policies.fill = Fill::Drop;
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
@@ -412,7 +416,7 @@ proptest! {
             prop_assert_eq!(pieces.iter().map(|p| p.doc).collect::<HashSet<_>>(), expected);
             let all: u64 = own.iter().map(|doc| plan.shape.virtual_len(world.lens[doc.index()])).sum();
             prop_assert_eq!(pieces.iter().map(|p| u64::from(p.len)).sum::<u64>(), all.min(most));
-            let tokens = |p: &longweave_plan::Piece| u64::from(plan.shape.parts(*p, world.lens[p.doc.index()]).1);
+            let tokens = |p: &longweave_plan::Piece| plan.shape.tokens(*p, world.lens[p.doc.index()]).own.len() as u64;
             beyond += own.iter().map(|doc| u64::from(world.lens[doc.index()])).sum::<u64>() - pieces.iter().map(tokens).sum::<u64>();
             let sequences: Vec<_> = plan.sequences.iter().filter(|s| s.pieces[0].group.get() == group).collect();
             prop_assert!(sequences.len() as u64 == all.min(most).div_ceil(u64::from(plan.shape.capacity())));
@@ -546,6 +550,31 @@ fn sources_have_the_shares_of_their_weights_whatever_the_method() {
     }
 }
 
+#[test]
+fn a_source_that_would_be_used_too_often_is_refused_unless_uses_are_bounded() {
+    // Source 0 has one document of 3,000; half of the tokens are to be of it.
+    let documents: Vec<(u32, u32, u8)> = (0..3000).map(|n| (10, n % 40, u8::from(n > 0))).collect();
+    let world = World::new(&documents, 40).weighed([1.0, 1.0, 0.0]);
+    let mut options = standard();
+    options.policies.tokens = Some(100_000);
+    let message = |options: &PlanOptions| {
+        let input = world.input(&options.method);
+        plan(&ctx(1), &input, options, Part::Main).err().map_or(String::new(), |e| e.to_string())
+    };
+    assert!(message(&options).contains("use each document of \"source 0\""));
+    options.policies.max_uses = Some(3);
+    assert_eq!(message(&options), "");
+    // One of the two lengths gets the document, and the other has none.
+    options.policies.tokens = None;
+    options.pool.lengths = lengths(&[(10, 1.0), (11, 1.0)]);
+    let said = [10, 11].map(|length| {
+        options.policies.length = length;
+        message(&options)
+    });
+    let lacks = |said: &&String| said.contains("because `lengths` leaves none to");
+    assert_eq!(said.iter().filter(lacks).count(), 1, "{said:?}");
+}
+
 /// Options of `standard` with few surprises.
 fn standard() -> PlanOptions {
     PlanOptions {
@@ -564,6 +593,8 @@ fn standard() -> PlanOptions {
             lead: 0,
             separator: 1,
             sequence_bos: false,
+            part_end: 0,
+            part_begin: 0,
             overflow: Overflow::Split,
             fill: Fill::Next,
             incomplete: Incomplete::Drop,
@@ -610,11 +641,13 @@ fn options_out_of_range_are_named() {
             _ => unreachable!("just set"),
         }
     }
-    let wrong: [(&str, Spoil); 18] = [
+    let wrong: [(&str, Spoil); 20] = [
         ("length", |o| o.policies.length = 0),
         ("length", |o| o.policies.length = 1 << 31),
         ("lead", |o| o.policies.lead = 2),
         ("separator", |o| o.policies.separator = (1 << 20) + 1),
+        ("partEnd", |o| o.policies.part_end = (1 << 20) + 1),
+        ("partBegin", |o| o.policies.part_begin = (1 << 20) + 1),
         ("tokens", |o| o.policies.tokens = Some(0)),
         ("maxUses", |o| o.policies.max_uses = Some(0)),
         ("holdout", |o| o.pool.holdout = 1.5),

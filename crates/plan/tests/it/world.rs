@@ -258,7 +258,15 @@ pub(crate) fn methods() -> impl Strategy<Value = Method> {
     let tokens = prop::option::of(1u32..30);
     let interleave = (pool.clone(), prop::option::of(1u32..6), 1u32..6, tokens, order).prop_map(
         |(pool, documents, parts, part_tokens, order)| {
-            Method::Interleave(InterleaveOptions { pool, documents, parts, part_tokens, order })
+            Method::Interleave(InterleaveOptions {
+                pool,
+                documents,
+                parts,
+                part_tokens,
+                part_end: String::new(),
+                part_begin: String::new(),
+                order,
+            })
         },
     );
     prop_oneof![
@@ -282,7 +290,7 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
     let fill = prop::sample::select(vec![Fill::Next, Fill::Related, Fill::Drop, Fill::Pad]);
     let overflow = prop::sample::select(vec![Overflow::Split, Overflow::Truncate, Overflow::Whole]);
     let last = prop::sample::select(vec![Incomplete::Drop, Incomplete::Pad]);
-    let shape = (2u32..60, 0u32..2, 0u32..3, any::<bool>());
+    let shape = (2u32..60, 0u32..2, 0u32..3, any::<bool>(), 0u32..3, 0u32..3);
     let limits = (
         0u32..5,
         prop::option::of(10u32..40),
@@ -304,7 +312,7 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
             fill,
             overflow,
             incomplete,
-            (length, lead, separator, sequence_bos),
+            (length, lead, separator, sequence_bos, part_end, part_begin),
             (min, max, uses, tokens, seed, dedup, share),
         )| {
             let fill = if fill == Fill::Related && !matches!(method, Method::Quest(_)) {
@@ -328,6 +336,8 @@ pub(crate) fn options() -> impl Strategy<Value = PlanOptions> {
                     lead,
                     separator,
                     sequence_bos,
+                    part_end,
+                    part_begin,
                     overflow,
                     fill,
                     incomplete,

@@ -47,7 +47,7 @@ impl AnyPredictor {
             }
             PredictorName::Precomputed => AnyPredictor::Rows(match &queries.file {
                 Some(file) => {
-                    let scratch = run.directory(PREDICT).join("queries");
+                    let scratch = ctx.scratch_for(&run.directory(PREDICT)).join("queries");
                     Box::new(Precomputed::from_file(ctx, &run.resources.path(file), &scratch)?)
                 }
                 None => Box::new(Precomputed::from_column()),

@@ -180,26 +180,30 @@ pub(crate) fn number(run: &RunContext, facts: &Facts) -> f64 {
 }
 
 /// The table of topics' names.
-pub(crate) fn names_file(run: &RunContext) -> Result<PathBuf> {
+fn names_file(run: &RunContext) -> Result<PathBuf> {
     file(run, "topics")
 }
 
-/// Where the record says which table has the names: a repeated command writes another.
+/// Finds the table of names by the record: a command that is repeated writes another.
 pub(crate) struct NamesPlace {
     record: PathBuf,
     directory: PathBuf,
+    /// The table when the place was made.
+    first: PathBuf,
 }
 
 impl NamesPlace {
-    pub(crate) fn of(run: &RunContext) -> NamesPlace {
-        NamesPlace { record: run.record(TOPICS, 0), directory: run.directory(TOPICS) }
+    pub(crate) fn of(run: &RunContext) -> Result<NamesPlace> {
+        let first = names_file(run)?;
+        Ok(NamesPlace { record: run.record(TOPICS, 0), directory: run.directory(TOPICS), first })
     }
 
-    /// The table of the record as it is now; `None` where there is no record.
-    pub(crate) fn file(&self) -> Result<Option<PathBuf>> {
+    /// The table of the record as it is now.
+    pub(crate) fn file(&self) -> Result<PathBuf> {
         let record = DoneRecord::load(&self.record)?;
         let name = |record| format!("{}.topics.arrow", recorded_prefix(&record, 0));
-        Ok(record.map(|record| self.directory.join(name(record))))
+        let now = record.map(|record| self.directory.join(name(record)));
+        Ok(now.unwrap_or_else(|| self.first.clone()))
     }
 }
 

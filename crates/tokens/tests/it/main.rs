@@ -67,6 +67,8 @@ fn special_tokens_are_found_by_their_usual_names_and_others_can_be_named() {
         separator: separator.into(),
         pad: pad.into(),
         bos: "auto".into(),
+        part_end: "none".into(),
+        part_begin: "none".into(),
     };
     let found = SpecialTokens::resolve(&*encoder, &options("auto", "auto"), &ModelFiles::default())
         .unwrap();

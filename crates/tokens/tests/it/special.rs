@@ -24,9 +24,18 @@ fn write(directory: &Path, added: &[(&str, bool)]) {
 }
 
 fn resolve(directory: &Path, separator: &str) -> Result<SpecialTokens> {
+    with_markers(directory, [separator, "none", "none"])
+}
+
+fn with_markers(directory: &Path, [separator, end, begin]: [&str; 3]) -> Result<SpecialTokens> {
     let path = directory.join("tokenizer.json");
-    let options =
-        SpecialOptions { separator: separator.into(), pad: "auto".into(), bos: "auto".into() };
+    let options = SpecialOptions {
+        separator: separator.into(),
+        pad: "auto".into(),
+        bos: "auto".into(),
+        part_end: end.into(),
+        part_begin: begin.into(),
+    };
     let encoder = load(&path)?.encoder;
     SpecialTokens::resolve(&*encoder, &options, &ModelFiles::beside(&path)?)
 }
@@ -68,6 +77,30 @@ fn a_token_of_the_ordinary_vocabulary_is_never_taken() {
     write(directory.path(), &[("</s>", false)]);
     let error = resolve(directory.path(), "auto").unwrap_err();
     assert!(error.message().ends_with("its file marks no token special"), "{error}");
+}
+
+#[test]
+fn markers_of_parts_are_one_token_or_a_text_and_errors_name_their_option() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &[("<eos>", true), ("<part>", false), ("a", false), ("b", false)]);
+    let found = with_markers(directory.path(), ["auto", "token:<part>", "text:a b"]).unwrap();
+    let ids = |ids: &[u32]| ids.to_vec();
+    let id = |token| found.choices.iter().find(|choice| choice.option == token).map(|c| c.id);
+    assert_eq!(found.part_end, [id("partEnd").unwrap()]);
+    assert_eq!((found.part_begin.len(), id("partBegin")), (2, None));
+    assert_ne!(found.part_end, ids(&found.separator));
+    for (given, option, found) in [
+        (["none", "auto", "none"], "partEnd", "auto"),
+        (["none", "none", "text:a\\x"], "partBegin", "text:a\\x"),
+        (["none", "text:", "none"], "partEnd", "text:"),
+    ] {
+        let error = with_markers(directory.path(), given).unwrap_err();
+        assert_eq!(error.code().name(), "OPTIONS_INVALID");
+        assert_eq!(error.details()["option"], option, "{error}");
+        assert_eq!(error.details()["found"], found, "{error}");
+    }
+    let error = with_markers(directory.path(), ["none", "token:<no>", "none"]).unwrap_err();
+    assert_eq!(error.code().name(), "TOKEN_NOT_FOUND");
 }
 
 #[test]
