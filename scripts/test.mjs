@@ -17,6 +17,23 @@ run(
   ['clippy', '--workspace', '--all-targets', '--profile', 'quick', '--', '-D', 'warnings'],
   cargo,
 )
+// A workspace of its own: without this check its programs fall behind the crates that they measure.
+run(
+  'The programs of benches compile',
+  'cargo',
+  [
+    'check',
+    '--manifest-path',
+    'benches/rust/Cargo.toml',
+    '--target-dir',
+    'target',
+    '--profile',
+    'quick',
+    '--quiet',
+    '--locked',
+  ],
+  cargo,
+)
 run('Rust tests', 'cargo', ['test', '--workspace', '--profile', 'quick', '--quiet'], cargo)
 run('TypeScript types', npm, ['run', '--silent', 'typecheck'])
 run('TypeScript lint', npm, ['run', '--silent', 'lint'])

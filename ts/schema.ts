@@ -616,8 +616,8 @@ const keywords = z.strictObject({
   hierarchy: inKeywords(
     z.enum(['affinity', 'suffix', 'vectors']).default('affinity'),
     '--keyword-hierarchy KIND',
-    'How keywords are related, for `--fill related`: by alike documents, by shared last words, or by vectors of documents.',
-    'Use `vectors` when you have good embeddings, `suffix` when the index must be fast.',
+    'How leftovers are related, for `--fill related`: keywords with alike documents, keywords with the same last words, or documents with alike vectors.',
+    'Use `vectors` for sequences closest to one subject, `suffix` when the index must be fast.',
   ),
 })
 const vectors = z.strictObject({

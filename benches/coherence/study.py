@@ -6,6 +6,7 @@ the way from Standard (0 %: all documents in one random order) to sequences made
 documents of each in random order, cut at the length):
 
   bits   label entropy of a sequence, weighted by tokens, the mean over sequences weighted by tokens
+  near-duplicates  share of a sequence's documents that nearly repeat an earlier one (docs/report.md)
   purity share of a sequence's tokens that its most frequent label has, the mean weighted by tokens
 
     python study.py news20 --data DIR                      # every configuration, all three lengths
@@ -105,6 +106,11 @@ def by_label(lens, label_of, length, seed):
     return sequences + ([now] if now else [])
 
 
+def near_duplicates(runs):
+    """The share of a sequence's documents that nearly repeat an earlier one, of a sample of each run, as docs/report.md defines it."""
+    return f"{sum(summary['sample']['nearDuplicates'] for _, summary in runs) / len(runs) * 100:.1f} %"
+
+
 def mean(pairs):
     pairs = list(pairs)
     return tuple(sum(values) / len(pairs) for values in zip(*pairs))
@@ -135,27 +141,29 @@ def main():
     seeds = range(options.seeds)
 
     print(f"{options.corpus}: {len(rows)} documents, {len(set(label_of.values()))} labels; queries: {options.queries}; mean of {options.seeds} seeds\n")
-    print("| configuration | length | bits | of the way | purity | of the way | one keyword | groups | documents used | s |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| configuration | length | bits | of the way | purity | of the way | near-duplicates | one keyword | groups | documents used | s |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for length in options.lengths:
-        standard = [weave(corpus, tokenizer, work, length, seed, ["--method", "standard"])[0] for seed in seeds]
+        runs = [weave(corpus, tokenizer, work, length, seed, ["--method", "standard"]) for seed in seeds]
+        standard = [sequences for sequences, _ in runs]
+        alone = (near_duplicates(runs), "", "", "", "")
         lens = Counter()
         for doc, n in (piece for sequence in standard[0] for piece in sequence):
             lens[doc] += n
         worst = mean(coherence(sequences, label_of) for sequences in standard)
         best = mean(coherence(by_label(lens, label_of, length, seed), label_of) for seed in seeds)
 
-        def line(name, at, more=("", "", "", "")):
+        def line(name, at, more=("", "", "", "", "")):
             way = [(low - x) / (low - high) * 100 for x, low, high in zip(at, worst, best)]
             print(f"| {name} | {length:,} | {at[0]:.3f} | {way[0]:.1f} % | {at[1]:.3f} | {way[1]:.1f} % | {' | '.join(more)} |", flush=True)
 
-        line("Standard", worst)
+        line("Standard", worst, alone)
         for name, flags in chosen.items():
             start = time.time()
             runs = [weave(corpus, tokenizer, work, length, seed, queries + flags) for seed in seeds]
-            shares = runs[0][1]["shares"]
+            shares, groups = runs[0][1]["shares"], runs[0][1]["plan"]["groupsPerSequence"]
             used = runs[0][1]["plan"]["poolDocuments"] / len(rows)
-            more = (f"{shares['singleKeyword'] * 100:.0f} %", f"{shares['groupsPerSequence']:.1f}", f"{used * 100:.1f} %", f"{(time.time() - start) / options.seeds:.1f}")
+            more = (near_duplicates(runs), f"{shares['singleKeyword'] * 100:.0f} %", f"{groups['sum'] / max(1, runs[0][1]['plan']['sequences']):.1f}", f"{used * 100:.1f} %", f"{(time.time() - start) / options.seeds:.1f}")
             line(name, mean(coherence(sequences, label_of) for sequences, _ in runs), more)
         line("true labels", best)
 

@@ -158,7 +158,7 @@ impl IndexBuilder<'_> {
                         "the hierarchy of keywords needs a vector of each document",
                     )
                 })?;
-                hierarchy::joined(&keywords, documents, |clusters| {
+                hierarchy::of_documents(&keyword_of, keywords.len(), self.keys, |clusters| {
                     vector_affinity::joins(ctx, clusters, vectors)
                 })?
             }

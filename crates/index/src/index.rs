@@ -1,6 +1,7 @@
 //! An index in memory and on disk. Files: `phrases.arrow`, `keywords` (u32 by document), `ends`
 //! (u64 by keyword), `docs` (u32), `keys` (u128 by keyword), `nodes.arrow`, `node_parent` (u32),
-//! `node_key` (u128), `node_of_keyword` (u32 by keyword).
+//! `node_key` (u128), `node_of_keyword` (u32 by keyword), `node_of_document` (u32 by document, or
+//! empty).
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use longweave_common::{Code, DocId, Error, KeywordId, Offsets, Result};
 use longweave_plan::Forest;
 use longweave_storage::{FileRecord, read_array, read_strings, write_array, write_strings};
 
-use crate::hierarchy::Tree;
+use crate::hierarchy::{NodePhrases, Tree};
 
 /// The file of the phrases by keyword, and that of the phrases by node of the hierarchy.
 pub const PHRASES: &str = "phrases.arrow";
@@ -25,7 +26,7 @@ pub struct Index {
     postings: Offsets,
     docs: Vec<DocId>,
     forest: Forest,
-    nodes: Vec<String>,
+    nodes: NodePhrases,
 }
 
 impl Index {
@@ -85,7 +86,7 @@ impl Index {
 
     /// The phrase of a node of the hierarchy; panics beyond the end.
     pub fn node_phrase(&self, node: u32) -> &str {
-        &self.nodes[node as usize]
+        self.nodes.get(node as usize, &self.phrases)
     }
 
     /// The `n` keywords with most documents, most first, ties in byte order.
@@ -105,18 +106,23 @@ impl Index {
         let at = |name: &str| directory.join(name);
         let keyword_of: Vec<u32> = self.keyword_of.iter().map(|k| k.get()).collect();
         let docs: Vec<u32> = self.docs.iter().map(|d| d.get()).collect();
+        let nodes = (0..self.nodes.len()).map(|node| self.nodes.get(node, &self.phrases));
         Ok(vec![
             FileRecord::new(PHRASES, write_strings(&at(PHRASES), "phrase", &self.phrases)?),
             FileRecord::new("keywords", write_array(&at("keywords"), &keyword_of)?),
             FileRecord::new("ends", write_array(&at("ends"), self.postings.ends())?),
             FileRecord::new("docs", write_array(&at("docs"), &docs)?),
             FileRecord::new("keys", write_array(&at("keys"), &self.keys)?),
-            FileRecord::new(NODES, write_strings(&at(NODES), "phrase", &self.nodes)?),
+            FileRecord::new(NODES, write_strings(&at(NODES), "phrase", nodes)?),
             FileRecord::new("node_parent", write_array(&at("node_parent"), &self.forest.parent)?),
             FileRecord::new("node_key", write_array(&at("node_key"), &self.forest.key)?),
             FileRecord::new(
                 "node_of_keyword",
                 write_array(&at("node_of_keyword"), &self.forest.node_of_keyword)?,
+            ),
+            FileRecord::new(
+                "node_of_document",
+                write_array(&at("node_of_document"), &self.forest.node_of_document)?,
             ),
         ])
     }
@@ -151,8 +157,9 @@ impl Index {
                 parent: read_array(&at("node_parent"))?,
                 key: read_array(&at("node_key"))?,
                 node_of_keyword: read_array(&at("node_of_keyword"))?,
+                node_of_document: read_array(&at("node_of_document"))?,
             },
-            nodes: strings(NODES)?,
+            nodes: NodePhrases::Read(read_strings(&at(NODES))?),
         };
         match index.disagreement() {
             Some(what) => Err(corrupt(what)),
@@ -166,6 +173,10 @@ impl Index {
         let counts = [self.keys.len(), self.postings.len(), self.forest.node_of_keyword.len()];
         let nodes = [self.forest.parent.len(), self.forest.key.len()];
         if counts.iter().any(|&n| n != keywords) || nodes.iter().any(|&n| n != self.nodes.len()) {
+            return Some("columns of unequal length");
+        }
+        let of_documents = self.forest.node_of_document.len();
+        if of_documents != 0 && of_documents != self.keyword_of.len() {
             return Some("columns of unequal length");
         }
         if self.postings.end() != self.docs.len() as u64 {

@@ -48,7 +48,7 @@ pub enum Hierarchy {
     /// The same down to ends of two words; these trees join two by two, those first whose
     /// documents' candidates are most alike.
     Affinity,
-    /// As `affinity`, those first whose documents' vectors are most alike.
+    /// Documents join two by two, and what they became, those first whose vectors are most alike.
     Vectors,
 }
 

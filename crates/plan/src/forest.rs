@@ -5,19 +5,23 @@
 use longweave_common::random::Key;
 use longweave_common::{Code, Error, Offsets, Result};
 
-/// A forest over phrases. Nodes are numbered in byte order of their phrases, and every keyword's
-/// phrase is a node.
+/// A forest over phrases: nodes are numbered in byte order of their phrases, and every keyword's
+/// phrase is a node. Or a forest over documents: their nodes come first, then those at which they
+/// join.
 ///
-/// Costs 20 bytes a node and 4 bytes a keyword; 12 bytes a node more while planning.
+/// Costs 20 bytes a node and 4 bytes a keyword or document; 12 bytes a node more while planning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forest {
     /// The parent of each node; [`Forest::NONE`] for a root.
     pub parent: Vec<u32>,
-    /// The [`Key`] of each node's phrase.
+    /// The [`Key`] of each node's phrase, or of the document that stands for it.
     pub key: Vec<u128>,
     /// The node of each keyword's phrase, by `KeywordId`; [`Forest::NONE`] for a keyword that
     /// stands alone.
     pub node_of_keyword: Vec<u32>,
+    /// The node of each document, by `DocId`; [`Forest::NONE`] for one that stands alone. Empty in
+    /// a forest over phrases.
+    pub node_of_document: Vec<u32>,
 }
 
 impl Forest {
@@ -89,20 +93,22 @@ impl PostOrder {
             return Err(corrupt(&format!("has a cycle that node {node} is on or below")));
         }
         let mut taken = vec![false; n];
-        for (keyword, &node) in
-            forest.node_of_keyword.iter().enumerate().filter(|&(_, &node)| node != Forest::NONE)
+        for (what, nodes) in
+            [("keyword", &forest.node_of_keyword), ("document", &forest.node_of_document)]
         {
-            match taken.get_mut(node as usize) {
-                Some(taken) if !*taken => *taken = true,
-                Some(_) => {
-                    return Err(corrupt(&format!(
-                        "puts keyword {keyword} at node {node}, which has another keyword"
-                    )));
-                }
-                None => {
-                    return Err(corrupt(&format!(
-                        "puts keyword {keyword} at node {node}, but has {n} nodes"
-                    )));
+            for (number, &node) in nodes.iter().enumerate().filter(|&(_, &n)| n != Forest::NONE) {
+                match taken.get_mut(node as usize) {
+                    Some(taken) if !*taken => *taken = true,
+                    Some(_) => {
+                        return Err(corrupt(&format!(
+                            "puts {what} {number} at node {node}, which has another one"
+                        )));
+                    }
+                    None => {
+                        return Err(corrupt(&format!(
+                            "puts {what} {number} at node {node}, but has {n} nodes"
+                        )));
+                    }
                 }
             }
         }
@@ -127,7 +133,7 @@ mod tests {
         Forest {
             parent: parent.to_vec(),
             key: (0..parent.len() as u128).collect(),
-            node_of_keyword: vec![],
+            ..Forest::default()
         }
     }
 
@@ -154,6 +160,8 @@ mod tests {
             Forest { key: vec![1], ..forest(&[NONE, NONE]) },
             Forest { node_of_keyword: vec![0, 0], ..forest(&[NONE]) },
             Forest { node_of_keyword: vec![1], ..forest(&[NONE]) },
+            Forest { node_of_document: vec![0, NONE, 0], ..forest(&[NONE]) },
+            Forest { node_of_document: vec![1], ..forest(&[NONE]) },
         ];
         for case in cases {
             assert_eq!(
@@ -170,7 +178,7 @@ mod tests {
         let chain = Forest {
             parent: (0..n).map(|i| if i + 1 == n { NONE } else { i + 1 }).collect(),
             key: vec![0; n as usize],
-            node_of_keyword: vec![],
+            ..Forest::default()
         };
         assert!(PostOrder::new(&chain).unwrap().order.iter().copied().eq(0..n));
     }

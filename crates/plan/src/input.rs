@@ -176,6 +176,15 @@ impl PlanInput<'_> {
             );
             return Err(Error::new(Code::FileCorrupt, message));
         }
+        let documents = self.forest.map_or(0, |forest| forest.node_of_document.len());
+        if documents != 0 && documents != self.lens.len() {
+            let message = format!(
+                "the hierarchy knows {documents} documents, the corpus has {}; delete the index \
+                 stage's folder and run again",
+                self.lens.len()
+            );
+            return Err(Error::new(Code::FileCorrupt, message));
+        }
         Ok(())
     }
 }

@@ -306,16 +306,25 @@ impl Planner<'_> {
         let mut below: Vec<Vec<Tail>> = Vec::new();
         below.resize_with(forest.len(), Vec::new);
         let mut left = Vec::new();
-        for tail in tails {
-            let node = if tail.keyword.is_none() {
-                Forest::NONE
-            } else {
-                forest.node_of_keyword[tail.keyword.index()]
-            };
-            if node == Forest::NONE {
-                left.push(tail)
-            } else {
-                own[node as usize] = Some(tail.unit)
+        for mut tail in tails {
+            if tail.keyword.is_none() {
+                left.push(tail);
+                continue;
+            }
+            // Each document climbs from its own node, or the tail from that of its keyword.
+            tail.unit.retain(|&piece| {
+                let node = forest.node_of_document.get(piece.doc.index());
+                let node = node.copied().filter(|&node| node != Forest::NONE);
+                if let Some(node) = node {
+                    own[node as usize].get_or_insert_default().push(piece);
+                }
+                node.is_none()
+            });
+            let node = forest.node_of_keyword[tail.keyword.index()];
+            match node {
+                _ if tail.unit.is_empty() => {}
+                Forest::NONE => left.push(tail),
+                node => own[node as usize] = Some(tail.unit),
             }
         }
         for &node in &post_order.order {

@@ -24,7 +24,7 @@ pub struct IndexCounts {
 }
 
 pub const INDEX: Stage =
-    Stage::new("index", "Building the index", ProgressUnit::Tasks, 1, &IndexStage);
+    Stage::new("index", "Building the index", ProgressUnit::Tasks, 2, &IndexStage);
 
 struct IndexStage;
 
@@ -64,7 +64,8 @@ impl StageSpec for IndexStage {
         // Keys and choices of documents, and seven bytes a distinct phrase: about six a document.
         let options = run.options();
         let vectors = match options.keywords.hierarchy {
-            Hierarchy::Vectors => facts.units * options.vector_bytes(),
+            // The vectors, the centroids of a round, and sums of eight bytes for half as many.
+            Hierarchy::Vectors => facts.units * options.vector_bytes() * 4.5,
             Hierarchy::Suffix | Hierarchy::Affinity => 0.0,
         };
         facts.rows * 62.0 + vectors

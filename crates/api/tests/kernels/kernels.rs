@@ -213,6 +213,7 @@ fn plan_quest(ctx: &Ctx) -> Work {
         parent: (0..keywords as u32).map(|k| if k < 3 { Forest::NONE } else { k / 3 }).collect(),
         key: keyword_keys.clone(),
         node_of_keyword: (0..keywords as u32).collect(),
+        node_of_document: Vec::new(),
     };
     let options = PlanOptions {
         method: Method::Quest(QuestOptions {

@@ -23,7 +23,10 @@ pub(crate) fn golden_lens() -> Vec<u32> {
 }
 
 pub(crate) fn golden_plan(method: Method, fill: Fill) -> Plan {
-    let world = world();
+    golden_plan_of(&world(), method, fill)
+}
+
+fn golden_plan_of(world: &World, method: Method, fill: Fill) -> Plan {
     let options = PlanOptions {
         method,
         pool: PoolOptions {
@@ -52,7 +55,10 @@ pub(crate) fn golden_plan(method: Method, fill: Fill) -> Plan {
 }
 
 fn hash(method: Method, fill: Fill) -> String {
-    let plan = golden_plan(method, fill);
+    hash_of(&golden_plan(method, fill))
+}
+
+fn hash_of(plan: &Plan) -> String {
     let (mut sequences, mut pieces) = (Vec::new(), Vec::new());
     for s in plan.sequences.iter() {
         let rule = Rule::ALL.iter().position(|&r| r == s.rule).unwrap() as u32;
@@ -150,6 +156,7 @@ fn plans_are_fixed_for_ever() {
         hash(topics(Within::Nextlong), Fill::Next),
         hash(interleave(PartOrder::Turns), Fill::Next),
         hash(interleave(PartOrder::ShuffleInOrder), Fill::Next),
+        hash_of(&golden_plan_of(&world().joined_by_document(), quest(), Fill::Related)),
     ];
     let expected = [
         "907c60e91205994a 1157ba7c99b5ee42",
@@ -166,6 +173,7 @@ fn plans_are_fixed_for_ever() {
         "c60d56a5f1c3557b 9e13cea51c6bbaff",
         "6c764df2bc0e4a7e 12bc1719a62b2b8c",
         "5cc20f42ce3e14a2 9a99e29e8804d702",
+        "e7bc117e2bd3b5cb 6cef47b533bad9cf",
     ];
     assert_eq!(found, expected);
 }

@@ -1,10 +1,11 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use longweave_common::{Code, Ctx};
+use longweave_common::{Code, Ctx, DocId};
 use longweave_plan::{
-    Dedup, Duplicate, Fill, IclmVariant, Incomplete, InterleaveOptions, Keep, Likeness, Method,
-    Overflow, Part, PartOrder, Plan, PlanOptions, Policies, Rule, TopicOrder, Within, plan,
+    Dedup, Duplicate, Fill, Forest, IclmVariant, Incomplete, InterleaveOptions, Keep, Likeness,
+    Method, Overflow, Part, PartOrder, Plan, PlanOptions, Policies, QuestOptions, Rule, SplitBy,
+    TopicOrder, Within, plan,
 };
 use proptest::prelude::*;
 
@@ -116,6 +117,29 @@ proptest! {
         }
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
         prop_assert!(plan.stats.documents_by_uses.len() <= most as usize + 1, "{:?}", plan.stats.documents_by_uses);
+    }
+
+    #[test]
+    fn what_meets_at_a_node_of_the_hierarchy_is_below_it(world in worlds(), mut options in options(), split_ratio in 0.0f64..1.0) {
+        let quest = QuestOptions { pool: options.method.pool(), split_ratio, split_by: SplitBy::Keywords, oversample: 1.5, short_share: None, min_keyword_documents: 1 };
+        options.method = Method::Quest(quest);
+        options.policies.fill = Fill::Related;
+        let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
+        let forest = &world.forest;
+        let leaf = |doc: DocId| match forest.node_of_document.get(doc.index()) {
+            Some(&node) => node,
+            None => forest.node_of_keyword[world.keyword_of[doc.index()].index()],
+        };
+        for s in plan.sequences.iter().filter(|s| s.rule == Rule::Related) {
+            let meets = s.node.unwrap();
+            for piece in s.pieces {
+                let mut node = leaf(piece.doc);
+                while node != meets {
+                    node = forest.parent[node as usize];
+                    prop_assert!(node != Forest::NONE, "{:?}", s);
+                }
+            }
+        }
     }
 
     #[test]

@@ -120,6 +120,33 @@ impl World {
         World { weights: Some((0..).zip(weights).map(weigh).collect()), ..self }
     }
 
+    /// With a forest over documents: those with a keyword, three by three, up to one root.
+    pub(crate) fn joined_by_document(self) -> World {
+        let mut forest = Forest {
+            node_of_keyword: vec![Forest::NONE; self.keyword_keys.len()],
+            node_of_document: vec![Forest::NONE; self.lens.len()],
+            ..Forest::default()
+        };
+        for document in (0..self.lens.len()).filter(|&d| !self.keyword_of[d].is_none()) {
+            forest.node_of_document[document] = forest.key.len() as u32;
+            forest.key.push(self.keys[document]);
+        }
+        forest.parent = vec![Forest::NONE; forest.key.len()];
+        let mut level: Vec<u32> = (0..forest.key.len() as u32).collect();
+        while level.len() > 1 {
+            let mut next = Vec::new();
+            for children in level.chunks(3) {
+                let node = forest.key.len() as u32;
+                children.iter().for_each(|&child| forest.parent[child as usize] = node);
+                forest.parent.push(Forest::NONE);
+                forest.key.push(forest.key[children[0] as usize]);
+                next.push(node);
+            }
+            level = next;
+        }
+        World { forest, ..self }
+    }
+
     /// The same, without neighbours.
     pub(crate) fn without_lists(documents: &[(u32, u32, u8)], keywords: u32) -> World {
         let names: Vec<String> = (0..keywords).map(|k| format!("k{k:03}")).collect();
@@ -166,6 +193,7 @@ impl World {
                 parent,
                 key: names.iter().map(|n| Key::of(n).0).collect(),
                 node_of_keyword: (0..keywords).collect(),
+                node_of_document: Vec::new(),
             },
         }
     }
@@ -197,8 +225,10 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
     (1u32..12).prop_flat_map(|keywords| {
         let weights = prop::option::weighted(0.3, [0.1f64..1.0, 0.1f64..1.0, 0.1f64..1.0]);
         let documents = prop::collection::vec((0u32..40, 0..keywords + 2, any::<u8>()), 1..60);
-        (documents, weights).prop_map(move |(documents, weights)| {
+        let by_document = prop::bool::weighted(0.3);
+        (documents, weights, by_document).prop_map(move |(documents, weights, by_document)| {
             let world = World::new(&documents, keywords);
+            let world = if by_document { world.joined_by_document() } else { world };
             match weights {
                 Some(weights) => world.weighed(weights),
                 None => world,

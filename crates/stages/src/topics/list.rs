@@ -96,7 +96,7 @@ impl TopicList {
     /// Runs a command line by the system's shell, in `directory`, and reads its output.
     ///
     /// Errors: `TOPICS_INVALID` where it fails, with its status and last messages; as
-    /// [`TopicList::read`]; `CANCELLED`, and the shell is killed.
+    /// [`TopicList::read`]; `CANCELLED`, and the shell is killed, with what it started (on Unix).
     pub fn of_command(ctx: &Ctx, command: &str, directory: &Path) -> Result<TopicList> {
         let failed = |what: String| {
             let message = format!(
@@ -105,7 +105,10 @@ impl TopicList {
             Error::new(Code::TopicsInvalid, message).with("option", "topics.command")
         };
         let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
-        let mut child = Command::new(shell)
+        let mut shell = Command::new(shell);
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut shell, 0);
+        let mut child = shell
             .args([flag, command])
             .current_dir(directory)
             .stdin(Stdio::null())
@@ -145,13 +148,23 @@ fn wait(ctx: &Ctx, child: &mut Child) -> Result<std::process::ExitStatus> {
             return Ok(status);
         }
         if let Err(cancelled) = ctx.cancel.check() {
-            // It may have ended by itself meanwhile.
-            let _ = child.kill();
-            let _ = child.wait();
+            kill(child);
             return Err(cancelled);
         }
         std::thread::sleep(STEP);
     }
+}
+
+/// Ends a process, and with it those that it started, which have its group.
+fn kill(child: &mut Child) {
+    // It may have ended by itself meanwhile.
+    #[cfg(unix)]
+    let _ = rustix::process::kill_process_group(
+        rustix::process::Pid::from_child(child),
+        rustix::process::Signal::KILL,
+    );
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 fn wait_for<T>(ctx: &Ctx, thread: JoinHandle<T>) -> Result<T> {
@@ -233,9 +246,29 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_cancelled_run_does_not_wait_for_its_command() {
+        let directory = tempfile::tempdir().unwrap();
         let ctx = ctx();
-        ctx.cancel.cancel();
-        let error = TopicList::of_command(&ctx, "sleep 1000", Path::new("/")).unwrap_err();
+        let cancel = ctx.cancel.clone();
+        let started = directory.path().join("started");
+        let cancels = std::thread::spawn({
+            let started = started.clone();
+            move || {
+                while !std::fs::read_to_string(&started).is_ok_and(|text| text.ends_with('\n')) {
+                    std::thread::sleep(STEP);
+                }
+                cancel.cancel();
+            }
+        });
+        let command = "sleep 1000 & echo $! > started; wait";
+        let error = TopicList::of_command(&ctx, command, directory.path()).unwrap_err();
+        cancels.join().unwrap();
         assert_eq!(error.code(), Code::Cancelled);
+        // What the command started has ended too: who reaps it takes a moment.
+        let process = std::fs::read_to_string(&started).unwrap();
+        let state = Path::new("/proc").join(process.trim()).join("stat");
+        let lives = || std::fs::read_to_string(&state).is_ok_and(|stat| !stat.contains(") Z "));
+        while lives() {
+            std::thread::sleep(STEP);
+        }
     }
 }
