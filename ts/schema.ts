@@ -580,7 +580,7 @@ const keywords = z.strictObject({
   phrases: inKeywords(
     z.enum(['searchable', 'all']).default('searchable'),
     '--keyword-phrases KIND',
-    'The phrases of English texts that can be keywords: what a person would search for, or all that RAKE finds. The first cuts verbs and adverbs at the edges, and leaves out dates, directions and measures where a document has other phrases.',
+    'The phrases of English texts that can be keywords: what a person would search for, or all that RAKE finds. The first cuts verbs and adverbs at the edges, leaves out dates, directions, measures and phrases that say little where a document has others, and joins a phrase and its plural.',
     'Use `all` to follow the Quest paper.',
   ),
   boilerplate: inKeywords(

@@ -1,4 +1,4 @@
-"""Writes crates/predict/src/extractive/common.txt: `python common.py simplewiki.jsonl.zst smart.txt OUT`. Needs zstandard.
+"""Writes crates/language/data/common.txt: `python common.py simplewiki.jsonl.zst smart.txt OUT`. Needs zstandard.
 Words are counted in lower case only, so that names stay out, once a document."""
 import collections
 import io

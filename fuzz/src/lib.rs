@@ -642,6 +642,7 @@ pub fn candidates(mut data: &[u8]) {
     let options = IndexOptions {
         seed: 1,
         representative: Representative::Common,
+        searchable: true,
         max_keyword_share: 0.5,
         min_keyword_cap: 2,
         hierarchy: Hierarchy::Affinity,

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::candidates::{CandidateTable, sizes};
 use crate::features::Features;
-use crate::numbering::{Numbered, in_memory, on_disk};
+use crate::numbering::{Naming, Numbered, in_memory, on_disk};
 use crate::scratch::Scratch;
 use crate::stored::Space;
 use crate::{Hierarchy, Index, IndexOptions, Representative, affinity, hierarchy, vector_affinity};
@@ -23,7 +23,7 @@ const BLOCK: usize = 4096;
 /// addition to other data.
 const COLUMN_SHARE: u64 = 8;
 /// Bytes of an occurrence while phrases are numbered in memory, in addition to its text.
-const OCCURRENCE_BYTES: u64 = 36;
+const OCCURRENCE_BYTES: u64 = 44;
 
 fn check_order(rows: usize, in_order: bool, keys: &[u128]) -> Result<()> {
     if rows == keys.len() && in_order {
@@ -35,6 +35,10 @@ fn check_order(rows: usize, in_order: bool, keys: &[u128]) -> Result<()> {
         keys.len()
     );
     Err(Error::new(Code::FileCorrupt, message))
+}
+
+fn naming_of(options: &IndexOptions) -> Naming {
+    Naming { searchable: options.searchable }
 }
 
 /// Whether tables, in order, are of all documents.
@@ -67,7 +71,7 @@ pub fn build(
         vectors,
         space: Space { most: u64::MAX, scratch: None },
     };
-    ctx.pool.install(|| builder.finish(in_memory(ctx, tables, boilerplate)?))
+    ctx.pool.install(|| builder.finish(in_memory(ctx, tables, boilerplate, naming_of(options))?))
 }
 
 /// Builds the same index from the tables at `files`, each with the `DocId` of its first row. Where
@@ -98,11 +102,11 @@ pub fn build_from_files(
             let open = |(prefix, first): &(PathBuf, u32)| CandidateTable::open(prefix, *first);
             let tables = files.iter().map(open).collect::<Result<Vec<_>>>()?;
             check_tables(&tables, keys)?;
-            let numbered = in_memory(ctx, &tables, boilerplate)?;
+            let numbered = in_memory(ctx, &tables, boilerplate, naming_of(options))?;
             return_freed_memory();
             return builder.finish(numbered);
         }
-        let numbered = on_disk(ctx, files, boilerplate, &scratch)?;
+        let numbered = on_disk(ctx, files, boilerplate, &scratch, naming_of(options))?;
         check_order(numbered.rows.len(), true, keys)?;
         return_freed_memory();
         builder.finish(numbered)
@@ -212,7 +216,7 @@ fn choose(
                     let documents = numbered.documents[n as usize];
                     let under = documents <= cap;
                     let rank = if under { documents } else { u32::MAX - documents };
-                    let entry = (under, rank, numbered.words[n as usize], n);
+                    let entry = (under, rank, numbered.ranks[n as usize], n);
                     if best.is_none_or(|b| (entry.0, entry.1, entry.2) > (b.0, b.1, b.2)) {
                         best = Some(entry);
                     }

@@ -34,8 +34,8 @@ use serde::{Deserialize, Serialize};
 pub enum Representative {
     /// Uniformly at random by the document's key, among the candidates in byte order: the paper's.
     Random,
-    /// The candidate that most documents share and that is not above the cap; ties: more words,
-    /// then byte order. Where all are above it, the one that fewest documents share.
+    /// The candidate that most documents share and that is not above the cap; ties: the higher rank
+    /// or, without [`IndexOptions::searchable`], more words; then byte order. Where all are above it, the one that fewest documents share.
     Common,
 }
 
@@ -59,6 +59,10 @@ pub struct IndexOptions {
     pub seed: u64,
     /// How keywords are chosen.
     pub representative: Representative,
+    /// Whether candidates are those of [`longweave_keywords::keep_searchable`]: a phrase and its
+    /// plural are one keyword, and of equally frequent ones that of the higher
+    /// [`longweave_keywords::rank`] is chosen.
+    pub searchable: bool,
     /// `Common`: largest share of the documents with a candidate that may share a keyword, above 0.
     pub max_keyword_share: f64,
     /// `Common`: number of documents below which the cap never falls.

@@ -19,4 +19,4 @@ pub use lists::{Boilerplate, StopList};
 pub use normalise::{normalise, normalise_into};
 pub use rake::{Rake, RakeOptions, Scratch, candidates, strip_possessive};
 pub use rakes::Rakes;
-pub use searchable::{begins_name, keep_searchable, searchable};
+pub use searchable::{begins_name, keep_searchable, rank, searchable, singular};

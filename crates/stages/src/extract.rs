@@ -60,7 +60,7 @@ pub(crate) fn languages(run: &RunContext) -> Result<Vec<LanguageCounts>> {
 }
 
 pub const EXTRACT: Stage =
-    Stage::new("extract", "Extracting keywords", ProgressUnit::Documents, 2, &ExtractStage);
+    Stage::new("extract", "Extracting keywords", ProgressUnit::Documents, 3, &ExtractStage);
 
 struct ExtractStage;
 

@@ -5,7 +5,7 @@ use longweave_common::{Code, Error};
 use longweave_index::{Hierarchy, Index, IndexOptions, Representative};
 use longweave_keywords::Boilerplate;
 use longweave_predict::Precomputed;
-use longweave_run::{BoilerplateList, PredictorName};
+use longweave_run::{BoilerplateList, KeywordPhrases, PredictorName};
 use longweave_storage::Lock;
 
 use crate::documents::{self, DOCUMENTS, DocumentCounts, Documents};
@@ -91,6 +91,7 @@ impl StageSpec for IndexStage {
         let index_options = IndexOptions {
             seed: options.seed,
             representative: keywords.representative,
+            searchable: keywords.phrases == KeywordPhrases::Searchable,
             max_keyword_share: keywords.max_keyword_share,
             min_keyword_cap: keywords.min_keyword_cap,
             hierarchy: keywords.hierarchy,

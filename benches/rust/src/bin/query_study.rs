@@ -380,6 +380,7 @@ fn groups(data: &Path, corpus: &str, files: &[&str]) {
             let options = IndexOptions {
                 seed: 1,
                 representative,
+                searchable: false,
                 max_keyword_share: 0.002,
                 min_keyword_cap: 50,
                 hierarchy: Hierarchy::Suffix,

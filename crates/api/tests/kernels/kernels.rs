@@ -158,6 +158,7 @@ fn index(ctx: &Ctx, hierarchy: Hierarchy) -> Work {
     let options = IndexOptions {
         seed: 0,
         representative: Representative::Common,
+        searchable: true,
         max_keyword_share: 1.0,
         min_keyword_cap: 1,
         hierarchy,

@@ -1,7 +1,7 @@
 //! Numbering in memory: blocks of occurrences are hashed and dealt to partitions (counting sort);
 //! each partition numbers its phrases in a table of its own.
 //!
-//! Costs in memory, in addition to the tables: 20 bytes an occurrence, 32 a distinct phrase, 8 a
+//! Costs in memory, in addition to the tables: 20 bytes an occurrence, 48 a distinct phrase, 8 a
 //! document.
 
 use std::ops::Range;
@@ -11,10 +11,9 @@ use longweave_common::{Ctx, Offsets, Result};
 use longweave_keywords::Boilerplate;
 use longweave_storage::{Stored, StringTable};
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::numbered::{Numbered, Place, Texts};
-use super::partitions::{PARTITIONS, partition, words};
+use super::partitions::{Naming, PARTITIONS, Spellings, partition};
 use crate::candidates::CandidateTable;
 
 /// Occurrences that are dealt at once.
@@ -33,9 +32,9 @@ struct Block {
 }
 
 impl Block {
-    fn new(table: u32, phrases: &StringTable, rows: Range<usize>) -> Block {
+    fn new(table: u32, phrases: &StringTable, rows: Range<usize>, naming: Naming) -> Block {
         let first = rows.start as u32;
-        let hashes: Vec<u64> = rows.map(|row| xxh3_64(phrases.get(row).as_bytes())).collect();
+        let hashes: Vec<u64> = rows.map(|row| naming.hash(phrases.get(row))).collect();
         let occurrences = hashes.iter().map(|&hash| partition(hash)).zip(0..);
         let (dealt, rows) = Offsets::sort(PARTITIONS, occurrences);
         Block { table, first, hashes, dealt, rows }
@@ -45,14 +44,18 @@ impl Block {
 /// The phrases of a partition, and the number of each of its occurrences there.
 #[derive(Default)]
 struct Part {
-    places: Vec<Place>,
-    documents: Vec<u32>,
+    spellings: Vec<Spellings<Place>>,
     numbers: Vec<u32>,
     /// Where the numbers of each block end.
     ends: Offsets,
 }
 
-fn number_partition<'a>(p: usize, blocks: &[Block], text: impl Fn(Place) -> &'a str) -> Part {
+fn number_partition<'a>(
+    p: usize,
+    blocks: &[Block],
+    text: impl Fn(Place) -> &'a str,
+    naming: Naming,
+) -> Part {
     let occurrences = blocks.iter().map(|block| block.dealt.range(p).len()).sum();
     let mut part = Part { numbers: Vec::with_capacity(occurrences), ..Part::default() };
     // Hash and number.
@@ -61,20 +64,25 @@ fn number_partition<'a>(p: usize, blocks: &[Block], text: impl Fn(Place) -> &'a 
         for &row in &block.rows[block.dealt.range(p)] {
             let hash = block.hashes[row as usize];
             let place = (block.table, block.first + row);
+            let mut is_first = true;
             let same = |&(other, number): &(u64, u32)| {
-                other == hash && text(part.places[number as usize]) == text(place)
+                other == hash && {
+                    let first = text(part.spellings[number as usize].first);
+                    is_first = first == text(place);
+                    is_first || (naming.searchable && naming.key(first) == naming.key(text(place)))
+                }
             };
             let number = match known.find(hash, same) {
                 Some(&(_, number)) => number,
                 None => {
-                    let number = part.places.len() as u32;
+                    let number = part.spellings.len() as u32;
                     known.insert_unique(hash, (hash, number), |entry| entry.0);
-                    part.places.push(place);
-                    part.documents.push(0);
+                    part.spellings.push(Spellings::new(place));
+                    is_first = true;
                     number
                 }
             };
-            part.documents[number as usize] += 1;
+            part.spellings[number as usize].count(is_first, || place);
             part.numbers.push(number);
         }
         part.ends.push(part.numbers.len());
@@ -87,6 +95,7 @@ pub(crate) fn in_memory<'a>(
     ctx: &Ctx,
     tables: &'a [CandidateTable],
     boilerplate: &Boilerplate,
+    naming: Naming,
 ) -> Result<Numbered<'a>> {
     let blocks: Vec<Block> = tables
         .iter()
@@ -97,16 +106,18 @@ pub(crate) fn in_memory<'a>(
         })
         .collect::<Vec<_>>()
         .into_par_iter()
-        .map(|(table, rows)| Block::new(table as u32, &tables[table].phrases, rows))
+        .map(|(table, rows)| Block::new(table as u32, &tables[table].phrases, rows, naming))
         .collect();
     ctx.cancel.check()?;
     let text = |(table, row): Place| tables[table as usize].phrases.get(row as usize);
-    let parts: Vec<Part> =
-        (0..PARTITIONS).into_par_iter().map(|p| number_partition(p, &blocks, text)).collect();
+    let parts: Vec<Part> = (0..PARTITIONS)
+        .into_par_iter()
+        .map(|p| number_partition(p, &blocks, text, naming))
+        .collect();
     ctx.cancel.check()?;
     let bases: Vec<u32> = parts
         .iter()
-        .scan(0, |at, part| Some(std::mem::replace(at, *at + part.places.len() as u32)))
+        .scan(0, |at, part| Some(std::mem::replace(at, *at + part.spellings.len() as u32)))
         .collect();
     let mut numbers = vec![0u32; blocks.iter().map(|block| block.hashes.len()).sum()];
     let (mut rest, mut by_block) = (&mut numbers[..], Vec::with_capacity(blocks.len()));
@@ -126,11 +137,11 @@ pub(crate) fn in_memory<'a>(
     drop(blocks);
     let (mut places, mut documents) = (Vec::new(), Vec::new());
     for part in parts {
-        places.extend(part.places);
-        documents.extend(part.documents);
+        places.extend(part.spellings.iter().map(|spellings| spellings.name(text)));
+        documents.extend(part.spellings.iter().map(Spellings::all));
     }
-    let of_text = |&place: &Place| (!boilerplate.contains(text(place)), words(text(place)));
-    let (informative, words) = places.par_iter().map(of_text).unzip();
+    let of_text = |&place: &Place| (!boilerplate.contains(text(place)), naming.rank(text(place)));
+    let (informative, ranks) = places.par_iter().map(of_text).unzip();
     let mut rows = Offsets::default();
     tables.iter().for_each(|table| rows.extend(&table.rows));
     Ok(Numbered {
@@ -138,7 +149,7 @@ pub(crate) fn in_memory<'a>(
         numbers: Stored::Held(numbers),
         documents,
         informative,
-        words,
+        ranks,
         texts: Texts::Tables { tables, places },
     })
 }

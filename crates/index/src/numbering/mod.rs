@@ -12,4 +12,4 @@ pub(crate) use dealt::Dealt;
 pub(crate) use in_memory::in_memory;
 pub(crate) use numbered::{Numbered, Place, Texts};
 pub(crate) use on_disk::on_disk;
-pub(crate) use partitions::PARTITIONS;
+pub(crate) use partitions::{Naming, PARTITIONS};

@@ -21,8 +21,8 @@ pub(crate) struct Numbered<'a> {
     pub(crate) documents: Vec<u32>,
     /// By phrase: whether it says something.
     pub(crate) informative: Vec<bool>,
-    /// By phrase: its words.
-    pub(crate) words: Vec<u16>,
+    /// By phrase: its rank, or its words.
+    pub(crate) ranks: Vec<u16>,
     pub(crate) texts: Texts<'a>,
 }
 

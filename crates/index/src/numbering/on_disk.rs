@@ -20,11 +20,10 @@ use longweave_common::{Code, Ctx, Error, Offsets, Result, ResultExt};
 use longweave_keywords::Boilerplate;
 use longweave_storage::{Stored, StoredWriter};
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::dealt::Dealt;
 use super::numbered::{Numbered, Texts};
-use super::partitions::{PARTITIONS, partition, words};
+use super::partitions::{Naming, PARTITIONS, Spellings, partition};
 use crate::candidates::{CandidateTable, sizes};
 use crate::lists::{Lists, in_order};
 use crate::scratch::{Input, Output, Scratch, push_text};
@@ -35,23 +34,24 @@ pub(crate) fn on_disk<'a>(
     files: &[(PathBuf, u32)],
     boilerplate: &Boilerplate,
     scratch: &'a Scratch,
+    naming: Naming,
 ) -> Result<Numbered<'a>> {
-    let (rows, mut dealt) = deal(ctx, files, scratch)?;
+    let (rows, mut dealt) = deal(ctx, files, scratch, naming)?;
     let parts: Vec<Part> = (0..PARTITIONS)
         .into_par_iter()
-        .map(|p| number_partition(ctx, p, boilerplate, scratch))
+        .map(|p| number_partition(ctx, p, boilerplate, scratch, naming))
         .collect::<Result<_>>()?;
     for part in &parts {
         dealt.bases.push(dealt.first(dealt.bases.len() - 1) + part.documents.len() as u32);
     }
     let numbers = merge(ctx, &dealt)?;
-    let (mut documents, mut informative, mut words) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut documents, mut informative, mut ranks) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         documents.extend(part.documents);
         informative.extend(part.informative);
-        words.extend(part.words);
+        ranks.extend(part.ranks);
     }
-    Ok(Numbered { rows, numbers, documents, informative, words, texts: Texts::Files(dealt) })
+    Ok(Numbered { rows, numbers, documents, informative, ranks, texts: Texts::Files(dealt) })
 }
 
 /// The candidates of a split, by partition.
@@ -69,6 +69,7 @@ fn deal<'a>(
     ctx: &Ctx,
     files: &[(PathBuf, u32)],
     scratch: &'a Scratch,
+    naming: Naming,
 ) -> Result<(Offsets, Dealt<'a>)> {
     let mut outputs = (0..PARTITIONS)
         .map(|p| Output::create(scratch.file(p, "texts")))
@@ -88,7 +89,7 @@ fn deal<'a>(
         let mut texts: Vec<Vec<u8>> =
             (0..PARTITIONS).map(|_| Vec::with_capacity(bytes[split] / PARTITIONS)).collect();
         for text in table.phrases.iter() {
-            let p = partition(xxh3_64(text.as_bytes()));
+            let p = partition(naming.hash(text));
             partitions.push(p as u8);
             push_text(text, &mut texts[p])?;
         }
@@ -132,7 +133,27 @@ fn deal<'a>(
 struct Part {
     documents: Vec<u32>,
     informative: Vec<bool>,
-    words: Vec<u16>,
+    ranks: Vec<u16>,
+}
+
+/// Texts end to end.
+#[derive(Default)]
+struct Spelled {
+    texts: String,
+    ends: Offsets,
+}
+
+impl Spelled {
+    /// The number of a text that is added.
+    fn push(&mut self, text: &str) -> u32 {
+        self.texts.push_str(text);
+        self.ends.push(self.texts.len());
+        self.ends.len() as u32 - 1
+    }
+
+    fn get(&self, number: u32) -> &str {
+        &self.texts[self.ends.range(number as usize)]
+    }
 }
 
 fn number_partition(
@@ -140,37 +161,49 @@ fn number_partition(
     p: usize,
     boilerplate: &Boilerplate,
     scratch: &Scratch,
+    naming: Naming,
 ) -> Result<Part> {
     ctx.cancel.check()?;
     let mut input = Input::open(scratch.file(p, "texts"))?;
     let mut numbers = Output::create(scratch.file(p, "numbers"))?;
     let mut phrases = Output::create(scratch.file(p, "phrases"))?;
-    let mut part = Part { documents: Vec::new(), informative: Vec::new(), words: Vec::new() };
-    // The distinct phrases end to end.
-    let (mut held, mut places, mut hashes) = (String::new(), Offsets::default(), Vec::<u64>::new());
+    let mut part = Part { documents: Vec::new(), informative: Vec::new(), ranks: Vec::new() };
+    // The distinct spellings end to end.
+    let (mut held, mut hashes) = (Spelled::default(), Vec::<u64>::new());
+    let mut spellings: Vec<Spellings<u32>> = Vec::new();
     let mut known: HashTable<u32> = HashTable::new();
     while let Some(text) = input.text()? {
-        let hash = xxh3_64(text.as_bytes());
-        let of = |n: u32| &held[places.range(n as usize)];
-        let number = match known.find(hash, |&n| hashes[n as usize] == hash && of(n) == text) {
+        let hash = naming.hash(text);
+        let mut is_first = true;
+        let same = |&number: &u32| {
+            hashes[number as usize] == hash && {
+                let first = held.get(spellings[number as usize].first);
+                is_first = first == text;
+                is_first || (naming.searchable && naming.key(first) == naming.key(text))
+            }
+        };
+        let number = match known.find(hash, same) {
             Some(&number) => number,
             None => {
-                let number = places.len() as u32;
+                let number = spellings.len() as u32;
                 hashes.push(hash);
                 known.insert_unique(hash, number, |&n| hashes[n as usize]);
-                held.push_str(text);
-                places.push(held.len());
-                part.documents.push(0);
-                part.informative.push(!boilerplate.contains(text));
-                part.words.push(words(text));
-                phrases.text(text)?;
+                spellings.push(Spellings::new(held.push(text)));
+                is_first = true;
                 number
             }
         };
-        part.documents[number as usize] += 1;
+        spellings[number as usize].count(is_first, || held.push(text));
         numbers.put(&number.to_le_bytes())?;
     }
     numbers.finish()?;
+    for own in &spellings {
+        let name = held.get(own.name(|spelling| held.get(spelling)));
+        part.documents.push(own.all());
+        part.informative.push(!boilerplate.contains(name));
+        part.ranks.push(naming.rank(name));
+        phrases.text(name)?;
+    }
     phrases.finish()?;
     fs::remove_file(&input.path).at("remove", &input.path)?;
     Ok(part)

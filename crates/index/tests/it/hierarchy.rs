@@ -9,18 +9,16 @@ use longweave_storage::write_array;
 use proptest::prelude::*;
 
 use crate::naive::{self, Naive};
-use crate::{COMMON, Corpus, built, corpus, ctx, files, folder, keys, options};
+use crate::{COMMON, Corpus, built, corpus, ctx, files, folder, keys, of_a_document, options};
 
 /// Corpora large enough for features with more clusters than champions.
 fn large_corpora() -> impl Strategy<Value = Corpus> {
     let word = prop::sample::select(vec![
         "ash", "birch", "élan", "fox", "jay", "kind", "lake", "oak", "pike", "tree", "warm", "ötzi",
     ]);
-    let phrase = prop::collection::vec(word, 1..4).prop_map(|words| words.join(" "));
-    prop::collection::vec(
-        prop::collection::btree_set(phrase, 0..5).prop_map(|set| set.into_iter().collect()),
-        0..160,
-    )
+    let phrase = (prop::collection::vec(word, 1..4), any::<bool>());
+    let phrase = phrase.prop_map(|(words, plural)| words.join(" ") + if plural { "s" } else { "" });
+    prop::collection::vec(prop::collection::btree_set(phrase, 0..5).prop_map(of_a_document), 0..160)
 }
 
 /// Everything an index tells.

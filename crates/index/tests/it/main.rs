@@ -4,7 +4,7 @@
 mod hierarchy;
 mod naive;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ use longweave_index::{
     CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative, build,
     build_from_files, sweep_scratch,
 };
-use longweave_keywords::Boilerplate;
+use longweave_keywords::{Boilerplate, singular};
 use longweave_plan::Forest;
 use proptest::prelude::*;
 
@@ -30,23 +30,30 @@ fn corpora() -> impl Strategy<Value = Corpus> {
     let word = prop::sample::select(vec![
         "steam", "engine", "river", "bridge", "old", "wooden", "player", "chess",
     ]);
-    let phrase = prop::collection::vec(word, 1..4).prop_map(|words| words.join(" "));
-    prop::collection::vec(
-        prop::collection::btree_set(phrase, 0..5).prop_map(|set| set.into_iter().collect()),
-        1..40,
-    )
+    let phrase = (prop::collection::vec(word, 1..4), any::<bool>());
+    let phrase = phrase.prop_map(|(words, plural)| words.join(" ") + if plural { "s" } else { "" });
+    prop::collection::vec(prop::collection::btree_set(phrase, 0..5).prop_map(of_a_document), 1..40)
+}
+
+/// Candidates as a document has them: of a phrase and its plural one.
+fn of_a_document(phrases: BTreeSet<String>) -> Vec<String> {
+    let mut known = HashSet::new();
+    phrases.into_iter().filter(|phrase| known.insert(singular(phrase).into_owned())).collect()
 }
 
 fn options() -> impl Strategy<Value = IndexOptions> {
     let representative = prop::sample::select(vec![Representative::Random, Representative::Common]);
     let hierarchy = prop::sample::select(vec![Hierarchy::Suffix, Hierarchy::Affinity]);
-    (any::<u64>(), representative, 0.01f64..1.0, 1u32..6, hierarchy).prop_map(
-        |(seed, representative, max_keyword_share, min_keyword_cap, hierarchy)| IndexOptions {
-            seed,
-            representative,
-            max_keyword_share,
-            min_keyword_cap,
-            hierarchy,
+    (any::<u64>(), representative, any::<bool>(), 0.01f64..1.0, 1u32..6, hierarchy).prop_map(
+        |(seed, representative, searchable, max_keyword_share, min_keyword_cap, hierarchy)| {
+            IndexOptions {
+                seed,
+                representative,
+                searchable,
+                max_keyword_share,
+                min_keyword_cap,
+                hierarchy,
+            }
         },
     )
 }
@@ -147,6 +154,7 @@ proptest! {
 
     #[test]
     fn keywords_and_lists_are_those_of_a_plain_index(corpus in corpora(), options in options(), split in 1usize..12, drop_bridge in any::<bool>()) {
+        let options = IndexOptions { searchable: false, ..options };
         let said = if drop_bridge { Boilerplate::none().with(["bridge", "old bridge"]) } else { Boilerplate::none() };
         let index = built(&corpus, split, 2, &said, &options);
         let mut lists: BTreeMap<String, Vec<DocId>> = BTreeMap::new();
@@ -235,6 +243,7 @@ fn corpus(rows: &[&[&str]]) -> Corpus {
 const COMMON: IndexOptions = IndexOptions {
     seed: 0,
     representative: Representative::Common,
+    searchable: false,
     max_keyword_share: 1.0,
     min_keyword_cap: 1,
     hierarchy: Hierarchy::Affinity,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longweave_common::random::{Key, below, draw};
 use longweave_index::{Hierarchy, IndexOptions, Representative};
+use longweave_keywords::{rank, singular};
 
 /// An index made by plain loops.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +23,22 @@ pub(crate) fn index(
     boilerplate: &str,
     options: &IndexOptions,
 ) -> Naive {
+    // A phrase and its plural have the name of the commoner.
+    let key = |p: &str| match options.searchable {
+        true => singular(p).into_owned(),
+        false => p.to_owned(),
+    };
+    let mut spellings: BTreeMap<String, BTreeMap<&str, u32>> = BTreeMap::new();
+    for p in corpus.iter().flatten() {
+        *spellings.entry(key(p)).or_default().entry(p).or_default() += 1;
+    }
+    let name = |p: &String| -> String {
+        let of = spellings[&key(p)].iter();
+        of.min_by_key(|&(text, &n)| (std::cmp::Reverse(n), *text)).unwrap().0.to_string()
+    };
+    let corpus: Vec<Vec<String>> =
+        corpus.iter().map(|candidates| candidates.iter().map(name).collect()).collect();
+    let corpus = &corpus[..];
     let mut frequency: BTreeMap<&str, u32> = BTreeMap::new();
     corpus.iter().flatten().for_each(|p| *frequency.entry(p).or_default() += 1);
     let with_candidate = corpus.iter().filter(|c| !c.is_empty()).count();
@@ -46,15 +63,18 @@ pub(crate) fn index(
                     )
                 }
                 Representative::Common => {
-                    let words = |p: &str| p.split(' ').count();
+                    let rank_of = |p: &str| match options.searchable {
+                        true => usize::from(rank(p)),
+                        false => p.split(' ').count(),
+                    };
+                    // Ties stay in byte order of the document's own spellings.
                     left.sort_by_key(|p| {
                         let documents = i64::from(frequency[p.as_str()]);
                         let over = documents > i64::from(cap);
                         (
                             over,
                             if over { documents } else { -documents },
-                            std::cmp::Reverse(words(p)),
-                            p.as_str(),
+                            std::cmp::Reverse(rank_of(p)),
                         )
                     });
                     Some(left[0].clone())

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use hashbrown::HashMap;
 use longweave_keywords::{StopList, begins_name, hash_bytes, normalise_into, strip_possessive};
-use longweave_language::{Language, continues_phrase, words, words_in};
+use longweave_language::{Language, common_english, continues_phrase, words, words_in};
 use memchr::memmem;
 
 /// The role of a word next to a phrase. The kinds of stop words separate a noun's surroundings from
@@ -161,8 +161,8 @@ impl Lists {
             .iter()
             .flat_map(|&(list, kind)| list.split_whitespace().map(move |w| (w, kind)))
             .collect();
-        let common = include_str!("common.txt").lines().filter(|l| !l.starts_with('#')).enumerate();
-        let common = common
+        let common = common_english()
+            .enumerate()
             .map(|(rank, word)| (word, 11 - (rank as u32 / 2).max(1).ilog2().min(10) as u8))
             .collect();
         Lists { language: Language::ENGLISH, stop: StopList::smart(), kinds, common }

@@ -263,7 +263,7 @@ mod tests {
         let error = TopicList::of_command(&ctx, command, directory.path()).unwrap_err();
         cancels.join().unwrap();
         assert_eq!(error.code(), Code::Cancelled);
-        // What the command started has ended too: who reaps it takes a moment.
+        // The process that the command started has ended too; its parent needs a moment to notice.
         let process = std::fs::read_to_string(&started).unwrap();
         let state = Path::new("/proc").join(process.trim()).join("stat");
         let lives = || std::fs::read_to_string(&state).is_ok_and(|stat| !stat.contains(") Z "));
