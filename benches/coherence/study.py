@@ -7,6 +7,7 @@ documents of each in random order, cut at the length):
 
   bits   label entropy of a sequence, weighted by tokens, the mean over sequences weighted by tokens
   near-duplicates  share of a sequence's documents that nearly repeat an earlier one (docs/report.md)
+  documents used  share of the corpus's documents that are in some sequence
   purity share of a sequence's tokens that its most frequent label has, the mean weighted by tokens
 
     python study.py news20 --data DIR                      # every configuration, all three lengths
@@ -111,6 +112,11 @@ def near_duplicates(runs):
     return f"{sum(summary['sample']['nearDuplicates'] for _, summary in runs) / len(runs) * 100:.1f} %"
 
 
+def documents_used(sequences):
+    """Distinct documents of which a sequence has tokens."""
+    return len({doc for sequence in sequences for doc, n in sequence if n > 0})
+
+
 def mean(pairs):
     pairs = list(pairs)
     return tuple(sum(values) / len(pairs) for values in zip(*pairs))
@@ -146,10 +152,10 @@ def main():
     for length in options.lengths:
         runs = [weave(corpus, tokenizer, work, length, seed, ["--method", "standard"]) for seed in seeds]
         standard = [sequences for sequences, _ in runs]
-        alone = (near_duplicates(runs), "", "", "", "")
         lens = Counter()
         for doc, n in (piece for sequence in standard[0] for piece in sequence):
             lens[doc] += n
+        alone = (near_duplicates(runs), "", "", f"{len(lens) / len(rows) * 100:.1f} %", "")
         worst = mean(coherence(sequences, label_of) for sequences in standard)
         best = mean(coherence(by_label(lens, label_of, length, seed), label_of) for seed in seeds)
 
@@ -162,7 +168,7 @@ def main():
             start = time.time()
             runs = [weave(corpus, tokenizer, work, length, seed, queries + flags) for seed in seeds]
             shares, groups = runs[0][1]["shares"], runs[0][1]["plan"]["groupsPerSequence"]
-            used = runs[0][1]["plan"]["poolDocuments"] / len(rows)
+            used = sum(documents_used(sequences) for sequences, _ in runs) / len(runs) / len(rows)
             more = (near_duplicates(runs), f"{shares['singleKeyword'] * 100:.0f} %", f"{groups['sum'] / max(1, runs[0][1]['plan']['sequences']):.1f}", f"{used * 100:.1f} %", f"{(time.time() - start) / options.seeds:.1f}")
             line(name, mean(coherence(sequences, label_of) for sequences, _ in runs), more)
         line("true labels", best)
