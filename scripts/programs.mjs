@@ -25,13 +25,13 @@ export function blocks(markdown) {
   return found
 }
 
-/** Commands of a block: lines that begin with longweave, continued where they end with a backslash. */
+/** Commands of a block: lines that begin with longweave, or with printf, which makes their files; continued where they end with a backslash. */
 export function commands(lines) {
   return lines
     .join('\n')
     .replaceAll(/\\\n\s*/g, ' ')
     .split('\n')
-    .filter((line) => line.startsWith('longweave '))
+    .filter((line) => /^(longweave|printf) /.test(line))
 }
 
 /** The demo's corpus and tokenizer, made where they are missing. */

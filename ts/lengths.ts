@@ -31,6 +31,23 @@ const refuse = (option: string, message: string) => new LongweaveError('OPTIONS_
  * The options of each length's own run: its output is `output.directory`/LENGTH, and all share a work directory, so that tokens, queries,
  * keywords and vectors are made once. Any of them can be run by itself, in any order and on any machine.
  * @throws LongweaveError `OPTIONS_INVALID`
+ *
+ * @example
+ * ```ts
+ * import { runsByLength, weave } from 'longweave'
+ *
+ * const runs = runsByLength({
+ *   corpus: 'docs.jsonl',
+ *   idField: 'id',
+ *   tokenizer: 'tokenizer.json',
+ *   lengths: [
+ *     { length: 1024, share: 1 },
+ *     { length: 2048, share: 1 },
+ *   ],
+ *   output: { directory: 'by-length' },
+ * })
+ * for (const run of runs) await weave(run).finished
+ * ```
  */
 export function runsByLength(options: LengthsOptions): RunOptions[] {
   const lengths = lengthsOf(options.lengths)
