@@ -27,6 +27,7 @@ METHODS = {
     "iclm, release": ["--method", "iclm", "--iclm-variant", "release"],
     "nextlong, k 256": ["--method", "nextlong", "--neighbours-k", "256"],
     "topics": ["--method", "topics"],
+    "interleave": ["--method", "interleave"],
     "topics, nextlong": ["--method", "topics", "--topic-within", "nextlong", "--neighbours-k", "256", "--fill", "drop"],
     "knn": ["--method", "knn"],
     "knn, k 100": ["--method", "knn", "--neighbours-k", "100"],

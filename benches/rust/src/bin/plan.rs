@@ -88,6 +88,7 @@ fn main() {
         parent,
         key: keyword_keys.clone(),
         node_of_keyword: (0..keywords as u32).collect(),
+        node_of_document: Vec::new(),
     };
     let (k, by_chunk) = match name {
         "knn" => (20, false),
