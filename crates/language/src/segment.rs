@@ -18,7 +18,9 @@ pub const BOUNDARY: char = '\u{200b}';
 pub fn is_unspaced(character: char) -> bool {
     is_spaced_by_clause(character)
         || matches!(character,
+            // The numerals of the second line become ideographs when they are normalised.
             '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{312f}' | '\u{31a0}'..='\u{31ff}'
+            | '\u{3038}'..='\u{303a}' | '\u{3192}'..='\u{3195}' | '\u{3280}'..='\u{3289}'
             | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
             | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3ffff}')
 }

@@ -387,7 +387,7 @@ mod tests {
 
         #[test]
         fn rake_finds_phrases_of_any_language_again(
-            text in "\\PC{0,120}|([一-三]{1,4}|太阳能电池|東京都の|ประเทศไทย|မြန်မာ|[a-c]{1,3}|[ ,。.\u{200b}]){0,40}",
+            text in "\\PC{0,120}|([一-三]{1,4}|[〸-〺㆒㊀]|太阳能电池|東京都の|ประเทศไทย|မြန်မာ|[a-c]{1,3}|[ ,。.\u{200b}]){0,40}",
             number in 0..Language::COUNT as u8,
         ) {
             let language = Language::of_number(number).unwrap();
