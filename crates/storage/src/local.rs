@@ -11,8 +11,8 @@ use crate::lock::Lock;
 
 const PREFIX: &str = "longweave-";
 
-/// A directory for files that no other process reads, of which a process can have several. It is removed when dropped;
-/// that of a process that was killed is removed by the next one with the same parent.
+/// A directory for files that no other process reads. A process can have several. It is removed when
+/// dropped; the next process with the same parent removes that of a process that was killed.
 pub struct LocalDirectory {
     path: PathBuf,
     lock_file: PathBuf,
