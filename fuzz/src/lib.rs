@@ -471,7 +471,8 @@ pub fn run_json(data: &[u8]) {
 
 /// `bytes` as a column at `path`; the odd end is left out.
 fn column<T: Scalar>(path: &Path, bytes: &[u8]) -> Vec<T> {
-    let elements: Vec<T> = bytes.chunks_exact(T::WIDTH).map(T::get).collect();
+    let whole = &bytes[..bytes.len() - bytes.len() % T::WIDTH];
+    let elements: Vec<T> = bytemuck::pod_collect_to_vec::<u8, T>(whole);
     write_array(path, &elements).expect("the target's own files can be written");
     elements
 }
@@ -586,7 +587,8 @@ pub fn scattered(mut data: &[u8]) {
         &folder.join("tokens.ids"),
         &[0u16, 1, 2, 3, 4, 5, 6, 7].map(u16::to_le_bytes).concat(),
     );
-    let numbers: Vec<u32> = data.chunks_exact(4).map(u32::get).collect();
+    let numbers = data.as_chunks().0.iter().copied().map(u32::from_le_bytes);
+    let numbers: Vec<u32> = numbers.collect();
     let runs: Vec<RowRun> =
         numbers.chunks_exact(3).map(|n| RowRun { row: n[0], start: n[1], len: n[2] }).collect();
     let total: u64 = runs.iter().map(|run| u64::from(run.len)).sum();

@@ -82,7 +82,7 @@ struct Right<'a> {
 }
 
 impl<'a> Right<'a> {
-    #[inline]
+    #[inline(always)]
     fn of(rows: &'a [i16], dims: usize) -> Right<'a> {
         let last = rows.len() / dims - 1;
         let row = |r: usize| rows[r.min(last) * dims..][..dims].as_chunks::<RUN>();

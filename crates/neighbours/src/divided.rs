@@ -400,10 +400,9 @@ fn gather<'b, T: Scalar>(
         return read(column(&parts[run.part]), width, run.rows.clone(), buffer);
     }
     buffer.clear();
-    let mut own = Vec::new();
     for run in runs {
-        let column = column(&parts[run.part]);
-        buffer.extend_from_slice(read(column, width, run.rows.clone(), &mut own)?);
+        let range = (run.rows.start * width) as u64..(run.rows.end * width) as u64;
+        column(&parts[run.part]).append(range, buffer)?;
     }
     Ok(buffer)
 }

@@ -15,10 +15,13 @@ use crate::query::{DEFAULT_PROBES, Query, nothing};
 use crate::set::pick;
 use crate::tile::{self, Tile, wave};
 
-/// Rows of a tile at most, and bytes of their vectors. The larger, the more of them look into the
-/// same lists, which are then read once for all of these.
-const TILE: usize = 8192;
-const TILE_BYTES: usize = 4 << 20;
+/// Rows of a tile at most. The larger, the more of them look into the same lists, which are then
+/// read once for all of these.
+const TILE: usize = 32768;
+/// Rows of a tile, however little memory there is.
+const LEAST: usize = 1024;
+/// Tiles for each thread where one search is all there is: they take unequally long.
+pub(crate) const TILES: usize = 8;
 
 /// Lists that a row is compared with, of all `lists`.
 pub fn probes(probes: Option<u32>, lists: usize) -> usize {
@@ -66,8 +69,8 @@ pub(crate) fn nearest(
     let mut found = space.column("found");
     // The place of each row among those that were searched for.
     let (mut place, mut at) = (vec![u32::MAX; set.rows()], 0);
-    let searchers = ctx.pool.current_num_threads();
-    nearest_of_lists(counted, &divided, 0..divided.lists(), k, searchers, |rows, neighbours| {
+    let tiles = TILES * ctx.pool.current_num_threads();
+    nearest_of_lists(counted, &divided, 0..divided.lists(), k, tiles, |rows, neighbours| {
         for &row in rows {
             place[row as usize] = at;
             at += 1;
@@ -81,21 +84,26 @@ pub(crate) fn nearest(
 
 /// Searches the neighbours of the rows of `lists`, each in the lists nearest to it. `take` is given
 /// the numbers of some rows, in the order of lists, and `k` packed places for each. Progress is
-/// counted in comparisons. There is work for `searchers` threads at least.
+/// counted in comparisons. There are at least `tiles` parts of the work, on which threads work side
+/// by side, unless these would be small.
 pub(crate) fn nearest_of_lists(
     ctx: &Ctx,
     divided: &Divided,
     lists: Range<usize>,
     k: usize,
-    searchers: usize,
+    tiles: usize,
     mut take: impl FnMut(&[u32], &[u64]) -> Result<()>,
 ) -> Result<()> {
     divided.check_nearest(ctx, lists.clone())?;
     let rows = divided.rows_of(lists.clone()) as usize;
+    // Of a row: its vector and one that it is compared with, the lists that it looks into, and
+    // twice its best.
+    let row = 4 * divided.dims + 12 * divided.probes + 16 * k;
+    let threads = ctx.pool.current_num_threads();
+    let most = ctx.budget.limit() as usize / 4 / threads / row;
     // The result does not depend on it.
-    let most = (TILE_BYTES / (2 * divided.dims)).clamp(tile::TILE, TILE);
-    let size = (rows / (8 * searchers)).clamp(tile::TILE, most);
-    let tiles = tiles(lists.flat_map(|list| divided.runs(list)), size);
+    let size = (rows / tiles).clamp(tile::TILE, most.clamp(LEAST, TILE));
+    let tiles = cut_tiles(lists.flat_map(|list| divided.runs(list)), size);
     let of_tile = |work: &mut Work, runs: &[Run]| -> Result<(Vec<u32>, Vec<u64>)> {
         let Work { tile, visits, places, rows, own, nearest, base_runs, base_rows, base } = work;
         let rows = divided.numbers(runs, rows)?;
@@ -136,12 +144,8 @@ pub(crate) fn nearest_of_lists(
         Ok((rows.chunks_exact(2).map(|row| row[0]).collect(), tile.found()))
     };
     let wave = wave(ctx, size, k);
-    // A thread holds the vectors of a tile and of as many rows that it is compared with, the lists
-    // that they look into, and twice the best of each.
-    let held = size * (4 * divided.dims + 12 * divided.probes + 16 * k);
-    let threads = ctx.pool.current_num_threads().min(tiles.len());
     let found = wave.min(tiles.len()) * size * k * size_of::<u64>();
-    let bytes = (found + threads * held) as u64;
+    let bytes = (found + threads.min(tiles.len()) * size * row) as u64;
     let _held = ctx.budget.reserve(bytes.min(ctx.budget.limit()), &ctx.cancel)?;
     for tiles in tiles.chunks(wave) {
         let made = tiles.par_iter().map_init(
@@ -155,7 +159,7 @@ pub(crate) fn nearest_of_lists(
 }
 
 /// Runs in their order, cut where `size` rows are together.
-fn tiles(runs: impl Iterator<Item = Run>, size: usize) -> Vec<Vec<Run>> {
+fn cut_tiles(runs: impl Iterator<Item = Run>, size: usize) -> Vec<Vec<Run>> {
     let (mut tiles, mut tile, mut rows) = (Vec::new(), Vec::<Run>::new(), 0);
     for mut run in runs {
         while rows + run.rows.len() > size {

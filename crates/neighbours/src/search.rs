@@ -7,7 +7,7 @@ use longweave_common::{Ctx, Result};
 use rayon::prelude::*;
 
 use crate::divided::Divided;
-use crate::inverted;
+use crate::inverted::{self, TILES};
 use crate::progress::counted_in_rows;
 use crate::query::{Lists, Query, Search, unpacked};
 use crate::tile::{TILE, Tile, wave};
@@ -86,8 +86,9 @@ pub fn nearest_of_rows(
 
 /// Gives the lists of the rows of some inverted `lists` to `take`, some rows' at a time: their
 /// numbers, and `k` (at least 1) places of numbers and similarities each. Rows come in the order of
-/// lists. Progress is counted in rows. Memory is reserved: an eighth of the bound, or a tile a
-/// thread, and about 14 MB a thread.
+/// lists. Progress is counted in rows. `searches` such searches run side by side. Memory is
+/// reserved: an eighth of the bound for what is found, or a tile a thread; and a quarter of it for
+/// tiles, or 1.6 MB a thread.
 ///
 /// Errors: `CANCELLED`; `FILE_CORRUPT` for a list that differs from its checksum; those of reading,
 /// and those of `take`.
@@ -96,11 +97,12 @@ pub fn nearest_of_lists(
     divided: &Divided,
     lists: Range<usize>,
     k: usize,
+    searches: usize,
     mut take: impl FnMut(&[u32], &[u32], &[i32]) -> Result<()>,
 ) -> Result<()> {
     let ctx = &counted_in_rows(ctx, divided.compared());
-    // Callers search several ranges side by side.
-    inverted::nearest_of_lists(ctx, divided, lists, k, 1, |rows, found| {
+    let tiles = (TILES * ctx.pool.current_num_threads()).div_ceil(searches.max(1)).max(2);
+    inverted::nearest_of_lists(ctx, divided, lists, k, tiles, |rows, found| {
         let (ids, similarities) = columns(found);
         take(rows, &ids, &similarities)
     })

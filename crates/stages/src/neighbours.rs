@@ -276,7 +276,7 @@ fn look(
     let k = found.k;
     let exact = if sampled.is_empty() { Vec::new() } else { lists::exact(run, k)? };
     let mut recall = Recall::default();
-    nearest_of_lists(ctx, &divided, own, k, |rows, ids, similarities| {
+    nearest_of_lists(ctx, &divided, own, k, tasks as usize, |rows, ids, similarities| {
         for (row, ids) in rows.iter().zip(ids.chunks_exact(k)) {
             if let Ok(place) = sampled.binary_search(row) {
                 recall.add(&exact[place], ids);

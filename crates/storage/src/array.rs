@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use bytemuck::{Pod, cast_slice, cast_slice_mut, pod_read_unaligned};
 use longweave_common::{Error, Offsets, Result, ResultExt};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
@@ -17,39 +18,27 @@ use crate::failpoint;
 
 const MAGIC: &[u8; 8] = b"lwarray1";
 const HEADER: usize = 32;
-/// Elements are converted through buffers of this many bytes.
+/// Bytes that are read at once where elements become wider.
 const CHUNK: usize = 64 << 10;
-/// Bytes of elements that are hashed at once.
-const HASHED: usize = 16 << 10;
-/// Bytes that are read at once to compare a checksum.
-const CHECK_BYTES: usize = 1 << 20;
+/// Bytes that are written, or read to compare a checksum, at once.
+const BLOCK_BYTES: usize = 1 << 20;
 
-/// An element of a flat column.
-pub trait Scalar: Copy + Default + Send + Sync + 'static {
+/// An element of a flat column. Its bytes in memory are those on disk.
+pub trait Scalar: Pod + Send + Sync {
     /// Width in bytes.
-    const WIDTH: usize;
-    /// Writes the element into `WIDTH` bytes.
-    fn put(self, bytes: &mut [u8]);
-    /// Reads the element from `WIDTH` bytes.
-    fn get(bytes: &[u8]) -> Self;
+    const WIDTH: usize = size_of::<Self>();
 }
 
-macro_rules! scalar {
-    ($($t:ty),*) => {$(
-        impl Scalar for $t {
-            const WIDTH: usize = size_of::<$t>();
-            #[inline]
-            fn put(self, bytes: &mut [u8]) {
-                bytes.copy_from_slice(&self.to_le_bytes());
-            }
-            #[inline]
-            fn get(bytes: &[u8]) -> Self {
-                <$t>::from_le_bytes(bytes.try_into().expect("callers pass WIDTH bytes"))
-            }
-        }
-    )*};
-}
-scalar!(u8, u16, u32, u64, u128, i16, i32, f32);
+const _: () = assert!(cfg!(target_endian = "little"), "columns are little-endian");
+
+impl Scalar for u8 {}
+impl Scalar for u16 {}
+impl Scalar for u32 {}
+impl Scalar for u64 {}
+impl Scalar for u128 {}
+impl Scalar for i16 {}
+impl Scalar for i32 {}
+impl Scalar for f32 {}
 
 fn header(width: usize, count: u64, xxh3: u64) -> [u8; HEADER] {
     let mut header = [0u8; HEADER];
@@ -65,7 +54,6 @@ pub struct ArrayWriter<T> {
     file: AtomicFile,
     body: Xxh3Default,
     count: u64,
-    buffer: Vec<u8>,
     element: PhantomData<T>,
 }
 
@@ -74,24 +62,14 @@ impl<T: Scalar> ArrayWriter<T> {
     pub fn create(path: &Path) -> Result<ArrayWriter<T>> {
         let mut file = AtomicFile::create_unsummed(path)?;
         file.put(&[0; HEADER])?;
-        Ok(ArrayWriter {
-            file,
-            body: Xxh3Default::new(),
-            count: 0,
-            buffer: Vec::new(),
-            element: PhantomData,
-        })
+        Ok(ArrayWriter { file, body: Xxh3Default::new(), count: 0, element: PhantomData })
     }
 
     /// Appends `elements`.
     pub fn push(&mut self, elements: &[T]) -> Result<()> {
-        for chunk in elements.chunks(CHUNK / T::WIDTH) {
-            self.buffer.resize(chunk.len() * T::WIDTH, 0);
-            for (element, bytes) in chunk.iter().zip(self.buffer.chunks_exact_mut(T::WIDTH)) {
-                element.put(bytes);
-            }
-            self.body.update(&self.buffer);
-            self.file.write_all(&self.buffer).map_err(|e| self.file.error(&e))?;
+        for bytes in cast_slice::<T, u8>(elements).chunks(BLOCK_BYTES) {
+            self.body.update(bytes);
+            self.file.write_all(bytes).map_err(|e| self.file.error(&e))?;
         }
         self.count += elements.len() as u64;
         Ok(())
@@ -150,9 +128,10 @@ impl<T: Scalar> ArrayFile<T> {
         if &bytes[..8] != MAGIC {
             return Err(corrupt(path, "is not a longweave column of this version"));
         }
-        let width = u32::get(&bytes[8..12]) as usize;
-        let (count, xxh3) = (u64::get(&bytes[16..24]), u64::get(&bytes[24..]));
-        if width != T::WIDTH || u32::get(&bytes[12..16]) != 0 {
+        let width = pod_read_unaligned::<u32>(&bytes[8..12]) as usize;
+        let (count, xxh3) =
+            (pod_read_unaligned::<u64>(&bytes[16..24]), pod_read_unaligned::<u64>(&bytes[24..]));
+        if width != T::WIDTH || pod_read_unaligned::<u32>(&bytes[12..16]) != 0 {
             return Err(corrupt(
                 path,
                 &format!("has elements of {width} bytes where {} are expected", T::WIDTH),
@@ -184,10 +163,13 @@ impl<T: Scalar> ArrayFile<T> {
     ///
     /// Errors: `FILE_CORRUPT` when the range reaches beyond the end.
     pub fn read_into(&self, start: u64, n: usize, out: &mut Vec<T>) -> Result<()> {
-        self.read_wider_into(start, n, out)
+        self.check_range(start, n)?;
+        let before = out.len();
+        out.resize(before + n, T::zeroed());
+        self.read(start, &mut out[before..])
     }
 
-    /// As [`ArrayFile::read_into`]; `U` may be wider than the elements.
+    /// As [`ArrayFile::read_into`], into wider elements.
     pub fn read_wider_into<U: From<T> + Copy + Default>(
         &self,
         start: u64,
@@ -197,29 +179,34 @@ impl<T: Scalar> ArrayFile<T> {
         self.check_range(start, n)?;
         let before = out.len();
         out.resize(before + n, U::default());
-        self.read(start, &mut out[before..])
+        self.read_wider(start, &mut out[before..])
     }
 
-    /// Fills `out` with the elements from `start` on; `U` may be wider than they are.
-    ///
-    /// Errors: `FILE_CORRUPT` when they reach beyond the end.
-    pub fn read<U: From<T>>(&self, start: u64, out: &mut [U]) -> Result<()> {
+    /// As [`ArrayFile::read`], into wider elements.
+    pub fn read_wider<U: From<T>>(&self, mut start: u64, out: &mut [U]) -> Result<()> {
         thread_local! {
-            static BYTES: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
+            // As aligned as the widest element.
+            static WORDS: RefCell<Vec<u128>> = RefCell::new(vec![0; CHUNK / size_of::<u128>()]);
         }
         self.check_range(start, out.len())?;
-        let mut offset = HEADER as u64 + start * T::WIDTH as u64;
-        BYTES.with_borrow_mut(|buffer| {
-            for elements in out.chunks_mut(CHUNK / T::WIDTH) {
-                let bytes = &mut buffer[..elements.len() * T::WIDTH];
-                self.read_bytes(bytes, offset)?;
-                for (element, bytes) in elements.iter_mut().zip(bytes.chunks_exact(T::WIDTH)) {
-                    *element = T::get(bytes).into();
-                }
-                offset += bytes.len() as u64;
+        WORDS.with_borrow_mut(|words| {
+            let narrow: &mut [T] = cast_slice_mut(words);
+            for out in out.chunks_mut(narrow.len()) {
+                let narrow = &mut narrow[..out.len()];
+                self.read(start, narrow)?;
+                out.iter_mut().zip(&*narrow).for_each(|(to, &element)| *to = element.into());
+                start += narrow.len() as u64;
             }
             Ok(())
         })
+    }
+
+    /// Fills `out` with the elements from `start` on.
+    ///
+    /// Errors: `FILE_CORRUPT` when they reach beyond the end.
+    pub fn read(&self, start: u64, out: &mut [T]) -> Result<()> {
+        self.check_range(start, out.len())?;
+        self.read_bytes(cast_slice_mut(out), HEADER as u64 + start * T::WIDTH as u64)
     }
 
     fn check_range(&self, start: u64, n: usize) -> Result<()> {
@@ -244,9 +231,9 @@ impl<T: Scalar> ArrayFile<T> {
     pub fn check(&self) -> Result<()> {
         let (mut offset, end) = (HEADER as u64, HEADER as u64 + self.count * T::WIDTH as u64);
         let (mut hash, mut bytes) =
-            (Xxh3Default::new(), vec![0u8; (end - offset).min(CHECK_BYTES as u64) as usize]);
+            (Xxh3Default::new(), vec![0u8; (end - offset).min(BLOCK_BYTES as u64) as usize]);
         while offset < end {
-            let chunk = &mut bytes[..(end - offset).min(CHECK_BYTES as u64) as usize];
+            let chunk = &mut bytes[..(end - offset).min(BLOCK_BYTES as u64) as usize];
             self.read_bytes(chunk, offset)?;
             hash.update(chunk);
             offset += chunk.len() as u64;
@@ -297,6 +284,21 @@ impl<T: Scalar> Stored<T> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Appends the elements of a range to `out`; panics beyond the end of a held one, as a slice does.
+    ///
+    /// Errors: as [`ArrayFile::read_into`].
+    pub fn append(&self, range: Range<u64>, out: &mut Vec<T>) -> Result<()> {
+        match self {
+            Stored::Held(items) => {
+                out.extend_from_slice(&items[range.start as usize..range.end as usize]);
+                Ok(())
+            }
+            Stored::File(file) => {
+                file.read_into(range.start, (range.end - range.start) as usize, out)
+            }
+        }
     }
 
     /// The elements of a range, in `buffer` unless they are held; panics beyond the end of a held
@@ -358,12 +360,7 @@ impl<T: Scalar> StoredWriter<T> {
 
 /// Adds the bytes of elements, as they are on disk, to a checksum.
 pub fn hash_elements<T: Scalar>(elements: &[T], hash: &mut Xxh3Default) {
-    let mut bytes = [0u8; HASHED];
-    for chunk in elements.chunks(HASHED / T::WIDTH) {
-        let bytes = &mut bytes[..chunk.len() * T::WIDTH];
-        chunk.iter().zip(bytes.chunks_exact_mut(T::WIDTH)).for_each(|(element, b)| element.put(b));
-        hash.update(bytes);
-    }
+    hash.update(cast_slice(elements));
 }
 
 /// The xxh3-64 that a done record holds of the file at `path`, a column or not, and whether a
@@ -394,7 +391,7 @@ pub(crate) fn sealed_of(path: &Path) -> Result<(Sealed, bool)> {
     }
     let found = body.digest();
     let xxh3 = if column { xxh3_64(&start) } else { found };
-    Ok((Sealed { bytes, xxh3 }, !column || u64::get(&start[24..]) == found))
+    Ok((Sealed { bytes, xxh3 }, !column || pod_read_unaligned::<u64>(&start[24..]) == found))
 }
 
 /// Writes a whole column.

@@ -50,7 +50,7 @@ impl Column {
     /// Fills `out` with the ids from `start` on.
     pub(crate) fn read(&self, start: u64, out: &mut [u32]) -> Result<()> {
         match self {
-            Column::U16(file) => file.read(start, out),
+            Column::U16(file) => file.read_wider(start, out),
             Column::U32(file) => file.read(start, out),
         }
     }

@@ -23,7 +23,9 @@ use longweave_plan::{
 };
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
 use longweave_report::Meter;
+use longweave_storage::{ArrayFile, hash_elements, write_array};
 use tempfile::TempDir;
+use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::inputs::{frequent, random, texts};
 
@@ -53,7 +55,8 @@ pub(crate) const KERNELS: &[Kernel] = kernels![
     measure_sequence,
     assemble_sequences,
     write_parquet,
-    write_mds
+    write_mds,
+    read_columns
 ];
 
 fn read_rows(ctx: &Ctx) -> Work {
@@ -412,4 +415,23 @@ fn write_parquet(ctx: &Ctx) -> Work {
 
 fn write_mds(ctx: &Ctx) -> Work {
     write(ctx, Format::Mds)
+}
+
+/// A column as it is, made wider, and summed: what stages do with each token and each vector.
+fn read_columns(_: &Ctx) -> Work {
+    const ELEMENTS: usize = 1 << 20;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("column");
+    let elements: Vec<u16> = (0..ELEMENTS).map(|i| i as u16).collect();
+    write_array(&path, &elements).unwrap();
+    let column = ArrayFile::<u16>::open(&path).unwrap();
+    let (mut own, mut wide) = (vec![0u16; ELEMENTS], vec![0u32; ELEMENTS]);
+    Box::new(move || {
+        let _ = &folder;
+        column.read(0, &mut own).unwrap();
+        column.read_wider(0, &mut wide).unwrap();
+        let mut hash = Xxh3Default::new();
+        hash_elements(&own, &mut hash);
+        hash.digest() ^ u64::from(wide[ELEMENTS - 1])
+    })
 }

@@ -86,7 +86,7 @@ fn searched(ctx: &Ctx, divided: &Divided, rows: usize, group: usize) -> Lists {
     let mut lists = Lists { k: K, ids: vec![u32::MAX; rows * K], similarities: vec![0; rows * K] };
     for start in (0..divided.lists()).step_by(group) {
         let range = start..divided.lists().min(start + group);
-        nearest_of_lists(ctx, divided, range, K, |rows, ids, similarities| {
+        nearest_of_lists(ctx, divided, range, K, group, |rows, ids, similarities| {
             for (i, &row) in rows.iter().enumerate() {
                 let place = row as usize * K..(row as usize + 1) * K;
                 lists.ids[place.clone()].copy_from_slice(&ids[i * K..(i + 1) * K]);
@@ -151,7 +151,7 @@ fn a_changed_byte_of_any_list_is_noticed() {
     let centroids = Centroids::fit(ctx, &set(ctx, dims, &paths), Some(10), 3).unwrap();
     let part = |i: usize| divide(ctx, &paths[i], i as u32 * 150, None, &centroids, 10, dims);
     let divided = Divided::new(vec![part(0), part(1)], dims, 10);
-    let search = || nearest_of_lists(ctx, &divided, 0..10, K, |_, _, _| Ok(()));
+    let search = || nearest_of_lists(ctx, &divided, 0..10, K, 1, |_, _, _| Ok(()));
     search().unwrap();
     for kind in ["rows", "nearest", "vectors"] {
         let path = paths[1].with_extension(kind);
