@@ -196,6 +196,8 @@ def neighbours(programs):
     """Ten nearest neighbours of every document, among LSA vectors of simplewiki."""
     folder, vectors = OUT / "vectors", OUT / "vectors.npy"
     common = ["--corpus", OUT / "wiki.jsonl", "--id-field", "id", "--tokenizer", PYTHIA, "--length", 8192, "--method", "knn", "--neighbours-k", 10]
+    # An earlier build may have written it.
+    subprocess.run(["rm", "-rf", folder / "out"], check=True)
     run(["node", ROOT / "dist" / "cli" / "main.js", "plan", *common, "--out", folder / "out", "--work", folder / "work", "--json"])
     write_npy(next((folder / "work").glob("vectors-*")) / "00000.vectors", 256, vectors)
     lines, ratios = [], {}

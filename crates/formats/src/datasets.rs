@@ -16,11 +16,11 @@ use arrow_ipc::root_as_message;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use longweave_common::{Error, Result, ResultExt};
-use longweave_storage::AtomicFile;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::ids::{Width, corrupt, read_part};
+use crate::output_file::OutputFile;
 use crate::provenance::ProvenanceWriter;
 use crate::shard::fingerprint;
 use crate::{Column, SequenceBatch, SequenceWriter, ShardFile, WriterOptions, columns};
@@ -58,7 +58,7 @@ fn schema(columns: &[Column]) -> SchemaRef {
 
 /// Writes one file.
 pub(crate) struct DatasetsWriter {
-    file: StreamWriter<AtomicFile>,
+    file: StreamWriter<OutputFile>,
     schema: SchemaRef,
     options: WriterOptions,
     rows: u64,
@@ -76,7 +76,7 @@ impl DatasetsWriter {
         let name = format!("{shard:05}.arrow");
         let path = directory.join(&name);
         let schema = schema(&options.columns);
-        let file = StreamWriter::try_new(AtomicFile::create(&path)?, &schema)
+        let file = StreamWriter::try_new(OutputFile::create(&path)?, &schema)
             .map_err(|e| failed(&path, e))?;
         Ok(DatasetsWriter {
             file,

@@ -9,17 +9,17 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::Result;
-use longweave_storage::{AtomicFile, write_file};
 
 use crate::id_writer::IdWriter;
 use crate::ids::Width;
+use crate::output_file::OutputFile;
 use crate::provenance::ProvenanceWriter;
 use crate::{SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 
 /// Writes one `.ds` file and its companions.
 pub(crate) struct DatatroveWriter {
     ids: IdWriter,
-    ends: AtomicFile,
+    ends: OutputFile,
     metadata: PathBuf,
     name: String,
     tokenizer: String,
@@ -38,7 +38,7 @@ impl DatatroveWriter {
         let name = format!("{shard:05}.ds");
         Ok(DatatroveWriter {
             ids: IdWriter::create(&directory.join(&name), Width::narrowest(options.max_id))?,
-            ends: AtomicFile::create(&directory.join(format!("{name}.index")))?,
+            ends: OutputFile::create(&directory.join(format!("{name}.index")))?,
             metadata: directory.join(format!("{name}.metadata")),
             name,
             tokenizer: options.tokenizer.clone(),
@@ -70,7 +70,9 @@ impl SequenceWriter for DatatroveWriter {
             ShardFile::new(name, ids.commit()?, sequences),
             ShardFile::new(index, ends.commit()?, 0),
         ];
-        files.push(ShardFile::new(beside, write_file(&metadata, text.as_bytes())?, 0));
+        let mut file = OutputFile::create(&metadata)?;
+        file.put(text.as_bytes())?;
+        files.push(ShardFile::new(beside, file.commit()?, 0));
         files.extend(provenance.finish()?);
         Ok(files)
     }

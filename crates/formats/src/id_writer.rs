@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use longweave_common::Result;
-use longweave_storage::{AtomicFile, Sealed};
 
 use crate::SequenceBatch;
 use crate::ids::Width;
+use crate::output_file::{OutputFile, Sums};
 use crate::provenance::ProvenanceWriter;
 use crate::shard::encode;
 
 /// Writes a file of the ids of sequences, end to end.
 pub(crate) struct IdWriter {
-    file: AtomicFile,
+    file: OutputFile,
     width: Width,
     /// Encoded parts; kept for their memory.
     bytes: Vec<Vec<u8>>,
@@ -20,7 +20,7 @@ pub(crate) struct IdWriter {
 
 impl IdWriter {
     pub(crate) fn create(path: &Path, width: Width) -> Result<IdWriter> {
-        Ok(IdWriter { file: AtomicFile::create(path)?, width, bytes: Vec::new() })
+        Ok(IdWriter { file: OutputFile::create(path)?, width, bytes: Vec::new() })
     }
 
     /// Appends bytes that are not ids.
@@ -48,7 +48,7 @@ impl IdWriter {
         self.width
     }
 
-    pub(crate) fn commit(self) -> Result<Sealed> {
+    pub(crate) fn commit(self) -> Result<Sums> {
         self.file.commit()
     }
 }

@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::AtomicFile;
 use serde::{Serialize, Serializer};
 
 use crate::ids::corrupt;
+use crate::output_file::OutputFile;
 use crate::row::PieceRow;
 use crate::shard::encode;
 use crate::{
@@ -67,8 +67,8 @@ fn line<'a>(row: &SequenceRow<'a>, provenance: Provenance) -> Line<'a> {
 }
 
 enum Output {
-    Plain(AtomicFile),
-    Zstd(zstd::stream::write::Encoder<'static, AtomicFile>),
+    Plain(OutputFile),
+    Zstd(zstd::stream::write::Encoder<'static, OutputFile>),
 }
 
 /// Writes one file.
@@ -90,7 +90,7 @@ impl JsonlWriter {
         let suffix = if options.compression == Compression::Zstd { ".zst" } else { "" };
         let name = format!("{shard:05}.jsonl{suffix}");
         let path = directory.join(&name);
-        let file = AtomicFile::create(&path)?;
+        let file = OutputFile::create(&path)?;
         let output = match options.compression {
             Compression::None => Output::Plain(file),
             Compression::Zstd => {

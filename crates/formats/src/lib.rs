@@ -19,6 +19,7 @@ mod mds;
 mod megatron;
 mod numpy;
 mod options;
+mod output_file;
 mod parquet;
 mod place;
 mod provenance;

@@ -14,11 +14,11 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Code, Error, Result, ResultExt};
-use longweave_storage::AtomicFile;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::ids::{corrupt, put_numbers, read_part};
+use crate::output_file::OutputFile;
 use crate::provenance::ProvenanceWriter;
 use crate::shard::encode;
 use crate::{
@@ -58,9 +58,9 @@ struct FilePlan {
 
 /// A file that is being written.
 enum Output {
-    Plain(AtomicFile),
+    Plain(OutputFile),
     /// With the xxh3-64 of what it unpacks to.
-    Zstd(Box<zstd::stream::write::Encoder<'static, AtomicFile>>, Box<Xxh3Default>),
+    Zstd(Box<zstd::stream::write::Encoder<'static, OutputFile>>, Box<Xxh3Default>),
 }
 
 /// Writes a shard.
@@ -210,7 +210,7 @@ impl Files {
             return Err(Error::new(Code::Internal, message));
         };
         let path = self.directory.join(self.name());
-        let file = AtomicFile::create(&path)?;
+        let file = OutputFile::create(&path)?;
         let mut output = match self.compression {
             Compression::None => Output::Plain(file),
             Compression::Zstd => {

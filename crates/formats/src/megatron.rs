@@ -9,10 +9,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use longweave_common::{Result, ResultExt};
-use longweave_storage::AtomicFile;
 
 use crate::id_writer::IdWriter;
 use crate::ids::{Width, corrupt, read_part};
+use crate::output_file::OutputFile;
 use crate::provenance::ProvenanceWriter;
 use crate::{SequenceBatch, SequenceWriter, ShardFile, WriterOptions};
 
@@ -66,7 +66,7 @@ impl SequenceWriter for MegatronWriter {
         } = *self;
         let width = ids.width();
         let ids = ids.commit()?;
-        let mut file = AtomicFile::create(&index)?;
+        let mut file = OutputFile::create(&index)?;
         file.put(&MAGIC)?;
         file.put(&VERSION.to_le_bytes())?;
         file.put(&[if width == Width::Two { 8 } else { 4 }])?;

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use flate2::GzBuilder;
 use flate2::write::GzEncoder;
 use longweave_common::{Result, ResultExt};
-use longweave_storage::AtomicFile;
 
 use crate::id_writer::IdWriter;
 use crate::ids::Width;
+use crate::output_file::OutputFile;
 use crate::provenance::ProvenanceWriter;
 use crate::{Column, Provenance, SequenceBatch, SequenceWriter, ShardFile, WriterOptions, columns};
 
@@ -32,9 +32,9 @@ pub(crate) struct NumpyWriter {
 
 /// Writes the lines of documents, and the label mask.
 struct Documents {
-    lines: BufWriter<GzEncoder<AtomicFile>>,
+    lines: BufWriter<GzEncoder<OutputFile>>,
     path: PathBuf,
-    mask: Option<AtomicFile>,
+    mask: Option<OutputFile>,
     /// Whether the mask leaves out the first token of each document.
     mask_first: bool,
     /// Whether documents are named.
@@ -66,11 +66,11 @@ impl Documents {
     fn create(options: &WriterOptions, directory: &Path, shard: u32) -> Result<Documents> {
         let path = directory.join(documents_name(shard));
         let with_mask = options.columns.contains(&Column::LabelMask);
-        let mask = with_mask.then(|| AtomicFile::create(&directory.join(mask_name(shard))));
+        let mask = with_mask.then(|| OutputFile::create(&directory.join(mask_name(shard))));
         // Neither a time nor a system is in the file's head. Packed bytes depend on how many come at
         // once, which is therefore a matter of the lines alone.
         let packed =
-            GzBuilder::new().write(AtomicFile::create(&path)?, flate2::Compression::default());
+            GzBuilder::new().write(OutputFile::create(&path)?, flate2::Compression::default());
         Ok(Documents {
             lines: BufWriter::with_capacity(BLOCK, packed),
             path,

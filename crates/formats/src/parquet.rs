@@ -25,11 +25,12 @@ use arrow_array::{ArrayRef, Int32Array, ListArray, StringArray, UInt32Array};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use longweave_common::{Code, Error, Result, ResultExt, catch_panic};
-use longweave_storage::{AtomicFile, PageBudget, Pages, check_parquet_footer};
+use longweave_storage::{PageBudget, Pages, check_parquet_footer};
 use rayon::prelude::*;
 
 use crate::id_column::IdColumn;
 use crate::ids::corrupt;
+use crate::output_file::OutputFile;
 use crate::row::PieceRow;
 use crate::shard::group_rows;
 use crate::{
@@ -120,7 +121,7 @@ struct Group {
 
 /// Writes one file, with or without the token ids.
 pub(crate) struct ParquetWriter {
-    file: SerializedFileWriter<AtomicFile>,
+    file: SerializedFileWriter<OutputFile>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
     compression: basic::Compression,
@@ -161,7 +162,7 @@ impl ParquetWriter {
             .set_column_dictionary_enabled(places(), false)
             .set_column_encoding(places(), Encoding::DELTA_BINARY_PACKED)
             .build();
-        let file = AtomicFile::create(&path)?;
+        let file = OutputFile::create(&path)?;
         let (file, factory) = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|e| failed(&path, &e))?;
@@ -238,7 +239,7 @@ impl ParquetWriter {
 }
 
 /// Writes a complete row group, its last pages packed side by side.
-fn write_group(file: &mut SerializedFileWriter<AtomicFile>, group: Group) -> Written<()> {
+fn write_group(file: &mut SerializedFileWriter<OutputFile>, group: Group) -> Written<()> {
     let Group { ids, columns, .. } = group;
     let chunks: Vec<ArrowColumnChunk> =
         columns.into_par_iter().map(ArrowColumnWriter::close).collect::<Written<_>>()?;

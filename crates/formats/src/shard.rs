@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use longweave_common::Result;
-use longweave_storage::{FileRecord, Sealed};
+use longweave_storage::FileRecord;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::SequenceBatch;
+use crate::output_file::Sums;
 
 /// A file that a writer has put in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct ShardFile {
 pub struct FileContent {
     /// Sequences whose tokens are in it.
     pub sequences: u64,
+    /// SHA-256 of its bytes, in lower-case hexadecimal.
+    pub sha256: String,
     /// Of a compressed MDS file: what it unpacks to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawFile>,
@@ -41,10 +44,10 @@ pub struct RawFile {
 }
 
 impl ShardFile {
-    pub(crate) fn new(name: String, sealed: Sealed, sequences: u64) -> ShardFile {
+    pub(crate) fn new(name: String, Sums { sealed, sha256 }: Sums, sequences: u64) -> ShardFile {
         ShardFile {
             record: FileRecord::new(name, sealed),
-            content: FileContent { sequences, raw: None },
+            content: FileContent { sequences, sha256, raw: None },
         }
     }
 }

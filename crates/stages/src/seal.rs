@@ -1,7 +1,8 @@
 //! Seal: the manifest, checksums and card that make an output directory complete and movable.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use longweave_common::{Code, Error, ResultExt};
@@ -100,11 +101,11 @@ fn seal_part(
 ) -> Result<Vec<FileRecord>> {
     let directory = output(run.out(), part);
     let prefix = if part == Part::Main { "" } else { "holdout/" };
-    let (shards, sent) = (shard_files(run, part, prefix)?, sent_sums(run, part, prefix)?);
+    let (tasks, shards) = shard_files(run, part, prefix)?;
     let mut sequences_of: BTreeMap<String, u64> =
         shards.iter().map(|f| (f.record.name.clone(), f.content.sequences)).collect();
-    let packed: BTreeMap<&str, &FileRecord> =
-        shards.iter().map(|f| (f.record.name.as_str(), &f.record)).collect();
+    let packed: BTreeMap<&str, (u32, &ShardFile)> =
+        shards.iter().zip(tasks).map(|(f, task)| (f.record.name.as_str(), (task, f))).collect();
     let options = writer_options(run)?;
     for (name, bytes) in longweave_formats::index_files(&options, &shards) {
         write_file(&directory.join(&name), &bytes)?;
@@ -118,29 +119,31 @@ fn seal_part(
     }
     run.check(REPORT, &report::name(part))?;
     let report = run.directory(REPORT).join(report::name(part));
-    write_file(&directory.join("report.json"), &std::fs::read(&report).at("read", &report)?)?;
+    write_file(&directory.join("report.json"), &fs::read(&report).at("read", &report)?)?;
     sequences_of.insert("report.json".into(), 0);
     write_file(&directory.join("README.md"), card(run, part, stats).as_bytes())?;
     sequences_of.insert("README.md".into(), 0);
     let named: Vec<(&String, &u64)> = sequences_of.iter().collect();
     let checksum = |&(name, &sequences): &(&String, &u64)| -> Result<ManifestFile> {
-        if let (Some(sha256), Some(file)) = (sent.get(name), packed.get(name.as_str())) {
-            ctx.progress.advance(file.bytes);
+        let path = directory.join(name);
+        if let Some((task, ShardFile { record, content })) = packed.get(name.as_str())
+            && (uploads.is_some() || is_unchanged(&path, record, &run.record(PACK, *task))?)
+        {
+            ctx.progress.advance(record.bytes);
             return Ok(ManifestFile {
                 name: name.clone(),
-                bytes: file.bytes,
-                sha256: sha256.clone(),
+                bytes: record.bytes,
+                sha256: content.sha256.clone(),
                 sequences,
             });
         }
-        let path = directory.join(name);
         let (bytes, xxh3, sha256) = checksum_with(&path, |bytes| {
             ctx.progress.advance(bytes);
             ctx.cancel.check()
         })?;
         // The files are sealed as they were packed, whatever changed them since.
-        if packed.get(name.as_str()).is_some_and(|file| {
-            **file != FileRecord::new(file.name.as_str(), Sealed { bytes, xxh3 })
+        if packed.get(name.as_str()).is_some_and(|(_, ShardFile { record, .. })| {
+            *record != FileRecord::new(record.name.as_str(), Sealed { bytes, xxh3 })
         }) {
             return Err(corrupt(&path));
         }
@@ -188,36 +191,37 @@ fn corrupt(path: &Path) -> Error {
     Error::corrupt(path, message)
 }
 
-/// The files of a part's shards in order, named relative to its directory.
-fn shard_files(run: &RunContext, part: Part, prefix: &str) -> Result<Vec<ShardFile>> {
+/// Whether a file has the length that its task recorded, and nobody wrote to it since.
+///
+/// Errors: `FILE_CORRUPT` where it is gone or has another length.
+fn is_unchanged(path: &Path, file: &FileRecord, record: &Path) -> Result<bool> {
+    let found = match fs::metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Err(corrupt(path)),
+        other => other.at("read", path)?,
+    };
+    if found.len() != file.bytes {
+        return Err(corrupt(path));
+    }
+    let recorded = fs::metadata(record).and_then(|record| record.modified());
+    Ok(matches!((found.modified(), recorded), (Ok(written), Ok(recorded)) if written < recorded))
+}
+
+/// The files of a part's shards in order, named relative to its directory, each after the task that
+/// made it.
+fn shard_files(run: &RunContext, part: Part, prefix: &str) -> Result<(Vec<u32>, Vec<ShardFile>)> {
     let mut files = Vec::new();
     let counts = run.all_counts::<PackCounts>()?;
-    for (record, PackCounts { part: of, files: contents, .. }) in
-        run.all_done(PACK)?.iter().zip(counts)
+    for ((task, record), PackCounts { part: of, files: contents, .. }) in
+        (0..).zip(run.all_done(PACK)?.iter()).zip(counts)
     {
         if of == folder(part) {
-            files.extend(record.files.iter().zip(contents).map(|(file, content)| ShardFile {
-                record: FileRecord { name: own_name(file, prefix), ..file.clone() },
-                content,
+            files.extend(record.files.iter().zip(contents).map(|(file, content)| {
+                let record = FileRecord { name: own_name(file, prefix), ..file.clone() };
+                (task, ShardFile { record, content })
             }));
         }
     }
-    Ok(files)
-}
-
-/// SHA-256 of each file of a part's shards that was sent away, by name relative to the part's
-/// directory.
-fn sent_sums(run: &RunContext, part: Part, prefix: &str) -> Result<BTreeMap<String, String>> {
-    let mut sums = BTreeMap::new();
-    let counts = run.all_counts::<PackCounts>()?;
-    for (record, PackCounts { part: of, objects, .. }) in run.all_done(PACK)?.iter().zip(counts) {
-        if of == folder(part) {
-            // Files that stay have no objects.
-            let sent = record.files.iter().zip(objects);
-            sums.extend(sent.map(|(file, object)| (own_name(file, prefix), object.sha256)));
-        }
-    }
-    Ok(sums)
+    Ok(files.into_iter().unzip())
 }
 
 fn own_name(file: &FileRecord, prefix: &str) -> String {
@@ -299,7 +303,7 @@ fn write_rejects(run: &RunContext, path: &Path) -> Result<bool> {
         let part = IngestPaths::of(&directory, task as u32).rejects;
         let own = |f: &&FileRecord| part.file_name().is_some_and(|name| *f.name == *name);
         record.files.iter().filter(own).try_for_each(|f| f.check(&directory))?;
-        let bytes = std::fs::read(&part).at("read", &part)?;
+        let bytes = fs::read(&part).at("read", &part)?;
         if !bytes.is_empty() {
             if file.is_none() {
                 file = Some(AtomicFile::create(path)?);

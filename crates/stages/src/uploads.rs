@@ -13,19 +13,15 @@ use std::path::{Path, PathBuf};
 use longweave_common::{Cancel, Code, Ctx, Error, Result, ResultExt};
 use longweave_remote::{Location, Remote, Stat};
 use longweave_run::{RunContext, Stage};
-use longweave_storage::{
-    DoneRecord, FileRecord, Lock, checksum_file, checksum_with, process_token,
-};
+use longweave_storage::{DoneRecord, FileRecord, Lock, checksum_file, process_token};
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::task_of;
 
 /// The object of a shard's file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ObjectRecord {
-    /// Of its content, in lower-case hexadecimal: sealing does not read it again.
-    pub sha256: String,
     /// The object's etag; empty until it exists.
     pub(crate) etag: String,
 }
@@ -271,16 +267,6 @@ impl Staging {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The objects that complete files will become.
-    pub(crate) fn objects(&self, ctx: &Ctx, files: &[FileRecord]) -> Result<Vec<ObjectRecord>> {
-        let hash = |file: &FileRecord| {
-            let path = self.files().join(&file.name);
-            let (.., sha256) = checksum_with(&path, |_| ctx.cancel.check())?;
-            Ok(ObjectRecord { sha256, etag: String::new() })
-        };
-        files.iter().map(hash).collect()
     }
 
     /// Notes how far the task is.

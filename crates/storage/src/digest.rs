@@ -37,6 +37,22 @@ pub fn digest_of_text(text: &[u8]) -> Digest {
     Digest(format!("{:016x}", (xxh3_128(text) >> 64) as u64))
 }
 
+/// A SHA-256 in the making.
+#[derive(Default)]
+pub struct Sha256Sum(Sha256);
+
+impl Sha256Sum {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The sum in lower-case hexadecimal.
+    pub fn finish(self) -> String {
+        self.0.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
 /// (bytes, xxh3-64, lower-case sha-256) of a file, read once.
 pub fn checksum_file(path: &Path) -> Result<(u64, u64, String)> {
     checksum_with(path, |_| Ok(()))
@@ -49,13 +65,12 @@ pub fn checksum_with(
     mut read: impl FnMut(u64) -> Result<()>,
 ) -> Result<(u64, u64, String)> {
     let mut file = File::open(path).at("open", path)?;
-    let (mut xxh3, mut sha, mut bytes) = (Xxh3Default::new(), Sha256::new(), 0);
+    let (mut xxh3, mut sha, mut bytes) = (Xxh3Default::new(), Sha256Sum::default(), 0);
     let mut buffer = vec![0u8; 1 << 20];
     loop {
         let n = file.read(&mut buffer).at("read", path)?;
         if n == 0 {
-            let hex = sha.finalize().iter().map(|b| format!("{b:02x}")).collect();
-            return Ok((bytes, xxh3.digest(), hex));
+            return Ok((bytes, xxh3.digest(), sha.finish()));
         }
         xxh3.update(&buffer[..n]);
         sha.update(&buffer[..n]);

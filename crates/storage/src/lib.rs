@@ -28,7 +28,7 @@ pub use atomic::{
     AtomicFile, Sealed, UnlinkedFile, process_token, read_exact_at, sweep, sweep_below,
     sync_directory, with_suffix, write_file,
 };
-pub use digest::{Digest, checksum_file, checksum_with, digest_of, digest_of_text};
+pub use digest::{Digest, Sha256Sum, checksum_file, checksum_with, digest_of, digest_of_text};
 pub use done::{DoneRecord, FileRecord};
 pub use local::LocalDirectory;
 pub use lock::{Holder, Lock, host};

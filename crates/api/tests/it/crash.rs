@@ -662,6 +662,49 @@ fn packed_files_that_are_damaged_before_they_are_sealed_are_packed_again() {
     }
 }
 
+/// Changes a file as a fault of the disk would: without a new time of change.
+fn change_unseen(path: &Path, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+    let written = fs::metadata(path).unwrap().modified().unwrap();
+    fs::write(path, change(fs::read(path).unwrap())).unwrap();
+    fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+}
+
+#[test]
+fn sealing_takes_the_sums_of_packing() {
+    let (place, skip) = (place(), [("/onBadRow", json!("skip"))]);
+    place.run_in("whole", &skip).unwrap();
+    let expected = output(&place.path("whole"));
+    type Change = fn(&Path);
+    let changes: [(Change, bool); 4] = [
+        (|path| change_unseen(path, |bytes| bytes[1..].to_vec()), true),
+        (|path| fs::remove_file(path).unwrap(), true),
+        (|path| fs::write(path, [fs::read(path).unwrap(), vec![0]].concat()).unwrap(), true),
+        // Nobody reads it again before `verify` does.
+        (
+            |path| {
+                change_unseen(path, |mut bytes| {
+                    bytes[100] ^= 1;
+                    bytes
+                })
+            },
+            false,
+        ),
+    ];
+    for (i, (change, again)) in changes.into_iter().enumerate() {
+        let name = format!("out-{i}");
+        let run = place.prepare_in(&name, &skip).unwrap();
+        longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), &Threads, PACK).unwrap();
+        let record = run.done(PACK, 0).unwrap().unwrap();
+        let shard = run.out().join(&record.files[0].name);
+        let good = fs::read(&shard).unwrap();
+        change(&shard);
+        longweave_driver::run(ctx(2), &run, &Arc::new(Events::default()), &Threads, SEAL).unwrap();
+        assert_eq!(fs::read(&shard).unwrap() == good, again, "{i}");
+        fs::write(&shard, good).unwrap();
+        assert!(output(run.out()) == expected, "{i}");
+    }
+}
+
 #[test]
 fn damage_that_a_single_task_meets_is_told_with_the_command_that_mends_it() {
     let place = place();

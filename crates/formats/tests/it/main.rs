@@ -13,7 +13,7 @@ use longweave_formats::{
     Compression, Format, ManifestFile, MdsIndices, OutputManifest, Provenance, SequenceBatch,
     SequenceRecord, ShardFile, WriterOptions, index_files, open_writer, parts, write_sums,
 };
-use longweave_storage::checksum_file;
+use longweave_storage::{FileRecord, Sealed, checksum_file};
 
 fn options(format: Format, length: u32) -> WriterOptions {
     WriterOptions {
@@ -97,7 +97,13 @@ fn write_shard(
     for part in parts(options.length, records.len()) {
         writer.push(&[SequenceBatch::of(&records[part])]).unwrap();
     }
-    writer.finish().unwrap()
+    let files = writer.finish().unwrap();
+    for ShardFile { record, content } in &files {
+        let (bytes, xxh3, sha256) = checksum_file(&directory.join(&record.name)).unwrap();
+        let found = FileRecord::new(record.name.as_str(), Sealed { bytes, xxh3 });
+        assert_eq!((record, &content.sha256), (&found, &sha256));
+    }
+    files
 }
 
 /// Writes a whole output, `per_shard` sequences to a shard.
