@@ -77,21 +77,24 @@ pub fn writer_bytes(options: &WriterOptions, sequences: u64) -> u64 {
     let zstd = if options.compression == Compression::Zstd { ZSTD_BYTES } else { 0 };
     // Pieces take less than a byte a token.
     let pieces = if options.provenance == Provenance::None { 0 } else { group };
-    match options.format {
-        // Ids take two bytes, or three where there are very many different ones.
-        Format::Parquet => {
-            let labels = if options.columns.contains(&Column::Labels) { 3 * group } else { 0 };
-            let others = if options.columns.is_empty() { 0 } else { group };
-            2 * group + labels + others + pieces
+    // Of two files, where there are several.
+    let files = 2 * output_file::HELD;
+    files
+        + match options.format {
+            // Ids take two bytes, or three where there are very many different ones.
+            Format::Parquet => {
+                let labels = if options.columns.contains(&Column::Labels) { 3 * group } else { 0 };
+                let others = if options.columns.is_empty() { 0 } else { group };
+                2 * group + labels + others + pieces
+            }
+            Format::Mds => zstd + pieces,
+            Format::Megatron
+            | Format::Datatrove
+            | Format::Numpy
+            | Format::Datasets
+            | Format::Litdata => pieces,
+            Format::Jsonl => zstd,
         }
-        Format::Mds => zstd + pieces,
-        Format::Megatron
-        | Format::Datatrove
-        | Format::Numpy
-        | Format::Datasets
-        | Format::Litdata => pieces,
-        Format::Jsonl => zstd,
-    }
 }
 
 /// Files that describe all shards, by name, from the files of the shards in order.
