@@ -139,7 +139,7 @@ fn own(text: &str, part: &str) -> u64 {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(function) = line.strip_prefix("fn=") {
-            // A name is told once, with its number.
+            // A name is given once, with its number.
             let number = function.split(' ').next().unwrap();
             if function.contains(part) {
                 numbers.insert(number);
