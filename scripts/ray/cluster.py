@@ -57,8 +57,8 @@ def until(truth, what, seconds=180):
 class Node:
     """A logical node: `ray start --block` and its processes."""
 
-    def __init__(self, cluster, *flags, **environment):
-        command = [cluster.bin / "ray", "start", *flags, "--block", "--disable-usage-stats"]
+    def __init__(self, cluster, *flags, before=(), **environment):
+        command = [*before, cluster.bin / "ray", "start", *flags, "--block", "--disable-usage-stats"]
         self.log = cluster.place / f"node-{len(cluster.nodes)}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env={**cluster.environment(), **environment})
@@ -122,9 +122,9 @@ class Cluster:
     def alive(self):
         return sum(node["raylet"].get("state") == "ALIVE" for node in self.summary())
 
-    def add(self, *flags, **environment):
-        """A further node; it has joined when this returns."""
-        node = Node(self, "--address", self.address, *(flags or ("--num-cpus", "1")), **environment)
+    def add(self, *flags, before=(), **environment):
+        """A further node, whose command follows the words of `before`; it has joined when this returns."""
+        node = Node(self, "--address", self.address, *(flags or ("--num-cpus", "1")), before=before, **environment)
         # As many as there are processes: a node that was killed counts for a while.
         until(lambda: self.alive() == 1 + len(self.workers()), f"a node ({node.log})")
         return node

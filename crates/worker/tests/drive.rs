@@ -245,25 +245,27 @@ fn a_corrupt_result_is_made_again_by_a_place() {
 fn a_place_whose_disk_fails_leaves_the_task_to_another() {
     let folder = Folder::new(90);
     folder.run_locally("local", &quest(), Mode::Run);
-    let mut engine = folder.drive("out", &quest(), &[]);
-    engine.tell(&json!({ "type": "expect", "places": 2 }));
-    let set = [("LONGWEAVE_FAILPOINT", "sync=io"), ("LONGWEAVE_FAILPOINT_PATH", "/plan-")];
-    let failing = engine.offer(128 << 20, &set);
-    engine.offer(64 << 20, &[]);
-    let mut planned = Vec::new();
-    let end = engine.finish(|_, passed| {
-        if let Some((place, "plan")) = passed.given() {
-            planned.push(place.to_owned());
-        }
-    });
-    assert_eq!(planned.len(), 2);
-    assert!(planned[0] == failing && planned[1] != failing, "{planned:?}");
-    assert!(
-        end.warnings.iter().any(|warning| warning.contains("input/output")),
-        "{:?}",
-        end.warnings
-    );
-    assert_eq!(folder.output("out"), folder.output("local"));
+    for (out, fault, told) in [
+        ("out", "sync=io", "input/output"),
+        ("full", "sync=full", "free some space"),
+    ] {
+        let mut engine = folder.drive(out, &quest(), &[]);
+        engine.tell(&json!({ "type": "expect", "places": 2 }));
+        let set = [("LONGWEAVE_FAILPOINT", fault), ("LONGWEAVE_FAILPOINT_PATH", "/plan-")];
+        let failing = engine.offer(128 << 20, &set);
+        engine.offer(64 << 20, &[]);
+        let mut planned = Vec::new();
+        let end = engine.finish(|_, passed| {
+            if let Some((place, "plan")) = passed.given() {
+                planned.push(place.to_owned());
+            }
+        });
+        assert_eq!(planned.len(), 2);
+        assert!(planned[0] == failing && planned[1] != failing, "{planned:?}");
+        let warned = end.warnings.iter().any(|warning| warning.contains(told));
+        assert!(warned, "{:?}", end.warnings);
+        assert_eq!(folder.output(out), folder.output("local"));
+    }
 }
 
 #[test]

@@ -105,7 +105,8 @@ class Worker:
         code = self.process.wait()
         memory = code == -signal.SIGKILL and killed_for_memory() > self.before
         how = f"signal {-code}" if code < 0 else f"status {code}"
-        return lines[:-1], {"reason": f"its worker ended with {how}", "memory": memory}
+        reason = "the kernel killed its worker because memory was short" if memory else f"its worker ended with {how}"
+        return lines[:-1], {"reason": reason, "memory": memory}
 
     def stop(self, patience):
         self.process.stop(patience)

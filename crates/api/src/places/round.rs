@@ -229,7 +229,8 @@ impl<'a, W: Write> Round<'a, W> {
                 let left = self.left_of(call);
                 self.lose(&left, &Loss { place: id, reason: "it was stopped", memory: false });
             }
-            Code::Io | Code::RemoteFailed => {
+            // A disk may be that of the place alone.
+            Code::Io | Code::DiskFull | Code::RemoteFailed => {
                 let left = self.left_of(call);
                 self.warn(&format!(
                     "place {id} failed ({}); {} of stage {} run again",
