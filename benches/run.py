@@ -186,7 +186,7 @@ def pack(programs):
             lines.append([f"{name}, its writer alone", mtok(alone), "", "", of(rate, alone), ""])
     head = (
         f"{size / 1e6:.0f} M tokens of simplewiki (Pythia's vocabulary), held in memory, its documents in random order, into sequences of {length:,}; tokens a second. longweave gathers, "
-        f"writes provenance (always in its time; in the bytes of Parquet and JSONL, since it is in the same file), sums checksums and calls fsync; a peer gathers with numpy, and does none of the others. The fourth column compares in "
+        f"writes provenance (always in its time; in the bytes of Parquet and JSONL, since it is in the same file), sums checksums (the SHA-256 of the manifest among them) and calls fsync; a peer gathers with numpy, and does none of the others. The fourth column compares in "
         f"memory with memcpy, files with `write` and fsync of the same bytes by one thread. The last column is the peak memory of a process that writes this format alone, the documents' {size * 4 / 1e6:.0f} MB included."
     )
     return head, table(["", "tokens/s", "bytes a token", "of memcpy, of write", "longweave is … times as fast", "peak memory"], lines), {"peers": ratios}

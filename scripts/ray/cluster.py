@@ -6,9 +6,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
+
+import suite
 
 TOKEN = "a-token-of-a-cluster-that-lives-for-a-test"
 
@@ -44,14 +45,7 @@ def send(pids, number):
 
 
 def until(truth, what, seconds=180):
-    """Waits until `truth` is; what it gave."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = truth()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not in {seconds} seconds")
+    return suite.until(truth, what, seconds)
 
 
 class Node:

@@ -12,15 +12,16 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 OUT = ROOT / "out" / "ray"
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+import suite  # noqa: E402
 from cluster import TOKEN, Cluster, send, until  # noqa: E402
+from suite import check, equal, files, test  # noqa: E402
 
 parser = argparse.ArgumentParser()
 parser.add_argument("words", nargs="*")
@@ -48,11 +49,6 @@ def environment():
     subprocess.run([programs / "maturin", "build", "--quiet", "--profile", "quick", "--out", wheels], cwd=ROOT / "packages" / "python", env=build, check=True)
     subprocess.run([programs / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--force-reinstall", *wheels.glob("*.whl")], check=True)
     return programs
-
-
-def check(truth, message):
-    if not truth:
-        raise AssertionError(message)
 
 
 class World:
@@ -153,28 +149,15 @@ class World:
         while len(self.cluster.workers()) < 3:
             self.cluster.add()
 
+    def mend(self):
+        self.whole()
+
+    def close(self):
+        self.cluster.stop()
+
 
 def read(path):
     return path.read_text() if path.exists() else ""
-
-
-def files(out):
-    """The files of an output by name; those that tell of the run left out."""
-    found = {str(path.relative_to(out)): path.read_bytes() for path in sorted(Path(out).rglob("*")) if path.is_file()}
-    return {name: content for name, content in found.items() if not name.startswith(".") and name != "run.json"}
-
-
-def equal(found, expected, what):
-    names = sorted(found.keys() ^ expected.keys()), sorted(name for name in found.keys() & expected.keys() if found[name] != expected[name])
-    check(names == ([], []), f"{what}: only on one side {names[0]}, different {names[1]}")
-
-
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
 
 
 @test
@@ -447,7 +430,7 @@ def processes_killed_as_each_stage_begins_change_no_byte(world):
     for name in ("quest", "knn"):
         for kind in ("worker", "worker of Ray", "node", "driver"):
             out, hit, kills = world.fresh(), set(), 0
-            log, start = Path(f"{out}.log"), lambda: world.start(name, out, "--silence", "10")
+            log, start = Path(f"{out}.log"), lambda: world.start(name, out)
             run = start()
             while run.poll() is None:
                 begun = set(re.findall(r'"stage": "(\w+)"', read(log))) - hit
@@ -459,7 +442,11 @@ def processes_killed_as_each_stage_begins_change_no_byte(world):
                         run.wait()
                         until(lambda: not [pid for node in world.cluster.workers() for pid in node.workers()], "the workers end with their driver")
                         run = start()
+                    # The others wait for the node that joins.
+                    others = [pid for node in world.cluster.workers() for pid in node.workers()] if kind == "node" else []
+                    send(others, signal.SIGSTOP)
                     world.whole()
+                    send(others, signal.SIGCONT)
                 time.sleep(0.02)
             check("summary" in world.end(out), f"{name}, {kind}: {world.end(out)}")
             world.same(out, name)
@@ -534,28 +521,5 @@ def a_head_that_is_killed_loses_no_finished_task(world):
     world.same(out, "quest")
 
 
-def main():
-    chosen = [function for function in TESTS if not ARGUMENTS.words or any(word in function.__name__ for word in ARGUMENTS.words)]
-    world, failed, skipped = World(), [], 0
-    try:
-        for function in chosen:
-            start = time.time()
-            try:
-                said = function(world)
-                skipped += said is not None
-                print(f"{'–' if said else '✓'} {function.__name__.replace('_', ' ')} ({said or f'{time.time() - start:.1f} s'})", flush=True)
-            except Exception as error:
-                failed.append(function)
-                shown = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-                print(f"✗ {function.__name__.replace('_', ' ')} ({time.time() - start:.1f} s)\n      {shown}", flush=True)
-                world.whole()
-    finally:
-        world.cluster.stop()
-    if not failed:
-        shutil.rmtree(world.place, ignore_errors=True)
-    print(f"{len(chosen) - len(failed) - skipped} of {len(chosen)} tests passed, {skipped} skipped.")
-    return 1 if failed or not chosen else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(suite.run(World, ARGUMENTS.words))

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 import venv
 from pathlib import Path
 
@@ -40,12 +39,14 @@ PYTHON = environment()
 if Path(sys.prefix) != PYTHON.parents[1]:
     os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 import boto3  # noqa: E402
 import pyarrow  # noqa: E402
 import pyarrow.parquet  # noqa: E402
 import zstandard  # noqa: E402
+import suite  # noqa: E402
 from servers import Proxy, Store, Web, free_port, self_signed  # noqa: E402
+from suite import check, equal, files, test  # noqa: E402
 
 KEY, SECRET = "AKIATESTKEYOFNOBODY", "verySecretOfNobody/x+y"
 DISTRIBUTION = OUT / "binding"
@@ -78,6 +79,12 @@ class World:
             self.s3.create_bucket(Bucket=bucket)
         self.number = 0
         self.write_corpora()
+
+    def mend(self):
+        pass
+
+    def close(self):
+        self.store.stop()
 
     def write_corpora(self):
         draw = random.Random(7)
@@ -168,37 +175,9 @@ class World:
         return [upload for upload in self.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []) if upload["Key"].startswith(prefix)]
 
 
-def check(truth, message):
-    if not truth:
-        raise AssertionError(message)
-
-
-def equal(found, expected, what):
-    if found == expected:
-        return
-    if isinstance(found, dict) and isinstance(expected, dict):
-        names = sorted(found.keys() ^ expected.keys()), sorted(name for name in found.keys() & expected.keys() if found[name] != expected[name])
-        raise AssertionError(f"{what}: only on one side {names[0]}, different {names[1]}")
-    raise AssertionError(f"{what}: {found!r} is not {expected!r}")
-
-
-def files(out):
-    """The files of an output directory by name, without the run's own."""
-    found = {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
-    return {name: content for name, content in found.items() if not name.startswith(".") and name != "run.json"}
-
-
 def sequences(out):
     """Files with sequences and what stands beside them: what does not say where the corpus came from."""
     return {name: content for name, content in files(out).items() if name.split("/")[-1] not in ("longweave.json", "SHA256SUMS")}
-
-
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
 
 
 LARGE = ["--format", "jsonl", "--compression", "none", "--tokens", "20000000", "--shard-tokens", "10000000", "--length", "4096"]
@@ -597,26 +576,5 @@ def a_cancelled_run_does_not_wait_for_the_network(world):
     check(time.time() - start < 5, f"it took {time.time() - start:.1f} s")
 
 
-def main():
-    wanted = sys.argv[1:]
-    chosen = [function for function in TESTS if not wanted or any(word in function.__name__ for word in wanted)]
-    world, failed = World(), []
-    try:
-        for function in chosen:
-            start = time.time()
-            try:
-                function(world)
-                print(f"✓ {function.__name__.replace('_', ' ')} ({time.time() - start:.1f} s)", flush=True)
-            except Exception as error:
-                failed.append(function)
-                shown = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-                print(f"✗ {function.__name__.replace('_', ' ')} ({time.time() - start:.1f} s)\n      {shown}", flush=True)
-    finally:
-        world.store.stop()
-    shutil.rmtree(world.place, ignore_errors=True)
-    print(f"{len(chosen) - len(failed)} of {len(chosen)} tests passed.")
-    return 1 if failed or not chosen else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(suite.run(World, sys.argv[1:]))

@@ -12,30 +12,21 @@ import socket
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import suite  # noqa: E402
+from suite import check, equal, files, test  # noqa: E402
+
 OUT = ROOT / "out" / "slurm"
 RAY = ROOT / "out" / "ray" / "venv-pinned" / "bin"
 PROGRAMS = ["slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "munged"]
 NODES = 3
 
 
-def check(truth, message):
-    if not truth:
-        raise AssertionError(message)
-
-
 def until(truth, what, seconds=300):
-    """Waits until `truth` is; what it gave."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = truth()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what}: not in {seconds} seconds")
+    return suite.until(truth, what, seconds)
 
 
 class Slurm:
@@ -162,24 +153,14 @@ class World:
         return path
 
     def same(self, out):
-        found = files(out)
-        names = sorted(found.keys() ^ self.expected.keys()), sorted(name for name in found.keys() & self.expected.keys() if found[name] != self.expected[name])
-        logs = "".join(path.read_text() for path in sorted((out / ".state" / "slurm").glob("*.log"))) if names != ([], []) else ""
-        check(names == ([], []), f"only on one side {names[0]}, different {names[1]}\n{logs[-2000:]}")
+        logs = "".join(path.read_text() for path in sorted((out / ".state" / "slurm").glob("*.log")))
+        equal(files(out), self.expected, f"{logs[-2000:]}\n{out.name}")
 
+    def mend(self):
+        self.slurm("scancel", "--user=root", fails=True)
 
-def files(out):
-    """The files of an output by name; those that tell of the run left out."""
-    found = {str(path.relative_to(out)): path.read_bytes() for path in sorted(Path(out).rglob("*")) if path.is_file()}
-    return {name: content for name, content in found.items() if not name.startswith(".") and name != "run.json"}
-
-
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
+    def close(self):
+        self.slurm.stop()
 
 
 @test
@@ -253,29 +234,9 @@ def one_job_with_ray_runs_as_printed(world):
 def main():
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing or os.geteuid() != 0:
-        print(f"{len(TESTS)} tests skipped: {', '.join(missing) or 'root'} missing.")
+        print(f"{len(suite.TESTS)} tests skipped: {', '.join(missing) or 'root'} missing.")
         return 0
-    chosen = [function for function in TESTS if not sys.argv[1:] or any(word in function.__name__ for word in sys.argv[1:])]
-    world, failed, skipped = World(), 0, 0
-    try:
-        for function in chosen:
-            start = time.time()
-            name = function.__name__.replace("_", " ")
-            try:
-                said = function(world)
-                skipped += said is not None
-                print(f"{'–' if said else '✓'} {name} ({said or f'{time.time() - start:.1f} s'})", flush=True)
-            except Exception as error:
-                failed += 1
-                shown = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-                print(f"✗ {name} ({time.time() - start:.1f} s)\n      {shown}", flush=True)
-                world.slurm("scancel", "--user=root", fails=True)
-    finally:
-        world.slurm.stop()
-    if not failed:
-        shutil.rmtree(world.place, ignore_errors=True)
-    print(f"{len(chosen) - failed - skipped} of {len(chosen)} tests passed, {skipped} skipped.")
-    return 1 if failed or not chosen else 0
+    return suite.run(World, sys.argv[1:])
 
 
 if __name__ == "__main__":
