@@ -245,10 +245,9 @@ fn a_corrupt_result_is_made_again_by_a_place() {
 fn a_place_whose_disk_fails_leaves_the_task_to_another() {
     let folder = Folder::new(90);
     folder.run_locally("local", &quest(), Mode::Run);
-    for (out, fault, told) in [
-        ("out", "sync=io", "input/output"),
-        ("full", "sync=full", "free some space"),
-    ] {
+    for (out, fault, told) in
+        [("out", "sync=io", "input/output"), ("full", "sync=full", "free some space")]
+    {
         let mut engine = folder.drive(out, &quest(), &[]);
         engine.tell(&json!({ "type": "expect", "places": 2 }));
         let set = [("LONGWEAVE_FAILPOINT", fault), ("LONGWEAVE_FAILPOINT_PATH", "/plan-")];
