@@ -1,9 +1,9 @@
-//! A large corpus from a small one: `corpus TEXTS BYTES FOLDER`. TEXTS holds real documents, a zero
+//! A large corpus from a small one: `corpus TEXTS BYTES FOLDER [MEDIAN]`. TEXTS holds real documents, a zero
 //! byte after each; FOLDER gets `NNNNN.jsonl` with about BYTES bytes of text in all. The same input
 //! gives the same files.
 //!
-//! A document's length is drawn from a log-normal distribution (median 1,700 bytes, mean 3,100, at
-//! most 1 MB), as web pages have it: most are short, and a few hold a large share of the text. It
+//! A document's length is drawn from a log-normal distribution (median 1,700 bytes or MEDIAN, mean
+//! 1.8 times that, at most 1 MB), as web pages have it: most are short, and a few hold a large share of the text. It
 //! is made of consecutive paragraphs of the real documents from a random place on. So that phrases
 //! keep growing with the corpus, as they do in the world, three in ten capitalised words become
 //! made-up names, of which a document has a few and the corpus as many as a third of its documents.
@@ -18,11 +18,11 @@ use serde_json::json;
 
 /// Bytes of text in a file.
 const FILE_BYTES: u64 = 128 << 20;
-const MEDIAN: f64 = 1_700.0;
+const MEDIAN: u64 = 1_700;
 const SIGMA: f64 = 1.1;
 const LONGEST: usize = 1 << 20;
-/// Bytes of a document, in the mean: e to the half of SIGMA's square times the median.
-const MEAN: u64 = 3_100;
+/// The mean of the lengths, of the median: e to the half of SIGMA's square.
+const MEAN: f64 = 3_100.0 / 1_700.0;
 
 /// SplitMix64.
 struct Random(u64);
@@ -43,10 +43,10 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn length(&mut self) -> usize {
+    fn length(&mut self, median: u64) -> usize {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         let normal = radius * (std::f64::consts::TAU * self.unit()).cos();
-        ((MEDIAN * (SIGMA * normal).exp()) as usize).clamp(40, LONGEST)
+        ((median as f64 * (SIGMA * normal).exp()) as usize).clamp(40, LONGEST)
     }
 }
 
@@ -91,7 +91,7 @@ fn rewrite(paragraph: &str, names: &[u64], random: &mut Random, out: &mut String
 fn write_file(
     paragraphs: &[&str],
     number: u64,
-    bytes: u64,
+    (bytes, median): (u64, u64),
     all_names: u64,
     path: &Path,
 ) -> (u64, u64) {
@@ -100,7 +100,7 @@ fn write_file(
         BufWriter::with_capacity(1 << 20, File::create(path).expect("the folder can be written"));
     let (mut documents, mut written, mut text) = (0, 0, String::new());
     while written < bytes {
-        let length = random.length();
+        let length = random.length(median);
         // Few names are on many lips: numbers fall off like a power law.
         let names: Vec<u64> =
             (0..4).map(|_| (all_names as f64).powf(random.unit()) as u64).collect();
@@ -133,10 +133,12 @@ fn main() {
     let bytes: u64 = arguments[1].parse().expect("a number of bytes");
     let folder = Path::new(&arguments[2]);
     std::fs::create_dir_all(folder).expect("the folder can be made");
-    let all_names = (bytes / MEAN / 3).max(10);
+    let median = arguments.get(3).map_or(MEDIAN, |m| m.parse().expect("a number of bytes"));
+    let all_names = ((bytes as f64 / (median as f64 * MEAN) / 3.0) as u64).max(10);
     let files = bytes.div_ceil(FILE_BYTES);
     let of = |n: u64| {
-        write_file(&paragraphs, n, bytes / files, all_names, &folder.join(format!("{n:05}.jsonl")))
+        let path = folder.join(format!("{n:05}.jsonl"));
+        write_file(&paragraphs, n, (bytes / files, median), all_names, &path)
     };
     let written: Vec<(u64, u64)> = (0..files).into_par_iter().map(of).collect();
     let sum = |of: fn(&(u64, u64)) -> u64| written.iter().map(of).sum::<u64>();
