@@ -18,11 +18,14 @@ TARGET = 10**9
 def measure(given, documents, folder):
     """Of each stage seconds and peak memory, and the number of documents."""
     made = json.loads(subprocess.run([PROGRAMS / "corpus", ROOT / "out" / "benches" / "texts.nul", str(documents * MEAN), folder / "corpus", str(MEDIAN)], check=True, capture_output=True).stdout)
-    out = folder / "out"
-    flags = ["--corpus", folder / "corpus", "--id-field", "id", "--tokenizer", given.tokenizer, "--length", "8192", "--method", given.method, "--memory", "512MiB", "--out", out]
-    subprocess.run(["node", ROOT / "dist" / "cli" / "main.js", "plan", *flags, "--quiet"], check=True)
-    lines = [json.loads(line) for line in (out / ".state" / "log.jsonl").read_text().splitlines()]
-    stages = {line["stage"]: (line["seconds"], line["stagePeakBytes"]) for line in lines if line["event"] == "stage" and line["state"] == "done"}
+    flags = ["--corpus", folder / "corpus", "--id-field", "id", "--tokenizer", given.tokenizer, "--method", given.method, "--memory", "512MiB", "--work", folder / "work"]
+    stages = {}
+    # The second run only plans, in a process that no other stage has left memory to.
+    for length in (8192, 4096):
+        out = folder / f"out-{length}"
+        subprocess.run(["node", ROOT / "dist" / "cli" / "main.js", "plan", *flags, "--length", str(length), "--out", out, "--quiet"], check=True)
+        lines = [json.loads(line) for line in (out / ".state" / "log.jsonl").read_text().splitlines()]
+        stages |= {line["stage"]: (line["seconds"], line["stagePeakBytes"]) for line in lines if line["event"] == "stage" and line["state"] == "done"}
     return made["documents"], stages
 
 
