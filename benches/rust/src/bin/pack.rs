@@ -15,8 +15,8 @@ use longweave_formats::{
 };
 use longweave_pack::{PackSource, ShardTokens, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, Incomplete, Method, NamedGroups, Overflow, Part, PlanInput, PlanOptions, Policies, Pool,
-    PoolOptions, StandardOptions, plan,
+    Dedup, Fill, Incomplete, Method, NamedGroups, Overflow, Part, PlanInput, PlanOptions, Policies,
+    Pool, PoolOptions, StandardOptions, plan,
 };
 use serde_json::json;
 
@@ -79,7 +79,13 @@ fn main() {
     let lens: Vec<u32> = (0..documents).map(|d| tokens.documents.range(d).len() as u32).collect();
     let options = PlanOptions {
         method: Method::Standard(StandardOptions { pool: Pool::All }),
-        pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None, lengths: Vec::new() },
+        pool: PoolOptions {
+            min_tokens: 1,
+            max_tokens: None,
+            holdout: 0.0,
+            dedup: Dedup::None,
+            lengths: Vec::new(),
+        },
         policies: Policies {
             length,
             lead: 0,
@@ -185,13 +191,15 @@ fn main() {
         let (seconds, files) = time(passes, || {
             let mut writer =
                 open_writer(&options, folder, 0, &pieces).expect("the folder can be written");
-            pack_shard(&ctx, &source, &mut *writer, 0, ShardTokens::Gather(&tokens)).expect("a shard");
+            pack_shard(&ctx, &source, &mut *writer, 0, ShardTokens::Gather(&tokens))
+                .expect("a shard");
             writer.finish().expect("a shard")
         });
         let mut own = json!({ "seconds": seconds, "cpu": (cpu() - before) / passes as f64 });
         own["bytes"] = json!(files.iter().map(|f| f.record.bytes).sum::<u64>());
         own["idBytes"] = json!(files[0].record.bytes);
-        own["write"] = json!(copy(&folder.join(&files[0].record.name), &folder.join("raw"), passes));
+        own["write"] =
+            json!(copy(&folder.join(&files[0].record.name), &folder.join("raw"), passes));
         result[name] = own;
     }
     print(result);

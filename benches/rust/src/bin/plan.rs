@@ -6,9 +6,9 @@ use longweave_common::random::{Key, draw};
 use longweave_common::{Ctx, DocId, KeywordId, Offsets};
 use longweave_plan::{
     Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, InterleaveOptions,
-    KnnOptions, LongMode, LongOptions, Method, Neighbours, NextlongOptions, Overflow, Part, PartOrder,
-    PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy, StandardOptions,
-    TopicLists, TopicOrder, TopicsOptions, Within, plan,
+    KnnOptions, LongMode, LongOptions, Method, Neighbours, NextlongOptions, Overflow, Part,
+    PartOrder, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy,
+    StandardOptions, TopicLists, TopicOrder, TopicsOptions, Within, plan,
 };
 use serde_json::json;
 
@@ -128,7 +128,12 @@ fn main() {
             mode: LongMode::Upsample,
             long_share: 0.7,
         }),
-        "nextlong" => Method::Nextlong(NextlongOptions { pool, k: 20, chunk_chars: 4000, reuse: Reuse::Sequence }),
+        "nextlong" => Method::Nextlong(NextlongOptions {
+            pool,
+            k: 20,
+            chunk_chars: 4000,
+            reuse: Reuse::Sequence,
+        }),
         "topics" | "topics-nextlong" => Method::Topics(TopicsOptions {
             pool,
             documents: TOPIC_DOCUMENTS as u32,
@@ -152,7 +157,13 @@ fn main() {
     };
     let options = PlanOptions {
         method,
-        pool: PoolOptions { min_tokens: 1, max_tokens: None, holdout: 0.0, dedup: Dedup::None, lengths: Vec::new() },
+        pool: PoolOptions {
+            min_tokens: 1,
+            max_tokens: None,
+            holdout: 0.0,
+            dedup: Dedup::None,
+            lengths: Vec::new(),
+        },
         policies: Policies {
             length,
             lead: 0,

@@ -16,8 +16,10 @@ fn main() {
     let (seconds, digest) = time(arguments[1].parse().expect("a number of passes"), || {
         let mut digest = DefaultHasher::new();
         for batch in texts.chunks(256) {
-            let documents: Vec<DocumentRef<'_>> =
-                batch.iter().map(|text| DocumentRef { id: "", text, language: Language::ENGLISH, queries: &[] }).collect();
+            let documents: Vec<DocumentRef<'_>> = batch
+                .iter()
+                .map(|text| DocumentRef { id: "", text, language: Language::ENGLISH, queries: &[] })
+                .collect();
             let mut queries = Queries::default();
             predictor.predict(&ctx, &documents, &mut queries).expect("queries");
             for (segment, query) in (0..queries.documents()).flat_map(|i| queries.of(i)) {

@@ -101,7 +101,13 @@ fn passages(data: &Path, split: &str) -> Vec<Passage> {
 
 fn queries(predictor: &dyn Predictor, ctx: &Ctx, text: &str) -> Vec<String> {
     let mut out = Queries::default();
-    predictor.predict(ctx, &[DocumentRef { id: "", text, language: Language::ENGLISH, queries: &[] }], &mut out).unwrap();
+    predictor
+        .predict(
+            ctx,
+            &[DocumentRef { id: "", text, language: Language::ENGLISH, queries: &[] }],
+            &mut out,
+        )
+        .unwrap();
     out.of(0).map(|(_, query)| query.to_owned()).collect()
 }
 
@@ -435,8 +441,10 @@ fn speed(data: &Path) {
     ] {
         let texts: Vec<String> =
             rows(data, name).take(40_000).map(|r| r[field].as_str().unwrap().to_owned()).collect();
-        let documents: Vec<DocumentRef<'_>> =
-            texts.iter().map(|text| DocumentRef { id: "", text, language: Language::ENGLISH, queries: &[] }).collect();
+        let documents: Vec<DocumentRef<'_>> = texts
+            .iter()
+            .map(|text| DocumentRef { id: "", text, language: Language::ENGLISH, queries: &[] })
+            .collect();
         let start = Instant::now();
         // As many at once as a stage gives.
         for batch in documents.chunks(512) {

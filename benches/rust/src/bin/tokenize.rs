@@ -15,7 +15,9 @@ fn main() {
     let encode = |texts: &[String]| -> u64 {
         let chunk = |texts: &[String]| {
             let mut ids = Vec::new();
-            texts.iter().for_each(|text| encoder.encode(text, None, &mut ids).expect("texts encode"));
+            texts
+                .iter()
+                .for_each(|text| encoder.encode(text, None, &mut ids).expect("texts encode"));
             ids.len() as u64
         };
         pool.install(|| texts.par_chunks(256).map(chunk).sum())
