@@ -1,4 +1,4 @@
-"""How many of the marked keywords stand in lines that many documents repeat, which a corpus's own statistics would take for boilerplate.
+"""How many of the marked keywords occur in lines that many documents repeat, which a corpus's own statistics would take for boilerplate.
 
     python3 benches/keywords/repeated_lines.py --data ../shared/data
 """
@@ -6,21 +6,18 @@ import argparse
 import collections
 import json
 import re
-import subprocess
+import tempfile
 from pathlib import Path
 
-from measure import CORPORA, ROOT, marks
+from measure import CORPORA, corpus, marks
 
 # A line is repeated from this share of the documents on, and from this number.
 SHARE, LEAST = 0.002, 20
 
 
 def documents(name, data):
-    if name == "brown":
-        text = (ROOT / "out" / "demo" / "brown.jsonl").read_text()
-    else:
-        text = subprocess.run(["zstd", "-dqc", data / f"{name}.jsonl.zst"], check=True, capture_output=True, text=True).stdout
-    return [json.loads(line)["text"] for line in text.split("\n") if line]
+    with tempfile.TemporaryDirectory() as folder:
+        return [json.loads(line)["text"] for line in corpus(name, data, Path(folder)).read_text().split("\n") if line]
 
 
 def normal(text):
