@@ -651,17 +651,17 @@ pub fn candidates(mut data: &[u8]) {
     };
     let said = Boilerplate::none();
     let tables = [table];
-    let held = told(longweave_index::build(ctx(), &tables, &keys, &said, &options, None))
+    let documents = longweave_index::IndexedDocuments::with(&keys);
+    let held = told(longweave_index::build(ctx(), &tables, documents, &said, &options))
         .expect("a table that opens makes an index");
     let mut small = ctx().clone();
     small.budget = Budget::new(64);
     let spilled = longweave_index::build_from_files(
         &small,
         &[(prefix, 0)],
-        &keys,
+        documents,
         &said,
         &options,
-        None,
         &folder.join("scratch"),
     );
     let spilled = told(spilled).expect("a table that opens makes an index");

@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 
 use longweave_common::random::{Key, below, draw};
-use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Offsets, Result, return_freed_memory};
+use longweave_common::{Code, Ctx, Error, KeywordId, Result, return_freed_memory};
 use longweave_keywords::Boilerplate;
 use longweave_neighbours::Vectors;
 use rayon::prelude::*;
 
 use crate::candidates::{CandidateTable, sizes};
 use crate::features::Features;
+use crate::index::postings;
 use crate::numbering::{Naming, Numbered, in_memory, on_disk};
 use crate::scratch::Scratch;
 use crate::stored::Space;
@@ -25,14 +26,13 @@ const COLUMN_SHARE: u64 = 8;
 /// Bytes of an occurrence while phrases are numbered in memory, in addition to its text.
 const OCCURRENCE_BYTES: u64 = 44;
 
-fn check_order(rows: usize, in_order: bool, keys: &[u128]) -> Result<()> {
-    if rows == keys.len() && in_order {
+fn check_order(rows: usize, in_order: bool, documents: usize) -> Result<()> {
+    if rows == documents && in_order {
         return Ok(());
     }
     let message = format!(
-        "there are candidates of {rows} documents, but {} documents; delete the work directory and \
-         run again",
-        keys.len()
+        "there are candidates of {rows} documents, but {documents} documents; delete the work \
+         directory and run again"
     );
     Err(Error::new(Code::FileCorrupt, message))
 }
@@ -42,35 +42,45 @@ fn naming_of(options: &IndexOptions) -> Naming {
 }
 
 /// Whether tables, in order, are of all documents.
-fn check_tables(tables: &[CandidateTable], keys: &[u128]) -> Result<()> {
+fn check_tables(tables: &[CandidateTable], documents: usize) -> Result<()> {
     let rows: usize = tables.iter().map(CandidateTable::rows).sum();
     let in_order = tables
         .iter()
         .scan(0, |at, t| Some(std::mem::replace(at, *at + t.rows()) == t.first as usize))
         .all(|fits| fits);
-    check_order(rows, in_order, keys)
+    check_order(rows, in_order, documents)
 }
 
-/// Builds the index of the corpus whose documents have `keys` ([`Key`] of each id, by `DocId`), in
-/// memory. `vectors`, of each document, are needed for [`Hierarchy::Vectors`].
+/// The documents of an index.
+#[derive(Clone, Copy)]
+pub struct IndexedDocuments<'a> {
+    pub number: usize,
+    /// [`Key`] of each id, by `DocId`, where [`IndexOptions::needs_keys`]; else empty.
+    pub keys: &'a [u128],
+    /// Needed for [`Hierarchy::Vectors`].
+    pub vectors: Option<&'a Vectors>,
+}
+
+impl<'a> IndexedDocuments<'a> {
+    /// All that have a key, without vectors.
+    pub fn with(keys: &'a [u128]) -> IndexedDocuments<'a> {
+        IndexedDocuments { number: keys.len(), keys, vectors: None }
+    }
+}
+
+/// Builds the index of a corpus in memory.
 ///
-/// Errors: `FILE_CORRUPT` when tables and keys disagree, `CANCELLED`.
+/// Errors: `FILE_CORRUPT` when tables and documents disagree, `CANCELLED`.
 pub fn build(
     ctx: &Ctx,
     tables: &[CandidateTable],
-    keys: &[u128],
+    documents: IndexedDocuments<'_>,
     boilerplate: &Boilerplate,
     options: &IndexOptions,
-    vectors: Option<&Vectors>,
 ) -> Result<Index> {
-    check_tables(tables, keys)?;
-    let builder = IndexBuilder {
-        ctx,
-        keys,
-        options,
-        vectors,
-        space: Space { most: u64::MAX, scratch: None },
-    };
+    check_tables(tables, documents.number)?;
+    let builder =
+        IndexBuilder { ctx, documents, options, space: Space { most: u64::MAX, scratch: None } };
     ctx.pool.install(|| builder.finish(in_memory(ctx, tables, boilerplate, naming_of(options))?))
 }
 
@@ -83,10 +93,9 @@ pub fn build(
 pub fn build_from_files(
     ctx: &Ctx,
     files: &[(PathBuf, u32)],
-    keys: &[u128],
+    documents: IndexedDocuments<'_>,
     boilerplate: &Boilerplate,
     options: &IndexOptions,
-    vectors: Option<&Vectors>,
     scratch: &Path,
 ) -> Result<Index> {
     let mut needed = 0u64;
@@ -96,18 +105,18 @@ pub fn build_from_files(
     }
     let scratch = Scratch::create(scratch)?;
     let space = Space { most: ctx.budget.limit() / COLUMN_SHARE, scratch: Some(&scratch) };
-    let builder = IndexBuilder { ctx, keys, options, vectors, space };
+    let builder = IndexBuilder { ctx, documents, options, space };
     ctx.pool.install(|| {
         if needed <= ctx.budget.limit() / 2 {
             let open = |(prefix, first): &(PathBuf, u32)| CandidateTable::open(prefix, *first);
             let tables = files.iter().map(open).collect::<Result<Vec<_>>>()?;
-            check_tables(&tables, keys)?;
+            check_tables(&tables, documents.number)?;
             let numbered = in_memory(ctx, &tables, boilerplate, naming_of(options))?;
             return_freed_memory();
             return builder.finish(numbered);
         }
         let numbered = on_disk(ctx, files, boilerplate, &scratch, naming_of(options))?;
-        check_order(numbered.rows.len(), true, keys)?;
+        check_order(numbered.rows.len(), true, documents.number)?;
         return_freed_memory();
         builder.finish(numbered)
     })
@@ -116,21 +125,21 @@ pub fn build_from_files(
 /// The input of an index, except the candidates.
 struct IndexBuilder<'a> {
     ctx: &'a Ctx,
-    keys: &'a [u128],
+    documents: IndexedDocuments<'a>,
     options: &'a IndexOptions,
-    vectors: Option<&'a Vectors>,
     space: Space<'a>,
 }
 
 impl IndexBuilder<'_> {
     fn finish(&self, numbered: Numbered<'_>) -> Result<Index> {
-        let chosen = choose(self.ctx, &numbered, self.keys, self.options)?;
+        let chosen = choose(self.ctx, &numbered, self.documents.keys, self.options)?;
         self.ctx.cancel.check()?;
         self.assemble(numbered, &chosen)
     }
 
     fn assemble(&self, numbered: Numbered<'_>, chosen: &[u32]) -> Result<Index> {
-        let IndexBuilder { ctx, options, vectors, space, .. } = *self;
+        let IndexBuilder { ctx, documents: IndexedDocuments { keys, vectors, .. }, options, space } =
+            *self;
         let mut used: Vec<u32> = chosen.iter().copied().filter(|&n| n != u32::MAX).collect();
         used.par_sort_unstable();
         used.dedup();
@@ -147,9 +156,7 @@ impl IndexBuilder<'_> {
             .collect();
         drop(keyword_of_phrase);
         let phrases: Vec<String> = named.into_iter().map(|(text, _)| text).collect();
-        let keyworded = keyword_of.iter().enumerate().filter(|(_, keyword)| !keyword.is_none());
-        let postings = keyworded.map(|(doc, keyword)| (keyword.index(), DocId::new(doc as u32)));
-        let (postings, docs) = Offsets::sort(phrases.len(), postings);
+        let (postings, docs) = postings(&keyword_of, phrases.len());
         let keywords: Vec<&str> = phrases.iter().map(String::as_str).collect();
         let documents = |keyword: usize| &docs[postings.range(keyword)];
         let tree = match options.hierarchy {
@@ -162,7 +169,7 @@ impl IndexBuilder<'_> {
                         "the hierarchy of keywords needs a vector of each document",
                     )
                 })?;
-                hierarchy::of_documents(&keyword_of, keywords.len(), self.keys, |clusters| {
+                hierarchy::of_documents(&keyword_of, keywords.len(), keys, |clusters| {
                     vector_affinity::joins(ctx, clusters, vectors)
                 })?
             }

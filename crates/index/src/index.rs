@@ -1,7 +1,7 @@
-//! An index in memory and on disk. Files: `phrases.arrow`, `keywords` (u32 by document), `ends`
-//! (u64 by keyword), `docs` (u32), `keys` (u128 by keyword), `nodes.arrow`, `node_parent` (u32),
-//! `node_key` (u128), `node_of_keyword` (u32 by keyword), `node_of_document` (u32 by document, or
-//! empty).
+//! An index in memory and on disk. Files: `phrases.arrow`, `keywords` (u32 by document), `keys`
+//! (u128 by keyword), `nodes.arrow`, `node_parent` (u32), `node_key` (u128), `node_of_keyword` (u32
+//! by keyword), `node_of_document` (u32 by document, or empty). The lists of documents follow from
+//! `keywords`.
 
 use std::path::Path;
 
@@ -16,16 +16,75 @@ use crate::hierarchy::{NodePhrases, Tree};
 pub const PHRASES: &str = "phrases.arrow";
 pub const NODES: &str = "nodes.arrow";
 
-const MISFIT: &str = "lists that do not fit their documents";
+const UNEQUAL: &str = "columns of unequal length";
+const BEYOND: &str = "numbers beyond the end";
+
+/// Keywords and their hierarchy without text: what planning asks of an index. Costs 4 bytes a
+/// document, 16 a keyword, and the hierarchy's.
+pub struct KeywordColumns {
+    keys: Vec<u128>,
+    keyword_of: Vec<KeywordId>,
+    forest: Forest,
+}
+
+impl KeywordColumns {
+    /// Reads those of an index.
+    ///
+    /// Errors: `FILE_CORRUPT` when a file is damaged, or files disagree.
+    pub fn open(directory: &Path) -> Result<KeywordColumns> {
+        let at = |name: &str| directory.join(name);
+        let columns = KeywordColumns {
+            keys: read_array(&at("keys"))?,
+            keyword_of: read_array::<u32>(&at("keywords"))?
+                .into_iter()
+                .map(KeywordId::new)
+                .collect(),
+            forest: Forest {
+                parent: read_array(&at("node_parent"))?,
+                key: read_array(&at("node_key"))?,
+                node_of_keyword: read_array(&at("node_of_keyword"))?,
+                node_of_document: read_array(&at("node_of_document"))?,
+            },
+        };
+        columns.disagreement().map_or(Ok(columns), |what| Err(corrupt(directory, what)))
+    }
+
+    /// The [`Key`] of each keyword.
+    pub fn keyword_keys(&self) -> &[u128] {
+        &self.keys
+    }
+
+    /// The keyword of each document.
+    pub fn keyword_of(&self) -> &[KeywordId] {
+        &self.keyword_of
+    }
+
+    /// The hierarchy.
+    pub fn forest(&self) -> &Forest {
+        &self.forest
+    }
+
+    /// The first disagreement between the columns.
+    fn disagreement(&self) -> Option<&'static str> {
+        let KeywordColumns { keys, keyword_of, forest } = self;
+        let of_documents = forest.node_of_document.len();
+        if forest.node_of_keyword.len() != keys.len()
+            || forest.key.len() != forest.parent.len()
+            || (of_documents != 0 && of_documents != keyword_of.len())
+        {
+            return Some(UNEQUAL);
+        }
+        let beyond = |k: &KeywordId| !k.is_none() && k.index() >= keys.len();
+        keyword_of.iter().any(beyond).then_some(BEYOND)
+    }
+}
 
 /// Keywords, the documents of each, and their hierarchy.
 pub struct Index {
+    columns: KeywordColumns,
     phrases: Vec<String>,
-    keys: Vec<u128>,
-    keyword_of: Vec<KeywordId>,
     postings: Offsets,
     docs: Vec<DocId>,
-    forest: Forest,
     nodes: NodePhrases,
 }
 
@@ -38,15 +97,8 @@ impl Index {
         tree: Tree,
     ) -> Index {
         let keys = phrases.iter().map(|p| Key::of(p).0).collect();
-        Index {
-            phrases,
-            keys,
-            keyword_of,
-            postings,
-            docs,
-            forest: tree.forest,
-            nodes: tree.phrases,
-        }
+        let columns = KeywordColumns { keys, keyword_of, forest: tree.forest };
+        Index { columns, phrases, postings, docs, nodes: tree.phrases }
     }
 
     /// Number of keywords.
@@ -64,14 +116,19 @@ impl Index {
         &self.phrases[keyword.index()]
     }
 
+    /// The columns without text.
+    pub fn columns(&self) -> &KeywordColumns {
+        &self.columns
+    }
+
     /// The [`Key`] of each keyword.
     pub fn keyword_keys(&self) -> &[u128] {
-        &self.keys
+        self.columns.keyword_keys()
     }
 
     /// The keyword of each document.
     pub fn keyword_of(&self) -> &[KeywordId] {
-        &self.keyword_of
+        self.columns.keyword_of()
     }
 
     /// A keyword's documents in `DocId` order; panics beyond the end.
@@ -81,7 +138,7 @@ impl Index {
 
     /// The hierarchy.
     pub fn forest(&self) -> &Forest {
-        &self.forest
+        self.columns.forest()
     }
 
     /// The phrase of a node of the hierarchy; panics beyond the end.
@@ -104,25 +161,23 @@ impl Index {
     /// Writes the index into `directory`.
     pub fn write(&self, directory: &Path) -> Result<Vec<FileRecord>> {
         let at = |name: &str| directory.join(name);
-        let keyword_of: Vec<u32> = self.keyword_of.iter().map(|k| k.get()).collect();
-        let docs: Vec<u32> = self.docs.iter().map(|d| d.get()).collect();
+        let KeywordColumns { keys, keyword_of, forest } = &self.columns;
+        let keyword_of: Vec<u32> = keyword_of.iter().map(|k| k.get()).collect();
         let nodes = (0..self.nodes.len()).map(|node| self.nodes.get(node, &self.phrases));
         Ok(vec![
             FileRecord::new(PHRASES, write_strings(&at(PHRASES), "phrase", &self.phrases)?),
             FileRecord::new("keywords", write_array(&at("keywords"), &keyword_of)?),
-            FileRecord::new("ends", write_array(&at("ends"), self.postings.ends())?),
-            FileRecord::new("docs", write_array(&at("docs"), &docs)?),
-            FileRecord::new("keys", write_array(&at("keys"), &self.keys)?),
+            FileRecord::new("keys", write_array(&at("keys"), keys)?),
             FileRecord::new(NODES, write_strings(&at(NODES), "phrase", nodes)?),
-            FileRecord::new("node_parent", write_array(&at("node_parent"), &self.forest.parent)?),
-            FileRecord::new("node_key", write_array(&at("node_key"), &self.forest.key)?),
+            FileRecord::new("node_parent", write_array(&at("node_parent"), &forest.parent)?),
+            FileRecord::new("node_key", write_array(&at("node_key"), &forest.key)?),
             FileRecord::new(
                 "node_of_keyword",
-                write_array(&at("node_of_keyword"), &self.forest.node_of_keyword)?,
+                write_array(&at("node_of_keyword"), &forest.node_of_keyword)?,
             ),
             FileRecord::new(
                 "node_of_document",
-                write_array(&at("node_of_document"), &self.forest.node_of_document)?,
+                write_array(&at("node_of_document"), &forest.node_of_document)?,
             ),
         ])
     }
@@ -133,60 +188,30 @@ impl Index {
     /// is checked where it is climbed.
     pub fn open(directory: &Path) -> Result<Index> {
         let at = |name: &str| directory.join(name);
-        let corrupt = |what: &str| {
-            let message = format!(
-                "the index in {} has {what}; delete this folder and run again",
-                directory.display()
-            );
-            Error::new(Code::FileCorrupt, message)
-        };
         let strings = |name: &str| -> Result<Vec<String>> {
             Ok(read_strings(&at(name))?.iter().map(str::to_owned).collect())
         };
-        let index = Index {
-            phrases: strings(PHRASES)?,
-            keys: read_array(&at("keys"))?,
-            keyword_of: read_array::<u32>(&at("keywords"))?
-                .into_iter()
-                .map(KeywordId::new)
-                .collect(),
-            postings: Offsets::from_ends(read_array(&at("ends"))?)
-                .ok_or_else(|| corrupt(MISFIT))?,
-            docs: read_array::<u32>(&at("docs"))?.into_iter().map(DocId::new).collect(),
-            forest: Forest {
-                parent: read_array(&at("node_parent"))?,
-                key: read_array(&at("node_key"))?,
-                node_of_keyword: read_array(&at("node_of_keyword"))?,
-                node_of_document: read_array(&at("node_of_document"))?,
-            },
-            nodes: NodePhrases::Read(read_strings(&at(NODES))?),
-        };
-        match index.disagreement() {
-            Some(what) => Err(corrupt(what)),
-            None => Ok(index),
+        let columns = KeywordColumns::open(directory)?;
+        let (phrases, nodes) = (strings(PHRASES)?, NodePhrases::Read(read_strings(&at(NODES))?));
+        if phrases.len() != columns.keys.len() || nodes.len() != columns.forest.len() {
+            return Err(corrupt(directory, UNEQUAL));
         }
+        let (postings, docs) = postings(&columns.keyword_of, phrases.len());
+        Ok(Index { columns, phrases, postings, docs, nodes })
     }
+}
 
-    /// The first disagreement between the files of the index.
-    fn disagreement(&self) -> Option<&'static str> {
-        let keywords = self.phrases.len();
-        let counts = [self.keys.len(), self.postings.len(), self.forest.node_of_keyword.len()];
-        let nodes = [self.forest.parent.len(), self.forest.key.len()];
-        if counts.iter().any(|&n| n != keywords) || nodes.iter().any(|&n| n != self.nodes.len()) {
-            return Some("columns of unequal length");
-        }
-        let of_documents = self.forest.node_of_document.len();
-        if of_documents != 0 && of_documents != self.keyword_of.len() {
-            return Some("columns of unequal length");
-        }
-        if self.postings.end() != self.docs.len() as u64 {
-            return Some(MISFIT);
-        }
-        if self.docs.iter().any(|d| d.index() >= self.keyword_of.len())
-            || self.keyword_of.iter().any(|k| !k.is_none() && k.index() >= keywords)
-        {
-            return Some("numbers beyond the end");
-        }
-        None
-    }
+/// The documents of each keyword in `DocId` order.
+pub(crate) fn postings(keyword_of: &[KeywordId], keywords: usize) -> (Offsets, Vec<DocId>) {
+    let keyworded = keyword_of.iter().enumerate().filter(|(_, keyword)| !keyword.is_none());
+    let by_keyword = keyworded.map(|(doc, keyword)| (keyword.index(), DocId::new(doc as u32)));
+    Offsets::sort(keywords, by_keyword)
+}
+
+fn corrupt(directory: &Path, what: &str) -> Error {
+    let message = format!(
+        "the index in {} has {what}; delete this folder and run again",
+        directory.display()
+    );
+    Error::new(Code::FileCorrupt, message)
 }

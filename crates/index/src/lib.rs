@@ -21,9 +21,9 @@ mod scratch;
 mod stored;
 mod vector_affinity;
 
-pub use build::{build, build_from_files};
+pub use build::{IndexedDocuments, build, build_from_files};
 pub use candidates::{CandidateTable, CandidateWriter};
-pub use index::{Index, NODES, PHRASES};
+pub use index::{Index, KeywordColumns, NODES, PHRASES};
 pub use scratch::sweep_scratch;
 
 use serde::{Deserialize, Serialize};
@@ -69,4 +69,11 @@ pub struct IndexOptions {
     pub min_keyword_cap: u32,
     /// The hierarchy that `fill: related` climbs.
     pub hierarchy: Hierarchy,
+}
+
+impl IndexOptions {
+    /// Whether the keys of documents' ids decide anything.
+    pub fn needs_keys(&self) -> bool {
+        self.representative == Representative::Random || self.hierarchy == Hierarchy::Vectors
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use longweave_common::DocId;
 
 use crate::stats::DroppedTokens;
-use crate::{Incomplete, Overflow, Piece, PlanOptions, Rule, Sequence, Sequences, Shape};
+use crate::{Incomplete, OrderedSequences, Overflow, Piece, PlanOptions, Rule, Sequence, Shape};
 
 /// Pieces that belong together, in order.
 pub(crate) type Unit = Vec<Piece>;
@@ -104,7 +104,7 @@ pub(crate) struct Sink<'a> {
     pub(crate) overflow: Overflow,
     pub(crate) incomplete: Incomplete,
     pub(crate) lens: &'a [u32],
-    pub(crate) sequences: Sequences,
+    pub(crate) sequences: OrderedSequences,
     pub(crate) dropped: DroppedTokens,
     pub(crate) epoch: u32,
     pub(crate) round: u32,
@@ -131,7 +131,7 @@ impl<'a> Sink<'a> {
             overflow: policies.overflow,
             incomplete: policies.incomplete,
             lens,
-            sequences: Sequences::default(),
+            sequences: OrderedSequences::default(),
             dropped: DroppedTokens::default(),
             epoch: 0,
             round: 0,
@@ -139,9 +139,9 @@ impl<'a> Sink<'a> {
     }
 
     /// Own tokens of pieces.
-    pub(crate) fn own(&self, pieces: &[Piece]) -> u64 {
+    pub(crate) fn own<'p>(&self, pieces: impl IntoIterator<Item = &'p Piece>) -> u64 {
         pieces
-            .iter()
+            .into_iter()
             .map(|&p| self.shape.tokens(p, self.lens[p.doc.index()]).own.len() as u64)
             .sum()
     }

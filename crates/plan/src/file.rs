@@ -49,14 +49,10 @@ pub fn write_plan(
         Ok(())
     };
     let size = usize::try_from(shard_sequences.max(1)).unwrap_or(usize::MAX);
-    let numbers: Vec<usize> = (0..plan.sequences.len()).collect();
-    for (shard, numbers) in numbers.chunks(size).enumerate() {
-        let mut sequences = Vec::with_capacity(numbers.len() * SEQUENCE);
-        let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
-        let range = plan.sequences.range(first).start..plan.sequences.range(last).end;
-        let own = &plan.sequences.pieces()[range];
-        for &i in numbers {
-            let s = plan.sequences.get(i);
+    for (shard, first) in (0..plan.sequences.len()).step_by(size).enumerate() {
+        let own = plan.sequences.copy(first..plan.sequences.len().min(first.saturating_add(size)));
+        let mut sequences = Vec::with_capacity(own.len() * SEQUENCE);
+        for s in own.iter() {
             let rule =
                 Rule::ALL.iter().position(|&r| r == s.rule).expect("ALL has every rule") as u32;
             sequences.extend([
@@ -72,9 +68,10 @@ pub fn write_plan(
         let group = |(number, g): (GroupId, Group)| {
             [number.get(), g.keyword.get(), g.anchor.get(), g.epoch, g.round]
         };
-        let groups = NamedGroups::of(&plan.groups, own);
+        let groups = NamedGroups::of(&plan.groups, own.pieces());
         put(format!("{shard:05}.sequences"), &sequences)?;
-        put(format!("{shard:05}.pieces"), &own.iter().flat_map(piece).collect::<Vec<u32>>())?;
+        let pieces: Vec<u32> = own.pieces().iter().flat_map(piece).collect();
+        put(format!("{shard:05}.pieces"), &pieces)?;
         put(format!("{shard:05}.groups"), &groups.iter().flat_map(group).collect::<Vec<u32>>())?;
     }
     let header = Header {

@@ -4,7 +4,7 @@
 use longweave_common::random::Key;
 use longweave_common::{Code, DocId, Error, KeywordId, Result};
 
-use crate::{Chunks, Forest, Neighbours, TopicLists};
+use crate::{Chunks, Forest, NeighbourLists, TopicLists};
 
 /// The metadata of a corpus. Columns of documents are indexed by `DocId` and equally long.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ pub struct PlanInput<'a> {
     /// The weight of each source, by number; without them sources mix as they come.
     pub weights: Option<&'a [SourceWeight]>,
     /// The nearest of each document (knn, iclm), or of each chunk (nextlong).
-    pub neighbours: Option<&'a Neighbours>,
+    pub neighbours: Option<&'a dyn NeighbourLists>,
     /// Chunks of documents; needed for nextlong.
     pub chunks: Option<&'a Chunks>,
     /// The documents of each topic; needed for topics, whose groups name topics as keywords.
@@ -116,7 +116,7 @@ impl PlanInput<'_> {
             ("documents with chunks", self.chunks.map(Chunks::documents)),
             (
                 "lists of neighbours",
-                self.neighbours.filter(|_| self.chunks.is_none()).map(Neighbours::len),
+                self.neighbours.filter(|_| self.chunks.is_none()).map(NeighbourLists::lists),
             ),
         ];
         for (name, len) in columns {
@@ -130,12 +130,12 @@ impl PlanInput<'_> {
             }
         }
         if let (Some(neighbours), Some(chunks)) = (self.neighbours, self.chunks)
-            && neighbours.len() != chunks.len()
+            && neighbours.lists() != chunks.len()
         {
             let message = format!(
                 "the corpus has {} chunks, but {} lists of neighbours",
                 chunks.len(),
-                neighbours.len()
+                neighbours.lists()
             );
             return Err(Error::new(
                 Code::FileCorrupt,

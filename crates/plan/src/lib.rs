@@ -23,7 +23,7 @@ mod topics;
 pub use file::{FORMAT as PLAN_FORMAT, PlanFile, PlannedPart, write_plan};
 pub use forest::Forest;
 pub use input::{Heads, Part, PlanInput, SourceWeight};
-pub use neighbours::{Chunks, Neighbours};
+pub use neighbours::{Chunks, NeighbourIds, NeighbourLists, Neighbours};
 pub use options::{
     Dedup, Fill, IclmOptions, IclmVariant, Incomplete, InterleaveOptions, Keep, KnnOptions,
     LengthShare, LongMode, LongOptions, Method, MethodName, NextlongOptions, Overflow, PartOrder,
@@ -33,7 +33,8 @@ pub use options::{
 pub use planner::{Plan, plan};
 pub use pool::{Duplicate, Likeness};
 pub use sequences::{
-    Cuts, Group, Groups, NamedGroups, Piece, PieceTokens, Rule, Sequence, Sequences, Shape,
+    Cuts, Group, Groups, NamedGroups, OrderedSequences, Piece, PieceTokens, Rule, Sequence,
+    Sequences, Shape,
 };
 pub use stats::{
     CountDistribution, DroppedTokens, ExcludedDocuments, Histogram, KeywordListCounts, ListSizes,

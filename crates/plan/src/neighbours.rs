@@ -5,6 +5,46 @@ use std::ops::Range;
 
 use longweave_common::{Code, DocId, Error, Result};
 
+/// Where a planner reads lists of nearest neighbours.
+pub trait NeighbourLists: std::fmt::Debug + Sync {
+    /// Number of lists: one for each document or chunk.
+    fn lists(&self) -> usize;
+
+    /// Places of a list.
+    fn depth(&self) -> usize;
+
+    /// Whether any of them has a neighbour.
+    fn any(&self) -> bool;
+
+    /// The lists of some rows, in their order, without similarities.
+    ///
+    /// Errors: those of reading.
+    fn read(&self, rows: &[u32]) -> Result<NeighbourIds>;
+
+    /// All lists with similarities, where they are held in memory, as iclm needs them.
+    fn held(&self) -> Option<&Neighbours>;
+}
+
+/// Some lists of neighbours, the nearest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NeighbourIds {
+    k: usize,
+    ids: Vec<u32>,
+}
+
+impl NeighbourIds {
+    /// Lists of `k` places, concatenated; places without a neighbour hold `u32::MAX`.
+    pub fn new(k: usize, ids: Vec<u32>) -> NeighbourIds {
+        NeighbourIds { k, ids }
+    }
+
+    /// A list; panics beyond the end, as a slice does.
+    pub fn of(&self, list: usize) -> impl Iterator<Item = u32> + Clone + use<'_> {
+        let ids = &self.ids[list * self.k..(list + 1) * self.k];
+        ids.iter().copied().take_while(|&id| id != u32::MAX)
+    }
+}
+
 /// For each document or chunk its nearest, by falling similarity. Costs 8 bytes a place of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Neighbours {
@@ -48,11 +88,6 @@ impl Neighbours {
         self.ids.is_empty()
     }
 
-    /// Whether any row has a neighbour.
-    pub fn any(&self) -> bool {
-        self.ids.iter().any(|&id| id != u32::MAX)
-    }
-
     /// The list of a row: (other row, similarity); panics beyond the end, as a slice does.
     pub fn of(&self, row: u32) -> impl Iterator<Item = (u32, i32)> + Clone + use<'_> {
         let range = row as usize * self.k..(row as usize + 1) * self.k;
@@ -61,6 +96,56 @@ impl Neighbours {
             .copied()
             .zip(self.similarities[range].iter().copied())
             .take_while(|&(id, _)| id != u32::MAX)
+    }
+}
+
+impl NeighbourLists for NeighbourIds {
+    fn lists(&self) -> usize {
+        self.ids.len() / self.k.max(1)
+    }
+
+    fn depth(&self) -> usize {
+        self.k
+    }
+
+    fn any(&self) -> bool {
+        self.ids.iter().any(|&id| id != u32::MAX)
+    }
+
+    fn read(&self, rows: &[u32]) -> Result<NeighbourIds> {
+        Ok(chosen(self.k, &self.ids, rows))
+    }
+
+    fn held(&self) -> Option<&Neighbours> {
+        None
+    }
+}
+
+/// The lists of some rows of all.
+fn chosen(k: usize, ids: &[u32], rows: &[u32]) -> NeighbourIds {
+    let list = |&row: &u32| &ids[row as usize * k..(row as usize + 1) * k];
+    NeighbourIds { k, ids: rows.iter().flat_map(list).copied().collect() }
+}
+
+impl NeighbourLists for Neighbours {
+    fn lists(&self) -> usize {
+        self.len()
+    }
+
+    fn depth(&self) -> usize {
+        self.k
+    }
+
+    fn any(&self) -> bool {
+        self.ids.iter().any(|&id| id != u32::MAX)
+    }
+
+    fn read(&self, rows: &[u32]) -> Result<NeighbourIds> {
+        Ok(chosen(self.k, &self.ids, rows))
+    }
+
+    fn held(&self) -> Option<&Neighbours> {
+        Some(self)
     }
 }
 

@@ -2,7 +2,8 @@
 //! sequences in their final order.
 //!
 //! Costs, in addition to the input and the method's own: 8 bytes a document of the pool and 8 a
-//! keyword; 16 bytes a piece and 33 a sequence, twice while an epoch is put in order; 16 a group;
+//! keyword; 16 bytes a piece and 33 a sequence, 40 more a sequence while an epoch is put in order; 16
+//! a group;
 //! with `fill: related` 32 bytes a node of the hierarchy and 16 a piece of a tail.
 
 use longweave_common::random::{Key, draw};
@@ -14,14 +15,16 @@ use crate::methods::{self, Group, Grouping, PlanContext, Run, round_key};
 use crate::mix::Mix;
 use crate::pool::{Duplicate, PartPool};
 use crate::stats::{PlanStats, gather};
-use crate::{Fill, Forest, Groups, Part, Piece, PlanInput, PlanOptions, Rule, Sequences, Shape};
+use crate::{
+    Fill, Forest, Groups, OrderedSequences, Part, Piece, PlanInput, PlanOptions, Rule, Shape,
+};
 
 /// All sequences of an output as pieces, in the order in which they are written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Length, begin tokens, separators.
     pub shape: Shape,
-    pub sequences: Sequences,
+    pub sequences: OrderedSequences,
     /// The groups that pieces name.
     pub groups: Groups,
     /// Documents of both parts that were left out as duplicates, in `DocId` order.
@@ -109,7 +112,6 @@ fn plan_inside(
         open: Open::default(),
     };
     let wanted = options.policies.tokens.map(|tokens| tokens.div_ceil(u64::from(shape.length)));
-    let mut all = Sequences::default();
     loop {
         let open = planner.open.len;
         let mixed =
@@ -120,25 +122,24 @@ fn plan_inside(
         if mix.is_none() {
             planner.end();
         }
-        let made = all.len() + planner.sink.sequences.len();
-        let nothing_more = match &mix {
-            Some(_) => planner.sink.sequences.is_empty() && planner.open.len <= open,
-            None => planner.sink.sequences.is_empty(),
-        };
-        let done = wanted.is_none_or(|wanted| made as u64 >= wanted) || nothing_more;
+        let made = planner.sink.sequences.unordered();
+        let nothing_more = made.is_empty() && (mix.is_none() || planner.open.len <= open);
+        let done = wanted.is_none_or(|wanted| made.end >= wanted) || nothing_more;
         if done {
             planner.end();
         }
-        planner.append_shuffled(&mut all, stats.epochs - 1);
+        planner.shuffle(stats.epochs - 1);
         ctx.cancel.check()?;
         if done {
             break;
         }
     }
+    let mut all = std::mem::take(&mut planner.sink.sequences);
     if let Some(wanted) = wanted {
         stats.sequences_missing = wanted.saturating_sub(all.len() as u64);
         let keep = (wanted as usize).min(all.len());
-        planner.sink.dropped.budget = planner.sink.own(&all.pieces[all.piece_end(keep)..]);
+        let dropped = (keep..all.len()).flat_map(|i| all.get(i).pieces);
+        planner.sink.dropped.budget = planner.sink.own(dropped);
         all.truncate(keep);
     }
     if all.is_empty() && part == Part::Main {
@@ -361,21 +362,16 @@ impl Planner<'_> {
         Ok(left)
     }
 
-    /// Moves the epoch's sequences to `all` in random order.
-    fn append_shuffled(&mut self, all: &mut Sequences, epoch: u32) {
-        let made = std::mem::take(&mut self.sink.sequences);
-        let mut order: Vec<u32> = (0..made.len() as u32).collect();
-        order.sort_by_cached_key(|&i| {
-            let sequence = made.get(i as usize);
+    /// Puts the epoch's sequences in random order, after those of epochs before it.
+    fn shuffle(&mut self, epoch: u32) {
+        let (input, seed) = (self.input, self.options.policies.seed);
+        self.sink.sequences.order_by(|sequence| {
             let first = sequence.pieces[0];
             let counter = (u64::from(epoch) << 56)
                 .wrapping_add(u64::from(sequence.round) << 32)
                 .wrapping_add(u64::from(first.start));
-            let key = self.input.key(first.doc);
-            (draw(self.options.policies.seed, "sequence", key, counter), key)
+            let key = input.key(first.doc);
+            (draw(seed, "sequence", key, counter), key)
         });
-        for i in order {
-            all.push(made.get(i as usize));
-        }
     }
 }

@@ -322,22 +322,6 @@ impl Sequences {
         (0..self.len()).map(|i| self.get(i))
     }
 
-    /// Place in `pieces` after the first `n` sequences.
-    pub(crate) fn piece_end(&self, n: usize) -> usize {
-        self.own.begin(n) as usize
-    }
-
-    /// Keeps the first `n` sequences.
-    pub(crate) fn truncate(&mut self, n: usize) {
-        self.pieces.truncate(self.piece_end(n));
-        self.own.truncate(n);
-        self.rules.truncate(n);
-        self.nodes.truncate(n);
-        self.tokens.truncate(n);
-        self.epochs.truncate(n);
-        self.rounds.truncate(n);
-    }
-
     pub(crate) fn push(&mut self, sequence: Sequence<'_>) {
         self.pieces.extend_from_slice(sequence.pieces);
         self.own.push(self.pieces.len());
@@ -346,6 +330,76 @@ impl Sequences {
         self.tokens.push(sequence.n_tokens);
         self.epochs.push(sequence.epoch);
         self.rounds.push(sequence.round);
+    }
+}
+
+/// The sequences of a plan, where they were made, and the order in which they are written: 33 bytes
+/// a sequence and 16 a piece.
+#[derive(Clone, Debug, Default)]
+pub struct OrderedSequences {
+    made: Sequences,
+    order: Vec<u64>,
+}
+
+impl PartialEq for OrderedSequences {
+    fn eq(&self, other: &OrderedSequences) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl OrderedSequences {
+    /// Number of sequences.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The `i`-th sequence; panics beyond the end, as a slice does.
+    pub fn get(&self, i: usize) -> Sequence<'_> {
+        Sequence { number: i as u64, ..self.made.get(self.order[i] as usize) }
+    }
+
+    /// All sequences in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Sequence<'_>> {
+        (0..self.len()).map(|i| self.get(i))
+    }
+
+    /// All pieces, sequence after sequence.
+    pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.iter().flat_map(|sequence| sequence.pieces)
+    }
+
+    /// A copy of some sequences, one after the other; panics beyond the end, as a slice does.
+    pub fn copy(&self, range: Range<usize>) -> Sequences {
+        let mut copy = Sequences { first: range.start as u64, ..Sequences::default() };
+        range.for_each(|i| copy.push(self.get(i)));
+        copy
+    }
+
+    /// Adds a sequence that has no place in the order yet.
+    pub(crate) fn push(&mut self, sequence: Sequence<'_>) {
+        self.made.push(sequence);
+    }
+
+    /// Sequences that have no place in the order yet.
+    pub(crate) fn unordered(&self) -> Range<u64> {
+        self.len() as u64..self.made.len() as u64
+    }
+
+    /// Puts the sequences without a place at the end of the order, sorted by `key`.
+    pub(crate) fn order_by<K: Ord>(&mut self, key: impl Fn(Sequence<'_>) -> K) {
+        let start = self.len();
+        self.order.extend(start as u64..self.made.len() as u64);
+        self.order[start..].sort_by_cached_key(|&i| key(self.made.get(i as usize)));
+    }
+
+    /// Takes all sequences but the first `n` out of the order.
+    pub(crate) fn truncate(&mut self, n: usize) {
+        self.order.truncate(n);
     }
 }
 
@@ -401,8 +455,8 @@ pub struct NamedGroups(Vec<(GroupId, Group)>);
 
 impl NamedGroups {
     /// The groups of `all` that `pieces` name.
-    pub fn of(all: &Groups, pieces: &[Piece]) -> NamedGroups {
-        let mut named: Vec<GroupId> = pieces.iter().map(|piece| piece.group).collect();
+    pub fn of<'a>(all: &Groups, pieces: impl IntoIterator<Item = &'a Piece>) -> NamedGroups {
+        let mut named: Vec<GroupId> = pieces.into_iter().map(|piece| piece.group).collect();
         named.sort_unstable();
         named.dedup();
         NamedGroups(named.into_iter().map(|group| (group, all.get(group))).collect())

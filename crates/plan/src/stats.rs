@@ -4,7 +4,7 @@ use longweave_common::{DocId, GroupId};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{PlanInput, Rule, Sequences, Shape};
+use crate::{OrderedSequences, PlanInput, Rule, Shape};
 
 /// Counts of a plan, from which shares and means follow.
 ///
@@ -249,7 +249,7 @@ pub(crate) fn gather(
     input: &PlanInput<'_>,
     pool: &[DocId],
     shape: Shape,
-    all: &Sequences,
+    all: &OrderedSequences,
     short: impl Fn(DocId) -> bool,
 ) {
     let mut uses = vec![0u32; input.lens.len()];

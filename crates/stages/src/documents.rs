@@ -14,7 +14,7 @@ use longweave_common::{Code, DocId, Error, ResultExt};
 use longweave_corpus::{RowLocation, RowReader};
 use longweave_run::OnDuplicateId;
 use longweave_storage::{
-    FileRecord, StringTable, StringTableWriter, read_array, read_strings, write_array,
+    FileRecord, Scalar, StringTable, StringTableWriter, read_array, read_strings, write_array,
     write_strings,
 };
 use rayon::prelude::*;
@@ -46,7 +46,7 @@ pub struct DocumentCounts {
 }
 
 pub const DOCUMENTS: Stage =
-    Stage::new("documents", "Numbering documents", ProgressUnit::Documents, 2, &DocumentsStage);
+    Stage::new("documents", "Numbering documents", ProgressUnit::Documents, 3, &DocumentsStage);
 
 struct DocumentsStage;
 
@@ -139,7 +139,6 @@ impl StageSpec for DocumentsStage {
 
         let directory = run.directory(DOCUMENTS);
         let mut files = vec![
-            FileRecord::new("first", write_array(&directory.join("first"), &rows.first)?),
             FileRecord::new("lens", write_array(&directory.join("lens"), &lens)?),
             FileRecord::new("keys", write_array(&directory.join("keys"), &keys)?),
             FileRecord::new(
@@ -372,15 +371,6 @@ fn write_ids(
     writer.commit()
 }
 
-/// The columns of all documents.
-pub struct Documents {
-    pub first: Vec<u32>,
-    pub lens: Vec<u32>,
-    pub keys: Vec<u128>,
-    pub text_hashes: Option<Vec<u128>>,
-    pub sources: Option<Vec<u32>>,
-}
-
 /// The names of the sources, by number; none where documents have no sources.
 pub(crate) fn source_names(run: &RunContext) -> Result<Vec<String>> {
     if !run.options().has_sources() {
@@ -390,24 +380,26 @@ pub(crate) fn source_names(run: &RunContext) -> Result<Vec<String>> {
     Ok(table.iter().map(str::to_owned).collect())
 }
 
-impl Documents {
-    /// Reads them, the hashes of texts only if `text_hashes`.
-    pub fn read(run: &RunContext, text_hashes: bool) -> Result<Documents> {
-        let directory = run.directory(DOCUMENTS);
-        Ok(Documents {
-            first: read_array(&directory.join("first"))?,
-            lens: read_array(&directory.join("lens"))?,
-            keys: read_array(&directory.join("keys"))?,
-            sources: run
-                .options()
-                .has_sources()
-                .then(|| read_array(&directory.join("sources")))
-                .transpose()?,
-            text_hashes: if text_hashes {
-                Some(read_array(&directory.join("text_hashes"))?)
-            } else {
-                None
-            },
-        })
-    }
+fn column<T: Scalar>(run: &RunContext, name: &str) -> Result<Vec<T>> {
+    read_array(&run.directory(DOCUMENTS).join(name))
+}
+
+/// The tokens of each document.
+pub(crate) fn lens(run: &RunContext) -> Result<Vec<u32>> {
+    column(run, "lens")
+}
+
+/// The key of each document's id.
+pub(crate) fn keys(run: &RunContext) -> Result<Vec<u128>> {
+    column(run, "keys")
+}
+
+/// The hash of each document's text.
+pub(crate) fn text_hashes(run: &RunContext) -> Result<Vec<u128>> {
+    column(run, "text_hashes")
+}
+
+/// The number of each document's source; `None` where documents have no sources.
+pub(crate) fn source_numbers(run: &RunContext) -> Result<Option<Vec<u32>>> {
+    run.options().has_sources().then(|| column(run, "sources")).transpose()
 }

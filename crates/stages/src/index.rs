@@ -2,16 +2,19 @@
 //! builds lists and hierarchy.
 
 use longweave_common::{Code, Error};
-use longweave_index::{Hierarchy, Index, IndexOptions, Representative};
+use longweave_index::{
+    Hierarchy, Index, IndexOptions, IndexedDocuments, KeywordColumns, Representative,
+};
 use longweave_keywords::Boilerplate;
 use longweave_predict::Precomputed;
 use longweave_run::{BoilerplateList, KeywordPhrases, PredictorName};
 use longweave_storage::Lock;
 
-use crate::documents::{self, DOCUMENTS, DocumentCounts, Documents};
+use crate::documents::{self, DOCUMENTS, DocumentCounts};
 use crate::extract::EXTRACT;
 use crate::predict::PredictCounts;
 use crate::prelude::*;
+use crate::scan;
 use crate::vectors::{self, VECTORS};
 
 /// Counts of the task, in its done record.
@@ -24,7 +27,7 @@ pub struct IndexCounts {
 }
 
 pub const INDEX: Stage =
-    Stage::new("index", "Building the index", ProgressUnit::Tasks, 2, &IndexStage);
+    Stage::new("index", "Building the index", ProgressUnit::Tasks, 3, &IndexStage);
 
 struct IndexStage;
 
@@ -57,7 +60,7 @@ impl StageSpec for IndexStage {
     }
 
     fn bytes(&self, _run: &RunContext, facts: &Facts) -> Result<f64> {
-        Ok(facts.rows * 42.0)
+        Ok(facts.rows * 36.0)
     }
 
     fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
@@ -80,9 +83,9 @@ impl StageSpec for IndexStage {
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let options = run.options();
         check_queries(ctx, run)?;
-        let documents = Documents::read(run, false)?;
+        let rows = scan::rows(run)?;
         let directory = run.directory(EXTRACT);
-        let files: Vec<_> = documents.first[..documents.first.len() - 1]
+        let files: Vec<_> = rows.first[..rows.first.len() - 1]
             .iter()
             .enumerate()
             .map(|(split, &first)| (directory.join(format!("{split:05}")), first))
@@ -98,6 +101,7 @@ impl StageSpec for IndexStage {
         };
         let vectors =
             if keywords.hierarchy == Hierarchy::Vectors { Some(vectors::open(run)?) } else { None };
+        let keys = if index_options.needs_keys() { documents::keys(run)? } else { Vec::new() };
         let target = run.directory(INDEX);
         let words = match keywords.boilerplate {
             BoilerplateList::Builtin => Boilerplate::built_in(),
@@ -108,10 +112,13 @@ impl StageSpec for IndexStage {
         let index = longweave_index::build_from_files(
             ctx,
             &files,
-            &documents.keys,
+            IndexedDocuments {
+                number: rows.total() as usize,
+                keys: &keys,
+                vectors: vectors.as_ref(),
+            },
             &words,
             &index_options,
-            vectors.as_ref(),
             &scratch,
         )?;
         let files = index.write(&target)?;
@@ -155,11 +162,12 @@ fn check_queries(ctx: &Ctx, run: &RunContext) -> Result<()> {
     Err(Error::new(Code::QueriesInvalid, message))
 }
 
-/// Used by other stages to name keywords.
+/// Used to name keywords.
 pub fn open(run: &RunContext) -> Result<Option<Index>> {
-    if run.options().needs_keywords() {
-        Index::open(&run.directory(INDEX)).map(Some)
-    } else {
-        Ok(None)
-    }
+    run.options().needs_keywords().then(|| Index::open(&run.directory(INDEX))).transpose()
+}
+
+/// The columns of the index that planning needs.
+pub(crate) fn open_columns(run: &RunContext) -> Result<Option<KeywordColumns>> {
+    run.options().needs_keywords().then(|| KeywordColumns::open(&run.directory(INDEX))).transpose()
 }

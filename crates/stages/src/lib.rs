@@ -17,6 +17,7 @@ pub mod lists;
 mod loss_weights;
 pub mod matches;
 mod names;
+mod neighbour_lists;
 pub mod neighbours;
 mod owners;
 pub mod pack;

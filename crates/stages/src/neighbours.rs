@@ -11,12 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use longweave_common::{Code, DocId, Error, ProgressSink};
+use longweave_common::{DocId, ProgressSink};
 use longweave_neighbours::{Query, Recall, Search, VectorSet, nearest_of_lists, nearest_of_rows};
-use longweave_plan::{Chunks, Heads, Neighbours};
-use longweave_storage::{
-    ArrayWriter, FileRecord, StringTable, StringTableWriter, read_array, read_strings,
-};
+use longweave_plan::{Chunks, Heads};
+use longweave_storage::{ArrayWriter, FileRecord, StringTable, StringTableWriter, read_strings};
 use rayon::prelude::*;
 
 use crate::centroids::{CENTROIDS, CentroidCounts, OpenCentroids, UsedSearch};
@@ -142,7 +140,8 @@ impl Counts for NeighbourCounts {
     const STAGE: Stage = NEIGHBOURS;
 }
 
-fn count(run: &RunContext) -> Result<u32> {
+/// Tasks of the stage.
+pub(crate) fn count(run: &RunContext) -> Result<u32> {
     Ok(NeighboursStage.tasks(run)?.unwrap_or(1))
 }
 
@@ -198,7 +197,7 @@ struct Found {
 }
 
 /// The files of a task's lists.
-fn names(run: &RunContext, task: u32) -> [PathBuf; 3] {
+pub(crate) fn names(run: &RunContext, task: u32) -> [PathBuf; 3] {
     let directory = run.directory(NEIGHBOURS);
     ["rows", "ids", "similarities"].map(|kind| directory.join(format!("{task:05}.{kind}")))
 }
@@ -315,36 +314,6 @@ fn write_heads(
         heads.iter().try_for_each(|head| writer.push(head))?;
     }
     Ok(FileRecord::at(&path, writer.commit()?))
-}
-
-/// The lists of a finished stage; `None` where the method asks for none.
-pub fn open(run: &RunContext) -> Result<Option<Neighbours>> {
-    let Some(k) = run.options().neighbour_depth() else { return Ok(None) };
-    let (rows, k) = (vectors::count_units(run)? as usize, k as usize);
-    let (mut ids, mut similarities) = (vec![u32::MAX; rows * k], vec![0; rows * k]);
-    for task in 0..count(run)? {
-        let [own_rows, own_ids, own_similarities] = names(run, task);
-        let path = own_rows.clone();
-        let own_rows = read_array::<u32>(&own_rows)?;
-        let own_ids = read_array::<u32>(&own_ids)?;
-        let own_similarities = read_array::<i32>(&own_similarities)?;
-        let fits = own_ids.len() == own_rows.len() * k
-            && own_similarities.len() == own_ids.len()
-            && own_rows.iter().all(|&row| (row as usize) < rows);
-        if !fits {
-            let message = format!(
-                "{} does not fit the vectors; delete the neighbours stage's folder and run again",
-                path.display()
-            );
-            return Err(Error::new(Code::FileCorrupt, message));
-        }
-        for (i, &row) in own_rows.iter().enumerate() {
-            let (place, own) = (row as usize * k..(row as usize + 1) * k, i * k..(i + 1) * k);
-            ids[place.clone()].copy_from_slice(&own_ids[own.clone()]);
-            similarities[place].copy_from_slice(&own_similarities[own]);
-        }
-    }
-    Neighbours::new(k, ids, similarities).map(Some)
 }
 
 /// Beginnings of documents' texts, a table for each share of them.

@@ -10,10 +10,11 @@ use longweave_run::DedupName;
 use longweave_storage::{ArrayFile, ArrayWriter, FileRecord};
 
 use crate::clusters::{self, CLUSTERS};
-use crate::documents::{self, DOCUMENTS, Documents};
+use crate::documents::{self, DOCUMENTS};
 use crate::embed::EMBED;
 use crate::index::{self, INDEX};
 use crate::matches::{self, MATCHES};
+use crate::neighbour_lists;
 use crate::neighbours::{self, NEIGHBOURS};
 use crate::owners;
 use crate::prelude::*;
@@ -103,22 +104,25 @@ impl StageSpec for PlanStage {
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let options = run.options();
         let plan_options = options.plan_options(run.file.tokenizer.lengths());
-        let documents = Documents::read(run, plan_options.pool.dedup != Dedup::None)?;
-        let index = index::open(run)?;
-        let (neighbours, heads) = (neighbours::open(run)?, neighbours::open_heads(run)?);
+        let (lens, keys) = (documents::lens(run)?, documents::keys(run)?);
+        let sources = documents::source_numbers(run)?;
+        let compared = plan_options.pool.dedup != Dedup::None;
+        let text_hashes = compared.then(|| documents::text_hashes(run)).transpose()?;
+        let index = index::open_columns(run)?;
+        let (neighbours, heads) = (neighbour_lists::open(ctx, run)?, neighbours::open_heads(run)?);
         let (chunks, near) = (owners::chunks(run)?, clusters::first(run)?);
         let (topics, weights) = (matches::open(run)?, weights(run)?);
         let input = PlanInput {
-            lens: &documents.lens,
-            keys: &documents.keys,
-            text_hashes: documents.text_hashes.as_deref(),
+            lens: &lens,
+            keys: &keys,
+            text_hashes: text_hashes.as_deref(),
             near: near.as_deref(),
             keyword_of: index.as_ref().map(|i| i.keyword_of()),
             keyword_keys: index.as_ref().map_or(&[], |i| i.keyword_keys()),
             forest: index.as_ref().map(|i| i.forest()),
-            sources: documents.sources.as_deref(),
+            sources: sources.as_deref(),
             weights: weights.as_deref(),
-            neighbours: neighbours.as_ref(),
+            neighbours: neighbours.as_deref(),
             chunks: chunks.as_ref(),
             topics: topics.as_ref(),
             heads: heads.as_ref().map(|heads| heads as &dyn Heads),
@@ -134,7 +138,7 @@ impl StageSpec for PlanStage {
             let folder = folder(part);
             let folder_path = directory.join(folder);
             let shard = run.file.shard_sequences();
-            let written = write_plan(&folder_path, &made, &documents.lens, shard)?;
+            let written = write_plan(&folder_path, &made, &lens, shard)?;
             files.extend(
                 written
                     .into_iter()

@@ -16,7 +16,7 @@ use longweave_run::VectorSource;
 use longweave_storage::{FileRecord, read_array, write_array};
 use rayon::prelude::*;
 
-use crate::documents::{DOCUMENTS, Documents};
+use crate::documents::{self, DOCUMENTS};
 use crate::embed::{EMBED, EmbedCounts, Terms, chunks, document_frequency};
 use crate::prelude::*;
 
@@ -109,11 +109,11 @@ impl Counts for ProjectionCounts {
 /// Units of the sample by split, rising: those of the lowest draws, keyed by the document and the
 /// unit's place in it. `units` are those of each split.
 fn sampled(run: &RunContext, units: &[usize], number: usize) -> Result<Vec<(u32, Vec<usize>)>> {
-    let documents = Documents::read(run, false)?;
+    let (keys, lens) = (documents::keys(run)?, documents::lens(run)?);
     let counts = if run.options().chunk_chars().is_some() { Some(chunks(run)?.0) } else { None };
     let mut draws: Vec<(u64, u32)> = Vec::new();
     let mut unit = 0;
-    for (doc, (&key, &len)) in documents.keys.iter().zip(&documents.lens).enumerate() {
+    for (doc, (&key, &len)) in keys.iter().zip(&lens).enumerate() {
         let own = counts.as_ref().map_or(1, |counts| counts[doc]);
         // A document without a token has no say, but keeps its place.
         if len > 0 {

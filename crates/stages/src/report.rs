@@ -19,7 +19,7 @@ use longweave_tokens::Encoder;
 use rayon::prelude::*;
 use ts_rs::TS;
 
-use crate::documents::{DOCUMENTS, Documents, source_names};
+use crate::documents::{self, DOCUMENTS, source_names};
 use crate::extract::{EXTRACT, LanguageCounts, languages};
 use crate::index::INDEX;
 use crate::ingest::{self, INGEST};
@@ -303,15 +303,17 @@ impl StageSpec for ReportStage {
     fn run(&self, ctx: &Ctx, run: &RunContext, _task: u32) -> Result<DoneRecord> {
         let PlanCounts { main, holdout } = run.counts(0)?;
         let encoder = run.resources.encoder()?;
-        let documents = Documents::read(run, false)?;
-        let weights = weights(ctx, run, &*encoder, &documents)?;
+        let lens = documents::lens(run)?;
+        let weights = weights(ctx, run, &*encoder, &lens)?;
         let sources = source_names(run)?;
+        let source_numbers = documents::source_numbers(run)?;
         let world = ReportBuilder {
             ctx,
             run,
             encoder: &*encoder,
-            documents: &documents,
+            lens: &lens,
             weights: &weights,
+            source_numbers,
             sources,
         };
         let mut files = Vec::new();
@@ -347,19 +349,13 @@ impl Counts for ReportCounts {
 }
 
 /// The weights of words, from a sample of the corpus.
-fn weights(
-    ctx: &Ctx,
-    run: &RunContext,
-    encoder: &dyn Encoder,
-    documents: &Documents,
-) -> Result<Weights> {
-    let mut draws: Vec<(u64, u32)> = documents
-        .keys
-        .iter()
-        .zip(0..)
-        .map(|(&key, doc)| (draw(SEED, "report", Key(key), 0), doc))
+fn weights(ctx: &Ctx, run: &RunContext, encoder: &dyn Encoder, lens: &[u32]) -> Result<Weights> {
+    let draws = documents::keys(run)?
+        .into_iter()
+        .zip(0u32..)
+        .filter(|&(_, doc)| lens[doc as usize] > 0)
+        .map(|(key, doc)| (draw(SEED, "report", Key(key), 0), doc))
         .collect();
-    draws.retain(|&(_, doc)| documents.lens[doc as usize] > 0);
     let documents = lowest(draws, CORPUS);
     let tokens = ingest::tokens(run)?;
     let read = |counter: &mut TermCounter, &doc: &u32| -> Result<Vec<(u32, u32)>> {
@@ -384,8 +380,9 @@ struct ReportBuilder<'a> {
     ctx: &'a Ctx,
     run: &'a RunContext,
     encoder: &'a dyn Encoder,
-    documents: &'a Documents,
+    lens: &'a [u32],
     weights: &'a Weights,
+    source_numbers: Option<Vec<u32>>,
     sources: Vec<String>,
 }
 
@@ -470,7 +467,7 @@ impl ReportBuilder<'_> {
         let (planned, record) = source.sequence(self.ctx, &tokens, number, named)?;
         let shape = source.shape();
         let own = planned.pieces().iter().zip(&record.doc_starts).map(|(&piece, &start)| {
-            let tokens = shape.tokens(piece, self.documents.lens[piece.doc.index()]);
+            let tokens = shape.tokens(piece, self.lens[piece.doc.index()]);
             let start = start as usize + tokens.before.len();
             start..start + tokens.own.len()
         });
@@ -509,11 +506,8 @@ impl ReportBuilder<'_> {
             let end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
             let text_cut = end < text.len();
             text.truncate(end);
-            let name = self
-                .documents
-                .sources
-                .as_ref()
-                .and_then(|column| self.sources.get(column[piece.doc.index()] as usize));
+            let numbers = self.source_numbers.as_ref();
+            let name = numbers.and_then(|of| self.sources.get(of[piece.doc.index()] as usize));
             pieces.push(ReportPiece {
                 doc_id: record.doc_ids[i].clone(),
                 start: record.doc_starts[i],

@@ -13,7 +13,7 @@ use longweave_run::VectorSource;
 use longweave_storage::{ArrayFile, ArrayWriter, FileRecord, read_array};
 use rayon::prelude::*;
 
-use crate::documents::{DOCUMENTS, Documents};
+use crate::documents::{self, DOCUMENTS};
 use crate::embed::{EMBED, EmbedCounts, Terms, model_vectors};
 use crate::prelude::*;
 use crate::projection::{OpenProjection, PROJECTION};
@@ -380,18 +380,12 @@ fn read_parquet(
                 .into(),
         ));
     }
-    let documents = Documents::read(run, false)?;
-    let mut by_key: Vec<(u128, u32)> = documents
-        .keys
-        .iter()
-        .copied()
-        .zip(0..)
-        .filter(|&(_, doc)| documents.lens[doc as usize] > 0)
-        .collect();
+    let (keys, lens) = (documents::keys(run)?, documents::lens(run)?);
+    let by_key = keys.iter().copied().zip(0..);
+    let mut by_key: Vec<(u128, u32)> = by_key.filter(|&(_, doc)| lens[doc as usize] > 0).collect();
     ctx.pool.install(|| by_key.par_sort_unstable());
     let mut rows = VectorRows::open(&path)?;
-    let (mut vectors, mut place) =
-        (Vectors::with_capacity(1, 0), vec![u32::MAX; documents.keys.len()]);
+    let (mut vectors, mut place) = (Vectors::with_capacity(1, 0), vec![u32::MAX; keys.len()]);
     let (mut dims, mut found) = (0, 0);
     while let Some(VectorRow { location, id, vector }) = rows.next()? {
         if dims == 0 {

@@ -229,14 +229,23 @@ impl<T: Scalar> ArrayFile<T> {
     ///
     /// Errors: `FILE_CORRUPT` when it differs.
     pub fn check(&self) -> Result<()> {
-        let (mut offset, end) = (HEADER as u64, HEADER as u64 + self.count * T::WIDTH as u64);
-        let (mut hash, mut bytes) =
-            (Xxh3Default::new(), vec![0u8; (end - offset).min(BLOCK_BYTES as u64) as usize]);
-        while offset < end {
-            let chunk = &mut bytes[..(end - offset).min(BLOCK_BYTES as u64) as usize];
-            self.read_bytes(chunk, offset)?;
-            hash.update(chunk);
-            offset += chunk.len() as u64;
+        self.scan(|_| Ok(()))
+    }
+
+    /// As [`ArrayFile::check`], and passes the elements to `see`, some at a time: before they are
+    /// known to be those that were written.
+    ///
+    /// Errors: `FILE_CORRUPT` when the checksum differs, and those of `see`.
+    pub fn scan(&self, mut see: impl FnMut(&[T]) -> Result<()>) -> Result<()> {
+        let at_once = ((BLOCK_BYTES / T::WIDTH) as u64).min(self.count);
+        let (mut hash, mut some) = (Xxh3Default::new(), vec![T::zeroed(); at_once as usize]);
+        let mut start = 0;
+        while start < self.count {
+            let some = &mut some[..at_once.min(self.count - start) as usize];
+            self.read(start, some)?;
+            hash_elements(some, &mut hash);
+            see(some)?;
+            start += some.len() as u64;
         }
         self.compare(hash.digest())
     }

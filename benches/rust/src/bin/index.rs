@@ -5,7 +5,8 @@ use longweave_benches::{arguments, parts, print, time};
 use longweave_common::Ctx;
 use longweave_common::random::Key;
 use longweave_index::{
-    CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative, build,
+    CandidateTable, CandidateWriter, Hierarchy, IndexOptions, IndexedDocuments, Representative,
+    build,
 };
 use longweave_keywords::Boilerplate;
 use serde_json::json;
@@ -42,7 +43,8 @@ fn main() {
         hierarchy,
     };
     let (seconds, index) = time(arguments[2].parse().expect("passes"), || {
-        build(&ctx, &tables, &keys, &Boilerplate::none(), &options, None).expect("an index")
+        build(&ctx, &tables, IndexedDocuments::with(&keys), &Boilerplate::none(), &options)
+            .expect("an index")
     });
     print(json!({ "seconds": seconds, "documents": documents, "keywords": index.len() }));
 }

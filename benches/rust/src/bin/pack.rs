@@ -119,12 +119,13 @@ fn main() {
     };
     let planned = plan(&ctx, &input, &options, Part::Main).expect("a plan");
     let id = |doc: DocId| names[doc.index()].as_str();
-    let pieces = planned.sequences.pieces();
+    let ordered = planned.sequences.copy(0..planned.sequences.len());
+    let pieces = ordered.pieces();
     let lens: Vec<u32> = pieces.iter().map(|piece| lens[piece.doc.index()]).collect();
     let groups = NamedGroups::of(&planned.groups, pieces);
     let source = PackSource {
         shape: planned.shape,
-        sequences: &planned.sequences,
+        sequences: &ordered,
         lens: &lens,
         groups: &groups,
         id: &id,
@@ -185,8 +186,7 @@ fn main() {
             mask_first: false,
             weights: Vec::new(),
         };
-        let pieces: Vec<u32> =
-            (0..sequences).map(|i| planned.sequences.range(i).len() as u32).collect();
+        let pieces: Vec<u32> = (0..sequences).map(|i| ordered.range(i).len() as u32).collect();
         let before = cpu();
         let (seconds, files) = time(passes, || {
             let mut writer =

@@ -6,9 +6,9 @@ use longweave_common::random::{Key, draw};
 use longweave_common::{Ctx, DocId, KeywordId, Offsets};
 use longweave_plan::{
     Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, InterleaveOptions,
-    KnnOptions, LongMode, LongOptions, Method, Neighbours, NextlongOptions, Overflow, Part,
-    PartOrder, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse, SplitBy,
-    StandardOptions, TopicLists, TopicOrder, TopicsOptions, Within, plan,
+    KnnOptions, LongMode, LongOptions, Method, NeighbourLists, Neighbours, NextlongOptions,
+    Overflow, Part, PartOrder, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions,
+    Reuse, SplitBy, StandardOptions, TopicLists, TopicOrder, TopicsOptions, Within, plan,
 };
 use serde_json::json;
 
@@ -189,7 +189,7 @@ fn main() {
         forest: quest.then_some(&forest),
         sources: None,
         weights: None,
-        neighbours: neighbours.as_ref(),
+        neighbours: neighbours.as_ref().map(|lists| lists as &dyn NeighbourLists),
         chunks: chunks.as_ref(),
         topics: topics.as_ref(),
         heads: Some(&heads),

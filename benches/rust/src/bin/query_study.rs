@@ -394,10 +394,9 @@ fn groups(data: &Path, corpus: &str, files: &[&str]) {
             let index = longweave_index::build(
                 &ctx,
                 &tables,
-                &keys,
+                longweave_index::IndexedDocuments::with(&keys),
                 &Boilerplate::built_in(),
                 &options,
-                None,
             )
             .unwrap();
             report(&name, representative, &index, &topics);

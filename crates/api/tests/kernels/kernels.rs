@@ -9,7 +9,8 @@ use longweave_formats::{
     Compression, Format, MdsIndices, Provenance, SequenceBatch, WriterOptions, open_writer,
 };
 use longweave_index::{
-    CandidateTable, CandidateWriter, Hierarchy, IndexOptions, Representative, build,
+    CandidateTable, CandidateWriter, Hierarchy, IndexOptions, IndexedDocuments, Representative,
+    build,
 };
 use longweave_keywords::{Boilerplate, Rake, RakeOptions, StopList};
 use longweave_language::Language;
@@ -18,8 +19,8 @@ use longweave_neighbours::{
 };
 use longweave_pack::{PackSource, ShardTokens, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, Forest, Incomplete, Method, NamedGroups, Overflow, Part, Plan, PlanInput,
-    PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, StandardOptions, plan,
+    Dedup, Fill, Forest, Incomplete, Method, NamedGroups, Overflow, Part, PlanInput, PlanOptions,
+    Policies, Pool, PoolOptions, QuestOptions, Sequences, Shape, SplitBy, StandardOptions, plan,
 };
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
 use longweave_report::Meter;
@@ -169,7 +170,9 @@ fn index(ctx: &Ctx, hierarchy: Hierarchy) -> Work {
     let ctx = ctx.clone();
     Box::new(move || {
         let _ = &folder;
-        build(&ctx, &tables, &keys, &Boilerplate::none(), &options, None).unwrap().len() as u64
+        build(&ctx, &tables, IndexedDocuments::with(&keys), &Boilerplate::none(), &options)
+            .unwrap()
+            .len() as u64
     })
 }
 
@@ -318,7 +321,8 @@ const LENGTH: u32 = 4096;
 struct Packed {
     tokens: Tokens,
     names: Vec<String>,
-    plan: Plan,
+    shape: Shape,
+    sequences: Sequences,
     lens: Vec<u32>,
     groups: NamedGroups,
 }
@@ -343,16 +347,17 @@ impl Packed {
             policies: policies(LENGTH, Fill::Next),
         };
         let plan = plan(ctx, &bare(&lens, &keys), &options, Part::Main).unwrap();
-        let pieces = plan.sequences.pieces();
+        let sequences = plan.sequences.copy(0..plan.sequences.len());
+        let pieces = sequences.pieces();
         let lens = pieces.iter().map(|piece| lens[piece.doc.index()]).collect();
         let groups = NamedGroups::of(&plan.groups, pieces);
-        Packed { tokens, names, plan, lens, groups }
+        Packed { tokens, names, shape: plan.shape, sequences, lens, groups }
     }
 
     fn with<T>(&self, work: impl FnOnce(&PackSource<'_>) -> T) -> T {
         work(&PackSource {
-            shape: self.plan.shape,
-            sequences: &self.plan.sequences,
+            shape: self.shape,
+            sequences: &self.sequences,
             lens: &self.lens,
             groups: &self.groups,
             id: &|doc| self.names[doc.index()].as_str(),

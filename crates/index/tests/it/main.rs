@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use longweave_common::random::{Key, below, draw};
 use longweave_common::{Code, Ctx, DocId, KeywordId};
 use longweave_index::{
-    CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, Representative, build,
-    build_from_files, sweep_scratch,
+    CandidateTable, CandidateWriter, Hierarchy, Index, IndexOptions, IndexedDocuments,
+    Representative, build, build_from_files, sweep_scratch,
 };
 use longweave_keywords::{Boilerplate, singular};
 use longweave_plan::Forest;
@@ -58,6 +58,12 @@ fn options() -> impl Strategy<Value = IndexOptions> {
     )
 }
 
+/// Keys are given only where they are said to be needed.
+fn documents<'a>(keys: &'a [u128], options: &IndexOptions) -> IndexedDocuments<'a> {
+    let given = if options.needs_keys() { keys } else { &[] };
+    IndexedDocuments { number: keys.len(), keys: given, vectors: None }
+}
+
 fn keys(corpus: &Corpus) -> Vec<u128> {
     (0..corpus.len()).map(|i| Key::of(&format!("document {i}")).0).collect()
 }
@@ -98,7 +104,14 @@ fn built(
     said: &Boilerplate,
     options: &IndexOptions,
 ) -> Index {
-    build(ctx(threads), &tables(corpus, split), &keys(corpus), said, options, None).unwrap()
+    build(
+        ctx(threads),
+        &tables(corpus, split),
+        IndexedDocuments::with(&keys(corpus)),
+        said,
+        options,
+    )
+    .unwrap()
 }
 
 /// Everything that an index says.
@@ -195,12 +208,12 @@ proptest! {
         std::fs::create_dir(&killed).unwrap();
         std::fs::write(killed.join("000.keys"), "").unwrap();
         let left = || std::fs::read_dir(directory.path()).unwrap().filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("scratch")).count();
-        let index = build_from_files(&small, &files, &keys(&corpus), &said, &options, None, &scratch).unwrap();
+        let index = build_from_files(&small, &files, documents(&keys(&corpus), &options), &said, &options, &scratch).unwrap();
         prop_assert_eq!(left(), 1, "an attempt removes its own folder and no other");
         sweep_scratch(&scratch);
         prop_assert_eq!(left(), 0);
         prop_assert_eq!(content(&index), content(&built(&corpus, split, 2, &said, &options)));
-        let enough = build_from_files(ctx(2), &files, &keys(&corpus), &said, &options, None, &scratch).unwrap();
+        let enough = build_from_files(ctx(2), &files, documents(&keys(&corpus), &options), &said, &options, &scratch).unwrap();
         prop_assert_eq!(content(&enough), content(&index));
     }
 
@@ -290,7 +303,9 @@ fn tables_that_are_not_of_these_documents_are_refused() {
         [(tables(&rows, 2), &keys[..2]), (tables(&rows, 1).into_iter().rev().collect(), &keys[..])]
     {
         let error =
-            build(ctx(1), &tables, keys, &Boilerplate::none(), &COMMON, None).err().unwrap();
+            build(ctx(1), &tables, IndexedDocuments::with(keys), &Boilerplate::none(), &COMMON)
+                .err()
+                .unwrap();
         assert_eq!(error.code(), Code::FileCorrupt, "{error}");
     }
 }

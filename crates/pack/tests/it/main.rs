@@ -145,14 +145,15 @@ fn with_source<T>(
     with: impl FnOnce(&PackSource<'_>, &Tokens) -> T,
 ) -> T {
     let tokens = Tokens(world.tokens.clone());
-    let pieces = plan.sequences.pieces();
+    let sequences = plan.sequences.copy(0..plan.sequences.len());
+    let pieces = sequences.pieces();
     let lens: Vec<u32> = pieces.iter().map(|p| tokens.0[p.doc.index()].len() as u32).collect();
     let groups = NamedGroups::of(&plan.groups, pieces);
     let phrase = |k: KeywordId| (!k.is_none()).then(|| ["a", "b", "c"][k.index()]);
     let id = |doc: DocId| world.ids[doc.index()].as_str();
     let source = PackSource {
         shape: plan.shape,
-        sequences: &plan.sequences,
+        sequences: &sequences,
         lens: &lens,
         groups: &groups,
         id: &id,
@@ -281,7 +282,6 @@ fn scattered(
         let mine = plan
             .sequences
             .pieces()
-            .iter()
             .filter(|piece| (first..first + documents.len()).contains(&piece.doc.index()));
         let run = |piece: &Piece| {
             let len = world.tokens[piece.doc.index()].len() as u32;

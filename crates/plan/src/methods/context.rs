@@ -1,9 +1,12 @@
 //! The interface of a method, the input and options of all, and helpers.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use longweave_common::{Code, Ctx, DocId, Error, KeywordId, Result};
 
 use crate::pool::shuffle;
-use crate::{PlanInput, PlanOptions, PlanStats, Shape};
+use crate::{NeighbourIds, NeighbourLists, PlanInput, PlanOptions, PlanStats, Shape};
 
 /// A run of a document's virtual tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +32,26 @@ impl Group {
     }
 }
 
+/// Neighbours that are read at once, about: 16 MiB.
+const AT_ONCE: usize = 1 << 22;
+
+/// A document, and the lists of neighbours of it or of its chunks.
+pub(super) struct Anchor<'a> {
+    pub(super) doc: DocId,
+    pub(super) lists: &'a NeighbourIds,
+    /// The first of its lists.
+    pub(super) first: usize,
+}
+
+impl Anchor<'_> {
+    /// The neighbours of the document, or of a chunk of it, the nearest first.
+    pub(super) fn neighbours(&self, chunk: usize) -> impl Iterator<Item = u32> + Clone + '_ {
+        self.lists.of(self.first + chunk)
+    }
+}
+
 /// Where groups go.
-pub(crate) type Take<'t> = &'t mut dyn FnMut(Group) -> Result<()>;
+pub(crate) type Take<'t> = &'t mut (dyn FnMut(Group) -> Result<()> + Send);
 
 /// A method. Epochs are requested in rising order, and so are the rounds of each.
 pub(crate) trait Grouping {
@@ -119,27 +140,54 @@ impl<'a> PlanContext<'a> {
         }
     }
 
+    /// The lists of neighbours.
+    pub(super) fn lists(&self) -> Result<&'a dyn NeighbourLists> {
+        self.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))
+    }
+
     /// Hands out the groups `around` anchors in random order, until they have as many virtual
-    /// tokens as an epoch is to have.
+    /// tokens as an epoch is to have. `rows` are those of an anchor's lists; the lists of some
+    /// anchors are read while groups are made of those before them.
     pub(super) fn around_anchors(
         &self,
         pool: &[DocId],
         (epoch, round): (u32, u32),
         take: Take<'_>,
-        mut around: impl FnMut(DocId) -> Option<Group>,
+        rows: impl Fn(DocId) -> Range<u32> + Sync,
+        mut around: impl FnMut(Anchor<'_>) -> Option<Group> + Send,
     ) -> Result<()> {
-        let end = self.epoch_end(pool);
-        let mut reached = 0;
-        for anchor in self.in_order(epoch, round, pool.to_vec()) {
-            if reached >= end {
-                break;
+        let (lists, end) = (self.lists()?, self.epoch_end(pool));
+        let anchors = self.in_order(epoch, round, pool.to_vec());
+        let (reached, at_once) = (AtomicU64::new(0), AT_ONCE / lists.depth().max(1));
+        let mut at = 0;
+        let some = std::iter::from_fn(|| {
+            let (start, mut of_some) = (at, 0);
+            while at < anchors.len() && (at == start || of_some < at_once) {
+                of_some += rows(anchors[at]).len();
+                at += 1;
             }
-            if let Some(group) = around(anchor) {
-                reached += group.len();
-                take(group)?;
+            (start < at && reached.load(Relaxed) < end).then_some(start..at)
+        });
+        let read = |some: Range<usize>| {
+            let rows: Vec<u32> = anchors[some.clone()].iter().flat_map(|&doc| rows(doc)).collect();
+            Ok((some, lists.read(&rows)?))
+        };
+        let groups = |(some, lists): (Range<usize>, NeighbourIds)| {
+            let mut list = 0;
+            for &doc in &anchors[some] {
+                let anchor = Anchor { doc, lists: &lists, first: list };
+                list += rows(doc).len();
+                if reached.load(Relaxed) >= end {
+                    break;
+                }
+                if let Some(group) = around(anchor) {
+                    reached.fetch_add(group.len(), Relaxed);
+                    take(group)?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        self.ctx.make_ahead(some, read, groups)
     }
 
     /// Which documents are in the pool.

@@ -29,8 +29,8 @@ pub(crate) struct Iclm<'a> {
 
 impl<'a> Iclm<'a> {
     pub(crate) fn new(context: PlanContext<'a>, options: &IclmOptions) -> Result<Iclm<'a>> {
-        let neighbours =
-            context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
+        let neighbours = context.lists()?.held();
+        let neighbours = neighbours.ok_or_else(|| PlanContext::missing("lists in memory"))?;
         let heads = match options.variant {
             IclmVariant::Paper => None,
             IclmVariant::Release => Some(

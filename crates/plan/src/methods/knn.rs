@@ -1,41 +1,32 @@
 //! `knn`: a document and its nearest neighbours, again and again; documents may repeat across
 //! sequences.
 //!
-//! Costs 1 byte a document and 4 for its place, 4 more where `maxUses` is given; the lists are the
-//! input's.
+//! Costs 1 byte a document and 4 for its place, 4 more where `maxUses` is given, and the lists of
+//! some anchors.
 
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::context::{DocumentUses, Group, Grouping, PlanContext, Run, Take};
-use crate::Neighbours;
+use super::context::{Anchor, DocumentUses, Group, Grouping, PlanContext, Run, Take};
 
 pub(crate) struct Knn<'a> {
     context: PlanContext<'a>,
-    neighbours: &'a Neighbours,
     members: Vec<bool>,
     pool: Vec<DocId>,
     uses: DocumentUses,
 }
 
 impl<'a> Knn<'a> {
-    pub(crate) fn new(context: PlanContext<'a>) -> Result<Knn<'a>> {
-        let neighbours =
-            context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
-        Ok(Knn {
-            context,
-            neighbours,
-            members: Vec::new(),
-            pool: Vec::new(),
-            uses: DocumentUses::new(&context),
-        })
+    pub(crate) fn new(context: PlanContext<'a>) -> Knn<'a> {
+        let uses = DocumentUses::new(&context);
+        Knn { context, members: Vec::new(), pool: Vec::new(), uses }
     }
 
-    fn around(&mut self, anchor: DocId) -> Group {
+    fn around(&mut self, anchor: &Anchor<'_>) -> Group {
         let capacity = self.context.shape.capacity();
-        let mut runs = vec![self.context.whole(anchor)];
+        let mut runs = vec![self.context.whole(anchor.doc)];
         let mut len = runs[0].len;
-        self.uses.add(anchor);
-        for (neighbour, _) in self.neighbours.of(anchor.get()) {
+        self.uses.add(anchor.doc);
+        for neighbour in anchor.neighbours(0) {
             if len >= capacity {
                 break;
             }
@@ -50,7 +41,7 @@ impl<'a> Knn<'a> {
                 self.uses.add(doc);
             }
         }
-        Group { keyword: KeywordId::NONE, anchor, runs }
+        Group { keyword: KeywordId::NONE, anchor: anchor.doc, runs }
     }
 }
 
@@ -62,8 +53,9 @@ impl Grouping for Knn<'_> {
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
         let (context, pool) = (self.context, std::mem::take(&mut self.pool));
-        let done = context.around_anchors(&pool, (epoch, round), take, |anchor| {
-            self.uses.left(anchor).then(|| self.around(anchor))
+        let rows = |doc: DocId| doc.get()..doc.get() + 1;
+        let done = context.around_anchors(&pool, (epoch, round), take, rows, |anchor| {
+            self.uses.left(anchor.doc).then(|| self.around(&anchor))
         });
         self.pool = pool;
         done

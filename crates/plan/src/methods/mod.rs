@@ -27,7 +27,7 @@ pub(crate) fn method<'a>(
     Ok(match &context.options.method {
         Method::Standard(_) => Box::new(standard::Standard::new(context)),
         Method::Quest(options) => Box::new(quest::Quest::new(context, options, pool)),
-        Method::Knn(_) => Box::new(knn::Knn::new(context)?),
+        Method::Knn(_) => Box::new(knn::Knn::new(context)),
         Method::Iclm(options) => Box::new(iclm::Iclm::new(context, options)?),
         Method::Long(options) => Box::new(long::Long::new(context, options)),
         Method::Interleave(options) => Box::new(interleave::Interleave::new(context, options)),

@@ -1,20 +1,20 @@
 //! `nextlong`: a document cut into chunks, each followed by its nearest chunks of other documents
 //! (Gao et al. 2025, arXiv 2501.12766).
 //!
-//! Costs 1 byte a document and 4 for its place, 1 byte a chunk with `reuse: run`; chunks and lists
-//! are the input's.
+//! Costs 1 byte a document and 4 for its place, 1 byte a chunk with `reuse: run`, and the lists of
+//! some anchors; chunks are the input's.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::context::{DocumentUses, Group, Grouping, PlanContext, Run, Take};
-use crate::{Chunks, Neighbours, NextlongOptions, Reuse};
+use super::context::{Anchor, DocumentUses, Group, Grouping, PlanContext, Run, Take};
+use crate::{Chunks, NeighbourIds, NextlongOptions, Reuse};
 
 /// Puts the nearest chunks of other documents after each chunk of an anchor.
 pub(super) struct Interleaver<'a> {
     context: PlanContext<'a>,
-    neighbours: &'a Neighbours,
     chunks: &'a Chunks,
     reuse: Reuse,
     members: Vec<bool>,
@@ -27,18 +27,20 @@ impl<'a> Interleaver<'a> {
         context: PlanContext<'a>,
         options: &NextlongOptions,
     ) -> Result<Interleaver<'a>> {
-        let neighbours =
-            context.input.neighbours.ok_or_else(|| PlanContext::missing("lists of neighbours"))?;
         let chunks = context.input.chunks.ok_or_else(|| PlanContext::missing("chunks"))?;
         let reuse = options.reuse;
-        Ok(Interleaver {
-            context,
-            neighbours,
-            chunks,
-            reuse,
-            members: Vec::new(),
-            taken: Vec::new(),
-        })
+        Ok(Interleaver { context, chunks, reuse, members: Vec::new(), taken: Vec::new() })
+    }
+
+    /// The chunks of a document.
+    pub(super) fn chunks_of(&self, doc: DocId) -> Range<u32> {
+        self.chunks.of(doc)
+    }
+
+    /// The lists of neighbours of documents' chunks.
+    pub(super) fn read(&self, documents: &[DocId]) -> Result<NeighbourIds> {
+        let rows: Vec<u32> = documents.iter().flat_map(|&doc| self.chunks_of(doc)).collect();
+        self.context.lists()?.read(&rows)
     }
 
     /// Begins an epoch over a pool.
@@ -51,13 +53,17 @@ impl<'a> Interleaver<'a> {
 
     /// The runs around an anchor: alone if it is as long as a sequence, else with its chunks'
     /// neighbours, those of the documents in `first` before others.
-    pub(super) fn around(&mut self, anchor: DocId, first: Option<&HashSet<DocId>>) -> Vec<Run> {
+    pub(super) fn around(
+        &mut self,
+        anchor: &Anchor<'_>,
+        first: Option<&HashSet<DocId>>,
+    ) -> Vec<Run> {
         let PlanContext { shape, input, .. } = self.context;
-        let len = self.context.len(anchor);
+        let len = self.context.len(anchor.doc);
         if len >= shape.capacity() {
-            return vec![self.context.whole(anchor)];
+            return vec![self.context.whole(anchor.doc)];
         }
-        let own = self.chunks.of(anchor);
+        let own = self.chunks.of(anchor.doc);
         let number = own.len() as u64;
         let room = u64::from(shape.capacity() - len);
         let (mut runs, mut held): (Vec<Run>, HashSet<u32>) = (Vec::new(), HashSet::new());
@@ -68,11 +74,11 @@ impl<'a> Interleaver<'a> {
             } else {
                 shape.lead + self.chunks.end(chunk, input.lens)
             };
-            runs.push(Run { doc: anchor, start: of_anchor, len: end - of_anchor });
+            runs.push(Run { doc: anchor.doc, start: of_anchor, len: end - of_anchor });
             at += end - of_anchor;
             of_anchor = end;
             let target = of_anchor + (room * (i as u64 + 1) / number) as u32;
-            let listed = || self.neighbours.of(chunk).map(|(neighbour, _)| neighbour);
+            let listed = || anchor.neighbours(i);
             let is_of = |first: &HashSet<DocId>, neighbour: u32| {
                 first.contains(&self.chunks.document(neighbour))
             };
@@ -128,13 +134,15 @@ impl Grouping for Nextlong<'_> {
 
     fn round(&mut self, epoch: u32, round: u32, take: Take<'_>) -> Result<()> {
         let (uses, interleaver) = (&mut self.uses, &mut self.interleaver);
-        self.context.around_anchors(&self.pool, (epoch, round), take, |anchor| {
-            if !uses.left(anchor) {
+        let chunks = interleaver.chunks;
+        let rows = |doc| chunks.of(doc);
+        self.context.around_anchors(&self.pool, (epoch, round), take, rows, |anchor| {
+            if !uses.left(anchor.doc) {
                 return None;
             }
-            uses.add(anchor);
-            let runs = interleaver.around(anchor, None);
-            Some(Group { keyword: KeywordId::NONE, anchor, runs })
+            uses.add(anchor.doc);
+            let runs = interleaver.around(&anchor, None);
+            Some(Group { keyword: KeywordId::NONE, anchor: anchor.doc, runs })
         })
     }
 

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use longweave_common::random::draw;
 use longweave_common::{DocId, KeywordId, Result};
 
-use super::context::{DocumentUses, Group, Grouping, PlanContext, Run, Take, round_key};
+use super::context::{Anchor, DocumentUses, Group, Grouping, PlanContext, Run, Take, round_key};
 use super::nextlong::Interleaver;
 use crate::{PlanStats, TopicCounts, TopicLists, TopicOrder, TopicsOptions};
 
@@ -116,9 +116,9 @@ impl<'a> Topics<'a> {
         topics
     }
 
-    fn groups(&mut self, topic: KeywordId, round_key: u64) -> Vec<Group> {
+    fn groups(&mut self, topic: KeywordId, round_key: u64) -> Result<Vec<Group>> {
         let Some(mut anchors) = self.anchors.take() else {
-            return vec![self.documents(topic, round_key)];
+            return Ok(vec![self.documents(topic, round_key)]);
         };
         let groups = self.around(topic, &mut anchors);
         self.anchors = Some(anchors);
@@ -126,18 +126,21 @@ impl<'a> Topics<'a> {
     }
 
     /// A group around each anchor: the topic's best documents that this epoch has not used as anchors.
-    fn around(&mut self, topic: KeywordId, anchors: &mut Anchors<'a>) -> Vec<Group> {
+    fn around(&mut self, topic: KeywordId, anchors: &mut Anchors<'a>) -> Result<Vec<Group>> {
         let most = self.options.sequences as usize;
         let is_new = |doc: &DocId| !anchors.used[doc.index()];
         let chosen: Vec<DocId> = self.usable(topic).filter(is_new).take(most).collect();
         let own: HashSet<DocId> = self.lists.of(topic).iter().copied().collect();
-        let group = |anchor: DocId| {
-            anchors.used[anchor.index()] = true;
-            self.uses.add(anchor);
-            let runs = anchors.interleaver.around(anchor, Some(&own));
-            Group { keyword: topic, anchor, runs }
+        let (lists, mut first) = (anchors.interleaver.read(&chosen)?, 0);
+        let group = |doc: DocId| {
+            anchors.used[doc.index()] = true;
+            self.uses.add(doc);
+            let anchor = Anchor { doc, lists: &lists, first };
+            first += anchors.interleaver.chunks_of(doc).len();
+            let runs = anchors.interleaver.around(&anchor, Some(&own));
+            Group { keyword: topic, anchor: doc, runs }
         };
-        chosen.into_iter().map(group).collect()
+        Ok(chosen.into_iter().map(group).collect())
     }
 }
 
@@ -158,7 +161,7 @@ impl Grouping for Topics<'_> {
             if reached >= end {
                 break;
             }
-            for group in self.groups(topic, round_key) {
+            for group in self.groups(topic, round_key)? {
                 reached += group.len();
                 take(group)?;
             }

@@ -25,7 +25,7 @@ proptest! {
         write_plan(directory.path(), &plan, &world.lens, plan.stats.sequences.div_ceil(shards)).unwrap();
         let file = PlanFile::open(directory.path()).unwrap();
         let all = file.read(0, file.sequences()).unwrap();
-        prop_assert_eq!(&all.sequences, &plan.sequences);
+        prop_assert_eq!(&all.sequences, &plan.sequences.copy(0..plan.sequences.len()));
         prop_assert_eq!(&*all.groups, &NamedGroups::of(&plan.groups, plan.sequences.pieces()));
         prop_assert_eq!((file.stats(), file.shape()), (&plan.stats, plan.shape));
         for (at, n) in parts {

@@ -176,7 +176,7 @@ proptest! {
             prop_assert_eq!(plan.shape.virtual_len(len), u64::from(all));
         }
         let t = &plan.stats.tokens;
-        let pieces: u64 = plan.sequences.pieces().iter().map(|p| u64::from(p.len)).sum();
+        let pieces: u64 = plan.sequences.pieces().map(|p| u64::from(p.len)).sum();
         prop_assert_eq!(t.in_sequences + t.begins + t.separators + t.part_markers, pieces);
         if let Some(documents) = documents {
             prop_assert_eq!(plan.groups.len() as u64, plan.stats.pool_documents.div_ceil(documents.into()));
@@ -231,11 +231,11 @@ proptest! {
         if !matches!(options.method, Method::Quest(_) | Method::Standard(_)) {
             return Ok(()); // the others need not use every document
         }
-        let documents = |part| planned(&ctx(1), &world, &options, part).map(|p| p.sequences.pieces().iter().map(|p| p.doc).collect::<HashSet<_>>());
+        let documents = |part| planned(&ctx(1), &world, &options, part).map(|p| p.sequences.pieces().map(|p| p.doc).collect::<HashSet<_>>());
         let (main, held) = (documents(Part::Main).unwrap_or_default(), documents(Part::HeldOut).unwrap_or_default());
         prop_assert!(main.is_disjoint(&held));
         options.pool.holdout = 0.0;
-        let all = planned(&ctx(1), &world, &options, Part::Main).map(|p| p.sequences.pieces().iter().map(|p| p.doc).collect::<HashSet<_>>());
+        let all = planned(&ctx(1), &world, &options, Part::Main).map(|p| p.sequences.pieces().map(|p| p.doc).collect::<HashSet<_>>());
         prop_assert_eq!(main.union(&held).copied().collect::<HashSet<_>>(), all.unwrap_or_default());
     }
 
@@ -359,7 +359,7 @@ proptest! {
             Method::Long(longweave_plan::LongOptions { pool, threshold, mode: longweave_plan::LongMode::Filter, long_share: 0.7 });
         options.policies.fill = if options.policies.fill == Fill::Related { Fill::Next } else { options.policies.fill };
         let Some(plan) = planned(&ctx(1), &world, &options, Part::Main) else { return Ok(()) };
-        prop_assert!(plan.sequences.pieces().iter().all(|p| world.lens[p.doc.index()] >= threshold));
+        prop_assert!(plan.sequences.pieces().all(|p| world.lens[p.doc.index()] >= threshold));
     }
 
     #[test]
@@ -499,7 +499,6 @@ fn upsampling_raises_long_documents_within_each_source_and_leaves_the_sources_sh
         let own: Vec<_> = plan
             .sequences
             .pieces()
-            .iter()
             .filter(|p| world.sources[p.doc.index()] == source as u32)
             .collect();
         let share = own.iter().filter(|p| long(p)).map(|p| u64::from(p.len)).sum::<u64>() as f64
@@ -527,7 +526,7 @@ proptest! {
         let length = options.policies.length;
         let documents = |options: &PlanOptions| {
             let plan = planned(&ctx(1), &world, options, Part::Main)?;
-            Some(plan.sequences.pieces().iter().map(|p| p.doc).collect::<HashSet<_>>())
+            Some(plan.sequences.pieces().map(|p| p.doc).collect::<HashSet<_>>())
         };
         options.pool.lengths = Vec::new();
         let all = documents(&options).unwrap_or_default();

@@ -7,9 +7,10 @@ use longweave_common::random::Key;
 use longweave_common::{Ctx, DocId, KeywordId, Offsets};
 use longweave_plan::{
     Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, InterleaveOptions,
-    Keep, KnnOptions, LengthShare, LongMode, LongOptions, Method, Neighbours, NextlongOptions,
-    Overflow, PartOrder, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, Reuse,
-    SourceWeight, SplitBy, StandardOptions, TopicLists, TopicOrder, TopicsOptions, Within,
+    Keep, KnnOptions, LengthShare, LongMode, LongOptions, Method, NeighbourLists, Neighbours,
+    NextlongOptions, Overflow, PartOrder, PlanInput, PlanOptions, Policies, Pool, PoolOptions,
+    QuestOptions, Reuse, SourceWeight, SplitBy, StandardOptions, TopicLists, TopicOrder,
+    TopicsOptions, Within,
 };
 use proptest::prelude::*;
 
@@ -211,7 +212,7 @@ impl World {
             sources: Some(&self.sources),
             weights: self.weights.as_deref(),
             neighbours: method.neighbours().map(|_| match by_chunk {
-                true => &self.chunk_neighbours,
+                true => &self.chunk_neighbours as &dyn NeighbourLists,
                 false => &self.neighbours,
             }),
             chunks: by_chunk.then_some(&self.chunks),
