@@ -1,4 +1,4 @@
-"""How time and memory of each stage grow with the number of documents: `python3 benches/cluster/grow.py [--documents N [N ...]] [--method knn]` (a built clone, and the inputs of ../run.py).
+"""How time and memory of each stage grow with the number of documents: `python3 benches/cluster/grow.py [--documents N [N ...]] [--method knn] [--memory SIZE]` (a built clone, and the inputs of ../run.py).
 
 Makes corpora of short documents (about 200 bytes) and plans them. Out: of each stage the seconds and the peak memory of the process at each number, the power of the number
 that the time grows with between the last two, and what memory a billion documents would take by the bytes that each more takes between them."""
@@ -18,7 +18,7 @@ TARGET = 10**9
 def measure(given, documents, folder):
     """Of each stage seconds and peak memory, and the number of documents."""
     made = json.loads(subprocess.run([PROGRAMS / "corpus", ROOT / "out" / "benches" / "texts.nul", str(documents * MEAN), folder / "corpus", str(MEDIAN)], check=True, capture_output=True).stdout)
-    flags = ["--corpus", folder / "corpus", "--id-field", "id", "--tokenizer", given.tokenizer, "--method", given.method, "--memory", "512MiB", "--work", folder / "work"]
+    flags = ["--corpus", folder / "corpus", "--id-field", "id", "--tokenizer", given.tokenizer, "--method", given.method, "--memory", given.memory, "--work", folder / "work"]
     stages = {}
     # The second run only plans, in a process that no other stage has left memory to.
     for length in (8192, 4096):
@@ -33,6 +33,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, nargs="+", default=[10**6, 10**7])
     parser.add_argument("--method", choices=["quest", "knn"], default="quest")
+    parser.add_argument("--memory", default="512MiB")
     parser.add_argument("--tokenizer", default=ROOT.parent / "shared" / "data" / "tokenizers" / "pythia-20b_tokenizer.json")
     given = parser.parse_args()
     found = []

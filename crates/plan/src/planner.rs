@@ -4,7 +4,7 @@
 //! Costs, in addition to the input and the method's own: 8 bytes a document of the pool and 8 a
 //! keyword; 16 bytes a piece and 33 a sequence, 40 more a sequence while an epoch is put in order; 16
 //! a group;
-//! with `fill: related` 32 bytes a node of the hierarchy and 16 a piece of a tail.
+//! with `fill: related` 8 bytes a node of the hierarchy, 72 a tail and 16 a piece of it.
 
 use longweave_common::random::{Key, draw};
 use longweave_common::{Code, Ctx, DocId, Error, GroupId, KeywordId, Result};
@@ -38,6 +38,35 @@ struct Tail {
     unit: Unit,
     keyword: KeywordId,
     key: Key,
+}
+
+/// Units by node. Costs 4 bytes a node, and 24 a unit and its pieces.
+struct OwnUnits {
+    /// The place of each node's; `u32::MAX` for none.
+    place: Vec<u32>,
+    units: Vec<Unit>,
+}
+
+impl OwnUnits {
+    fn new(nodes: usize) -> OwnUnits {
+        OwnUnits { place: vec![u32::MAX; nodes], units: Vec::new() }
+    }
+
+    /// A node's unit, empty before it was asked for.
+    fn of(&mut self, node: u32) -> &mut Unit {
+        let place = &mut self.place[node as usize];
+        if *place == u32::MAX {
+            *place = self.units.len() as u32;
+            self.units.push(Unit::new());
+        }
+        &mut self.units[*place as usize]
+    }
+
+    /// Takes a node's unit, if it has one.
+    fn take(&mut self, node: u32) -> Option<Unit> {
+        let unit = self.units.get_mut(self.place[node as usize] as usize)?;
+        Some(std::mem::take(unit))
+    }
 }
 
 struct Planner<'a> {
@@ -303,9 +332,7 @@ impl Planner<'_> {
     /// Combines leftovers up the hierarchy. Returns those that filled no sequence at any phrase.
     fn related(&mut self, tails: Vec<Tail>, round_key: u64) -> Result<Vec<Tail>> {
         let Some((forest, post_order)) = self.forest.take() else { return Ok(tails) };
-        let mut own: Vec<Option<Unit>> = vec![None; forest.len()];
-        let mut below: Vec<Vec<Tail>> = Vec::new();
-        below.resize_with(forest.len(), Vec::new);
+        let mut own = OwnUnits::new(forest.len());
         let mut left = Vec::new();
         for mut tail in tails {
             if tail.keyword.is_none() {
@@ -317,7 +344,7 @@ impl Planner<'_> {
                 let node = forest.node_of_document.get(piece.doc.index());
                 let node = node.copied().filter(|&node| node != Forest::NONE);
                 if let Some(node) = node {
-                    own[node as usize].get_or_insert_default().push(piece);
+                    own.of(node).push(piece);
                 }
                 node.is_none()
             });
@@ -325,15 +352,18 @@ impl Planner<'_> {
             match node {
                 _ if tail.unit.is_empty() => {}
                 Forest::NONE => left.push(tail),
-                node => own[node as usize] = Some(tail.unit),
+                node => *own.of(node) = tail.unit,
             }
         }
+        // What came up from below, with the node that it came to: those of a node are the last when
+        // it is visited, since all below it came before, and nothing else after those.
+        let mut below: Vec<(u32, Tail)> = Vec::new();
         for &node in &post_order.order {
-            let at = node as usize;
-            let mut children = std::mem::take(&mut below[at]);
+            let first = below.iter().rposition(|&(parent, _)| parent != node).map_or(0, |i| i + 1);
+            let mut children: Vec<Tail> = below.drain(first..).map(|(_, tail)| tail).collect();
             self.in_random_order(&mut children, round_key);
             let mut units: Vec<Unit> =
-                own[at].take().into_iter().chain(children.into_iter().map(|t| t.unit)).collect();
+                own.take(node).into_iter().chain(children.into_iter().map(|t| t.unit)).collect();
             let unit = match units.len() {
                 0 => continue,
                 1 => units.swap_remove(0),
@@ -353,9 +383,9 @@ impl Planner<'_> {
                 continue;
             }
             let tail = Tail { unit, keyword: KeywordId::NONE, key: forest.key_of(node) };
-            match forest.parent[at] {
+            match forest.parent[node as usize] {
                 Forest::NONE => left.push(tail),
-                parent => below[parent as usize].push(tail),
+                parent => below.push((parent, tail)),
             }
         }
         self.forest = Some((forest, post_order));
