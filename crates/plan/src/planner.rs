@@ -355,8 +355,8 @@ impl Planner<'_> {
                 node => *own.of(node) = tail.unit,
             }
         }
-        // What came up from below, with the node that it came to: those of a node are the last when
-        // it is visited, since all below it came before, and nothing else after those.
+        // Leftovers that came up, with the node that they came to. Those of a node are the last when
+        // it is visited: all below it came before, and nothing else after those.
         let mut below: Vec<(u32, Tail)> = Vec::new();
         for &node in &post_order.order {
             let first = below.iter().rposition(|&(parent, _)| parent != node).map_or(0, |i| i + 1);

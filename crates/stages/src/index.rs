@@ -64,14 +64,16 @@ impl StageSpec for IndexStage {
     }
 
     fn held(&self, run: &RunContext, facts: &Facts) -> f64 {
-        // Keys and choices of documents, and seven bytes a distinct phrase: about six a document.
+        // Choices of documents, and seven bytes a distinct phrase: about six a document.
         let options = run.options();
+        let random = options.keywords.representative == Representative::Random;
+        let keys = if random { 16.0 } else { 0.0 };
         let vectors = match options.keywords.hierarchy {
-            // The vectors, the centroids of a round, and sums of eight bytes for half as many.
-            Hierarchy::Vectors => facts.units * options.vector_bytes() * 4.5,
+            // Keys, the vectors, the centroids of a round, and sums of eight bytes for half as many.
+            Hierarchy::Vectors => facts.units * (16.0 + options.vector_bytes() * 4.5),
             Hierarchy::Suffix | Hierarchy::Affinity => 0.0,
         };
-        facts.rows * 62.0 + vectors
+        facts.rows * (42.0 + keys) + vectors
     }
 
     fn sweep(&self, run: &RunContext) {

@@ -84,7 +84,11 @@ impl StageSpec for PlanStage {
             }
             Method::Quest(_) | Method::Standard(_) | Method::Long(_) | Method::Knn(_) => 91.0,
         };
-        let neighbours = options.neighbour_depth().map_or(0.0, |k| 8.0 * f64::from(k));
+        // Lists beyond half of `memory` stay in their files, except those of iclm.
+        let neighbours = options.neighbour_depth().map_or(0.0, |k| match &options.method.own {
+            Method::Iclm(_) => 8.0 * f64::from(k),
+            _ => 4.0,
+        });
         // A text's hash and what stays of it; its cluster.
         let duplicates = match options.dedup {
             DedupName::None => 0.0,
