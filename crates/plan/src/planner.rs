@@ -313,9 +313,20 @@ impl Planner<'_> {
     }
 
     fn in_random_order(&self, tails: &mut [Tail], round_key: u64) {
-        tails.sort_by_cached_key(|t| {
-            (draw(self.options.policies.seed, "tail", t.key, round_key), t.key)
-        });
+        let seed = self.options.policies.seed;
+        let draws = tails.iter().map(|tail| draw(seed, "tail", tail.key, round_key));
+        // Indices and draws alone: as cached keys of a sort they would cost three times as much.
+        let mut order: Vec<(u64, u32)> = draws.zip(0..).collect();
+        let place = |&(draw, tail): &(u64, u32)| (draw, tails[tail as usize].key, tail);
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a).cmp(&place(b))));
+        for i in 0..tails.len() {
+            let mut from = order[i].1 as usize;
+            // The one that was there has been swapped to where its place got its own from.
+            while from < i {
+                from = order[from].1 as usize;
+            }
+            tails.swap(i, from);
+        }
     }
 
     fn next(

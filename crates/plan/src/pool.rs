@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use longweave_common::random::{Key, chance, draw};
+use longweave_common::random::{chance, draw};
 use longweave_common::{Code, DocId, Error, Result};
 use rayon::prelude::*;
 
@@ -178,13 +178,16 @@ pub(crate) fn shuffle(
     counter: u64,
     docs: &mut [DocId],
 ) {
-    let place = |doc: &DocId| {
-        let key: Key = input.key(*doc);
-        (draw(seed, purpose, key, counter), key, *doc)
-    };
+    let with_draw = |&doc: &DocId| (draw(seed, purpose, input.key(doc), counter), doc);
+    let place = |&(draw, doc): &(u64, DocId)| (draw, input.key(doc), doc);
+    // Draws alone are kept: keys are read again where they are compared, which is seldom.
+    let mut drawn: Vec<(u64, DocId)>;
     if docs.len() > 1 << 14 {
-        docs.par_sort_by_cached_key(place)
+        drawn = docs.par_iter().map(with_draw).collect();
+        drawn.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a).cmp(&place(b))));
     } else {
-        docs.sort_by_cached_key(place)
+        drawn = docs.iter().map(with_draw).collect();
+        drawn.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a).cmp(&place(b))));
     }
+    docs.iter_mut().zip(drawn).for_each(|(to, (_, doc))| *to = doc);
 }

@@ -210,10 +210,9 @@ pub(crate) fn round_key(epoch: u32, round: u32) -> u64 {
 /// Cuts uses so that their sums over epochs, in `used`, do not pass `most`; brings the sums up to
 /// date.
 pub(super) fn limit_uses(most: Option<u32>, uses: &mut [u32], used: &mut Vec<u64>) {
+    let Some(most) = most else { return };
     used.resize(uses.len(), 0);
-    for (uses, used) in uses.iter_mut().zip(used) {
-        limit(most.unwrap_or(u32::MAX), uses, used);
-    }
+    uses.iter_mut().zip(used).for_each(|(uses, used)| limit(most, uses, used));
 }
 
 /// Cuts the uses of one thing so that their sum over epochs, in `used`, does not pass `most`.
