@@ -116,11 +116,6 @@ impl Index {
         &self.phrases[keyword.index()]
     }
 
-    /// The columns without text.
-    pub fn columns(&self) -> &KeywordColumns {
-        &self.columns
-    }
-
     /// The [`Key`] of each keyword.
     pub fn keyword_keys(&self) -> &[u128] {
         self.columns.keyword_keys()

@@ -48,8 +48,7 @@ impl NeighbourIds {
 /// For each document or chunk its nearest, by falling similarity. Costs 8 bytes a place of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Neighbours {
-    k: usize,
-    ids: Vec<u32>,
+    lists: NeighbourIds,
     similarities: Vec<i32>,
 }
 
@@ -75,27 +74,23 @@ impl Neighbours {
                 message + "; delete the neighbours stage's folder and run again",
             ));
         }
-        Ok(Neighbours { k, ids, similarities })
+        Ok(Neighbours { lists: NeighbourIds::new(k, ids), similarities })
     }
 
     /// Number of lists.
     pub fn len(&self) -> usize {
-        self.ids.len() / self.k.max(1)
+        self.lists.lists()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.similarities.is_empty()
     }
 
     /// The list of a row: (other row, similarity); panics beyond the end, as a slice does.
     pub fn of(&self, row: u32) -> impl Iterator<Item = (u32, i32)> + Clone + use<'_> {
-        let range = row as usize * self.k..(row as usize + 1) * self.k;
-        self.ids[range.clone()]
-            .iter()
-            .copied()
-            .zip(self.similarities[range].iter().copied())
-            .take_while(|&(id, _)| id != u32::MAX)
+        let first = row as usize * self.lists.k;
+        self.lists.of(row as usize).zip(self.similarities[first..].iter().copied())
     }
 }
 
@@ -113,7 +108,8 @@ impl NeighbourLists for NeighbourIds {
     }
 
     fn read(&self, rows: &[u32]) -> Result<NeighbourIds> {
-        Ok(chosen(self.k, &self.ids, rows))
+        let list = |&row: &u32| &self.ids[row as usize * self.k..(row as usize + 1) * self.k];
+        Ok(NeighbourIds { k: self.k, ids: rows.iter().flat_map(list).copied().collect() })
     }
 
     fn held(&self) -> Option<&Neighbours> {
@@ -121,27 +117,21 @@ impl NeighbourLists for NeighbourIds {
     }
 }
 
-/// The lists of some rows of all.
-fn chosen(k: usize, ids: &[u32], rows: &[u32]) -> NeighbourIds {
-    let list = |&row: &u32| &ids[row as usize * k..(row as usize + 1) * k];
-    NeighbourIds { k, ids: rows.iter().flat_map(list).copied().collect() }
-}
-
 impl NeighbourLists for Neighbours {
     fn lists(&self) -> usize {
-        self.len()
+        self.lists.lists()
     }
 
     fn depth(&self) -> usize {
-        self.k
+        self.lists.depth()
     }
 
     fn any(&self) -> bool {
-        self.ids.iter().any(|&id| id != u32::MAX)
+        self.lists.any()
     }
 
     fn read(&self, rows: &[u32]) -> Result<NeighbourIds> {
-        Ok(chosen(self.k, &self.ids, rows))
+        self.lists.read(rows)
     }
 
     fn held(&self) -> Option<&Neighbours> {

@@ -404,6 +404,17 @@ pub struct PoolOptions {
     pub lengths: Vec<LengthShare>,
 }
 
+impl PoolOptions {
+    /// All documents that have a token.
+    pub const ALL: PoolOptions = PoolOptions {
+        min_tokens: 1,
+        max_tokens: None,
+        holdout: 0.0,
+        dedup: Dedup::None,
+        lengths: Vec::new(),
+    };
+}
+
 /// A length, and its part of the documents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

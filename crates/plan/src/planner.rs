@@ -13,7 +13,7 @@ use crate::arrange::{Open, RepeatPolicy, Sink, Unit, Why};
 use crate::forest::PostOrder;
 use crate::methods::{self, Group, Grouping, PlanContext, Run, round_key};
 use crate::mix::Mix;
-use crate::pool::{Duplicate, PartPool};
+use crate::pool::{Duplicate, PartPool, by_draw};
 use crate::stats::{PlanStats, gather};
 use crate::{
     Fill, Forest, Groups, OrderedSequences, Part, Piece, PlanInput, PlanOptions, Rule, Shape,
@@ -315,10 +315,8 @@ impl Planner<'_> {
     fn in_random_order(&self, tails: &mut [Tail], round_key: u64) {
         let seed = self.options.policies.seed;
         let draws = tails.iter().map(|tail| draw(seed, "tail", tail.key, round_key));
-        // Indices and draws alone: as cached keys of a sort they would cost three times as much.
         let mut order: Vec<(u64, u32)> = draws.zip(0..).collect();
-        let place = |&(draw, tail): &(u64, u32)| (draw, tails[tail as usize].key, tail);
-        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a).cmp(&place(b))));
+        order.sort_unstable_by(by_draw(|tail| tails[tail as usize].key));
         for i in 0..tails.len() {
             let mut from = order[i].1 as usize;
             // The one that was there has been swapped to where its place got its own from.

@@ -1,8 +1,9 @@
 //! Which documents take part, and which are left out as duplicates.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
-use longweave_common::random::{chance, draw};
+use longweave_common::random::{Key, chance, draw};
 use longweave_common::{Code, DocId, Error, Result};
 use rayon::prelude::*;
 
@@ -169,6 +170,14 @@ fn interval(lengths: &[LengthShare], length: u32) -> Option<Range<u128>> {
     Some(bound(own)..bound(own + 1))
 }
 
+/// The order of things by their draws, ties by key, then by number. Draws alone are kept with the
+/// numbers: kept keys would triple the memory of a sort, and two draws are seldom equal.
+pub(crate) fn by_draw<T: Copy + Ord>(
+    key: impl Fn(T) -> Key,
+) -> impl Fn(&(u64, T), &(u64, T)) -> Ordering {
+    move |a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(&key(b.1))).then_with(|| a.1.cmp(&b.1))
+}
+
 /// Sorts documents into random order by (`purpose`, `counter`) over their ids' keys; ties by
 /// `DocId`.
 pub(crate) fn shuffle(
@@ -179,15 +188,14 @@ pub(crate) fn shuffle(
     docs: &mut [DocId],
 ) {
     let with_draw = |&doc: &DocId| (draw(seed, purpose, input.key(doc), counter), doc);
-    let place = |&(draw, doc): &(u64, DocId)| (draw, input.key(doc), doc);
-    // Draws alone are kept: keys are read again where they are compared, which is seldom.
+    let order = by_draw(|doc| input.key(doc));
     let mut drawn: Vec<(u64, DocId)>;
     if docs.len() > 1 << 14 {
         drawn = docs.par_iter().map(with_draw).collect();
-        drawn.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a).cmp(&place(b))));
+        drawn.par_sort_unstable_by(order);
     } else {
         drawn = docs.iter().map(with_draw).collect();
-        drawn.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a).cmp(&place(b))));
+        drawn.sort_unstable_by(order);
     }
     docs.iter_mut().zip(drawn).for_each(|(to, (_, doc))| *to = doc);
 }

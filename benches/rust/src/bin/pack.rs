@@ -15,8 +15,8 @@ use longweave_formats::{
 };
 use longweave_pack::{PackSource, ShardTokens, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, Incomplete, Method, NamedGroups, Overflow, Part, PlanInput, PlanOptions, Policies,
-    Pool, PoolOptions, StandardOptions, plan,
+    Fill, Incomplete, Method, NamedGroups, Overflow, Part, PlanInput, PlanOptions, Policies, Pool,
+    PoolOptions, StandardOptions, plan,
 };
 use serde_json::json;
 
@@ -79,13 +79,7 @@ fn main() {
     let lens: Vec<u32> = (0..documents).map(|d| tokens.documents.range(d).len() as u32).collect();
     let options = PlanOptions {
         method: Method::Standard(StandardOptions { pool: Pool::All }),
-        pool: PoolOptions {
-            min_tokens: 1,
-            max_tokens: None,
-            holdout: 0.0,
-            dedup: Dedup::None,
-            lengths: Vec::new(),
-        },
+        pool: PoolOptions::ALL,
         policies: Policies {
             length,
             lead: 0,

@@ -5,7 +5,7 @@ use longweave_benches::{arguments, memory, print, time};
 use longweave_common::random::{Key, draw};
 use longweave_common::{Ctx, DocId, KeywordId, Offsets};
 use longweave_plan::{
-    Chunks, Dedup, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, InterleaveOptions,
+    Chunks, Fill, Forest, Heads, IclmOptions, IclmVariant, Incomplete, InterleaveOptions,
     KnnOptions, LongMode, LongOptions, Method, NeighbourLists, Neighbours, NextlongOptions,
     Overflow, Part, PartOrder, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions,
     Reuse, SplitBy, StandardOptions, TopicLists, TopicOrder, TopicsOptions, Within, plan,
@@ -157,13 +157,7 @@ fn main() {
     };
     let options = PlanOptions {
         method,
-        pool: PoolOptions {
-            min_tokens: 1,
-            max_tokens: None,
-            holdout: 0.0,
-            dedup: Dedup::None,
-            lengths: Vec::new(),
-        },
+        pool: PoolOptions::ALL,
         policies: Policies {
             length,
             lead: 0,

@@ -19,7 +19,7 @@ use longweave_neighbours::{
 };
 use longweave_pack::{PackSource, ShardTokens, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, Forest, Incomplete, Method, NamedGroups, Overflow, Part, PlanInput, PlanOptions,
+    Fill, Forest, Incomplete, Method, NamedGroups, Overflow, Part, PlanInput, PlanOptions,
     Policies, Pool, PoolOptions, QuestOptions, Sequences, Shape, SplitBy, StandardOptions, plan,
 };
 use longweave_predict::{DocumentRef, Extractive, ExtractiveOptions, Predictor, Queries};
@@ -201,14 +201,6 @@ fn policies(length: u32, fill: Fill) -> Policies {
     }
 }
 
-const POOL: PoolOptions = PoolOptions {
-    min_tokens: 1,
-    max_tokens: None,
-    holdout: 0.0,
-    dedup: Dedup::None,
-    lengths: Vec::new(),
-};
-
 fn plan_quest(ctx: &Ctx) -> Work {
     let (documents, keywords) = (20_000, 2_000);
     let lens: Vec<u32> = (0..documents).map(|i| 40 + random("len", i, 900) as u32).collect();
@@ -231,7 +223,7 @@ fn plan_quest(ctx: &Ctx) -> Work {
             short_share: None,
             min_keyword_documents: 2,
         }),
-        pool: POOL,
+        pool: PoolOptions::ALL,
         policies: policies(4096, Fill::Related),
     };
     let ctx = ctx.clone();
@@ -343,7 +335,7 @@ impl Packed {
             (0..documents).map(|d| tokens.documents.range(d).len() as u32).collect();
         let options = PlanOptions {
             method: Method::Standard(StandardOptions { pool: Pool::All }),
-            pool: POOL,
+            pool: PoolOptions::ALL,
             policies: policies(LENGTH, Fill::Next),
         };
         let plan = plan(ctx, &bare(&lens, &keys), &options, Part::Main).unwrap();

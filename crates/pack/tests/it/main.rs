@@ -9,8 +9,8 @@ use longweave_common::{Code, Ctx, DocId, KeywordId, Result};
 use longweave_formats::{SequenceBatch, SequenceRecord, SequenceWriter, ShardFile};
 use longweave_pack::{PackSource, Placement, ShardTokens, TokenSource, assemble, pack_shard};
 use longweave_plan::{
-    Dedup, Fill, Incomplete, InterleaveOptions, Method, NamedGroups, Overflow, Part, PartOrder,
-    Piece, Plan, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, plan,
+    Fill, Incomplete, InterleaveOptions, Method, NamedGroups, Overflow, Part, PartOrder, Piece,
+    Plan, PlanInput, PlanOptions, Policies, Pool, PoolOptions, QuestOptions, SplitBy, plan,
 };
 use longweave_tokens::{RowRun, ScatteredTokens, TokenWriter, Width, scatter_split};
 use proptest::prelude::*;
@@ -128,14 +128,13 @@ fn planned_by(world: &World, policies: &Policies, method: Method) -> Option<Plan
         topics: None,
         heads: None,
     };
-    let pool = PoolOptions {
-        min_tokens: 1,
-        max_tokens: None,
-        holdout: 0.0,
-        dedup: Dedup::None,
-        lengths: Vec::new(),
-    };
-    plan(ctx(), &input, &PlanOptions { method, pool, policies: policies.clone() }, Part::Main).ok()
+    plan(
+        ctx(),
+        &input,
+        &PlanOptions { method, pool: PoolOptions::ALL, policies: policies.clone() },
+        Part::Main,
+    )
+    .ok()
 }
 
 /// Calls `with` with everything that is packed from.

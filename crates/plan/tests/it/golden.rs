@@ -2,9 +2,9 @@
 //! version, and needs a CHANGELOG line.
 
 use longweave_plan::{
-    Dedup, Fill, Forest, IclmOptions, IclmVariant, Incomplete, InterleaveOptions, KnnOptions,
-    LongMode, LongOptions, Method, NextlongOptions, Overflow, Part, PartOrder, Plan, PlanOptions,
-    Policies, Pool, PoolOptions, QuestOptions, Reuse, Rule, SplitBy, StandardOptions, TopicOrder,
+    Fill, Forest, IclmOptions, IclmVariant, Incomplete, InterleaveOptions, KnnOptions, LongMode,
+    LongOptions, Method, NextlongOptions, Overflow, Part, PartOrder, Plan, PlanOptions, Policies,
+    Pool, PoolOptions, QuestOptions, Reuse, Rule, SplitBy, StandardOptions, TopicOrder,
     TopicsOptions, Within, plan,
 };
 use longweave_storage::{FileRecord, write_array};
@@ -29,13 +29,7 @@ pub(crate) fn golden_plan(method: Method, fill: Fill) -> Plan {
 fn golden_plan_of(world: &World, method: Method, fill: Fill) -> Plan {
     let options = PlanOptions {
         method,
-        pool: PoolOptions {
-            min_tokens: 1,
-            max_tokens: None,
-            holdout: 0.0,
-            dedup: Dedup::None,
-            lengths: Vec::new(),
-        },
+        pool: PoolOptions::ALL,
         policies: Policies {
             length: 128,
             lead: 0,

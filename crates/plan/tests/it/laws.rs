@@ -604,13 +604,7 @@ fn standard() -> PlanOptions {
         method: Method::Standard(longweave_plan::StandardOptions {
             pool: longweave_plan::Pool::All,
         }),
-        pool: longweave_plan::PoolOptions {
-            min_tokens: 1,
-            max_tokens: None,
-            holdout: 0.0,
-            dedup: Dedup::None,
-            lengths: Vec::new(),
-        },
+        pool: longweave_plan::PoolOptions::ALL,
         policies: Policies {
             length: 10,
             lead: 0,
